@@ -1,0 +1,104 @@
+// The ICE-lite side of one transport (RFC 8445 section 2.5) with consent seen from the answering side (RFC
+// 7675): answers connectivity checks, remembers which addresses proved that they know our password, and which
+// of them the peer nominated last. It sends nothing of its own and holds no socket.
+//
+// What is never answered: a request without USERNAME or MESSAGE-INTEGRITY, with another username, or with a
+// wrong integrity. RFC 8489 section 9.1.3 would have a 400 or 401 sent; we drop and count, because the source
+// address of such a request is unproved and an answer would be a reflector for whoever forges it. (RFC 8489
+// section 9.1.3.1 lets a server discard; the peer's own timer then retransmits, and a peer with right
+// credentials never meets this case.)
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "engine/base/socket_address.h"
+#include "engine/base/time.h"
+#include "engine/ice/ice_credentials.h"
+#include "engine/stun/stun_message.h"
+
+namespace nexus {
+
+struct IceConfig {
+  Duration consent_timeout = std::chrono::seconds(30);  // RFC 7675 section 5.1
+  Duration connect_timeout = std::chrono::seconds(30);  // from creation to the first valid check
+  size_t max_remote_addresses = 8;  // least recently checked goes first, never the selected one
+};
+
+struct IceCounters {
+  uint64_t checks = 0;       // authenticated Binding requests that were answered with success
+  uint64_t indications = 0;  // Binding indications: keepalives, never answered
+  uint64_t nominations = 0;  // changes of the selected address
+  uint64_t evicted = 0;      // addresses pushed out of the full table
+  uint64_t role_conflicts = 0;
+  uint64_t dropped_malformed = 0;
+  uint64_t dropped_fingerprint = 0;
+  uint64_t dropped_username = 0;
+  uint64_t dropped_integrity = 0;
+  uint64_t dropped_unexpected = 0;  // responses and other methods
+  uint64_t bad_requests = 0;        // authenticated but answered with 400 or 420
+};
+
+struct IceStunOutcome {
+  bool authenticated = false;  // the address belongs to this transport from now on
+  bool selected_changed = false;
+  std::vector<uint8_t> response;         // to be sent to where the check came from; may be empty
+  std::optional<SocketAddress> evicted;  // an address that no longer belongs to this transport
+};
+
+class IceLite {
+ public:
+  IceLite(IceCredentials local, IceCredentials remote, IceConfig config, Timestamp now);
+
+  IceStunOutcome HandleStun(ByteView datagram, const SocketAddress& from, Timestamp now);
+
+  // An authenticated check came from there (and it was not pushed out since).
+  bool IsValidated(const SocketAddress& address) const;
+  // The address nominated last; before any nomination the first that was validated.
+  const std::optional<SocketAddress>& selected() const { return selected_; }
+  std::vector<SocketAddress> validated() const;
+
+  // New credentials (RFC 8445 section 9). The old selected address keeps media, and the old username is still
+  // answered, until an address is nominated under the new ones. False when the credentials are not new or not
+  // well-formed.
+  bool Restart(IceCredentials local, IceCredentials remote, Timestamp now);
+  bool restarting() const { return previous_.has_value(); }
+
+  // No consent for `consent_timeout`, or never connected within `connect_timeout`.
+  bool expired(Timestamp now) const { return now >= next_deadline(); }
+  Timestamp next_deadline() const;
+
+  const IceCredentials& local() const { return current_.local; }
+  const IceCredentials& remote() const { return current_.remote; }
+  const IceCounters& counters() const { return counters_; }
+
+ private:
+  struct Generation {
+    IceCredentials local;
+    IceCredentials remote;
+  };
+  struct RemoteAddress {
+    SocketAddress address;
+    Timestamp last_check;
+    bool current_generation = true;
+  };
+
+  const Generation* Authenticate(const StunMessage& message);
+  IceStunOutcome HandleRequest(const StunMessage& message, const SocketAddress& from, Timestamp now);
+  std::optional<SocketAddress> Remember(const SocketAddress& from, bool current_generation, Timestamp now);
+  bool Select(const StunMessage& message, const SocketAddress& from, bool current_generation);
+  void ForgetPreviousGeneration();
+
+  IceConfig config_;
+  Generation current_;
+  std::optional<Generation> previous_;
+  std::vector<RemoteAddress> remotes_;
+  std::optional<SocketAddress> selected_;
+  bool nominated_ = false;  // `selected_` stands by nomination, not only by being first
+  Timestamp deadline_;
+  IceCounters counters_;
+};
+
+}  // namespace nexus

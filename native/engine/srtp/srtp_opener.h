@@ -1,0 +1,56 @@
+// The receiving side of SRTP and SRTCP (RFC 3711 section 3.3, RFC 7714) from one peer: authenticates,
+// decrypts in place, guesses the roll-over counter and refuses replays per SSRC. The table of SSRCs is
+// bounded: an authenticated peer that invents SSRCs pushes out the one used least recently (hard problem 9),
+// and state is made only after a packet was authenticated.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "engine/base/bytes.h"
+#include "engine/srtp/srtp_keys.h"
+
+namespace nexus {
+
+class SrtpTransform;
+class SsrcTable;
+
+struct SrtpOpenerConfig {
+  size_t max_ssrcs = 256;  // each for RTP and for RTCP
+};
+
+struct SrtpCounters {
+  uint64_t rtp_opened = 0;
+  uint64_t rtcp_opened = 0;
+  uint64_t malformed = 0;        // wrong length, version or header size
+  uint64_t unauthenticated = 0;  // wrong tag
+  uint64_t replayed = 0;         // seen before
+  uint64_t too_old = 0;          // behind the replay window: cannot tell
+  uint64_t unencrypted = 0;      // SRTCP without the E bit: both profiles encrypt, RFC 5764 section 4.1.2
+  uint64_t ssrcs_evicted = 0;
+};
+
+class SrtpOpener {
+ public:
+  SrtpOpener(SrtpProfile profile, const SrtpKeyMaterial& material, SrtpOpenerConfig config = {});
+  ~SrtpOpener();
+  SrtpOpener(SrtpOpener&&) noexcept;
+  SrtpOpener& operator=(SrtpOpener&&) noexcept;
+
+  // Both open in place and return the length of the plain packet, header included (the tag is cut off).
+  // `header_size` is the whole RTP header: fixed part, CSRCs, extension. On failure the bytes are undefined.
+  std::optional<size_t> OpenRtp(MutableByteView packet, size_t header_size);
+  std::optional<size_t> OpenRtcp(MutableByteView packet);
+
+  const SrtpCounters& counters() const { return counters_; }
+  size_t ssrc_count() const;
+
+ private:
+  std::unique_ptr<SrtpTransform> transform_;
+  std::unique_ptr<SsrcTable> rtp_;
+  std::unique_ptr<SsrcTable> rtcp_;
+  SrtpCounters counters_;
+};
+
+}  // namespace nexus

@@ -1,0 +1,46 @@
+// The sending side of SRTP and SRTCP (RFC 3711, RFC 7714) towards one peer, on EVP contexts that are keyed
+// once. Out of place: header and payload may lie in the publisher's shared packet, so the encryption is the
+// copy. It keeps no state per SSRC: the caller owns the 64-bit sequence number, whose upper bits are the
+// roll-over counter.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "engine/base/bytes.h"
+#include "engine/srtp/srtp_keys.h"
+
+namespace nexus {
+
+class SrtpTransform;
+
+class SrtpSealer {
+ public:
+  SrtpSealer(SrtpProfile profile, const SrtpKeyMaterial& material);
+  ~SrtpSealer();
+  SrtpSealer(SrtpSealer&&) noexcept;
+  SrtpSealer& operator=(SrtpSealer&&) noexcept;
+
+  // `index` is ROC << 16 | SEQ; its low bits must be the header's sequence number. `header` is the whole RTP
+  // header with CSRCs and extensions, sent in clear. `prefix` (a rewritten payload descriptor, an RTX OSN)
+  // and `payload` are encrypted as one message. Neither may overlap `out`. Bytes written, 0 when it failed or
+  // `out` is too small (header + prefix + payload + kSrtpMaxRtpOverhead always suffices).
+  size_t SealRtp(ByteView header, ByteView payload, uint64_t index, MutableByteView out) {
+    return SealRtp(header, {}, payload, index, out);
+  }
+  size_t SealRtp(ByteView header, ByteView prefix, ByteView payload, uint64_t index, MutableByteView out);
+
+  // A compound or reduced-size RTCP packet; needs kSrtpMaxRtcpOverhead more bytes in `out`. The SRTCP index
+  // runs over all SSRCs of this direction (RFC 3711 section 3.2.1 asks for it to rise per SSRC, which this
+  // does). 0 when it failed or the index is spent (2^31 packets: section 9.2).
+  size_t SealRtcp(ByteView packet, MutableByteView out);
+
+  SrtpProfile profile() const;
+
+ private:
+  std::unique_ptr<SrtpTransform> transform_;
+  uint32_t rtcp_index_ = 0;
+};
+
+}  // namespace nexus
