@@ -1,0 +1,273 @@
+"""The engine as Python sees it: commands in, events out, never a packet.
+
+Every call returns at once (it is queued to the shard's thread); what came of it arrives as an event. Calls raise
+`ValueError` for arguments that cannot be right and `RuntimeError` after `close()`. Commands for ids that are gone (a
+transport that failed meanwhile) are no error: they are counted and reported as `CommandRejected`.
+"""
+
+from collections.abc import Sequence
+from enum import Enum
+
+class Kind(Enum):
+    AUDIO = 1
+    VIDEO = 2
+
+class Codec(Enum):
+    OPUS = 1
+    VP8 = 2
+    VP9 = 3
+    H264 = 4
+    AV1 = 5
+
+class HeaderExtension(Enum):
+    """RTP header extensions (RFC 8285) that the engine reads or writes."""
+
+    AUDIO_LEVEL = 1  # RFC 6464
+    ABS_SEND_TIME = 2
+    TRANSPORT_WIDE_CC = 3
+    MID = 4  # RFC 9143
+    RTP_STREAM_ID = 5  # RFC 8852
+    REPAIRED_RTP_STREAM_ID = 6
+    DEPENDENCY_DESCRIPTOR = 7
+    VIDEO_ORIENTATION = 8
+
+class TransportState(Enum):
+    NEW = 0
+    CONNECTED = 1  # ICE and DTLS are up
+    DISCONNECTED = 2  # consent lost for a while (RFC 7675), may come back
+    FAILED = 3
+    CLOSED = 4
+
+class EngineConfig:
+    def __init__(
+        self,
+        *,
+        shards: int = 1,
+        bind_addresses: Sequence[str] = ("0.0.0.0", "::"),
+        port: int = 0,
+        announced_addresses: Sequence[str] = (),
+        audio_loudest: int = 6,
+        consent_timeout_ms: int = 30_000,
+        connect_timeout_ms: int = 30_000,
+        speaker_interval_ms: int = 300,
+        max_transports: int = 20_000,
+        srtp_profiles: Sequence[str] = ("AEAD_AES_128_GCM", "AES_CM_128_HMAC_SHA1_80"),
+        udp_gso: bool = True,
+        udp_gro: bool = True,
+    ) -> None:
+        """Shard k listens on UDP `port + k` (0: any free port). `announced_addresses` replace the bound ones in
+        candidates (the node's public addresses). `audio_loudest`: how many audio sources of a room are forwarded at most."""
+
+class CodecBinding:
+    def __init__(
+        self,
+        *,
+        payload_type: int,
+        codec: Codec,
+        clock_rate: int,
+        rtx_payload_type: int | None = None,
+        h264_profile_level_id: int | None = None,
+        h264_packetization_mode: int = 0,
+        vp9_profile: int = 0,
+    ) -> None: ...
+
+class TransportOptions:
+    def __init__(
+        self,
+        *,
+        remote_ufrag: str,
+        remote_pwd: str,
+        fingerprints: Sequence[tuple[str, str]],
+        codecs: Sequence[CodecBinding],
+        extensions: dict[HeaderExtension, int],
+        reduced_size_rtcp: bool = True,
+    ) -> None:
+        """`fingerprints`: (hash name as in SDP, "AA:BB:…"). `codecs`/`extensions`: as answered, for the whole BUNDLE group."""
+
+class Candidate:
+    @property
+    def ip(self) -> str: ...
+    @property
+    def port(self) -> int: ...
+    @property
+    def priority(self) -> int: ...
+    @property
+    def foundation(self) -> str: ...
+
+class TransportDescription:
+    @property
+    def transport(self) -> int: ...
+    @property
+    def ufrag(self) -> str: ...
+    @property
+    def pwd(self) -> str: ...
+    @property
+    def candidates(self) -> list[Candidate]: ...
+
+class TrackOptions:
+    def __init__(
+        self,
+        *,
+        kind: Kind,
+        number: int,
+        mid: str,
+        ssrcs: Sequence[int] = (),
+        rtx_ssrcs: Sequence[int] = (),
+        rids: Sequence[str] = (),
+        group: int = 0,
+        muted: bool = False,
+    ) -> None:
+        """`number` stands in the CSRC of what is forwarded. `ssrcs`/`rtx_ssrcs` pair up by position; without them packets
+        are found by MID (and RID). `group`: tracks of one transport with the same group belong together (camera with
+        microphone 0, screen with screen audio 1): audio is placed into the pair that shows its group's video."""
+
+class SlotDescription:
+    @property
+    def slot(self) -> int: ...
+    @property
+    def ssrc(self) -> int: ...
+    @property
+    def rtx_ssrc(self) -> int | None: ...
+
+class Engine:
+    def __init__(self, config: EngineConfig) -> None:
+        """Binds the sockets and starts the shards. OSError when an address or port cannot be bound."""
+    @property
+    def event_fd(self) -> int:
+        """Readable while events wait; for `loop.add_reader`."""
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the DTLS certificate, "AA:BB:…"."""
+    @property
+    def ports(self) -> list[int]:
+        """UDP port of each shard."""
+    def poll_events(self, limit: int = 1024) -> list[Event]:
+        """At most `limit` waiting events, oldest first. The ring is bounded: see `EngineReport.events_dropped`."""
+    def close(self) -> None:
+        """Stops the shards and frees everything; idempotent. DTLS close_notify is sent to connected peers."""
+
+    def create_room(self) -> int: ...
+    def close_room(self, room: int) -> None: ...
+    def create_transport(self, room: int, options: TransportOptions) -> TransportDescription: ...
+    def update_transport(
+        self, transport: int, codecs: Sequence[CodecBinding], extensions: dict[HeaderExtension, int]
+    ) -> None: ...
+    def restart_ice(self, transport: int, remote_ufrag: str, remote_pwd: str) -> TransportDescription: ...
+    def close_transport(self, transport: int) -> None:
+        """Ends with `TransportChanged(CLOSED)`; its tracks and slots go with it."""
+    def add_track(self, transport: int, options: TrackOptions) -> int: ...
+    def remove_track(self, track: int) -> None: ...
+    def set_track_muted(self, track: int, muted: bool) -> None:
+        """A muted track's packets are dropped and it takes no part in speaker detection."""
+    def request_keyframe(self, track: int) -> None: ...
+    def add_slot(self, transport: int, kind: Kind, pair: int = -1, msid: str = "") -> SlotDescription: ...
+    def remove_slot(self, slot: int) -> None: ...
+    def bind_slot(self, slot: int, track: int) -> None:
+        """Video only (audio is placed by the engine). Rebinding is the same call; the old source is shown until the new one's
+        first keyframe."""
+    def unbind_slot(self, slot: int) -> None: ...
+    def set_subscribed(self, transport: int, track: int, subscribed: bool) -> None:
+        """Whether an audio track may be placed into this transport's slots (default: yes)."""
+    def request_report(self, room: int | None = None) -> int:
+        """A number that comes back in the `ReportReady` of every shard's merged figures."""
+
+class TransportChanged:
+    @property
+    def transport(self) -> int: ...
+    @property
+    def state(self) -> TransportState: ...
+    @property
+    def reason(self) -> str:
+        """"" or a stable snake_case word: consent_lost, connect_timeout, dtls_fingerprint_mismatch, dtls_alert, closed, …"""
+    @property
+    def srtp_profile(self) -> str: ...
+    @property
+    def remote_address(self) -> str: ...
+
+class TrackStarted:
+    """The first packet of a track came."""
+
+    @property
+    def track(self) -> int: ...
+    @property
+    def codec(self) -> Codec: ...
+
+class SlotChanged:
+    """A slot now really sends this track (audio placement too); None: nothing."""
+
+    @property
+    def slot(self) -> int: ...
+    @property
+    def track(self) -> int | None: ...
+
+class SpeakersChanged:
+    @property
+    def room(self) -> int: ...
+    @property
+    def speakers(self) -> list[tuple[int, float]]:
+        """(track, smoothed level in dBov), loudest first; empty: silence."""
+
+class CommandRejected:
+    @property
+    def command(self) -> str: ...
+    @property
+    def id(self) -> int: ...
+    @property
+    def reason(self) -> str: ...
+
+class TransportReport:
+    transport: int
+    state: TransportState
+    srtp_profile: str
+    packets_in: int
+    bytes_in: int
+    packets_out: int
+    bytes_out: int
+    rtt_ms: float
+
+class TrackReport:
+    track: int
+    packets: int
+    bytes: int
+    packets_lost: int
+    nacks_sent: int
+    plis_sent: int
+    keyframes: int
+    jitter_ms: float
+
+class SlotReport:
+    slot: int
+    track: int | None
+    packets: int
+    bytes: int
+    nacks_received: int
+    retransmissions: int
+    plis_received: int
+    fraction_lost: float
+
+class EngineReport:
+    datagrams_in: int
+    bytes_in: int
+    datagrams_out: int
+    bytes_out: int
+    gso_runs: int
+    gso_segments: int
+    gso_fallbacks: int
+    drops: dict[str, int]
+    cpu_seconds: float
+    transports: int
+    events_dropped: int
+
+class ReportReady:
+    @property
+    def request(self) -> int: ...
+    @property
+    def engine(self) -> EngineReport: ...
+    @property
+    def transports(self) -> list[TransportReport]: ...
+    @property
+    def tracks(self) -> list[TrackReport]: ...
+    @property
+    def slots(self) -> list[SlotReport]: ...
+
+Event = TransportChanged | TrackStarted | SlotChanged | SpeakersChanged | CommandRejected | ReportReady
