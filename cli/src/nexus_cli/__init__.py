@@ -1,0 +1,1 @@
+"""The command line: nexus dev, nexus token, nexus probe."""

@@ -1,0 +1,48 @@
+"""Subjects, events, shared facts and durable streams on NATS, with an in-memory twin."""
+
+from nexus_bus.bus import (
+    Bus,
+    BusError,
+    Change,
+    DurableMessage,
+    Entry,
+    KeyExists,
+    KeyValue,
+    Message,
+    NoResponder,
+    NotConnected,
+    PayloadTooLarge,
+    PullConsumer,
+    RequestTimeout,
+    RevisionMismatch,
+    StreamSpec,
+    Subscription,
+    Synced,
+    Watch,
+    WatchStep,
+)
+from nexus_bus.memory_bus import MemoryBroker, MemoryBus
+
+__all__ = [
+    "Bus",
+    "BusError",
+    "Change",
+    "DurableMessage",
+    "Entry",
+    "KeyExists",
+    "KeyValue",
+    "MemoryBroker",
+    "MemoryBus",
+    "Message",
+    "NoResponder",
+    "NotConnected",
+    "PayloadTooLarge",
+    "PullConsumer",
+    "RequestTimeout",
+    "RevisionMismatch",
+    "StreamSpec",
+    "Subscription",
+    "Synced",
+    "Watch",
+    "WatchStep",
+]

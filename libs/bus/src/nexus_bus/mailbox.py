@@ -1,0 +1,143 @@
+"""The two queues between the bus and its readers, the same for NATS and for the twin.
+
+`Mailbox` keeps the newest messages and counts what it had to drop. `Changes` keeps, for every key, the newest change only, so it is
+bounded by the number of keys and yet never loses a last value. Both belong to one event loop.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Self
+
+from nexus_bus.bus import Change, Message, Synced, WatchStep
+
+OnClose = Callable[[], Awaitable[None]]
+
+
+async def _nothing() -> None:
+    pass
+
+
+class Mailbox:
+    """A `Subscription`."""
+
+    def __init__(self, max_pending: int, on_close: OnClose = _nothing) -> None:
+        if max_pending < 1:
+            raise ValueError("a mailbox holds at least one message")
+        self._messages: deque[Message] = deque(maxlen=max_pending)
+        self._wake = asyncio.Event()
+        self._closed = False
+        self._on_close = on_close
+        self._dropped = 0
+
+    @property
+    def dropped(self) -> int:
+        return self._dropped
+
+    def deliver(self, message: Message) -> None:
+        if self._closed:
+            return
+        if len(self._messages) == self._messages.maxlen:
+            self._dropped += 1  # the deque forgets its oldest
+        self._messages.append(message)
+        self._wake.set()
+
+    def end(self) -> None:
+        """No more will come; what waits can still be read."""
+        self._closed = True
+        self._wake.set()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Message:
+        while not self._messages:
+            if self._closed:
+                raise StopAsyncIteration
+            self._wake.clear()
+            await self._wake.wait()
+        return self._messages.popleft()
+
+    async def close(self) -> None:
+        if not self._closed:
+            self.end()
+            await self._on_close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.close()
+
+
+class Changes:
+    """A `Watch`. The bus reports states with `saw`, and the end of an initial (or repeated) listing with `synced`."""
+
+    def __init__(self, on_close: OnClose = _nothing) -> None:
+        self._pending: dict[str | None, WatchStep] = {}
+        self._known: dict[str, int] = {}
+        self._listed: set[str] = set()
+        self._told_synced = False
+        self._wake = asyncio.Event()
+        self._closed = False
+        self._on_close = on_close
+
+    def begin_listing(self) -> None:
+        """A listing of everything that exists follows, ended by `synced`. The second and later ones come after an outage."""
+        self._listed.clear()
+
+    def saw(self, key: str, value: bytes | None, revision: int) -> None:
+        """A key's newest state. States that are not news (a repeated listing) are not told again."""
+        if self._closed:
+            return
+        self._listed.add(key)
+        if revision <= self._known.get(key, 0):
+            return
+        if value is None:
+            was_there = self._known.pop(key, None) is not None
+            if not was_there and key not in self._pending:
+                return  # a tombstone from before our time
+        else:
+            self._known[key] = revision
+        self._tell(key, Change(key, value, revision))
+
+    def synced(self) -> None:
+        """Keys that we knew and that the listing did not have were deleted while nobody could tell us."""
+        for key in [key for key in self._known if key not in self._listed]:
+            self._tell(key, Change(key, None, self._known.pop(key)))
+        self._listed.clear()
+        if not self._told_synced:
+            self._told_synced = True
+            self._tell(None, Synced())
+
+    def _tell(self, key: str | None, step: WatchStep) -> None:
+        # Taken out first, so that the order is that of the newest steps and Synced stays after every initial value.
+        self._pending.pop(key, None)
+        self._pending[key] = step
+        self._wake.set()
+
+    def end(self) -> None:
+        self._closed = True
+        self._wake.set()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> WatchStep:
+        while not self._pending:
+            if self._closed:
+                raise StopAsyncIteration
+            self._wake.clear()
+            await self._wake.wait()
+        return self._pending.pop(next(iter(self._pending)))
+
+    async def close(self) -> None:
+        if not self._closed:
+            self.end()
+            await self._on_close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.close()

@@ -1,0 +1,222 @@
+"""The bus without a server: for tests, and for reading what the bus promises.
+
+One `MemoryBroker` stands for the NATS server; each `MemoryBus(broker)` is one service's connection to it. `set_connected(False)` is an
+outage as that service sees it. Messages are delivered in order of publication, within the call that publishes them.
+"""
+
+import asyncio
+import itertools
+import random
+from collections import deque
+from dataclasses import dataclass
+
+from nexus_bus.bus import (
+    MAX_PAYLOAD_BYTES,
+    BusError,
+    ConnectionListener,
+    KeyValue,
+    Message,
+    NoResponder,
+    NotConnected,
+    PayloadTooLarge,
+    PullConsumer,
+    RequestTimeout,
+    StreamSpec,
+    Subscription,
+)
+from nexus_bus.mailbox import Mailbox
+from nexus_bus.matching import check_bucket, check_pattern, check_subject, matches
+from nexus_bus.memory_kv import Bucket, Clock, MemoryKeyValue
+from nexus_bus.memory_stream import MemoryPullConsumer, Stream
+
+MAX_BUFFERED_BYTES = 8 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    pattern: str
+    queue: str | None
+    mailbox: Mailbox
+    owner: "MemoryBus"
+
+
+class MemoryBroker:
+    """What connections share. With a `clock` (a `ManualClock`), nothing expires until `expire()` is called."""
+
+    def __init__(self, clock: Clock | None = None, choose: random.Random | None = None) -> None:
+        self._clock = clock
+        self._choose = choose or random.Random(0)
+        self._inboxes = itertools.count(1)
+        self.readers: list[_Reader] = []
+        self.buckets: dict[str, Bucket] = {}
+        self.streams: dict[str, Stream] = {}
+
+    def now(self) -> float:
+        return self._clock() if self._clock is not None else asyncio.get_running_loop().time()
+
+    def expire(self) -> None:
+        for bucket in self.buckets.values():
+            bucket.expire()
+
+    def bucket(self, name: str, ttl_seconds: float | None) -> Bucket:
+        if name not in self.buckets:
+            self.buckets[name] = Bucket(ttl_seconds, self._clock)
+        bucket = self.buckets[name]
+        if ttl_seconds is not None:
+            bucket.ttl_seconds = ttl_seconds
+        return bucket
+
+    def new_inbox(self) -> str:
+        return f"_INBOX.{next(self._inboxes)}"
+
+    def stream_for(self, subject: str) -> Stream | None:
+        return next((stream for stream in self.streams.values() if stream.takes(subject)), None)
+
+    def deliver(self, message: Message, message_id: str | None = None) -> int:
+        """To every reader that listens, and to one of each queue group; how many that were."""
+        stream = self.stream_for(message.subject)
+        if stream is not None:
+            stream.append(message.subject, message.payload, message_id)
+        groups: dict[tuple[str, str], list[Mailbox]] = {}
+        chosen: list[Mailbox] = []
+        for reader in self.readers:
+            if not reader.owner.connected or not matches(reader.pattern, message.subject):
+                continue
+            if reader.queue is None:
+                chosen.append(reader.mailbox)
+            else:
+                groups.setdefault((reader.pattern, reader.queue), []).append(reader.mailbox)
+        chosen += [self._choose.choice(members) for members in groups.values()]
+        for mailbox in chosen:
+            mailbox.deliver(message)
+        return len(chosen)
+
+
+class MemoryBus:
+    """A `Bus`. Without a broker it makes one of its own."""
+
+    def __init__(self, broker: MemoryBroker | None = None) -> None:
+        self._broker = broker or MemoryBroker()
+        self._connected = True
+        self._closed = False
+        self._listeners: list[ConnectionListener] = []
+        self._buffer: deque[tuple[str, bytes]] = deque()
+        self._buffered_bytes = 0
+        self._publishes_dropped = 0
+        self._opened: list[MemoryKeyValue] = []
+
+    @property
+    def broker(self) -> MemoryBroker:
+        return self._broker
+
+    @property
+    def connected(self) -> bool:
+        return self._connected and not self._closed
+
+    @property
+    def publishes_dropped(self) -> int:
+        return self._publishes_dropped
+
+    def on_connection(self, listener: ConnectionListener) -> None:
+        self._listeners.append(listener)
+
+    def set_connected(self, connected: bool) -> None:
+        """Begins or ends an outage."""
+        if connected == self._connected:
+            return
+        self._connected = connected
+        for opened in self._opened:
+            opened.on_connection(connected)
+        while connected and self._buffer:
+            subject, payload = self._buffer.popleft()
+            self._buffered_bytes -= len(payload)
+            self._broker.deliver(Message(subject, payload))
+        for listener in self._listeners:
+            listener(connected)
+
+    def _check_connected(self) -> None:
+        if not self.connected:
+            raise NotConnected("no server answers")
+
+    async def publish(self, subject: str, payload: bytes) -> None:
+        _check_payload(check_subject(subject), payload)
+        if self.connected:
+            self._broker.deliver(Message(subject, payload))
+        elif not self._closed and self._buffered_bytes + len(payload) <= MAX_BUFFERED_BYTES:
+            self._buffer.append((subject, payload))
+            self._buffered_bytes += len(payload)
+        else:
+            self._publishes_dropped += 1
+
+    async def subscribe(
+        self, subject: str, queue: str | None = None, max_pending: int = 4096
+    ) -> Subscription:
+        self._check_connected()
+        check_pattern(subject)
+
+        async def leave() -> None:
+            self._broker.readers.remove(reader)
+
+        reader = _Reader(subject, queue, Mailbox(max_pending, leave), self)
+        self._broker.readers.append(reader)
+        return reader.mailbox
+
+    async def request(self, subject: str, payload: bytes, timeout_seconds: float = 2.0) -> bytes:
+        self._check_connected()
+        _check_payload(check_subject(subject), payload)
+        inbox = self._broker.new_inbox()
+        async with await self.subscribe(inbox) as answers:
+            if self._broker.deliver(Message(subject, payload, reply=inbox)) == 0:
+                raise NoResponder(subject)
+            try:
+                answer = await asyncio.wait_for(anext(answers), timeout_seconds)
+            except TimeoutError:
+                raise RequestTimeout(subject) from None
+            except StopAsyncIteration:
+                raise NotConnected("closed while waiting for an answer") from None
+            return answer.payload
+
+    async def kv(self, bucket: str, ttl_seconds: float | None = None) -> KeyValue:
+        self._check_connected()
+        opened = MemoryKeyValue(self._broker.bucket(check_bucket(bucket), ttl_seconds), self._check_connected)
+        self._opened.append(opened)
+        return opened
+
+    async def ensure_stream(self, stream: StreamSpec) -> None:
+        self._check_connected()
+        if stream.name in self._broker.streams:
+            self._broker.streams[stream.name].spec = stream
+        else:
+            self._broker.streams[stream.name] = Stream(stream)
+
+    async def publish_durable(self, subject: str, payload: bytes, message_id: str | None = None) -> None:
+        self._check_connected()
+        _check_payload(check_subject(subject), payload)
+        if self._broker.stream_for(subject) is None:
+            raise NoResponder(subject)
+        self._broker.deliver(Message(subject, payload), message_id)
+
+    async def pull(self, stream: str, consumer: str, ack_wait_seconds: float = 30.0) -> PullConsumer:
+        self._check_connected()
+        if stream not in self._broker.streams:
+            raise BusError(f"no stream {stream!r}")
+        self._broker.streams[stream].consumer(consumer, ack_wait_seconds)
+        return MemoryPullConsumer(
+            self._broker.streams[stream], consumer, self._broker.now, self._check_connected
+        )
+
+    async def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        for reader in [reader for reader in self._broker.readers if reader.owner is self]:
+            self._broker.readers.remove(reader)
+            reader.mailbox.end()
+        for opened in self._opened:
+            opened.end()
+        self._opened.clear()
+
+
+def _check_payload(subject: str, payload: bytes) -> None:
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        raise PayloadTooLarge(f"{len(payload)} bytes to {subject}")

@@ -1,0 +1,153 @@
+"""A KV bucket in memory, with the semantics of a JetStream one: revisions count every write of the bucket, a delete is one too."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from nexus_bus.bus import MAX_PAYLOAD_BYTES, Entry, KeyExists, PayloadTooLarge, RevisionMismatch, Watch
+from nexus_bus.mailbox import Changes
+from nexus_bus.matching import check_key, check_pattern, matches
+
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    entry: Entry
+    at_seconds: float
+
+
+class Bucket:
+    """What all connections share."""
+
+    def __init__(self, ttl_seconds: float | None, clock: Clock | None) -> None:
+        self.ttl_seconds = ttl_seconds
+        self._clock = clock
+        self._entries: dict[str, _Written] = {}
+        self._revision = 0
+        self._watchers: list[tuple[str, Changes]] = []
+
+    def _now(self) -> float:
+        return self._clock() if self._clock is not None else asyncio.get_running_loop().time()
+
+    def expire(self) -> None:
+        """Forgets what is too old. Called before every operation, and by a timer where the clock is the real one."""
+        if self.ttl_seconds is None:
+            return
+        horizon = self._now() - self.ttl_seconds
+        for key in [key for key, written in self._entries.items() if written.at_seconds <= horizon]:
+            self.remove(key)
+
+    def get(self, key: str) -> Entry | None:
+        self.expire()
+        written = self._entries.get(key)
+        return None if written is None else written.entry
+
+    def keys(self, pattern: str) -> list[str]:
+        self.expire()
+        return sorted(key for key in self._entries if matches(pattern, key))
+
+    def write(self, key: str, value: bytes) -> int:
+        self._revision += 1
+        self._entries[key] = _Written(Entry(key, value, self._revision), self._now())
+        self._tell(key, value)
+        if self.ttl_seconds is not None and self._clock is None:
+            # A hair later than the TTL, so that the entry has reached its age by then.
+            asyncio.get_running_loop().call_later(self.ttl_seconds + 0.001, self.expire)
+        return self._revision
+
+    def remove(self, key: str) -> None:
+        if self._entries.pop(key, None) is not None:
+            self._revision += 1
+            self._tell(key, None)
+
+    def _tell(self, key: str, value: bytes | None) -> None:
+        for pattern, changes in self._watchers:
+            if matches(pattern, key):
+                changes.saw(key, value, self._revision)
+
+    def attach(self, pattern: str, changes: Changes) -> None:
+        """Lists what exists, then reports what changes. Also after an outage."""
+        changes.begin_listing()
+        for key in self.keys(pattern):
+            entry = self._entries[key].entry
+            changes.saw(key, entry.value, entry.revision)
+        changes.synced()
+        self._watchers.append((pattern, changes))
+
+    def detach(self, changes: Changes) -> None:
+        self._watchers = [pair for pair in self._watchers if pair[1] is not changes]
+
+
+class MemoryKeyValue:
+    """One connection's view of a bucket. `check_connected` raises NotConnected during a simulated outage."""
+
+    def __init__(self, bucket: Bucket, check_connected: Callable[[], None]) -> None:
+        self._bucket = bucket
+        self._check_connected = check_connected
+        self._watches: dict[Changes, str] = {}
+
+    async def get(self, key: str) -> Entry | None:
+        self._check_connected()
+        return self._bucket.get(check_key(key))
+
+    async def create(self, key: str, value: bytes) -> int:
+        if await self.get(key) is not None:
+            raise KeyExists(key)
+        return self._write(key, value)
+
+    async def update(self, key: str, value: bytes, revision: int) -> int:
+        await self._check_revision(key, revision)
+        return self._write(key, value)
+
+    async def put(self, key: str, value: bytes) -> int:
+        self._check_connected()
+        return self._write(check_key(key), value)
+
+    def _write(self, key: str, value: bytes) -> int:
+        if len(value) > MAX_PAYLOAD_BYTES:
+            raise PayloadTooLarge(key)
+        return self._bucket.write(key, value)
+
+    async def delete(self, key: str, revision: int | None = None) -> None:
+        if revision is not None:
+            await self._check_revision(key, revision)
+        self._check_connected()
+        self._bucket.remove(check_key(key))
+
+    async def _check_revision(self, key: str, revision: int) -> None:
+        if revision < 1:
+            raise ValueError("revisions begin at 1")
+        entry = await self.get(key)
+        if entry is None or entry.revision != revision:
+            raise RevisionMismatch(key)
+
+    async def keys(self, pattern: str = ">") -> list[str]:
+        self._check_connected()
+        return self._bucket.keys(check_pattern(pattern))
+
+    async def watch(self, pattern: str = ">") -> Watch:
+        self._check_connected()
+        check_pattern(pattern)
+
+        async def detach() -> None:
+            del self._watches[changes]
+            self._bucket.detach(changes)
+
+        changes = Changes(detach)
+        self._watches[changes] = pattern
+        self._bucket.attach(pattern, changes)
+        return changes
+
+    def on_connection(self, connected: bool) -> None:
+        for changes, pattern in self._watches.items():
+            if connected:
+                self._bucket.attach(pattern, changes)
+            else:
+                self._bucket.detach(changes)
+
+    def end(self) -> None:
+        for changes in self._watches:
+            self._bucket.detach(changes)
+            changes.end()
+        self._watches.clear()

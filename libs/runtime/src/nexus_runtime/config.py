@@ -1,0 +1,108 @@
+"""The base of a service's configuration: one frozen, typed object, read from the environment at the edge only.
+
+A service writes::
+
+    class SfuConfig(ServiceConfig):
+        model_config = service_settings("NEXUS_SFU_")
+        udp_port: int = setting(7881, unit="port", reason="one port per shard, from here upwards", ge=1, le=65535)
+
+    config = SfuConfig.from_env()
+
+Every field states default, unit and reason; `describe(SfuConfig)` turns that into the table of the service's README.
+"""
+
+from typing import Any, ClassVar, Self
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from nexus_runtime.errors import ClientError
+
+
+class ConfigError(ClientError):
+    """The environment does not make a configuration; the message names each variable and what is wrong with it."""
+
+
+def service_settings(prefix: str) -> SettingsConfigDict:
+    """The `model_config` of a service whose variables begin with `prefix`, e.g. ``NEXUS_SFU_``."""
+    if not prefix.startswith("NEXUS_"):
+        raise ValueError(f"a configuration prefix begins with NEXUS_: {prefix!r}")
+    return SettingsConfigDict(env_prefix=prefix, frozen=True, extra="ignore", validate_default=True)
+
+
+def setting(default: Any = ..., *, reason: str, unit: str = "", **constraints: Any) -> Any:
+    """A field with its unit (empty for names and flags) and the reason for its default. `constraints` are pydantic's
+    (`ge`, `le`, `pattern`, `validation_alias`, …). Without a default the variable must be set."""
+    description = f"{reason} [{unit}]" if unit else reason
+    return Field(
+        default, description=description, json_schema_extra={"unit": unit, "reason": reason}, **constraints
+    )
+
+
+class ServiceConfig(BaseSettings):
+    """What every service has. A subclass sets `model_config = service_settings("NEXUS_<SERVICE>_")`."""
+
+    model_config: ClassVar[SettingsConfigDict] = service_settings("NEXUS_")
+
+    nats_url: str = setting(
+        "nats://127.0.0.1:4222",
+        reason="the broker; `nexus dev` starts one of its own",
+        validation_alias="NEXUS_NATS_URL",
+    )
+    health_host: str = setting(
+        "127.0.0.1", reason="health and metrics are for the operator, not for the internet"
+    )
+    health_port: int = setting(0, unit="port", reason="0 takes a free one and logs it", ge=0, le=65535)
+
+    @classmethod
+    def from_env(cls, **overrides: Any) -> Self:
+        """Reads the environment; `overrides`, by field name, win over it. Raises ConfigError."""
+        try:
+            return cls(**{_input_name(cls, name): value for name, value in overrides.items()})
+        except ValidationError as error:
+            problems = "; ".join(
+                f"{variable_name(cls, str(problem['loc'][0]) if problem['loc'] else '')}: {problem['msg']}"
+                for problem in error.errors(include_input=False)
+            )
+            raise ConfigError("CONFIG_INVALID", problems) from None
+
+
+def variable_name(config: type[ServiceConfig], field_name: str) -> str:
+    """The environment variable that sets a field."""
+    field = config.model_fields.get(field_name)
+    if field is None:  # pydantic reports an aliased field by its alias
+        return field_name
+    if isinstance(field.validation_alias, str):
+        return field.validation_alias
+    return f"{config.model_config.get('env_prefix', '')}{field_name}".upper()
+
+
+def describe(config: type[ServiceConfig]) -> str:
+    """A Markdown table of every variable: name, default, unit, reason."""
+    rows = ["| variable | default | unit | why |", "|---|---|---|---|"]
+    for name, field in config.model_fields.items():
+        extra = field.json_schema_extra
+        if not isinstance(extra, dict) or "reason" not in extra:
+            raise ValueError(f"{config.__name__}.{name} must be declared with setting(...)")
+        reason = str(extra["reason"]).replace("|", "\\|")
+        rows.append(
+            f"| `{variable_name(config, name)}` | {_shown_default(field)} | {extra['unit']} | {reason} |"
+        )
+    return "\n".join(rows) + "\n"
+
+
+def _shown_default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "must be set"
+    default = field.get_default(call_default_factory=True, validated_data={})
+    if isinstance(default, SecretStr):
+        return "hidden"
+    return f"`{default}`" if default not in ("", None, ()) else ""
+
+
+def _input_name(config: type[ServiceConfig], field_name: str) -> str:
+    field = config.model_fields.get(field_name)
+    if field is None:
+        raise TypeError(f"{config.__name__} has no field {field_name!r}")
+    return field.validation_alias if isinstance(field.validation_alias, str) else field_name

@@ -1,0 +1,16 @@
+"""What tests need: a NATS server, a clock that only moves when told, free ports, conditions to wait for."""
+
+from nexus_testkit.clock import ManualClock
+from nexus_testkit.nats_server import NatsServer, NatsServerFailed, nats_server_binary
+from nexus_testkit.ports import free_port
+from nexus_testkit.waiting import ConditionNotMet, wait_until
+
+__all__ = [
+    "ConditionNotMet",
+    "ManualClock",
+    "NatsServer",
+    "NatsServerFailed",
+    "free_port",
+    "nats_server_binary",
+    "wait_until",
+]

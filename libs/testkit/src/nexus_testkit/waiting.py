@@ -1,0 +1,30 @@
+"""Waiting for a condition, never for a time: returns as soon as it holds, fails with what was seen if it never does."""
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar, cast
+
+T = TypeVar("T")
+
+POLL_SECONDS = 0.01
+
+
+class ConditionNotMet(AssertionError):
+    """The condition did not come to hold within the timeout."""
+
+
+async def wait_until(predicate: Callable[[], T | Awaitable[T]], timeout: float = 10.0, what: str = "") -> T:
+    """Polls `predicate` (sync or async) until it is true and returns its value."""
+    deadline = time.monotonic() + timeout
+    while True:
+        answer = predicate()
+        value = cast(T, await answer if inspect.isawaitable(answer) else answer)
+        if value:
+            return value
+        if time.monotonic() >= deadline:
+            raise ConditionNotMet(
+                f"{what or 'the condition'} did not hold within {timeout} s; last value {value!r}"
+            )
+        await asyncio.sleep(POLL_SECONDS)

@@ -1,0 +1,1 @@
+"""The SFU: Python decides, the C++ engine forwards."""
