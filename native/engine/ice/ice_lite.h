@@ -56,7 +56,9 @@ class IceLite {
 
   // An authenticated check came from there (and it was not pushed out since).
   bool IsValidated(const SocketAddress& address) const;
-  // The address nominated last; before any nomination the first that was validated.
+  // The address nominated last; before any nomination the first that was validated. An address that was not
+  // checked for `consent_timeout` gives way to the next one that is (RFC 7675: consent belongs to an address,
+  // not to a session).
   const std::optional<SocketAddress>& selected() const { return selected_; }
   std::vector<SocketAddress> validated() const;
 
@@ -68,7 +70,7 @@ class IceLite {
 
   // No consent for `consent_timeout`, or never connected within `connect_timeout`.
   bool expired(Timestamp now) const { return now >= next_deadline(); }
-  Timestamp next_deadline() const;
+  Timestamp next_deadline() const { return deadline_; }
 
   const IceCredentials& local() const { return current_.local; }
   const IceCredentials& remote() const { return current_.remote; }
@@ -82,21 +84,21 @@ class IceLite {
   struct RemoteAddress {
     SocketAddress address;
     Timestamp last_check;
-    bool current_generation = true;
   };
 
+  // The generation whose credentials the message was made with; null, and counted, when there is none.
   const Generation* Authenticate(const StunMessage& message);
-  IceStunOutcome HandleRequest(const StunMessage& message, const SocketAddress& from, Timestamp now);
-  std::optional<SocketAddress> Remember(const SocketAddress& from, bool current_generation, Timestamp now);
-  bool Select(const StunMessage& message, const SocketAddress& from, bool current_generation);
-  void ForgetPreviousGeneration();
+  std::vector<uint8_t> Refuse(const StunMessage& message, const Generation& generation);
+  // Notes the check; gives back what was pushed out of the full table.
+  std::optional<SocketAddress> Remember(const SocketAddress& from, Timestamp now);
+  bool Select(const SocketAddress& from, bool nominates, bool under_current, Timestamp now);
+  bool SelectedLostConsent(Timestamp now) const;
 
   IceConfig config_;
   Generation current_;
   std::optional<Generation> previous_;
   std::vector<RemoteAddress> remotes_;
   std::optional<SocketAddress> selected_;
-  bool nominated_ = false;  // `selected_` stands by nomination, not only by being first
   Timestamp deadline_;
   IceCounters counters_;
 };

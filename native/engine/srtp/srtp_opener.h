@@ -14,6 +14,7 @@
 namespace nexus {
 
 class SrtpTransform;
+class ReplayWindow;
 class SsrcTable;
 
 struct SrtpOpenerConfig {
@@ -47,7 +48,10 @@ class SrtpOpener {
   size_t ssrc_count() const;
 
  private:
-  std::unique_ptr<SrtpTransform> transform_;
+  bool IsFresh(const ReplayWindow* window, uint64_t index);
+
+  SrtpProfile profile_;
+  std::unique_ptr<SrtpTransform> transform_;  // null when OpenSSL failed: then nothing is opened
   std::unique_ptr<SsrcTable> rtp_;
   std::unique_ptr<SsrcTable> rtcp_;
   SrtpCounters counters_;

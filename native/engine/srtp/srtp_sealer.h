@@ -36,10 +36,11 @@ class SrtpSealer {
   // does). 0 when it failed or the index is spent (2^31 packets: section 9.2).
   size_t SealRtcp(ByteView packet, MutableByteView out);
 
-  SrtpProfile profile() const;
+  SrtpProfile profile() const { return profile_; }
 
  private:
-  std::unique_ptr<SrtpTransform> transform_;
+  SrtpProfile profile_;
+  std::unique_ptr<SrtpTransform> transform_;  // null when OpenSSL failed: then nothing is sealed
   uint32_t rtcp_index_ = 0;
 };
 

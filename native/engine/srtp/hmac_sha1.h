@@ -1,0 +1,33 @@
+// HMAC-SHA1 (RFC 2104) keyed once: the states behind both key blocks are kept and copied for each packet.
+//
+// Deviation: this uses OpenSSL's SHA1_* functions, not EVP. EVP_MAC and EVP_MD_CTX_copy in OpenSSL 3.0
+// allocate for each packet, which costs about as much as hashing a small packet; a plain SHA_CTX is copied in
+// a few nanoseconds.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+
+#include "engine/base/bytes.h"
+
+namespace nexus {
+
+class HmacSha1 {
+ public:
+  using Digest = std::array<uint8_t, 20>;
+
+  explicit HmacSha1(ByteView key);
+  ~HmacSha1();
+  HmacSha1(HmacSha1&&) noexcept;
+  HmacSha1& operator=(HmacSha1&&) noexcept;
+
+  // Over both pieces as one message.
+  Digest Compute(ByteView first, ByteView second) const;
+
+ private:
+  struct States;
+  std::unique_ptr<States> states_;
+};
+
+}  // namespace nexus

@@ -1,0 +1,50 @@
+// The cryptographic transform of one direction: where the bytes, the tag and the index lie in a packet, and
+// how the nonce is made. It keeps keyed contexts and nothing about streams: indices come from outside.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "engine/base/bytes.h"
+#include "engine/srtp/srtp_keys.h"
+
+namespace nexus {
+
+enum class SrtpDirection : uint8_t { kSeal, kOpen };
+
+inline constexpr size_t kRtpFixedHeaderSize = 12;
+inline constexpr size_t kRtcpFixedHeaderSize = 8;  // sent in clear; the sender's SSRC ends it
+inline constexpr size_t kSrtcpIndexSize = 4;
+inline constexpr uint32_t kSrtcpEncryptedBit = 0x80000000u;
+
+class SrtpTransform {
+ public:
+  virtual ~SrtpTransform() = default;
+
+  // Sizes were checked by the caller: `out` holds header, prefix, payload and tag. Bytes written, 0 when
+  // OpenSSL failed.
+  virtual size_t SealRtp(ByteView header, ByteView prefix, ByteView payload, uint64_t index,
+                         MutableByteView out) = 0;
+  virtual size_t SealRtcp(ByteView packet, uint32_t index, MutableByteView out) = 0;
+  // In place; false when the tag is wrong. `index_word` is E bit and index as sent.
+  virtual bool OpenRtp(MutableByteView packet, size_t header_size, uint64_t index) = 0;
+  virtual bool OpenRtcp(MutableByteView packet, uint32_t index_word) = 0;
+  // Where the four bytes of E bit and index begin in an SRTCP packet of that size.
+  virtual size_t RtcpIndexOffset(size_t packet_size) const = 0;
+
+  virtual SrtpProfile profile() const = 0;
+};
+
+// Null when OpenSSL fails.
+std::unique_ptr<SrtpTransform> MakeSrtpTransform(SrtpProfile profile, const SrtpKeyMaterial& material,
+                                                 SrtpDirection direction);
+std::unique_ptr<SrtpTransform> MakeGcmTransform(const SrtpKeyMaterial& material, SrtpDirection direction);
+std::unique_ptr<SrtpTransform> MakeCmTransform(const SrtpKeyMaterial& material);
+
+inline uint32_t ReadU32(ByteView bytes, size_t offset) {
+  return uint32_t{bytes[offset]} << 24 | uint32_t{bytes[offset + 1]} << 16 |
+         uint32_t{bytes[offset + 2]} << 8 | bytes[offset + 3];
+}
+
+}  // namespace nexus
