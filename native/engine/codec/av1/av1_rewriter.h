@@ -1,0 +1,24 @@
+// Keeps the dependency descriptor's frame numbers continuous across sources, and gives the templates of each
+// new structure numbers of their own, so that a packet can never be read with the structure of the source
+// before.
+#pragma once
+
+#include "engine/codec/codec.h"
+#include "engine/codec/picture_counter.h"
+
+namespace nexus {
+
+class Av1Rewriter {
+ public:
+  void Bind();
+  CodecPatch Rewrite(const DependencyDescriptor& descriptor, ByteView value);
+
+ private:
+  PictureCounter<16> frame_number_;
+  bool fresh_ = true;           // no packet of this source yet
+  uint8_t template_shift_ = 0;  // added to the source's template ids, modulo 64
+  uint8_t next_template_ = 0;   // first number behind the structure that was sent last
+  bool any_structure_ = false;
+};
+
+}  // namespace nexus

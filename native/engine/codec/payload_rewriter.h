@@ -1,0 +1,23 @@
+// Keeps what codecs count (picture ids, TL0PICIDX, frame numbers) continuous for one subscriber's slot,
+// whatever source it is bound to. One per slot: two subscribers never see one another's rewrite.
+#pragma once
+
+#include "engine/codec/av1/av1_rewriter.h"
+#include "engine/codec/codec.h"
+#include "engine/codec/vp8/vp8_rewriter.h"
+#include "engine/codec/vp9/vp9_rewriter.h"
+
+namespace nexus {
+
+class PayloadRewriter {
+ public:
+  // A new source: the next packet begins at the count behind the last one that was sent.
+  void Bind(Codec codec);
+  CodecPatch Rewrite(const FrameInfo& frame, ByteView payload, ByteView dependency_descriptor);
+
+ private:
+  struct AsItIs {};  // Opus, H.264
+  std::variant<AsItIs, Vp8Rewriter, Vp9Rewriter, Av1Rewriter> state_;
+};
+
+}  // namespace nexus

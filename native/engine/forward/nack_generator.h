@@ -1,0 +1,58 @@
+// Finds what a publisher's stream has lost and when to ask for it (RFC 4585 §6.2.1): after a little patience
+// for reordering, again after each RTT, a limited number of times, from a limited list.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "engine/base/time.h"
+
+namespace nexus {
+
+struct NackConfig {
+  size_t max_missing = 500;
+  uint8_t max_requests = 10;
+  Duration reorder_patience = Duration(10'000);  // a hole is asked for when it is this old
+  Duration min_retry_interval = Duration(20'000);
+  int64_t max_gap = 1000;  // a larger jump is a restart, not loss
+};
+
+struct NackCounters {
+  uint64_t requested = 0;  // sequence numbers put into NACKs, repeats too
+  uint64_t recovered = 0;  // came after all
+  uint64_t given_up = 0;   // asked for often enough, or pushed out of the list
+  uint64_t restarts = 0;
+};
+
+class NackGenerator {
+ public:
+  explicit NackGenerator(const NackConfig& config);
+
+  // Every packet of the stream, restored from RTX too; numbers are unwrapped.
+  void OnPacket(int64_t sequence_number, Timestamp now);
+  // Fills `out` with what is to be asked for now, ascending; returns how many.
+  size_t Collect(Timestamp now, Duration rtt, std::span<uint16_t> out);
+  Timestamp next_deadline(Duration rtt) const;
+  size_t missing() const { return missing_.size(); }
+  // Nothing is waited for any more (the track is muted, or a keyframe made the past worthless).
+  void Clear() { missing_.clear(); }
+  const NackCounters& counters() const { return counters_; }
+
+ private:
+  struct Missing {
+    int64_t sequence;
+    Timestamp since;
+    Timestamp asked;
+    uint8_t requests;
+  };
+  Timestamp DueAt(const Missing& missing, Duration rtt) const;
+  void Restart(int64_t sequence_number);
+
+  NackConfig config_;
+  std::vector<Missing> missing_;  // ascending, capacity reserved
+  std::optional<int64_t> highest_;
+  NackCounters counters_;
+};
+
+}  // namespace nexus

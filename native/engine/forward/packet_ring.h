@@ -1,0 +1,54 @@
+// The packets of one published layer, stored once for all subscribers: retransmission reads them here.
+// Bounded by count (a power of two) and by age. Slab memory is touched only as packets come.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "engine/forward/source_packet.h"
+
+namespace nexus {
+
+inline constexpr size_t kMaxStoredPacketSize = 1500;
+
+struct PacketRingConfig {
+  size_t capacity = 1024;  // power of two; audio: 256
+  Duration max_age = Duration(2'000'000);
+};
+
+enum class InsertOutcome : uint8_t { kStored, kDuplicate, kTooOld, kTooLarge };
+
+class PacketRing {
+ public:
+  explicit PacketRing(const PacketRingConfig& config);
+
+  // Copies payload and dependency descriptor. `stored` is set only for kStored and is good until the ring has
+  // moved on by `capacity` packets.
+  InsertOutcome Insert(const SourcePacket& packet, const SourcePacket*& stored);
+  const SourcePacket* Find(int64_t sequence_number) const;
+  // Forgets what came before `now - max_age`. Insert does it too, by the packet's arrival.
+  void Expire(Timestamp now);
+
+  std::optional<int64_t> newest() const { return newest_; }
+  size_t size() const { return count_; }
+  size_t capacity() const { return entries_.size(); }
+
+ private:
+  struct Entry {
+    bool used = false;
+    SourcePacket packet;
+  };
+  size_t Index(int64_t sequence_number) const { return static_cast<size_t>(sequence_number) & mask_; }
+  void Drop(Entry& entry);
+  void AdvanceTo(int64_t sequence_number);
+
+  PacketRingConfig config_;
+  size_t mask_;
+  std::vector<Entry> entries_;
+  std::unique_ptr<uint8_t[]> slab_;
+  std::optional<int64_t> newest_;
+  int64_t oldest_ = 0;  // nothing below is stored
+  size_t count_ = 0;
+};
+
+}  // namespace nexus

@@ -1,0 +1,37 @@
+// From a source's sequence numbers to a slot's, while one binding lasts: a constant offset that shrinks by
+// one behind each packet that is left out (a padding-only probe). Remembers the last changes, so that late
+// packets find their number.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+
+namespace nexus {
+
+class SequenceMap {
+ public:
+  // The source's `first` becomes `out`.
+  void Start(int64_t first, int64_t out);
+  // Leaves `source` out; only for a number above all that came (highest() + anything).
+  void LeaveOut(int64_t source);
+  void Seen(int64_t source);
+  // Nothing for numbers before the start, those left out, and those older than what is remembered.
+  std::optional<int64_t> Map(int64_t source) const;
+  int64_t highest() const { return highest_; }
+  int64_t first() const { return first_; }
+
+ private:
+  static constexpr size_t kMaxChanges = 64;
+  struct Change {
+    int64_t from;  // valid for source numbers >= from; from - 1 was left out
+    int64_t offset;
+  };
+  std::array<Change, kMaxChanges> changes_{};
+  size_t begin_ = 0;  // ring
+  size_t count_ = 0;
+  int64_t first_ = 0;
+  int64_t highest_ = 0;
+};
+
+}  // namespace nexus

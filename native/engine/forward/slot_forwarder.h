@@ -1,0 +1,107 @@
+// A slot: one outgoing SSRC with one sequence and one time line for life. Binding another source, switching a
+// layer and un-pausing are the same operation: wait for a keyframe (audio: do not), then go on without a gap.
+#pragma once
+
+#include <array>
+#include <bitset>
+
+#include "engine/codec/payload_rewriter.h"
+#include "engine/forward/sequence_map.h"
+#include "engine/forward/slot_timeline.h"
+#include "engine/forward/source_packet.h"
+
+namespace nexus {
+
+struct SlotConfig {
+  bool video = false;
+  uint32_t clock_rate = 90'000;
+  uint16_t initial_sequence =
+      0;  // random; its top bit is cleared, so that no receiver meets a wrap at the start
+  uint32_t initial_timestamp = 0;  // random
+  Timestamp created;
+};
+
+struct SlotSource {
+  LayerId layer;
+  uint32_t csrc = 0;  // the source's number, as the room gave it out
+  Codec codec = Codec::kVp8;
+};
+
+// What differs from the source's packet.
+struct Rewritten {
+  int64_t sequence_number = 0;  // 64 bits: SRTP's index; the low 16 go on the wire
+  uint32_t timestamp = 0;
+  bool marker = false;
+  uint32_t csrc = 0;
+  // First packet of a binding. When the ring already holds later packets of the source (reordering, a
+  // keyframe replayed), forward them now: they are not sent otherwise.
+  bool first_of_binding = false;
+  CodecPatch patch;
+};
+
+struct SlotCounters {
+  uint64_t forwarded = 0;
+  uint64_t waiting_for_keyframe = 0;  // dropped
+  uint64_t before_switch = 0;         // dropped: late packets from before the binding's first
+  uint64_t duplicates = 0;            // dropped
+  uint64_t too_old = 0;               // dropped: below the window in which repeats are known
+  uint64_t probes = 0;                // left out: padding only
+  uint64_t source_restarts = 0;       // a jump in the source's numbers, treated as a new binding
+  uint64_t time_corrections = 0;
+  uint64_t switches = 0;
+};
+
+class SlotForwarder {
+ public:
+  explicit SlotForwarder(const SlotConfig& config);
+
+  void Bind(const SlotSource& source, Timestamp now);
+  void Unbind();
+  bool bound() const { return source_.has_value(); }
+  const std::optional<SlotSource>& source() const { return source_; }
+  // True while a video source is bound and its keyframe has not come: ask for one.
+  bool waiting_for_keyframe() const { return source_ && !started_ && config_.video; }
+
+  // Nothing when this packet is not to be sent; the counters say why. `layer` must be that of the packet.
+  std::optional<Rewritten> Forward(LayerId layer, const SourcePacket& packet, Timestamp now);
+
+  // For sender reports: the slot's RTP time of `now`, on its own line.
+  uint32_t RtpTimestampAt(Timestamp now) const { return static_cast<uint32_t>(timeline_.RtpAt(now)); }
+  std::optional<int64_t> highest_sequence() const;
+  const SlotCounters& counters() const { return counters_; }
+
+ private:
+  static constexpr int64_t kRepeatWindow = 1024;
+  static constexpr int64_t kMaxSourceJump = 3000;
+  static constexpr size_t kMaxTimeSteps = 8;
+  struct TimeStep {
+    int64_t from;  // source timestamps >= from
+    int64_t offset;
+  };
+
+  bool Start(const SourcePacket& packet);
+  bool IsRestart(const SourcePacket& packet) const;
+  bool Sent(int64_t out) const;
+  void MarkSent(int64_t out);
+  int64_t MapTimestamp(const SourcePacket& packet);
+  void CorrectTime(const SourcePacket& packet);
+  void PushTimeStep(int64_t from, int64_t offset);
+
+  SlotConfig config_;
+  SlotTimeline timeline_;
+  std::optional<SlotSource> source_;
+  bool started_ = false;  // the binding's first packet was sent
+  bool any_sent_ = false;
+  int64_t highest_out_;                // last sequence number given out
+  bool highest_marker_ = true;         // whether that packet ended its frame
+  int64_t last_timestamp_ = 0;         // highest outgoing, unwrapped
+  int64_t last_source_timestamp_ = 0;  // highest of this binding
+  SequenceMap sequence_;
+  std::array<TimeStep, kMaxTimeSteps> time_steps_{};
+  size_t time_step_count_ = 0;
+  std::bitset<kRepeatWindow> sent_;
+  PayloadRewriter rewriter_;
+  SlotCounters counters_;
+};
+
+}  // namespace nexus

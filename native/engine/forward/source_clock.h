@@ -1,0 +1,81 @@
+// From a source's RTP timestamps to the SFU's clock. Three small parts:
+//   RtpNtpClock        one SSRC: RTP time -> the sender's NTP time, from its sender reports (RFC 3550 §6.4.1)
+//   RemoteClockOffset  one participant: the sender's NTP time -> the SFU's clock; shared by audio and video,
+//   which is what
+//                      keeps lips in sync
+//   SourceClock        one SSRC: the time at which a packet was sampled, with or without sender reports
+#pragma once
+
+#include <optional>
+
+#include "engine/base/time.h"
+#include "engine/rtcp/ntp_time.h"
+
+namespace nexus {
+
+class RtpNtpClock {
+ public:
+  explicit RtpNtpClock(uint32_t clock_rate) : clock_rate_(clock_rate) {}
+
+  // `rtp_timestamp` is unwrapped. One report that contradicts the line is only suspected; the second moves
+  // the line.
+  void OnSenderReport(NtpTime ntp, int64_t rtp_timestamp);
+  // Microseconds of the sender's NTP clock; nothing before the first report.
+  std::optional<int64_t> NtpMicros(int64_t rtp_timestamp) const;
+  uint32_t clock_rate() const { return clock_rate_; }
+
+ private:
+  int64_t Predict(int64_t rtp_timestamp) const;
+
+  uint32_t clock_rate_;
+  bool valid_ = false;
+  bool suspect_ = false;
+  int64_t anchor_rtp_ = 0;
+  int64_t anchor_us_ = 0;
+  int64_t suspect_rtp_ = 0;
+  int64_t suspect_us_ = 0;
+};
+
+// Lowest value seen in the last one to two windows: follows clock drift, ignores queues.
+class WindowedMinimum {
+ public:
+  explicit WindowedMinimum(Duration window) : window_(window) {}
+  void Add(int64_t value, Timestamp now);
+  std::optional<int64_t> value() const;
+  void Reset();
+
+ private:
+  Duration window_;
+  Timestamp window_end_{};
+  std::optional<int64_t> current_;
+  std::optional<int64_t> previous_;
+};
+
+class RemoteClockOffset {
+ public:
+  RemoteClockOffset() : minimum_(Duration(10'000'000)) {}
+  void OnPacket(int64_t ntp_us, Timestamp arrival);
+  std::optional<int64_t> offset_us() const { return minimum_.value(); }  // SFU's clock minus sender's
+
+ private:
+  WindowedMinimum minimum_;
+};
+
+class SourceClock {
+ public:
+  explicit SourceClock(uint32_t clock_rate) : ntp_(clock_rate), arrival_minimum_(Duration(10'000'000)) {}
+
+  void OnSenderReport(NtpTime ntp, uint32_t rtp_timestamp);
+  // For each packet, in arrival order; `remote` is the participant's. `rtp_timestamp` is unwrapped by this
+  // clock's caller.
+  Timestamp OnPacket(int64_t rtp_timestamp, Timestamp arrival, RemoteClockOffset& remote);
+  bool synchronised() const { return synchronised_; }
+
+ private:
+  RtpNtpClock ntp_;
+  WindowedMinimum arrival_minimum_;
+  std::optional<int64_t> last_rtp_;
+  bool synchronised_ = false;
+};
+
+}  // namespace nexus

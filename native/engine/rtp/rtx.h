@@ -1,0 +1,27 @@
+// Retransmission payload format (RFC 4588): the payload is the original sequence number and the original
+// payload. Also recognises redundant audio (RFC 2198), which is passed on as it is.
+#pragma once
+
+#include <optional>
+
+#include "engine/rtp/rtp_packet.h"
+
+namespace nexus {
+
+inline constexpr size_t kRtxPrefixSize = 2;
+
+// The original's sequence number; nothing for a probe (no payload, or padding only).
+std::optional<uint16_t> ParseRtxOriginalSequence(const RtpPacketView& rtx);
+
+// Writes the original packet, byte by byte as it was sent first (without padding). Returns its size, 0 when
+// `rtx` is a probe or does not fit. The header extensions are those of the retransmission (RFC 4588 §4).
+size_t RestoreFromRtx(const RtpPacketView& rtx, Ssrc original_ssrc, PayloadType original_payload_type,
+                      MutableByteView out);
+
+// The two bytes in front of the original payload.
+size_t WriteRtxPrefix(MutableByteView out, uint16_t original_sequence_number);
+
+// The payload type of the primary encoding of a RED packet; nothing when the block headers do not fit.
+std::optional<PayloadType> RedPrimaryPayloadType(ByteView payload);
+
+}  // namespace nexus
