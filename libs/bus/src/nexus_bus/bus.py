@@ -1,13 +1,13 @@
 """What a service may ask of the bus: the interface, its values and its errors.
 
-`NatsBus` is the real one, `MemoryBus` its in-memory twin; one contract suite runs against both, so a service tested on the
-twin meets no surprise on NATS. Payloads are bytes: which protobuf message they hold is the subject's business.
+`NatsBus` is the real one, `MemoryBus` its in-memory twin; one contract suite runs against both, so a service
+tested on the twin meets no surprise on NATS. Payloads are bytes: which protobuf message they hold is the
+subject's business.
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self
-
 
 MAX_PAYLOAD_BYTES = 1 << 20  # nats-server's default max_payload
 
@@ -37,12 +37,14 @@ class KeyExists(BusError):
 
 
 class RevisionMismatch(BusError):
-    """`update` or `delete` came with a revision that is not the key's last: somebody else was faster; read and decide anew."""
+    """`update` or `delete` came with a revision that is not the key's last: somebody else was faster; read
+    and decide anew."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One delivery on a subscription. `reply` is set when the sender waits for `Bus.publish(message.reply, ...)`."""
+    """One delivery on a subscription. `reply` is set when the sender waits for `Bus.publish(message.reply,
+    ...)`."""
 
     subject: str
     payload: bytes
@@ -76,8 +78,8 @@ WatchStep = Change | Synced
 
 
 class Subscription(Protocol):
-    """An async iterator of messages, ending at `close()` or when the bus closes. What its owner is too slow to take is
-    dropped, oldest first, and counted."""
+    """An async iterator of messages, ending at `close()` or when the bus closes. What its owner is too slow
+    to take is dropped, oldest first, and counted."""
 
     @property
     def dropped(self) -> int: ...
@@ -96,7 +98,8 @@ class Subscription(Protocol):
 class Watch(Protocol):
     """An async iterator of `Change` and one `Synced`, ending at `close()`.
 
-    A watcher that is too slow never loses a key's last value: only steps that a later one made obsolete may be skipped.
+    A watcher that is too slow never loses a key's last value: only steps that a later one made obsolete may
+    be skipped.
     """
 
     def __aiter__(self) -> AsyncIterator[WatchStep]: ...
@@ -111,7 +114,8 @@ class Watch(Protocol):
 
 
 class KeyValue(Protocol):
-    """Shared facts with compare-and-set. A bucket with a TTL forgets a key that is not written again in time."""
+    """Shared facts with compare-and-set. A bucket with a TTL forgets a key that is not written again in
+    time."""
 
     async def get(self, key: str) -> Entry | None: ...
 
@@ -128,7 +132,8 @@ class KeyValue(Protocol):
         ...
 
     async def delete(self, key: str, revision: int | None = None) -> None:
-        """Deletes; a key that is not there is fine. With `revision`, raises RevisionMismatch if it is not the last."""
+        """Deletes; a key that is not there is fine. With `revision`, raises RevisionMismatch if it is not the
+        last."""
         ...
 
     async def keys(self, pattern: str = ">") -> list[str]:
@@ -142,7 +147,8 @@ ConnectionListener = Callable[[bool], None]
 
 
 class Bus(Protocol):
-    """Publish and subscribe, requests, and shared facts. Every method may raise NotConnected, save `publish`."""
+    """Publish and subscribe, requests, and shared facts. Every method may raise NotConnected, save
+    `publish`."""
 
     @property
     def connected(self) -> bool: ...
@@ -152,8 +158,8 @@ class Bus(Protocol):
         ...
 
     async def publish(self, subject: str, payload: bytes) -> None:
-        """At most once. While no server answers, messages wait in a bounded buffer; what does not fit is dropped and
-        counted in `publishes_dropped`; never raises for an outage: events must not stop media."""
+        """At most once. While no server answers, messages wait in a bounded buffer; what does not fit is
+        dropped and counted in `publishes_dropped`; never raises for an outage: events must not stop media."""
         ...
 
     @property
@@ -162,7 +168,8 @@ class Bus(Protocol):
     async def subscribe(
         self, subject: str, queue: str | None = None, max_pending: int = 4096
     ) -> Subscription:
-        """Every message on `subject` from now on; with `queue`, each goes to one member of that queue group only."""
+        """Every message on `subject` from now on; with `queue`, each goes to one member of that queue group
+        only."""
         ...
 
     async def request(self, subject: str, payload: bytes, timeout_seconds: float = 2.0) -> bytes:
@@ -192,7 +199,8 @@ class Bus(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StreamSpec:
-    """A JetStream stream. `work_queue` deletes what has been acked; else messages stay for `max_age_seconds`."""
+    """A JetStream stream. `work_queue` deletes what has been acked; else messages stay for
+    `max_age_seconds`."""
 
     name: str
     subjects: Sequence[str]

@@ -1,7 +1,8 @@
 """The two queues between the bus and its readers, the same for NATS and for the twin.
 
-`Mailbox` keeps the newest messages and counts what it had to drop. `Changes` keeps, for every key, the newest change only, so it is
-bounded by the number of keys and yet never loses a last value. Both belong to one event loop.
+`Mailbox` keeps the newest messages and counts what it had to drop. `Changes` keeps, for every key, the newest
+change only, so it is bounded by the number of keys and yet never loses a last value. Both belong to one event
+loop.
 """
 
 import asyncio
@@ -71,7 +72,8 @@ class Mailbox:
 
 
 class Changes:
-    """A `Watch`. The bus reports states with `saw`, and the end of an initial (or repeated) listing with `synced`."""
+    """A `Watch`. The bus reports states with `saw`, and the end of an initial (or repeated) listing with
+    `synced`."""
 
     def __init__(self, on_close: OnClose = _nothing) -> None:
         self._pending: dict[str | None, WatchStep] = {}
@@ -83,7 +85,8 @@ class Changes:
         self._on_close = on_close
 
     def begin_listing(self) -> None:
-        """A listing of everything that exists follows, ended by `synced`. The second and later ones come after an outage."""
+        """A listing of everything that exists follows, ended by `synced`. The second and later ones come
+        after an outage."""
         self._listed.clear()
 
     def saw(self, key: str, value: bytes | None, revision: int) -> None:
@@ -111,7 +114,8 @@ class Changes:
             self._tell(None, Synced())
 
     def _tell(self, key: str | None, step: WatchStep) -> None:
-        # Taken out first, so that the order is that of the newest steps and Synced stays after every initial value.
+        # Taken out first, so that the order is that of the newest steps and Synced stays after every initial
+        # value.
         self._pending.pop(key, None)
         self._pending[key] = step
         self._wake.set()

@@ -1,4 +1,5 @@
-"""Subjects, keys and patterns as NATS reads them: tokens between dots, `*` for one token, a closing `>` for one or more."""
+"""Subjects, keys and patterns as NATS reads them: tokens between dots, `*` for one token, a closing `>` for
+one or more."""
 
 import re
 

@@ -1,7 +1,8 @@
 """The bus without a server: for tests, and for reading what the bus promises.
 
-One `MemoryBroker` stands for the NATS server; each `MemoryBus(broker)` is one service's connection to it. `set_connected(False)` is an
-outage as that service sees it. Messages are delivered in order of publication, within the call that publishes them.
+One `MemoryBroker` stands for the NATS server; each `MemoryBus(broker)` is one service's connection to it.
+`set_connected(False)` is an outage as that service sees it. Messages are delivered in order of publication,
+within the call that publishes them.
 """
 
 import asyncio
@@ -41,7 +42,8 @@ class _Reader:
 
 
 class MemoryBroker:
-    """What connections share. With a `clock` (a `ManualClock`), nothing expires until `expire()` is called."""
+    """What connections share. With a `clock` (a `ManualClock`), nothing expires until `expire()` is
+    called."""
 
     def __init__(self, clock: Clock | None = None, choose: random.Random | None = None) -> None:
         self._clock = clock

@@ -1,4 +1,5 @@
-"""A KV bucket in memory, with the semantics of a JetStream one: revisions count every write of the bucket, a delete is one too."""
+"""A KV bucket in memory, with the semantics of a JetStream one: revisions count every write of the bucket, a
+delete is one too."""
 
 import asyncio
 from collections.abc import Callable
@@ -31,7 +32,8 @@ class Bucket:
         return self._clock() if self._clock is not None else asyncio.get_running_loop().time()
 
     def expire(self) -> None:
-        """Forgets what is too old. Called before every operation, and by a timer where the clock is the real one."""
+        """Forgets what is too old. Called before every operation, and by a timer where the clock is the real
+        one."""
         if self.ttl_seconds is None:
             return
         horizon = self._now() - self.ttl_seconds

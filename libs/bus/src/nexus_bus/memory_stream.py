@@ -33,7 +33,8 @@ class _Consumer:
 
 
 class Stream:
-    """The messages of one stream and where its consumers stand. Bounded by `max_bytes`, oldest dropped, as JetStream does."""
+    """The messages of one stream and where its consumers stand. Bounded by `max_bytes`, oldest dropped, as
+    JetStream does."""
 
     def __init__(self, spec: StreamSpec) -> None:
         self.spec = spec

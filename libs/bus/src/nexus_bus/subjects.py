@@ -1,19 +1,24 @@
 """Every subject, key and stream name that Nexus uses on NATS, in one place.
 
-For data engineers: what follows is a public contract. App, room and identity stand in names as *tokens*: the base64url form
-(RFC 4648 §5) of their UTF-8 bytes, without padding. So a room may be called ``>`` or ``a.b`` and neither reaches a subject
-that is not its own nor breaks one. ``token("lobby") == "bG9iYnk"``; ``untoken`` turns it back.
+For data engineers: what follows is a public contract. App, room and identity stand in names as *tokens*: the
+base64url form (RFC 4648 §5) of their UTF-8 bytes, without padding. So a room may be called ``>`` or ``a.b``
+and neither reaches a subject that is not its own nor breaks one. ``token("lobby") == "bG9iYnk"``; ``untoken``
+turns it back.
 
-======================================  ============================  ===================================================
-what                                    name                          carries
-======================================  ============================  ===================================================
-something happened in a room            nexus.v1.<app>.room.<room>    ``nexus.events.v1`` messages, one subject per kind
-                                        .<event>                      of event; core NATS, each with the room's revision
-one-second call-quality samples         nexus.v1.<app>.qoe.<room>     stream ``QOE``, ``nexus.qoe.v1`` batches
-a wish for one SFU                      nexus.v1.sfu.<node>.control   request/reply, core NATS
-rooms, who is in them, and the nodes    KV ``rooms``,                 see ``room_key``, ``participant_key``, ``node_key``
-                                        ``participants``, ``nodes``
-======================================  ============================  ===================================================
+====================================  =====================================  =========================
+what                                  name                                   carries
+====================================  =====================================  =========================
+something happened in a room          nexus.v1.<app>.room.<room>.<event>     ``nexus.events.v1``
+one-second call-quality samples       nexus.v1.<app>.qoe.<room>              ``nexus.qoe.v1``
+a wish for one SFU (request, reply)   nexus.v1.sfu.<node>.control            ``nexus.sfu.v1``
+rooms and where they are placed       KV ``rooms``, key <app>.<room>         ``nexus.types.v1``
+who is in a room                      KV ``participants``,                   ``nexus.types.v1``
+                                      key <app>.<room>.<identity>
+SFU nodes, alive and how loaded       KV ``nodes``, key <node>               ``nexus.types.v1``
+====================================  =====================================  =========================
+
+Room events are core NATS: who is not subscribed misses them, and sees that by the room's revision in each.
+Quality samples are stored by the stream ``QOE``.
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -33,7 +38,8 @@ _NAME_CHARACTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQ
 
 
 def token(text: str) -> str:
-    """The base64url form of `text`, without padding. Raises ValueError for the empty text: a subject has no empty token."""
+    """The base64url form of `text`, without padding. Raises ValueError for the empty text: a subject has no
+    empty token."""
     if not text:
         raise ValueError("an empty name cannot stand in a subject")
     return urlsafe_b64encode(text.encode()).rstrip(b"=").decode("ascii")
@@ -53,7 +59,8 @@ def untoken(part: str) -> str:
 
 
 def _plain(name: str) -> str:
-    """A name that we chose ourselves (an event's, a node's): checked, not encoded, so that people can read it."""
+    """A name that we chose ourselves (an event's, a node's): checked, not encoded, so that people can read
+    it."""
     if not name or not _NAME_CHARACTERS.issuperset(name):
         raise ValueError(f"only letters, digits, '-' and '_' may stand here: {name!r}")
     return name

@@ -1,14 +1,16 @@
-"""The base of a service's configuration: one frozen, typed object, read from the environment at the edge only.
+"""The base of a service's configuration: one frozen, typed object, read from the environment at the edge
+only.
 
 A service writes::
 
     class SfuConfig(ServiceConfig):
         model_config = service_settings("NEXUS_SFU_")
-        udp_port: int = setting(7881, unit="port", reason="one port per shard, from here upwards", ge=1, le=65535)
+        udp_port: int = setting(7881, unit="port", reason="the first shard's; one more for each", ge=1)
 
     config = SfuConfig.from_env()
 
-Every field states default, unit and reason; `describe(SfuConfig)` turns that into the table of the service's README.
+Every field states default, unit and reason; `describe(SfuConfig)` turns that into the table of the service's
+README.
 """
 
 from typing import Any, ClassVar, Self
@@ -21,7 +23,8 @@ from nexus_runtime.errors import ClientError
 
 
 class ConfigError(ClientError):
-    """The environment does not make a configuration; the message names each variable and what is wrong with it."""
+    """The environment does not make a configuration; the message names each variable and what is wrong with
+    it."""
 
 
 def service_settings(prefix: str) -> SettingsConfigDict:
@@ -32,8 +35,8 @@ def service_settings(prefix: str) -> SettingsConfigDict:
 
 
 def setting(default: Any = ..., *, reason: str, unit: str = "", **constraints: Any) -> Any:
-    """A field with its unit (empty for names and flags) and the reason for its default. `constraints` are pydantic's
-    (`ge`, `le`, `pattern`, `validation_alias`, …). Without a default the variable must be set."""
+    """A field with its unit (empty for names and flags) and the reason for its default. `constraints` are
+    pydantic's (`ge`, `le`, `pattern`, `validation_alias`, …). Without a default the variable must be set."""
     description = f"{reason} [{unit}]" if unit else reason
     return Field(
         default, description=description, json_schema_extra={"unit": unit, "reason": reason}, **constraints

@@ -1,7 +1,9 @@
-"""Errors by whose fault they are, so that each seam (gRPC, WebSocket, log) translates them once and in one way.
+"""Errors by whose fault they are, so that each seam (gRPC, WebSocket, log) translates them once and in one
+way.
 
-A service subclasses or raises these with a stable `code` (``ROOM_NOT_FOUND``) that clients may act on, a message for people
-and fields for the log. What is not one of these is a defect of ours and must reach a caller as ``INTERNAL``, without detail.
+A service subclasses or raises these with a stable `code` (``ROOM_NOT_FOUND``) that clients may act on, a
+message for people and fields for the log. What is not one of these is a defect of ours and must reach a
+caller as ``INTERNAL``, without detail.
 """
 
 from typing import ClassVar, Literal
@@ -11,8 +13,8 @@ FieldValue = str | int | float | bool | None
 
 
 class NexusError(Exception):
-    """The base. `code` is stable and upper case; `message` is for people; `fields` go to the log and, for a client's own
-    faults, to the client: put no secret there."""
+    """The base. `code` is stable and upper case; `message` is for people; `fields` go to the log and, for a
+    client's own faults, to the client: put no secret there."""
 
     fault: ClassVar[Fault] = "internal"
 
@@ -33,7 +35,8 @@ class ClientError(NexusError):
 
 
 class PeerError(NexusError):
-    """Something that we depend on (another service, the broker, a store) failed or was too slow: trying again may help."""
+    """Something that we depend on (another service, the broker, a store) failed or was too slow: trying again
+    may help."""
 
     fault = "peer"
 

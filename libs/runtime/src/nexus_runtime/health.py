@@ -1,9 +1,10 @@
 """`/livez`, `/readyz`, `/metrics`: what an orchestrator and Prometheus ask of a service.
 
-Live means that the event loop answers. Ready means that *new* work may be sent here. A check is either *required* (its
-failure makes the service not ready) or *advisory*: reported, but no reason to take a service out. The broker is advisory
-wherever media flows: a broker that is away for a while must not make an orchestrator kill healthy calls, and every replica
-at once at that (livekit #4663 made 53 minutes of 7). A check that raises or is too slow has failed.
+Live means that the event loop answers. Ready means that *new* work may be sent here. A check is either
+*required* (its failure makes the service not ready) or *advisory*: reported, but no reason to take a service
+out. The broker is advisory wherever media flows: a broker that is away for a while must not make an
+orchestrator kill healthy calls, and every replica at once at that (livekit #4663 made 53 minutes of 7). A
+check that raises or is too slow has failed.
 """
 
 import asyncio

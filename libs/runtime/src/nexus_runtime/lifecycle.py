@@ -1,9 +1,9 @@
 """A service's life: start, run until told to stop, drain, end with an exit code that tells the truth.
 
-`run(main)` calls `await main(life)` on uvloop. SIGTERM or SIGINT set `life.stopping`; a second one ends the process at
-once. Background work is started with `life.supervise(...)`: should it ever fail, or end while nobody has asked
-for that, the service logs which one and stops with a non-zero code, because a service with a dead part inside is worse
-than one that its orchestrator restarts.
+`run(main)` calls `await main(life)` on uvloop. SIGTERM or SIGINT set `life.stopping`; a second one ends the
+process at once. Background work is started with `life.supervise(...)`: should it ever fail, or end while
+nobody has asked for that, the service logs which one and stops with a non-zero code, because a service with a
+dead part inside is worse than one that its orchestrator restarts.
 """
 
 import asyncio

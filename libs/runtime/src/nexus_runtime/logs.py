@@ -1,8 +1,10 @@
-"""Structured logs: event names with fields, JSON lines in production, coloured columns for a person at a terminal.
+"""Structured logs: event names with fields, JSON lines in production, coloured columns for a person at a
+terminal.
 
 Configured once, in a service's `__main__`; everything else says `log = structlog.get_logger()` and
-`log.info("track_published", room=room, track=track)`. Lines go to standard error. Nothing that grants access is ever written: fields whose
-name says token, secret or password, and anything that looks like a JWT, are masked whatever the caller does.
+`log.info("track_published", room=room, track=track)`. Lines go to standard error. Nothing that grants access
+is ever written: fields whose name says token, secret or password, and anything that looks like a JWT, are
+masked whatever the caller does.
 """
 
 import logging
@@ -57,7 +59,8 @@ def chosen_format() -> LogFormat:
 def configure_logs(
     service: str, *, level: str | None = None, format: LogFormat | None = None, **bound: str
 ) -> None:
-    """Sets up structlog and the standard library's logging (grpc, aiohttp, nats use that) to write the same lines.
+    """Sets up structlog and the standard library's logging (grpc, aiohttp, nats use that) to write the same
+    lines.
 
     `level` defaults to `NEXUS_LOG_LEVEL` or INFO. `bound` fields, such as `node`, stand on every line.
     """
@@ -93,7 +96,8 @@ def configure_logs(
 
 
 def _rendering(format: LogFormat) -> list[structlog.typing.Processor]:
-    # Masking comes last before rendering, so that nothing can add a secret after it; in JSON it sees the traceback too.
+    # Masking comes last before rendering, so that nothing can add a secret after it; in JSON it sees the
+    # traceback too.
     if format == "json":
         return [
             structlog.processors.format_exc_info,
@@ -104,7 +108,8 @@ def _rendering(format: LogFormat) -> list[structlog.typing.Processor]:
 
 
 def _colours() -> bool:
-    """Colours where a person looks, or where `nexus dev` says that one does (https://no-color.org, FORCE_COLOR)."""
+    """Colours where a person looks, or where `nexus dev` says that one does (https://no-color.org,
+    FORCE_COLOR)."""
     if os.environ.get("NO_COLOR"):
         return False
     return bool(os.environ.get("FORCE_COLOR")) or sys.stderr.isatty()

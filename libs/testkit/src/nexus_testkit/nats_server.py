@@ -1,4 +1,5 @@
-"""A real nats-server for tests: a child process on a free port, JetStream in a folder of its own, gone afterwards."""
+"""A real nats-server for tests: a child process on a free port, JetStream in a folder of its own, gone
+afterwards."""
 
 import json
 import shutil
@@ -64,7 +65,8 @@ class NatsServer:
             [str(nats_server_binary()), *arguments],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            start_new_session=True,  # a terminal's Ctrl-C is for the test runner, which then stops us in order
+            # A terminal's Ctrl-C is for the test runner, which then stops us in order.
+            start_new_session=True,
         )
         self._wait_until_ready()
 

@@ -1,4 +1,5 @@
-"""Waiting for a condition, never for a time: returns as soon as it holds, fails with what was seen if it never does."""
+"""Waiting for a condition, never for a time: returns as soon as it holds, fails with what was seen if it
+never does."""
 
 import asyncio
 import inspect

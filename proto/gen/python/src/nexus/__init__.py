@@ -1,1 +1,1 @@
-"""Generated code of the contracts in proto/; never edited by hand."""
+"""Generated from proto/ by `make proto`."""
