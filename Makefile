@@ -1,0 +1,38 @@
+# `make` alone lists what there is. Everything is done by scripts/, which say what they do.
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-test demo test check bench proto proto-baseline lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## install what running needs, build the engine and the web SDK (safe to repeat)
+	@scripts/setup
+
+setup-test: ## the same, and what the tests need: browsers, clang, test libraries
+	@scripts/setup test
+
+demo: setup ## set up, then start everything: a call at http://127.0.0.1:7880
+	@.venv/bin/nexus dev
+
+test: setup-test ## run every test there is (FUZZ_SECONDS=60 for longer fuzzing, STAGES=name,name for some)
+	@.venv/bin/python scripts/test.py
+
+check: setup-test ## formats, lints, types, contracts; changes nothing
+	@scripts/check
+
+bench: setup-test ## measure, and keep the results as JSON
+	@scripts/bench
+
+proto: ## generate code from proto/
+	@scripts/proto
+
+proto-baseline: ## accept the contracts as they are now as what later ones must stay compatible with
+	@cd proto && ../.venv/bin/buf build -o baseline.binpb
+
+lock: ## pin the Python dependencies anew (LOCK_FLAGS=--upgrade for newer ones)
+	@scripts/lock $(LOCK_FLAGS)
+
+clean: ## remove what was built; .venv, node_modules and ccache stay
+	rm -rf build .setup-stamps sdks/web/dist services/signaling/demo/dist native/python/nexus_media/*.so
+	find . -name __pycache__ -type d -not -path './.venv/*' -not -path './node_modules/*' -prune -exec rm -rf {} +
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
