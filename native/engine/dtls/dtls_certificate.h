@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+struct evp_pkey_st;
 struct ssl_ctx_st;
 
 namespace nexus {
@@ -27,10 +28,14 @@ class DtlsCertificate {
   ssl_ctx_st* context() const { return context_; }
 
  private:
+  static std::shared_ptr<const DtlsCertificate> FromKey(evp_pkey_st* key);
   DtlsCertificate(ssl_ctx_st* context, std::string fingerprint);
 
   ssl_ctx_st* context_;
   std::string fingerprint_;
 };
+
+// Makes every handshake of the context judge the peer's certificate by fingerprint (dtls_endpoint.cc).
+void InstallFingerprintCheck(ssl_ctx_st* context);
 
 }  // namespace nexus

@@ -17,6 +17,7 @@
 #include "engine/base/bytes.h"
 #include "engine/base/time.h"
 #include "engine/dtls/dtls_certificate.h"
+#include "engine/dtls/dtls_fingerprint.h"
 #include "engine/srtp/srtp_keys.h"
 
 namespace nexus {
@@ -25,39 +26,45 @@ enum class DtlsRole : uint8_t { kServer, kClient };
 enum class DtlsState : uint8_t { kNew, kConnecting, kConnected, kClosed, kFailed };
 enum class DtlsFailure : uint8_t { kNone, kFingerprintMismatch, kAlert, kTimeout, kProtocol };
 
-// As in `a=fingerprint`: algorithm in any case ("sha-256", "sha-384", "sha-512"), value in any case.
-struct DtlsFingerprint {
-  std::string algorithm;
-  std::string value;
-};
-
 struct DtlsConfig {
   DtlsRole role = DtlsRole::kServer;
   std::shared_ptr<const DtlsCertificate> certificate;
   std::vector<DtlsFingerprint> remote_fingerprints;  // one match suffices; none given: nobody is accepted
   // In order of preference; the server chooses.
   std::vector<SrtpProfile> profiles = {SrtpProfile::kAeadAes128Gcm, SrtpProfile::kAes128CmHmacSha1_80};
-  size_t mtu = 1200;       // bytes of a datagram at most
-  size_t max_queued = 64;  // datagrams waiting for PollTransmit
+  std::vector<std::string> alpn;  // offered by a client (RFC 8833 has "webrtc"); a server takes no notice
+  size_t mtu = 1200;              // bytes of a datagram at most
+  size_t max_queued = 64;         // datagrams waiting for PollTransmit
+  // RFC 6347 section 4.2.4.1 says one second, and less for applications that cannot wait. Doubles up to
+  // `max_retransmit`.
+  Duration initial_retransmit = std::chrono::milliseconds(250);
+  Duration max_retransmit = std::chrono::seconds(4);
   Duration handshake_timeout = std::chrono::seconds(30);
+  // Repeated Finished messages of the client that are answered after completion. OpenSSL answers each one,
+  // whoever it is, so two such peers would talk for ever, and it gives up the connection at the thirteenth.
+  unsigned max_final_flights = 8;
 };
 
 struct DtlsCounters {
   uint64_t datagrams_in = 0;
   uint64_t datagrams_out = 0;
-  uint64_t dropped_not_dtls = 0;  // not a DTLS record, cut short, or after the end
+  uint64_t dropped_not_dtls = 0;     // no whole record at the front
+  uint64_t dropped_implausible = 0;  // records that no peer would send
+  uint64_t dropped_after_end = 0;    // closed or failed
+  uint64_t dropped_repeated = 0;     // handshake records after completion, beyond what is answered
   uint64_t dropped_queue_full = 0;
   uint64_t retransmit_timeouts = 0;
 };
 
 class DtlsEndpoint {
  public:
-  DtlsEndpoint(DtlsConfig config, Timestamp now);
+  explicit DtlsEndpoint(DtlsConfig config);
   ~DtlsEndpoint();
   DtlsEndpoint(DtlsEndpoint&&) noexcept;
   DtlsEndpoint& operator=(DtlsEndpoint&&) noexcept;
 
-  // A client sends its ClientHello; a server does nothing until it gets one.
+  // The handshake's time begins (for a server: call it when ICE has an address). A client sends its
+  // ClientHello.
   void Start(Timestamp now);
   void HandleDatagram(ByteView datagram, Timestamp now);
   std::optional<std::vector<uint8_t>> PollTransmit();
@@ -73,6 +80,7 @@ class DtlsEndpoint {
   const DtlsCounters& counters() const;
 
  private:
+  friend void InstallFingerprintCheck(ssl_ctx_st* context);
   struct Session;
   std::unique_ptr<Session> session_;
 };

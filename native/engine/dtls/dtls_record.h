@@ -1,0 +1,45 @@
+// Looking at DTLS records from outside (RFC 6347 section 4.1), before OpenSSL does: cuts a datagram into
+// records and refuses what cannot be one. RFC 6347 section 4.1.2.7 wants invalid records discarded in
+// silence; OpenSSL 3.0 lets some of them end the handshake.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "engine/base/bytes.h"
+
+namespace nexus {
+
+enum class DtlsContentType : uint8_t {
+  kChangeCipherSpec = 20,
+  kAlert = 21,
+  kHandshake = 22,
+  kApplicationData = 23
+};
+
+inline constexpr size_t kDtlsRecordHeaderSize = 13;
+inline constexpr size_t kDtlsHandshakeHeaderSize = 12;
+// Longest handshake message that is let through: certificates of a chain fit, reassembly memory stays
+// bounded.
+inline constexpr uint32_t kDtlsMaxHandshakeSize = 16 * 1024;
+
+struct DtlsRecord {
+  DtlsContentType type = DtlsContentType::kHandshake;
+  uint16_t epoch = 0;
+  ByteView bytes;  // header included
+  ByteView fragment() const { return bytes.subspan(kDtlsRecordHeaderSize); }
+};
+
+// By the first byte alone, for demultiplexing (RFC 7983: 20 to 63).
+inline bool LooksLikeDtls(ByteView datagram) {
+  return datagram.size() >= kDtlsRecordHeaderSize && datagram[0] >= 20 && datagram[0] <= 63;
+}
+
+// The record at the front of `datagram`, which is moved behind it. Nothing at the end or at the first byte
+// that is not a record.
+std::optional<DtlsRecord> NextDtlsRecord(ByteView& datagram);
+
+// False for a record in clear (epoch 0) that no peer would send.
+bool IsPlausible(const DtlsRecord& record);
+
+}  // namespace nexus
