@@ -1,0 +1,118 @@
+"""`nexus dev`: options to settings, checks before anything is started, and the supervisor."""
+
+import asyncio
+import fcntl
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nexus_cli import development
+from nexus_cli.dev import addresses, ports
+from nexus_cli.dev.log_view import LogView
+from nexus_cli.dev.services import Settings, stages
+from nexus_cli.dev.supervisor import Environment, Supervisor
+
+EXIT_CANNOT_START = 2
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+def dev(
+    port: Annotated[int, typer.Option(help="HTTP and WebSocket port.", min=1, max=65535)] = 7880,
+    host: Annotated[str, typer.Option(help="Listen here; 0.0.0.0 for the whole network.")] = "127.0.0.1",
+    data_dir: Annotated[Path, typer.Option(help="What is kept between runs.", file_okay=False)] = Path(
+        ".nexus"
+    ),
+    media_port: Annotated[
+        int, typer.Option(help="UDP port of the media; 0 takes a free one.", min=0, max=65535)
+    ] = 0,
+    media_address: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="IP address at which clients reach the media; repeat it for more.",
+            show_default="127.0.0.1, or this machine's addresses when --host is not a loopback",
+        ),
+    ] = None,
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+    ready_timeout: Annotated[
+        float, typer.Option(help="Give up when not ready after this many seconds.")
+    ] = 60.0,
+) -> None:
+    """Run everything that a call needs on this machine until Ctrl-C."""
+    if log_level not in LOG_LEVELS:
+        raise typer.BadParameter(f"choose one of {', '.join(LOG_LEVELS)}", param_hint="--log-level")
+    try:
+        settings = _settings(host, port, media_port, media_address or [], data_dir, log_level)
+        with _instance_lock(settings.folder):
+            code = asyncio.run(_run(settings, ready_timeout))
+    except (ports.PortUnavailable, ValueError, OSError) as error:
+        typer.secho(f"nexus dev: {error}", err=True, fg="red")
+        raise typer.Exit(EXIT_CANNOT_START) from None
+    raise typer.Exit(code)
+
+
+def _settings(
+    host: str, port: int, media_port: int, media_addresses: list[str], data_dir: Path, log_level: str
+) -> Settings:
+    """Raises PortUnavailable, or ValueError for what is no address."""
+    host = addresses.listening(host)
+    media_host = addresses.media_host(host)
+    ports.check(ports.PortWish(host, port, "--port"))
+    if media_port:
+        ports.check(ports.PortWish(media_host, media_port, "--media-port", "udp"))
+    return Settings(
+        host=host,
+        port=port,
+        media_host=media_host,
+        media_port=media_port or ports.free(media_host, "udp"),
+        media_addresses=tuple(addresses.checked(media_addresses) or addresses.candidates(host)),
+        grpc_port=ports.free("127.0.0.1", "tcp"),
+        # By port, so that a second instance beside this one has a store of its own.
+        folder=(data_dir / f"dev-{port}").absolute(),
+        log_level=log_level,
+        coloured=sys.stderr.isatty() and not os.environ.get("NO_COLOR"),
+        demo_folder=_demo_folder(),
+    )
+
+
+async def _run(settings: Settings, ready_timeout: float) -> int:
+    # Here, because it loads an HTTP client and the NATS client.
+    from nexus_cli.dev.readiness import call_can_be_made
+
+    all_stages = stages(settings)
+    log = LogView(sys.stderr, [stage.name for stage in all_stages], coloured=settings.coloured)
+
+    async def ready(environment: Environment) -> None:
+        await call_can_be_made(settings.url, environment, timeout_seconds=ready_timeout)
+        log.own(f"media on UDP port {settings.media_port} at {', '.join(settings.media_addresses)}")
+        log.own(f"broker at {environment['NEXUS_NATS_URL']}")
+        log.own(f"development app: key id {development.KEY_ID}, secret {development.SECRET}")
+        log.own(
+            "a token: nexus token --room demo --identity me; a check: nexus probe --room demo; Ctrl-C stops"
+        )
+        # On a line of its own, on standard output, where programs wait for it.
+        typer.echo(f"ready {settings.url}")
+
+    return await Supervisor(log).run(all_stages, ready)
+
+
+@contextmanager
+def _instance_lock(folder: Path) -> Iterator[None]:
+    """Two brokers on one store would ruin it. The lock goes with the process, however that ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"another nexus dev uses {folder}: choose another with --data-dir") from None
+        yield
+
+
+def _demo_folder() -> Path | None:
+    """The built demo page of a source checkout, when this runs from one."""
+    folder = Path(__file__).resolve().parents[4] / "sdks" / "web" / "dist" / "demo"
+    return folder if folder.is_dir() else None

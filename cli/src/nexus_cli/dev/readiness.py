@@ -1,0 +1,44 @@
+"""When can a call be made? When signaling says that it is ready and the broker knows an SFU node that takes
+rooms."""
+
+import asyncio
+from typing import Final
+
+import aiohttp
+
+from nexus_cli.dev.supervisor import Environment, NeverReady
+from nexus_cli.known_nodes import broker, known_nodes
+
+POLL_SECONDS: Final = 0.05
+
+
+async def call_can_be_made(url: str, environment: Environment, *, timeout_seconds: float) -> None:
+    """Returns when it can. Raises NeverReady naming what is missing."""
+    missing = f"signaling ({url}/readyz)"
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            await _signaling(url)
+            missing = "an SFU node in the bucket `nodes`"
+            await _node(environment["NEXUS_NATS_URL"])
+    except TimeoutError:
+        raise NeverReady(f"waited {timeout_seconds:g} s for {missing}") from None
+
+
+async def _signaling(url: str) -> None:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as http:
+        while True:
+            try:
+                async with http.get(f"{url}/readyz") as response:
+                    if response.status == 200:
+                        return
+            except (aiohttp.ClientError, TimeoutError, OSError):
+                pass
+            await asyncio.sleep(POLL_SECONDS)
+
+
+async def _node(nats_url: str) -> None:
+    async with broker(nats_url) as stream:
+        while True:
+            if any(not node.draining for node in await known_nodes(stream)):
+                return
+            await asyncio.sleep(POLL_SECONDS)

@@ -1,0 +1,135 @@
+"""What `nexus dev` starts, in order: the broker, then every service. A new service is one more function in
+`SERVICES`.
+
+Only where this differs from production is said here (addresses, ports, the development app); the services'
+own defaults do the rest. They run as they do everywhere else: separate processes that meet over NATS and
+gRPC.
+"""
+
+import asyncio
+import json
+import shutil
+import sys
+import sysconfig
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from nexus_cli import development
+from nexus_cli.dev.supervisor import NeverReady, Stage
+
+POLL_SECONDS: Final = 0.02
+BROKER_READY_SECONDS: Final = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the options of `nexus dev` say. Ports are concrete: free ones have been chosen already."""
+
+    host: str
+    port: int
+    media_host: str
+    media_port: int
+    media_addresses: tuple[str, ...]
+    grpc_port: int
+    folder: Path  # of this instance: the broker's store
+    log_level: str
+    coloured: bool
+    demo_folder: Path | None = None
+
+    @property
+    def url(self) -> str:
+        """Where somebody on this machine opens it."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.host, self.host)  # noqa: S104
+        return (
+            f"http://[{host}]:{self.port}"
+            if ":" in host and "[" not in host
+            else f"http://{host}:{self.port}"
+        )
+
+
+def stages(settings: Settings) -> list[Stage]:
+    return [service(settings) for service in SERVICES]
+
+
+def broker(settings: Settings) -> Stage:
+    """NATS with JetStream on a port that it chooses itself and writes to a file, so that no two instances can
+    collide."""
+    ports = settings.folder / "ports"
+    shutil.rmtree(ports, ignore_errors=True)
+    ports.mkdir(parents=True)
+    command = [_beside_python("nats-server"), "--addr", "127.0.0.1", "--port", "-1", "--name", "nexus-dev"]
+    command += ["--jetstream", "--store_dir", str(settings.folder / "nats"), "--ports_file_dir", str(ports)]
+    return Stage("nats", command, started=lambda: _broker_address(ports))
+
+
+def sfu(settings: Settings) -> Stage:
+    return _service(
+        settings,
+        "sfu",
+        {
+            "NEXUS_SFU_MEDIA_HOST": settings.media_host,
+            "NEXUS_SFU_MEDIA_PORT": str(settings.media_port),
+            "NEXUS_SFU_MEDIA_ADDRESSES": json.dumps(settings.media_addresses),
+            "NEXUS_SFU_GRPC_PORT": str(settings.grpc_port),
+        },
+    )
+
+
+def signaling(settings: Settings) -> Stage:
+    demo = {} if settings.demo_folder is None else {"NEXUS_SIGNALING_DEMO_DIR": str(settings.demo_folder)}
+    return _service(
+        settings,
+        "signaling",
+        {
+            "NEXUS_SIGNALING_HOST": settings.host,
+            "NEXUS_SIGNALING_PORT": str(settings.port),
+            "NEXUS_APPS": json.dumps({development.KEY_ID: development.SECRET}),
+            "NEXUS_DEV": "1",
+            **demo,
+        },
+    )
+
+
+SERVICES: Final[tuple[Callable[[Settings], Stage], ...]] = (broker, sfu, signaling)
+
+
+def _service(settings: Settings, name: str, environment: Mapping[str, str]) -> Stage:
+    common = {
+        "NEXUS_LOG_FORMAT": "console",
+        "NEXUS_LOG_LEVEL": settings.log_level,
+        "PYTHONUNBUFFERED": "1",
+        **({"FORCE_COLOR": "1"} if settings.coloured else {"NO_COLOR": "1"}),
+    }
+    return Stage(name, [sys.executable, "-m", f"nexus_{name}"], {**common, **environment})
+
+
+async def _broker_address(ports: Path) -> Mapping[str, str]:
+    """The ports file appears once the broker listens."""
+    try:
+        async with asyncio.timeout(BROKER_READY_SECONDS):
+            while True:
+                if address := _written_address(ports):
+                    return {"NEXUS_NATS_URL": address}
+                await asyncio.sleep(POLL_SECONDS)
+    except TimeoutError:
+        raise NeverReady(f"the broker does not listen after {BROKER_READY_SECONDS:g} s") from None
+
+
+def _written_address(ports: Path) -> str | None:
+    for path in ports.glob("*.ports"):
+        try:
+            return str(json.loads(path.read_text())["nats"][0])
+        except (ValueError, LookupError):  # being written
+            continue
+    return None
+
+
+def _beside_python(name: str) -> str:
+    """The program of a wheel in this environment, else one in PATH."""
+    beside = Path(sysconfig.get_path("scripts")) / name
+    found = str(beside) if beside.is_file() else shutil.which(name)
+    if found is None:
+        raise FileNotFoundError(f"there is no {name}: the package {name}-bin is not installed")
+    return found

@@ -1,0 +1,12 @@
+"""The development app: its key is public, so that `nexus dev`, `nexus token` and `nexus probe` agree with
+nothing set up.
+
+It exists in development only; a production deployment lists its own apps in NEXUS_APPS.
+"""
+
+from typing import Final
+
+KEY_ID: Final = "devkey"
+SECRET: Final = "devsecret-known-to-everybody-never-use-in-production"  # noqa: S105 - public on purpose
+
+DEFAULT_URL: Final = "http://127.0.0.1:7880"

@@ -1,0 +1,56 @@
+"""`nexus nodes`: the SFU nodes that the broker knows, with their load."""
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from nexus.types.v1.state_pb2 import NodeRecord
+
+
+def nodes(
+    nats_url: Annotated[
+        str, typer.Option(help="The broker; `nexus dev` says which one is its own.", envvar="NEXUS_NATS_URL")
+    ] = "nats://127.0.0.1:4222",
+) -> None:
+    """Show the SFU nodes that take part, and how busy they are."""
+    # Here, because it loads the NATS client and protobuf.
+    import nats.errors
+
+    from nexus_cli.known_nodes import broker, known_nodes
+
+    async def look() -> "list[NodeRecord]":
+        async with asyncio.timeout(10), broker(nats_url) as stream:
+            return await known_nodes(stream)
+
+    try:
+        found = asyncio.run(look())
+    except (nats.errors.Error, OSError, TimeoutError) as error:
+        typer.secho(f"nexus nodes: no broker at {nats_url} ({str(error) or 'no answer'})", err=True, fg="red")
+        raise typer.Exit(1) from None
+    if not found:
+        typer.echo("no SFU node is registered")
+        return
+    Console().print(_table(found, time.time() * 1000))
+
+
+def _table(nodes: "list[NodeRecord]", now_ms: float) -> Table:
+    table = Table()
+    table.add_column("node", overflow="fold")
+    for title in ("state", "cpu", "rooms", "people", "tracks", "pkt/s in, out", "heard of"):
+        table.add_column(title, justify="right")
+    for node in nodes:
+        load = node.load
+        table.add_row(
+            f"{node.node_id} ({node.region})" if node.region else node.node_id,
+            "draining" if node.draining else "up",
+            f"{load.cpu:.0%}",
+            *(str(count) for count in (load.rooms, load.participants, load.tracks)),
+            f"{load.packets_in_per_second:.0f}, {load.packets_out_per_second:.0f}",
+            f"{max(0.0, now_ms - node.heartbeat_at_ms) / 1000:.1f} s ago",
+        )
+    return table

@@ -1,0 +1,5 @@
+"""`nexus probe`."""
+
+
+def probe() -> None:
+    """Check a connection."""

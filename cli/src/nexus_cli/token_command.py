@@ -1,0 +1,66 @@
+"""`nexus token`: a token for one person in one room, as the last line, so that `$(nexus token …)` and `| tail
+-1` work."""
+
+import sys
+from typing import Annotated
+
+import typer
+from nexus_rtc.token import GRANTS, USUAL_GRANTS, App, mint_token
+from rich.console import Console
+from rich.markup import escape
+
+from nexus_cli import development, durations
+
+
+def token(
+    room: Annotated[str, typer.Option(help="The room that may be joined.")],
+    identity: Annotated[str, typer.Option(help="Who joins; the newest session of an identity wins.")],
+    name: Annotated[str, typer.Option(help="The name that others see.")] = "",
+    grant: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"Allow this ({', '.join(GRANTS)}); repeat it for more. Default: {', '.join(USUAL_GRANTS)}."
+        ),
+    ] = None,
+    ttl: Annotated[str, typer.Option(help="How long it may be used to join: 90s, 15m, 1h, 7d.")] = "1h",
+    attribute: Annotated[
+        list[str] | None, typer.Option(help="key=value that others see; repeat it for more.")
+    ] = None,
+    url: Annotated[str, typer.Option(help="Where the client finds the server (the claim `url`).")] = "",
+    app: Annotated[str, typer.Option(help="The app's key id.", envvar="NEXUS_APP")] = development.KEY_ID,
+    secret: Annotated[
+        str,
+        typer.Option(
+            help="The app's secret.", envvar="NEXUS_APP_SECRET", show_default="the development app's"
+        ),
+    ] = development.SECRET,
+) -> None:
+    """Print a token that joins ROOM as IDENTITY."""
+    try:
+        signed = mint_token(
+            App(app, secret),
+            room=room,
+            identity=identity,
+            name=name,
+            grants=grant or USUAL_GRANTS,
+            ttl_seconds=durations.seconds(ttl),
+            attributes=_attributes(attribute or []),
+            url=url,
+        )
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    if sys.stdout.isatty():  # for a person; never where a program reads
+        Console(stderr=True).print(
+            f"[dim]{escape(identity)} in {escape(room)}, signed by {escape(app)}, for {ttl}:[/]"
+        )
+    typer.echo(signed)
+
+
+def _attributes(pairs: list[str]) -> dict[str, str]:
+    attributes = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not key or not equals:
+            raise ValueError(f"{pair!r} is not key=value")
+        attributes[key] = value
+    return attributes
