@@ -22,6 +22,7 @@ from nexus_bus.bus import (
     WatchStep,
 )
 from nexus_bus.memory_bus import MemoryBroker, MemoryBus
+from nexus_bus.nats_bus import NatsBus
 
 __all__ = [
     "Bus",
@@ -34,6 +35,7 @@ __all__ = [
     "MemoryBroker",
     "MemoryBus",
     "Message",
+    "NatsBus",
     "NoResponder",
     "NotConnected",
     "PayloadTooLarge",

@@ -43,6 +43,10 @@ class Mailbox:
         self._messages.append(message)
         self._wake.set()
 
+    def count_dropped(self) -> None:
+        """A message was lost before it got here."""
+        self._dropped += 1
+
     def end(self) -> None:
         """No more will come; what waits can still be read."""
         self._closed = True

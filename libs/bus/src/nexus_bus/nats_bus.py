@@ -1,0 +1,194 @@
+"""The bus on NATS, by nats-py. Reconnects for ever; what a caller may see of an outage is in the `Bus`
+interface."""
+
+import asyncio
+import weakref
+from typing import Self
+
+import nats
+import nats.errors
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription as NatsSubscription
+
+from nexus_bus.bus import (
+    ConnectionListener,
+    KeyValue,
+    Message,
+    NotConnected,
+    PayloadTooLarge,
+    PullConsumer,
+    StreamSpec,
+    Subscription,
+)
+from nexus_bus.mailbox import Mailbox
+from nexus_bus.matching import check_bucket, check_pattern, check_subject
+from nexus_bus.nats_errors import translated
+from nexus_bus.nats_kv import NatsKeyValue, open_bucket
+from nexus_bus.nats_stream import ensure_stream, open_pull, publish_durable
+from nexus_bus.nats_watch import NatsWatch
+
+log = structlog.get_logger()
+
+MAX_BUFFERED_BYTES = 8 << 20
+RECONNECT_WAIT_SECONDS = 0.5
+# A link that died without a word is noticed after two of these.
+PING_INTERVAL_SECONDS = 10
+JETSTREAM_TIMEOUT_SECONDS = 5.0
+
+
+class NatsBus:
+    """A `Bus`. Made by `connect`."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._js = client.jetstream(timeout=JETSTREAM_TIMEOUT_SECONDS)
+        self._listeners: list[ConnectionListener] = []
+        self._mailboxes: dict[NatsSubscription, Mailbox] = {}
+        self._watches: weakref.WeakSet[NatsWatch] = weakref.WeakSet()
+        self._publishes_dropped = 0
+        self._last_error = ""
+        self._closing = False
+
+    @classmethod
+    async def connect(cls, url: str, name: str, timeout_seconds: float | None = 30.0) -> Self:
+        """`url` may list several servers, separated by commas; `name` is shown in the server's monitoring.
+        Keeps trying for `timeout_seconds` (None: for ever). Raises NotConnected."""
+        client = Client()
+        bus = cls(client)
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await client.connect(
+                    servers=url.split(","),
+                    name=name,
+                    allow_reconnect=True,
+                    max_reconnect_attempts=-1,
+                    reconnect_time_wait=RECONNECT_WAIT_SECONDS,
+                    ping_interval=PING_INTERVAL_SECONDS,
+                    pending_size=MAX_BUFFERED_BYTES,
+                    disconnected_cb=bus._on_disconnected,
+                    reconnected_cb=bus._on_reconnected,
+                    error_cb=bus._on_error,
+                )
+        except (TimeoutError, OSError, nats.errors.Error) as error:
+            raise NotConnected(f"no NATS server answers at {url}") from error
+        log.info("nats_connected", server=client.connected_url.netloc if client.connected_url else url)
+        return bus
+
+    @property
+    def connected(self) -> bool:
+        return self._client.is_connected
+
+    @property
+    def publishes_dropped(self) -> int:
+        return self._publishes_dropped
+
+    def on_connection(self, listener: ConnectionListener) -> None:
+        self._listeners.append(listener)
+
+    async def _on_disconnected(self) -> None:
+        if not self._closing:
+            log.warning("nats_disconnected")
+        self._tell(False)
+
+    async def _on_reconnected(self) -> None:
+        log.info("nats_reconnected")
+        self._last_error = ""
+        for watch in list(self._watches):
+            watch.reconnected()
+        self._tell(True)
+
+    def _tell(self, connected: bool) -> None:
+        for listener in self._listeners:
+            listener(connected)
+
+    async def _on_error(self, error: Exception) -> None:
+        if isinstance(error, nats.errors.SlowConsumerError):
+            mailbox = self._mailboxes.get(error.sub)
+            if mailbox is not None:
+                mailbox.count_dropped()
+            return
+        # Every attempt to reconnect fails in the same way; once is enough.
+        text = repr(error)
+        if text != self._last_error:
+            self._last_error = text
+            log.warning("nats_error", error=text)
+
+    def _check_connected(self) -> None:
+        if not self._client.is_connected:
+            raise NotConnected("no NATS server answers")
+
+    async def publish(self, subject: str, payload: bytes) -> None:
+        check_subject(subject)
+        try:
+            await self._client.publish(subject, payload)
+        except nats.errors.MaxPayloadError:
+            raise PayloadTooLarge(f"{len(payload)} bytes to {subject}") from None
+        except nats.errors.Error:
+            self._publishes_dropped += 1
+
+    async def subscribe(
+        self, subject: str, queue: str | None = None, max_pending: int = 4096
+    ) -> Subscription:
+        self._check_connected()
+        check_pattern(subject)
+
+        async def leave() -> None:
+            self._mailboxes.pop(subscription, None)
+            if not self._client.is_closed:
+                with translated(subject):
+                    await subscription.unsubscribe()
+
+        async def receive(message: Msg) -> None:
+            mailbox.deliver(Message(message.subject, message.data, message.reply or None))
+
+        mailbox = Mailbox(max_pending, leave)
+        with translated(subject):
+            subscription = await self._client.subscribe(
+                subject, queue=queue or "", cb=receive, pending_msgs_limit=max(max_pending, 1024)
+            )
+            self._mailboxes[subscription] = mailbox
+            # Back from the server: whatever anybody publishes from now on comes here.
+            await self._client.flush()
+        return mailbox
+
+    async def request(self, subject: str, payload: bytes, timeout_seconds: float = 2.0) -> bytes:
+        self._check_connected()
+        check_subject(subject)
+        with translated(subject):
+            answer: bytes = (await self._client.request(subject, payload, timeout=timeout_seconds)).data
+        return answer
+
+    async def kv(self, bucket: str, ttl_seconds: float | None = None) -> KeyValue:
+        self._check_connected()
+        stream = await open_bucket(self._js, check_bucket(bucket), ttl_seconds)
+        return NatsKeyValue(self._client, self._js, bucket, stream, self._watches.add)
+
+    async def ensure_stream(self, stream: StreamSpec) -> None:
+        self._check_connected()
+        await ensure_stream(self._js, stream)
+
+    async def publish_durable(self, subject: str, payload: bytes, message_id: str | None = None) -> None:
+        self._check_connected()
+        await publish_durable(self._js, check_subject(subject), payload, message_id)
+
+    async def pull(self, stream: str, consumer: str, ack_wait_seconds: float = 30.0) -> PullConsumer:
+        self._check_connected()
+        return await open_pull(self._js, stream, consumer, ack_wait_seconds)
+
+    async def close(self) -> None:
+        if self._closing:
+            return
+        self._closing = True
+        for watch in list(self._watches):
+            await watch.close()
+        if self._client.is_connected:
+            try:
+                await self._client.flush()
+            except nats.errors.Error:
+                log.warning("nats_not_flushed")
+        await self._client.close()
+        for mailbox in list(self._mailboxes.values()):
+            mailbox.end()
+        self._mailboxes.clear()

@@ -1,0 +1,39 @@
+"""nats-py's exceptions in our words, in one place."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import nats.errors
+import nats.js.errors
+
+from nexus_bus.bus import BusError, NoResponder, NotConnected, PayloadTooLarge, RequestTimeout
+
+# "wrong last sequence" (JSStreamWrongLastSequenceErrF) and its wording without the number.
+WRONG_LAST_SEQUENCE = (10071, 10164)
+STREAM_NAME_IN_USE = 10058
+
+
+@contextmanager
+def translated(what: str) -> Iterator[None]:
+    """`what` names the subject, key or stream for the error's text."""
+    try:
+        yield
+    except nats.js.errors.ServiceUnavailableError as error:
+        # JetStream is still starting, or its cluster has no leader: for us the same as a server that is away.
+        raise NotConnected(what) from error
+    except (nats.errors.NoRespondersError, nats.js.errors.NoStreamResponseError) as error:
+        raise NoResponder(what) from error
+    except (
+        nats.errors.ConnectionClosedError,
+        nats.errors.ConnectionReconnectingError,
+        nats.errors.ConnectionDrainingError,
+        nats.errors.OutboundBufferLimitError,
+        nats.errors.NoServersError,
+    ) as error:
+        raise NotConnected(what) from error
+    except nats.errors.MaxPayloadError as error:
+        raise PayloadTooLarge(what) from error
+    except (TimeoutError, nats.errors.TimeoutError) as error:
+        raise RequestTimeout(what) from error
+    except nats.errors.Error as error:
+        raise BusError(f"{what}: {error}") from error

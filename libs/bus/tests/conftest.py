@@ -1,0 +1,46 @@
+"""The two buses that the contract is run against."""
+
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+from nexus_bus import Bus, MemoryBroker, MemoryBus, NatsBus
+from nexus_testkit import NatsServer
+
+Connect = Callable[[], Awaitable[Bus]]
+
+_names = itertools.count(1)
+
+
+@pytest.fixture
+def unique() -> Callable[[str], str]:
+    """Names that no other test uses: the NATS server is shared."""
+
+    def make(prefix: str) -> str:
+        return f"{prefix}{next(_names)}"
+
+    return make
+
+
+@pytest.fixture(params=["memory", "nats"])
+async def connect(request: pytest.FixtureRequest) -> AsyncIterator[Connect]:
+    """Makes connections to one and the same broker."""
+    opened: list[Bus] = []
+    broker = MemoryBroker()
+    server: NatsServer | None = None
+    if request.param == "nats":
+        server = request.getfixturevalue("shared_nats_server")
+
+    async def make() -> Bus:
+        bus: Bus = MemoryBus(broker) if server is None else await NatsBus.connect(server.url, "contract")
+        opened.append(bus)
+        return bus
+
+    yield make
+    for bus in opened:
+        await bus.close()
+
+
+@pytest.fixture
+async def bus(connect: Connect) -> Bus:
+    return await connect()

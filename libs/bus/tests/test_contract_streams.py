@@ -1,0 +1,96 @@
+"""Durable streams: what holds for every bus."""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+from nexus_bus import Bus, BusError, DurableMessage, NoResponder, PullConsumer, StreamSpec
+
+Connect = Callable[[], Awaitable[Bus]]
+Unique = Callable[[str], str]
+
+
+@pytest.fixture
+async def stream(bus: Bus, unique: Unique) -> StreamSpec:
+    name = unique("JOBS")
+    spec = StreamSpec(name, [f"{name}.>"], work_queue=True)
+    await bus.ensure_stream(spec)
+    await bus.ensure_stream(spec)
+    return spec
+
+
+async def fetch(consumer: PullConsumer, count: int) -> list[DurableMessage]:
+    found: list[DurableMessage] = []
+    for _ in range(20):
+        found += await consumer.fetch(count - len(found), timeout_seconds=1)
+        if len(found) == count:
+            return found
+    raise AssertionError(f"{len(found)} of {count} messages came")
+
+
+async def test_what_was_published_before_is_there(bus: Bus, stream: StreamSpec) -> None:
+    await bus.publish_durable(f"{stream.name}.a", b"1")
+    consumer = await bus.pull(stream.name, "workers")
+    await bus.publish_durable(f"{stream.name}.b", b"2")
+    messages = await fetch(consumer, 2)
+    assert [(m.subject, m.payload, m.deliveries) for m in messages] == [
+        (f"{stream.name}.a", b"1", 1),
+        (f"{stream.name}.b", b"2", 1),
+    ]
+
+
+async def test_consumers_of_one_name_share(connect: Connect, bus: Bus, stream: StreamSpec) -> None:
+    first = await bus.pull(stream.name, "workers")
+    second = await (await connect()).pull(stream.name, "workers")
+    for number in range(4):
+        await bus.publish_durable(f"{stream.name}.x", b"%d" % number)
+    taken = await fetch(first, 2) + await fetch(second, 2)
+    assert sorted(m.payload for m in taken) == [b"0", b"1", b"2", b"3"]
+
+
+async def test_an_acked_message_does_not_come_again(bus: Bus, stream: StreamSpec) -> None:
+    consumer = await bus.pull(stream.name, "workers", ack_wait_seconds=0.5)
+    await bus.publish_durable(f"{stream.name}.x", b"done")
+    await bus.publish_durable(f"{stream.name}.x", b"not done")
+    done, _ = await fetch(consumer, 2)
+    await done.ack()
+    (again,) = await fetch(consumer, 1)
+    assert (again.payload, again.deliveries) == (b"not done", 2)
+    await again.ack()
+    assert await consumer.fetch(1, timeout_seconds=1.5) == []
+
+
+async def test_a_message_given_back_comes_again(bus: Bus, stream: StreamSpec) -> None:
+    consumer = await bus.pull(stream.name, "workers", ack_wait_seconds=60)
+    await bus.publish_durable(f"{stream.name}.x", b"job")
+    (message,) = await fetch(consumer, 1)
+    await message.extend()
+    await message.retry()
+    (again,) = await fetch(consumer, 1)
+    assert (again.payload, again.deliveries) == (b"job", 2)
+    await again.retry(delay_seconds=0.2)
+    (third,) = await fetch(consumer, 1)
+    assert third.deliveries == 3
+
+
+async def test_the_same_message_id_is_stored_once(bus: Bus, stream: StreamSpec) -> None:
+    consumer = await bus.pull(stream.name, "workers")
+    for _ in range(3):
+        await bus.publish_durable(f"{stream.name}.x", b"once", message_id="42")
+    await bus.publish_durable(f"{stream.name}.x", b"other", message_id="43")
+    assert [m.payload for m in await fetch(consumer, 2)] == [b"once", b"other"]
+
+
+async def test_a_stream_also_keeps_what_is_published_plainly(bus: Bus, stream: StreamSpec) -> None:
+    consumer = await bus.pull(stream.name, "workers")
+    await bus.publish(f"{stream.name}.x", b"plain")
+    assert [m.payload for m in await fetch(consumer, 1)] == [b"plain"]
+
+
+async def test_no_stream_stores_that_subject(bus: Bus, unique: Unique) -> None:
+    with pytest.raises(NoResponder):
+        await bus.publish_durable(unique("nowhere."), b"")
+
+
+async def test_a_consumer_needs_its_stream(bus: Bus, unique: Unique) -> None:
+    with pytest.raises(BusError):
+        await bus.pull(unique("NONE"), "workers")
