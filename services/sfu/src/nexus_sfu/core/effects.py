@@ -1,0 +1,119 @@
+"""What a room wants done: commands for the engine, in order, and events for everybody who listens.
+
+Ids are ours (participant, track, mid); the engine port knows the engine's numbers.
+"""
+
+from dataclasses import dataclass
+
+from nexus.events.v1 import room_pb2
+
+from nexus_sfu.core.model import IceCredentials, Kind, RoomKey, Track, TransportOffer
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRoom:
+    room: RoomKey
+
+
+@dataclass(frozen=True, slots=True)
+class ShutRoom:
+    room: RoomKey
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTransport:
+    room: RoomKey
+    participant_id: str
+    offer: TransportOffer
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateTransport:
+    participant_id: str
+    offer: TransportOffer
+
+
+@dataclass(frozen=True, slots=True)
+class RestartIce:
+    participant_id: str
+    ice: IceCredentials
+
+
+@dataclass(frozen=True, slots=True)
+class CloseTransport:
+    participant_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddTrack:
+    track: Track
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveTrack:
+    track_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class MuteTrack:
+    track_id: str
+    muted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AddSlot:
+    participant_id: str
+    mid: str
+    kind: Kind
+    pair: int
+    stream: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveSlot:
+    participant_id: str
+    mid: str
+
+
+@dataclass(frozen=True, slots=True)
+class BindSlot:
+    participant_id: str
+    mid: str
+    track_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnbindSlot:
+    participant_id: str
+    mid: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetSubscribed:
+    participant_id: str
+    track_id: str
+    subscribed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Emit:
+    event: room_pb2.RoomEvent
+
+
+EngineEffect = (
+    OpenRoom
+    | ShutRoom
+    | OpenTransport
+    | UpdateTransport
+    | RestartIce
+    | CloseTransport
+    | AddTrack
+    | RemoveTrack
+    | MuteTrack
+    | AddSlot
+    | RemoveSlot
+    | BindSlot
+    | UnbindSlot
+    | SetSubscribed
+)
+Effect = EngineEffect | Emit

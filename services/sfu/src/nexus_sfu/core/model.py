@@ -1,0 +1,210 @@
+"""The nouns of a room's live state and of what a client offers for it.
+
+Enumerations carry the numbers of `nexus.types.v1`, so that the wire is a cast away. State classes are mutable
+on purpose: the room that holds them is their only writer.
+"""
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+
+class Kind(IntEnum):
+    AUDIO = 1
+    VIDEO = 2
+
+
+class Source(IntEnum):
+    MICROPHONE = 1
+    CAMERA = 2
+    SCREEN = 3
+    SCREEN_AUDIO = 4
+
+    @property
+    def kind(self) -> Kind:
+        return Kind.VIDEO if self in (Source.CAMERA, Source.SCREEN) else Kind.AUDIO
+
+    @property
+    def group(self) -> int:
+        """Tracks of one participant with the same group are seen and heard together."""
+        return 1 if self in (Source.SCREEN, Source.SCREEN_AUDIO) else 0
+
+
+class Codec(IntEnum):
+    OPUS = 1
+    VP8 = 2
+    VP9 = 3
+    H264 = 4
+    AV1 = 5
+
+    @property
+    def kind(self) -> Kind:
+        return Kind.AUDIO if self is Codec.OPUS else Kind.VIDEO
+
+
+class Extension(IntEnum):
+    """RTP header extensions (RFC 8285) that the engine reads or writes; numbers as in the engine's
+    `HeaderExtension`."""
+
+    AUDIO_LEVEL = 1
+    ABS_SEND_TIME = 2
+    TRANSPORT_WIDE_CC = 3
+    MID = 4
+    RTP_STREAM_ID = 5
+    REPAIRED_RTP_STREAM_ID = 6
+    DEPENDENCY_DESCRIPTOR = 7
+    VIDEO_ORIENTATION = 8
+
+
+class Reason(IntEnum):
+    """Why a participant or a room is gone (`DisconnectReason`)."""
+
+    CLIENT_LEFT = 1
+    REPLACED = 2
+    REMOVED = 3
+    ROOM_CLOSED = 4
+    SERVER_SHUTDOWN = 5
+    MEDIA_FAILED = 6
+    SIGNALING_LOST = 7
+    PROTOCOL_ERROR = 8
+    TOKEN_REJECTED = 9
+
+
+@dataclass(frozen=True, slots=True)
+class RoomKey:
+    app: str
+    room: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grants:
+    create: bool = False
+    publish: bool = False
+    subscribe: bool = False
+    data: bool = False
+    hidden: bool = False
+    recorder: bool = False
+    admin: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CodecChoice:
+    """One payload type as answered, for the whole BUNDLE group."""
+
+    payload_type: int
+    codec: Codec
+    clock_rate: int
+    rtx_payload_type: int | None = None
+    h264_profile_level_id: int | None = None
+    h264_packetization_mode: int = 0
+    vp9_profile: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class IceCredentials:
+    """RFC 8839 section 5.4."""
+
+    ufrag: str
+    pwd: str
+
+
+@dataclass(frozen=True, slots=True)
+class TransportOffer:
+    ice: IceCredentials
+    # (hash name, "AA:BB:…"), RFC 8122 section 5.
+    fingerprints: tuple[tuple[str, str], ...]
+    codecs: tuple[CodecChoice, ...]
+    extensions: tuple[tuple[Extension, int], ...]
+    reduced_size_rtcp: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PublicationOffer:
+    """A media section in which the client wants to send."""
+
+    mid: str
+    source: Source
+    codec: Codec
+    name: str = ""
+    muted: bool = False
+    width: int = 0
+    height: int = 0
+    # Pair up by position.
+    ssrcs: tuple[int, ...] = ()
+    rtx_ssrcs: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SlotOffer:
+    """A media section in which the client is ready to receive."""
+
+    mid: str
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class MediaOffer:
+    """What an SDP offer means to a room, in the order of its sections."""
+
+    transport: TransportOffer
+    publications: tuple[PublicationOffer, ...] = ()
+    slots: tuple[SlotOffer, ...] = ()
+
+
+@dataclass(slots=True)
+class Track:
+    id: str
+    # Stands in the CSRC of what is forwarded; never given out twice in a room's life.
+    number: int
+    participant_id: str
+    source: Source
+    codec: Codec
+    mid: str
+    name: str = ""
+    muted: bool = False
+    width: int = 0
+    height: int = 0
+    ssrcs: tuple[int, ...] = ()
+    rtx_ssrcs: tuple[int, ...] = ()
+
+    @property
+    def kind(self) -> Kind:
+        return self.source.kind
+
+
+@dataclass(slots=True)
+class Slot:
+    mid: str
+    kind: Kind
+    # -1: an audio slot on its own.
+    pair: int
+    # Given by the engine; 0 until then.
+    ssrc: int = 0
+    rtx_ssrc: int | None = None
+    track_id: str | None = None
+
+    @property
+    def stream(self) -> str:
+        """The msid's stream id (RFC 8830): shared within a pair, so that the browser keeps lips in sync."""
+        return f"pair-{self.pair}" if self.pair >= 0 else f"audio-{self.mid}"
+
+
+@dataclass(slots=True)
+class Participant:
+    id: str
+    identity: str
+    name: str
+    metadata: str
+    attributes: dict[str, str]
+    grants: Grants
+    joined_at_ms: int
+    transport: TransportOffer
+    tracks: dict[str, Track] = field(default_factory=dict)
+    # By mid, in the order of the description.
+    slots: dict[str, Slot] = field(default_factory=dict)
+    slot_revision: int = 0
+    next_pair: int = 0
+    # Video tracks that this participant wants to see, oldest wish first; those without a slot wait.
+    wishes: dict[str, None] = field(default_factory=dict)
+    unsubscribed: set[str] = field(default_factory=set)
+    # ICE and DTLS were up at least once.
+    connected: bool = False

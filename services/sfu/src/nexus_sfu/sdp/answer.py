@@ -1,0 +1,175 @@
+"""The answer's text: ICE-lite, DTLS server, one transport, the offer's payload types and extension ids (JSEP
+section 5.3).
+
+ICE and DTLS lines stand in every section, though a bundled one could do without (RFC 9143 section 7.1.3): not
+every parser looks them up in the tagged section. Candidates stand in the tagged section only.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from nexus_sfu.core.model import Codec, IceCredentials, Slot
+from nexus_sfu.sdp.codec_policy import Accepted
+from nexus_sfu.sdp.negotiate import Negotiated, Plan, Role
+from nexus_sfu.sdp.offer import ExtMap, RtpCodec
+
+# SDP's "no address" (RFC 8840 section 4.1.3); nothing binds to it.
+NO_ADDRESS = "0.0.0.0"  # noqa: S104
+
+_MIRRORED = {"sendonly": "recvonly", "recvonly": "sendonly"}
+# RFC 7587 section 6.1: what is offered of these is answered; FEC is always asked for.
+_OPUS_MIRRORED = ("stereo", "sprop-stereo", "usedtx", "maxaveragebitrate", "cbr")
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateLine:
+    """A host candidate (RFC 8839 section 5.1)."""
+
+    foundation: str
+    priority: int
+    ip: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerTransport:
+    ice: IceCredentials
+    candidates: tuple[CandidateLine, ...]
+    # SHA-256, "AA:BB:…"
+    fingerprint: str
+
+
+def build_answer(
+    negotiated: Negotiated,
+    transport: AnswerTransport,
+    slots: Mapping[str, Slot],
+    *,
+    session_id: int,
+    session_version: int,
+) -> str:
+    """`slots`, by mid, are those that the room gave; a section that wants to receive and got none is
+    inactive."""
+    # The section that carries the candidates: the first that is answered with a port.
+    tagged = next(p.section.mid for p in negotiated.plans if p.role is not Role.REJECTED)
+    lines = list(_session(negotiated, session_id, session_version))
+    shared = list(_transport(transport))
+    for plan in negotiated.plans:
+        if plan.role is Role.REJECTED:
+            lines += _rejected(plan)
+            continue
+        lines += _media_line(plan, transport)
+        if plan.section.mid == tagged:
+            lines += _candidates(transport.candidates)
+        lines += shared
+        lines += _section(plan, slots.get(plan.section.mid))
+    lines.append("")
+    return "\r\n".join(lines)
+
+
+def _session(negotiated: Negotiated, session_id: int, version: int) -> Iterator[str]:
+    mids = " ".join(plan.section.mid for plan in negotiated.plans if plan.role is not Role.REJECTED)
+    yield "v=0"
+    yield f"o=- {session_id} {version} IN IP4 127.0.0.1"
+    yield "s=-"
+    yield "t=0 0"
+    yield "a=ice-lite"
+    yield f"a=group:BUNDLE {mids}"
+    if negotiated.offer.extmap_allow_mixed:
+        yield "a=extmap-allow-mixed"
+    yield "a=msid-semantic: WMS *"
+
+
+def _rejected(plan: Plan) -> Iterator[str]:
+    section = plan.section
+    yield f"m={section.kind} 0 {section.protocol} {section.formats or '0'}"
+    yield f"c=IN IP4 {NO_ADDRESS}"
+    if section.mid:
+        yield f"a=mid:{section.mid}"
+    yield "a=inactive"
+
+
+def _media_line(plan: Plan, transport: AnswerTransport) -> Iterator[str]:
+    payload_types = " ".join(str(codec.payload_type) for codec in _payload_types(plan.codecs))
+    # The default destination (RFC 8839 section 4.2.1.2): that of the first candidate.
+    first = transport.candidates[0] if transport.candidates else None
+    port, ip = (first.port, first.ip) if first else (9, NO_ADDRESS)
+    yield f"m={plan.section.kind} {port} {plan.section.protocol} {payload_types}"
+    yield f"c=IN IP{6 if ':' in ip else 4} {ip}"
+
+
+def _payload_types(codecs: Sequence[Accepted]) -> Iterator[RtpCodec]:
+    for accepted in codecs:
+        yield accepted.rtp
+        if accepted.rtx is not None:
+            yield accepted.rtx
+
+
+def _candidates(candidates: Sequence[CandidateLine]) -> Iterator[str]:
+    for c in candidates:
+        yield f"a=candidate:{c.foundation} 1 udp {c.priority} {c.ip} {c.port} typ host"
+    yield "a=end-of-candidates"
+
+
+def _transport(transport: AnswerTransport) -> Iterator[str]:
+    yield f"a=ice-ufrag:{transport.ice.ufrag}"
+    yield f"a=ice-pwd:{transport.ice.pwd}"
+    yield f"a=fingerprint:sha-256 {transport.fingerprint}"
+    yield "a=setup:passive"
+
+
+def _section(plan: Plan, slot: Slot | None) -> Iterator[str]:
+    section = plan.section
+    yield f"a=mid:{section.mid}"
+    for extension in plan.extensions:
+        yield _extmap(extension)
+    if plan.role is Role.PUBLICATION:
+        yield "a=recvonly"
+    elif plan.role is Role.SLOT and slot is not None:
+        yield "a=sendonly"
+        yield f"a=msid:{slot.stream} {slot.stream}-{section.kind}"
+    else:
+        yield "a=inactive"
+    yield "a=rtcp-mux"
+    if section.rtcp_rsize:
+        yield "a=rtcp-rsize"
+    for accepted in plan.codecs:
+        yield from _codec(accepted)
+    if plan.role is Role.SLOT and slot is not None:
+        yield from _sources(slot)
+
+
+def _extmap(extension: ExtMap) -> str:
+    direction = _MIRRORED.get(extension.direction, "")
+    return f"a=extmap:{extension.id}{'/' + direction if direction else ''} {extension.uri}"
+
+
+def _codec(accepted: Accepted) -> Iterator[str]:
+    rtp, rtx = accepted.rtp, accepted.rtx
+    channels = f"/{rtp.channels}" if accepted.codec is Codec.OPUS else ""
+    # The spelling of the payload's own RFC.
+    name = "opus" if accepted.codec is Codec.OPUS else accepted.codec.name
+    yield f"a=rtpmap:{rtp.payload_type} {name}/{rtp.clock_rate}{channels}"
+    for feedback in accepted.feedback:
+        yield f"a=rtcp-fb:{rtp.payload_type} {feedback}"
+    fmtp = _opus_fmtp(rtp) if accepted.codec is Codec.OPUS else rtp.fmtp
+    if fmtp:
+        yield f"a=fmtp:{rtp.payload_type} {fmtp}"
+    if rtx is not None:
+        yield f"a=rtpmap:{rtx.payload_type} rtx/{rtx.clock_rate}"
+        yield f"a=fmtp:{rtx.payload_type} apt={rtp.payload_type}"
+
+
+def _opus_fmtp(rtp: RtpCodec) -> str:
+    offered = [(name, rtp.parameter(name)) for name in _OPUS_MIRRORED]
+    mirrored = [f"{name}={value}" for name, value in offered if value]
+    return ";".join(["minptime=10", "useinbandfec=1", *mirrored])
+
+
+def _sources(slot: Slot) -> Iterator[str]:
+    """RFC 5576: the slot's SSRCs are known before anything is bound, so that no receiver waits for a MID."""
+    ssrcs = [slot.ssrc]
+    if slot.rtx_ssrc is not None:
+        ssrcs.append(slot.rtx_ssrc)
+        yield f"a=ssrc-group:FID {slot.ssrc} {slot.rtx_ssrc}"
+    for ssrc in ssrcs:
+        yield f"a=ssrc:{ssrc} cname:{slot.stream}"

@@ -1,0 +1,153 @@
+"""Which of the offered codecs and header extensions are taken, and in which order.
+
+A slot takes whatever the browser can decode, because any publisher may be bound to it. A publication takes
+one codec: the preferred one if offered, else the first of the policy's order, so that the stream never
+changes codec under its receivers.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nexus_sfu.core.model import Codec, CodecChoice, Extension, Kind
+from nexus_sfu.sdp.offer import Capabilities, ExtMap, RtpCodec
+
+VIDEO_ORDER = (Codec.VP8, Codec.H264, Codec.VP9, Codec.AV1)
+
+_NAMES = {
+    ("opus", 48_000): Codec.OPUS,
+    ("vp8", 90_000): Codec.VP8,
+    ("vp9", 90_000): Codec.VP9,
+    ("h264", 90_000): Codec.H264,
+    ("av1", 90_000): Codec.AV1,
+}
+
+_URIS = {
+    "urn:ietf:params:rtp-hdrext:ssrc-audio-level": Extension.AUDIO_LEVEL,
+    "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time": Extension.ABS_SEND_TIME,
+    "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01": Extension.TRANSPORT_WIDE_CC,
+    "urn:ietf:params:rtp-hdrext:sdes:mid": Extension.MID,
+    "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id": Extension.RTP_STREAM_ID,
+    "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id": Extension.REPAIRED_RTP_STREAM_ID,
+    "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension": (
+        Extension.DEPENDENCY_DESCRIPTOR
+    ),
+    "urn:3gpp:video-orientation": Extension.VIDEO_ORIENTATION,
+}
+_VIDEO_ONLY = frozenset(
+    (
+        Extension.RTP_STREAM_ID,
+        Extension.REPAIRED_RTP_STREAM_ID,
+        Extension.DEPENDENCY_DESCRIPTOR,
+        Extension.VIDEO_ORIENTATION,
+    )
+)
+
+# Feedback that the engine gives or takes. goog-remb is left out: transport-cc does its work.
+_FEEDBACK = {
+    Kind.AUDIO: ("transport-cc",),
+    Kind.VIDEO: ("transport-cc", "ccm fir", "nack", "nack pli"),
+}
+
+H264_PREFERRED_PROFILE = 0x42E01F
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A payload type taken from the offer, with its retransmission payload type (RFC 4588)."""
+
+    codec: Codec
+    rtp: RtpCodec
+    rtx: RtpCodec | None
+
+    @property
+    def feedback(self) -> tuple[str, ...]:
+        return tuple(kind for kind in _FEEDBACK[self.codec.kind] if kind in self.rtp.feedback)
+
+    def choice(self) -> CodecChoice:
+        return CodecChoice(
+            payload_type=self.rtp.payload_type,
+            codec=self.codec,
+            clock_rate=self.rtp.clock_rate,
+            rtx_payload_type=self.rtx.payload_type if self.rtx else None,
+            h264_profile_level_id=h264_profile(self.rtp) if self.codec is Codec.H264 else None,
+            h264_packetization_mode=h264_mode(self.rtp) if self.codec is Codec.H264 else 0,
+            vp9_profile=0,
+        )
+
+
+def supported(capabilities: Capabilities, kind: Kind) -> list[Accepted]:
+    """In the offer's order."""
+    rtx = {codec.parameter("apt"): codec for codec in capabilities.codecs if codec.name == "rtx"}
+    accepted = []
+    for rtp in capabilities.codecs:
+        codec = _NAMES.get((rtp.name, rtp.clock_rate))
+        if codec is not None and codec.kind is kind and _is_usable(codec, rtp):
+            accepted.append(Accepted(codec, rtp, rtx.get(str(rtp.payload_type))))
+    return accepted
+
+
+def _is_usable(codec: Codec, rtp: RtpCodec) -> bool:
+    match codec:
+        case Codec.OPUS:
+            return rtp.channels == 2  # RFC 7587 section 7: always 2, whatever is sent
+        case Codec.H264:
+            return h264_mode(rtp) in (0, 1)  # mode 2 interleaves: no browser has it
+        case Codec.VP9:
+            return (rtp.parameter("profile-id") or "0") == "0"
+        case Codec.AV1:
+            return (rtp.parameter("profile") or "0") == "0"
+        case _:
+            return True
+
+
+def for_publication(
+    accepted: Sequence[Accepted], preferred: Codec | None, order: Sequence[Codec] = VIDEO_ORDER
+) -> Accepted | None:
+    """The one codec that a publication sends."""
+
+    def rank(candidate: Accepted) -> tuple[bool, int, int]:
+        codec = candidate.codec
+        place = order.index(codec) if codec in order else len(order)
+        return codec is not preferred, place, _h264_rank(candidate.rtp) if codec is Codec.H264 else 0
+
+    return min(accepted, key=rank, default=None)
+
+
+def _h264_rank(rtp: RtpCodec) -> int:
+    """Constrained baseline in packetization mode 1 is what every browser decodes (RFC 7742 section 6.2)."""
+    profile = h264_profile(rtp)
+    if profile == H264_PREFERRED_PROFILE:
+        rank = 0
+    elif profile >> 16 == 0x42:
+        rank = 1
+    else:
+        rank = 2
+    return rank + (0 if h264_mode(rtp) == 1 else 10)
+
+
+def h264_profile(rtp: RtpCodec) -> int:
+    """RFC 6184 section 8.1: baseline level 1 when absent."""
+    text = rtp.parameter("profile-level-id") or ""
+    try:
+        return int(text, 16) & 0xFFFFFF if len(text) == 6 else 0x42000A
+    except ValueError:
+        return 0x42000A
+
+
+def h264_mode(rtp: RtpCodec) -> int:
+    text = rtp.parameter("packetization-mode") or "0"
+    return int(text) if text in ("0", "1") else 2
+
+
+def extension_of(offered: ExtMap, kind: Kind, *, two_byte: bool) -> Extension | None:
+    """Which extension this is, if the engine knows it and its id can be sent (RFC 8285 section 4.2: 1 to 14
+    with one byte, 15 reserved; section 4.3: to 255 with two)."""
+    extension = _URIS.get(offered.uri)
+    usable = 1 <= offered.id <= 14 or (two_byte and 16 <= offered.id <= 255)
+    if extension is None or not usable or offered.direction == "inactive":
+        return None
+    if extension in _VIDEO_ONLY and kind is Kind.AUDIO:
+        return None
+    if extension is Extension.AUDIO_LEVEL and kind is Kind.VIDEO:
+        return None
+    return extension

@@ -1,0 +1,187 @@
+"""Offer and wishes → what each media section is for, and what a room needs to know of it.
+
+Within a BUNDLE group a payload type or extension id means one thing (RFC 9143 section 9.1); where sections
+disagree, the first meaning stands and the other is not accepted.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from nexus_runtime import ClientError
+
+from nexus_sfu import errors
+from nexus_sfu.core.model import (
+    Codec,
+    CodecChoice,
+    Extension,
+    Kind,
+    MediaOffer,
+    PublicationOffer,
+    SlotOffer,
+    Source,
+    TransportOffer,
+)
+from nexus_sfu.sdp.codec_policy import VIDEO_ORDER, Accepted, extension_of, for_publication, supported
+from nexus_sfu.sdp.offer import ExtMap, Offer, Section
+from nexus_sfu.sdp.validate import HASHES
+
+
+@dataclass(frozen=True, slots=True)
+class PublicationWish:
+    mid: str
+    source: Source
+    name: str = ""
+    muted: bool = False
+    width: int = 0
+    height: int = 0
+    preferred: Codec | None = None
+
+
+class Role(Enum):
+    SLOT = auto()
+    PUBLICATION = auto()
+    # Kept, but nothing flows: a publication that is not listed, or an inactive section.
+    IDLE = auto()
+    # Port 0: stopped by the client, or nothing here that we could do.
+    REJECTED = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    section: Section
+    role: Role
+    codecs: tuple[Accepted, ...] = ()
+    extensions: tuple[ExtMap, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Negotiated:
+    offer: Offer
+    plans: tuple[Plan, ...]
+    media: MediaOffer
+
+
+def negotiate(
+    offer: Offer, wishes: Iterable[PublicationWish], order: Sequence[Codec] = VIDEO_ORDER
+) -> Negotiated:
+    """Raises INVALID_SDP, INVALID_ARGUMENT, UNSUPPORTED_CODEC."""
+    wished = _by_mid(offer, wishes)
+    group = _Group(offer.extmap_allow_mixed)
+    plans = tuple(_plan(section, wished.get(section.mid), group, order) for section in offer.sections)
+    live = [plan for plan in plans if plan.role is not Role.REJECTED]
+    if not live:
+        raise errors.invalid_sdp("the offer has no audio or video section that can be used")
+    return Negotiated(offer, plans, _media(offer, plans, wished, group))
+
+
+def _by_mid(offer: Offer, wishes: Iterable[PublicationWish]) -> dict[str, PublicationWish]:
+    sections = {section.mid: section for section in offer.sections}
+    wished: dict[str, PublicationWish] = {}
+    for wish in wishes:
+        section = sections.get(wish.mid)
+        if section is None:
+            raise errors.invalid_sdp(
+                "a publication names a mid that the offer does not have", mid=wish.mid[:64]
+            )
+        if wish.mid in wished:
+            raise errors.invalid_argument("two publications name the same mid", mid=wish.mid)
+        if section.kind != wish.source.kind.name.lower():
+            raise errors.invalid_argument(
+                "the publication's source does not go with the media section's kind",
+                mid=wish.mid,
+                source=wish.source.name,
+                kind=section.kind[:20],
+            )
+        wished[wish.mid] = wish
+    return wished
+
+
+class _Group:
+    """What payload types and extension ids mean in this BUNDLE group so far."""
+
+    def __init__(self, two_byte: bool) -> None:
+        self.two_byte = two_byte
+        self.choices: dict[int, CodecChoice] = {}
+        self.extensions: dict[Extension, int] = {}
+
+    def take_codec(self, accepted: Accepted) -> bool:
+        choice = accepted.choice()
+        known = self.choices.setdefault(choice.payload_type, choice)
+        return known == choice
+
+    def take_extension(self, extension: Extension, offered: ExtMap) -> bool:
+        if extension not in self.extensions and offered.id in self.extensions.values():
+            return False
+        return self.extensions.setdefault(extension, offered.id) == offered.id
+
+
+def _plan(section: Section, wish: PublicationWish | None, group: _Group, order: Sequence[Codec]) -> Plan:
+    kinds = {"audio": Kind.AUDIO, "video": Kind.VIDEO}
+    kind = kinds.get(section.kind)
+    # JSEP section 5.1.2 takes every profile that ends so; without DTLS-SRTP there is nothing to talk about.
+    if kind is None or section.stopped or not section.protocol.endswith("RTP/SAVPF"):
+        return Plan(section, Role.REJECTED)
+    accepted = supported(section.capabilities, kind)
+    role = _role(section, wish)
+    if role is Role.PUBLICATION and wish is not None:
+        chosen = for_publication(accepted, wish.preferred, order)
+        if chosen is None:
+            raise ClientError(
+                "UNSUPPORTED_CODEC", "none of the publication's codecs is known here", mid=section.mid
+            )
+        accepted = [chosen]
+    taken = tuple(codec for codec in accepted if group.take_codec(codec))
+    if not taken:
+        return Plan(section, Role.REJECTED)
+    extensions: dict[Extension, ExtMap] = {}
+    for offered in section.capabilities.extensions:
+        extension = extension_of(offered, kind, two_byte=group.two_byte)
+        if extension is not None and extension not in extensions and group.take_extension(extension, offered):
+            extensions[extension] = offered
+    return Plan(section, role, taken, tuple(extensions.values()))
+
+
+def _role(section: Section, wish: PublicationWish | None) -> Role:
+    if wish is not None and section.direction in ("sendonly", "sendrecv"):
+        return Role.PUBLICATION
+    return Role.SLOT if section.direction == "recvonly" else Role.IDLE
+
+
+def _media(
+    offer: Offer, plans: Sequence[Plan], wished: dict[str, PublicationWish], group: _Group
+) -> MediaOffer:
+    tagged = offer.tagged
+    assert tagged.ice is not None  # checked with the offer
+    transport = TransportOffer(
+        ice=tagged.ice,
+        fingerprints=tuple(fp for fp in tagged.fingerprints if fp[0] in HASHES),
+        codecs=tuple(group.choices.values()),
+        extensions=tuple(group.extensions.items()),
+        reduced_size_rtcp=all(p.section.rtcp_rsize for p in plans if p.role is not Role.REJECTED),
+    )
+    return MediaOffer(
+        transport=transport,
+        publications=tuple(
+            _publication(plan, wished[plan.section.mid]) for plan in plans if plan.role is Role.PUBLICATION
+        ),
+        slots=tuple(
+            SlotOffer(plan.section.mid, plan.codecs[0].codec.kind) for plan in plans if plan.role is Role.SLOT
+        ),
+    )
+
+
+def _publication(plan: Plan, wish: PublicationWish) -> PublicationOffer:
+    repair = dict(plan.section.fid)
+    ssrcs = plan.section.ssrcs
+    return PublicationOffer(
+        mid=wish.mid,
+        source=wish.source,
+        codec=plan.codecs[0].codec,
+        name=wish.name,
+        muted=wish.muted,
+        width=wish.width,
+        height=wish.height,
+        ssrcs=ssrcs,
+        rtx_ssrcs=tuple(repair[ssrc] for ssrc in ssrcs if ssrc in repair),
+    )

@@ -1,0 +1,98 @@
+"""A WebRTC offer as values. Tokens stay strings: an ICE ufrag may well be "00123" or "12e4"."""
+
+from dataclasses import dataclass
+
+from nexus_sfu.core.model import IceCredentials
+
+
+@dataclass(frozen=True, slots=True)
+class RtpCodec:
+    """One payload type: `a=rtpmap`, `a=fmtp`, `a=rtcp-fb` (RFC 8866 section 6.6, 6.15; RFC 4585 section
+    4.2)."""
+
+    payload_type: int
+    # Lower case; encoding names know no case.
+    name: str
+    clock_rate: int
+    channels: int
+    fmtp: str
+    # "nack", "nack pli", "transport-cc", …
+    feedback: tuple[str, ...]
+
+    def parameter(self, name: str) -> str | None:
+        for part in self.fmtp.split(";"):
+            key, _, value = part.strip().partition("=")
+            if key.lower() == name:
+                return value
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class ExtMap:
+    """RFC 8285 section 5."""
+
+    id: int
+    # "" or sendonly, recvonly, sendrecv, inactive
+    direction: str
+    uri: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rid:
+    """RFC 8851."""
+
+    id: str
+    direction: str
+    parameters: str
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a media section can do, which many sections of an offer, and many offers, have in common."""
+
+    codecs: tuple[RtpCodec, ...]
+    extensions: tuple[ExtMap, ...]
+    rids: tuple[Rid, ...]
+    # The value of `a=simulcast` (RFC 8853).
+    simulcast: str
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    mid: str
+    # "audio", "video", "application", …
+    kind: str
+    port: int
+    protocol: str
+    formats: str
+    direction: str
+    capabilities: Capabilities
+    # In order of appearance; RTX ones are in `fid` only by their partner.
+    ssrcs: tuple[int, ...]
+    # (media, RTX), `a=ssrc-group:FID` (RFC 5576 section 4.2).
+    fid: tuple[tuple[int, int], ...]
+    msid: str
+    ice: IceCredentials | None
+    fingerprints: tuple[tuple[str, str], ...]
+    setup: str
+    rtcp_mux: bool
+    rtcp_rsize: bool
+    bundle_only: bool
+
+    @property
+    def stopped(self) -> bool:
+        """Port 0 without `bundle-only` (RFC 9143 section 6) means: not used, or no more."""
+        return self.port == 0 and not self.bundle_only
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    sections: tuple[Section, ...]
+    # The mids of the BUNDLE group; the first is the offerer-tagged section (RFC 9143 section 7.1).
+    bundle: tuple[str, ...]
+    extmap_allow_mixed: bool
+
+    @property
+    def tagged(self) -> Section:
+        """The section whose transport the whole group uses."""
+        return next(section for section in self.sections if section.mid == self.bundle[0])

@@ -1,0 +1,91 @@
+"""What an offer must be before anything is answered: one bundled, multiplexed, encrypted transport.
+
+Every refusal says in one sentence what is missing, because the reader is a developer with a client that does
+not connect.
+"""
+
+import re
+from dataclasses import dataclass
+
+from nexus_sfu import errors
+from nexus_sfu.sdp.offer import Offer, Section
+
+# RFC 8122 section 5; the lengths of the digests in bytes.
+HASHES = {"sha-1": 20, "sha-224": 28, "sha-256": 32, "sha-384": 48, "sha-512": 64}
+MAX_FINGERPRINTS = 8
+# RFC 8839 section 5.4: 4 to 256, 22 to 256 ice-char. ("-", "_" and "=" are not ice-char, yet seen in the
+# wild.)
+_UFRAG = re.compile(r"[A-Za-z0-9+/=_-]{4,256}")
+_PWD = re.compile(r"[A-Za-z0-9+/=_-]{22,256}")
+# RFC 9143 section 6: a token; our own bound on its length.
+_MID = re.compile(r"[!#$%&'*+.^_`{|}~0-9A-Za-z-]{1,64}")
+_DIGEST = re.compile(r"[0-9A-F]{2}(:[0-9A-F]{2})*")
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much of an offer is read at all."""
+
+    sdp_bytes: int = 512 * 1024
+    sections: int = 128
+
+
+DEFAULT_BOUNDS = Bounds()
+
+
+def check_offer(offer: Offer, *, ice_lite: bool) -> None:
+    """Raises INVALID_SDP."""
+    if ice_lite:
+        # RFC 8445 section 6.1.1: with two lite agents nobody would send checks.
+        raise errors.invalid_sdp("the offerer is ICE-lite, as the server is: one side must be full")
+    _check_mids(offer)
+    tagged = offer.tagged
+    if tagged.stopped:
+        raise errors.invalid_sdp("the first section of the BUNDLE group is stopped", mid=tagged.mid)
+    if not tagged.rtcp_mux:
+        raise errors.invalid_sdp("a=rtcp-mux is missing: RTP and RTCP share one port here", mid=tagged.mid)
+    _check_transport(tagged)
+    _check_ssrcs(offer)
+
+
+def _check_mids(offer: Offer) -> None:
+    # A stopped section may have lost its mid.
+    mids = [section.mid for section in offer.sections if section.mid or not section.stopped]
+    for mid in mids:
+        if not _MID.fullmatch(mid):
+            raise errors.invalid_sdp(f"a media section without a usable a=mid: {mid[:80]!r}")
+    if len(set(mids)) != len(mids):
+        raise errors.invalid_sdp("two media sections have the same a=mid")
+    bundled = set(offer.bundle)
+    if not bundled.issubset(mids):
+        raise errors.invalid_sdp("the BUNDLE group names a mid that no media section has")
+    for section in offer.sections:
+        if not section.stopped and section.mid not in bundled:
+            raise errors.invalid_sdp("a media section is not in the BUNDLE group", mid=section.mid)
+
+
+def _check_transport(section: Section) -> None:
+    if section.ice is None:
+        raise errors.invalid_sdp("a=ice-ufrag or a=ice-pwd is missing", mid=section.mid)
+    if not _UFRAG.fullmatch(section.ice.ufrag) or not _PWD.fullmatch(section.ice.pwd):
+        raise errors.invalid_sdp("a=ice-ufrag or a=ice-pwd is malformed", mid=section.mid)
+    if section.setup not in ("actpass", "active"):
+        # RFC 8842 section 5.2; the server is always the DTLS server.
+        raise errors.invalid_sdp("a=setup must be actpass or active", setup=section.setup[:20])
+    if not any(name in HASHES for name, _ in section.fingerprints):
+        raise errors.invalid_sdp("a=fingerprint is missing, or none has a hash that is known here")
+    if len(section.fingerprints) > MAX_FINGERPRINTS:
+        raise errors.invalid_sdp("too many fingerprints", limit=MAX_FINGERPRINTS)
+    for name, digest in section.fingerprints:
+        size = HASHES.get(name)
+        if size is not None and (len(digest) != 3 * size - 1 or not _DIGEST.fullmatch(digest)):
+            raise errors.invalid_sdp("a=fingerprint is malformed", hash=name)
+
+
+def _check_ssrcs(offer: Offer) -> None:
+    seen: set[int] = set()
+    for section in offer.sections:
+        own = {*section.ssrcs, *(ssrc for pair in section.fid for ssrc in pair)}
+        if seen & own:
+            raise errors.invalid_sdp("an SSRC stands in two media sections", mid=section.mid)
+        seen |= own
