@@ -71,9 +71,10 @@ class Bucket:
     def attach(self, pattern: str, changes: Changes) -> None:
         """Lists what exists, then reports what changes. Also after an outage."""
         changes.begin_listing()
-        for key in self.keys(pattern):
-            entry = self._entries[key].entry
-            changes.saw(key, entry.value, entry.revision)
+        self.expire()
+        listed = [written.entry for key, written in self._entries.items() if matches(pattern, key)]
+        for entry in sorted(listed, key=lambda entry: entry.revision):
+            changes.saw(entry.key, entry.value, entry.revision)
         changes.synced()
         self._watchers.append((pattern, changes))
 

@@ -32,7 +32,7 @@ from nexus_bus.nats_watch import NatsWatch
 log = structlog.get_logger()
 
 MAX_BUFFERED_BYTES = 8 << 20
-RECONNECT_WAIT_SECONDS = 0.5
+RECONNECT_WAIT_SECONDS = 1
 # A link that died without a word is noticed after two of these.
 PING_INTERVAL_SECONDS = 10
 JETSTREAM_TIMEOUT_SECONDS = 5.0

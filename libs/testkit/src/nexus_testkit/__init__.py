@@ -3,6 +3,7 @@
 from nexus_testkit.clock import ManualClock
 from nexus_testkit.nats_server import NatsServer, NatsServerFailed, nats_server_binary
 from nexus_testkit.ports import free_port
+from nexus_testkit.tcp_link import TcpLink
 from nexus_testkit.waiting import ConditionNotMet, wait_until
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "ManualClock",
     "NatsServer",
     "NatsServerFailed",
+    "TcpLink",
     "free_port",
     "nats_server_binary",
     "wait_until",

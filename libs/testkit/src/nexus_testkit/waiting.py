@@ -5,7 +5,7 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar, cast
+from typing import TypeVar, cast, overload
 
 T = TypeVar("T")
 
@@ -16,6 +16,10 @@ class ConditionNotMet(AssertionError):
     """The condition did not come to hold within the timeout."""
 
 
+@overload
+async def wait_until(predicate: Callable[[], Awaitable[T]], timeout: float = ..., what: str = ...) -> T: ...
+@overload
+async def wait_until(predicate: Callable[[], T], timeout: float = ..., what: str = ...) -> T: ...
 async def wait_until(predicate: Callable[[], T | Awaitable[T]], timeout: float = 10.0, what: str = "") -> T:
     """Polls `predicate` (sync or async) until it is true and returns its value."""
     deadline = time.monotonic() + timeout

@@ -1,0 +1,85 @@
+"""The names on the bus, above all those of rooms that are called something nasty."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from nexus_bus import subjects
+from nexus_bus.matching import check_key, check_subject, matches
+
+names = st.text(min_size=1).filter(lambda text: text.encode("utf-8", "ignore").decode() == text)
+HOSTILE = [">", "*", "a.b", ".", "..", "a b", "", "\0", "$SYS.>", "ü", "a" * 500]
+
+
+@pytest.mark.parametrize("room", [name for name in HOSTILE if name])
+def test_a_hostile_room_reaches_its_own_subject_only(room: str) -> None:
+    subject = check_subject(subjects.room_event("app", room, "track-published"))
+    assert matches(subjects.room_events("app", room), subject)
+    assert matches(subjects.all_room_events("app"), subject)
+    assert matches(subjects.all_room_events(), subject)
+    assert not matches(subjects.room_events("app", "other"), subject)
+    assert not matches(subjects.room_events("other", room), subject)
+    assert not matches(subjects.all_room_events("other"), subject)
+    assert subjects.parse_room_event(subject) == ("app", room, "track-published")
+
+
+@given(names, names, names)
+def test_names_go_there_and_back(app: str, room: str, identity: str) -> None:
+    key = check_key(subjects.participant_key(app, room, identity))
+    assert subjects.parse_participant_key(key) == (app, room, identity)
+    assert matches(subjects.participants_filter(app, room), key)
+    assert subjects.parse_room_key(check_key(subjects.room_key(app, room))) == (app, room)
+    assert subjects.parse_room_event(subjects.room_event(app, room, "e")) == (app, room, "e")
+    assert any(matches(pattern, subjects.qoe(app, room)) for pattern in subjects.QOE_STREAM_SUBJECTS)
+
+
+@given(names, names)
+def test_different_names_have_different_tokens(one: str, other: str) -> None:
+    assert (subjects.token(one) == subjects.token(other)) == (one == other)
+
+
+def test_the_documented_example() -> None:
+    assert subjects.token("lobby") == "bG9iYnk"
+    assert subjects.room_event("devkey", "lobby", "track-published") == (
+        "nexus.v1.ZGV2a2V5.room.bG9iYnk.track-published"
+    )
+    assert subjects.sfu_control("sfu-1") == "nexus.v1.sfu.sfu-1.control"
+    assert subjects.node_key("sfu-1") == "sfu-1"
+
+
+@pytest.mark.parametrize("part", ["", "=", "bG9iYnk=", "bG9iYnl", "b G9iYnk", "////", "gA", "bG9iY!nk"])
+def test_what_is_no_token_is_refused(part: str) -> None:
+    with pytest.raises(ValueError):
+        subjects.untoken(part)
+
+
+@pytest.mark.parametrize(
+    "subject",
+    ["nexus.v1.YQ.room.YQ", "nexus.v1.YQ.qoe.YQ.e", "nexus.v2.YQ.room.YQ.e", "nexus.v1.YQ.room.YQ.e.f", "a"],
+)
+def test_other_subjects_are_not_room_events(subject: str) -> None:
+    with pytest.raises(ValueError):
+        subjects.parse_room_event(subject)
+
+
+def test_an_empty_name_is_refused() -> None:
+    with pytest.raises(ValueError):
+        subjects.room_events("app", "")
+
+
+@pytest.mark.parametrize("node", ["", "a.b", "*", ">", "a b", "ä"])
+def test_a_node_is_named_plainly(node: str) -> None:
+    with pytest.raises(ValueError):
+        subjects.node_key(node)
+
+
+@given(names, st.sampled_from(HOSTILE))
+def test_matching_agrees_with_the_definition(one: str, other: str) -> None:
+    """`*` is one token, a closing `>` one or more."""
+    subject = f"a.{subjects.token(one)}.c"
+    assert matches(subject, subject)
+    assert matches("a.*.c", subject)
+    assert matches("a.>", subject)
+    assert not matches("a.>", "a")
+    assert not matches("a.*", subject)
+    assert not matches(f"{subject}.>", subject)
+    assert not matches(subject, f"{subject}.{subjects.token(other or 'x')}")
