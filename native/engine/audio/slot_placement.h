@@ -45,6 +45,12 @@ class SlotPlacement {
     SlotId slot;
     std::optional<TrackId> track;
   };
+  void KeepWhatStays(std::span<const AudioSlotState> slots, std::span<const SelectedAudio> selected);
+  void MoveBesidePictures(std::span<const AudioSlotState> slots, std::span<const SelectedAudio> selected);
+  void PlaceTheRest(std::span<const AudioSlotState> slots, std::span<const SelectedAudio> selected);
+  size_t PlaceOf(TrackId track) const;  // wanted_.size(): nowhere
+  static size_t HomeOf(std::span<const AudioSlotState> slots, ParticipantNumber owner);
+
   std::vector<Place> places_;  // what is
   std::vector<Place> wanted_;  // scratch
   std::vector<AudioPlacementChange> changes_;

@@ -2,6 +2,7 @@
 // Bounded by count (a power of two) and by age. Slab memory is touched only as packets come.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <vector>
 
@@ -27,10 +28,9 @@ class PacketRing {
   InsertOutcome Insert(const SourcePacket& packet, const SourcePacket*& stored);
   const SourcePacket* Find(int64_t sequence_number) const;
   // Forgets what came before `now - max_age`. Insert does it too, by the packet's arrival.
-  void Expire(Timestamp now);
+  void Expire(Timestamp now) { now_ = std::max(now_, now); }
 
   std::optional<int64_t> newest() const { return newest_; }
-  size_t size() const { return count_; }
   size_t capacity() const { return entries_.size(); }
 
  private:
@@ -39,7 +39,8 @@ class PacketRing {
     SourcePacket packet;
   };
   size_t Index(int64_t sequence_number) const { return static_cast<size_t>(sequence_number) & mask_; }
-  void Drop(Entry& entry);
+  bool InWindow(int64_t sequence_number) const;
+  bool Expired(const SourcePacket& packet) const { return packet.arrival < now_ - config_.max_age; }
   void AdvanceTo(int64_t sequence_number);
 
   PacketRingConfig config_;
@@ -47,8 +48,7 @@ class PacketRing {
   std::vector<Entry> entries_;
   std::unique_ptr<uint8_t[]> slab_;
   std::optional<int64_t> newest_;
-  int64_t oldest_ = 0;  // nothing below is stored
-  size_t count_ = 0;
+  Timestamp now_{};
 };
 
 }  // namespace nexus

@@ -24,8 +24,9 @@ class SequenceMap {
  private:
   static constexpr size_t kMaxChanges = 64;
   struct Change {
-    int64_t from;  // valid for source numbers >= from; from - 1 was left out
+    int64_t from;  // valid for source numbers >= from
     int64_t offset;
+    int64_t left_out;  // so many numbers right below `from` were left out
   };
   std::array<Change, kMaxChanges> changes_{};
   size_t begin_ = 0;  // ring

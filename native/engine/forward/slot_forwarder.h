@@ -6,6 +6,7 @@
 #include <bitset>
 
 #include "engine/codec/payload_rewriter.h"
+#include "engine/forward/packet_ring.h"
 #include "engine/forward/sequence_map.h"
 #include "engine/forward/slot_timeline.h"
 #include "engine/forward/source_packet.h"
@@ -79,12 +80,16 @@ class SlotForwarder {
     int64_t offset;
   };
 
-  bool Start(const SourcePacket& packet);
+  bool CanStart(const SourcePacket& packet) const;
+  void Start(const SourcePacket& packet);
   bool IsRestart(const SourcePacket& packet) const;
   bool Sent(int64_t out) const;
   void MarkSent(int64_t out);
-  int64_t MapTimestamp(const SourcePacket& packet);
+  std::optional<int64_t> MapSequence(const SourcePacket& packet);
+  int64_t MapTimestamp(int64_t source_timestamp) const;
+  void StartTime(const SourcePacket& packet);
   void CorrectTime(const SourcePacket& packet);
+  Duration Tolerance(const SourcePacket& packet) const;
   void PushTimeStep(int64_t from, int64_t offset);
 
   SlotConfig config_;
@@ -97,11 +102,27 @@ class SlotForwarder {
   int64_t last_timestamp_ = 0;         // highest outgoing, unwrapped
   int64_t last_source_timestamp_ = 0;  // highest of this binding
   SequenceMap sequence_;
-  std::array<TimeStep, kMaxTimeSteps> time_steps_{};
+  std::array<TimeStep, kMaxTimeSteps> time_steps_{};  // oldest first
   size_t time_step_count_ = 0;
   std::bitset<kRepeatWindow> sent_;
   PayloadRewriter rewriter_;
   SlotCounters counters_;
 };
+
+// Forwards `packet` and, when it begins a binding, what the ring already holds behind it (it came out of
+// order). Calls `send(const SourcePacket&, const Rewritten&)` in order.
+template <class Send>
+void ForwardInOrder(SlotForwarder& slot, LayerId layer, const PacketRing& ring, const SourcePacket& packet,
+                    Timestamp now, Send&& send) {
+  const auto first = slot.Forward(layer, packet, now);
+  if (!first) return;
+  send(packet, *first);
+  if (!first->first_of_binding || !ring.newest()) return;
+  for (int64_t sequence = packet.sequence_number + 1; sequence <= *ring.newest(); ++sequence) {
+    const SourcePacket* held = ring.Find(sequence);
+    if (held == nullptr) continue;
+    if (const auto next = slot.Forward(layer, *held, now)) send(*held, *next);
+  }
+}
 
 }  // namespace nexus

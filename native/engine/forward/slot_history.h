@@ -34,19 +34,23 @@ class SlotHistory {
 
  private:
   struct Entry {
-    int64_t source_sequence;
-    uint32_t layer;
-    uint32_t timestamp;
-    uint32_t csrc;
-    uint32_t resent_ms;  // low bits of the engine's time
-    uint16_t sequence;   // low bits of the outgoing number
-    uint8_t resends : 4;
-    uint8_t used : 1;
-    uint8_t marker : 1;
-    uint8_t patch_size : 3;  // 0 .. 6
-    uint8_t patch_replaces : 3;
-    std::array<uint8_t, 6> patch;  // overlaid below 32 bytes by the layout test
+    int64_t source_sequence = 0;
+    uint32_t layer = 0;
+    uint32_t timestamp = 0;
+    uint32_t csrc = 0;
+    uint16_t sequence = 0;   // low bits of the outgoing number
+    uint16_t resent_ms = 0;  // low bits of the engine's time
+    uint8_t resends : 6 = 0;
+    uint8_t used : 1 = 0;
+    uint8_t marker : 1 = 0;
+    uint8_t patch_size : 4 = 0;
+    uint8_t patch_replaces : 4 = 0;
+    std::array<uint8_t, 6> patch{};
   };
+  static_assert(sizeof(Entry) == 32);
+
+  bool TooSoon(const Entry& entry, Timestamp now, Duration rtt) const;
+  static SentPacket Describe(const Entry& entry, int64_t sequence);
 
   SlotHistoryConfig config_;
   size_t mask_;

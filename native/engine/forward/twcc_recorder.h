@@ -2,6 +2,7 @@
 // One per transport. Bounded: what does not fit is told early or dropped, and counted.
 #pragma once
 
+#include <array>
 #include <optional>
 #include <vector>
 
@@ -15,7 +16,7 @@ struct TwccRecorderConfig {
   Duration interval = Duration(100'000);
   size_t max_packets = 200;      // feedback is due at once when so many wait
   size_t max_recorded = 2000;    // bound of memory
-  int64_t reorder_window = 500;  // how far below the last feedback a late packet is still told
+  int64_t reorder_window = 500;  // how far below the last feedback a late packet is still told; at most 1000
 };
 
 struct TwccRecorderCounters {
@@ -38,12 +39,16 @@ class TwccRecorder {
   const TwccRecorderCounters& counters() const { return counters_; }
 
  private:
+  static constexpr int64_t kMaxReportedGap = 8000;
+  bool Told(int64_t number) const;
+
   TwccRecorderConfig config_;
   Unwrapper<uint16_t> unwrapper_;
   std::vector<TwccArrival> arrivals_;  // ascending, not yet told
   std::optional<int64_t> next_base_;   // first number that no feedback covered
   std::optional<Timestamp> first_waiting_;
   std::optional<Timestamp> last_feedback_;
+  std::array<int64_t, 1024> told_{};  // numbers below next_base_ that were told, by their low bits
   uint8_t feedback_count_ = 0;
   TwccRecorderCounters counters_;
 };

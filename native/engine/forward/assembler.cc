@@ -1,0 +1,81 @@
+#include "engine/forward/assembler.h"
+
+#include <array>
+
+namespace nexus {
+namespace {
+
+struct Identity {
+  Ssrc ssrc;
+  PayloadType payload_type;
+  uint16_t sequence_number;
+};
+
+size_t WriteHeader(MutableByteView out, const OutgoingStream& stream, const Transmission& transmission,
+                   const SourcePacket& packet, const Rewritten& rewritten, const Identity& identity) {
+  OutgoingRtpHeader header;
+  header.marker = rewritten.marker;
+  header.payload_type = identity.payload_type;
+  header.sequence_number = identity.sequence_number;
+  header.timestamp = rewritten.timestamp;
+  header.ssrc = identity.ssrc;
+  header.csrc = rewritten.csrc;
+  header.video = stream.video;
+  header.ids = stream.ids;
+  header.abs_send_time = transmission.abs_send_time;
+  header.transport_sequence_number = transmission.transport_sequence_number;
+  header.audio_level = packet.audio_level;
+  header.video_orientation = packet.video_orientation;
+  // Only AV1 passes its descriptor on: the other codecs have their own, which is what is kept continuous.
+  if (!std::holds_alternative<DependencyDescriptor>(packet.frame.descriptor))
+    return WriteRtpHeader(out, header);
+  const ByteView original = packet.dependency_descriptor;
+  std::array<uint8_t, 255> patched;
+  if (original.size() > patched.size() || rewritten.patch.replaces > original.size()) return 0;
+  ByteWriter writer(patched);
+  writer.Bytes(ByteView(rewritten.patch.bytes).first(rewritten.patch.size));
+  writer.Bytes(original.subspan(rewritten.patch.replaces));
+  header.dependency_descriptor = writer.written();
+  return WriteRtpHeader(out, header);
+}
+
+OutgoingPacket Finish(MutableByteView scratch, size_t header_size, size_t prefix_size,
+                      const SourcePacket& packet, const Rewritten& rewritten) {
+  OutgoingPacket out;
+  if (header_size == 0) return out;
+  const bool in_payload = !std::holds_alternative<DependencyDescriptor>(packet.frame.descriptor);
+  const size_t replaces = in_payload ? rewritten.patch.replaces : 0;
+  if (replaces > packet.payload.size()) return out;
+  ByteWriter writer(scratch.subspan(header_size + prefix_size));
+  if (in_payload) writer.Bytes(ByteView(rewritten.patch.bytes).first(rewritten.patch.size));
+  if (!writer.ok()) return out;
+  out.header = ByteView(scratch).first(header_size);
+  out.prefix = ByteView(scratch).subspan(header_size, prefix_size + writer.size());
+  out.rest = packet.payload.subspan(replaces);
+  return out;
+}
+
+}  // namespace
+
+OutgoingPacket AssembleMedia(MutableByteView scratch, const OutgoingStream& stream,
+                             const Transmission& transmission, const SourcePacket& packet,
+                             const Rewritten& rewritten) {
+  const Identity identity{stream.ssrc, stream.payload_type, static_cast<uint16_t>(rewritten.sequence_number)};
+  const size_t size = WriteHeader(scratch, stream, transmission, packet, rewritten, identity);
+  return Finish(scratch, size, 0, packet, rewritten);
+}
+
+OutgoingPacket AssembleRtx(MutableByteView scratch, const OutgoingStream& stream,
+                           const Transmission& transmission, const SourcePacket& packet,
+                           const Rewritten& rewritten, int64_t rtx_sequence_number) {
+  const Identity identity{stream.rtx_ssrc, stream.rtx_payload_type,
+                          static_cast<uint16_t>(rtx_sequence_number)};
+  const size_t size = WriteHeader(scratch, stream, transmission, packet, rewritten, identity);
+  if (size == 0) return {};
+  const size_t prefix =
+      WriteRtxPrefix(scratch.subspan(size), static_cast<uint16_t>(rewritten.sequence_number));
+  if (prefix == 0) return {};
+  return Finish(scratch, size, prefix, packet, rewritten);
+}
+
+}  // namespace nexus

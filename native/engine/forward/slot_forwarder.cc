@@ -1,0 +1,184 @@
+#include "engine/forward/slot_forwarder.h"
+
+namespace nexus {
+namespace {
+
+// How far a packet's time may lie from the slot's line before it is moved back on to it. Silence is the
+// moment at which a correction cannot be heard.
+constexpr Duration kTolerance{8'000};
+constexpr Duration kToleranceInSilence{1'000};
+constexpr uint8_t kSilentLevel = 70;  // -dBov
+
+}  // namespace
+
+SlotForwarder::SlotForwarder(const SlotConfig& config)
+    : config_(config), timeline_(config.clock_rate, config.created, config.initial_timestamp) {}
+
+void SlotForwarder::Bind(const SlotSource& source, Timestamp now) {
+  (void)now;  // the time of the switch is that of the first packet
+  source_ = source;
+  started_ = false;
+  rewriter_.Bind(source.codec);
+  ++counters_.switches;
+}
+
+void SlotForwarder::Unbind() {
+  source_.reset();
+  started_ = false;
+}
+
+std::optional<int64_t> SlotForwarder::highest_sequence() const {
+  if (!any_sent_) return std::nullopt;
+  return highest_out_;
+}
+
+std::optional<Rewritten> SlotForwarder::Forward(LayerId layer, const SourcePacket& packet, Timestamp now) {
+  (void)now;
+  if (!source_ || layer != source_->layer) return std::nullopt;
+  if (started_ && IsRestart(packet)) {
+    ++counters_.source_restarts;
+    started_ = false;
+    rewriter_.Bind(source_->codec);
+  }
+  Rewritten rewritten;
+  if (!started_) {
+    if (!CanStart(packet)) {
+      ++counters_.waiting_for_keyframe;
+      return std::nullopt;
+    }
+    Start(packet);
+    rewritten.first_of_binding = true;
+  }
+  const auto out = MapSequence(packet);
+  if (!out) return std::nullopt;
+  CorrectTime(packet);
+  const int64_t timestamp = MapTimestamp(packet.timestamp);
+  last_timestamp_ = std::max(last_timestamp_, timestamp);
+  if (!any_sent_ || *out > highest_out_) highest_marker_ = packet.marker;
+  MarkSent(*out);
+  ++counters_.forwarded;
+  rewritten.sequence_number = *out;
+  rewritten.timestamp = static_cast<uint32_t>(timestamp);
+  rewritten.marker = packet.marker;
+  rewritten.csrc = source_->csrc;
+  rewritten.patch = rewriter_.Rewrite(packet.frame, packet.payload, packet.dependency_descriptor);
+  return rewritten;
+}
+
+bool SlotForwarder::CanStart(const SourcePacket& packet) const {
+  if (packet.payload.empty()) return false;
+  return !config_.video || packet.frame.keyframe_start;
+}
+
+void SlotForwarder::Start(const SourcePacket& packet) {
+  int64_t out = config_.initial_sequence & 0x7FFF;
+  if (any_sent_) {
+    // The frame that was cut off stays incomplete for the receiver: one number is left free behind it, so
+    // that its last packet is not taken for the packet in front of the new frame.
+    const bool cut = config_.video && !highest_marker_;
+    out = highest_out_ + (cut ? 2 : 1);
+  }
+  sequence_.Start(packet.sequence_number, out);
+  StartTime(packet);
+  started_ = true;
+}
+
+bool SlotForwarder::IsRestart(const SourcePacket& packet) const {
+  const int64_t jump = packet.sequence_number - sequence_.highest();
+  return jump > kMaxSourceJump || jump < -kMaxSourceJump;
+}
+
+std::optional<int64_t> SlotForwarder::MapSequence(const SourcePacket& packet) {
+  if (packet.sequence_number < sequence_.first()) {
+    ++counters_.before_switch;
+    return std::nullopt;
+  }
+  if (packet.payload.empty() && packet.sequence_number > sequence_.highest()) {
+    // A probe of the publisher. Once its number has been left free (it came late) it goes out as an empty
+    // packet instead, which closes the hole.
+    sequence_.LeaveOut(packet.sequence_number);
+    ++counters_.probes;
+    return std::nullopt;
+  }
+  const auto out = sequence_.Map(packet.sequence_number);
+  if (!out) {
+    ++counters_.duplicates;
+    return std::nullopt;
+  }
+  sequence_.Seen(packet.sequence_number);
+  if (any_sent_ && *out <= highest_out_ - kRepeatWindow) {
+    ++counters_.too_old;
+    return std::nullopt;
+  }
+  // SRTP must never encrypt two packets under one number.
+  if (Sent(*out)) {
+    ++counters_.duplicates;
+    return std::nullopt;
+  }
+  return out;
+}
+
+bool SlotForwarder::Sent(int64_t out) const {
+  return any_sent_ && out <= highest_out_ && sent_[static_cast<size_t>(out) % kRepeatWindow];
+}
+
+void SlotForwarder::MarkSent(int64_t out) {
+  if (!any_sent_) {
+    highest_out_ = out;
+    any_sent_ = true;
+  }
+  if (out > highest_out_ + kRepeatWindow) {
+    sent_.reset();
+    highest_out_ = out;
+  }
+  while (highest_out_ < out) sent_.reset(static_cast<size_t>(++highest_out_) % kRepeatWindow);
+  sent_.set(static_cast<size_t>(out) % kRepeatWindow);
+}
+
+void SlotForwarder::StartTime(const SourcePacket& packet) {
+  int64_t out = timeline_.RtpAt(packet.media_time);
+  if (any_sent_) out = std::max(out, last_timestamp_ + 1);
+  time_step_count_ = 0;
+  PushTimeStep(packet.timestamp, out - packet.timestamp);
+  last_source_timestamp_ = packet.timestamp;
+}
+
+Duration SlotForwarder::Tolerance(const SourcePacket& packet) const {
+  const bool silent = !config_.video &&
+                      (packet.frame.dtx || (packet.audio_level && packet.audio_level->level >= kSilentLevel));
+  return silent ? kToleranceInSilence : kTolerance;
+}
+
+void SlotForwarder::CorrectTime(const SourcePacket& packet) {
+  // Only at the first packet of a new frame: all packets of a frame carry one timestamp.
+  if (packet.timestamp <= last_source_timestamp_) return;
+  last_source_timestamp_ = packet.timestamp;
+  const int64_t offset = time_steps_[time_step_count_ - 1].offset;
+  const int64_t plain = packet.timestamp + offset;
+  const int64_t error = timeline_.RtpAt(packet.media_time) - plain;
+  const int64_t tolerance = timeline_.ToRtp(Tolerance(packet));
+  if (error <= tolerance && error >= -tolerance) return;
+  // Forward at once; backward only so far that time still advances.
+  const int64_t advance = plain - last_timestamp_;
+  const int64_t step = std::max(error, -(advance * 3 / 4));
+  if (step == 0) return;
+  PushTimeStep(packet.timestamp, offset + step);
+  ++counters_.time_corrections;
+}
+
+void SlotForwarder::PushTimeStep(int64_t from, int64_t offset) {
+  if (time_step_count_ == kMaxTimeSteps) {
+    std::move(time_steps_.begin() + 1, time_steps_.end(), time_steps_.begin());
+    --time_step_count_;
+  }
+  time_steps_[time_step_count_++] = TimeStep{from, offset};
+}
+
+int64_t SlotForwarder::MapTimestamp(int64_t source_timestamp) const {
+  for (size_t i = time_step_count_; i > 1; --i) {
+    if (source_timestamp >= time_steps_[i - 1].from) return source_timestamp + time_steps_[i - 1].offset;
+  }
+  return source_timestamp + time_steps_[0].offset;
+}
+
+}  // namespace nexus

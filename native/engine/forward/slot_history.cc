@@ -1,0 +1,70 @@
+#include "engine/forward/slot_history.h"
+
+#include <algorithm>
+#include <bit>
+
+namespace nexus {
+namespace {
+
+uint16_t Milliseconds(Timestamp now) { return static_cast<uint16_t>(now.time_since_epoch().count() / 1000); }
+
+}  // namespace
+
+SlotHistory::SlotHistory(const SlotHistoryConfig& config)
+    : config_(config),
+      mask_(std::bit_ceil(std::clamp<size_t>(config.capacity, 2, 32'768)) - 1),
+      entries_(mask_ + 1) {}
+
+void SlotHistory::OnSent(LayerId layer, int64_t source_sequence, const Rewritten& rewritten) {
+  const int64_t capacity = static_cast<int64_t>(mask_) + 1;
+  if (rewritten.sequence_number <= highest_ - capacity) return;  // its place belongs to a newer one
+  highest_ = std::max(highest_, rewritten.sequence_number);
+  Entry& entry = entries_[static_cast<size_t>(rewritten.sequence_number) & mask_];
+  entry = Entry{};
+  entry.source_sequence = source_sequence;
+  entry.layer = layer.value;
+  entry.timestamp = rewritten.timestamp;
+  entry.csrc = rewritten.csrc;
+  entry.sequence = static_cast<uint16_t>(rewritten.sequence_number);
+  entry.used = 1;
+  entry.marker = rewritten.marker ? 1 : 0;
+  entry.patch_size = rewritten.patch.size & 0x0F;
+  entry.patch_replaces = rewritten.patch.replaces & 0x0F;
+  entry.patch = rewritten.patch.bytes;
+}
+
+ResendOutcome SlotHistory::OnNack(uint16_t sequence_number, Timestamp now, Duration rtt, SentPacket& sent) {
+  // Never newer than the newest: 65535 to 0 needs no special case.
+  const int64_t sequence =
+      highest_ - static_cast<uint16_t>(static_cast<uint16_t>(highest_) - sequence_number);
+  if (highest_ < 0 || sequence <= highest_ - static_cast<int64_t>(mask_) - 1) return ResendOutcome::kUnknown;
+  Entry& entry = entries_[static_cast<size_t>(sequence) & mask_];
+  if (!entry.used || entry.sequence != sequence_number) return ResendOutcome::kUnknown;
+  if (entry.resends >= config_.max_resends) return ResendOutcome::kTooOften;
+  if (entry.resends > 0 && TooSoon(entry, now, rtt)) return ResendOutcome::kTooSoon;
+  ++entry.resends;
+  entry.resent_ms = Milliseconds(now);
+  sent = Describe(entry, sequence);
+  return ResendOutcome::kResend;
+}
+
+bool SlotHistory::TooSoon(const Entry& entry, Timestamp now, Duration rtt) const {
+  const Duration since{int64_t{1000} * static_cast<uint16_t>(Milliseconds(now) - entry.resent_ms)};
+  return since < std::max(rtt, config_.min_resend_interval);
+}
+
+SentPacket SlotHistory::Describe(const Entry& entry, int64_t sequence) {
+  SentPacket sent;
+  sent.layer = LayerId{entry.layer};
+  sent.source_sequence = entry.source_sequence;
+  sent.rewritten.sequence_number = sequence;
+  sent.rewritten.timestamp = entry.timestamp;
+  sent.rewritten.marker = entry.marker != 0;
+  sent.rewritten.csrc = entry.csrc;
+  sent.rewritten.patch.size = entry.patch_size;
+  sent.rewritten.patch.replaces = entry.patch_replaces;
+  sent.rewritten.patch.bytes = entry.patch;
+  return sent;
+}
+
+}  // namespace nexus

@@ -1,0 +1,51 @@
+#include "engine/rtp/rtx.h"
+
+namespace nexus {
+
+std::optional<uint16_t> ParseRtxOriginalSequence(const RtpPacketView& rtx) {
+  ByteReader reader(rtx.payload());
+  const uint16_t sequence = reader.U16();
+  if (!reader.ok()) return std::nullopt;
+  return sequence;
+}
+
+size_t RestoreFromRtx(const RtpPacketView& rtx, Ssrc original_ssrc, PayloadType original_payload_type,
+                      MutableByteView out) {
+  const auto sequence = ParseRtxOriginalSequence(rtx);
+  // Nothing behind the number is a probe; the original would be padding only.
+  if (!sequence || rtx.payload().size() == kRtxPrefixSize) return 0;
+  const RtpHeader& header = rtx.header();
+  ByteWriter writer(out);
+  writer.U8(static_cast<uint8_t>(rtx.packet()[0] & ~0x20));  // its padding is left behind
+  writer.U8(static_cast<uint8_t>((header.marker ? 0x80 : 0) | (original_payload_type.value & 0x7F)));
+  writer.U16(*sequence);
+  writer.U32(header.timestamp);
+  writer.U32(original_ssrc.value);
+  writer.Bytes(rtx.packet().subspan(kRtpFixedHeaderSize, header.header_size - kRtpFixedHeaderSize));
+  writer.Bytes(rtx.payload().subspan(kRtxPrefixSize));
+  return writer.ok() ? writer.size() : 0;
+}
+
+size_t WriteRtxPrefix(MutableByteView out, uint16_t original_sequence_number) {
+  ByteWriter writer(out);
+  writer.U16(original_sequence_number);
+  return writer.ok() ? writer.size() : 0;
+}
+
+std::optional<PayloadType> RedPrimaryPayloadType(ByteView payload) {
+  // RFC 2198 §3: |F| block PT | timestamp offset (14) | block length (10) |, the last header is |0| block PT
+  // |.
+  ByteReader reader(payload);
+  size_t redundant = 0;
+  while (true) {
+    const uint8_t head = reader.U8();
+    if (!reader.ok()) return std::nullopt;
+    if (!(head & 0x80)) {
+      if (redundant > reader.remaining()) return std::nullopt;
+      return PayloadType{static_cast<uint8_t>(head & 0x7F)};
+    }
+    redundant += reader.U24() & 0x3FF;
+  }
+}
+
+}  // namespace nexus
