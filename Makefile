@@ -1,6 +1,6 @@
 # `make` alone lists what there is. Everything is done by scripts/, which say what they do.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo test check bench proto proto-baseline lock clean
+.PHONY: help setup setup-test demo test check format bench proto proto-baseline lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,7 +18,11 @@ test: setup-test ## run every test there is (FUZZ_SECONDS=60 for longer fuzzing,
 	@.venv/bin/python scripts/test.py
 
 check: setup-test ## formats, lints, types, contracts; changes nothing
-	@scripts/check
+	@.venv/bin/python scripts/check.py
+
+format: ## format Python and C++, mend what ruff can mend
+	@.venv/bin/ruff check --fix --quiet . ; .venv/bin/ruff format --quiet .
+	@find native -name '*.h' -o -name '*.cc' | xargs clang-format -i
 
 bench: setup-test ## measure, and keep the results as JSON
 	@scripts/bench

@@ -86,9 +86,7 @@ async def works_again(outage: Outage, subject: str) -> bool:
         return (await asyncio.wait_for(anext(subscription), 10)).payload == b"x"
 
 
-async def test_subscriptions_come_back_and_what_was_published_meanwhile_follows(
-    outage: Outage, unique: Unique
-) -> None:
+async def test_subscriptions_come_back_with_what_was_published(outage: Outage, unique: Unique) -> None:
     subject = unique("buffer.")
     subscription = await outage.bus.subscribe(subject)
     witness = await outage.healthy.subscribe(subject)

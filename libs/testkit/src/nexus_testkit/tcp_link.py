@@ -1,5 +1,5 @@
-"""A TCP connection that a test can cut: clients connect to the link, the link to the server, and `cut` is an outage for
-those clients alone."""
+"""A TCP connection that a test can cut: clients connect to the link, the link to the server, and `cut` is an
+outage for those clients alone."""
 
 import asyncio
 from contextlib import suppress

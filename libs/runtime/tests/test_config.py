@@ -1,0 +1,86 @@
+"""Configuration is read once, from the environment, and says what is wrong in the environment's words."""
+
+import pytest
+from nexus_runtime import ConfigError, ServiceConfig, describe, service_settings, setting
+from pydantic import SecretStr, ValidationError
+
+
+class Demo(ServiceConfig):
+    model_config = service_settings("NEXUS_DEMO_")
+    udp_port: int = setting(7881, unit="port", reason="the first shard's", ge=1, le=65535)
+    hosts: tuple[str, ...] = setting((), reason="none | all")
+    secret: SecretStr = setting(SecretStr("hush"), reason="development only")
+
+
+class Demanding(ServiceConfig):
+    model_config = service_settings("NEXUS_DEMANDING_")
+    region: str = setting(reason="nobody can guess it")
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NEXUS_NATS_URL", raising=False)
+
+
+def test_defaults_hold() -> None:
+    config = Demo.from_env()
+    assert (config.udp_port, config.hosts, config.nats_url) == (7881, (), "nats://127.0.0.1:4222")
+
+
+def test_the_environment_wins_over_defaults_and_overrides_over_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEXUS_DEMO_UDP_PORT", "9000")
+    monkeypatch.setenv("NEXUS_DEMO_HOSTS", '["a","b"]')
+    monkeypatch.setenv("NEXUS_NATS_URL", "nats://broker:4222")
+    config = Demo.from_env()
+    assert (config.udp_port, config.hosts, config.nats_url) == (9000, ("a", "b"), "nats://broker:4222")
+    overridden = Demo.from_env(udp_port=1, nats_url="nats://other:4222")
+    assert (overridden.udp_port, overridden.nats_url) == (1, "nats://other:4222")
+
+
+def test_a_configuration_cannot_change() -> None:
+    with pytest.raises(ValidationError):
+        Demo.from_env().udp_port = 1
+
+
+def test_errors_name_the_variable_and_not_the_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEXUS_DEMO_UDP_PORT", "70000")
+    with pytest.raises(ConfigError, match="NEXUS_DEMO_UDP_PORT: .*65535") as caught:
+        Demo.from_env()
+    assert "70000" not in str(caught.value)
+    assert caught.value.fault == "client"
+
+
+def test_what_must_be_set_is_asked_for() -> None:
+    with pytest.raises(ConfigError, match="NEXUS_DEMANDING_REGION"):
+        Demanding.from_env()
+
+
+def test_an_override_must_be_a_field() -> None:
+    with pytest.raises(TypeError):
+        Demo.from_env(udp_prot=1)
+
+
+def test_a_prefix_is_ours() -> None:
+    with pytest.raises(ValueError):
+        service_settings("DEMO_")
+
+
+def test_the_table_has_every_variable() -> None:
+    table = describe(Demo).splitlines()
+    assert "| `NEXUS_DEMO_UDP_PORT` | `7881` | port | the first shard's |" in table
+    assert "| `NEXUS_DEMO_HOSTS` |  |  | none \\| all |" in table
+    assert "| `NEXUS_DEMO_SECRET` | hidden |  | development only |" in table
+    assert any(row.startswith("| `NEXUS_NATS_URL` |") for row in table)
+    assert (
+        "| `NEXUS_DEMANDING_REGION` | must be set |  | nobody can guess it |"
+        in describe(Demanding).splitlines()
+    )
+
+
+def test_a_field_without_a_reason_is_refused() -> None:
+    class Bare(ServiceConfig):
+        model_config = service_settings("NEXUS_BARE_")
+        field: int = 1
+
+    with pytest.raises(ValueError, match=r"Bare\.field"):
+        describe(Bare)

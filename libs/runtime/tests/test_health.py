@@ -1,0 +1,103 @@
+"""What an orchestrator is told, above all during a broker's outage."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+from nexus_runtime import Health, HealthServer
+from nexus_runtime import health as health_module
+from prometheus_client import CollectorRegistry, Counter
+
+
+@pytest.fixture
+def health() -> Health:
+    return Health()
+
+
+@pytest.fixture
+async def base(health: Health) -> AsyncIterator[str]:
+    registry = CollectorRegistry()
+    Counter("nexus_demo_packets", "Packets", registry=registry).inc(3)
+    async with HealthServer(health, "127.0.0.1", 0, registry) as server:
+        yield f"http://127.0.0.1:{server.port}"
+
+
+async def get(url: str) -> tuple[int, Any]:
+    async with aiohttp.ClientSession() as session, session.get(url) as response:
+        return response.status, await response.json()
+
+
+async def test_an_empty_service_is_live_and_ready(base: str) -> None:
+    assert await get(f"{base}/livez") == (200, {"live": True})
+    assert await get(f"{base}/readyz") == (200, {"ready": True, "draining": False, "checks": {}})
+
+
+async def test_a_required_check_decides(health: Health, base: str) -> None:
+    answers = {"ok": False}
+    health.add_check("engine", lambda: answers["ok"], required=True)
+    status, body = await get(f"{base}/readyz")
+    assert (status, body["ready"], body["checks"]) == (
+        503,
+        False,
+        {"engine": {"ok": False, "required": True}},
+    )
+    assert (await get(f"{base}/livez"))[0] == 200
+    answers["ok"] = True
+    assert (await get(f"{base}/readyz"))[0] == 200
+
+
+async def test_a_lost_broker_is_reported_and_takes_nobody_out(health: Health, base: str) -> None:
+    health.add_check("nats", lambda: False, required=False)
+    status, body = await get(f"{base}/readyz")
+    assert (status, body["checks"]["nats"]) == (200, {"ok": False, "required": False})
+
+
+async def test_draining_takes_a_service_out_and_leaves_it_alive(health: Health, base: str) -> None:
+    health.drain()
+    status, body = await get(f"{base}/readyz")
+    assert (status, body["ready"], body["draining"]) == (503, False, True)
+    assert (await get(f"{base}/livez"))[0] == 200
+
+
+async def test_a_check_that_raises_or_hangs_has_failed_and_tells_no_detail(
+    health: Health, base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health_module, "CHECK_TIMEOUT_SECONDS", 0.05)
+
+    def raises() -> bool:
+        raise ConnectionError("password=opaque")
+
+    async def hangs() -> bool:
+        await asyncio.Event().wait()
+        return True
+
+    health.add_check("raises", raises, required=False)
+    health.add_check("hangs", hangs, required=True)
+    status, body = await get(f"{base}/readyz")
+    assert status == 503
+    assert body["checks"]["raises"] == {"ok": False, "required": False, "error": "ConnectionError"}
+    assert body["checks"]["hangs"] == {"ok": False, "required": True, "error": "timeout"}
+
+
+async def test_a_name_is_given_once(health: Health) -> None:
+    health.add_check("nats", lambda: True, required=False)
+    with pytest.raises(ValueError):
+        health.add_check("nats", lambda: True, required=False)
+
+
+async def test_metrics_are_prometheus(base: str) -> None:
+    async with aiohttp.ClientSession() as session, session.get(f"{base}/metrics") as response:
+        assert response.status == 200
+        assert response.headers["Content-Type"].startswith("text/plain")
+        assert "nexus_demo_packets_total 3.0" in await response.text()
+
+
+async def test_the_port_is_free_again_after_closing(health: Health) -> None:
+    server = HealthServer(health, "127.0.0.1", 0)
+    await server.start()
+    port = server.port
+    await server.close()
+    async with HealthServer(health, "127.0.0.1", port) as again:
+        assert again.port == port

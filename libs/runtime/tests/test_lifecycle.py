@@ -1,0 +1,169 @@
+"""A service is a process: these start one and watch how it ends."""
+
+import json
+import signal
+import subprocess
+import sys
+import textwrap
+from typing import Any
+
+import pytest
+
+PREAMBLE = """
+import asyncio, sys
+from nexus_runtime import ClientError, Life, PeerError, configure_logs, run
+configure_logs("demo", format="json")
+
+def ready():
+    print("ready", flush=True)
+"""
+
+
+def start(body: str) -> subprocess.Popen[str]:
+    code = PREAMBLE + textwrap.dedent(body) + "\nsys.exit(run(main))\n"
+    return subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def end(process: subprocess.Popen[str]) -> tuple[int, str, list[dict[str, Any]]]:
+    output, log = process.communicate(timeout=60)
+    return process.returncode, output, [json.loads(line) for line in log.splitlines()]
+
+
+def wait_ready(process: subprocess.Popen[str]) -> None:
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+
+
+SERVES = """
+async def main(life):
+    ready()
+    await life.wait_until_stopping()
+    print("draining" if life.draining else "not draining")
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_in_order(number: signal.Signals) -> None:
+    process = start(SERVES)
+    wait_ready(process)
+    process.send_signal(number)
+    code, output, log = end(process)
+    assert (code, output) == (0, "draining\n")
+    assert [line["event"] for line in log] == ["stopping"]
+    assert log[0]["signal"] == number.name
+
+
+def test_it_runs_on_uvloop() -> None:
+    code, output, _ = end(start("async def main(life): print(type(asyncio.get_running_loop()).__module__)"))
+    assert (code, output) == (0, "uvloop\n")
+
+
+def test_a_second_signal_ends_it_at_once() -> None:
+    process = start("""
+        async def main(life):
+            ready()
+            await life.wait_until_stopping()
+            ready()
+            await asyncio.Event().wait()
+    """)
+    wait_ready(process)
+    process.terminate()
+    wait_ready(process)
+    process.terminate()
+    code, _, log = end(process)
+    assert code == 128 + signal.SIGTERM
+    assert [line["event"] for line in log] == ["stopping", "stopped_at_once"]
+
+
+def test_a_dead_part_ends_the_service_with_its_name() -> None:
+    code, _, log = end(
+        start("""
+        async def part():
+            raise RuntimeError("broken")
+        async def main(life):
+            life.supervise("heartbeat", part())
+            await asyncio.Event().wait()
+    """)
+    )
+    assert code == 1
+    assert (log[0]["event"], log[0]["task"]) == ("task_crashed", "heartbeat")
+    assert "RuntimeError: broken" in log[0]["exception"]
+
+
+def test_a_part_that_just_ends_is_dead_too() -> None:
+    code, _, log = end(
+        start("""
+        async def part():
+            pass
+        async def main(life):
+            life.supervise("reader", part())
+            await life.wait_until_stopping()
+    """)
+    )
+    assert code == 1
+    assert (log[0]["event"], log[0]["task"]) == ("task_ended_early", "reader")
+
+
+def test_parts_are_cancelled_at_the_end() -> None:
+    code, output, _ = end(
+        start("""
+        async def part(begun):
+            begun.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                print("cleaned up")
+        async def main(life):
+            begun = asyncio.Event()
+            life.supervise("part", part(begun))
+            await begun.wait()
+    """)
+    )
+    assert (code, output) == (0, "cleaned up\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "fault"),
+    [
+        ('ClientError("CONFIG_INVALID", "port", port=1)', 2, "client"),
+        ('PeerError("NATS_GONE", "no broker", port=1)', 1, "peer"),
+    ],
+)
+def test_a_known_error_is_one_line_without_a_traceback(error: str, code: int, fault: str) -> None:
+    found, _, log = end(start(f"async def main(life): raise {error}"))
+    assert found == code
+    assert (log[0]["event"], log[0]["fault"], log[0]["port"]) == ("service_failed", fault, 1)
+    assert "exception" not in log[0]
+
+
+def test_an_unknown_error_is_a_crash() -> None:
+    code, _, log = end(start('async def main(life): raise RuntimeError("broken")'))
+    assert code == 1
+    assert log[0]["event"] == "service_crashed"
+    assert "RuntimeError: broken" in log[0]["exception"]
+
+
+def test_the_first_bad_exit_code_stays() -> None:
+    code, _, _ = end(
+        start("""
+        async def main(life):
+            life.stop(3)
+            life.stop(4)
+            await life.wait_until_draining()
+    """)
+    )
+    assert code == 3
+
+
+def test_draining_is_not_stopping() -> None:
+    code, output, _ = end(
+        start("""
+        async def main(life):
+            life.drain()
+            await life.wait_until_draining()
+            print(life.draining, life.stopping)
+    """)
+    )
+    assert (code, output) == (0, "True False\n")

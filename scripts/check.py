@@ -1,0 +1,67 @@
+"""What needs no running: formats, lints, types, contracts. Called by `make check`; changes nothing."""
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from stages import ROOT, Command, Stage, run
+
+BIN = Path(sys.executable).parent
+PYTHON_FOLDERS = ["libs/*/src", "libs/*/tests", "services/*/src", "services/*/tests", "sdks/python/src"]
+PYTHON_FOLDERS += ["sdks/python/tests", "cli/src", "cli/tests", "native/python/nexus_media", "tests", "bench"]
+PYTHON_FOLDERS += ["scripts"]
+NATIVE_SUFFIXES = {".h", ".cc"}
+
+
+def python_folders() -> list[str]:
+    """Those that have Python in them: mypy takes an empty folder for a mistake."""
+    found = [folder for pattern in PYTHON_FOLDERS for folder in sorted(ROOT.glob(pattern))]
+    skipped = ("node_modules",)
+    return [
+        str(folder.relative_to(ROOT))
+        for folder in found
+        if any(
+            path.suffix in (".py", ".pyi") and not set(skipped) & set(path.parts)
+            for path in folder.rglob("*.py*")
+        )
+    ]
+
+
+def native_files() -> list[str]:
+    found = (ROOT / "native").rglob("*")
+    return sorted(str(path.relative_to(ROOT)) for path in found if path.suffix in NATIVE_SUFFIXES)
+
+
+def has_script(package: str, name: str) -> bool:
+    manifest = ROOT / package / "package.json"
+    return manifest.exists() and f'"{name}":' in manifest.read_text()
+
+
+def stages(generated: str) -> Iterator[Stage]:
+    yield Stage("ruff-format", [Command([f"{BIN}/ruff", "format", "--check", "--quiet", "."])])
+    yield Stage("ruff", [Command([f"{BIN}/ruff", "check", "--quiet", "."])])
+    yield Stage("mypy", [Command([f"{BIN}/mypy", "--strict", *python_folders()])])
+    if files := native_files():
+        yield Stage("clang-format", [Command(["clang-format", "--dry-run", "-Werror", *files])])
+    yield Stage("buf-lint", [Command([f"{BIN}/buf", "lint", "proto"])])
+    yield Stage(
+        "buf-breaking", [Command([f"{BIN}/buf", "breaking", "proto", "--against", "proto/baseline.binpb"])]
+    )
+    yield Stage(
+        "proto-drift",
+        [
+            Command(["scripts/proto", generated], setup=True),
+            Command(["diff", "-r", "-x", "__pycache__", f"{generated}/python/src", "proto/gen/python/src"]),
+            Command(["diff", "-r", f"{generated}/ts/src", "proto/gen/ts/src"]),
+        ],
+    )
+    for package in ("sdks/web", "tests/e2e"):
+        for script in ("typecheck", "lint"):
+            if has_script(package, script):
+                yield Stage(f"{package}-{script}", [Command(["npm", "run", script, "-w", package])])
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder:
+        sys.exit(run(list(stages(folder))))

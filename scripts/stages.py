@@ -1,0 +1,183 @@
+"""Runs named stages one after another and closes with a table: what `make test` and `make check` have in
+common.
+
+A stage is a name and commands. Its output passes through as it comes; how many tests passed and failed is
+read from what the test runners print. A stage that fails does not stop the next ones: one run should show
+everything that is wrong.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+JOBS = os.environ.get("JOBS") or str(os.cpu_count() or 1)
+# A hanging test must end the run with a name, not the CI job with a time limit.
+STAGE_TIMEOUT_SECONDS = 1800
+
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    passed: int = 0
+    failed: int = 0
+
+    def __add__(self, other: "Count") -> "Count":
+        return Count(self.passed + other.passed, self.failed + other.failed)
+
+
+Counter = Callable[[str], Count]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """`count` reads the runner's output; without it the command is one test by itself, or, as `setup`,
+    none."""
+
+    arguments: Sequence[str]
+    count: Counter | None = None
+    environment: dict[str, str] = field(default_factory=dict)
+    setup: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    name: str
+    commands: Sequence[Command]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    stage: Stage
+    count: Count
+    failed: bool
+    seconds: float
+
+
+def _sum(pattern: str, text: str) -> int:
+    return sum(int(number) for number in re.findall(pattern, text))
+
+
+def count_pytest(output: str) -> Count:
+    """``3 failed, 112 passed, 1 error in 10.59s``: the last such line."""
+    summary = re.compile(r"\b(passed|failed|errors?)\b.* in [\d.]+s")
+    lines = [line for line in output.splitlines() if summary.search(line)]
+    last = lines[-1] if lines else ""
+    return Count(_sum(r"(\d+) passed", last), _sum(r"(\d+) (?:failed|errors?)", last))
+
+
+def count_vitest(output: str) -> Count:
+    """``Tests  1 failed | 34 passed (35)``."""
+    lines = "\n".join(line for line in output.splitlines() if re.match(r"\s*Tests\s+\d", line))
+    return Count(_sum(r"(\d+) passed", lines), _sum(r"(\d+) failed", lines))
+
+
+def count_node(output: str) -> Count:
+    """``ℹ pass 12`` and ``ℹ fail 0``; ``#`` in place of ``ℹ`` where no terminal looks."""
+    return Count(_sum(r"(?m)^\S+ pass (\d+)$", output), _sum(r"(?m)^\S+ (?:fail|cancelled) (\d+)$", output))
+
+
+def count_ctest(output: str) -> Count:
+    """``100% tests passed, 0 tests failed out of 37``."""
+    found = re.findall(r"(\d+) tests? failed out of (\d+)", output)
+    return sum((Count(int(total) - int(failed), int(failed)) for failed, total in found), Count())
+
+
+def count_gtest(output: str) -> Count:
+    """``[  PASSED  ] 12 tests.`` and ``[  FAILED  ] 1 test, listed below:``."""
+    passed = _sum(r"(?m)^\[  PASSED  \] (\d+) tests?\.", output)
+    return Count(passed, _sum(r"(?m)^\[  FAILED  \] (\d+) tests?, listed below", output))
+
+
+def _kill_group(process: subprocess.Popen[str]) -> None:
+    """The command and all that it has started; it leads a process group of its own."""
+    os.killpg(process.pid, 9)
+
+
+def _run_command(command: Command) -> tuple[int, str]:
+    print(f"$ {' '.join(command.arguments)}", flush=True)
+    process = subprocess.Popen(
+        list(command.arguments),
+        cwd=ROOT,
+        env=os.environ | {"NO_COLOR": "1", "FORCE_COLOR": "0"} | command.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    timer = threading.Timer(STAGE_TIMEOUT_SECONDS, _kill_group, [process])
+    timer.start()
+    lines: list[str] = []
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            sys.stdout.write(line)
+            sys.stdout.flush()
+            lines.append(line)
+        return process.wait(), _COLOURS.sub("", "".join(lines))
+    except KeyboardInterrupt:
+        _kill_group(process)
+        raise
+    finally:
+        timer.cancel()
+
+
+def _run_stage(stage: Stage, number: int, total: int) -> Outcome:
+    print(f"\n━━━ [{number}/{total}] {stage.name} ━━━", flush=True)
+    began = time.monotonic()
+    count, failed = Count(), False
+    for command in stage.commands:
+        code, output = _run_command(command)
+        if command.count is not None:
+            told = command.count(output)
+        else:
+            told = Count() if command.setup else Count(int(code == 0), int(code != 0))
+        # A runner that crashed tells of no failure, and one that ran nothing has not passed.
+        nothing_ran = command.count is not None and told == Count()
+        if (code != 0 or nothing_ran) and told.failed == 0:
+            told += Count(failed=1)
+        count += told
+        failed = failed or told.failed > 0
+        if failed and command.setup:
+            break
+    seconds = time.monotonic() - began
+    print(f"━━━ {stage.name}: {'FAILED' if failed else 'passed'} in {seconds:.0f} s", flush=True)
+    return Outcome(stage, count, failed, seconds)
+
+
+def run(stages: Sequence[Stage]) -> int:
+    """Runs the stages (only those that `STAGES` names, where it is set), prints the table; the exit code."""
+    wanted = [name for name in os.environ.get("STAGES", "").split(",") if name]
+    unknown = set(wanted) - {stage.name for stage in stages}
+    if unknown:
+        names = ", ".join(stage.name for stage in stages)
+        print(f"no stage {', '.join(sorted(unknown))}; there are: {names}", file=sys.stderr)
+        return 2
+    chosen = [stage for stage in stages if not wanted or stage.name in wanted]
+    outcomes = [_run_stage(stage, number, len(chosen)) for number, stage in enumerate(chosen, 1)]
+    return _close(outcomes)
+
+
+def _close(outcomes: Sequence[Outcome]) -> int:
+    width = max((len(outcome.stage.name) for outcome in outcomes), default=5)
+    print(f"\n{'stage':<{width}}  {'':6}  {'passed':>6}  {'failed':>6}  {'time':>7}")
+    for outcome in outcomes:
+        verdict = "FAILED" if outcome.failed else "ok"
+        count, seconds = outcome.count, f"{outcome.seconds:.1f} s"
+        print(f"{outcome.stage.name:<{width}}  {verdict:6}  {count.passed:6}  {count.failed:6}  {seconds:>7}")
+    total = sum((outcome.count for outcome in outcomes), Count())
+    last = f"{total.passed} passed, {total.failed} failed"
+    print(f"\n{last}", flush=True)
+    summary = ROOT / "build" / "summary.txt"
+    summary.parent.mkdir(exist_ok=True)
+    summary.write_text(last + "\n")
+    return 1 if any(outcome.failed for outcome in outcomes) or not outcomes else 0

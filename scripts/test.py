@@ -1,0 +1,121 @@
+"""Every test there is, in the order in which a failure is cheapest to find. Called by `make test`.
+
+FUZZ_SECONDS says how long each fuzzer runs (5; CI says 60), STAGES=python,web runs only those.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import stages as runner
+from stages import JOBS, ROOT, Command, Stage
+
+FUZZ_SECONDS = os.environ.get("FUZZ_SECONDS", "5")
+PYTEST = [sys.executable, "-m", "pytest", "-q"]
+PYTHON_FOLDERS = ["libs", "services", "sdks/python", "cli", "scripts"]
+# Tests that use whole services on an emulated network, or several processes.
+SYSTEM_FOLDERS = ["tests/scenario", "tests/chaos"]
+# Optimised a little, because tests emulate minutes of loss; asserts stay.
+NATIVE_FLAGS = ["-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_CXX_FLAGS_DEBUG=-O1 -g1"]
+NATIVE_FLAGS += ["-DCMAKE_CXX_COMPILER_LAUNCHER=ccache"]
+SANITIZER_OPTIONS = {
+    "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1",
+    "UBSAN_OPTIONS": "print_stacktrace=1",
+    "TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1",
+}
+
+
+def has(pattern: str) -> bool:
+    return any(True for path in ROOT.glob(pattern) if "node_modules" not in path.parts)
+
+
+def python_tests(folders: list[str]) -> list[str]:
+    return [folder for folder in folders if has(f"{folder}/**/test_*.py")]
+
+
+def configured(folder: str, *options: str) -> Command:
+    return Command(
+        ["cmake", "-S", "native", "-B", folder, "-G", "Ninja", *NATIVE_FLAGS, *options], setup=True
+    )
+
+
+def built(folder: str, *targets: str) -> Command:
+    target = ["--target", *targets] if targets else []
+    return Command(["cmake", "--build", folder, "-j", JOBS, *target], setup=True)
+
+
+def without_address_randomisation() -> list[str]:
+    """g++ 12's TSan does not start under the many bits of randomisation that newer kernels use. Containers
+    may forbid to switch it off, and then usually do not need it."""
+    prefix = ["setarch", "-R"]
+    if (
+        shutil.which("setarch")
+        and subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode == 0
+    ):
+        return prefix
+    return []
+
+
+def fuzzers(build: str) -> Iterator[Command]:
+    """Two at a time would be faster, but a crash should be the last thing that stands there."""
+    for source in sorted((ROOT / "native" / "fuzz").glob("*_fuzzer.cc")):
+        name = source.stem
+        found = Path(build) / "found" / name
+        (ROOT / found).mkdir(parents=True, exist_ok=True)
+        corpora = [str(found)]
+        if has(f"native/fuzz/corpora/{name}/*"):
+            corpora.append(f"native/fuzz/corpora/{name}")
+        limits = [f"-max_total_time={FUZZ_SECONDS}", "-timeout=10", "-rss_limit_mb=2048"]
+        artifacts = f"-artifact_prefix={build}/{name}-"
+        yield Command([f"{build}/fuzz/{name}", *limits, artifacts, *corpora], environment=SANITIZER_OPTIONS)
+
+
+def stages() -> Iterator[Stage]:
+    if folders := python_tests(PYTHON_FOLDERS):
+        yield Stage("python", [Command([*PYTEST, *folders], runner.count_pytest)])
+    if has("sdks/web/**/*.test.ts"):
+        yield Stage("web", [Command(["npm", "test", "-w", "sdks/web"], runner.count_vitest)])
+    if has("native/**/*_test.cc"):
+        ctest = ["ctest", "--test-dir", "build/asan", "-j", JOBS, "--output-on-failure", "--progress"]
+        yield Stage(
+            "engine-asan-ubsan",
+            [
+                configured("build/asan", "-DNEXUS_SANITIZE=address,undefined"),
+                built("build/asan"),
+                Command(ctest, runner.count_ctest, SANITIZER_OPTIONS),
+            ],
+        )
+    if has("native/io/*_test.cc"):
+        yield Stage(
+            "engine-tsan",
+            [
+                configured("build/tsan", "-DNEXUS_SANITIZE=thread"),
+                built("build/tsan", "io_test"),
+                Command(
+                    [*without_address_randomisation(), "build/tsan/io_test"],
+                    runner.count_gtest,
+                    SANITIZER_OPTIONS,
+                ),
+            ],
+        )
+    if has("native/fuzz/*_fuzzer.cc"):
+        clang = ["-DCMAKE_CXX_COMPILER=clang++", "-DNEXUS_SANITIZE=address,undefined"]
+        yield Stage(
+            "fuzz",
+            [
+                configured("build/fuzz", "-DNEXUS_FUZZ=ON", "-DNEXUS_TESTS=OFF", *clang),
+                built("build/fuzz"),
+                *fuzzers("build/fuzz"),
+            ],
+        )
+    if folders := python_tests(SYSTEM_FOLDERS):
+        yield Stage("scenario", [Command([*PYTEST, *folders], runner.count_pytest)])
+    if has("tests/e2e/*.test.mjs"):
+        yield Stage("e2e", [Command(["npm", "test", "-w", "tests/e2e"], runner.count_node)])
+
+
+if __name__ == "__main__":
+    sys.exit(runner.run(list(stages())))

@@ -1,0 +1,94 @@
+"""How the runner reads what test runners print: a failure that is not counted would be a green lie."""
+
+import sys
+
+import pytest
+import stages
+from stages import Command, Count, Counter, Stage
+
+
+@pytest.mark.parametrize(
+    ("count", "output", "wanted"),
+    [
+        (stages.count_pytest, "....\n112 passed in 10.59s\n", Count(112, 0)),
+        (
+            stages.count_pytest,
+            "3 failed, 112 passed, 2 skipped, 1 error in 83.01s (0:01:23)\n",
+            Count(112, 4),
+        ),
+        (stages.count_pytest, "said: 9 passed in 1s\n= 1 passed, 1 warning in 0.1s =\n", Count(1, 0)),
+        (stages.count_pytest, "no tests ran in 0.01s\n", Count(0, 0)),
+        (
+            stages.count_vitest,
+            " Test Files  2 passed (2)\n      Tests  1 failed | 34 passed (35)\n",
+            Count(34, 1),
+        ),
+        (stages.count_node, "ℹ tests 3\nℹ pass 1\nℹ fail 1\nℹ cancelled 1\n", Count(1, 2)),
+        (stages.count_node, "# pass 7\n# fail 0\n", Count(7, 0)),
+        (stages.count_ctest, "100% tests passed, 0 tests failed out of 37\n", Count(37, 0)),
+        (stages.count_ctest, "97% tests passed, 1 tests failed out of 37\n", Count(36, 1)),
+        (stages.count_gtest, "[  PASSED  ] 11 tests.\n[  FAILED  ] 1 test, listed below:\n", Count(11, 1)),
+        (stages.count_gtest, "[  PASSED  ] 1 test.\n", Count(1, 0)),
+    ],
+)
+def test_counts(count: Counter, output: str, wanted: Count) -> None:
+    assert count(output) == wanted
+
+
+def python(code: str, count: Counter | None = None, setup: bool = False) -> Command:
+    return Command([sys.executable, "-c", code], count, setup=setup)
+
+
+@pytest.fixture(autouse=True)
+def own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    monkeypatch.delenv("STAGES", raising=False)
+    monkeypatch.setattr(stages, "ROOT", tmp_path_factory.mktemp("root"))
+
+
+def test_what_passes_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    ran = [Stage("one", [python("print('\\x1b[32m5 passed\\x1b[0m in 0.1s')", stages.count_pytest)])]
+    assert stages.run([*ran, Stage("two", [python(""), python("", setup=True)])]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "6 passed, 0 failed"
+    assert (stages.ROOT / "build" / "summary.txt").read_text() == "6 passed, 0 failed\n"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        python("exit(3)"),
+        python("exit(3)", setup=True),
+        python("print('5 passed in 0.1s'); exit(1)", stages.count_pytest),
+        python("print('1 failed in 0.1s')", stages.count_pytest),
+        python("print('no tests ran in 0.1s')", stages.count_pytest),
+    ],
+)
+def test_whatever_goes_wrong_fails_the_run_and_not_the_next_stage(
+    command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert stages.run([Stage("bad", [command]), Stage("good", [python("print('still here')")])]) == 1
+    output = capsys.readouterr().out
+    assert "still here" in output
+    assert output.splitlines()[-1].endswith(" passed, 1 failed")
+
+
+def test_a_failed_preparation_ends_its_stage(capsys: pytest.CaptureFixture[str]) -> None:
+    stages.run([Stage("bad", [python("exit(1)", setup=True), python("print('wrong'.upper())")])])
+    assert "WRONG" not in capsys.readouterr().out
+
+
+def test_a_hanging_command_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stages, "STAGE_TIMEOUT_SECONDS", 0.5)
+    assert stages.run([Stage("hangs", [python("import time; time.sleep(3600)")])]) == 1
+
+
+def test_stages_can_be_chosen(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    both = [Stage("one", [python("exit(1)")]), Stage("two", [python("")])]
+    monkeypatch.setenv("STAGES", "two")
+    assert stages.run(both) == 0
+    monkeypatch.setenv("STAGES", "three")
+    assert stages.run(both) == 2
+    assert "one, two" in capsys.readouterr().err
+
+
+def test_a_run_of_nothing_is_no_success() -> None:
+    assert stages.run([]) == 1
