@@ -44,7 +44,7 @@ def test_a_configuration_cannot_change() -> None:
 
 def test_errors_name_the_variable_and_not_the_value(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NEXUS_DEMO_UDP_PORT", "70000")
-    with pytest.raises(ConfigError, match="NEXUS_DEMO_UDP_PORT: .*65535") as caught:
+    with pytest.raises(ConfigError, match=r"NEXUS_DEMO_UDP_PORT: .*65535") as caught:
         Demo.from_env()
     assert "70000" not in str(caught.value)
     assert caught.value.fault == "client"

@@ -96,15 +96,25 @@ def configure_logs(
 
 
 def _rendering(format: LogFormat) -> list[structlog.typing.Processor]:
-    # Masking comes last before rendering, so that nothing can add a secret after it; in JSON it sees the
-    # traceback too.
     if format == "json":
-        return [
+        rendered: list[structlog.typing.Processor] = [
             structlog.processors.format_exc_info,
             mask_secrets,
             structlog.processors.JSONRenderer(default=str),
         ]
-    return [mask_secrets, structlog.dev.ConsoleRenderer(colors=_colours())]
+    else:
+        # The plain traceback: structlog's richer one shows local variables, and those hold anything.
+        console = structlog.dev.ConsoleRenderer(
+            colors=_colours(), exception_formatter=structlog.dev.plain_traceback
+        )
+        rendered = [mask_secrets, console]
+    return [*rendered, mask_rendered]
+
+
+def mask_rendered(_logger: object, _method: str, line: Any) -> str:
+    """The last processor: whatever way a JWT took into the line, a traceback or some object's repr, it ends
+    here."""
+    return _JWT.sub(MASK, str(line))
 
 
 def _colours() -> bool:
