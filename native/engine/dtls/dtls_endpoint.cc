@@ -243,7 +243,6 @@ void DtlsEndpoint::Session::UpdateDeadline(Timestamp now) {
   if (state == DtlsState::kConnecting && DTLSv1_get_timeout(ssl, &left) == 1) {
     retransmit_at = now + Duration(int64_t{left.tv_sec} * 1'000'000 + left.tv_usec);
   }
-  if (state != DtlsState::kConnecting) handshake_deadline = kNever;
 }
 
 void InstallFingerprintCheck(ssl_ctx_st* context) {
@@ -276,7 +275,7 @@ void DtlsEndpoint::HandleDatagram(ByteView datagram, Timestamp now) {
   for (; record; record = NextDtlsRecord(datagram)) {
     if (session.state != DtlsState::kConnecting && session.state != DtlsState::kConnected) {
       ++session.counters.dropped_after_end;
-      return;
+      break;
     }
     session.Feed(*record);
   }
@@ -305,6 +304,7 @@ void DtlsEndpoint::HandleTimeout(Timestamp now) {
 }
 
 Timestamp DtlsEndpoint::next_deadline() const {
+  if (session_->state != DtlsState::kConnecting) return kNever;
   return std::min(session_->handshake_deadline, session_->retransmit_at);
 }
 
@@ -314,8 +314,6 @@ void DtlsEndpoint::Close() {
     SSL_shutdown(session_->ssl);
   }
   if (session_->state != DtlsState::kFailed) session_->state = DtlsState::kClosed;
-  session_->handshake_deadline = kNever;
-  session_->retransmit_at = kNever;
 }
 
 DtlsState DtlsEndpoint::state() const { return session_->state; }
