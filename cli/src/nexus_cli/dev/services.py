@@ -85,7 +85,7 @@ def signaling(settings: Settings) -> Stage:
         {
             "NEXUS_SIGNALING_HOST": settings.host,
             "NEXUS_SIGNALING_PORT": str(settings.port),
-            "NEXUS_APPS": json.dumps({development.KEY_ID: development.SECRET}),
+            "NEXUS_APPS": f"{development.KEY_ID}:{development.SECRET}",
             "NEXUS_DEV": "1",
             **demo,
         },

@@ -1,1 +1,128 @@
-"""A small Python client: joins a room as any browser would, on aiortc."""
+"""A small Python client: joins a room as any browser would, on aiortc.
+
+    client = Client("http://127.0.0.1:7880", token)
+    async with await client.join(publish=[LocalTrack(camera)]) as room:
+        async for event in room.events(): ...
+
+Names are loaded when they are first used: minting a token needs no media stack.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nexus_rtc.client import Client
+    from nexus_rtc.edge.peer import IceServer
+    from nexus_rtc.errors import (
+        ConnectionFailed,
+        Disconnected,
+        LimitReached,
+        MediaFailed,
+        NexusError,
+        NotFound,
+        PermissionDenied,
+        RequestInvalid,
+        ServerUnavailable,
+        TokenRejected,
+    )
+    from nexus_rtc.events import (
+        ActiveSpeakers,
+        Event,
+        MediaConnected,
+        ParticipantJoined,
+        ParticipantLeft,
+        ParticipantUpdated,
+        ReofferNeeded,
+        SessionEnded,
+        SlotsChanged,
+        Speaker,
+        TrackMuted,
+        TrackPublished,
+        TrackUnpublished,
+    )
+    from nexus_rtc.model import Participant, Slot, Track
+    from nexus_rtc.publishing import LocalTrack
+    from nexus_rtc.remote_media import RemoteMedia
+    from nexus_rtc.room import Room
+    from nexus_rtc.token import App, mint_token
+
+_HOMES = {
+    "client": ("Client",),
+    "edge.peer": ("IceServer",),
+    "errors": (
+        "ConnectionFailed",
+        "Disconnected",
+        "LimitReached",
+        "MediaFailed",
+        "NexusError",
+        "NotFound",
+        "PermissionDenied",
+        "RequestInvalid",
+        "ServerUnavailable",
+        "TokenRejected",
+    ),
+    "events": (
+        "ActiveSpeakers",
+        "Event",
+        "MediaConnected",
+        "ParticipantJoined",
+        "ParticipantLeft",
+        "ParticipantUpdated",
+        "ReofferNeeded",
+        "SessionEnded",
+        "SlotsChanged",
+        "Speaker",
+        "TrackMuted",
+        "TrackPublished",
+        "TrackUnpublished",
+    ),
+    "model": ("Participant", "Slot", "Track"),
+    "publishing": ("LocalTrack",),
+    "remote_media": ("RemoteMedia",),
+    "room": ("Room",),
+    "token": ("App", "mint_token"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "ActiveSpeakers",
+    "App",
+    "Client",
+    "ConnectionFailed",
+    "Disconnected",
+    "Event",
+    "IceServer",
+    "LimitReached",
+    "LocalTrack",
+    "MediaConnected",
+    "MediaFailed",
+    "NexusError",
+    "NotFound",
+    "Participant",
+    "ParticipantJoined",
+    "ParticipantLeft",
+    "ParticipantUpdated",
+    "PermissionDenied",
+    "RemoteMedia",
+    "ReofferNeeded",
+    "RequestInvalid",
+    "Room",
+    "ServerUnavailable",
+    "SessionEnded",
+    "Slot",
+    "SlotsChanged",
+    "Speaker",
+    "TokenRejected",
+    "Track",
+    "TrackMuted",
+    "TrackPublished",
+    "TrackUnpublished",
+    "mint_token",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{home}"), name)

@@ -77,7 +77,7 @@ def _claims(
         "iss": app.key_id,
         "sub": identity,
         "room": room,
-        "grants": grants,
+        "grants": dict.fromkeys(grants, True),
         "iat": now,
         "exp": now + ttl_seconds,
         "jti": secrets.token_urlsafe(12),

@@ -1,0 +1,120 @@
+"""Joining a room: token, WebSocket, offer, one answer, media."""
+
+from collections.abc import Callable, Iterable, Mapping
+from importlib import metadata
+from typing import Final
+
+from nexus.signaling.v1 import session_pb2 as wire
+
+from nexus_rtc.connection import Connection
+from nexus_rtc.edge.peer import IceServer, Peer, SrtpProfile
+from nexus_rtc.edge.socket import Socket
+from nexus_rtc.publishing import LocalTrack
+from nexus_rtc.room import Room
+from nexus_rtc.token import unverified_claims
+from nexus_rtc.wire import BINARY, Subprotocol
+
+# What the server expects at first; it asks for more when they run out (docs/architecture/contracts.md, "The
+# offer").
+PAIRS: Final = 4
+AUDIO_SLOTS: Final = 3
+
+
+class Client:
+    """`Client(url, token)`: the address may be left out when the token carries it (claim `url`).
+
+    Raises ValueError for what is no token or no address.
+    """
+
+    def __init__(
+        self,
+        url: str | None,
+        token: str,
+        *,
+        app_id: str = "",
+        subprotocol: Subprotocol = BINARY,
+        connect_seconds: float = 10.0,
+        srtp_profile: SrtpProfile | None = None,
+    ) -> None:
+        self._claims = unverified_claims(token)
+        self._url = url or str(self._claims.get("url", ""))
+        if not self._url:
+            raise ValueError("no server address: give one, or a token with the claim `url`")
+        self._token = token
+        self._app_id = app_id
+        self._subprotocol = subprotocol
+        self._connect_seconds = connect_seconds
+        self._srtp_profile = srtp_profile
+
+    async def join(
+        self,
+        room: str | None = None,
+        *,
+        publish: Iterable[LocalTrack] = (),
+        name: str = "",
+        attributes: Mapping[str, str] | None = None,
+        ice_servers: Iterable[IceServer] = (),
+        see_everybody: bool = True,
+        pairs: int = PAIRS,
+        audio_slots: int = AUDIO_SLOTS,
+        on_step: Callable[[str], None] = lambda step: None,
+    ) -> Room:
+        """Joins the token's room, publishing from the start what is given.
+
+        `see_everybody` asks for every video track as it comes; otherwise call `room.see`. `on_step` hears of
+        "websocket", "offer" and "answer" as each is done. Raises NexusError.
+        """
+        room_name = room if room is not None else str(self._claims.get("room", ""))
+        socket = await Socket.open(self._url, self._subprotocol, self._connect_seconds)
+        on_step("websocket")
+        connection: Connection | None = None
+        peer: Peer | None = None
+        try:
+            joining: list[Room] = []
+            peer = Peer(
+                lambda number, frame: joining[0].on_frame(number, frame),
+                ice_servers=ice_servers,
+                srtp_profile=self._srtp_profile,
+            )
+            joined = Room(peer, see_everybody=see_everybody)
+            joining.append(joined)
+            connection = Connection(socket, joined.on_event)
+            joined.attach(connection)
+            peer.add_slots(pairs, audio_slots)
+            for local in publish:
+                joined.add(local)
+            sdp = await peer.offer()
+            on_step("offer")
+            answer = await joined.request(
+                self._request(joined, room_name, sdp, name, attributes, see_everybody)
+            )
+            on_step("answer")
+            await peer.answer(answer.join.sdp)
+        except BaseException:
+            if peer is not None:
+                await peer.close()
+            await (connection.close() if connection is not None else socket.close())
+            raise
+        return joined
+
+    def _request(
+        self,
+        room: Room,
+        room_name: str,
+        sdp: str,
+        name: str,
+        attributes: Mapping[str, str] | None,
+        bind_existing: bool,
+    ) -> wire.ClientMessage:
+        join = wire.JoinRequest(
+            token=self._token,
+            room=room_name,
+            app_id=self._app_id,
+            sdp=sdp,
+            publications=[local.publication() for local in room.published],
+            client=wire.ClientDescription(sdk="python", version=metadata.version("nexus-rtc")),
+            name=name,
+            attributes=attributes or {},
+            bind_existing=bind_existing,
+        )
+        return wire.ClientMessage(join=join)

@@ -1,0 +1,169 @@
+"""The peer connection, on aiortc: one bundled transport, publications that send, slots that receive.
+
+aiortc gathers candidates in `setLocalDescription`; against an ICE-lite server on the same machine or in the
+open that costs nothing, so the offer is sent with them.
+"""
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from aiortc import (
+    MediaStreamTrack,
+    RTCBundlePolicy,
+    RTCConfiguration,
+    RTCIceServer,
+    RTCPeerConnection,
+    RTCRtpSender,
+    RTCRtpTransceiver,
+    RTCSessionDescription,
+)
+from aiortc.rtcdtlstransport import SRTP_PROFILES, RTCDtlsTransport
+
+from nexus_rtc.edge.slot_receiver import OnFrame, SlotReceiver
+from nexus_rtc.sdp import spread_candidates
+
+SrtpProfile = Literal["AEAD_AES_128_GCM", "AES_CM_128_HMAC_SHA1_80"]
+SRTP_PROFILE_NAMES: Final[Sequence[SrtpProfile]] = ("AEAD_AES_128_GCM", "AES_CM_128_HMAC_SHA1_80")
+# OpenSSL's names for RFC 7714 and RFC 3711/4568 profiles.
+_OPENSSL_NAMES: Final = {
+    "AEAD_AES_128_GCM": b"SRTP_AEAD_AES_128_GCM",
+    "AES_CM_128_HMAC_SHA1_80": b"SRTP_AES128_CM_SHA1_80",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class IceServer:
+    urls: Sequence[str]
+    username: str = ""
+    credential: str = ""
+
+
+@dataclass(slots=True)
+class Milestones:
+    """When the transport came up, on the monotonic clock."""
+
+    ice_at: float | None = None
+    dtls_at: float | None = None
+
+
+class Peer:
+    """One RTCPeerConnection, `max-bundle`; we always offer."""
+
+    def __init__(
+        self,
+        on_frame: OnFrame,
+        *,
+        ice_servers: Iterable[IceServer] = (),
+        srtp_profile: SrtpProfile | None = None,
+    ) -> None:
+        servers = [
+            RTCIceServer(urls=list(one.urls), username=one.username, credential=one.credential)
+            for one in ice_servers
+        ]
+        # An empty list, not the default: that would be a public STUN server.
+        configuration = RTCConfiguration(iceServers=servers, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
+        self._connection = RTCPeerConnection(configuration)
+        self._on_frame = on_frame
+        self._srtp_profile = srtp_profile
+        self._watched: RTCDtlsTransport | None = None
+        self.slots: list[SlotReceiver] = []
+        self.milestones = Milestones()
+
+    @property
+    def connection(self) -> RTCPeerConnection:
+        return self._connection
+
+    def add_slots(self, pairs: int, audio: int) -> None:
+        """Pairs are an audio section directly followed by a video section; lone audio sections come after
+        them."""
+        for kind in (*("audio", "video") * pairs, *("audio",) * audio):
+            transceiver = self._connection.addTransceiver(kind, direction="recvonly")
+            self.slots.append(SlotReceiver(transceiver, self._on_frame))
+        self._prepare()
+
+    def publish(self, track: MediaStreamTrack, codec: str | None = None) -> RTCRtpTransceiver:
+        """A section that sends `track`; its mid is known after `offer`. `codec` puts vp8 or h264 first."""
+        transceiver = self._connection.addTransceiver(track, direction="sendonly")
+        if codec is not None:
+            transceiver.setCodecPreferences(_preferences(track.kind, codec))
+        self._prepare()
+        return transceiver
+
+    def unpublish(self, transceiver: RTCRtpTransceiver) -> None:
+        """Ends with the next offer."""
+        transceiver.direction = "inactive"
+        transceiver.sender.replaceTrack(None)
+
+    def set_muted(self, transceiver: RTCRtpTransceiver, muted: bool) -> None:
+        """A muted publication sends nothing; its track is read on, so that it does not fall behind."""
+        sender: Any = transceiver.sender
+        sender._enabled = not muted
+
+    async def offer(self) -> str:
+        await self._connection.setLocalDescription()
+        return str(self._connection.localDescription.sdp)
+
+    async def answer(self, sdp: str) -> None:
+        description = RTCSessionDescription(sdp=spread_candidates(sdp), type="answer")
+        await self._connection.setRemoteDescription(description)
+        for slot in self.slots:
+            slot.start()
+
+    async def close(self) -> None:
+        await self._connection.close()
+        for slot in self.slots:
+            await slot.stop()
+
+    @property
+    def transport(self) -> RTCDtlsTransport | None:
+        return self._watched
+
+    @property
+    def ice_state(self) -> str:
+        return str(self._watched.transport.state) if self._watched else "new"
+
+    @property
+    def dtls_state(self) -> str:
+        return self._watched.state if self._watched else "new"
+
+    @property
+    def srtp_profile(self) -> str | None:
+        """As RFC 5764 and RFC 7714 name it, once DTLS has chosen."""
+        transport: Any = self._watched
+        if transport is None or transport._ssl is None:
+            return None
+        chosen = transport._ssl.get_selected_srtp_profile()
+        names = {openssl: name for name, openssl in _OPENSSL_NAMES.items()}
+        return names.get(chosen, chosen.decode()) if chosen else None
+
+    def _prepare(self) -> None:
+        """Watches the one transport, which comes with the first section."""
+        if self._watched is not None:
+            return
+        transport: Any = self._connection.getTransceivers()[0].receiver.transport
+        self._watched = transport
+        if self._srtp_profile is not None:
+            wanted = _OPENSSL_NAMES[self._srtp_profile]
+            transport._srtp_profiles = [one for one in SRTP_PROFILES if one.openssl_profile == wanted]
+        transport.on("statechange", self._note_state)
+        transport.transport.on("statechange", self._note_state)
+
+    def _note_state(self) -> None:
+        now = time.monotonic()
+        if self.milestones.ice_at is None and self.ice_state == "completed":
+            self.milestones.ice_at = now
+        if self.milestones.dtls_at is None and self.dtls_state == "connected":
+            self.milestones.dtls_at = now
+
+
+def _preferences(kind: str, codec: str) -> list[Any]:
+    """The codec first and the others behind it, so that a server without it still finds one. Raises
+    ValueError."""
+    known = RTCRtpSender.getCapabilities(kind).codecs
+    wanted = f"{kind}/{codec}".lower()
+    first = [one for one in known if one.mimeType.lower() == wanted]
+    if not first:
+        raise ValueError(f"aiortc has no {codec} encoder")
+    return first + [one for one in known if one not in first]

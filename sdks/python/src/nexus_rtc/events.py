@@ -1,0 +1,99 @@
+"""What happens in a room, as values."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nexus_rtc.model import Participant, Slot, Track
+
+
+@dataclass(frozen=True, slots=True)
+class ParticipantJoined:
+    participant: Participant
+
+
+@dataclass(frozen=True, slots=True)
+class ParticipantLeft:
+    participant: Participant
+
+
+@dataclass(frozen=True, slots=True)
+class ParticipantUpdated:
+    participant: Participant
+
+
+@dataclass(frozen=True, slots=True)
+class TrackPublished:
+    participant: Participant
+    track: Track
+
+
+@dataclass(frozen=True, slots=True)
+class TrackUnpublished:
+    participant: Participant
+    track: Track
+
+
+@dataclass(frozen=True, slots=True)
+class TrackMuted:
+    """Muted, or no longer: `track.muted`."""
+
+    participant: Participant
+    track: Track
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    participant_id: str
+    track_id: str
+    level_dbov: float
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveSpeakers:
+    """Loudest first."""
+
+    speakers: Sequence[Speaker]
+
+
+@dataclass(frozen=True, slots=True)
+class SlotsChanged:
+    slots: Sequence[Slot]
+
+
+@dataclass(frozen=True, slots=True)
+class ReofferNeeded:
+    """The server would like this many slots in all."""
+
+    pairs: int
+    audio_slots: int
+
+
+@dataclass(frozen=True, slots=True)
+class MediaConnected:
+    """The server sees our ICE and DTLS up."""
+
+    srtp_profile: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnded:
+    """Always the last event. `reason` is CLIENT_LEFT, REPLACED, REMOVED, SIGNALING_LOST, …"""
+
+    reason: str
+    message: str = ""
+    can_rejoin: bool = False
+
+
+Event = (
+    ParticipantJoined
+    | ParticipantLeft
+    | ParticipantUpdated
+    | TrackPublished
+    | TrackUnpublished
+    | TrackMuted
+    | ActiveSpeakers
+    | SlotsChanged
+    | ReofferNeeded
+    | MediaConnected
+    | SessionEnded
+)

@@ -1,0 +1,241 @@
+"""A room that we are in: who is here, what they send, what we send."""
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine, Mapping, Sequence
+from types import TracebackType
+from typing import Self
+
+from aiortc import MediaStreamTrack
+from nexus.signaling.v1 import session_pb2 as wire
+
+from nexus_rtc import events as happened
+from nexus_rtc.connection import Connection
+from nexus_rtc.edge.peer import Peer
+from nexus_rtc.errors import NexusError
+from nexus_rtc.event_stream import EventStream
+from nexus_rtc.model import Participant, Slot, Track
+from nexus_rtc.publishing import LocalTrack
+from nexus_rtc.remote_media import Frame, RemoteMedia
+
+
+class Room:
+    """Made by `Client.join`. Use it as a context manager, or call `leave`."""
+
+    def __init__(self, peer: Peer, *, see_everybody: bool) -> None:
+        self.unattributed_frames = 0
+        """Frames of a track that nobody here has published (any more)."""
+        self._peer = peer
+        self._see_everybody = see_everybody
+        self._listeners: list[EventStream] = []
+        self._media: dict[int, RemoteMedia] = {}
+        self._local: list[LocalTrack] = []
+        self._offering = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._connection: Connection | None = None
+
+    # who and what is here
+
+    @property
+    def name(self) -> str:
+        return self._running.session.room_name
+
+    @property
+    def me(self) -> Participant:
+        me = self._running.session.me
+        assert me is not None
+        return me
+
+    @property
+    def participants(self) -> Mapping[str, Participant]:
+        """The others, by id."""
+        return self._running.session.roster.participants
+
+    @property
+    def slots(self) -> Sequence[Slot]:
+        return self._running.session.slots
+
+    @property
+    def published(self) -> Sequence[LocalTrack]:
+        return tuple(self._local)
+
+    @property
+    def ended(self) -> happened.SessionEnded | None:
+        return self._running.session.ended
+
+    @property
+    def signaling_rtt_ms(self) -> float | None:
+        """Of the last ping on the WebSocket."""
+        return self._running.session.round_trip_ms
+
+    @property
+    def peer(self) -> Peer:
+        """The media connection, for measurements."""
+        return self._peer
+
+    def media(self, track: Track) -> RemoteMedia:
+        """The frames of a remote track, as an aiortc track. Ended if the track is not published any more."""
+        media = self._media.get(track.number)
+        if media is None:
+            media = RemoteMedia(track)
+            media.stop()
+        return media
+
+    def events(self) -> EventStream:
+        """Everything from now on; people and tracks that are here already come first."""
+        stream = EventStream()
+        for person in self.participants.values():
+            stream.put(happened.ParticipantJoined(person))
+            for track in person.tracks.values():
+                stream.put(happened.TrackPublished(person, track))
+        if self.ended is not None:
+            stream.put(self.ended)
+        self._listeners.append(stream)
+        return stream
+
+    # what we do
+
+    async def publish(self, track: LocalTrack | MediaStreamTrack) -> LocalTrack:
+        """Re-offers with one more section. Raises NexusError."""
+        local = track if isinstance(track, LocalTrack) else LocalTrack(track)
+        async with self._offering:
+            self.add(local)
+            try:
+                await self._offer()
+            except NexusError:
+                self._withdraw(local)
+                raise
+        return local
+
+    async def unpublish(self, local: LocalTrack) -> None:
+        async with self._offering:
+            self._withdraw(local)
+            await self._offer()
+
+    async def set_muted(self, local: LocalTrack, muted: bool) -> None:
+        """Tells everybody, and sends nothing while muted."""
+        own = next((track for track in self.me.tracks.values() if track.mid == local.mid), None)
+        if own is None or local.transceiver is None:
+            raise NexusError("TRACK_NOT_FOUND", "this track is not published")
+        self._peer.set_muted(local.transceiver, muted)
+        local.muted = muted
+        await self.request(wire.ClientMessage(mute=wire.MuteRequest(track_id=own.id, muted=muted)))
+
+    async def see(self, *tracks: Track) -> Sequence[str]:
+        """Asks for video tracks to be sent; returns the ids of those for which no slot was free."""
+        asked = wire.SlotsRequest(bind_track_ids=[track.id for track in tracks])
+        answer = await self.request(wire.ClientMessage(slots=asked))
+        return list(answer.slots.unplaced_track_ids)
+
+    async def unsee(self, *tracks: Track) -> None:
+        asked = wire.SlotsRequest(unbind_track_ids=[track.id for track in tracks])
+        await self.request(wire.ClientMessage(slots=asked))
+
+    async def set_subscribed(self, subscribed: bool, *tracks: Track) -> None:
+        """Whether we take part in tracks at all: an unsubscribed voice is never heard."""
+        asked = wire.SubscriptionRequest(track_ids=[track.id for track in tracks], subscribed=subscribed)
+        await self.request(wire.ClientMessage(subscription=asked))
+
+    async def update(
+        self,
+        *,
+        name: str | None = None,
+        metadata: str | None = None,
+        attributes: Mapping[str, str] | None = None,
+    ) -> None:
+        """What others see of us. An attribute with an empty value is removed."""
+        asked = wire.UpdateParticipantRequest(name=name, metadata=metadata, attributes=attributes or {})
+        await self.request(wire.ClientMessage(update_participant=asked))
+
+    async def request(self, message: wire.ClientMessage) -> wire.ServerMessage:
+        """Any request of the protocol. Raises NexusError."""
+        return await self._running.request(message)
+
+    async def leave(self) -> None:
+        for task in tuple(self._tasks):
+            task.cancel()
+        await self._running.leave()
+        await self._peer.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.leave()
+
+
+    def attach(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(self, local: LocalTrack) -> None:
+        """Gives a track its section; the next offer tells the server."""
+        local.transceiver = self._peer.publish(local.media, local.codec)
+        self._local.append(local)
+
+    def on_frame(self, number: int, frame: Frame) -> None:
+        media = self._media.get(number)
+        if media is None:
+            self.unattributed_frames += 1
+        else:
+            media.put(frame)
+
+    def on_event(self, event: happened.Event) -> None:
+        match event:
+            case happened.TrackPublished(_, track):
+                self._media[track.number] = RemoteMedia(track)
+                if track.kind == "video" and self._see_everybody and not self._is_bound(track):
+                    self._background(self._see(track))
+            case happened.TrackUnpublished(_, track):
+                media = self._media.pop(track.number, None)
+                if media is not None:
+                    media.end()
+            case happened.ReofferNeeded(pairs, audio_slots):
+                self._background(self._more_slots(pairs, audio_slots))
+            case happened.SessionEnded():
+                for media in self._media.values():
+                    media.end()
+        for listener in self._listeners:
+            listener.put(event)
+
+    @property
+    def _running(self) -> Connection:
+        assert self._connection is not None
+        return self._connection
+
+    def _is_bound(self, track: Track) -> bool:
+        return any(slot.track_id == track.id for slot in self.slots)
+
+    async def _see(self, track: Track) -> None:
+        # It may be gone by now, or there is no slot: then `reoffer_needed` follows.
+        with contextlib.suppress(NexusError):
+            await self.see(track)
+
+    async def _more_slots(self, pairs: int, audio_slots: int) -> None:
+        """Adds what is missing. Lone audio sections come after new pairs, as in the first offer."""
+        async with self._offering:
+            have_pairs = sum(slot.kind == "video" for slot in self._peer.slots)
+            have_audio = len(self._peer.slots) - 2 * have_pairs
+            more = (max(0, pairs - have_pairs), max(0, audio_slots - have_audio))
+            if more != (0, 0):
+                self._peer.add_slots(*more)
+                with contextlib.suppress(NexusError):
+                    await self._offer()
+
+    async def _offer(self) -> None:
+        sdp = await self._peer.offer()
+        offer = wire.OfferRequest(sdp=sdp, publications=[local.publication() for local in self._local])
+        answer = await self.request(wire.ClientMessage(offer=offer))
+        await self._peer.answer(answer.offer.sdp)
+
+    def _withdraw(self, local: LocalTrack) -> None:
+        if local in self._local:
+            self._local.remove(local)
+        if local.transceiver is not None:
+            self._peer.unpublish(local.transceiver)
+
+    def _background(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,221 @@
+"""The session with signaling, without I/O: messages in, messages and events out, and the next moment that
+matters.
+
+The edge owns the WebSocket, the peer connection and the clock (docs/architecture/contracts.md, "Client ⇄
+signaling").
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from nexus.events.v1.room_pb2 import RoomEvent
+from nexus.signaling.v1 import session_pb2 as wire
+from nexus.types.v1 import media_pb2
+
+from nexus_rtc import events
+from nexus_rtc.errors import NexusError, disconnected, from_wire
+from nexus_rtc.model import Participant, Slot, tracks_by_id
+from nexus_rtc.roster import Roster
+
+# A server silent for this many ping intervals is gone; it says the same of us.
+SILENT_INTERVALS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    message: wire.ClientMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The server's answer to one request: its message, or what went wrong."""
+
+    request_id: int
+    message: wire.ServerMessage | None = None
+    error: NexusError | None = None
+
+
+Output = Send | Reply | events.Event
+
+
+@dataclass(slots=True)
+class Session:
+    """One join. `receive` and `handle_timeout` return what the edge has to do, in order."""
+
+    roster: Roster = field(default_factory=Roster)
+    me: Participant | None = None
+    room_name: str = ""
+    grants: media_pb2.Grants = field(default_factory=media_pb2.Grants)
+    slots: Sequence[Slot] = ()
+    ended: events.SessionEnded | None = None
+    round_trip_ms: float | None = None
+    _slots_revision: int = 0
+    _request_id: int = 0
+    _pending: set[int] = field(default_factory=set)
+    _ping_interval: float = 0.0
+    _next_ping: float | None = None
+    _heard_at: float = 0.0
+
+    @property
+    def joined(self) -> bool:
+        return self.me is not None and self.ended is None
+
+    def request(self, message: wire.ClientMessage) -> Send:
+        """Gives the message its number."""
+        self._request_id += 1
+        message.request_id = self._request_id
+        self._pending.add(self._request_id)
+        return Send(message)
+
+    def forget(self, request_id: int) -> None:
+        """Nobody waits for this answer any more."""
+        self._pending.discard(request_id)
+
+    def receive(self, message: wire.ServerMessage, now: float) -> list[Output]:
+        self._heard_at = now
+        if self.ended is not None:
+            return []
+        kind = message.WhichOneof("body")
+        if kind == "event":
+            return list(self._event(message.event))
+        if kind == "snapshot":
+            return [
+                *self.roster.replace(self._others(message.snapshot.participants), message.snapshot.revision),
+                *self._slot_table(message.snapshot.slots),
+            ]
+        if kind == "disconnected":
+            gone = disconnected(message.disconnected.reason, message.disconnected.message)
+            return self._end(gone.code, gone.message, message.disconnected.can_rejoin)
+        if kind == "ping":
+            self.round_trip_ms = now * 1000 - message.ping.sent_at_ms
+        return self._reply(message, now)
+
+    def transport_closed(self, why: str) -> list[Output]:
+        """The WebSocket is gone, with or without a farewell before."""
+        return self._end("SIGNALING_LOST", why, can_rejoin=True)
+
+    def left(self) -> list[Output]:
+        return self._end("CLIENT_LEFT", "", can_rejoin=True)
+
+    def next_deadline(self) -> float | None:
+        """When `handle_timeout` is to be called, on the clock of `receive`'s `now`."""
+        return None if self.ended else self._next_ping
+
+    def handle_timeout(self, now: float) -> list[Output]:
+        if self._next_ping is None or now < self._next_ping or self.ended:
+            return []
+        if now - self._heard_at > SILENT_INTERVALS * self._ping_interval:
+            return self._end("SIGNALING_LOST", "the server is silent", can_rejoin=True)
+        self._next_ping = now + self._ping_interval
+        return [self.request(wire.ClientMessage(ping=wire.PingRequest(sent_at_ms=round(now * 1000))))]
+
+    def _reply(self, message: wire.ServerMessage, now: float) -> list[Output]:
+        outputs: Sequence[Output] = ()
+        match message.WhichOneof("body"):
+            case "error":
+                return self._failed(message)
+            case "join":
+                outputs = self._joined(message.join, now)
+            case "offer":
+                self._own_tracks(message.offer.tracks)
+                outputs = self._slot_table(message.offer.slots)
+            case "slots":
+                outputs = self._slot_table(message.slots.slots)
+            case "subscription":
+                outputs = self._slot_table(message.subscription.slots)
+        if message.request_id not in self._pending:
+            return list(outputs)
+        self._pending.discard(message.request_id)
+        return [Reply(message.request_id, message), *outputs]
+
+    def _failed(self, message: wire.ServerMessage) -> list[Output]:
+        error = from_wire(message.error)
+        outputs: list[Output] = []
+        if message.request_id in self._pending:
+            self._pending.discard(message.request_id)
+            outputs.append(Reply(message.request_id, error=error))
+        if message.error.fatal:
+            outputs += self._end(
+                error.code, error.message, can_rejoin=message.error.retry_after_ms > 0, cause=error
+            )
+        return outputs
+
+    def _joined(self, answer: wire.JoinResponse, now: float) -> list[events.Event]:
+        self.me = Participant.from_wire(answer.participant)
+        self.room_name = answer.room.name
+        self.grants = answer.grants
+        if answer.ping_interval_ms:
+            self._ping_interval = answer.ping_interval_ms / 1000
+            self._next_ping = now + self._ping_interval
+        arrivals = self.roster.replace(self._others(answer.participants), answer.revision)
+        return [*self._slot_table(answer.slots), *arrivals]
+
+    def _others(self, people: Iterable[media_pb2.Participant]) -> list[media_pb2.Participant]:
+        return [person for person in people if self.me is None or person.id != self.me.id]
+
+    def _event(self, event: RoomEvent) -> Sequence[events.Event]:
+        match event.WhichOneof("event"):
+            case "active_speakers":
+                heard = event.active_speakers.speakers
+                said = tuple(
+                    events.Speaker(one.participant_id, one.track_id, one.level_dbov) for one in heard
+                )
+                return [events.ActiveSpeakers(said)]
+            case "slots_changed":
+                return self._slot_table(event.slots_changed.slots)
+            case "reoffer_needed":
+                return [events.ReofferNeeded(event.reoffer_needed.pairs, event.reoffer_needed.audio_slots)]
+            case "media_connected":
+                mine = self.me is not None and event.media_connected.participant_id == self.me.id
+                return [events.MediaConnected(event.media_connected.srtp_profile)] if mine else []
+            case _ if self._is_mine(event):
+                self.roster.revision = max(self.roster.revision, event.revision)
+                return []
+            case _:
+                return self.roster.apply(event)
+
+    def _is_mine(self, event: RoomEvent) -> bool:
+        """Events about ourselves only move the revision: what we are is told by the answers to our
+        requests."""
+        return self.me is not None and _participant_id(event) == self.me.id
+
+    def _slot_table(self, table: media_pb2.SlotTable) -> list[events.Event]:
+        if table.revision < self._slots_revision or not table.slots:
+            return []
+        before, self.slots = self.slots, tuple(Slot.from_wire(slot) for slot in table.slots)
+        self._slots_revision = table.revision
+        return [events.SlotsChanged(self.slots)] if self.slots != before else []
+
+    def _own_tracks(self, tracks: Iterable[media_pb2.Track]) -> None:
+        if self.me is not None:
+            self.me = replace(self.me, tracks=tracks_by_id(tracks))
+
+    def _end(
+        self, reason: str, message: str, can_rejoin: bool = False, cause: NexusError | None = None
+    ) -> list[Output]:
+        """Every waiting request fails, and the last event is out."""
+        if self.ended is not None:
+            return []
+        self.ended = events.SessionEnded(reason, message, can_rejoin)
+        error = cause or NexusError(reason, message)
+        waiting, self._pending = sorted(self._pending), set()
+        return [*(Reply(request_id, error=error) for request_id in waiting), self.ended]
+
+
+def _participant_id(event: RoomEvent) -> str:
+    """Whom an event is about."""
+    match event.WhichOneof("event"):
+        case "participant_joined":
+            return event.participant_joined.participant.id
+        case "participant_updated":
+            return event.participant_updated.participant.id
+        case "participant_left":
+            return event.participant_left.participant_id
+        case "track_published":
+            return event.track_published.track.participant_id
+        case "track_unpublished":
+            return event.track_unpublished.participant_id
+        case "track_muted":
+            return event.track_muted.participant_id
+    return ""
