@@ -1,0 +1,119 @@
+"""Signaling's configuration, read from the environment once, in `__main__`."""
+
+from pathlib import Path
+from typing import Self
+
+from nexus_runtime import ConfigError, ServiceConfig, service_settings, setting
+from pydantic import SecretStr
+
+from nexus_signaling.core.limits import SessionLimits
+from nexus_signaling.keys import App, load_apps_file, parse_apps
+
+
+class SignalingConfig(ServiceConfig):
+    model_config = service_settings("NEXUS_SIGNALING_")
+
+    host: str = setting(
+        "127.0.0.1", reason="clients reach it through a proxy that ends TLS; containers set 0.0.0.0"
+    )
+    port: int = setting(7880, unit="port", reason="the one that SDKs and the demo expect", ge=0, le=65535)
+    signaling_id: str = setting("", reason="this replica's name in logs and records; empty makes one up")
+    region: str = setting("", reason="SFU nodes of the same region are preferred")
+    development: bool = setting(
+        False,
+        reason="weak secrets, localhost origins, POST /v1/dev/token; never on the internet",
+        validation_alias="NEXUS_DEV",
+    )
+    apps: SecretStr = setting(
+        SecretStr(""),
+        reason="apps that sign with a shared secret: id:secret,id:secret",
+        validation_alias="NEXUS_APPS",
+    )
+    apps_file: Path | None = setting(
+        None,
+        reason="JSON file of apps, for secrets in files and for JWKS",
+        validation_alias="NEXUS_APPS_FILE",
+    )
+    origins: str = setting("", reason="web origins that may join, separated by commas; * allows all")
+    public_url: str = setting("", reason="put into development tokens as `url`; empty: the page's own origin")
+    demo_dir: Path | None = setting(None, reason="the built demo page, served at /; unset: no demo")
+
+    max_connections: int = setting(10_000, reason="open WebSockets of this replica", ge=1)
+    max_rooms_per_app: int = setting(
+        10_000, reason="a runaway app must not fill every node; 0: no limit", ge=0
+    )
+    max_participants: int = setting(500, reason="people in one room; 0: no limit", ge=0)
+    max_message_bytes: int = setting(
+        256 * 1024, unit="bytes", reason="after inflation; an offer has 20 to 40 kB", ge=1024
+    )
+    messages_per_second: float = setting(50.0, unit="1/s", reason="a busy client sends one or two", gt=0)
+    message_burst: int = setting(100, reason="messages above the rate in one go", ge=1)
+    bytes_per_second: int = setting(1 << 20, unit="bytes/s", reason="parsing costs by size", ge=1024)
+    bytes_burst: int = setting(2 << 20, unit="bytes", reason="a few offers in one go", ge=1024)
+    max_rate_limited: int = setting(100, reason="refused messages before the session is closed", ge=1)
+    max_malformed: int = setting(8, reason="malformed messages before the session is closed", ge=1)
+    join_timeout_seconds: float = setting(10.0, unit="s", reason="the first message is the join", gt=0)
+    ping_interval_seconds: float = setting(
+        10.0, unit="s", reason="three silent intervals end a session", gt=0
+    )
+    outbox_messages: int = setting(512, reason="queued for a client that does not read", ge=1)
+    outbox_bytes: int = setting(
+        1 << 20, unit="bytes", reason="queued for a client that does not read", ge=1024
+    )
+
+    node_timeout_seconds: float = setting(10.0, unit="s", reason="five heartbeats of an SFU node", gt=0)
+    sfu_timeout_seconds: float = setting(5.0, unit="s", reason="for one call to an SFU", gt=0)
+    sfu_join_timeout_seconds: float = setting(10.0, unit="s", reason="joins and offers parse SDP", gt=0)
+    sweep_seconds: float = setting(
+        60.0, unit="s", reason="records of rooms whose node died are removed", gt=0
+    )
+    shutdown_seconds: float = setting(10.0, unit="s", reason="for farewells before the process ends", gt=0)
+    jwks_refresh_seconds: float = setting(600.0, unit="s", reason="keys rotate slowly", gt=0)
+
+    stun_urls: str = setting("", reason="stun: URLs for clients, separated by commas")
+    turn_urls: str = setting("", reason="turn: and turns: URLs for clients, separated by commas")
+    turn_secret: SecretStr = setting(
+        SecretStr(""), reason="the secret shared with the TURN server (REST credentials)"
+    )
+    turn_ttl_seconds: int = setting(6 * 3600, unit="s", reason="longer than most calls", ge=60)
+
+    @classmethod
+    def load(cls) -> Self:
+        """From the environment, with what belongs together checked. Raises ConfigError."""
+        config = cls.from_env()
+        if config.turn_urls and not config.turn_secret.get_secret_value():
+            raise ConfigError(
+                "CONFIG_INVALID", "NEXUS_SIGNALING_TURN_SECRET: needed by NEXUS_SIGNALING_TURN_URLS"
+            )
+        return config
+
+    def load_apps(self) -> dict[str, App]:
+        """Every app, from both sources. Raises ConfigError."""
+        apps = parse_apps(self.apps.get_secret_value(), development=self.development)
+        if self.apps_file is not None:
+            apps |= load_apps_file(self.apps_file, development=self.development)
+        if not apps:
+            raise ConfigError(
+                "CONFIG_INVALID", "NEXUS_APPS or NEXUS_APPS_FILE: there is no app, so nobody could join"
+            )
+        return apps
+
+    def allowed_origins(self) -> frozenset[str]:
+        return frozenset(origin.lower().rstrip("/") for origin in split_list(self.origins))
+
+    def session_limits(self) -> SessionLimits:
+        return SessionLimits(
+            join_timeout_seconds=self.join_timeout_seconds,
+            ping_interval_seconds=self.ping_interval_seconds,
+            messages_per_second=self.messages_per_second,
+            message_burst=self.message_burst,
+            bytes_per_second=self.bytes_per_second,
+            bytes_burst=max(self.bytes_burst, self.max_message_bytes),
+            max_rate_limited=self.max_rate_limited,
+            max_malformed=self.max_malformed,
+            max_message_bytes=self.max_message_bytes,
+        )
+
+
+def split_list(text: str) -> list[str]:
+    return [part for part in (part.strip() for part in text.split(",")) if part]

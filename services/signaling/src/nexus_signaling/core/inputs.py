@@ -1,0 +1,104 @@
+"""What can happen to a session."""
+
+from dataclasses import dataclass
+
+from nexus.signaling.v1 import session_pb2
+from nexus.types.v1 import media_pb2
+
+from nexus_signaling.core.outbox import Frame
+from nexus_signaling.core.seat import Seat
+from nexus_signaling.core.sfu_requests import SfuResponse
+from nexus_signaling.errors import Refused
+from nexus_signaling.outgoing import SharedEvent
+
+
+@dataclass(frozen=True, slots=True)
+class FrameReceived:
+    frame: Frame
+
+
+@dataclass(frozen=True, slots=True)
+class ControlFrameReceived:
+    """A WebSocket ping or pong (RFC 6455 §5.5): a sign of life that costs something too."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameTooLarge:
+    """The WebSocket layer refused a message, before or after inflation."""
+
+
+@dataclass(frozen=True, slots=True)
+class JoinAccepted:
+    seat: Seat
+    response: session_pb2.JoinResponse
+
+
+@dataclass(frozen=True, slots=True)
+class JoinRefused:
+    refused: Refused
+
+
+@dataclass(frozen=True, slots=True)
+class SfuAnswered:
+    """The answer to the last `CallSfu`."""
+
+    answer: SfuResponse | Refused
+
+
+@dataclass(frozen=True, slots=True)
+class RoomEventArrived:
+    event: SharedEvent
+
+
+@dataclass(frozen=True, slots=True)
+class EventsMayBeMissing:
+    """The broker was away."""
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotFetched:
+    """The answer to the last `FetchSnapshot`."""
+
+    answer: session_pb2.RoomSnapshot | Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The session is over for a reason that is not the client's wire: the node is lost, the service stops."""
+
+    reason: media_pb2.DisconnectReason.ValueType
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxFull:
+    """The client does not read what it is sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class SocketClosed:
+    """The WebSocket is gone; `code` as the client gave it, None if it gave none."""
+
+    code: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TimePassed:
+    """`next_deadline()` may have come."""
+
+
+Input = (
+    FrameReceived
+    | ControlFrameReceived
+    | FrameTooLarge
+    | JoinAccepted
+    | JoinRefused
+    | SfuAnswered
+    | RoomEventArrived
+    | EventsMayBeMissing
+    | SnapshotFetched
+    | Ended
+    | OutboxFull
+    | SocketClosed
+    | TimePassed
+)

@@ -1,0 +1,30 @@
+"""What one session may do, as the session core needs it. Durations in seconds, sizes in bytes."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLimits:
+    join_timeout_seconds: float = 10.0
+    ping_interval_seconds: float = 10.0
+    # A client that has been silent for this many intervals is gone.
+    ping_misses: int = 3
+    messages_per_second: float = 50.0
+    message_burst: int = 100
+    bytes_per_second: float = 1 << 20
+    bytes_burst: int = 2 << 20
+    # Refused for their rate before the session is closed; one well-behaved message does not reset it.
+    max_rate_limited: int = 100
+    # Malformed messages before the session is closed.
+    max_malformed: int = 8
+    # Requests that wait behind one that the SFU is working on.
+    max_pending_requests: int = 32
+    # Room events kept while a join's answer or a snapshot is on its way.
+    max_held_events: int = 1024
+    # Between two snapshots of one session.
+    snapshot_interval_seconds: float = 1.0
+    max_message_bytes: int = 256 * 1024
+
+    @property
+    def silence_seconds(self) -> float:
+        return self.ping_interval_seconds * self.ping_misses

@@ -1,0 +1,382 @@
+"""One client's session: awaiting join, joining, joined, closed. Decides; does nothing itself.
+
+`handle(input, now)` returns effects; the edge carries them out and calls again with what came of them.
+`next_deadline()` says when `TimePassed` is due. `now` is seconds on any clock that does not go back.
+"""
+
+from collections import deque
+from enum import Enum, auto
+from typing import assert_never
+
+from nexus.signaling.v1 import session_pb2
+from nexus.types.v1 import media_pb2
+from nexus.types.v1.error_pb2 import ErrorCode
+
+from nexus_signaling.codec import Codec, Malformed
+from nexus_signaling.core import effects as do
+from nexus_signaling.core import inputs as on
+from nexus_signaling.core.effects import Effect
+from nexus_signaling.core.endings import ending
+from nexus_signaling.core.feed_cursor import Advance, FeedCursor
+from nexus_signaling.core.limits import SessionLimits
+from nexus_signaling.core.seat import Seat
+from nexus_signaling.core.sfu_requests import Asker, SfuResponse, to_client, to_sfu
+from nexus_signaling.core.token_bucket import TokenBucket
+from nexus_signaling.errors import CloseCode, Refused, close_code
+from nexus_signaling.outgoing import Outgoing, SharedEvent
+
+
+class State(Enum):
+    AWAITING_JOIN = auto()
+    JOINING = auto()
+    JOINED = auto()
+    CLOSED = auto()
+
+
+class Session:
+    def __init__(self, codec: Codec, limits: SessionLimits, now: float, epoch_ms: int = 0) -> None:
+        """`epoch_ms` is the wall clock at `now`, for the replies to pings."""
+        self._codec = codec
+        self._limits = limits
+        self._epoch_ms_at_zero = epoch_ms - round(now * 1000)
+        self._state = State.AWAITING_JOIN
+        self._seat: Seat | None = None
+        self._own_track_ids: set[str] = set()
+        self._messages = TokenBucket(limits.messages_per_second, limits.message_burst, now)
+        self._bytes = TokenBucket(limits.bytes_per_second, limits.bytes_burst, now)
+        self._rate_limited = 0
+        self._malformed = 0
+        self._last_request_id = 0
+        self._join_request_id = 0
+        self._join_deadline = now + limits.join_timeout_seconds
+        self._heard_at = now
+        self._pending: deque[session_pb2.ClientMessage] = deque()
+        self._sfu_busy_with: int | None = None  # the request id that waits for the SFU
+        self._cursor = FeedCursor(limits.max_held_events)
+        self._fetching_snapshot = False
+        self._snapshot_wanted_at: float | None = None
+        self._snapshot_allowed_at = now
+
+    @property
+    def state(self) -> State:
+        return self._state
+
+    @property
+    def seat(self) -> Seat | None:
+        return self._seat
+
+    def next_deadline(self) -> float | None:
+        match self._state:
+            case State.AWAITING_JOIN:
+                return self._join_deadline
+            case State.JOINING | State.CLOSED:
+                return None
+            case State.JOINED:
+                silent_at = self._heard_at + self._limits.silence_seconds
+                if self._snapshot_wanted_at is None or self._fetching_snapshot:
+                    return silent_at
+                return min(silent_at, self._snapshot_wanted_at)
+
+    def handle(self, event: on.Input, now: float) -> list[Effect]:
+        if self._state is State.CLOSED:
+            return self._handle_closed(event)
+        match event:
+            case on.FrameReceived():
+                self._heard_at = now
+                return self._on_frame(event.frame, now)
+            case on.ControlFrameReceived():
+                self._heard_at = now
+                return self._over_rate(0, self._messages.take(now))
+            case on.FrameTooLarge():
+                return self._fail(self._too_large())
+            case on.JoinAccepted():
+                return self._on_joined(event, now)
+            case on.JoinRefused():
+                return self._fail(event.refused, self._join_request_id)
+            case on.SfuAnswered():
+                return self._on_sfu_answer(event.answer)
+            case on.RoomEventArrived():
+                return self._on_room_event(event.event, now)
+            case on.EventsMayBeMissing():
+                if self._state is State.JOINED:
+                    return self._want_snapshot(now)
+                self._cursor.note_loss()
+                return []
+            case on.SnapshotFetched():
+                return self._on_snapshot(event.answer, now)
+            case on.Ended():
+                return self._end(event.reason, event.message)
+            case on.OutboxFull():
+                return self._close(CloseCode.TOO_SLOW, "the client does not read", flush=False)
+            case on.SocketClosed():
+                return self._on_socket_closed(event.code)
+            case on.TimePassed():
+                return self._on_time(now)
+            case _:
+                assert_never(event)
+
+    # frames
+
+    def _on_frame(self, frame: bytes | str, now: float) -> list[Effect]:
+        if len(frame) > self._limits.max_message_bytes:
+            return self._fail(self._too_large())
+        waits = max(self._messages.take(now), self._bytes.take(now, len(frame)))
+        try:
+            message = self._codec.decode(frame)
+        except Malformed as error:
+            return self._over_rate(0, waits) or self._on_malformed(0, str(error))
+        if waits:
+            return self._over_rate(message.request_id, waits)
+        if message.request_id <= self._last_request_id:
+            return self._on_malformed(message.request_id, "request_id must be above 0 and grow.")
+        self._last_request_id = message.request_id
+        return self._on_request(message, now)
+
+    def _on_request(self, message: session_pb2.ClientMessage, now: float) -> list[Effect]:
+        request = message.WhichOneof("request")
+        if request is None:
+            return self._on_malformed(
+                message.request_id, "The message holds no request that this server knows."
+            )
+        if request == "ping":
+            return [self._pong(message, now)]
+        if request == "join":
+            return self._on_join_request(message)
+        if self._state is not State.JOINED:
+            refused = Refused(ErrorCode.NOT_JOINED, "The first request must be `join`.", request=request)
+            return [self._error(refused, message.request_id)]
+        if request == "leave":
+            reply = session_pb2.ServerMessage(request_id=message.request_id)
+            reply.leave.SetInParent()
+            return [do.Send(Outgoing(reply)), *self._end(media_pb2.DISCONNECT_REASON_CLIENT_LEFT, "left")]
+        if len(self._pending) >= self._limits.max_pending_requests:
+            refused = Refused(
+                ErrorCode.RATE_LIMITED, "Too many requests wait for an answer.", retry_after_ms=1000
+            )
+            return [self._error(refused, message.request_id)]
+        self._pending.append(message)
+        return self._next_sfu_call()
+
+    def _on_join_request(self, message: session_pb2.ClientMessage) -> list[Effect]:
+        if self._state is not State.AWAITING_JOIN:
+            refused = Refused(ErrorCode.ALREADY_JOINED, "This session has a join already.")
+            return [self._error(refused, message.request_id)]
+        self._state = State.JOINING
+        self._join_request_id = message.request_id
+        return [do.StartJoin(message.join)]
+
+    def _pong(self, message: session_pb2.ClientMessage, now: float) -> Effect:
+        reply = session_pb2.ServerMessage(request_id=message.request_id)
+        reply.ping.sent_at_ms = message.ping.sent_at_ms
+        reply.ping.server_at_ms = self._epoch_ms_at_zero + round(now * 1000)
+        return do.Send(Outgoing(reply))
+
+    def _on_malformed(self, request_id: int, why: str) -> list[Effect]:
+        self._malformed += 1
+        refused = Refused(ErrorCode.INVALID_MESSAGE, why)
+        if self._malformed >= self._limits.max_malformed:
+            return self._fail(refused, request_id)
+        return [self._error(refused, request_id)]
+
+    def _over_rate(self, request_id: int, wait_seconds: float) -> list[Effect]:
+        """Nothing when `wait_seconds` is 0."""
+        if not wait_seconds:
+            return []
+        self._rate_limited += 1
+        refused = Refused(
+            ErrorCode.RATE_LIMITED,
+            "Too many messages, or too many bytes, in too short a time.",
+            retry_after_ms=max(1, round(wait_seconds * 1000)),
+        )
+        if self._rate_limited >= self._limits.max_rate_limited:
+            return self._fail(refused, request_id)
+        return [self._error(refused, request_id)]
+
+    def _too_large(self) -> Refused:
+        limit = self._limits.max_message_bytes
+        return Refused(ErrorCode.MESSAGE_TOO_LARGE, "The message is too large.", limit_bytes=limit)
+
+    # the SFU
+
+    def _next_sfu_call(self) -> list[Effect]:
+        """Requests reach the SFU one at a time and in order, so that none overtakes the offer that it builds
+        on."""
+        done: list[Effect] = []
+        while self._pending and self._sfu_busy_with is None:
+            assert self._seat is not None
+            message = self._pending.popleft()
+            try:
+                request = to_sfu(message, Asker(self._seat, self._own_track_ids))
+            except Refused as refused:
+                done.append(self._error(refused, message.request_id))
+                continue
+            self._sfu_busy_with = message.request_id
+            done.append(do.CallSfu(request))
+        return done
+
+    def _on_sfu_answer(self, answer: SfuResponse | Refused) -> list[Effect]:
+        request_id, self._sfu_busy_with = self._sfu_busy_with or 0, None
+        if isinstance(answer, Refused):
+            return [self._error(answer, request_id), *self._next_sfu_call()]
+        reply = to_client(request_id, answer)
+        if reply.HasField("offer"):
+            self._own_track_ids = {track.id for track in reply.offer.tracks}
+        return [do.Send(Outgoing(reply)), *self._next_sfu_call()]
+
+    # the room
+
+    def _on_joined(self, event: on.JoinAccepted, now: float) -> list[Effect]:
+        self._state = State.JOINED
+        self._heard_at = now
+        self._seat = event.seat
+        self._own_track_ids = {track.id for track in event.response.participant.tracks}
+        reply = session_pb2.ServerMessage(request_id=self._join_request_id, join=event.response)
+        advance = self._cursor.resume(event.seat.room_id, event.response.revision)
+        return [do.Send(Outgoing(reply)), *self._hand_on(advance, now)]
+
+    def _on_room_event(self, shared: SharedEvent, now: float) -> list[Effect]:
+        if self._seat is not None:
+            over = self._end_of_us(shared)
+            if over:
+                return over
+        return self._hand_on(self._cursor.take(shared), now)
+
+    def _hand_on(self, advance: Advance, now: float) -> list[Effect]:
+        assert self._seat is not None or not advance.events
+        done: list[Effect] = []
+        for shared in advance.events:
+            over = self._end_of_us(shared)
+            if over:
+                return done + over
+            if self._is_for_us(shared):
+                done.append(do.Send(shared))
+        if advance.needs_snapshot:
+            done += self._want_snapshot(now)
+        return done
+
+    def _is_for_us(self, shared: SharedEvent) -> bool:
+        assert self._seat is not None
+        event = shared.event
+        return not event.internal and event.target_participant_id in ("", self._seat.participant_id)
+
+    def _end_of_us(self, shared: SharedEvent) -> list[Effect]:
+        """What ends this session is heeded at once, whatever else is missing or still waiting."""
+        assert self._seat is not None
+        event = shared.event
+        if event.room_id != self._seat.room_id:
+            return []
+        kind = event.WhichOneof("event")
+        if kind == "participant_left" and event.participant_left.participant_id == self._seat.participant_id:
+            return self._end(event.participant_left.reason, "the SFU ended the session", gone=True)
+        if kind == "room_closed":
+            return self._end(media_pb2.DISCONNECT_REASON_ROOM_CLOSED, "the room was closed", gone=True)
+        return []
+
+    def _want_snapshot(self, now: float) -> list[Effect]:
+        self._cursor.wait()
+        # One that is under way may be older than what is missing now: another follows it.
+        if self._fetching_snapshot or now < self._snapshot_allowed_at:
+            self._snapshot_wanted_at = self._snapshot_allowed_at
+            return []
+        self._snapshot_wanted_at = None
+        self._snapshot_allowed_at = now + self._limits.snapshot_interval_seconds
+        self._fetching_snapshot = True
+        return [do.FetchSnapshot()]
+
+    def _on_snapshot(self, answer: session_pb2.RoomSnapshot | Refused, now: float) -> list[Effect]:
+        self._fetching_snapshot = False
+        if isinstance(answer, Refused):
+            if answer.code in (ErrorCode.ROOM_NOT_FOUND, ErrorCode.PARTICIPANT_NOT_FOUND):
+                return self._end(media_pb2.DISCONNECT_REASON_MEDIA_FAILED, "the session is gone", gone=True)
+            return self._want_snapshot(now)
+        assert self._seat is not None
+        if answer.revision < self._cursor.revision:
+            # Older than what the client has been shown already: nothing that it says may go back in time.
+            return self._hand_on(self._cursor.resume(self._seat.room_id, self._cursor.revision), now)
+        self._own_track_ids |= {
+            track.id
+            for participant in answer.participants
+            if participant.id == self._seat.participant_id
+            for track in participant.tracks
+        }
+        advance = self._cursor.resume(self._seat.room_id, answer.revision)
+        return [do.Send(Outgoing(session_pb2.ServerMessage(snapshot=answer))), *self._hand_on(advance, now)]
+
+    # the end
+
+    def _on_time(self, now: float) -> list[Effect]:
+        deadline = self.next_deadline()
+        if deadline is None or now < deadline:
+            return []
+        if self._state is State.AWAITING_JOIN:
+            seconds = self._limits.join_timeout_seconds
+            return self._fail(
+                Refused(ErrorCode.JOIN_TIMEOUT, "No `join` came in time.", limit_seconds=round(seconds))
+            )
+        if now >= self._heard_at + self._limits.silence_seconds:
+            reason = media_pb2.DISCONNECT_REASON_SIGNALING_LOST
+            farewell = self._farewell(reason, "nothing was heard of the client", can_rejoin=True)
+            return [farewell, *self._close(CloseCode.PING_TIMEOUT, "ping timeout", leave=reason)]
+        return self._want_snapshot(now)
+
+    def _on_socket_closed(self, code: int | None) -> list[Effect]:
+        # 1000 and 1001 are a client that means it: left, or its page went away (RFC 6455 §7.4.1).
+        meant = code in (1000, 1001)
+        reason = (
+            media_pb2.DISCONNECT_REASON_CLIENT_LEFT if meant else media_pb2.DISCONNECT_REASON_SIGNALING_LOST
+        )
+        return self._close(None, "", leave=reason)
+
+    def _handle_closed(self, event: on.Input) -> list[Effect]:
+        # A join that was under way when the socket went has made a participant that nobody is: take it back.
+        if isinstance(event, on.JoinAccepted):
+            return [do.LeaveRoom(event.seat, media_pb2.DISCONNECT_REASON_SIGNALING_LOST)]
+        return []
+
+    def _fail(self, refused: Refused, request_id: int = 0) -> list[Effect]:
+        code = close_code(refused.code)
+        error = do.Send(
+            Outgoing(session_pb2.ServerMessage(request_id=request_id, error=refused.to_wire(fatal=True)))
+        )
+        return [
+            error,
+            *self._close(
+                code, ErrorCode.Name(refused.code), leave=media_pb2.DISCONNECT_REASON_PROTOCOL_ERROR
+            ),
+        ]
+
+    def _end(
+        self, reason: media_pb2.DisconnectReason.ValueType, message: str, *, gone: bool = False
+    ) -> list[Effect]:
+        """`gone`: the SFU has already let the participant go."""
+        code, can_rejoin = ending(reason)
+        farewell = self._farewell(reason, message, can_rejoin=can_rejoin)
+        return [farewell, *self._close(code, message, leave=None if gone else reason)]
+
+    def _farewell(
+        self, reason: media_pb2.DisconnectReason.ValueType, message: str, *, can_rejoin: bool
+    ) -> Effect:
+        disconnected = session_pb2.Disconnected(reason=reason, message=message, can_rejoin=can_rejoin)
+        return do.Send(Outgoing(session_pb2.ServerMessage(disconnected=disconnected)))
+
+    def _close(
+        self,
+        code: CloseCode | None,
+        why: str,
+        *,
+        flush: bool = True,
+        leave: media_pb2.DisconnectReason.ValueType | None = media_pb2.DISCONNECT_REASON_SIGNALING_LOST,
+    ) -> list[Effect]:
+        """`code` None: the socket is closed already. `leave` None: the participant is gone already."""
+        done: list[Effect] = []
+        if code is not None:
+            done.append(do.Close(code, why, flush))
+        if self._state is State.JOINED and leave is not None:
+            assert self._seat is not None
+            done.append(do.LeaveRoom(self._seat, leave))
+        self._state = State.CLOSED
+        self._pending.clear()
+        return done
+
+    def _error(self, refused: Refused, request_id: int) -> Effect:
+        return do.Send(Outgoing(session_pb2.ServerMessage(request_id=request_id, error=refused.to_wire())))

@@ -1,0 +1,215 @@
+"""A client's request as the SFU's, and the SFU's answer as the client's: who may ask for what stands here.
+
+The rule: one's own participant and tracks are one's own; those of others need the `admin` grant; publishing
+and subscribing need their grants. The SFU checks again what it can see.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from nexus.sfu.v1 import sfu_pb2
+from nexus.signaling.v1 import session_pb2
+from nexus.types.v1 import media_pb2
+from nexus.types.v1.error_pb2 import ErrorCode
+
+from nexus_signaling.core.seat import Seat
+from nexus_signaling.core.texts import check_attributes, check_metadata, check_name
+from nexus_signaling.errors import Refused
+
+SfuRequest = (
+    sfu_pb2.OfferRequest
+    | sfu_pb2.UpdateSlotsRequest
+    | sfu_pb2.UpdateSubscriptionsRequest
+    | sfu_pb2.SetMutedRequest
+    | sfu_pb2.UnpublishRequest
+    | sfu_pb2.UpdateParticipantRequest
+    | sfu_pb2.LeaveRequest
+)
+SfuResponse = (
+    sfu_pb2.OfferResponse
+    | sfu_pb2.UpdateSlotsResponse
+    | sfu_pb2.UpdateSubscriptionsResponse
+    | sfu_pb2.SetMutedResponse
+    | sfu_pb2.UnpublishResponse
+    | sfu_pb2.UpdateParticipantResponse
+    | sfu_pb2.LeaveResponse
+)
+
+MAX_IDS: Final = 256
+MAX_PUBLICATIONS: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asks: the seat, and the tracks that are the asker's own."""
+
+    seat: Seat
+    own_track_ids: Collection[str]
+
+
+def permitted(granted: bool, grant: str) -> None:
+    """Raises Refused(PERMISSION_DENIED) unless granted."""
+    if not granted:
+        raise Refused(ErrorCode.PERMISSION_DENIED, f"The token does not grant `{grant}`.", grant=grant)
+
+
+def check_publications(publications: Collection[media_pb2.Publication], grants: media_pb2.Grants) -> None:
+    if publications:
+        permitted(grants.publish, "publish")
+    if len(publications) > MAX_PUBLICATIONS:
+        raise Refused(
+            ErrorCode.TOO_MANY_TRACKS, "Too many publications in one offer.", limit=MAX_PUBLICATIONS
+        )
+    for publication in publications:
+        check_name(publication.name, "publications.name")
+
+
+def to_sfu(message: session_pb2.ClientMessage, asker: Asker) -> SfuRequest:
+    """Raises Refused. `message` holds a request of a joined client that only the SFU can answer."""
+    name = message.WhichOneof("request")
+    translate = _TO_SFU.get(name) if name is not None else None
+    if translate is None:
+        raise Refused(ErrorCode.INVALID_MESSAGE, "The message holds no request that this server knows.")
+    return translate(message, asker)
+
+
+def _offer(message: session_pb2.ClientMessage, asker: Asker) -> SfuRequest:
+    request = message.offer
+    if not request.sdp:
+        raise Refused(ErrorCode.INVALID_SDP, "The offer is empty.")
+    check_publications(request.publications, asker.seat.grants)
+    return sfu_pb2.OfferRequest(
+        room=asker.seat.room_key,
+        participant_id=asker.seat.participant_id,
+        sdp=request.sdp,
+        publications=request.publications,
+    )
+
+
+def _slots(message: session_pb2.ClientMessage, asker: Asker) -> SfuRequest:
+    request = message.slots
+    if request.bind_track_ids:
+        permitted(asker.seat.grants.subscribe, "subscribe")
+    _check_ids(len(request.bind_track_ids) + len(request.unbind_track_ids))
+    return sfu_pb2.UpdateSlotsRequest(
+        room=asker.seat.room_key,
+        participant_id=asker.seat.participant_id,
+        bind_track_ids=request.bind_track_ids,
+        unbind_track_ids=request.unbind_track_ids,
+    )
+
+
+def _subscription(message: session_pb2.ClientMessage, asker: Asker) -> SfuRequest:
+    request = message.subscription
+    if request.subscribed:
+        permitted(asker.seat.grants.subscribe, "subscribe")
+    _check_ids(len(request.track_ids))
+    return sfu_pb2.UpdateSubscriptionsRequest(
+        room=asker.seat.room_key,
+        participant_id=asker.seat.participant_id,
+        track_ids=request.track_ids,
+        subscribed=request.subscribed,
+    )
+
+
+def _mute(message: session_pb2.ClientMessage, asker: Asker) -> SfuRequest:
+    request = message.mute
+    _check_id(request.track_id, "track_id")
+    return sfu_pb2.SetMutedRequest(
+        room=asker.seat.room_key,
+        # The SFU knows whose track it is: admins may mute others, nobody may unmute them.
+        participant_id=asker.seat.participant_id,
+        track_id=request.track_id,
+        muted=request.muted,
+    )
+
+
+def _unpublish(message: session_pb2.ClientMessage, asker: Asker) -> SfuRequest:
+    """For other people's tracks without a participant: whose they are is looked up on the way
+    (`unpublishing`)."""
+    request = message.unpublish
+    _check_ids(len(request.track_ids))
+    if not request.track_ids:
+        raise Refused(ErrorCode.INVALID_ARGUMENT, "No track is named.", field="track_ids")
+    own = all(track_id in asker.own_track_ids for track_id in request.track_ids)
+    if not own:
+        permitted(asker.seat.grants.admin, "admin")
+    return sfu_pb2.UnpublishRequest(
+        room=asker.seat.room_key,
+        participant_id=asker.seat.participant_id if own else "",
+        track_ids=request.track_ids,
+    )
+
+
+def _update_participant(message: session_pb2.ClientMessage, asker: Asker) -> SfuRequest:
+    request = message.update_participant
+    target = request.participant_id or asker.seat.participant_id
+    if target != asker.seat.participant_id:
+        permitted(asker.seat.grants.admin, "admin")
+    check_attributes(request.attributes)
+    update = sfu_pb2.UpdateParticipantRequest(
+        room=asker.seat.room_key, participant_id=target, attributes=request.attributes
+    )
+    if request.HasField("name"):
+        check_name(request.name, "name")
+        update.name = request.name
+    if request.HasField("metadata"):
+        check_metadata(request.metadata)
+        update.metadata = request.metadata
+    return update
+
+
+def _remove_participant(message: session_pb2.ClientMessage, asker: Asker) -> SfuRequest:
+    permitted(asker.seat.grants.admin, "admin")
+    _check_id(message.remove_participant.participant_id, "participant_id")
+    return sfu_pb2.LeaveRequest(
+        room=asker.seat.room_key,
+        participant_id=message.remove_participant.participant_id,
+        reason=media_pb2.DISCONNECT_REASON_REMOVED,
+    )
+
+
+_TO_SFU: Final[Mapping[str, Callable[[session_pb2.ClientMessage, Asker], SfuRequest]]] = {
+    "offer": _offer,
+    "slots": _slots,
+    "subscription": _subscription,
+    "mute": _mute,
+    "unpublish": _unpublish,
+    "update_participant": _update_participant,
+    "remove_participant": _remove_participant,
+}
+
+
+def _check_id(text: str, field: str) -> None:
+    if not text:
+        raise Refused(ErrorCode.INVALID_ARGUMENT, f"`{field}` is missing.", field=field)
+
+
+def _check_ids(count: int) -> None:
+    if count > MAX_IDS:
+        raise Refused(ErrorCode.INVALID_ARGUMENT, "Too many ids in one request.", limit=MAX_IDS)
+
+
+def to_client(request_id: int, response: SfuResponse) -> session_pb2.ServerMessage:
+    """The reply that carries an SFU's answer."""
+    reply = session_pb2.ServerMessage(request_id=request_id)
+    match response:
+        case sfu_pb2.OfferResponse():
+            reply.offer.sdp = response.sdp
+            reply.offer.slots.CopyFrom(response.slots)
+            reply.offer.tracks.extend(response.tracks)
+        case sfu_pb2.UpdateSlotsResponse():
+            reply.slots.slots.CopyFrom(response.slots)
+            reply.slots.unplaced_track_ids.extend(response.unplaced_track_ids)
+        case sfu_pb2.UpdateSubscriptionsResponse():
+            reply.subscription.slots.CopyFrom(response.slots)
+        case sfu_pb2.SetMutedResponse():
+            reply.mute.SetInParent()
+        case sfu_pb2.UnpublishResponse():
+            reply.unpublish.SetInParent()
+        case sfu_pb2.UpdateParticipantResponse():
+            reply.update_participant.participant.CopyFrom(response.participant)
+        case sfu_pb2.LeaveResponse():
+            reply.remove_participant.SetInParent()
+    return reply

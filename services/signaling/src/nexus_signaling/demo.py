@@ -1,0 +1,77 @@
+"""The demo page: a folder of built static files, served at `/` in demo mode."""
+
+import mimetypes
+from pathlib import Path
+from typing import Final
+
+from aiohttp import hdrs, web
+
+# Not left to the host's table of types, which may be empty in a container or changed by a desktop.
+_TYPES: Final = {
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".mjs": "text/javascript",
+    ".css": "text/css",
+    ".json": "application/json",
+    ".map": "application/json",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".ico": "image/x-icon",
+    ".woff2": "font/woff2",
+    ".wasm": "application/wasm",
+    ".webmanifest": "application/manifest+json",
+}
+_SECURITY_HEADERS: Final = {
+    "Content-Security-Policy": (
+        "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+        "img-src 'self' data: blob:; "
+        "media-src 'self' blob: mediastream:; connect-src 'self' ws: wss:; worker-src 'self' blob:; "
+        "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+    ),
+    "Permissions-Policy": "camera=(self), microphone=(self), display-capture=(self), autoplay=(self)",
+    "Referrer-Policy": "no-referrer",  # an invite link names a room
+    "X-Content-Type-Options": "nosniff",
+}
+_IMMUTABLE: Final = "public, max-age=31536000, immutable"
+_REVALIDATE: Final = "no-cache"
+
+_NOT_BUILT: Final = (
+    "<!doctype html><meta charset=utf-8><title>Nexus RTC</title>"
+    "<p>The demo page is not built yet. <code>make demo</code> builds it.</p>"
+)
+
+
+class DemoPage:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder.resolve()
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """`GET /{path}`; `/?room=x` is an invite link and the page's own business."""
+        name = request.match_info.get("path", "") or "index.html"
+        path = self._file(name)
+        if path is None:
+            if name == "index.html":
+                return web.Response(
+                    status=503, text=_NOT_BUILT, content_type="text/html", headers=_SECURITY_HEADERS
+                )
+            raise web.HTTPNotFound
+        # Bundlers put a hash into the names of what lies under assets/, so it never changes.
+        cache = _IMMUTABLE if name.startswith("assets/") else _REVALIDATE
+        response = web.FileResponse(path, headers={**_SECURITY_HEADERS, hdrs.CACHE_CONTROL: cache})
+        response.content_type = _content_type(path)
+        if response.content_type.startswith("text/") or response.content_type.endswith(("json", "xml")):
+            response.charset = "utf-8"
+        return response
+
+    def _file(self, name: str) -> Path | None:
+        """The file of that name inside the folder, links resolved; None for anything else."""
+        try:
+            path = (self._folder / name).resolve()
+            return path if path.is_relative_to(self._folder) and path.is_file() else None
+        except (OSError, ValueError):  # a NUL byte, a name too long
+            return None
+
+
+def _content_type(path: Path) -> str:
+    known = _TYPES.get(path.suffix.lower())
+    return known or mimetypes.guess_type(path.name)[0] or "application/octet-stream"

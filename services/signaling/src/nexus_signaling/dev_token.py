@@ -1,0 +1,101 @@
+"""`POST /v1/dev/token`: tokens for the demo page, in development only. In production an app's own server
+mints them."""
+
+import json
+import secrets
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import jwt
+from aiohttp import hdrs, web
+
+from nexus_signaling.core.texts import is_name
+from nexus_signaling.keys import App
+from nexus_signaling.origins import OriginPolicy
+
+LIFETIME_SECONDS: Final = 6 * 3600
+MAX_BODY_BYTES: Final = 4096
+
+
+class DevTokens:
+    """`app` must have a secret."""
+
+    def __init__(
+        self, app: App, origins: OriginPolicy, public_url: str, wall_clock: Callable[[], float] = time.time
+    ) -> None:
+        self._app = app
+        self._origins = origins
+        self._public_url = public_url
+        self._wall_clock = wall_clock
+
+    async def preflight(self, request: web.Request) -> web.Response:
+        headers = self._cors(request) | {
+            "Access-Control-Allow-Methods": "POST",
+            "Access-Control-Allow-Headers": "content-type",
+            "Access-Control-Max-Age": "600",
+        }
+        return web.Response(status=204, headers=headers)
+
+    async def mint(self, request: web.Request) -> web.Response:
+        """`{"room", "identity", "name"?}` -> `{"token", "app_id"}`."""
+        headers = self._cors(request) | {hdrs.CACHE_CONTROL: "no-store"}
+        wish = await _read_wish(request)
+        if wish is None:
+            body = {"error": "room and identity are texts of 1 to 256 bytes; name is a text"}
+            return web.json_response(body, status=400, headers=headers)
+        token = self._sign(wish, self._url_for(request))
+        return web.json_response({"token": token, "app_id": self._app.app_id}, headers=headers)
+
+    def _sign(self, wish: dict[str, str], url: str) -> str:
+        now = int(self._wall_clock())
+        claims: dict[str, Any] = {
+            "iss": self._app.app_id,
+            "sub": wish["identity"],
+            "room": wish["room"],
+            "iat": now,
+            "exp": now + LIFETIME_SECONDS,
+            "jti": secrets.token_urlsafe(12),
+            "grants": {"create": True, "publish": True, "subscribe": True, "data": True},
+        }
+        if wish.get("name"):
+            claims["name"] = wish["name"]
+        if url:
+            claims["url"] = url
+        assert self._app.secret is not None
+        return jwt.encode(claims, self._app.secret, algorithm="HS256")
+
+    def _url_for(self, request: web.Request) -> str:
+        """A page of our own origin needs no `url` (and behind a proxy we would guess it wrong); one of
+        another does."""
+        if self._public_url:
+            return self._public_url
+        origin = request.headers.get(hdrs.ORIGIN)
+        if origin is None or origin.partition("://")[2] == request.host:
+            return ""
+        return f"{request.scheme}://{request.host}"
+
+    def _cors(self, request: web.Request) -> dict[str, str]:
+        """Raises HTTPForbidden for a page that may not join either."""
+        origin = request.headers.get(hdrs.ORIGIN)
+        if not self._origins.permits(origin, request.host):
+            raise web.HTTPForbidden(text="Pages of this origin may not ask for tokens.")
+        return {"Access-Control-Allow-Origin": origin, "Vary": "Origin"} if origin is not None else {}
+
+
+async def _read_wish(request: web.Request) -> dict[str, str] | None:
+    # A page of another origin cannot send this type without a preflight, which we answer by origin.
+    if request.content_type != "application/json" or (request.content_length or 0) > MAX_BODY_BYTES:
+        return None
+    try:
+        wish = json.loads((await request.content.read(MAX_BODY_BYTES)).decode())
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(wish, dict):
+        return None
+    room, identity, name = wish.get("room"), wish.get("identity"), wish.get("name") or ""
+    if not isinstance(room, str) or not isinstance(identity, str) or not isinstance(name, str):
+        return None
+    if not is_name(room) or not is_name(identity) or (name and not is_name(name)):
+        return None
+    return {"room": room, "identity": identity, "name": name}

@@ -1,0 +1,91 @@
+"""Errors as clients see them: a stable code, a sentence, details; and which WebSocket close code follows a
+fatal one.
+
+`Refused` is raised anywhere between the socket and the SFU and translated once, in the session, to a wire
+error.
+"""
+
+from collections.abc import Mapping
+from enum import IntEnum
+from typing import Final
+
+from nexus.types.v1 import error_pb2
+from nexus.types.v1.error_pb2 import ErrorCode
+
+
+class CloseCode(IntEnum):
+    """WebSocket close codes (RFC 6455 §7.4; 4000 to 4999 are an application's own)."""
+
+    LEFT = 1000
+    SERVER_SHUTDOWN = 1001
+    MESSAGE_TOO_LARGE = 1009
+    PROTOCOL_ERROR = 4000
+    TOKEN_REJECTED = 4001
+    REPLACED = 4002
+    REMOVED = 4003
+    ROOM_CLOSED = 4004
+    MEDIA_FAILED = 4005
+    RATE_LIMITED = 4006
+    PING_TIMEOUT = 4007
+    REFUSED = 4008
+    TOO_SLOW = 4009
+
+
+class Refused(Exception):
+    """Why a request is not done. `message` is one sentence for a developer, free of internals."""
+
+    def __init__(
+        self,
+        code: ErrorCode.ValueType,
+        message: str,
+        *,
+        retry_after_ms: int = 0,
+        **details: str | int,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.retry_after_ms = retry_after_ms
+        self.details = {name: str(value) for name, value in details.items()}
+
+    def __str__(self) -> str:
+        return f"{ErrorCode.Name(self.code)}: {self.message}"
+
+    def to_wire(self, *, fatal: bool = False) -> error_pb2.Error:
+        return error_pb2.Error(
+            code=self.code,
+            message=self.message,
+            details=self.details,
+            fatal=fatal,
+            retry_after_ms=self.retry_after_ms,
+        )
+
+    @classmethod
+    def from_wire(cls, error: error_pb2.Error) -> "Refused":
+        refused = cls(error.code, error.message, retry_after_ms=error.retry_after_ms)
+        refused.details = dict(error.details)
+        return refused
+
+
+def internal() -> Refused:
+    """Our own fault: the log knows more, the client does not need to."""
+    return Refused(ErrorCode.INTERNAL, "The server failed; its log knows more.", retry_after_ms=1000)
+
+
+_CLOSE_CODES: Final[Mapping[ErrorCode.ValueType, CloseCode]] = {
+    ErrorCode.INVALID_MESSAGE: CloseCode.PROTOCOL_ERROR,
+    ErrorCode.JOIN_TIMEOUT: CloseCode.PROTOCOL_ERROR,
+    ErrorCode.MESSAGE_TOO_LARGE: CloseCode.MESSAGE_TOO_LARGE,
+    ErrorCode.RATE_LIMITED: CloseCode.RATE_LIMITED,
+    ErrorCode.TOKEN_MISSING: CloseCode.TOKEN_REJECTED,
+    ErrorCode.TOKEN_INVALID: CloseCode.TOKEN_REJECTED,
+    ErrorCode.TOKEN_EXPIRED: CloseCode.TOKEN_REJECTED,
+    ErrorCode.TOKEN_NOT_YET_VALID: CloseCode.TOKEN_REJECTED,
+    ErrorCode.APP_MISMATCH: CloseCode.TOKEN_REJECTED,
+    ErrorCode.ROOM_MISMATCH: CloseCode.TOKEN_REJECTED,
+}
+
+
+def close_code(code: ErrorCode.ValueType) -> CloseCode:
+    """The close code after a fatal error; a join that failed for any other reason is `REFUSED`."""
+    return _CLOSE_CODES.get(code, CloseCode.REFUSED)

@@ -1,0 +1,92 @@
+"""Signaling's HTTP port: the WebSocket, health, and in development the demo page and its tokens."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+from aiohttp import web
+from nexus_runtime import Health
+
+from nexus_signaling.demo import DemoPage
+from nexus_signaling.dev_token import DevTokens
+from nexus_signaling.gateway import Gateway
+
+log = structlog.get_logger()
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class Routes:
+    gateway: Gateway
+    health: Health
+    demo: DemoPage | None = None
+    dev_tokens: DevTokens | None = None
+    version: str = ""
+
+
+def make_app(routes: Routes) -> web.Application:
+    app = web.Application(middlewares=[_plain_errors])
+    app.router.add_get("/v1/rtc", routes.gateway.handle)
+    app.router.add_get("/livez", _livez)
+    app.router.add_get("/readyz", _readyz_of(routes.health))
+    if routes.dev_tokens is not None:
+        app.router.add_post("/v1/dev/token", routes.dev_tokens.mint)
+        app.router.add_options("/v1/dev/token", routes.dev_tokens.preflight)
+    if routes.demo is not None:
+        app.router.add_get("/{path:.*}", routes.demo.handle)
+    else:
+        app.router.add_get("/", _name_of(routes.version))
+    return app
+
+
+async def _livez(_request: web.Request) -> web.StreamResponse:
+    return web.json_response({"live": True})
+
+
+def _readyz_of(health: Health) -> Handler:
+    async def readyz(_request: web.Request) -> web.StreamResponse:
+        """Only whether: this port faces the internet, and what is wrong is for the operator's port."""
+        results = await health.results()
+        ready = not health.draining and all(result.ok for result in results.values() if result.required)
+        return web.json_response({"ready": ready}, status=200 if ready else 503)
+
+    return readyz
+
+
+def _name_of(version: str) -> Handler:
+    async def name(_request: web.Request) -> web.StreamResponse:
+        return web.json_response({"service": "nexus-signaling", "version": version})
+
+    return name
+
+
+@web.middleware
+async def _plain_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """A defect of ours reaches nobody as a stack trace."""
+    try:
+        return await handler(request)
+    except web.HTTPException:
+        raise
+    except Exception:
+        log.exception("request_failed", path=request.path)
+        return web.json_response({"code": "INTERNAL"}, status=500)
+
+
+class HttpServer:
+    """`port` 0 takes a free one; `port` tells which."""
+
+    def __init__(self, app: web.Application, host: str, port: int) -> None:
+        # Handlers of WebSockets end by `Gateway.shut_down`; the runner waits only for stragglers.
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, handler_cancellation=True)
+        self._host = host
+        self.port = port
+
+    async def start(self) -> None:
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, self._host, self.port)
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+
+    async def close(self) -> None:
+        await self._runner.cleanup()

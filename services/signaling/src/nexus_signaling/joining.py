@@ -1,0 +1,169 @@
+"""What happens between a join request and its answer: token, room, node, SFU."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+from nexus.sfu.v1 import sfu_pb2
+from nexus.signaling.v1 import session_pb2
+from nexus.types.v1 import media_pb2
+from nexus.types.v1.error_pb2 import ErrorCode
+from nexus_bus import BusError
+
+from nexus_signaling.core.seat import Seat
+from nexus_signaling.core.sfu_requests import check_publications
+from nexus_signaling.core.texts import check_attributes, check_metadata, check_name
+from nexus_signaling.errors import Refused
+from nexus_signaling.nodes import NodeDirectory
+from nexus_signaling.room_directory import PlacedRoom, RoomDirectory
+from nexus_signaling.room_feed import Member, RoomFeeds
+from nexus_signaling.sfu_client import SfuClient
+from nexus_signaling.tokens import Claims, TokenVerifier
+
+log = structlog.get_logger()
+
+_MAX_NODES_TRIED = 3
+
+IceServersFor = Callable[[str], list[media_pb2.IceServer]]
+
+
+@dataclass(frozen=True, slots=True)
+class JoinTerms:
+    """What every join's answer says."""
+
+    ping_interval_ms: int
+    max_participants: int
+    server_version: str
+
+
+class Joiner:
+    def __init__(
+        self,
+        verifier: TokenVerifier,
+        rooms: RoomDirectory,
+        nodes: NodeDirectory,
+        feeds: RoomFeeds,
+        sfu: SfuClient,
+        ice_servers: IceServersFor,
+        terms: JoinTerms,
+    ) -> None:
+        self._verifier = verifier
+        self._rooms = rooms
+        self._nodes = nodes
+        self._feeds = feeds
+        self._sfu = sfu
+        self._ice_servers = ice_servers
+        self._terms = terms
+
+    async def join(
+        self, request: session_pb2.JoinRequest, member: Member
+    ) -> tuple[Seat, session_pb2.JoinResponse]:
+        """Raises Refused. On success `member` is in the room's feed, which it leaves by `RoomFeeds.exit`."""
+        claims = await self._check(request)
+        try:
+            # Before the SFU is asked, so that no event falls between its answer and the subscription.
+            await self._feeds.enter(claims.app, claims.room, member)
+            try:
+                return await self._join_room(request, claims)
+            except BaseException:
+                self._feeds.exit(claims.app, claims.room, member)
+                raise
+        except BusError as error:
+            log.warning("join_without_broker", error=type(error).__name__)
+            raise Refused(
+                ErrorCode.SERVICE_UNAVAILABLE, "Rooms cannot be looked up at the moment.", retry_after_ms=1000
+            ) from error
+
+    async def _check(self, request: session_pb2.JoinRequest) -> Claims:
+        claims = await self._verifier.verify(request.token, app_id=request.app_id, room=request.room)
+        if not request.sdp:
+            raise Refused(ErrorCode.INVALID_SDP, "The offer is empty.")
+        check_publications(request.publications, claims.grants)
+        check_name(request.name, "name")
+        check_metadata(request.metadata)
+        check_attributes(request.attributes)
+        return claims
+
+    async def _join_room(
+        self, request: session_pb2.JoinRequest, claims: Claims
+    ) -> tuple[Seat, session_pb2.JoinResponse]:
+        not_on: frozenset[str] = frozenset()
+        while True:
+            placed = await self._rooms.resolve(
+                claims.app, claims.room, may_create=claims.grants.create, not_on=not_on
+            )
+            try:
+                answer = await self._sfu.join(placed.address, self._sfu_request(request, claims, placed))
+            except Refused as refused:
+                not_on |= {placed.node_id}
+                if len(not_on) < _MAX_NODES_TRIED and await self._may_move(refused, claims, placed):
+                    continue
+                raise
+            return self._accepted(answer, claims, placed)
+
+    async def _may_move(self, refused: Refused, claims: Claims, placed: PlacedRoom) -> bool:
+        """Whether the room may be placed on another node after this one refused: only if nobody is in it
+        here."""
+        if refused.code == ErrorCode.NODE_DRAINING:
+            return not await self.holds_room(placed.address, claims.app, claims.room)
+        if refused.code == ErrorCode.SFU_UNREACHABLE:
+            self._nodes.forget(placed.node_id)
+            return placed.placed_now
+        return False
+
+    async def holds_room(self, address: str, app: str, room: str) -> bool:
+        return await holds_room(self._sfu, address, app, room)
+
+    def _sfu_request(
+        self, request: session_pb2.JoinRequest, claims: Claims, placed: PlacedRoom
+    ) -> sfu_pb2.JoinRequest:
+        return sfu_pb2.JoinRequest(
+            room=sfu_pb2.RoomKey(app=claims.app, room=claims.room),
+            room_id=placed.room_id,
+            identity=claims.identity,
+            # What the app's server has signed wins over what the client says about itself.
+            name=claims.name if claims.name is not None else request.name,
+            metadata=claims.metadata if claims.metadata is not None else request.metadata,
+            attributes={**request.attributes, **claims.attributes},
+            grants=claims.grants,
+            sdp=request.sdp,
+            publications=request.publications,
+            bind_existing=request.bind_existing and claims.grants.subscribe,
+            max_participants=self._terms.max_participants,
+        )
+
+    def _accepted(
+        self, answer: sfu_pb2.JoinResponse, claims: Claims, placed: PlacedRoom
+    ) -> tuple[Seat, session_pb2.JoinResponse]:
+        seat = Seat(
+            app=claims.app,
+            room=claims.room,
+            room_id=answer.room.id,
+            node_id=placed.node_id,
+            address=placed.address,
+            identity=claims.identity,
+            participant_id=answer.participant.id,
+            grants=claims.grants,
+        )
+        return seat, session_pb2.JoinResponse(
+            room=answer.room,
+            participant=answer.participant,
+            participants=answer.participants,
+            sdp=answer.sdp,
+            slots=answer.slots,
+            ice_servers=self._ice_servers(claims.identity),
+            grants=claims.grants,
+            revision=answer.revision,
+            ping_interval_ms=self._terms.ping_interval_ms,
+            server_version=self._terms.server_version,
+            node_id=placed.node_id,
+        )
+
+
+async def holds_room(sfu: SfuClient, address: str, app: str, room: str) -> bool:
+    """Whether the node at `address` answers and has the room."""
+    try:
+        await sfu.get_room(address, sfu_pb2.GetRoomRequest(room=sfu_pb2.RoomKey(app=app, room=room)))
+    except Refused:
+        return False
+    return True

@@ -1,0 +1,119 @@
+"""Finds the key that a token names: from the configuration, a file, or a JWKS fetched over https, cached and
+bounded.
+
+A fetch happens off the caller's path at most once per `refresh_seconds`, plus, when a token names a key that
+is not there (keys rotate), at most once per `miss_seconds`; however many tokens an attacker makes up, the
+app's server sees a trickle.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import aiohttp
+import structlog
+from nexus.types.v1.error_pb2 import ErrorCode
+
+from nexus_signaling.errors import Refused
+from nexus_signaling.keys import MAX_JWKS_BYTES, App, VerificationKey, parse_jwks
+
+log = structlog.get_logger()
+
+FETCH_TIMEOUT_SECONDS = 5.0
+
+
+@dataclass(slots=True)
+class _Cached:
+    keys: dict[str, VerificationKey] = field(default_factory=dict)
+    fetched_at: float | None = None
+    tried_at: float | None = None
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class KeySource:
+    def __init__(
+        self,
+        apps: Mapping[str, App],
+        clock: Callable[[], float],
+        *,
+        refresh_seconds: float = 600.0,
+        miss_seconds: float = 30.0,
+    ) -> None:
+        self._apps = apps
+        self._clock = clock
+        self._refresh_seconds = refresh_seconds
+        self._miss_seconds = miss_seconds
+        self._cached = {app_id: _Cached() for app_id, app in apps.items() if app.secret is None}
+        self.fetches = 0
+
+    def knows(self, app_id: str) -> bool:
+        return app_id in self._apps
+
+    async def key(self, app_id: str, key_id: str | None) -> VerificationKey:
+        """Raises Refused: TOKEN_INVALID when there is no such app or key, SERVICE_UNAVAILABLE when its JWKS
+        cannot be had."""
+        app = self._apps.get(app_id)
+        if app is None:
+            raise Refused(ErrorCode.TOKEN_INVALID, "The token's `iss` is no app of this deployment.")
+        if app.secret is not None:
+            return VerificationKey("HS256", app.secret.encode())
+        cached = self._cached[app_id]
+        found = self._pick(cached, key_id)
+        if found is None or self._is_old(cached):
+            async with cached.lock:
+                await self._refresh(app, cached, missing=self._pick(cached, key_id) is None)
+            found = self._pick(cached, key_id)
+        if found is not None:
+            return found
+        if cached.fetched_at is None:
+            raise Refused(
+                ErrorCode.SERVICE_UNAVAILABLE,
+                "The app's keys cannot be fetched at the moment.",
+                retry_after_ms=round(self._miss_seconds * 1000),
+            )
+        raise Refused(ErrorCode.TOKEN_INVALID, "The app has no key with the token's `kid`.")
+
+    def _pick(self, cached: _Cached, key_id: str | None) -> VerificationKey | None:
+        if key_id is None:
+            # Without a `kid` only an app with a single key is unambiguous.
+            return next(iter(cached.keys.values())) if len(cached.keys) == 1 else None
+        return cached.keys.get(key_id)
+
+    def _is_old(self, cached: _Cached) -> bool:
+        return cached.fetched_at is None or self._clock() - cached.fetched_at >= self._refresh_seconds
+
+    async def _refresh(self, app: App, cached: _Cached, *, missing: bool) -> None:
+        now = self._clock()
+        if cached.tried_at is not None and now - cached.tried_at < self._miss_seconds:
+            return
+        if not missing and not self._is_old(cached):
+            return
+        cached.tried_at = now
+        self.fetches += 1
+        try:
+            cached.keys = parse_jwks(json.loads(await self._read(app)))
+            cached.fetched_at = now
+        except (OSError, ValueError, aiohttp.ClientError, TimeoutError) as error:
+            # The old keys stay in use: an app whose JWKS is away for a while can still let people in.
+            log.warning("jwks_unavailable", app=app.app_id, error=type(error).__name__)
+
+    async def _read(self, app: App) -> bytes:
+        if app.jwks_file is not None:
+            return await asyncio.to_thread(app.jwks_file.read_bytes)
+        assert app.jwks_url is not None
+        timeout = aiohttp.ClientTimeout(total=FETCH_TIMEOUT_SECONDS)
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as client,
+            client.get(
+                app.jwks_url, allow_redirects=False, headers={"Accept": "application/json"}
+            ) as response,
+        ):
+            if response.status != 200:
+                raise ValueError(f"status {response.status}")
+            body = bytearray()
+            async for chunk in response.content.iter_chunked(16 * 1024):
+                body += chunk
+                if len(body) > MAX_JWKS_BYTES:
+                    raise ValueError("the JWKS is too large")
+            return bytes(body)

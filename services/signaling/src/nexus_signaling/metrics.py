@@ -1,0 +1,44 @@
+"""What signaling counts, for Prometheus. Labels are closed sets: no name that a client chose ever becomes
+one."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+
+class Metrics:
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"nexus_signaling_{name}", text, labels, registry=registry)
+
+        def gauge(name: str, text: str) -> Gauge:
+            return Gauge(f"nexus_signaling_{name}", text, registry=registry)
+
+        def histogram(name: str, text: str, *labels: str) -> Histogram:
+            return Histogram(f"nexus_signaling_{name}", text, labels, registry=registry, buckets=_FAST)
+
+        self.connections = gauge("connections", "Open WebSockets.")
+        self.sessions = gauge("sessions", "Joined sessions.")
+        self.rooms = gauge("rooms", "Rooms with a session here.")
+        self.nodes = gauge("sfu_nodes", "SFU nodes with a fresh heartbeat.")
+        self.handshakes_refused = counter("handshakes_refused", "WebSocket handshakes refused.", "code")
+        self.joins = counter("joins", "Joins by result: ok or an error code.", "result")
+        self.join_seconds = histogram("join_seconds", "From the join request to its answer.")
+        self.messages_in = counter("messages_in", "Frames from clients.")
+        self.messages_out = counter("messages_out", "Frames to clients.")
+        self.bytes_in = counter("bytes_in", "Bytes of frames from clients, after inflation.")
+        self.bytes_out = counter("bytes_out", "Bytes of frames to clients, before deflation.")
+        self.errors = counter("errors", "Errors sent to clients.", "code")
+        self.closes = counter("closes", "WebSockets that the server closed, by close code.", "code")
+        self.outbox_dropped = counter(
+            "outbox_dropped", "Messages dropped with clients that did not read them."
+        )
+        self.events = counter("room_events", "Room events received.", "kind")
+        self.events_malformed = counter("room_events_malformed", "Room events that could not be read.")
+        self.events_dropped = counter(
+            "room_events_dropped", "Room events lost because this replica was too slow."
+        )
+        self.snapshots = counter("snapshots", "Snapshots fetched after missed events.", "result")
+        self.sfu_seconds = histogram("sfu_call_seconds", "Calls to SFU nodes.", "method")
+        self.sfu_errors = counter("sfu_call_errors", "Calls to SFU nodes that failed.", "method", "code")
+        self.leaves_failed = counter("leaves_failed", "Departures that no SFU could be told of.")

@@ -1,0 +1,122 @@
+"""The SFU nodes that this replica knows of, kept up to date by a watch on KV `nodes`."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+import structlog
+from google.protobuf.message import DecodeError
+from nexus.types.v1 import state_pb2
+from nexus_bus import BusError, Change, KeyValue, Synced
+
+from nexus_signaling.placement import NodeView, is_fresh
+
+log = structlog.get_logger()
+
+RETRY_SECONDS = 1.0
+MAX_NODES = 10_000
+MAX_REMEMBERED = 1_000
+# After an outage of the broker every heartbeat has expired; nodes write theirs every two seconds.
+SETTLING_SECONDS = 5.0
+
+GoneListener = Callable[[str], None]
+
+
+class NodeDirectory:
+    """`on_gone(node_id)` is called when a node's entry has expired or was deleted."""
+
+    def __init__(self, clock: Callable[[], float], timeout_seconds: float) -> None:
+        self._clock = clock
+        self._timeout_seconds = timeout_seconds
+        self._nodes: dict[str, NodeView] = {}
+        self._last_addresses: dict[str, str] = {}
+        self._connected_at = clock()
+        self._synced = asyncio.Event()
+        self._on_gone: GoneListener | None = None
+
+    def on_gone(self, listener: GoneListener) -> None:
+        self._on_gone = listener
+
+    def all(self) -> Iterable[NodeView]:
+        return self._nodes.values()
+
+    def fresh(self, node_id: str) -> NodeView | None:
+        node = self._nodes.get(node_id)
+        return node if node is not None and is_fresh(node, self._clock(), self._timeout_seconds) else None
+
+    def is_gone(self, node_id: str) -> bool:
+        """Whether the node has no entry at all, which is more than a heartbeat that is late here."""
+        return node_id not in self._nodes and self.settled()
+
+    def last_address(self, node_id: str) -> str | None:
+        """Where a node was when last heard of."""
+        return self._last_addresses.get(node_id)
+
+    def note_connected(self) -> None:
+        """The broker has come (back): heartbeats may have expired although their nodes are well."""
+        self._connected_at = self._clock()
+
+    def settled(self) -> bool:
+        """Whether a node that is missing can be taken for gone."""
+        return self._synced.is_set() and self._clock() - self._connected_at >= SETTLING_SECONDS
+
+    def fresh_count(self) -> int:
+        now = self._clock()
+        return sum(is_fresh(node, now, self._timeout_seconds) for node in self._nodes.values())
+
+    def note_placed(self, node_id: str) -> None:
+        """A room went there: counts as load until the node's next heartbeat says more."""
+        node = self._nodes.get(node_id)
+        if node is not None:
+            self._nodes[node_id] = replace(node, placed_since=node.placed_since + 1)
+
+    def forget(self, node_id: str) -> None:
+        """The node does not answer: not chosen again before its next heartbeat."""
+        node = self._nodes.get(node_id)
+        if node is not None:
+            self._nodes[node_id] = replace(node, seen_at=self._clock() - self._timeout_seconds)
+
+    async def wait_until_known(self, timeout_seconds: float) -> bool:
+        """Whether the list of nodes has been read once."""
+        try:
+            await asyncio.wait_for(self._synced.wait(), timeout_seconds)
+        except TimeoutError:
+            return False
+        return True
+
+    async def follow(self, bucket: KeyValue) -> None:
+        """Runs until cancelled. The watch itself survives outages; should it end, it is begun anew."""
+        while True:
+            try:
+                async with await bucket.watch() as watch:
+                    async for step in watch:
+                        self._apply(step)
+            except BusError as error:
+                log.warning("node_watch_interrupted", error=type(error).__name__)
+            await asyncio.sleep(RETRY_SECONDS)
+
+    def _apply(self, step: Change | Synced) -> None:
+        if isinstance(step, Synced):
+            self._synced.set()
+            return
+        if step.value is None:
+            if self._nodes.pop(step.key, None) is not None:
+                log.info("node_gone", node=step.key)
+                if self._on_gone is not None:
+                    self._on_gone(step.key)
+            return
+        try:
+            record = state_pb2.NodeRecord.FromString(step.value)
+        except DecodeError:
+            log.warning("node_record_malformed", node=step.key)
+            return
+        if step.key not in self._nodes:
+            if len(self._nodes) >= MAX_NODES:
+                log.warning("too_many_nodes", limit=MAX_NODES)
+                return
+            log.info("node_found", node=record.node_id, address=record.grpc_address, region=record.region)
+        self._nodes[step.key] = NodeView(record, seen_at=self._clock())
+        self._last_addresses.pop(step.key, None)
+        self._last_addresses[step.key] = record.grpc_address
+        if len(self._last_addresses) > MAX_REMEMBERED:
+            self._last_addresses.pop(next(iter(self._last_addresses)))

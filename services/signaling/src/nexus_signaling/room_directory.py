@@ -1,0 +1,206 @@
+"""Where rooms live: KV `rooms`, written with compare-and-set, so that of two replicas that place a room at
+once one wins and the other follows it."""
+
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from random import Random
+from typing import Final
+
+import structlog
+from google.protobuf.message import DecodeError
+from nexus.types.v1 import state_pb2
+from nexus.types.v1.error_pb2 import ErrorCode
+from nexus_bus import Entry, KeyExists, KeyValue, RevisionMismatch
+from nexus_bus.subjects import room_key, token
+
+from nexus_signaling.errors import Refused
+from nexus_signaling.nodes import NodeDirectory
+from nexus_signaling.placement import NodeView, choose_node
+
+log = structlog.get_logger()
+
+# Each lost race means that somebody else has won it; ten in a row mean that something is broken.
+_MAX_RACES: Final = 10
+NO_SFU_RETRY_MS: Final = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedRoom:
+    room_id: str
+    node_id: str
+    address: str
+    # By this very call: nobody can have joined it yet.
+    placed_now: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PlacementRules:
+    region: str
+    node_timeout_seconds: float
+    max_rooms_per_app: int
+
+
+# Whether the node at an address still holds a room: (address, app, room) -> answer.
+HoldsRoom = Callable[[str, str, str], Awaitable[bool]]
+
+
+def new_room_id() -> str:
+    return f"RM_{secrets.token_urlsafe(12)}"
+
+
+class RoomDirectory:
+    def __init__(
+        self,
+        bucket: KeyValue,
+        nodes: NodeDirectory,
+        rules: PlacementRules,
+        *,
+        clock: Callable[[], float],
+        wall_clock: Callable[[], float],
+        random_source: Random,
+        holds_room: HoldsRoom,
+        make_room_id: Callable[[], str] = new_room_id,
+    ) -> None:
+        self._bucket = bucket
+        self._nodes = nodes
+        self._rules = rules
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._random = random_source
+        self._holds_room = holds_room
+        self._make_room_id = make_room_id
+
+    async def resolve(
+        self, app: str, room: str, *, may_create: bool, not_on: frozenset[str] = frozenset()
+    ) -> PlacedRoom:
+        """The node that holds the room, which is created or moved off a node that is gone (or in `not_on`) if
+        need be.
+
+        Raises Refused: ROOM_NOT_FOUND, TOO_MANY_ROOMS, NO_SFU_AVAILABLE; BusError when the broker is away.
+        """
+        key = room_key(app, room)
+        for _ in range(_MAX_RACES):
+            entry = await self._bucket.get(key)
+            record = _parse(entry)
+            if record is not None and record.node_id not in not_on:
+                address = await self._address_of(record)
+                if address is not None:
+                    return PlacedRoom(record.room.id, record.node_id, address)
+            if not may_create:
+                raise Refused(
+                    ErrorCode.ROOM_NOT_FOUND, "There is no such room, and the token does not grant `create`."
+                )
+            chosen = self._choose(not_on)
+            placed = await self._write(app, room, chosen, entry)
+            if placed is not None:
+                return placed
+        raise Refused(ErrorCode.SERVICE_UNAVAILABLE, "The room could not be placed.", retry_after_ms=1000)
+
+    async def _address_of(self, record: state_pb2.RoomRecord) -> str | None:
+        """None when the node is gone, so that the room must be placed anew.
+
+        A missing heartbeat alone does not prove that: after an outage of the broker all are missing while
+        every call goes on, and placing a room anew then would split it. So the node itself is asked, where
+        its address is known.
+        """
+        node = self._nodes.fresh(record.node_id)
+        if node is not None:
+            return node.record.grpc_address
+        last = self._nodes.last_address(record.node_id)
+        if last is not None:
+            return last if await self._holds_room(last, record.app, record.room.name) else None
+        if not self._nodes.settled():
+            raise Refused(
+                ErrorCode.SFU_UNREACHABLE, "The room's media server is not known yet.", retry_after_ms=1000
+            )
+        return None
+
+    def _choose(self, not_on: frozenset[str]) -> NodeView:
+        chosen = choose_node(
+            self._nodes.all(),
+            region=self._rules.region,
+            now=self._clock(),
+            timeout_seconds=self._rules.node_timeout_seconds,
+            random_source=self._random,
+            excluding=not_on,
+        )
+        if chosen is None:
+            raise Refused(
+                ErrorCode.NO_SFU_AVAILABLE,
+                "No media server can take the room at the moment.",
+                retry_after_ms=NO_SFU_RETRY_MS,
+            )
+        return chosen
+
+    async def _write(self, app: str, room: str, node: NodeView, entry: Entry | None) -> PlacedRoom | None:
+        """None when another replica was faster."""
+        key = room_key(app, room)
+        record = state_pb2.RoomRecord(app=app, node_id=node.node_id)
+        record.room.id = self._make_room_id()
+        record.room.name = room
+        record.room.created_at_ms = round(self._wall_clock() * 1000)
+        try:
+            if entry is None:
+                await self._check_room_count(app)
+                await self._bucket.create(key, record.SerializeToString())
+            else:
+                await self._bucket.update(key, record.SerializeToString(), entry.revision)
+        except (KeyExists, RevisionMismatch):
+            return None
+        self._nodes.note_placed(node.node_id)
+        log.info(
+            "room_placed",
+            app=app,
+            room=room,
+            room_id=record.room.id,
+            node=node.node_id,
+            moved=entry is not None,
+        )
+        return PlacedRoom(record.room.id, node.node_id, node.record.grpc_address, placed_now=True)
+
+    async def _check_room_count(self, app: str) -> None:
+        # Listing costs the broker a walk over the app's keys; a room is created far less often than it is
+        # joined.
+        limit = self._rules.max_rooms_per_app
+        if limit and len(await self._bucket.keys(f"{token(app)}.*")) >= limit:
+            raise Refused(ErrorCode.TOO_MANY_ROOMS, "The app has as many rooms as it may have.", limit=limit)
+
+    async def forget(self, app: str, room: str, room_id: str) -> bool:
+        """Deletes the record of this life of the room, if it is still the one; whether it was."""
+        key = room_key(app, room)
+        entry = await self._bucket.get(key)
+        record = _parse(entry)
+        if entry is None or (record is not None and record.room.id != room_id):
+            return False
+        try:
+            await self._bucket.delete(key, entry.revision)
+        except RevisionMismatch:
+            return False
+        return True
+
+    async def sweep(self) -> int:
+        """Deletes records of rooms whose node has gone, which nobody has joined since; how many those
+        were."""
+        swept = 0
+        for key in await self._bucket.keys():
+            entry = await self._bucket.get(key)
+            record = _parse(entry)
+            if entry is None or (record is not None and not self._nodes.is_gone(record.node_id)):
+                continue
+            try:
+                await self._bucket.delete(key, entry.revision)
+            except RevisionMismatch:
+                continue
+            swept += 1
+        return swept
+
+
+def _parse(entry: Entry | None) -> state_pb2.RoomRecord | None:
+    if entry is None:
+        return None
+    try:
+        return state_pb2.RoomRecord.FromString(entry.value)
+    except DecodeError:
+        log.warning("room_record_malformed", key=entry.key)
+        return None

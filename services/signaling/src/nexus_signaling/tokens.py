@@ -1,0 +1,204 @@
+"""Tokens: JWTs (RFC 7519) that an app's server mints and a client shows when it joins.
+
+Claims: `iss` the app's key id, `sub` the identity, `room`, `exp` (all required); `nbf`, `iat`, `jti`, `name`,
+`metadata`, `attributes` (object of strings), `grants` (object of booleans), `url` (for SDKs). Without a
+`grants` claim a token allows to create the room, publish, subscribe and send data; with one it allows what
+stands there as true and nothing else.
+
+A token is checked when it is used to join. That it expires later does not end the session that it has begun.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import jwt
+from nexus.types.v1 import media_pb2
+from nexus.types.v1.error_pb2 import ErrorCode
+
+from nexus_signaling.core.texts import check_attributes, check_metadata, check_name, is_name, utf8_size
+from nexus_signaling.errors import Refused
+from nexus_signaling.key_source import KeySource
+
+MAX_TOKEN_BYTES: Final = 32 * 1024
+ISSUED_LEEWAY_SECONDS: Final = 30
+MAX_ID_BYTES: Final = 256
+GRANTS: Final = ("create", "publish", "subscribe", "data", "hidden", "recorder", "admin")
+_DEFAULT_GRANTS: Final = ("create", "publish", "subscribe", "data")
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a verified token says."""
+
+    app: str
+    identity: str
+    room: str
+    grants: media_pb2.Grants
+    expires_at: float
+    token_id: str = ""
+    name: str | None = None
+    metadata: str | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+def default_grants() -> media_pb2.Grants:
+    return media_pb2.Grants(**dict.fromkeys(_DEFAULT_GRANTS, True))
+
+
+class TokenVerifier:
+    """`wall_clock` gives seconds since the Unix epoch."""
+
+    def __init__(self, keys: KeySource, wall_clock: Callable[[], float]) -> None:
+        self._keys = keys
+        self._wall_clock = wall_clock
+
+    async def verify(self, token: str, *, app_id: str, room: str) -> Claims:
+        """The claims of a token that is good for `room` and, unless it is empty, for `app_id`. Raises
+        Refused."""
+        if not token:
+            raise Refused(ErrorCode.TOKEN_MISSING, "`join` carries no token.")
+        header, unverified = _peek(token)
+        app = unverified.get("iss")
+        if not isinstance(app, str):
+            raise _invalid("`iss` is missing")
+        # Said before the signature is checked, so that a developer with two apps sees the cause; it gives
+        # nothing away.
+        if app_id and app_id != app:
+            raise Refused(ErrorCode.APP_MISMATCH, "The app id given is not the token's `iss`.")
+        key_id = header.get("kid")
+        key = await self._keys.key(app, key_id if isinstance(key_id, str) else None)
+        payload = _verified_payload(token, key.key, key.algorithm)
+        claims = _claims(payload)
+        self._check_times(payload, claims.expires_at)
+        if claims.room != room:
+            raise Refused(ErrorCode.ROOM_MISMATCH, "The room asked for is not the token's `room`.")
+        return claims
+
+    def _check_times(self, payload: Mapping[str, Any], expires_at: float) -> None:
+        now = self._wall_clock()
+        if now >= expires_at:
+            raise Refused(ErrorCode.TOKEN_EXPIRED, "The token has expired.", expired_at=round(expires_at))
+        for name in ("nbf", "iat"):
+            at = _time(payload, name)
+            if at is not None and at > now + ISSUED_LEEWAY_SECONDS:
+                raise Refused(
+                    ErrorCode.TOKEN_NOT_YET_VALID,
+                    f"The token's `{name}` lies in the future.",
+                    valid_at=round(at),
+                )
+
+
+def _invalid(why: str) -> Refused:
+    return Refused(ErrorCode.TOKEN_INVALID, f"The token cannot be accepted: {why}.")
+
+
+def _peek(token: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Header and payload, nothing of it proven: only to find out which key to check with."""
+    size = utf8_size(token)
+    if size is None or size > MAX_TOKEN_BYTES:
+        raise _invalid("it is too long")
+    try:
+        unverified = jwt.decode_complete(token, options={"verify_signature": False})
+    except Exception as error:  # whatever a hostile token raises inside the parser is the token's fault
+        raise _invalid("it is not a JWT") from error
+    header, payload = unverified["header"], unverified["payload"]
+    if "crit" in header:
+        # RFC 7515 §4.1.11: extensions that we do not understand make the token invalid, and we understand
+        # none.
+        raise _invalid("it needs an extension that this server does not know")
+    return header, payload
+
+
+def _verified_payload(token: str, key: Any, algorithm: str) -> Mapping[str, Any]:
+    # Times are checked by us, against our clock; the key alone names the algorithm (RFC 8725 §3.1).
+    unchecked = ("exp", "nbf", "iat", "aud", "sub", "jti", "iss")
+    options: Any = {f"verify_{name}": False for name in unchecked}
+    try:
+        payload: Mapping[str, Any] = jwt.decode(token, key, algorithms=[algorithm], options=options)
+    except jwt.InvalidAlgorithmError as error:
+        raise _invalid("it is signed with an algorithm that the app's key is not for") from error
+    except Exception as error:
+        raise _invalid("its signature is wrong") from error
+    return payload
+
+
+def _claims(payload: Mapping[str, Any]) -> Claims:
+    expires_at = _time(payload, "exp")
+    if expires_at is None:
+        raise _invalid("`exp` is missing")
+    claims = Claims(
+        app=_name(payload, "iss"),
+        identity=_name(payload, "sub"),
+        room=_name(payload, "room"),
+        grants=_grants(payload.get("grants")),
+        expires_at=expires_at,
+        token_id=_text(payload, "jti") or "",
+        name=_text(payload, "name"),
+        metadata=_text(payload, "metadata"),
+        attributes=_attributes(payload.get("attributes")),
+    )
+    if (utf8_size(claims.token_id) or 0) > MAX_ID_BYTES:
+        raise _invalid("`jti` is too long")
+    try:
+        check_name(claims.name or "", "name")
+        check_metadata(claims.metadata or "")
+        check_attributes(claims.attributes)
+    except Refused as refused:
+        raise _invalid(refused.message.rstrip(".")) from refused
+    return claims
+
+
+def _time(payload: Mapping[str, Any], name: str) -> float | None:
+    value = payload.get(name)
+    if value is None:
+        return None
+    # JSON as Python reads it has Infinity and NaN, and True is an int.
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _invalid(f"`{name}` is not a number")
+    try:
+        seconds = float(value)
+    except OverflowError:
+        seconds = math.inf
+    if not math.isfinite(seconds):
+        raise _invalid(f"`{name}` is not a number")
+    return seconds
+
+
+def _name(payload: Mapping[str, Any], name: str) -> str:
+    value = payload.get(name)
+    if not isinstance(value, str) or not is_name(value):
+        raise _invalid(f"`{name}` must be a text of 1 to 256 bytes")
+    return value
+
+
+def _text(payload: Mapping[str, Any], name: str) -> str | None:
+    value = payload.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, str) or utf8_size(value) is None:
+        raise _invalid(f"`{name}` is not text")
+    return value
+
+
+def _attributes(value: Any) -> Mapping[str, str]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
+        raise _invalid("`attributes` is not an object of texts")
+    return value
+
+
+def _grants(value: Any) -> media_pb2.Grants:
+    if value is None:
+        return default_grants()
+    if not isinstance(value, dict):
+        raise _invalid("`grants` is not an object")
+    grants = media_pb2.Grants()
+    for name in GRANTS:
+        granted = value.get(name, False)
+        if not isinstance(granted, bool):
+            raise _invalid(f"`grants.{name}` is not true or false")
+        setattr(grants, name, granted)
+    return grants

@@ -1,0 +1,27 @@
+"""An admin unpublishes other people's tracks: the SFU wants to know whose they are, so it is asked first."""
+
+from nexus.sfu.v1 import sfu_pb2
+from nexus.types.v1.error_pb2 import ErrorCode
+
+from nexus_signaling.errors import Refused
+from nexus_signaling.sfu_client import SfuClient
+
+
+async def unpublish_for_owners(
+    sfu: SfuClient, address: str, request: sfu_pb2.UnpublishRequest
+) -> sfu_pb2.UnpublishResponse:
+    """`request` names tracks of anybody in the room. Raises Refused; TRACK_NOT_FOUND before anything is
+    done."""
+    room = await sfu.get_room(address, sfu_pb2.GetRoomRequest(room=request.room))
+    owners = {track.id: participant.id for participant in room.participants for track in participant.tracks}
+    by_owner: dict[str, list[str]] = {}
+    for track_id in request.track_ids:
+        owner = owners.get(track_id)
+        if owner is None:
+            raise Refused(ErrorCode.TRACK_NOT_FOUND, "There is no such track.", track_id=track_id)
+        by_owner.setdefault(owner, []).append(track_id)
+    for owner, track_ids in by_owner.items():
+        await sfu.call(
+            address, sfu_pb2.UnpublishRequest(room=request.room, participant_id=owner, track_ids=track_ids)
+        )
+    return sfu_pb2.UnpublishResponse()
