@@ -25,7 +25,7 @@ format: ## format Python and C++, mend what ruff can mend
 	@find native -name '*.h' -o -name '*.cc' | xargs clang-format -i
 
 bench: setup-test ## measure, and keep the results as JSON
-	@scripts/bench
+	@.venv/bin/python scripts/bench.py
 
 proto: ## generate code from proto/
 	@scripts/proto
