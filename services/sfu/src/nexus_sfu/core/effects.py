@@ -51,6 +51,7 @@ class AddTrack:
 
 @dataclass(frozen=True, slots=True)
 class RemoveTrack:
+    participant_id: str
     track_id: str
 
 

@@ -50,14 +50,14 @@ class NodeState:
             del self.rooms[key]
         return outcome
 
-    def close_expired(self, now_ms: int) -> list[Outcome]:
+    def close_expired(self, now_ms: int) -> list[tuple[RoomKey, Outcome]]:
         """Ends rooms that have been empty for too long."""
         expired = [
             key
             for key, room in self.rooms.items()
             if (deadline := room.next_deadline_ms()) is not None and deadline <= now_ms
         ]
-        return [self.handle(key, Close(Reason.ROOM_CLOSED), now_ms) for key in expired]
+        return [(key, self.handle(key, Close(Reason.ROOM_CLOSED), now_ms)) for key in expired]
 
     def next_deadline_ms(self) -> int | None:
         deadlines: Iterable[int | None] = (room.next_deadline_ms() for room in self.rooms.values())

@@ -286,7 +286,7 @@ class RoomState:
         if sources == (track.ssrcs, track.rtx_ssrcs):
             return
         track.ssrcs, track.rtx_ssrcs = sources
-        self._effects += [fx.RemoveTrack(track.id), fx.AddTrack(track)]
+        self._effects += [fx.RemoveTrack(track.participant_id, track.id), fx.AddTrack(track)]
         for participant in self.participants.values():
             slot = slot_table.slot_of(participant, track.id)
             if slot is not None:
@@ -307,7 +307,7 @@ class RoomState:
                 track_unpublished=room_pb2.TrackUnpublished(track_id=track.id, participant_id=participant.id),
             )
         self._forget_tracks(tracks, now_ms)
-        self._effects += [fx.RemoveTrack(track.id) for track in tracks]
+        self._effects += [fx.RemoveTrack(track.participant_id, track.id) for track in tracks]
 
     def _forget_tracks(self, tracks: list[Track], now_ms: int) -> None:
         """Frees every slot that shows them; those who wait take the place."""

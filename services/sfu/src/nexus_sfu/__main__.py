@@ -1,0 +1,82 @@
+"""`python -m nexus_sfu`: reads the environment, starts the engine, serves until told to stop."""
+
+import asyncio
+import sys
+
+import structlog
+from nexus_bus import NatsBus
+from nexus_runtime import ClientError, ConfigError, Life, configure_logs, run
+from prometheus_client import REGISTRY
+
+from nexus_sfu.config import SfuConfig, default_node_id
+from nexus_sfu.engine_port import EnginePort
+from nexus_sfu.service import Service, assemble
+
+log = structlog.get_logger()
+
+
+def open_engine(config: SfuConfig) -> EnginePort:
+    """Raises ClientError when the media port or address cannot be bound."""
+    # Imported here, so that `--help`-like errors of configuration do not need the native module.
+    from nexus_media import _engine as native
+
+    from nexus_sfu.native_engine import NativeEngine
+
+    hosts = (config.media_host,) if config.media_host else ("0.0.0.0", "::")  # noqa: S104 - media is public
+    try:
+        return NativeEngine(
+            native.EngineConfig(
+                shards=config.shards,
+                bind_addresses=hosts,
+                port=config.media_port,
+                announced_addresses=config.media_addresses,
+                audio_loudest=config.audio_loudest,
+                consent_timeout_ms=config.consent_timeout_ms,
+                connect_timeout_ms=config.connect_timeout_ms,
+                srtp_profiles=config.srtp_profiles,
+                udp_gso=config.udp_gso,
+                udp_gro=config.udp_gro,
+            )
+        )
+    except OSError as error:
+        raise ClientError(
+            "MEDIA_PORT_UNAVAILABLE",
+            f"cannot listen for media: {error}",
+            host=config.media_host or "any",
+            port=config.media_port,
+        ) from error
+
+
+async def main(life: Life) -> None:
+    config = SfuConfig.from_env()
+    config = config.model_copy(update={"node_id": config.node_id or default_node_id()})
+    configure_logs("sfu", node=config.node_id)
+    try:
+        config.codec_order()
+    except KeyError as error:
+        raise ConfigError("CONFIG_INVALID", f"NEXUS_SFU_VIDEO_CODECS: no codec is called {error}") from None
+    service = assemble(config, open_engine(config), REGISTRY)
+    await service.start()
+    connecting = asyncio.create_task(_connect(service, life))
+    try:
+        life.supervise("housekeeping", service.housekeeping())
+        await life.wait_until_stopping()
+        await service.drain()
+    finally:
+        bus = connecting.result() if connecting.done() and not connecting.cancelled() else None
+        connecting.cancel()
+        await service.close(bus)
+        if bus is not None:
+            await bus.close()
+
+
+async def _connect(service: Service, life: Life) -> NatsBus:
+    """However long it takes: rooms that signaling sends us work without."""
+    bus = await NatsBus.connect(service.config.nats_url, service.node_id, timeout_seconds=None)
+    life.supervise("heartbeat", service.heartbeat.run(bus))
+    life.supervise("events", service.events.run(bus))
+    return bus
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,94 @@
+"""The service's configuration: NEXUS_SFU_*, read once by `__main__`."""
+
+import os
+import socket
+
+from nexus_runtime import ServiceConfig, service_settings, setting
+
+from nexus_sfu.core.limits import Limits
+from nexus_sfu.core.model import Codec
+from nexus_sfu.sdp.validate import Bounds
+
+
+def default_node_id() -> str:
+    """Readable, and safe as a key: letters, digits and dashes of the host's name."""
+    host = "".join(c if c.isalnum() and c.isascii() else "-" for c in socket.gethostname())
+    return f"sfu-{host.strip('-') or 'node'}-{os.getpid()}"
+
+
+class SfuConfig(ServiceConfig):
+    model_config = service_settings("NEXUS_SFU_")
+
+    node_id: str = setting(
+        "", reason="empty: made of the host's name and the process id", pattern=r"^[A-Za-z0-9_-]{0,64}$"
+    )
+    region: str = setting("", reason="signaling prefers nodes of its own region", max_length=64)
+
+    grpc_host: str = setting("127.0.0.1", reason="signaling is near; the interface has no login of its own")
+    grpc_port: int = setting(0, unit="port", reason="0 takes a free one", ge=0, le=65_535)
+    grpc_address: str = setting("", reason="host:port that signaling shall call; empty: where it listens")
+    grpc_message_bytes: int = setting(
+        2 << 20, unit="bytes", reason="an offer with 60 sections is 180 kB", ge=65_536
+    )
+
+    media_host: str = setting("", reason="address of the UDP sockets; empty: all of IPv4 and IPv6")
+    media_port: int = setting(
+        7882, unit="port", reason="shard k listens on this plus k; 0 takes free ones", ge=0, le=65_535
+    )
+    media_addresses: tuple[str, ...] = setting(
+        (), reason="public addresses for the candidates, as JSON; empty: those of the sockets"
+    )
+    shards: int = setting(1, unit="threads", reason="one per core that media may use", ge=1, le=256)
+    udp_gso: bool = setting(True, reason="runs of packets in one system call; falls back by itself")
+    udp_gro: bool = setting(True, reason="the same on receipt")
+    srtp_profiles: tuple[str, ...] = setting(
+        ("AEAD_AES_128_GCM", "AES_CM_128_HMAC_SHA1_80"), reason="in the order of preference, as JSON"
+    )
+    audio_loudest: int = setting(6, unit="tracks", reason="so many of a room are heard at once", ge=1, le=64)
+    consent_timeout_ms: int = setting(
+        30_000, unit="ms", reason="RFC 7675 section 5.1: consent expires after 30 s", ge=1_000
+    )
+    connect_timeout_ms: int = setting(30_000, unit="ms", reason="ICE and DTLS are up by then", ge=1_000)
+    video_codecs: tuple[str, ...] = setting(
+        ("vp8", "h264", "vp9", "av1"), reason="what publishers without a preference send, as JSON"
+    )
+
+    max_rooms: int = setting(1_000, unit="rooms", reason="bounds memory", ge=1)
+    max_participants: int = setting(
+        0, unit="participants", reason="above it signaling places no new room here; 0: no limit", ge=0
+    )
+    max_participants_per_room: int = setting(
+        200, unit="participants", reason="a room lives on one shard", ge=1
+    )
+    max_tracks_per_participant: int = setting(8, unit="tracks", reason="camera, screen and sound twice", ge=1)
+    max_pairs: int = setting(25, unit="pairs", reason="more pictures than a screen shows", ge=1, le=100)
+    max_slots: int = setting(64, unit="slots", reason="of one participant: 25 pairs and lone audio", ge=1)
+    max_sdp_bytes: int = setting(512 * 1024, unit="bytes", reason="three times the largest of browsers", ge=1)
+    max_sections: int = setting(128, unit="sections", reason="slots, publications and stopped ones", ge=1)
+    empty_timeout_ms: int = setting(10_000, unit="ms", reason="a reload finds the room again", ge=0)
+
+    heartbeat_ms: int = setting(2_000, unit="ms", reason="how fresh the load in KV `nodes` is", ge=100)
+    node_ttl_ms: int = setting(10_000, unit="ms", reason="a dead node is forgotten after this", ge=1_000)
+    event_buffer: int = setting(
+        10_000, unit="events", reason="kept while NATS is away; then the oldest are dropped", ge=1
+    )
+    drain_seconds: float = setting(
+        0.0, unit="s", reason="how long SIGTERM waits for participants to leave", ge=0
+    )
+
+    def limits(self) -> Limits:
+        return Limits(
+            rooms=self.max_rooms,
+            participants_per_room=self.max_participants_per_room,
+            tracks_per_participant=self.max_tracks_per_participant,
+            pairs=self.max_pairs,
+            slots_per_participant=self.max_slots,
+            empty_timeout_ms=self.empty_timeout_ms,
+        )
+
+    def bounds(self) -> Bounds:
+        return Bounds(sdp_bytes=self.max_sdp_bytes, sections=self.max_sections)
+
+    def codec_order(self) -> tuple[Codec, ...]:
+        """Raises KeyError for a name that is no codec."""
+        return tuple(Codec[name.upper()] for name in self.video_codecs)

@@ -1,0 +1,195 @@
+"""What the service asks of a media engine, in the service's own types.
+
+`NativeEngine` is the real one, `MemoryEngine` its twin for tests. Ids are the engine's integers;
+`media.Media` maps them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from nexus_sfu.core.model import IceCredentials, Kind, Track, TransportOffer
+
+
+@dataclass(frozen=True, slots=True)
+class EngineCandidate:
+    foundation: str
+    priority: int
+    ip: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedTransport:
+    transport: int
+    ice: IceCredentials
+    candidates: tuple[EngineCandidate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedSlot:
+    slot: int
+    ssrc: int
+    rtx_ssrc: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TransportConnected:
+    transport: int
+    srtp_profile: str
+    remote_address: str
+
+
+@dataclass(frozen=True, slots=True)
+class TransportDisconnected:
+    """Consent is lost for a while (RFC 7675); it may come back."""
+
+    transport: int
+
+
+@dataclass(frozen=True, slots=True)
+class TransportGone:
+    """Failed or closed. `reason` is the engine's word: consent_lost, dtls_alert, …"""
+
+    transport: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrackStarted:
+    track: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakersChanged:
+    room: int
+    speakers: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRejected:
+    command: str
+    id: int
+    reason: str
+
+
+class EngineFigures(Protocol):
+    """The engine's `EngineReport`; what each means is said in `sfu.proto`."""
+
+    datagrams_in: int
+    bytes_in: int
+    datagrams_out: int
+    bytes_out: int
+    gso_runs: int
+    gso_segments: int
+    gso_fallbacks: int
+    cpu_seconds: float
+    transports: int
+    events_dropped: int
+
+    @property
+    def drops(self) -> Mapping[str, int]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class TransportFigures:
+    transport: int
+    # "new", "connected", …
+    state: str
+    srtp_profile: str = ""
+    packets_in: int = 0
+    bytes_in: int = 0
+    packets_out: int = 0
+    bytes_out: int = 0
+    # 0: unknown.
+    rtt_ms: float = 0.0
+
+
+class TrackFigures(Protocol):
+    track: int
+    packets: int
+    bytes: int
+    packets_lost: int
+    nacks_sent: int
+    plis_sent: int
+    keyframes: int
+    jitter_ms: float
+
+
+class SlotFigures(Protocol):
+    slot: int
+    track: int | None
+    packets: int
+    bytes: int
+    nacks_received: int
+    retransmissions: int
+    plis_received: int
+    fraction_lost: float
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    request: int
+    engine: EngineFigures
+    transports: Sequence[TransportFigures]
+    tracks: Sequence[TrackFigures]
+    slots: Sequence[SlotFigures]
+
+
+EngineEvent = (
+    TransportConnected
+    | TransportDisconnected
+    | TransportGone
+    | TrackStarted
+    | SpeakersChanged
+    | CommandRejected
+    | Report
+)
+
+
+class EnginePort(Protocol):
+    """Calls return at once. They raise ValueError for arguments that cannot be right, RuntimeError after
+    `close`."""
+
+    @property
+    def event_fd(self) -> int: ...
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    @property
+    def ports(self) -> Sequence[int]: ...
+
+    def poll_events(self, limit: int = 1024) -> list[EngineEvent]: ...
+
+    def close(self) -> None: ...
+
+    def create_room(self) -> int: ...
+
+    def close_room(self, room: int) -> None: ...
+
+    def create_transport(self, room: int, offer: TransportOffer) -> OpenedTransport: ...
+
+    def update_transport(self, transport: int, offer: TransportOffer) -> None: ...
+
+    def restart_ice(self, transport: int, ice: IceCredentials) -> OpenedTransport: ...
+
+    def close_transport(self, transport: int) -> None: ...
+
+    def add_track(self, transport: int, track: Track) -> int: ...
+
+    def remove_track(self, track: int) -> None: ...
+
+    def set_track_muted(self, track: int, muted: bool) -> None: ...
+
+    def add_slot(self, transport: int, kind: Kind, pair: int, stream: str) -> OpenedSlot: ...
+
+    def remove_slot(self, slot: int) -> None: ...
+
+    def bind_slot(self, slot: int, track: int) -> None: ...
+
+    def unbind_slot(self, slot: int) -> None: ...
+
+    def set_subscribed(self, transport: int, track: int, subscribed: bool) -> None: ...
+
+    def request_report(self, room: int | None) -> int: ...

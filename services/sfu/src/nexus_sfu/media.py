@@ -1,0 +1,144 @@
+"""Carries the rooms' effects out on the engine, and knows which engine id is whom.
+
+The engine's ids stay in here: everything else speaks of rooms, participants, mids and tracks. Events of ids
+that are gone (their last words were on the way) are dropped.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from nexus_sfu.core import effects as fx
+from nexus_sfu.core.model import RoomKey
+from nexus_sfu.engine_port import EnginePort, OpenedSlot, OpenedTransport
+
+
+@dataclass(slots=True)
+class _Seat:
+    """A participant's transport."""
+
+    room: RoomKey
+    opened: OpenedTransport
+    # By mid.
+    slots: dict[str, OpenedSlot] = field(default_factory=dict)
+    tracks: set[str] = field(default_factory=set)
+
+
+class Media:
+    def __init__(self, engine: EnginePort) -> None:
+        self._engine = engine
+        self._rooms: dict[RoomKey, int] = {}
+        self._keys: dict[int, RoomKey] = {}
+        self._seats: dict[str, _Seat] = {}
+        self._participants: dict[int, str] = {}
+        self._tracks: dict[str, int] = {}
+        self._track_ids: dict[int, str] = {}
+        self._slot_ids: dict[int, tuple[str, str]] = {}
+
+    def carry_out(self, effects: Iterable[fx.Effect]) -> None:
+        """In order; events are not for the engine and are passed over. Raises ValueError when the engine
+        refuses."""
+        for effect in effects:
+            if not isinstance(effect, fx.Emit):
+                self._apply(effect)
+
+    def transport(self, participant_id: str) -> OpenedTransport:
+        """ICE credentials and candidates, as of the last restart."""
+        return self._seats[participant_id].opened
+
+    def slot(self, participant_id: str, mid: str) -> OpenedSlot:
+        return self._seats[participant_id].slots[mid]
+
+    def seat_of_transport(self, transport: int) -> tuple[RoomKey, str] | None:
+        participant_id = self._participants.get(transport)
+        return None if participant_id is None else (self._seats[participant_id].room, participant_id)
+
+    def track_of(self, track: int | None) -> str | None:
+        return None if track is None else self._track_ids.get(track)
+
+    def slot_of(self, slot: int) -> tuple[str, str] | None:
+        """(participant, mid)"""
+        return self._slot_ids.get(slot)
+
+    def key_of(self, room: int) -> RoomKey | None:
+        return self._keys.get(room)
+
+    def room_of(self, key: RoomKey) -> int | None:
+        return self._rooms.get(key)
+
+    def _apply(self, effect: fx.EngineEffect) -> None:
+        match effect:
+            case fx.OpenRoom():
+                room = self._engine.create_room()
+                self._rooms[effect.room] = room
+                self._keys[room] = effect.room
+            case fx.ShutRoom():
+                room = self._rooms.pop(effect.room)
+                del self._keys[room]
+                self._engine.close_room(room)
+            case fx.OpenTransport():
+                opened = self._engine.create_transport(self._rooms[effect.room], effect.offer)
+                self._seats[effect.participant_id] = _Seat(effect.room, opened)
+                self._participants[opened.transport] = effect.participant_id
+            case fx.UpdateTransport():
+                self._engine.update_transport(self._transport(effect.participant_id), effect.offer)
+            case fx.RestartIce():
+                seat = self._seats[effect.participant_id]
+                seat.opened = self._engine.restart_ice(seat.opened.transport, effect.ice)
+            case fx.CloseTransport():
+                self._close_transport(effect.participant_id)
+            case fx.AddTrack() | fx.RemoveTrack() | fx.MuteTrack() | fx.SetSubscribed():
+                self._apply_to_track(effect)
+            case fx.AddSlot() | fx.RemoveSlot() | fx.BindSlot() | fx.UnbindSlot():
+                self._apply_to_slot(effect)
+            case _:
+                assert_never(effect)
+
+    def _transport(self, participant_id: str) -> int:
+        return self._seats[participant_id].opened.transport
+
+    def _close_transport(self, participant_id: str) -> None:
+        seat = self._seats.pop(participant_id, None)
+        if seat is None:
+            return  # the engine had refused to open it
+        for track_id in seat.tracks:
+            del self._track_ids[self._tracks.pop(track_id)]
+        for slot in seat.slots.values():
+            del self._slot_ids[slot.slot]
+        del self._participants[seat.opened.transport]
+        self._engine.close_transport(seat.opened.transport)
+
+    def _apply_to_track(self, effect: fx.AddTrack | fx.RemoveTrack | fx.MuteTrack | fx.SetSubscribed) -> None:
+        match effect:
+            case fx.AddTrack():
+                seat = self._seats[effect.track.participant_id]
+                number = self._engine.add_track(seat.opened.transport, effect.track)
+                self._tracks[effect.track.id] = number
+                self._track_ids[number] = effect.track.id
+                seat.tracks.add(effect.track.id)
+            case fx.RemoveTrack():
+                number = self._tracks.pop(effect.track_id)
+                del self._track_ids[number]
+                self._seats[effect.participant_id].tracks.discard(effect.track_id)
+                self._engine.remove_track(number)
+            case fx.MuteTrack():
+                self._engine.set_track_muted(self._tracks[effect.track_id], effect.muted)
+            case fx.SetSubscribed():
+                transport = self._transport(effect.participant_id)
+                self._engine.set_subscribed(transport, self._tracks[effect.track_id], effect.subscribed)
+
+    def _apply_to_slot(self, effect: fx.AddSlot | fx.RemoveSlot | fx.BindSlot | fx.UnbindSlot) -> None:
+        seat = self._seats[effect.participant_id]
+        match effect:
+            case fx.AddSlot():
+                opened = self._engine.add_slot(seat.opened.transport, effect.kind, effect.pair, effect.stream)
+                seat.slots[effect.mid] = opened
+                self._slot_ids[opened.slot] = (effect.participant_id, effect.mid)
+            case fx.RemoveSlot():
+                slot = seat.slots.pop(effect.mid).slot
+                del self._slot_ids[slot]
+                self._engine.remove_slot(slot)
+            case fx.BindSlot():
+                self._engine.bind_slot(seat.slots[effect.mid].slot, self._tracks[effect.track_id])
+            case fx.UnbindSlot():
+                self._engine.unbind_slot(seat.slots[effect.mid].slot)

@@ -1,0 +1,225 @@
+"""The engine's twin for tests: remembers what it was told, refuses what the real one would refuse, says what
+a test wants.
+
+It is strict where the real engine is lenient: a command for an id that is not there is an error here, because
+the service should never send one by itself.
+"""
+
+import itertools
+import os
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from nexus_sfu.core.model import IceCredentials, Kind, Track, TransportOffer
+from nexus_sfu.engine_port import (
+    EngineCandidate,
+    EngineEvent,
+    OpenedSlot,
+    OpenedTransport,
+    Report,
+    SlotFigures,
+    TrackFigures,
+    TransportFigures,
+)
+
+
+@dataclass(slots=True)
+class MemoryTransport:
+    room: int
+    offer: TransportOffer
+    restarts: int = 0
+    unsubscribed: set[int] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class MemoryTrack:
+    transport: int
+    number: int
+    mid: str
+    kind: Kind
+    muted: bool
+    ssrcs: tuple[int, ...]
+
+
+@dataclass(slots=True)
+class MemorySlot:
+    transport: int
+    kind: Kind
+    pair: int
+    stream: str
+    track: int | None = None
+
+
+@dataclass(slots=True)
+class MemoryFigures:
+    datagrams_in: int = 0
+    bytes_in: int = 0
+    datagrams_out: int = 0
+    bytes_out: int = 0
+    gso_runs: int = 0
+    gso_segments: int = 0
+    gso_fallbacks: int = 0
+    cpu_seconds: float = 0.0
+    transports: int = 0
+    events_dropped: int = 0
+    drops: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class MemoryTrackFigures:
+    track: int
+    packets: int = 0
+    bytes: int = 0
+    packets_lost: int = 0
+    nacks_sent: int = 0
+    plis_sent: int = 0
+    keyframes: int = 0
+    jitter_ms: float = 0.0
+
+
+@dataclass(slots=True)
+class MemorySlotFigures:
+    slot: int
+    track: int | None
+    packets: int = 0
+    bytes: int = 0
+    nacks_received: int = 0
+    retransmissions: int = 0
+    plis_received: int = 0
+    fraction_lost: float = 0.0
+
+
+class MemoryEngine:
+    """An `EnginePort`."""
+
+    fingerprint = ":".join(["AB"] * 32)
+    ports = (40_000,)
+
+    def __init__(self) -> None:
+        self.rooms: set[int] = set()
+        self.transports: dict[int, MemoryTransport] = {}
+        self.tracks: dict[int, MemoryTrack] = {}
+        self.slots: dict[int, MemorySlot] = {}
+        self.figures = MemoryFigures()
+        self.closed = False
+        # Set to make the next create_transport fail as the real one does for arguments that it cannot use.
+        self.refuse_transport = False
+        self._ids = itertools.count(1)
+        self._events: list[EngineEvent] = []
+        self.event_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+
+    def tell(self, *events: EngineEvent) -> None:
+        """A test's way to make something happen in the engine."""
+        self._events += events
+        os.eventfd_write(self.event_fd, 1)
+
+    def poll_events(self, limit: int = 1024) -> list[EngineEvent]:
+        events, self._events = self._events[:limit], self._events[limit:]
+        if not self._events:
+            with suppress(BlockingIOError):
+                os.eventfd_read(self.event_fd)
+        return events
+
+    def close(self) -> None:
+        if not self.closed:
+            self.closed = True
+            os.close(self.event_fd)
+
+    def create_room(self) -> int:
+        room = next(self._ids)
+        self.rooms.add(room)
+        return room
+
+    def close_room(self, room: int) -> None:
+        self.rooms.remove(room)
+        assert not any(t.room == room for t in self.transports.values())
+
+    def create_transport(self, room: int, offer: TransportOffer) -> OpenedTransport:
+        assert room in self.rooms
+        if self.refuse_transport:
+            raise ValueError("refused by the test")
+        transport = next(self._ids)
+        self.transports[transport] = MemoryTransport(room, offer)
+        return self._describe(transport)
+
+    def _describe(self, transport: int) -> OpenedTransport:
+        restarts = self.transports[transport].restarts
+        ice = IceCredentials(f"ufrag{transport}x{restarts}", f"password{transport}x{restarts}".ljust(24, "z"))
+        candidate = EngineCandidate("1", 2_130_706_431, "127.0.0.1", self.ports[0])
+        return OpenedTransport(transport, ice, (candidate,))
+
+    def update_transport(self, transport: int, offer: TransportOffer) -> None:
+        self.transports[transport].offer = offer
+
+    def restart_ice(self, transport: int, ice: IceCredentials) -> OpenedTransport:
+        assert ice.ufrag
+        self.transports[transport].restarts += 1
+        return self._describe(transport)
+
+    def close_transport(self, transport: int) -> None:
+        del self.transports[transport]
+        for track in [i for i, t in self.tracks.items() if t.transport == transport]:
+            self.remove_track(track)
+        self.slots = {i: s for i, s in self.slots.items() if s.transport != transport}
+
+    def add_track(self, transport: int, track: Track) -> int:
+        numbers = {t.number for t in self.tracks.values() if self._room(t) == self.transports[transport].room}
+        assert track.number not in numbers
+        number = next(self._ids)
+        self.tracks[number] = MemoryTrack(
+            transport, track.number, track.mid, track.kind, track.muted, track.ssrcs
+        )
+        return number
+
+    def _room(self, track: MemoryTrack) -> int:
+        return self.transports[track.transport].room if track.transport in self.transports else 0
+
+    def remove_track(self, track: int) -> None:
+        del self.tracks[track]
+        for slot in self.slots.values():
+            if slot.track == track:
+                slot.track = None
+
+    def set_track_muted(self, track: int, muted: bool) -> None:
+        self.tracks[track].muted = muted
+
+    def add_slot(self, transport: int, kind: Kind, pair: int, stream: str) -> OpenedSlot:
+        assert transport in self.transports
+        slot = next(self._ids)
+        self.slots[slot] = MemorySlot(transport, kind, pair, stream)
+        return OpenedSlot(slot, 1_000 + slot, 500_000 + slot if kind is Kind.VIDEO else None)
+
+    def remove_slot(self, slot: int) -> None:
+        del self.slots[slot]
+
+    def bind_slot(self, slot: int, track: int) -> None:
+        assert self.slots[slot].kind is self.tracks[track].kind is Kind.VIDEO
+        self.slots[slot].track = track
+
+    def unbind_slot(self, slot: int) -> None:
+        self.slots[slot].track = None
+
+    def set_subscribed(self, transport: int, track: int, subscribed: bool) -> None:
+        assert track in self.tracks
+        unsubscribed = self.transports[transport].unsubscribed
+        if subscribed:
+            unsubscribed.discard(track)
+        else:
+            unsubscribed.add(track)
+
+    def request_report(self, room: int | None) -> int:
+        """Answered at once, with everything that is there."""
+        request = next(self._ids)
+        transports = [
+            TransportFigures(i, "connected") for i, t in self.transports.items() if room in (None, t.room)
+        ]
+        ids = {t.transport for t in transports}
+        tracks: list[TrackFigures] = [
+            MemoryTrackFigures(i, packets=7) for i, t in self.tracks.items() if t.transport in ids
+        ]
+        slots: list[SlotFigures] = [
+            MemorySlotFigures(i, s.track) for i, s in self.slots.items() if s.transport in ids
+        ]
+        self.figures.transports = len(self.transports)
+        self.tell(Report(request, self.figures, transports, tracks, slots))
+        return request

@@ -1,0 +1,72 @@
+"""What Prometheus reads: counts of what happened, and the engine's own figures as of the last report."""
+
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from nexus_sfu.engine_port import EngineFigures
+
+# Engine counters: report field → metric, help.
+_COUNTERS = {
+    "datagrams_in": "Datagrams received.",
+    "bytes_in": "Bytes received.",
+    "datagrams_out": "Datagrams sent.",
+    "bytes_out": "Bytes sent.",
+    "gso_runs": "Sends with more than one segment.",
+    "gso_segments": "Segments in those sends.",
+    "gso_fallbacks": "Paths that had no GSO.",
+    "events_dropped": "Engine events that did not fit into the ring.",
+}
+
+
+class Metrics:
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"nexus_sfu_{name}", text, labels, registry=registry)
+
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(f"nexus_sfu_{name}", text, labels, registry=registry)
+
+        self.requests = counter("requests", "gRPC requests by method and outcome.", "method", "code")
+        self.connected = counter("transports_connected", "Transports up, by profile.", "srtp_profile")
+        self.failed = counter("transports_failed", "Transports lost, by the engine's reason.", "reason")
+        self.commands_rejected = counter("engine_commands_rejected", "Commands for ids gone.", "reason")
+        self.engine_refusals = counter("engine_refusals", "Descriptions that the engine could not use.")
+        self.engine_event_failures = counter("engine_event_failures", "Engine events that failed here.")
+        self.events_published = counter("room_events", "Room events handed to NATS, by kind.", "event")
+        self.events_dropped = counter("room_events_dropped", "Room events that did not fit the buffer.")
+        self.heartbeats_failed = counter("heartbeats_failed", "Heartbeats that NATS did not take.")
+        self.rooms = gauge("rooms", "Rooms on this node.")
+        self.participants = gauge("participants", "Participants on this node.")
+        self.tracks = gauge("tracks", "Published tracks on this node.", "kind")
+        self.draining = gauge("draining", "1 while the node takes no new rooms.")
+        self.nats_connected = gauge("nats_connected", "1 while a NATS server answers.")
+        self.engine = EngineCollector()
+        registry.register(self.engine)
+
+
+class EngineCollector(Collector):
+    """The last `EngineReport`. Counters are the engine's own, from the start of the process."""
+
+    def __init__(self) -> None:
+        self._figures: EngineFigures | None = None
+
+    def update(self, figures: EngineFigures) -> None:
+        self._figures = figures
+
+    def collect(self) -> Iterable[Metric]:
+        figures = self._figures
+        if figures is None:
+            return
+        for field, text in _COUNTERS.items():
+            value = float(getattr(figures, field))
+            yield CounterMetricFamily(f"nexus_sfu_engine_{field}", text, value=value)
+        cpu = "CPU time of the media threads."
+        yield CounterMetricFamily("nexus_sfu_engine_cpu_seconds", cpu, value=figures.cpu_seconds)
+        yield GaugeMetricFamily("nexus_sfu_engine_transports", "Transports.", value=figures.transports)
+        drops = CounterMetricFamily("nexus_sfu_engine_drops", "Packets dropped.", labels=["reason"])
+        for reason, count in figures.drops.items():
+            drops.add_metric([reason], count)
+        yield drops

@@ -1,0 +1,171 @@
+"""The real engine, `nexus_media`, behind `EnginePort`: values translated, nothing decided."""
+
+from collections.abc import Sequence
+
+from nexus_media import _engine as native
+
+from nexus_sfu import engine_port as port
+from nexus_sfu.core.model import CodecChoice, IceCredentials, Kind, Track, TransportOffer
+
+
+class NativeEngine:
+    """An `EnginePort`."""
+
+    def __init__(self, config: native.EngineConfig) -> None:
+        """Raises OSError when an address or port cannot be bound."""
+        self._engine = native.Engine(config)
+
+    @property
+    def event_fd(self) -> int:
+        return self._engine.event_fd
+
+    @property
+    def fingerprint(self) -> str:
+        return self._engine.fingerprint
+
+    @property
+    def ports(self) -> Sequence[int]:
+        return self._engine.ports
+
+    def poll_events(self, limit: int = 1024) -> list[port.EngineEvent]:
+        events = (_event(event) for event in self._engine.poll_events(limit))
+        return [event for event in events if event is not None]
+
+    def close(self) -> None:
+        self._engine.close()
+
+    def create_room(self) -> int:
+        return self._engine.create_room()
+
+    def close_room(self, room: int) -> None:
+        self._engine.close_room(room)
+
+    def create_transport(self, room: int, offer: TransportOffer) -> port.OpenedTransport:
+        options = native.TransportOptions(
+            remote_ufrag=offer.ice.ufrag,
+            remote_pwd=offer.ice.pwd,
+            fingerprints=offer.fingerprints,
+            codecs=_codecs(offer),
+            extensions=_extensions(offer),
+            reduced_size_rtcp=offer.reduced_size_rtcp,
+        )
+        return _opened(self._engine.create_transport(room, options))
+
+    def update_transport(self, transport: int, offer: TransportOffer) -> None:
+        self._engine.update_transport(transport, _codecs(offer), _extensions(offer))
+
+    def restart_ice(self, transport: int, ice: IceCredentials) -> port.OpenedTransport:
+        return _opened(self._engine.restart_ice(transport, ice.ufrag, ice.pwd))
+
+    def close_transport(self, transport: int) -> None:
+        self._engine.close_transport(transport)
+
+    def add_track(self, transport: int, track: Track) -> int:
+        options = native.TrackOptions(
+            kind=native.Kind(int(track.kind)),
+            number=track.number,
+            mid=track.mid,
+            ssrcs=track.ssrcs,
+            rtx_ssrcs=track.rtx_ssrcs,
+            group=track.source.group,
+            muted=track.muted,
+        )
+        return self._engine.add_track(transport, options)
+
+    def remove_track(self, track: int) -> None:
+        self._engine.remove_track(track)
+
+    def set_track_muted(self, track: int, muted: bool) -> None:
+        self._engine.set_track_muted(track, muted)
+
+    def add_slot(self, transport: int, kind: Kind, pair: int, stream: str) -> port.OpenedSlot:
+        opened = self._engine.add_slot(transport, native.Kind(int(kind)), pair, stream)
+        return port.OpenedSlot(opened.slot, opened.ssrc, opened.rtx_ssrc)
+
+    def remove_slot(self, slot: int) -> None:
+        self._engine.remove_slot(slot)
+
+    def bind_slot(self, slot: int, track: int) -> None:
+        self._engine.bind_slot(slot, track)
+
+    def unbind_slot(self, slot: int) -> None:
+        self._engine.unbind_slot(slot)
+
+    def set_subscribed(self, transport: int, track: int, subscribed: bool) -> None:
+        self._engine.set_subscribed(transport, track, subscribed)
+
+    def request_report(self, room: int | None) -> int:
+        return self._engine.request_report(room)
+
+
+def _codecs(offer: TransportOffer) -> list[native.CodecBinding]:
+    return [_codec(choice) for choice in offer.codecs]
+
+
+def _codec(choice: CodecChoice) -> native.CodecBinding:
+    return native.CodecBinding(
+        payload_type=choice.payload_type,
+        codec=native.Codec(int(choice.codec)),
+        clock_rate=choice.clock_rate,
+        rtx_payload_type=choice.rtx_payload_type,
+        h264_profile_level_id=choice.h264_profile_level_id,
+        h264_packetization_mode=choice.h264_packetization_mode,
+        vp9_profile=choice.vp9_profile,
+    )
+
+
+def _extensions(offer: TransportOffer) -> dict[native.HeaderExtension, int]:
+    return {native.HeaderExtension(int(extension)): number for extension, number in offer.extensions}
+
+
+def _opened(description: native.TransportDescription) -> port.OpenedTransport:
+    return port.OpenedTransport(
+        transport=description.transport,
+        ice=IceCredentials(description.ufrag, description.pwd),
+        candidates=tuple(
+            port.EngineCandidate(c.foundation, c.priority, c.ip, c.port) for c in description.candidates
+        ),
+    )
+
+
+def _event(event: native.Event) -> port.EngineEvent | None:
+    """None for what nobody here needs: which slot sends what can be read from the CSRC."""
+    match event:
+        case native.TransportChanged():
+            return _transport_event(event)
+        case native.TrackStarted():
+            return port.TrackStarted(event.track)
+        case native.SpeakersChanged():
+            return port.SpeakersChanged(event.room, tuple(event.speakers))
+        case native.CommandRejected():
+            return port.CommandRejected(event.command, event.id, event.reason)
+        case native.ReportReady():
+            transports = [_transport_figures(report) for report in event.transports]
+            return port.Report(event.request, event.engine, transports, event.tracks, event.slots)
+        case native.SlotChanged():
+            return None
+
+
+def _transport_event(event: native.TransportChanged) -> port.EngineEvent | None:
+    match event.state:
+        case native.TransportState.CONNECTED:
+            return port.TransportConnected(event.transport, event.srtp_profile, event.remote_address)
+        case native.TransportState.DISCONNECTED:
+            return port.TransportDisconnected(event.transport)
+        case native.TransportState.FAILED | native.TransportState.CLOSED:
+            return port.TransportGone(event.transport, event.reason)
+        case _:
+            return None
+
+
+def _transport_figures(report: native.TransportReport) -> port.TransportFigures:
+    return port.TransportFigures(
+        transport=report.transport,
+        state=report.state.name.lower(),
+        srtp_profile=report.srtp_profile,
+        packets_in=report.packets_in,
+        bytes_in=report.bytes_in,
+        packets_out=report.packets_out,
+        bytes_out=report.bytes_out,
+        rtt_ms=report.rtt_ms,
+    )

@@ -1,0 +1,97 @@
+"""gRPC request messages → the service's types. What no enum or limit allows is INVALID_ARGUMENT here,
+once."""
+
+from collections.abc import Iterable
+from enum import IntEnum
+from functools import partial
+from typing import TypeVar
+
+from nexus.sfu.v1 import sfu_pb2
+from nexus.types.v1 import media_pb2
+
+from nexus_sfu import errors
+from nexus_sfu.core import commands as cmd
+from nexus_sfu.core.model import Codec, Grants, Reason, RoomKey, Source
+from nexus_sfu.sdp import PublicationWish
+from nexus_sfu.sfu import JoinWish
+
+MAX_KEY_BYTES = 512
+E = TypeVar("E", bound=IntEnum)
+
+
+def room_key(message: sfu_pb2.RoomKey) -> RoomKey:
+    for name, value in (("app", message.app), ("room", message.room)):
+        if not value or len(value.encode()) > MAX_KEY_BYTES:
+            raise errors.invalid_argument(f"{name} must have 1 to {MAX_KEY_BYTES} bytes")
+    return RoomKey(message.app, message.room)
+
+
+def join_wish(request: sfu_pb2.JoinRequest) -> JoinWish:
+    if not request.identity or len(request.identity.encode()) > MAX_KEY_BYTES:
+        raise errors.invalid_argument(f"identity must have 1 to {MAX_KEY_BYTES} bytes")
+    return JoinWish(
+        room=room_key(request.room),
+        room_id=request.room_id,
+        sdp=request.sdp,
+        publications=publications(request.publications),
+        command=partial(
+            cmd.Join,
+            request.identity,
+            grants(request.grants),
+            name=request.name,
+            metadata=request.metadata,
+            attributes=dict(request.attributes),
+            bind_existing=request.bind_existing,
+            max_participants=request.max_participants,
+        ),
+    )
+
+
+def grants(message: media_pb2.Grants) -> Grants:
+    return Grants(
+        create=message.create,
+        publish=message.publish,
+        subscribe=message.subscribe,
+        data=message.data,
+        hidden=message.hidden,
+        recorder=message.recorder,
+        admin=message.admin,
+    )
+
+
+def publications(messages: Iterable[media_pb2.Publication]) -> tuple[PublicationWish, ...]:
+    return tuple(
+        PublicationWish(
+            mid=message.mid,
+            source=_member(Source, message.source, "source"),
+            name=message.name,
+            muted=message.muted,
+            width=message.width,
+            height=message.height,
+            preferred=_member(Codec, message.preferred_codec, "preferred_codec")
+            if message.preferred_codec
+            else None,
+        )
+        for message in messages
+    )
+
+
+def reason(value: int) -> Reason:
+    """Unset: the client left."""
+    return _member(Reason, value, "reason") if value else Reason.CLIENT_LEFT
+
+
+def update_participant(request: sfu_pb2.UpdateParticipantRequest) -> cmd.UpdateParticipant:
+    return cmd.UpdateParticipant(
+        request.participant_id,
+        request.name if request.HasField("name") else None,
+        request.metadata if request.HasField("metadata") else None,
+        dict(request.attributes),
+    )
+
+
+def _member(kind: type[E], value: int, field: str) -> E:
+    try:
+        return kind(value)
+    except ValueError:
+        raise errors.invalid_argument(f"{field} has no value {value}") from None

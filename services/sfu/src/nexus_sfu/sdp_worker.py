@@ -1,0 +1,67 @@
+"""SDP off the event loop: a thread or two, because the largest offer takes some milliseconds
+(docs/architecture/sfu.md).
+
+Threads, not processes: with codec blocks cached an ordinary offer takes less than the interval at which
+Python switches threads, and a process would pay as much again for sending the result over.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
+
+from nexus_sfu.core.model import Codec, Slot
+from nexus_sfu.sdp import (
+    AnswerTransport,
+    Negotiated,
+    PublicationWish,
+    build_answer,
+    negotiate,
+    parse_offer,
+)
+from nexus_sfu.sdp.codec_policy import VIDEO_ORDER
+from nexus_sfu.sdp.validate import DEFAULT_BOUNDS, Bounds
+
+T = TypeVar("T")
+
+
+class SdpWorker:
+    def __init__(
+        self, bounds: Bounds = DEFAULT_BOUNDS, codec_order: Sequence[Codec] = VIDEO_ORDER, threads: int = 2
+    ) -> None:
+        self._bounds = bounds
+        self._order = codec_order
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="sdp")
+
+    async def negotiate(self, sdp: str, wishes: Sequence[PublicationWish]) -> Negotiated:
+        """Raises ClientError."""
+        return await self._run(partial(self._negotiate, sdp, wishes))
+
+    def _negotiate(self, sdp: str, wishes: Sequence[PublicationWish]) -> Negotiated:
+        return negotiate(parse_offer(sdp, self._bounds), wishes, self._order)
+
+    async def answer(
+        self,
+        negotiated: Negotiated,
+        transport: AnswerTransport,
+        slots: Mapping[str, Slot],
+        *,
+        session_id: int,
+        session_version: int,
+    ) -> str:
+        work = partial(
+            build_answer,
+            negotiated,
+            transport,
+            slots,
+            session_id=session_id,
+            session_version=session_version,
+        )
+        return await self._run(work)
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,251 @@
+"""The service itself: decisions from the core, carried out on the engine, told to the world.
+
+Everything between a decision and the end of its effects happens without an await, so requests never see half
+of one another. Only SDP work is awaited, before and after.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from weakref import WeakValueDictionary
+
+import structlog
+from nexus.events.v1 import room_pb2
+
+from nexus_sfu import engine_port as port
+from nexus_sfu import errors
+from nexus_sfu.core import commands as cmd
+from nexus_sfu.core import effects as fx
+from nexus_sfu.core.model import MediaOffer, Participant, Reason, RoomKey, Slot
+from nexus_sfu.core.node import NodeState
+from nexus_sfu.core.room import Outcome, RoomState
+from nexus_sfu.media import Media
+from nexus_sfu.metrics import Metrics
+from nexus_sfu.sdp import AnswerTransport, CandidateLine, Negotiated, PublicationWish
+from nexus_sfu.sdp_worker import SdpWorker
+
+log = structlog.get_logger()
+
+EmitEvent = Callable[[room_pb2.RoomEvent], None]
+OnReport = Callable[[port.Report], None]
+MAX_EVENTS_A_TURN = 1_024
+
+
+@dataclass(frozen=True, slots=True)
+class JoinWish:
+    room: RoomKey
+    room_id: str
+    sdp: str
+    publications: tuple[PublicationWish, ...]
+    # Makes the command, once the SDP has been understood.
+    command: Callable[[MediaOffer], cmd.Join]
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A join's or offer's result: what was true when the room had decided."""
+
+    room: RoomState
+    participant: Participant
+    sdp: str
+
+
+class Sfu:
+    def __init__(
+        self,
+        node: NodeState,
+        engine: port.EnginePort,
+        sdp: SdpWorker,
+        metrics: Metrics,
+        now_ms: Callable[[], int],
+        rng: random.Random,
+    ) -> None:
+        self.node = node
+        self.media = Media(engine)
+        self._engine = engine
+        self._sdp = sdp
+        self._emit: EmitEvent = lambda _event: None
+        self._metrics = metrics
+        self._now_ms = now_ms
+        self._rng = rng
+        self._on_report: OnReport = lambda _report: None
+        # One description at a time for each participant; gone with the last who waits.
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._sessions: dict[str, tuple[int, int]] = {}
+
+    def tell_events_to(self, emit: EmitEvent) -> None:
+        self._emit = emit
+
+    # Requests
+
+    async def join(self, wish: JoinWish) -> Answered:
+        negotiated = await self._sdp.negotiate(wish.sdp, wish.publications)
+        join = wish.command(negotiated.media)
+        outcome = self.node.join(wish.room, wish.room_id, join, self._now_ms())
+        self._carry_out(wish.room, outcome)
+        return await self._answer(wish.room, outcome.participant_id, negotiated)
+
+    async def offer(
+        self, key: RoomKey, participant_id: str, sdp: str, wishes: Sequence[PublicationWish]
+    ) -> Answered:
+        async with self._turns.setdefault(participant_id, asyncio.Lock()):
+            self.node.room(key).participant(participant_id)
+            negotiated = await self._sdp.negotiate(sdp, wishes)
+            self.handle(key, cmd.Offer(participant_id, negotiated.media))
+            return await self._answer(key, participant_id, negotiated)
+
+    def handle(self, key: RoomKey, command: cmd.Command) -> Outcome:
+        """Raises ClientError."""
+        outcome = self.node.handle(key, command, self._now_ms())
+        self._carry_out(key, outcome)
+        return outcome
+
+    def leave(self, key: RoomKey, participant_id: str, reason: Reason) -> None:
+        """Idempotent: a room or participant that is gone has been left."""
+        if key in self.node.rooms:
+            self.handle(key, cmd.Leave(participant_id, reason))
+
+    def close_room(self, key: RoomKey, reason: Reason) -> None:
+        """Idempotent."""
+        if key in self.node.rooms:
+            self.handle(key, cmd.Close(reason))
+
+    def close_all(self, reason: Reason) -> None:
+        for key in list(self.node.rooms):
+            self.close_room(key, reason)
+
+    def close_expired(self) -> None:
+        """To be called now and then: ends rooms that have been empty for long enough."""
+        for key, outcome in self.node.close_expired(self._now_ms()):
+            self._carry_out(key, outcome)
+
+    def set_draining(self, draining: bool, *, refuse_joins: bool = False) -> None:
+        """A draining node takes no new room; with `refuse_joins`, nobody at all. What is here stays."""
+        self.node.draining = draining or refuse_joins
+        self.node.refuse_joins = refuse_joins
+        self._metrics.draining.set(self.node.draining)
+        log.info("draining_set", draining=self.node.draining, refuse_joins=refuse_joins)
+
+    # Between core and engine
+
+    def _carry_out(self, key: RoomKey, outcome: Outcome) -> None:
+        try:
+            self.media.carry_out(outcome.effects)
+        except ValueError as error:
+            self._give_up(key, outcome, str(error))
+            raise errors.invalid_sdp("the media engine cannot use this description") from error
+        self._note_ssrcs(key, outcome.effects)
+        self._tell(outcome.effects)
+
+    def _give_up(self, key: RoomKey, outcome: Outcome, problem: str) -> None:
+        """The engine refused part of a description: this participant's media are in no state that anybody
+        knows."""
+        log.error("engine_refused", room=key.room, participant=outcome.participant_id, error=problem)
+        self._metrics.engine_refusals.inc()
+        self._tell(outcome.effects)
+        if outcome.participant_id:
+            self.leave(key, outcome.participant_id, Reason.PROTOCOL_ERROR)
+
+    def _note_ssrcs(self, key: RoomKey, effects: Sequence[fx.Effect]) -> None:
+        for effect in effects:
+            if isinstance(effect, fx.AddSlot):
+                opened = self.media.slot(effect.participant_id, effect.mid)
+                slot = self.node.room(key).participant(effect.participant_id).slots[effect.mid]
+                slot.ssrc, slot.rtx_ssrc = opened.ssrc, opened.rtx_ssrc
+
+    def _tell(self, effects: Sequence[fx.Effect]) -> None:
+        for effect in effects:
+            if isinstance(effect, fx.Emit):
+                if effect.event.HasField("participant_left"):
+                    self._sessions.pop(effect.event.participant_left.participant_id, None)
+                self._emit(effect.event)
+
+    async def _answer(self, key: RoomKey, participant_id: str, negotiated: Negotiated) -> Answered:
+        room = self.node.room(key)
+        participant = room.participant(participant_id)
+        opened = self.media.transport(participant_id)
+        session_id, version = self._sessions.get(participant_id) or (self._rng.getrandbits(62), 0)
+        self._sessions[participant_id] = (session_id, version + 1)
+        sdp = self._sdp.answer(
+            negotiated,
+            AnswerTransport(
+                opened.ice,
+                tuple(CandidateLine(c.foundation, c.priority, c.ip, c.port) for c in opened.candidates),
+                self._engine.fingerprint,
+            ),
+            _copied(participant.slots),
+            session_id=session_id,
+            session_version=version + 1,
+        )
+        return Answered(room, participant, await sdp)
+
+    # From the engine
+
+    def on_report(self, listener: OnReport) -> None:
+        self._on_report = listener
+
+    def handle_engine_events(self) -> None:
+        """To be called when the engine's event_fd is readable."""
+        for event in self._engine.poll_events(MAX_EVENTS_A_TURN):
+            try:
+                self._handle_engine_event(event)
+            except Exception:
+                # One bad event must not lose the others of the batch.
+                log.error("engine_event_failed", kind=type(event).__name__, exc_info=True)
+                self._metrics.engine_event_failures.inc()
+
+    def _handle_engine_event(self, event: port.EngineEvent) -> None:
+        match event:
+            case port.TransportConnected():
+                self._transport_connected(event)
+            case port.TransportDisconnected():
+                self._log_transport("media_disconnected", event.transport)
+            case port.TransportGone():
+                self._transport_gone(event)
+            case port.SpeakersChanged():
+                self._speakers_changed(event)
+            case port.CommandRejected():
+                log.warning(
+                    "engine_command_rejected", command=event.command, id=event.id, reason=event.reason
+                )
+                self._metrics.commands_rejected.labels(event.reason).inc()
+            case port.Report():
+                self._on_report(event)
+            case port.TrackStarted():
+                log.debug("track_started", track=self.media.track_of(event.track))
+
+    def _transport_connected(self, event: port.TransportConnected) -> None:
+        seat = self.media.seat_of_transport(event.transport)
+        if seat is not None:
+            key, participant_id = seat
+            self._metrics.connected.labels(event.srtp_profile).inc()
+            self._log_transport("media_connected", event.transport, srtp=event.srtp_profile)
+            self.handle(key, cmd.MediaUp(participant_id, event.srtp_profile))
+
+    def _transport_gone(self, event: port.TransportGone) -> None:
+        seat = self.media.seat_of_transport(event.transport)
+        if seat is not None:
+            key, participant_id = seat
+            self._metrics.failed.labels(event.reason or "unknown").inc()
+            self._log_transport("media_failed", event.transport, reason=event.reason)
+            self.leave(key, participant_id, Reason.MEDIA_FAILED)
+
+    def _speakers_changed(self, event: port.SpeakersChanged) -> None:
+        key = self.media.key_of(event.room)
+        if key is None:
+            return
+        named = ((self.media.track_of(track), level) for track, level in event.speakers)
+        speakers = tuple((track, level) for track, level in named if track is not None)
+        self.handle(key, cmd.Speakers(speakers))
+
+    def _log_transport(self, event: str, transport: int, **fields: str) -> None:
+        seat = self.media.seat_of_transport(transport)
+        if seat is not None:
+            key, participant_id = seat
+            log.info(event, app=key.app, room=key.room, participant=participant_id, **fields)
+
+
+def _copied(slots: dict[str, Slot]) -> dict[str, Slot]:
+    """The answer is built in a thread, while the room goes on."""
+    return {mid: replace(slot) for mid, slot in slots.items()}

@@ -1,0 +1,137 @@
+"""WatchStats: the engine's reports as messages, with our ids.
+
+The engine answers a request by an event; whoever waits is found by the request's number.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from nexus.sfu.v1 import sfu_pb2
+
+from nexus_sfu import engine_port as port
+from nexus_sfu.core.model import RoomKey
+from nexus_sfu.media import Media
+
+REPORT_TIMEOUT_SECONDS = 5.0
+# Reports under way; each watcher has one at a time.
+MAX_WAITING = 1_024
+
+
+class ReportLost(Exception):
+    """The engine did not answer, or too many wait already."""
+
+
+class Reports:
+    def __init__(self, engine: port.EnginePort) -> None:
+        self._engine = engine
+        self._waiting: dict[int, asyncio.Future[port.Report]] = {}
+
+    def received(self, report: port.Report) -> None:
+        waiter = self._waiting.get(report.request)
+        if waiter is not None and not waiter.done():
+            waiter.set_result(report)
+
+    async def request(self, room: int | None) -> port.Report:
+        """Raises ReportLost."""
+        if len(self._waiting) >= MAX_WAITING:
+            raise ReportLost
+        number = self._engine.request_report(room)
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting[number] = waiter
+        try:
+            return await asyncio.wait_for(waiter, REPORT_TIMEOUT_SECONDS)
+        except TimeoutError:
+            raise ReportLost from None
+        finally:
+            del self._waiting[number]
+
+
+class Stats:
+    def __init__(self, reports: Reports, media: Media, now_ms: Callable[[], int]) -> None:
+        self._reports = reports
+        self._media = media
+        self._now_ms = now_ms
+
+    async def node(self) -> port.Report:
+        """Raises ReportLost."""
+        return await self._reports.request(None)
+
+    async def message(self, key: RoomKey | None) -> sfu_pb2.WatchStatsResponse | None:
+        """None when the room is gone. Raises ReportLost."""
+        room = None if key is None else self._media.room_of(key)
+        if key is not None and room is None:
+            return None
+        return self._message(await self._reports.request(room))
+
+    def _message(self, report: port.Report) -> sfu_pb2.WatchStatsResponse:
+        transports = (self._transport(t) for t in report.transports)
+        tracks = (self._track(t) for t in report.tracks)
+        slots = (self._slot(s) for s in report.slots)
+        return sfu_pb2.WatchStatsResponse(
+            at_ms=self._now_ms(),
+            engine=_engine(report.engine),
+            transports=[t for t in transports if t is not None],
+            tracks=[t for t in tracks if t is not None],
+            slots=[s for s in slots if s is not None],
+        )
+
+    def _transport(self, t: port.TransportFigures) -> sfu_pb2.TransportStats | None:
+        seat = self._media.seat_of_transport(t.transport)
+        if seat is None:
+            return None
+        return sfu_pb2.TransportStats(
+            participant_id=seat[1],
+            state=t.state,
+            srtp_profile=t.srtp_profile,
+            packets_in=t.packets_in,
+            bytes_in=t.bytes_in,
+            packets_out=t.packets_out,
+            bytes_out=t.bytes_out,
+            rtt_ms=t.rtt_ms,
+        )
+
+    def _track(self, t: port.TrackFigures) -> sfu_pb2.TrackStats | None:
+        track_id = self._media.track_of(t.track)
+        if track_id is None:
+            return None
+        return sfu_pb2.TrackStats(
+            track_id=track_id,
+            packets=t.packets,
+            bytes=t.bytes,
+            packets_lost=t.packets_lost,
+            nacks_sent=t.nacks_sent,
+            plis_sent=t.plis_sent,
+            keyframes=t.keyframes,
+            jitter_ms=t.jitter_ms,
+        )
+
+    def _slot(self, s: port.SlotFigures) -> sfu_pb2.SlotStats | None:
+        place = self._media.slot_of(s.slot)
+        if place is None:
+            return None
+        return sfu_pb2.SlotStats(
+            participant_id=place[0],
+            mid=place[1],
+            track_id=self._media.track_of(s.track) or "",
+            packets=s.packets,
+            bytes=s.bytes,
+            nacks_received=s.nacks_received,
+            retransmissions=s.retransmissions,
+            plis_received=s.plis_received,
+            fraction_lost=s.fraction_lost,
+        )
+
+
+def _engine(figures: port.EngineFigures) -> sfu_pb2.EngineStats:
+    return sfu_pb2.EngineStats(
+        datagrams_in=figures.datagrams_in,
+        bytes_in=figures.bytes_in,
+        datagrams_out=figures.datagrams_out,
+        bytes_out=figures.bytes_out,
+        gso_runs=figures.gso_runs,
+        gso_segments=figures.gso_segments,
+        drops=dict(figures.drops),
+        cpu_seconds=figures.cpu_seconds,
+        transports=figures.transports,
+        events_dropped=figures.events_dropped,
+    )
