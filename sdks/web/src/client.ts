@@ -1,0 +1,162 @@
+/** Where a program begins: `new NexusClient({ appId, token })`, then `join`. */
+import { NexusError } from "./core/error.js";
+import type { Notice } from "./core/session_state.js";
+import { INITIAL_SLOTS } from "./core/session_state.js";
+import { sessionUrl } from "./core/server_url.js";
+import { readTokenClaims } from "./core/token.js";
+import { browserPlatform } from "./edge/browser.js";
+import { listDevices, type Device } from "./edge/capture.js";
+import { messageCodec, type WireFormat } from "./edge/codec.js";
+import { Peer, type Outgoing } from "./edge/peer.js";
+import type { Platform } from "./edge/platform.js";
+import { SessionRunner } from "./edge/session_runner.js";
+import type { LocalTrack } from "./room/local_track.js";
+import { Room } from "./room/room.js";
+import {
+  TrackFactory,
+  type CameraTrackOptions,
+  type CustomTrackOptions,
+  type MicrophoneTrackOptions,
+  type ScreenTrackOptions,
+  type ScreenTracks,
+} from "./room/track_factory.js";
+
+export interface NexusClientOptions {
+  /** The app's key id; a token of another app is `APP_MISMATCH`. */
+  readonly appId: string;
+  /** A JWT that your server minted for this person and room. */
+  readonly token: string;
+  /** http(s) or ws(s). Unless told: the token's `url` claim, else the page's origin. */
+  readonly serverUrl?: string;
+  /** How messages travel: `binary` (default), or `json` to read along in the browser's inspector. */
+  readonly wireFormat?: WireFormat;
+  /** What the SDK runs on; tests pass a fake from `@nexus-rtc/web/testing`. */
+  readonly platform?: Platform;
+}
+
+export interface JoinOptions {
+  /** Shown to others; the token's `name` wins. */
+  readonly name?: string;
+  readonly metadata?: string;
+  readonly attributes?: Readonly<Record<string, string>>;
+  /** Tracks that are open already: they are published by the join itself, without a further round trip. */
+  readonly tracks?: readonly LocalTrack[];
+  /** Let the first pictures of cameras and screens that are there already come without asking; on unless told. */
+  readonly bindExisting?: boolean;
+  /** Gives up joining. */
+  readonly signal?: AbortSignal;
+}
+
+/** The way into rooms. */
+export class NexusClient {
+  readonly #options: NexusClientOptions;
+  readonly #platform: Platform;
+  readonly #factory: TrackFactory;
+
+  constructor(options: NexusClientOptions) {
+    this.#options = options;
+    this.#platform = options.platform ?? browserPlatform;
+    this.#factory = new TrackFactory(this.#platform);
+  }
+
+  /** Cameras, microphones and loudspeakers. Their labels are empty until the person has allowed access. */
+  static async devices(platform: Platform = browserPlatform): Promise<Device[]> {
+    return listDevices(platform);
+  }
+
+  /** Opens a camera before joining, to preview it. */
+  async createCameraVideoTrack(options: CameraTrackOptions = {}): Promise<LocalTrack> {
+    return this.#factory.camera(options);
+  }
+
+  /** Opens a microphone before joining. */
+  async createMicrophoneAudioTrack(options: MicrophoneTrackOptions = {}): Promise<LocalTrack> {
+    return this.#factory.microphone(options);
+  }
+
+  /** Asks for a screen before joining. */
+  async createScreenTracks(options: ScreenTrackOptions = {}): Promise<ScreenTracks> {
+    return this.#factory.screen(options);
+  }
+
+  /** A track that the page made itself. */
+  createCustomTrack(track: MediaStreamTrack, options: CustomTrackOptions = {}): LocalTrack {
+    return this.#factory.custom(track, options);
+  }
+
+  /** Joins a room: one round trip to the server. Rejects with a {@link NexusError}. */
+  async join(roomId: string, options: JoinOptions = {}): Promise<Room> {
+    const { appId, token, serverUrl, wireFormat } = this.#options;
+    const claims = readTokenClaims(token);
+    if (claims.iss !== appId) {
+      const details = { app_id: appId, iss: claims.iss ?? "" };
+      throw new NexusError("APP_MISMATCH", "The token was minted for another app than `appId`.", { details });
+    }
+    const { signal } = options;
+    if (signal?.aborted === true) throw aborted(signal);
+    const url = sessionUrl(serverUrl, claims.url, this.#platform.pageOrigin());
+    const attempt = new JoinAttempt(this.#platform, this.#factory, url, wireFormat ?? "binary", roomId);
+    const give = (): void => attempt.runner.dispatch({ type: "abort", error: aborted(signal) });
+    signal?.addEventListener("abort", give);
+    try {
+      return await attempt.run({ ...options, appId, token });
+    } finally {
+      signal?.removeEventListener("abort", give);
+    }
+  }
+}
+
+const aborted = (signal: AbortSignal | undefined): NexusError =>
+  new NexusError("ABORTED", "Joining was given up.", { cause: signal?.reason });
+
+/** From the first byte to the room: owns connection and session until the room takes them over. */
+class JoinAttempt {
+  readonly runner: SessionRunner;
+  readonly #platform: Platform;
+  readonly #factory: TrackFactory;
+  readonly #peer: Peer;
+  readonly #room: string;
+  readonly #outgoing = new Map<LocalTrack, Outgoing>();
+  #onNotice: (notice: Notice) => void = () => undefined;
+
+  constructor(platform: Platform, factory: TrackFactory, url: string, format: WireFormat, room: string) {
+    this.#platform = platform;
+    this.#factory = factory;
+    this.#room = room;
+    this.#peer = new Peer(platform, (state) => this.runner.dispatch({ type: "media", state }));
+    const codec = messageCodec(format);
+    this.runner = new SessionRunner(platform, this.#peer, codec, url, (notice) => this.#onNotice(notice));
+  }
+
+  run(options: JoinOptions & { readonly appId: string; readonly token: string }): Promise<Room> {
+    this.#peer.addSlots(INITIAL_SLOTS);
+    for (const track of options.tracks ?? []) {
+      const outgoing = track.outgoing();
+      this.#outgoing.set(track, outgoing);
+      this.#peer.addOutgoing(outgoing);
+    }
+    return new Promise((resolve, reject) => {
+      this.#onNotice = (notice) => {
+        if (notice.type === "closed") reject(notice.error ?? new NexusError("CLOSED", "The room was left."));
+        if (notice.type === "joined") resolve(this.#open());
+      };
+      this.runner.join({
+        token: options.token,
+        room: this.#room,
+        appId: options.appId,
+        name: options.name ?? "",
+        metadata: options.metadata ?? "",
+        attributes: options.attributes ?? {},
+        bindExisting: options.bindExisting ?? true,
+      });
+    });
+  }
+
+  #open(): Room {
+    const { runner } = this;
+    const [platform, factory, peer] = [this.#platform, this.#factory, this.#peer];
+    const room = new Room({ platform, peer, runner, factory, name: this.#room, tracks: this.#outgoing });
+    this.#onNotice = (notice) => room.handle(notice);
+    return room;
+  }
+}

@@ -1,0 +1,88 @@
+/** The one error class of the SDK: a stable code to switch on, a sentence to read, and the cause. */
+
+/** Codes that the server gives; their table is docs/reference/errors.md. */
+export type ServerErrorCode =
+  | "INVALID_MESSAGE"
+  | "MESSAGE_TOO_LARGE"
+  | "RATE_LIMITED"
+  | "NOT_JOINED"
+  | "ALREADY_JOINED"
+  | "INVALID_ARGUMENT"
+  | "INVALID_SDP"
+  | "UNSUPPORTED_CODEC"
+  | "UNSUPPORTED_SUBPROTOCOL"
+  | "JOIN_TIMEOUT"
+  | "TOKEN_MISSING"
+  | "TOKEN_INVALID"
+  | "TOKEN_EXPIRED"
+  | "TOKEN_NOT_YET_VALID"
+  | "APP_MISMATCH"
+  | "ROOM_MISMATCH"
+  | "PERMISSION_DENIED"
+  | "ROOM_NOT_FOUND"
+  | "PARTICIPANT_NOT_FOUND"
+  | "TRACK_NOT_FOUND"
+  | "SLOTS_EXHAUSTED"
+  | "ROOM_FULL"
+  | "TOO_MANY_ROOMS"
+  | "TOO_MANY_TRACKS"
+  | "NO_SFU_AVAILABLE"
+  | "SFU_UNREACHABLE"
+  | "NODE_DRAINING"
+  | "INTERNAL"
+  | "SERVICE_UNAVAILABLE";
+
+/** Codes that arise in the browser. */
+export type ClientErrorCode =
+  /** The WebSocket could not be opened or was lost. */
+  | "CONNECTION_FAILED"
+  /** The server did not answer in time. */
+  | "TIMEOUT"
+  /** The caller's `AbortSignal` fired. */
+  | "ABORTED"
+  /** The room is closed. */
+  | "CLOSED"
+  /** ICE or DTLS failed. */
+  | "MEDIA_FAILED"
+  /** Offer or answer were refused by the browser. */
+  | "NEGOTIATION_FAILED"
+  /** The person or the system refused camera, microphone or screen. */
+  | "DEVICE_DENIED"
+  | "DEVICE_NOT_FOUND"
+  /** Another program holds the device. */
+  | "DEVICE_IN_USE"
+  /** The browser cannot do what was asked. */
+  | "UNSUPPORTED"
+  /** The server sent a code that this version does not know. */
+  | "UNKNOWN";
+
+export type NexusErrorCode = ServerErrorCode | ClientErrorCode;
+
+export interface NexusErrorOptions {
+  readonly details?: Readonly<Record<string, string>>;
+  readonly cause?: unknown;
+  /** When trying again makes sense, after how long; 0 when the same will not help. */
+  readonly retryAfterMs?: number;
+}
+
+/** Thrown by every call of the SDK that fails, and the payload of the room's `error` event. */
+export class NexusError extends Error {
+  override readonly name = "NexusError";
+  readonly code: NexusErrorCode;
+  readonly details: Readonly<Record<string, string>>;
+  readonly retryAfterMs: number;
+
+  constructor(code: NexusErrorCode, message: string, options: NexusErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.details = options.details ?? {};
+    this.retryAfterMs = options.retryAfterMs ?? 0;
+  }
+
+  /** The error itself when it is one of ours, else ours around it. */
+  static from(cause: unknown, code: NexusErrorCode, message: string): NexusError {
+    if (cause instanceof NexusError) return cause;
+    const reason = cause instanceof Error && cause.message !== "" ? `${message}: ${cause.message}` : message;
+    return new NexusError(code, reason, { cause });
+  }
+}

@@ -1,0 +1,144 @@
+/**
+ * From the browser's counters (W3C webrtc-stats) to figures per media section: rates over the interval since the last
+ * report, not since the beginning. Pure: two reports in, one summary out.
+ */
+import type { Codec, Mid, TrackKind } from "./model.js";
+import { rateQuality, type Quality } from "./quality.js";
+
+/** One entry of an `RTCStatsReport`; which members it has depends on its type and on the browser. */
+export type StatsEntry = Readonly<Record<string, unknown>>;
+export type StatsReport = ReadonlyMap<string, StatsEntry>;
+
+/** How one track does, over the time since the last `getStats()`. */
+export interface MediaStats {
+  readonly direction: "sent" | "received";
+  readonly kind: TrackKind;
+  readonly codec: Codec;
+  readonly bitrateBps: number;
+  /** Share of packets lost, 0 to 1. */
+  readonly lossRatio: number;
+  readonly jitterMs: number;
+  readonly rttMs: number;
+  /** Video; 0 for audio. */
+  readonly framesPerSecond: number;
+  readonly width: number;
+  readonly height: number;
+  readonly quality: Quality;
+}
+
+const NO_ENTRY: StatsEntry = {};
+
+export function summariseStats(report: StatsReport, previous: StatsReport | null): ReadonlyMap<Mid, MediaStats> {
+  const rttMs = pathRttMs(report);
+  const summary = new Map<Mid, MediaStats>();
+  for (const [id, entry] of report) {
+    const mid = entry["mid"];
+    if (typeof mid !== "string") continue;
+    const before = previous?.get(id) ?? NO_ENTRY;
+    if (entry["type"] === "inbound-rtp") summary.set(mid as Mid, received(report, entry, before, rttMs));
+    if (entry["type"] === "outbound-rtp") {
+      const stats = sent(report, previous, entry, before, rttMs);
+      const layer = summary.get(mid as Mid);
+      // Several encodings of one section (simulcast) are one track.
+      summary.set(mid as Mid, layer === undefined ? stats : addLayer(layer, stats));
+    }
+  }
+  return summary;
+}
+
+/** Of the selected candidate pair; 0 while unknown. */
+export function pathRttMs(report: StatsReport): number {
+  for (const entry of report.values()) {
+    const selected = entry["nominated"] === true || entry["selected"] === true;
+    if (entry["type"] === "candidate-pair" && selected && entry["state"] === "succeeded") {
+      return number(entry, "currentRoundTripTime") * 1000;
+    }
+  }
+  return 0;
+}
+
+function received(report: StatsReport, entry: StatsEntry, before: StatsEntry, rttMs: number): MediaStats {
+  const lost = Math.max(0, grown(entry, before, "packetsLost"));
+  const seconds = elapsedSeconds(entry, before);
+  const jitterMs = number(entry, "jitter") * 1000;
+  const lossRatio = share(lost, lost + grown(entry, before, "packetsReceived"));
+  const frozenRatio = Math.min(1, rate(grown(entry, before, "totalFreezesDuration"), seconds));
+  return {
+    ...shape(report, entry, "received"),
+    bitrateBps: 8 * rate(grown(entry, before, "bytesReceived"), seconds),
+    framesPerSecond: rate(grown(entry, before, "framesDecoded"), seconds),
+    lossRatio,
+    jitterMs,
+    rttMs,
+    quality: rateQuality({ lossRatio, rttMs, jitterMs, frozenRatio }),
+  };
+}
+
+function sent(
+  report: StatsReport,
+  previous: StatsReport | null,
+  entry: StatsEntry,
+  before: StatsEntry,
+  rttMs: number,
+): MediaStats {
+  const remoteId = entry["remoteId"];
+  const remote = typeof remoteId === "string" ? (report.get(remoteId) ?? NO_ENTRY) : NO_ENTRY;
+  const remoteBefore = typeof remoteId === "string" ? (previous?.get(remoteId) ?? NO_ENTRY) : NO_ENTRY;
+  const seconds = elapsedSeconds(entry, before);
+  // RTCP's lost count may shrink when late packets arrive (RFC 3550 section 6.4.1).
+  const lost = Math.max(0, grown(remote, remoteBefore, "packetsLost"));
+  const lossRatio = share(lost, Math.max(lost, grown(entry, before, "packetsSent")));
+  const jitterMs = number(remote, "jitter") * 1000;
+  return {
+    ...shape(report, entry, "sent"),
+    bitrateBps: 8 * rate(grown(entry, before, "bytesSent"), seconds),
+    framesPerSecond: rate(grown(entry, before, "framesEncoded"), seconds),
+    lossRatio,
+    jitterMs,
+    rttMs,
+    quality: rateQuality({ lossRatio, rttMs, jitterMs, frozenRatio: 0 }),
+  };
+}
+
+function shape(
+  report: StatsReport,
+  entry: StatsEntry,
+  direction: MediaStats["direction"],
+): Pick<MediaStats, "direction" | "kind" | "codec" | "width" | "height"> {
+  return {
+    direction,
+    kind: entry["kind"] === "video" ? "video" : "audio",
+    codec: codecOf(report, entry),
+    width: number(entry, "frameWidth"),
+    height: number(entry, "frameHeight"),
+  };
+}
+
+function addLayer(a: MediaStats, b: MediaStats): MediaStats {
+  const larger = a.width * a.height >= b.width * b.height ? a : b;
+  return { ...larger, bitrateBps: a.bitrateBps + b.bitrateBps };
+}
+
+const CODECS: readonly Codec[] = ["opus", "vp8", "vp9", "h264", "av1"];
+
+function codecOf(report: StatsReport, entry: StatsEntry): Codec {
+  const codecId = entry["codecId"];
+  const mimeType = typeof codecId === "string" ? report.get(codecId)?.["mimeType"] : undefined;
+  const name = typeof mimeType === "string" ? mimeType.split("/")[1]?.toLowerCase() : undefined;
+  return CODECS.find((codec) => codec === name) ?? "unknown";
+}
+
+function number(entry: StatsEntry, name: string): number {
+  const value = entry[name];
+  return typeof value === "number" && Number.isFinite(value) ? value : 0;
+}
+
+const grown = (entry: StatsEntry, before: StatsEntry, name: string): number =>
+  number(entry, name) - number(before, name);
+
+function elapsedSeconds(entry: StatsEntry, before: StatsEntry): number {
+  return before === NO_ENTRY ? 0 : grown(entry, before, "timestamp") / 1000;
+}
+
+const rate = (amount: number, seconds: number): number => (seconds > 0 ? Math.max(0, amount) / seconds : 0);
+const share = (part: number, whole: number): number => (whole > 0 ? part / whole : 0);

@@ -1,0 +1,71 @@
+/**
+ * Re-offers (RFC 9429): one at a time. What is asked for while one is under way is coalesced into the next.
+ *
+ * Each caller waits under a key for the round that includes its change.
+ */
+import type { OfferResponse } from "../wire/messages.js";
+import type { NexusError } from "./error.js";
+import type { Effect, Key, Negotiation, SessionState } from "./session_state.js";
+import { readTrack } from "./vocabulary.js";
+
+type Step = readonly [SessionState, readonly Effect[]];
+
+export function negotiate(state: SessionState, keys: readonly Key[]): Step {
+  const { negotiation } = state;
+  if (negotiation.name !== "idle") {
+    return [{ ...state, negotiation: { ...negotiation, again: [...(negotiation.again ?? []), ...keys] } }, []];
+  }
+  const offer: Effect = { type: "create-offer", slotCount: state.slotCount, initial: false };
+  return [{ ...state, negotiation: { name: "offering", keys, again: null } }, [offer]];
+}
+
+/** The offer is ready to be sent; false when none was awaited. */
+export function offerCreated(state: SessionState): readonly [SessionState, boolean] {
+  if (state.negotiation.name !== "offering") return [state, false];
+  return [{ ...state, negotiation: { ...state.negotiation, name: "awaiting" } }, true];
+}
+
+export function offerReplied(state: SessionState, response: OfferResponse): Step {
+  if (state.negotiation.name !== "awaiting") return [state, []];
+  const tracks = response.tracks.map(readTrack);
+  const own = state.roster.own === null ? null : { ...state.roster.own, tracks };
+  const next: SessionState = {
+    ...state,
+    roster: { ...state.roster, own },
+    negotiation: { ...state.negotiation, name: "applying" },
+  };
+  return [next, [{ type: "apply-answer", sdp: response.sdp, iceServers: null }]];
+}
+
+export function answerApplied(state: SessionState): Step {
+  const { negotiation } = state;
+  if (negotiation.name !== "applying") return [state, []];
+  const value = state.roster.own?.tracks ?? [];
+  const settled = negotiation.keys.map((key): Effect => ({ type: "resolve", key, value }));
+  const slots: Effect = { type: "notify", notice: { type: "slots", slots: state.slots } };
+  return goOn(state, negotiation, [slots, ...settled]);
+}
+
+export function offerFailed(state: SessionState, error: NexusError): Step {
+  return fail(state, error, []);
+}
+
+/** The server refused the offer, or the browser the answer. */
+export function answerFailed(state: SessionState, error: NexusError): Step {
+  return fail(state, error, [{ type: "roll-back" }]);
+}
+
+function fail(state: SessionState, error: NexusError, effects: readonly Effect[]): Step {
+  const { negotiation } = state;
+  if (negotiation.name === "idle") return [state, []];
+  const rejected = negotiation.keys.map((key): Effect => ({ type: "reject", key, error }));
+  const unheard: Effect[] = negotiation.keys.length > 0 ? [] : [{ type: "notify", notice: { type: "error", error } }];
+  return goOn(state, negotiation, [...effects, ...rejected, ...unheard]);
+}
+
+function goOn(state: SessionState, done: Exclude<Negotiation, { name: "idle" }>, effects: readonly Effect[]): Step {
+  const idle: SessionState = { ...state, negotiation: { name: "idle" } };
+  if (done.again === null) return [idle, effects];
+  const [next, more] = negotiate(idle, done.again);
+  return [next, [...effects, ...more]];
+}

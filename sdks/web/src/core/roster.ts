@@ -1,0 +1,180 @@
+/**
+ * Who is in the room and what they publish, kept by events and put right by snapshots.
+ *
+ * Pure: each change gives the new roster and the notices that tell listeners what changed.
+ */
+import type {
+  DisconnectReason,
+  ParticipantDescription,
+  ParticipantId,
+  Speaker,
+  TrackDescription,
+  TrackId,
+} from "./model.js";
+import type { RoomEvent } from "../wire/messages.js";
+import { readParticipant, readReason, readTrack } from "./vocabulary.js";
+
+export interface Roster {
+  readonly revision: bigint;
+  readonly own: ParticipantDescription | null;
+  readonly others: ReadonlyMap<ParticipantId, ParticipantDescription>;
+}
+
+export type RosterNotice =
+  | { readonly type: "participant-joined"; readonly participant: ParticipantDescription }
+  | { readonly type: "participant-left"; readonly id: ParticipantId; readonly reason: DisconnectReason }
+  | { readonly type: "participant-updated"; readonly participant: ParticipantDescription }
+  | { readonly type: "track-published"; readonly track: TrackDescription }
+  | { readonly type: "track-unpublished"; readonly track: TrackDescription }
+  | { readonly type: "track-muted"; readonly track: TrackDescription }
+  | { readonly type: "active-speakers"; readonly speakers: readonly Speaker[] };
+
+type Step = readonly [Roster, readonly RosterNotice[]];
+
+export const EMPTY_ROSTER: Roster = { revision: 0n, own: null, others: new Map() };
+
+/** The roster's track of this id, one's own included. */
+export function findTrack(roster: Roster, id: TrackId): TrackDescription | undefined {
+  for (const participant of everybody(roster)) {
+    const track = participant.tracks.find((one) => one.id === id);
+    if (track !== undefined) return track;
+  }
+  return undefined;
+}
+
+export function applyRoomEvent(roster: Roster, event: RoomEvent): Step {
+  // 0 marks events without state; an event that the roster already shows is a repetition.
+  if (event.revision !== 0n && event.revision <= roster.revision) return [roster, []];
+  const [next, notices] = applyBody(roster, event.event);
+  return [event.revision === 0n ? next : { ...next, revision: event.revision }, notices];
+}
+
+function applyBody(roster: Roster, body: RoomEvent["event"]): Step {
+  switch (body.case) {
+    case "participantJoined":
+      return body.value.participant === undefined ? [roster, []] : join(roster, readParticipant(body.value.participant));
+    case "participantLeft":
+      return leave(roster, body.value.participantId as ParticipantId, readReason(body.value.reason));
+    case "participantUpdated":
+      return body.value.participant === undefined ? [roster, []] : update(roster, readParticipant(body.value.participant));
+    case "trackPublished":
+      return body.value.track === undefined ? [roster, []] : publish(roster, readTrack(body.value.track));
+    case "trackUnpublished":
+      return unpublish(roster, body.value.trackId as TrackId);
+    case "trackMuted":
+      return mute(roster, body.value.trackId as TrackId, body.value.muted);
+    case "activeSpeakers":
+      return [roster, [{ type: "active-speakers", speakers: body.value.speakers.map(readSpeaker) }]];
+    default:
+      return [roster, []];
+  }
+}
+
+/** The whole state at once: what differs is told as if it had come event by event. */
+export function applySnapshot(
+  roster: Roster,
+  participants: readonly ParticipantDescription[],
+  revision: bigint,
+): Step {
+  let step: Step = [roster, []];
+  const present = new Set(participants.map((participant) => participant.id));
+  for (const id of roster.others.keys()) {
+    // The events that said why were the ones that were missed.
+    if (!present.has(id)) step = chain(step, (now) => leave(now, id, "signaling-lost"));
+  }
+  for (const participant of participants) {
+    if (participant.id === roster.own?.id) continue;
+    const before = roster.others.get(participant.id);
+    step = chain(step, (now) => (before === undefined ? join(now, participant) : refresh(now, before, participant)));
+  }
+  return [{ ...step[0], revision }, step[1]];
+}
+
+function refresh(roster: Roster, before: ParticipantDescription, after: ParticipantDescription): Step {
+  let step: Step = [roster, []];
+  const kept = new Map(after.tracks.map((track) => [track.id, track]));
+  for (const track of before.tracks) {
+    const now = kept.get(track.id);
+    if (now === undefined) step = chain(step, (one) => unpublish(one, track.id));
+    else if (now.muted !== track.muted) step = chain(step, (one) => mute(one, track.id, now.muted));
+  }
+  const old = new Set(before.tracks.map((track) => track.id));
+  for (const track of after.tracks) if (!old.has(track.id)) step = chain(step, (one) => publish(one, track));
+  return sameFace(before, after) ? step : chain(step, (one) => update(one, after));
+}
+
+function join(roster: Roster, participant: ParticipantDescription): Step {
+  if (participant.id === roster.own?.id || roster.others.has(participant.id)) return [roster, []];
+  return [put(roster, participant), [{ type: "participant-joined", participant }]];
+}
+
+function leave(roster: Roster, id: ParticipantId, reason: DisconnectReason): Step {
+  const participant = roster.others.get(id);
+  if (participant === undefined) return [roster, []];
+  const others = new Map(roster.others);
+  others.delete(id);
+  const tracks = participant.tracks.map((track) => ({ type: "track-unpublished", track }) as const);
+  return [{ ...roster, others }, [...tracks, { type: "participant-left", id, reason }]];
+}
+
+function update(roster: Roster, participant: ParticipantDescription): Step {
+  const before = find(roster, participant.id);
+  if (before === undefined) return [roster, []];
+  // Tracks have events of their own.
+  const after = { ...participant, tracks: before.tracks };
+  return [put(roster, after), [{ type: "participant-updated", participant: after }]];
+}
+
+function publish(roster: Roster, track: TrackDescription): Step {
+  const owner = find(roster, track.participantId);
+  if (owner === undefined || owner.tracks.some((one) => one.id === track.id)) return [roster, []];
+  return [put(roster, { ...owner, tracks: [...owner.tracks, track] }), [{ type: "track-published", track }]];
+}
+
+function unpublish(roster: Roster, id: TrackId): Step {
+  const track = findTrack(roster, id);
+  const owner = track && find(roster, track.participantId);
+  if (track === undefined || owner === undefined) return [roster, []];
+  const tracks = owner.tracks.filter((one) => one.id !== id);
+  return [put(roster, { ...owner, tracks }), [{ type: "track-unpublished", track }]];
+}
+
+function mute(roster: Roster, id: TrackId, muted: boolean): Step {
+  const track = findTrack(roster, id);
+  const owner = track && find(roster, track.participantId);
+  if (track === undefined || owner === undefined || track.muted === muted) return [roster, []];
+  const after = { ...track, muted };
+  const tracks = owner.tracks.map((one) => (one.id === id ? after : one));
+  return [put(roster, { ...owner, tracks }), [{ type: "track-muted", track: after }]];
+}
+
+function chain([roster, notices]: Step, change: (roster: Roster) => Step): Step {
+  const [next, more] = change(roster);
+  return [next, [...notices, ...more]];
+}
+
+function put(roster: Roster, participant: ParticipantDescription): Roster {
+  if (participant.id === roster.own?.id) return { ...roster, own: participant };
+  return { ...roster, others: new Map(roster.others).set(participant.id, participant) };
+}
+
+function find(roster: Roster, id: ParticipantId): ParticipantDescription | undefined {
+  return roster.own?.id === id ? roster.own : roster.others.get(id);
+}
+
+function* everybody(roster: Roster): Iterable<ParticipantDescription> {
+  if (roster.own !== null) yield roster.own;
+  yield* roster.others.values();
+}
+
+function sameFace(a: ParticipantDescription, b: ParticipantDescription): boolean {
+  const face = ({ name, metadata, attributes }: ParticipantDescription): string =>
+    JSON.stringify([name, metadata, Object.entries(attributes).sort()]);
+  return face(a) === face(b);
+}
+
+const readSpeaker = (speaker: { participantId: string; trackId: string; levelDbov: number }): Speaker => ({
+  participantId: speaker.participantId as ParticipantId,
+  trackId: speaker.trackId as TrackId,
+  levelDbov: speaker.levelDbov,
+});

@@ -1,0 +1,37 @@
+/** Where the session's WebSocket is: the caller's word, else the token's `url` claim, else the page's origin. */
+import { NexusError } from "./error.js";
+
+const SOCKET_SCHEME: Readonly<Record<string, string>> = {
+  "http:": "ws:",
+  "https:": "wss:",
+  "ws:": "ws:",
+  "wss:": "wss:",
+};
+
+/** The path at which signaling takes sessions. */
+export const SESSION_PATH = "/v1/rtc";
+
+export function sessionUrl(
+  serverUrl: string | undefined,
+  claimedUrl: string | null,
+  pageOrigin: string | null,
+): string {
+  const address = serverUrl ?? claimedUrl ?? pageOrigin;
+  if (address === null) {
+    throw new NexusError("INVALID_ARGUMENT", "No server address: pass `serverUrl` or put `url` into the token.");
+  }
+  let url: URL;
+  try {
+    url = new URL(address);
+  } catch (cause) {
+    throw new NexusError("INVALID_ARGUMENT", "The server's address is not a URL.", { cause, details: { address } });
+  }
+  const scheme = SOCKET_SCHEME[url.protocol];
+  if (scheme === undefined) {
+    const details = { address };
+    throw new NexusError("INVALID_ARGUMENT", "The server's address must be http(s) or ws(s).", { details });
+  }
+  const prefix = url.pathname.replace(/\/+$/, "");
+  const path = prefix.endsWith(SESSION_PATH) ? prefix : prefix + SESSION_PATH;
+  return `${scheme}//${url.host}${path}`;
+}

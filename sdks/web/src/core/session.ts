@@ -1,0 +1,404 @@
+/**
+ * The rules of a session: `reduce(state, input, now) -> [state, effects]`.
+ *
+ * Joining costs one round trip: the offer is created while the WebSocket opens, `join` carries it, and the one answer
+ * carries everything else. Afterwards re-offers are serialised, wishes for video become slot requests, pings keep the
+ * session alive. No socket, timer or RTCPeerConnection is known here: `edge/` performs the effects.
+ */
+import type { JoinResponse, RoomEvent, RoomSnapshot, ServerMessage, WireSlotTable } from "../wire/messages.js";
+import { NexusError } from "./error.js";
+import type { DisconnectReason, Offer, TrackId } from "./model.js";
+import { answerApplied, answerFailed, negotiate, offerCreated, offerFailed, offerReplied } from "./negotiation.js";
+import { applyRoomEvent, applySnapshot } from "./roster.js";
+import {
+  connectionState,
+  MAX_SLOTS,
+  type Effect,
+  type Input,
+  type JoinDetails,
+  type Notice,
+  type OpenRequest,
+  type Request,
+  type SessionState,
+} from "./session_state.js";
+import { readCloseCode, readError, readGrants, readParticipant, readReason, readSlotTable, writePublication } from "./vocabulary.js";
+import { SDK_NAME, SDK_VERSION } from "./version.js";
+import * as wishes from "./wishes.js";
+
+export type Step = readonly [SessionState, readonly Effect[]];
+
+/** From `join()` to the server's answer, the opening of the WebSocket included. */
+export const JOIN_TIMEOUT_MS = 15_000;
+export const REQUEST_TIMEOUT_MS = 15_000;
+/** "The client … is gone when it has been silent three times as long": the same holds for the server. */
+const SILENCE_FACTOR = 3;
+const DEFAULT_PING_INTERVAL_MS = 10_000;
+/** Requests that the page may have open at once. */
+export const MAX_OPEN_REQUESTS = 256;
+
+export function reduce(state: SessionState, input: Input, nowMs: number): Step {
+  if (state.phase.name === "closed") return afterClose(state, input);
+  const [next, effects] = react(state, input, nowMs);
+  const after = connectionState(next);
+  // Whoever closes tells "closed" itself.
+  if (after === connectionState(state) || after === "closed") return [next, effects];
+  return [next, [...effects, notify({ type: "connection-state", state: after })]];
+}
+
+function react(state: SessionState, input: Input, nowMs: number): Step {
+  switch (input.type) {
+    case "join":
+      return startJoin(state, input.details, nowMs);
+    case "offer-created":
+      return state.phase.name === "preparing"
+        ? joinWhenReady({ ...state, phase: { ...state.phase, offer: input.offer } })
+        : reoffer(state, input.offer, nowMs);
+    case "socket-open":
+      return state.phase.name === "preparing"
+        ? joinWhenReady({ ...state, phase: { ...state.phase, socketOpen: true } })
+        : [state, []];
+    case "socket-closed":
+      return socketClosed(state, input.code);
+    case "message":
+      return receive({ ...state, lastHeardMs: nowMs }, input.message, nowMs);
+    case "undecodable": {
+      const error = new NexusError("INVALID_MESSAGE", "The server sent what is no message.", { cause: input.cause });
+      return close(state, "protocol-error", error, 4000);
+    }
+    case "offer-failed":
+      return isJoining(state) ? close(state, "join-failed", input.error, 1000) : offerFailed(state, input.error);
+    case "answer-applied":
+      return state.phase.name === "applying" ? joined(state, state.phase.pingIntervalMs, nowMs) : answerApplied(state);
+    case "answer-failed":
+      return isJoining(state) ? close(state, "join-failed", input.error, 1000) : answerFailed(state, input.error);
+    case "media":
+      return media(state, input.state);
+    case "negotiate":
+      return negotiate(state, [input.key]);
+    case "call":
+      return call(state, input.key, input.request, nowMs);
+    case "want":
+      return [{ ...state, wishes: wishes.want(state.wishes, input.trackId) }, []];
+    case "unwant":
+      return [{ ...state, wishes: wishes.unwant(state.wishes, input.trackId, nowMs) }, []];
+    case "leave":
+      return leave(state, nowMs);
+    case "abort":
+      return close(state, "client-left", input.error, 1000);
+    case "tick":
+      return tick(state, nowMs);
+  }
+}
+
+/** When `reduce` wants its next "tick"; null when nothing is due. */
+export function nextDeadline(state: SessionState, nowMs: number): number | null {
+  const due: number[] = [...state.requests.values()].map((request) => request.deadlineMs);
+  const { phase } = state;
+  if (phase.name === "preparing" || phase.name === "joining") due.push(phase.deadlineMs);
+  if (phase.name === "joined") {
+    due.push(phase.nextPingMs, state.lastHeardMs + SILENCE_FACTOR * phase.pingIntervalMs);
+    const wish = wishes.nextWishDeadline(state.wishes, state.slots, nowMs);
+    if (wish !== null) due.push(wish);
+  }
+  return due.length === 0 ? null : Math.min(...due);
+}
+
+// Joining
+
+function startJoin(state: SessionState, details: JoinDetails, nowMs: number): Step {
+  if (state.phase.name !== "idle") return [state, []];
+  const deadlineMs = nowMs + JOIN_TIMEOUT_MS;
+  const phase = { name: "preparing", details, offer: null, socketOpen: false, deadlineMs } as const;
+  const offer: Effect = { type: "create-offer", slotCount: state.slotCount, initial: true };
+  return [{ ...state, phase }, [{ type: "open-socket" }, offer]];
+}
+
+function joinWhenReady(state: SessionState): Step {
+  const { phase } = state;
+  if (phase.name !== "preparing" || phase.offer === null || !phase.socketOpen) return [state, []];
+  const { bindExisting, attributes, ...details } = phase.details;
+  const value = {
+    ...details,
+    attributes: { ...attributes },
+    sdp: phase.offer.sdp,
+    publications: phase.offer.publications.map(writePublication),
+    client: { sdk: SDK_NAME, version: SDK_VERSION },
+    bindExisting,
+  };
+  const next: SessionState = { ...state, phase: { name: "joining", deadlineMs: phase.deadlineMs } };
+  const open: OpenRequest = { purpose: { name: "join" }, deadlineMs: phase.deadlineMs };
+  return send(next, { case: "join", value }, open);
+}
+
+function joinAnswered(state: SessionState, response: JoinResponse, nowMs: number): Step {
+  if (state.phase.name !== "joining" || response.participant === undefined) return [state, []];
+  const own = readParticipant(response.participant);
+  const base = { ...state, roster: { revision: 0n, own, others: new Map() } };
+  const [roster] = applySnapshot(base.roster, response.participants.map(readParticipant), response.revision);
+  const pingIntervalMs = response.pingIntervalMs || DEFAULT_PING_INTERVAL_MS;
+  const seated = seeTable({ ...base, roster }, response.slots, nowMs, wishes.JOIN_GRACE_MS);
+  const next: SessionState = {
+    ...seated,
+    phase: { name: "applying", pingIntervalMs },
+    grants: readGrants(response.grants),
+    roomId: response.room?.id ?? "",
+  };
+  return [next, [{ type: "apply-answer", sdp: response.sdp, iceServers: response.iceServers }]];
+}
+
+function joined(state: SessionState, pingIntervalMs: number, nowMs: number): Step {
+  const phase = { name: "joined", pingIntervalMs, nextPingMs: nowMs + pingIntervalMs } as const;
+  return [{ ...state, phase, lastHeardMs: nowMs }, [notify({ type: "joined" })]];
+}
+
+const isJoining = (state: SessionState): boolean => state.phase.name !== "joined";
+
+// Messages
+
+function receive(state: SessionState, message: ServerMessage, nowMs: number): Step {
+  const { body, requestId } = message;
+  if (requestId !== 0) return reply(state, requestId, body, nowMs);
+  switch (body.case) {
+    case "event":
+      return roomEvent(state, body.value, nowMs);
+    case "snapshot":
+      return snapshot(state, body.value, nowMs);
+    case "disconnected": {
+      const reason = readReason(body.value.reason);
+      const error = new NexusError("CLOSED", body.value.message || "The server ended the session.", {
+        details: { reason, can_rejoin: String(body.value.canRejoin) },
+      });
+      return close(state, reason, error, 1000);
+    }
+    case "error": {
+      const error = readError(body.value);
+      if (body.value.fatal) return close(state, isJoining(state) ? "join-failed" : "protocol-error", error, 1000);
+      return [state, [notify({ type: "error", error })]];
+    }
+    default:
+      return [state, []];
+  }
+}
+
+function reply(state: SessionState, requestId: number, body: ServerMessage["body"], nowMs: number): Step {
+  const open = state.requests.get(requestId);
+  // Late for a request that was given up.
+  if (open === undefined) return [state, []];
+  const requests = new Map(state.requests);
+  requests.delete(requestId);
+  return settle({ ...state, requests }, open, body.case === "error" ? readError(body.value) : body, nowMs);
+}
+
+function settle(state: SessionState, open: OpenRequest, body: ServerMessage["body"] | NexusError, nowMs: number): Step {
+  const error = body instanceof NexusError ? body : null;
+  const value = body instanceof NexusError ? undefined : body;
+  switch (open.purpose.name) {
+    case "join":
+      if (error !== null) return close(state, "join-failed", error, 1000);
+      return value?.case === "join" ? joinAnswered(state, value.value, nowMs) : [state, []];
+    case "offer":
+      if (error !== null) return answerFailed(state, error);
+      if (value?.case !== "offer") return [state, []];
+      return offerReplied(seeTable(state, value.value.slots, nowMs), value.value);
+    case "slots":
+      return slotsAnswered(state, value, error, nowMs);
+    case "ping":
+      if (value?.case !== "ping") return [state, []];
+      return [{ ...state, rttMs: Math.max(0, nowMs - Number(value.value.sentAtMs)) }, []];
+    case "call": {
+      const { key } = open.purpose;
+      if (error !== null) return [state, [{ type: "reject", key, error }]];
+      const next = value?.case === "subscription" ? seeTable(state, value.value.slots, nowMs) : state;
+      return [next, [...tellSlots(state, next), { type: "resolve", key, value: value ?? { case: undefined } }]];
+    }
+  }
+}
+
+function roomEvent(state: SessionState, event: RoomEvent, nowMs: number): Step {
+  switch (event.event.case) {
+    case "slotsChanged": {
+      const next = seeTable(state, event.event.value.slots, nowMs);
+      return [next, tellSlots(state, next)];
+    }
+    case "reofferNeeded": {
+      const { pairs, audioSlots } = event.event.value;
+      const slotCount = {
+        pairs: Math.min(MAX_SLOTS.pairs, Math.max(state.slotCount.pairs, pairs)),
+        audioSlots: Math.min(MAX_SLOTS.audioSlots, Math.max(state.slotCount.audioSlots, audioSlots)),
+      };
+      return negotiate({ ...state, slotCount }, []);
+    }
+    default: {
+      const [roster, notices] = applyRoomEvent(state.roster, event);
+      return rosterChanged({ ...state, roster }, notices);
+    }
+  }
+}
+
+function snapshot(state: SessionState, message: RoomSnapshot, nowMs: number): Step {
+  const [roster, notices] = applySnapshot(state.roster, message.participants.map(readParticipant), message.revision);
+  const seated = seeTable({ ...state, roster }, message.slots, nowMs);
+  const [next, effects] = rosterChanged(seated, notices);
+  return [next, [...effects, ...tellSlots(state, next)]];
+}
+
+function rosterChanged(state: SessionState, notices: readonly Notice[]): Step {
+  let kept = state.wishes;
+  for (const notice of notices) if (notice.type === "track-unpublished") kept = wishes.forget(kept, notice.track.id);
+  // Before "joined" nobody listens yet; the roster itself is handed over then.
+  const told = state.phase.name === "joined" ? notices.map(notify) : [];
+  return [{ ...state, wishes: kept }, told];
+}
+
+// Slots
+
+function seeTable(state: SessionState, table: WireSlotTable | undefined, nowMs: number, graceMs?: number): SessionState {
+  if (table === undefined) return state;
+  const slots = readSlotTable(table);
+  // "A reader ignores a table older than the one it has."
+  if (slots.revision < state.slots.revision) return state;
+  return { ...state, slots, wishes: wishes.seeTable(state.wishes, slots, nowMs, graceMs) };
+}
+
+function tellSlots(before: SessionState, after: SessionState): Effect[] {
+  if (after.slots === before.slots || after.phase.name !== "joined") return [];
+  return [notify({ type: "slots", slots: after.slots })];
+}
+
+function askForSlots(state: SessionState, nowMs: number): Step {
+  const wish = wishes.nextRequest(state.wishes, state.slots, nowMs);
+  if (wish === null) return [state, []];
+  const value = { bindTrackIds: wish.bind, unbindTrackIds: wish.unbind };
+  const open: OpenRequest = { purpose: { name: "slots" }, deadlineMs: nowMs + REQUEST_TIMEOUT_MS };
+  return send({ ...state, wishes: wishes.requested(state.wishes) }, { case: "slots", value }, open);
+}
+
+function slotsAnswered(
+  state: SessionState,
+  body: ServerMessage["body"] | undefined,
+  error: NexusError | null,
+  nowMs: number,
+): Step {
+  const response = body?.case === "slots" ? body.value : undefined;
+  const next = seeTable(state, response?.slots, nowMs);
+  // After an error everything still unbound counts as refused, or the same request would be sent for ever.
+  const unplaced = error === null ? (response?.unplacedTrackIds ?? []) : [...state.wishes.wanted];
+  const settled = { ...next, wishes: wishes.answered(next.wishes, unplaced as TrackId[], next.slots) };
+  return [settled, [...tellSlots(state, next), ...(error === null ? [] : [notify({ type: "error", error })])]];
+}
+
+// Requests of the page and re-offers
+
+function call(state: SessionState, key: number, request: Request, nowMs: number): Step {
+  const refusal =
+    state.phase.name !== "joined"
+      ? new NexusError("NOT_JOINED", "The room has not been joined.")
+      : state.requests.size >= MAX_OPEN_REQUESTS
+        ? new NexusError("RATE_LIMITED", "Too many requests are open.")
+        : null;
+  if (refusal !== null) return [state, [{ type: "reject", key, error: refusal }]];
+  return send(state, request, { purpose: { name: "call", key }, deadlineMs: nowMs + REQUEST_TIMEOUT_MS });
+}
+
+function reoffer(state: SessionState, offer: Offer, nowMs: number): Step {
+  const [next, accepted] = offerCreated(state);
+  if (!accepted) return [state, []];
+  const value = { sdp: offer.sdp, publications: offer.publications.map(writePublication) };
+  return send(next, { case: "offer", value }, { purpose: { name: "offer" }, deadlineMs: nowMs + REQUEST_TIMEOUT_MS });
+}
+
+function send(state: SessionState, request: Request, open: OpenRequest): Step {
+  const requestId = state.nextRequestId;
+  const requests = new Map(state.requests).set(requestId, open);
+  return [{ ...state, requests, nextRequestId: requestId + 1 }, [{ type: "send", requestId, request }]];
+}
+
+// Time
+
+function tick(state: SessionState, nowMs: number): Step {
+  const { phase } = state;
+  if ((phase.name === "preparing" || phase.name === "joining") && phase.deadlineMs <= nowMs) {
+    return close(state, "join-failed", new NexusError("TIMEOUT", "The server did not answer in time."), 1000);
+  }
+  if (phase.name !== "joined") return [state, []];
+  if (nowMs - state.lastHeardMs >= SILENCE_FACTOR * phase.pingIntervalMs) {
+    return close(state, "signaling-lost", new NexusError("TIMEOUT", "The server fell silent."), 4007);
+  }
+  let step = expire(state, nowMs);
+  if (phase.nextPingMs <= nowMs) step = chain(step, (now) => ping(now, nowMs));
+  return chain(step, (now) => askForSlots(now, nowMs));
+}
+
+function expire(state: SessionState, nowMs: number): Step {
+  let step: Step = [state, []];
+  for (const [id, open] of state.requests) {
+    if (open.deadlineMs > nowMs) continue;
+    const error = new NexusError("TIMEOUT", "The server did not answer in time.");
+    step = chain(step, (now) => {
+      const requests = new Map(now.requests);
+      requests.delete(id);
+      return settle({ ...now, requests }, open, error, nowMs);
+    });
+  }
+  return step;
+}
+
+function ping(state: SessionState, nowMs: number): Step {
+  if (state.phase.name !== "joined") return [state, []];
+  const phase = { ...state.phase, nextPingMs: nowMs + state.phase.pingIntervalMs };
+  const value = { sentAtMs: BigInt(Math.round(nowMs)) };
+  const open: OpenRequest = { purpose: { name: "ping" }, deadlineMs: nowMs + REQUEST_TIMEOUT_MS };
+  return send({ ...state, phase }, { case: "ping", value }, open);
+}
+
+function chain([state, effects]: Step, change: (state: SessionState) => Step): Step {
+  const [next, more] = change(state);
+  return [next, [...effects, ...more]];
+}
+
+// The end
+
+function leave(state: SessionState, nowMs: number): Step {
+  const farewell =
+    state.phase.name === "joined"
+      ? send(state, { case: "leave", value: {} }, { purpose: { name: "ping" }, deadlineMs: nowMs })
+      : ([state, []] as const);
+  return chain(farewell, (now) => close(now, "client-left", null, 1000));
+}
+
+function media(state: SessionState, mediaState: SessionState["media"]): Step {
+  const next = { ...state, media: mediaState };
+  if (mediaState !== "failed") return [next, []];
+  return close(next, "media-failed", new NexusError("MEDIA_FAILED", "The media connection failed."), 1000);
+}
+
+function socketClosed(state: SessionState, code: number): Step {
+  const reason = isJoining(state) ? "join-failed" : readCloseCode(code);
+  const message = isJoining(state) ? "The server could not be reached." : "The connection to the server was lost.";
+  return close(state, reason, new NexusError("CONNECTION_FAILED", message, { details: { code: String(code) } }), 1000);
+}
+
+function close(state: SessionState, reason: DisconnectReason, error: NexusError | null, code: number): Step {
+  const closed = error ?? new NexusError("CLOSED", "The room was left.");
+  const keys = [...state.requests.values()].flatMap(({ purpose }) => (purpose.name === "call" ? [purpose.key] : []));
+  if (state.negotiation.name !== "idle") keys.push(...state.negotiation.keys, ...(state.negotiation.again ?? []));
+  const next: SessionState = {
+    ...state,
+    phase: { name: "closed", reason, error },
+    requests: new Map(),
+    negotiation: { name: "idle" },
+  };
+  const rejections = keys.map((key): Effect => ({ type: "reject", key, error: closed }));
+  const notices = [notify({ type: "connection-state", state: "closed" }), notify({ type: "closed", reason, error })];
+  return [next, [{ type: "close", code }, ...rejections, ...notices]];
+}
+
+function afterClose(state: SessionState, input: Input): Step {
+  if (input.type !== "call" && input.type !== "negotiate") return [state, []];
+  const error = new NexusError("CLOSED", "The room has been left.");
+  return [state, [{ type: "reject", key: input.key, error }]];
+}
+
+function notify(notice: Notice): Effect {
+  return { type: "notify", notice };
+}

@@ -1,0 +1,163 @@
+/** The state, inputs and effects of a session; `session.ts` has the rules. */
+import type { ClientMessage, IceServer, ServerMessage } from "../wire/messages.js";
+import type { NexusError } from "./error.js";
+import type { DisconnectReason, Grants, Offer, SlotCount, SlotTable, TrackDescription, TrackId } from "./model.js";
+import { EMPTY_ROSTER, type Roster, type RosterNotice } from "./roster.js";
+import { NO_WISHES, type Wishes } from "./wishes.js";
+
+/** Names the promise that an effect settles. */
+export type Key = number;
+
+/** What `join` sends besides the offer. */
+export interface JoinDetails {
+  readonly token: string;
+  readonly room: string;
+  readonly appId: string;
+  readonly name: string;
+  readonly metadata: string;
+  readonly attributes: Readonly<Record<string, string>>;
+  readonly bindExisting: boolean;
+}
+
+/** Where a session stands. Reconnecting (a later issue) will be one more member. */
+export type Phase =
+  | { readonly name: "idle" }
+  /** The offer is created while the WebSocket opens; `join` goes out when both are there. */
+  | {
+      readonly name: "preparing";
+      readonly details: JoinDetails;
+      readonly offer: Offer | null;
+      readonly socketOpen: boolean;
+      readonly deadlineMs: number;
+    }
+  | { readonly name: "joining"; readonly deadlineMs: number }
+  /** The answer is being applied. */
+  | { readonly name: "applying"; readonly pingIntervalMs: number }
+  | { readonly name: "joined"; readonly pingIntervalMs: number; readonly nextPingMs: number }
+  | { readonly name: "closed"; readonly reason: DisconnectReason; readonly error: NexusError | null };
+
+/** Re-offers, one at a time; what is asked for meanwhile waits in `again`. */
+export type Negotiation =
+  | { readonly name: "idle" }
+  | {
+      readonly name: "offering" | "awaiting" | "applying";
+      readonly keys: readonly Key[];
+      readonly again: readonly Key[] | null;
+    };
+
+export type Request = NonNullable<ClientMessage["request"]>;
+export type Reply = ServerMessage["body"];
+
+/** What a request was sent for. */
+export type Purpose =
+  | { readonly name: "join" }
+  | { readonly name: "offer" }
+  | { readonly name: "slots" }
+  | { readonly name: "ping" }
+  | { readonly name: "call"; readonly key: Key };
+
+export interface OpenRequest {
+  readonly purpose: Purpose;
+  readonly deadlineMs: number;
+}
+
+/** Of the media path, as `RTCPeerConnection.connectionState` tells it. */
+export type MediaState = "new" | "connecting" | "connected" | "disconnected" | "failed" | "closed";
+
+/** What the page is told: media may be interrupted and come back, `closed` is for good. */
+export type ConnectionState = "connecting" | "connected" | "interrupted" | "closed";
+
+export interface SessionState {
+  readonly phase: Phase;
+  readonly nextRequestId: number;
+  readonly requests: ReadonlyMap<number, OpenRequest>;
+  readonly roster: Roster;
+  readonly slots: SlotTable;
+  readonly wishes: Wishes;
+  readonly negotiation: Negotiation;
+  readonly slotCount: SlotCount;
+  readonly media: MediaState;
+  readonly grants: Grants | null;
+  readonly roomId: string;
+  readonly lastHeardMs: number;
+  readonly rttMs: number | null;
+}
+
+export type Input =
+  | { readonly type: "join"; readonly details: JoinDetails }
+  | { readonly type: "offer-created"; readonly offer: Offer }
+  | { readonly type: "offer-failed"; readonly error: NexusError }
+  | { readonly type: "answer-applied" }
+  | { readonly type: "answer-failed"; readonly error: NexusError }
+  | { readonly type: "socket-open" }
+  | { readonly type: "socket-closed"; readonly code: number }
+  | { readonly type: "message"; readonly message: ServerMessage }
+  | { readonly type: "undecodable"; readonly cause: unknown }
+  | { readonly type: "media"; readonly state: MediaState }
+  | { readonly type: "negotiate"; readonly key: Key }
+  | { readonly type: "call"; readonly key: Key; readonly request: Request }
+  | { readonly type: "want" | "unwant"; readonly trackId: TrackId }
+  | { readonly type: "leave" }
+  | { readonly type: "abort"; readonly error: NexusError }
+  | { readonly type: "tick" };
+
+export type Notice =
+  | RosterNotice
+  | { readonly type: "joined" }
+  | { readonly type: "slots"; readonly slots: SlotTable }
+  | { readonly type: "connection-state"; readonly state: ConnectionState }
+  | { readonly type: "error"; readonly error: NexusError }
+  | { readonly type: "closed"; readonly reason: DisconnectReason; readonly error: NexusError | null };
+
+export type Effect =
+  | { readonly type: "open-socket" }
+  | { readonly type: "create-offer"; readonly slotCount: SlotCount; readonly initial: boolean }
+  | { readonly type: "send"; readonly requestId: number; readonly request: Request }
+  | {
+      readonly type: "apply-answer";
+      readonly sdp: string;
+      /** Only with the first answer. */
+      readonly iceServers: readonly IceServer[] | null;
+    }
+  /** The offer was refused: take it back. */
+  | { readonly type: "roll-back" }
+  | { readonly type: "close"; readonly code: number }
+  | { readonly type: "resolve"; readonly key: Key; readonly value: Reply | readonly TrackDescription[] }
+  | { readonly type: "reject"; readonly key: Key; readonly error: NexusError }
+  | { readonly type: "notify"; readonly notice: Notice };
+
+export const INITIAL_SLOTS: SlotCount = { pairs: 4, audioSlots: 3 };
+/** What a connection may hold at most; a server that asks for more gets this. */
+export const MAX_SLOTS: SlotCount = { pairs: 25, audioSlots: 25 };
+
+export const NEW_SESSION: SessionState = {
+  phase: { name: "idle" },
+  nextRequestId: 1,
+  requests: new Map(),
+  roster: EMPTY_ROSTER,
+  slots: { revision: 0, slots: [] },
+  wishes: NO_WISHES,
+  negotiation: { name: "idle" },
+  slotCount: INITIAL_SLOTS,
+  media: "new",
+  grants: null,
+  roomId: "",
+  lastHeardMs: 0,
+  rttMs: null,
+};
+
+export function connectionState(state: SessionState): ConnectionState {
+  if (state.phase.name === "closed") return "closed";
+  if (state.phase.name !== "joined") return "connecting";
+  switch (state.media) {
+    case "connected":
+      return "connected";
+    case "disconnected":
+    case "failed":
+    case "closed":
+      return "interrupted";
+    case "new":
+    case "connecting":
+      return "connecting";
+  }
+}

@@ -1,0 +1,29 @@
+/** Reads what the client needs from a JWT (RFC 7519). It is not verified here: only the server can. */
+import { NexusError } from "./error.js";
+
+export interface TokenClaims {
+  /** The app's key id. */
+  readonly iss: string | null;
+  readonly room: string | null;
+  /** Where the server is. */
+  readonly url: string | null;
+}
+
+const text = (value: unknown): string | null => (typeof value === "string" && value !== "" ? value : null);
+
+/** Throws `TOKEN_INVALID` when this is no JWT at all. */
+export function readTokenClaims(token: string): TokenClaims {
+  const payload = token.split(".")[1];
+  if (payload === undefined) throw new NexusError("TOKEN_INVALID", "The token is not a JWT.");
+  try {
+    // base64url (RFC 7515 section 2) of UTF-8.
+    const binary = atob(payload.replaceAll("-", "+").replaceAll("_", "/"));
+    const bytes = Uint8Array.from(binary, (char) => char.charCodeAt(0));
+    const claims: unknown = JSON.parse(new TextDecoder().decode(bytes));
+    if (typeof claims !== "object" || claims === null) throw new TypeError("claims are no object");
+    const { iss, room, url } = claims as Record<string, unknown>;
+    return { iss: text(iss), room: text(room), url: text(url) };
+  } catch (cause) {
+    throw new NexusError("TOKEN_INVALID", "The token's claims cannot be read.", { cause });
+  }
+}

@@ -1,0 +1,168 @@
+/**
+ * Between the wire's messages and the SDK's own nouns. The only file that knows the enum numbers.
+ */
+import {
+  Codec as WireCodec,
+  DisconnectReason as WireReason,
+  ENUM_NAMES,
+  ErrorCode,
+  TrackKind as WireKind,
+  TrackSource as WireSource,
+} from "../wire/schema.gen.js";
+import type {
+  WireError,
+  WireGrants,
+  WireParticipant,
+  WirePublication,
+  WireSlotTable,
+  WireTrack,
+} from "../wire/messages.js";
+import { NexusError, type NexusErrorCode } from "./error.js";
+import type {
+  Codec,
+  DisconnectReason,
+  Grants,
+  Mid,
+  ParticipantDescription,
+  ParticipantId,
+  Publication,
+  SlotTable,
+  TrackDescription,
+  TrackId,
+  TrackSource,
+} from "./model.js";
+
+/** The numbers of an enum: the tables below must have them all. */
+type Value<Enum> = Enum[keyof Enum];
+
+const SOURCES: Readonly<Record<Value<typeof WireSource>, TrackSource>> = {
+  [WireSource.UNSPECIFIED]: "unknown",
+  [WireSource.MICROPHONE]: "microphone",
+  [WireSource.CAMERA]: "camera",
+  [WireSource.SCREEN]: "screen",
+  [WireSource.SCREEN_AUDIO]: "screen-audio",
+};
+
+const CODECS: Readonly<Record<Value<typeof WireCodec>, Codec>> = {
+  [WireCodec.UNSPECIFIED]: "unknown",
+  [WireCodec.OPUS]: "opus",
+  [WireCodec.VP8]: "vp8",
+  [WireCodec.VP9]: "vp9",
+  [WireCodec.H264]: "h264",
+  [WireCodec.AV1]: "av1",
+};
+
+const REASONS: Readonly<Record<Value<typeof WireReason>, DisconnectReason>> = {
+  [WireReason.UNSPECIFIED]: "signaling-lost",
+  [WireReason.CLIENT_LEFT]: "client-left",
+  [WireReason.REPLACED]: "replaced",
+  [WireReason.REMOVED]: "removed",
+  [WireReason.ROOM_CLOSED]: "room-closed",
+  [WireReason.SERVER_SHUTDOWN]: "server-shutdown",
+  [WireReason.MEDIA_FAILED]: "media-failed",
+  [WireReason.SIGNALING_LOST]: "signaling-lost",
+  [WireReason.PROTOCOL_ERROR]: "protocol-error",
+  [WireReason.TOKEN_REJECTED]: "token-rejected",
+};
+
+/** Why the server closed the WebSocket, by its close code (docs/architecture/contracts.md). */
+const CLOSE_CODES: Readonly<Record<number, DisconnectReason>> = {
+  1000: "client-left",
+  1001: "server-shutdown",
+  1009: "protocol-error",
+  4000: "protocol-error",
+  4001: "token-rejected",
+  4002: "replaced",
+  4003: "removed",
+  4004: "room-closed",
+  4005: "media-failed",
+  4006: "protocol-error",
+  4007: "signaling-lost",
+  4008: "join-failed",
+};
+
+// Only looked up with numbers that came over the wire: a newer server may send ones that this version does not know.
+function known<Meaning>(table: Readonly<Record<number, Meaning>>, key: number, fallback: Meaning): Meaning {
+  return table[key] ?? fallback;
+}
+
+function wireKey<Meaning>(table: Readonly<Record<number, Meaning>>, meaning: Meaning): number {
+  const found = Object.entries(table).find(([, one]) => one === meaning);
+  return found === undefined ? 0 : Number(found[0]);
+}
+
+export const readReason = (reason: number): DisconnectReason => known(REASONS, reason, "signaling-lost");
+export const readCloseCode = (code: number): DisconnectReason => known(CLOSE_CODES, code, "signaling-lost");
+
+const UNSPECIFIED: number = ErrorCode.ERROR_CODE_UNSPECIFIED;
+
+export function readError(error: WireError): NexusError {
+  const name = error.code === UNSPECIFIED ? undefined : ENUM_NAMES["ErrorCode"]?.[error.code];
+  const code = (name ?? "UNKNOWN") as NexusErrorCode;
+  return new NexusError(code, error.message, { details: error.details, retryAfterMs: error.retryAfterMs });
+}
+
+const isVideo = (kind: number): boolean => kind === WireKind.VIDEO;
+
+export function readTrack(track: WireTrack): TrackDescription {
+  return {
+    id: track.id as TrackId,
+    number: track.number,
+    participantId: track.participantId as ParticipantId,
+    kind: isVideo(track.kind) ? "video" : "audio",
+    source: known(SOURCES, track.source, "unknown"),
+    name: track.name,
+    codec: known(CODECS, track.codec, "unknown"),
+    muted: track.muted,
+    width: track.width,
+    height: track.height,
+    mid: track.mid as Mid,
+  };
+}
+
+export function readParticipant(participant: WireParticipant): ParticipantDescription {
+  return {
+    id: participant.id as ParticipantId,
+    identity: participant.identity,
+    name: participant.name,
+    metadata: participant.metadata,
+    attributes: { ...participant.attributes },
+    joinedAtMs: Number(participant.joinedAtMs),
+    tracks: participant.tracks.map(readTrack),
+  };
+}
+
+export function readSlotTable(table: WireSlotTable): SlotTable {
+  return {
+    revision: table.revision,
+    slots: table.slots.map((slot) => ({
+      mid: slot.mid as Mid,
+      kind: isVideo(slot.kind) ? "video" : "audio",
+      pair: slot.pair,
+      trackId: slot.trackId === "" ? null : (slot.trackId as TrackId),
+    })),
+  };
+}
+
+export function readGrants(grants: WireGrants | undefined): Grants {
+  const { create, publish, subscribe, data, hidden, recorder, admin } = grants ?? NO_GRANTS;
+  return { create, publish, subscribe, data, hidden, recorder, admin };
+}
+
+const NO_GRANTS: Grants = {
+  create: false,
+  publish: false,
+  subscribe: false,
+  data: false,
+  hidden: false,
+  recorder: false,
+  admin: false,
+};
+
+export function writePublication(publication: Publication): WirePublication {
+  return {
+    ...publication,
+    source: wireKey(SOURCES, publication.source),
+    preferredCodec: wireKey(CODECS, publication.preferredCodec),
+  };
+}

@@ -1,0 +1,52 @@
+/** The platform of a real page. */
+import type { Platform, Socket, SocketHandlers } from "./platform.js";
+
+/** Long enough for any timer of ours; `setTimeout` overflows above. */
+const MAX_DELAY_MS = 2 ** 31 - 1;
+
+function openSocket(url: string, subprotocol: string, handlers: SocketHandlers): Socket {
+  const socket = new WebSocket(url, [subprotocol]);
+  socket.binaryType = "arraybuffer";
+  socket.addEventListener("open", handlers.onOpen);
+  socket.addEventListener("message", (event: MessageEvent<ArrayBuffer | string>) => handlers.onFrame(event.data));
+  socket.addEventListener("close", (event) => handlers.onClose(event.code));
+  return {
+    send: (frame) => socket.send(frame),
+    // Pages may only give 1000 and 3000 to 4999 (WebSocket.close()).
+    close: (code) => socket.close(code === 1000 || code >= 3000 ? code : 1000),
+  };
+}
+
+async function encodesInHardware(
+  mimeType: string,
+  width: number,
+  height: number,
+  framesPerSecond: number,
+): Promise<boolean> {
+  const video = { contentType: mimeType, width, height, framerate: framesPerSecond, bitrate: 2_000_000 };
+  try {
+    const answer = await navigator.mediaCapabilities.encodingInfo({ type: "webrtc", video });
+    return answer.supported && answer.powerEfficient;
+  } catch {
+    // Not every browser knows the type "webrtc"; then nothing is known.
+    return false;
+  }
+}
+
+/** @internal */
+export const browserPlatform: Platform = {
+  nowMs: () => Date.now(),
+  setTimer(delayMs, run) {
+    const timer = setTimeout(run, Math.min(Math.max(0, delayMs), MAX_DELAY_MS));
+    return () => clearTimeout(timer);
+  },
+  // "null" is the origin of opaque documents (HTML, origin serialisation).
+  pageOrigin: () => (typeof location === "undefined" || location.origin === "null" ? null : location.origin),
+  openSocket,
+  createPeer: (configuration) => new RTCPeerConnection(configuration),
+  createStream: (tracks) => new MediaStream([...tracks]),
+  createAudioElement: () => document.createElement("audio"),
+  devices: () => (typeof navigator === "undefined" ? null : ((navigator.mediaDevices as MediaDevices | undefined) ?? null)),
+  sendableCodecs: (kind) => RTCRtpSender.getCapabilities(kind)?.codecs ?? [],
+  encodesInHardware,
+};

@@ -1,0 +1,63 @@
+/**
+ * What the SDK needs of its surroundings: clock, timers, WebSocket, RTCPeerConnection, devices, elements.
+ *
+ * `browser.ts` is the real one; `@nexus-rtc/web/testing` ships a fake, so that applications can be tested without
+ * browser, camera or server.
+ */
+import type { NamedCodec } from "../core/codec_choice.js";
+import type { TrackKind } from "../core/model.js";
+
+export interface SocketHandlers {
+  readonly onOpen: () => void;
+  readonly onFrame: (frame: ArrayBuffer | string) => void;
+  /** Called once, also when the socket never opened. */
+  readonly onClose: (code: number) => void;
+}
+
+/** The part of a WebSocket that a session uses. */
+export interface Socket {
+  send(frame: Uint8Array<ArrayBuffer> | string): void;
+  close(code: number): void;
+}
+
+/** The part of an `RTCPeerConnection` that the SDK uses. */
+export type PeerConnection = Pick<
+  RTCPeerConnection,
+  | "addEventListener"
+  | "addTransceiver"
+  | "close"
+  | "connectionState"
+  | "createOffer"
+  | "getStats"
+  | "getTransceivers"
+  | "setConfiguration"
+  | "setLocalDescription"
+  | "setRemoteDescription"
+  | "signalingState"
+>;
+
+/** The part of `navigator.mediaDevices` that the SDK uses. */
+export type DeviceAccess = Pick<
+  MediaDevices,
+  "addEventListener" | "enumerateDevices" | "getDisplayMedia" | "getUserMedia" | "removeEventListener"
+>;
+
+export interface Platform {
+  /** Milliseconds since the Unix epoch. */
+  nowMs(): number;
+  /** Calls back once; what is returned cancels. */
+  setTimer(delayMs: number, run: () => void): () => void;
+  /** The page's origin, null outside of a page. */
+  pageOrigin(): string | null;
+  openSocket(url: string, subprotocol: string, handlers: SocketHandlers): Socket;
+  createPeer(configuration: RTCConfiguration): PeerConnection;
+  createStream(tracks: readonly MediaStreamTrack[]): MediaStream;
+  /** An audio element of the SDK's own, not in the document. */
+  createAudioElement(): HTMLAudioElement;
+  /** Null where there are no devices: insecure contexts. */
+  devices(): DeviceAccess | null;
+  /** What this browser can send. */
+  sendableCodecs(kind: TrackKind): readonly (NamedCodec & RTCRtpCodec)[];
+  /** Whether hardware encodes this codec; false when the browser does not say. */
+  encodesInHardware(mimeType: string, width: number, height: number, framesPerSecond: number): Promise<boolean>;
+}

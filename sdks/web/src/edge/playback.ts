@@ -1,0 +1,179 @@
+/**
+ * From slots to ears and eyes: polls which source each slot plays, hands slot streams to the tracks that they carry, and
+ * plays all audio through elements of its own.
+ *
+ * Audio never plays through the page's elements: which slot carries a voice changes with who speaks, without a message,
+ * and a video element must stay free to be taken away. Lips stay in sync all the same, because the browser synchronises
+ * the receivers whose sections share an msid, whichever elements play them.
+ */
+import {
+  carriers,
+  NOTHING_ATTRIBUTED,
+  readSlot,
+  type Attribution,
+} from "../core/attribution.js";
+import type { Mid, SlotTable, TrackDescription, TrackId } from "../core/model.js";
+import type { Peer } from "./peer.js";
+import type { Platform } from "./platform.js";
+
+/** How often CSRCs are read; a frame callback of an element reads its own slot besides. */
+export const POLL_INTERVAL_MS = 100;
+
+/** A remote track as playback sees it. */
+export interface Sink {
+  readonly description: TrackDescription;
+  /** 0 to 1. */
+  readonly volume: number;
+  readonly locallyMuted: boolean;
+  /** The stream that carries the track from now on; null: none does. */
+  carry(stream: MediaStream | null): void;
+}
+
+/** @internal */
+export class Playback {
+  readonly #platform: Platform;
+  readonly #peer: Peer;
+  readonly #onBlocked: () => void;
+  readonly #sinks = new Map<TrackId, Sink>();
+  readonly #audio = new Map<Mid, HTMLAudioElement>();
+  #attribution: Attribution = NOTHING_ATTRIBUTED;
+  #carried: ReadonlyMap<TrackId, Mid> = new Map();
+  #cancelPoll: (() => void) | null = null;
+  #outputDeviceId = "";
+  #blocked = false;
+
+  constructor(platform: Platform, peer: Peer, onBlocked: () => void) {
+    this.#platform = platform;
+    this.#peer = peer;
+    this.#onBlocked = onBlocked;
+  }
+
+  /** The browser holds sound back until the page has been touched. */
+  get blocked(): boolean {
+    return this.#blocked;
+  }
+
+  start(): void {
+    if (this.#cancelPoll === null) this.#schedule();
+  }
+
+  close(): void {
+    this.#cancelPoll?.();
+    this.#cancelPoll = null;
+    for (const element of this.#audio.values()) {
+      element.pause();
+      element.srcObject = null;
+    }
+    this.#audio.clear();
+    for (const id of this.#carried.keys()) this.#sinks.get(id)?.carry(null);
+    this.#carried = new Map();
+    this.#sinks.clear();
+  }
+
+  setTable(table: SlotTable): void {
+    this.#attribution = { ...this.#attribution, table };
+    for (const slot of table.slots) if (slot.kind === "audio") this.#playAudio(slot.mid);
+    this.#update();
+  }
+
+  addSink(sink: Sink): void {
+    const { id, number } = sink.description;
+    this.#sinks.set(id, sink);
+    const tracks = new Map(this.#attribution.tracks).set(number, sink.description);
+    this.#attribution = { ...this.#attribution, tracks };
+    this.#update();
+  }
+
+  removeSink(sink: Sink): void {
+    const { id, number } = sink.description;
+    const tracks = new Map(this.#attribution.tracks);
+    tracks.delete(number);
+    this.#attribution = { ...this.#attribution, tracks };
+    this.#update();
+    this.#sinks.delete(id);
+  }
+
+  /** Reads the slot that carries this track, now: called when an element has just shown a frame of it. */
+  readTrack(id: TrackId): void {
+    const mid = this.#carried.get(id);
+    if (mid !== undefined) this.#read([mid]);
+  }
+
+  midOf(id: TrackId): Mid | null {
+    return this.#carried.get(id) ?? null;
+  }
+
+  trackAt(mid: Mid): TrackId | null {
+    for (const [id, one] of this.#carried) if (one === mid) return id;
+    return null;
+  }
+
+  /** Plays what was held back; call it from a click or a key. */
+  async startAudio(): Promise<void> {
+    this.#blocked = false;
+    await Promise.all([...this.#audio.values()].map((element) => element.play()));
+  }
+
+  async setOutputDevice(deviceId: string): Promise<void> {
+    this.#outputDeviceId = deviceId;
+    await Promise.all([...this.#audio.values()].map((element) => setOutput(element, deviceId)));
+  }
+
+  /** The volume or local muting of a track has changed. */
+  applyVolumes(): void {
+    for (const [mid, element] of this.#audio) {
+      const id = this.trackAt(mid);
+      const sink = id === null ? undefined : this.#sinks.get(id);
+      element.volume = sink?.volume ?? 1;
+      element.muted = sink?.locallyMuted ?? false;
+    }
+  }
+
+  #schedule(): void {
+    this.#cancelPoll = this.#platform.setTimer(POLL_INTERVAL_MS, () => {
+      this.#read(this.#attribution.table.slots.map((slot) => slot.mid));
+      this.#schedule();
+    });
+  }
+
+  #read(mids: readonly Mid[]): void {
+    const before = this.#attribution;
+    for (const mid of mids) {
+      const reading = this.#peer.readSlot(mid);
+      if (reading !== null) this.#attribution = readSlot(this.#attribution, reading);
+    }
+    if (this.#attribution !== before) this.#update();
+  }
+
+  #update(): void {
+    const before = this.#carried;
+    this.#carried = carriers(this.#attribution);
+    // Taken away first: no stream is ever with two tracks.
+    for (const [id, mid] of before) if (this.#carried.get(id) !== mid) this.#sinks.get(id)?.carry(null);
+    for (const [id, mid] of this.#carried) {
+      if (before.get(id) !== mid) this.#sinks.get(id)?.carry(this.#peer.slotStream(mid));
+    }
+    this.applyVolumes();
+  }
+
+  #playAudio(mid: Mid): void {
+    const stream = this.#audio.has(mid) ? null : this.#peer.slotStream(mid);
+    if (stream === null) return;
+    const element = this.#platform.createAudioElement();
+    element.autoplay = true;
+    element.srcObject = stream;
+    this.#audio.set(mid, element);
+    if (this.#outputDeviceId !== "") void setOutput(element, this.#outputDeviceId).catch(() => undefined);
+    element.play().catch((error: unknown) => {
+      // Any other refusal means that the element was closed meanwhile.
+      if (!(error instanceof Error) || error.name !== "NotAllowedError" || this.#blocked) return;
+      this.#blocked = true;
+      this.#onBlocked();
+    });
+  }
+}
+
+/** Not every browser can choose the loudspeaker. */
+async function setOutput(element: HTMLAudioElement, deviceId: string): Promise<void> {
+  if ("setSinkId" in element) await element.setSinkId(deviceId);
+}

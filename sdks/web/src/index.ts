@@ -1,0 +1,46 @@
+/**
+ * Nexus RTC in the browser: join a room, publish, see and hear the others.
+ *
+ * @packageDocumentation
+ */
+export { NexusClient, type JoinOptions, type NexusClientOptions } from "./client.js";
+export { NexusError } from "./core/error.js";
+export type { ClientErrorCode, NexusErrorCode, NexusErrorOptions, ServerErrorCode } from "./core/error.js";
+export { Emitter, type EventMap, type Standing } from "./core/emitter.js";
+export type { MediaStats } from "./core/media_stats.js";
+export type {
+  Codec,
+  DisconnectReason,
+  Grants,
+  ParticipantId,
+  TrackId,
+  TrackKind,
+  TrackSource,
+  VideoCodec,
+} from "./core/model.js";
+export type { Resolution } from "./core/presets.js";
+export type { Quality, QualityLevel } from "./core/quality.js";
+export type { ConnectionState } from "./core/session_state.js";
+export { SDK_VERSION } from "./core/version.js";
+export type { CameraOptions, Device, MicrophoneOptions, ScreenOptions } from "./edge/capture.js";
+export type { WireFormat } from "./edge/codec.js";
+export type { DeviceAccess, PeerConnection, Platform, Socket, SocketHandlers } from "./edge/platform.js";
+export type { NamedCodec } from "./core/codec_choice.js";
+export { LocalTrack, type LocalTrackEvents, type MuteOptions } from "./room/local_track.js";
+export {
+  LocalParticipant,
+  Participant,
+  RemoteParticipant,
+  type LocalParticipantEvents,
+  type RemoteParticipantEvents,
+} from "./room/participants.js";
+export { RemoteTrack, type RemoteTrackEvents } from "./room/remote_track.js";
+export { Room, type ActiveSpeaker, type RoomEvents } from "./room/room.js";
+export type { RoomStats, TrackStats } from "./room/stats.js";
+export type {
+  CameraTrackOptions,
+  CustomTrackOptions,
+  MicrophoneTrackOptions,
+  ScreenTrackOptions,
+  ScreenTracks,
+} from "./room/track_factory.js";

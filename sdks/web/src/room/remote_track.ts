@@ -1,0 +1,189 @@
+/** A track of somebody else. It belongs to the person, not to a slot: slots come and go beneath it. */
+import { Emitter } from "../core/emitter.js";
+import type { Codec, TrackDescription, TrackId, TrackKind, TrackSource } from "../core/model.js";
+import type { Sink } from "../edge/playback.js";
+import type { RemoteParticipant } from "./participants.js";
+
+export type RemoteTrackEvents = {
+  /** The publisher muted or unmuted. */
+  muted: [muted: boolean];
+  /** The stream that carries the track from now on; null while nothing of it arrives. */
+  stream: [stream: MediaStream | null];
+  /** Unpublished, or its participant left. */
+  ended: [];
+};
+
+/** What a room does for its remote tracks. @internal */
+export interface TrackHost {
+  /** The page wants to see it, or no longer. */
+  wish(id: TrackId, wanted: boolean): void;
+  subscribe(id: TrackId, subscribed: boolean): Promise<void>;
+  /** An element has just shown a frame. */
+  frameShown(id: TrackId): void;
+  volumeChanged(): void;
+}
+
+/** A track that another participant publishes. */
+export class RemoteTrack extends Emitter<RemoteTrackEvents> implements Sink {
+  readonly participant: RemoteParticipant;
+  readonly #host: TrackHost;
+  readonly #elements = new Map<HTMLMediaElement, () => void>();
+  #description: TrackDescription;
+  #stream: MediaStream | null = null;
+  #volume = 1;
+  #locallyMuted = false;
+  #ended = false;
+
+  /** @internal */
+  constructor(host: TrackHost, participant: RemoteParticipant, description: TrackDescription) {
+    super();
+    this.#host = host;
+    this.participant = participant;
+    this.#description = description;
+  }
+
+  /** @internal */
+  get description(): TrackDescription {
+    return this.#description;
+  }
+
+  get id(): TrackId {
+    return this.#description.id;
+  }
+
+  get kind(): TrackKind {
+    return this.#description.kind;
+  }
+
+  get source(): TrackSource {
+    return this.#description.source;
+  }
+
+  get name(): string {
+    return this.#description.name;
+  }
+
+  get codec(): Codec {
+    return this.#description.codec;
+  }
+
+  /** The publisher has muted it. */
+  get muted(): boolean {
+    return this.#description.muted;
+  }
+
+  get width(): number {
+    return this.#description.width;
+  }
+
+  get height(): number {
+    return this.#description.height;
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** What carries the track just now, for analysers and canvases; null while nothing of it arrives. */
+  get mediaStream(): MediaStream | null {
+    return this.#stream;
+  }
+
+  /** 0 to 1, for audio. */
+  get volume(): number {
+    return this.#volume;
+  }
+
+  /** Muted here, for oneself only. */
+  get locallyMuted(): boolean {
+    return this.#locallyMuted;
+  }
+
+  /**
+   * Shows the track in an element; asks the server for the picture when this is the first. The element is muted: sound
+   * is played by the room itself, from the moment of joining. An audio track may be attached too (to a meter, or because
+   * a program treats all tracks alike); it is heard once all the same.
+   */
+  attach(element: HTMLMediaElement): void {
+    if (this.#ended || this.#elements.has(element)) return;
+    element.muted = true;
+    element.autoplay = true;
+    element.setAttribute("playsinline", "");
+    if (this.#elements.size === 0 && this.kind === "video") this.#host.wish(this.id, true);
+    this.#elements.set(element, this.#watchFrames(element));
+    this.#show(element);
+  }
+
+  /** Takes the track out of one element, or of all; after the last one its slot is given back. */
+  detach(element?: HTMLMediaElement): void {
+    for (const one of element === undefined ? [...this.#elements.keys()] : [element]) {
+      const unwatch = this.#elements.get(one);
+      if (unwatch === undefined) continue;
+      unwatch();
+      this.#elements.delete(one);
+      one.srcObject = null;
+      if (this.#elements.size === 0 && this.kind === "video" && !this.#ended) this.#host.wish(this.id, false);
+    }
+  }
+
+  /** How loud the person is here, 0 to 1. */
+  setVolume(volume: number): void {
+    this.#volume = Math.min(1, Math.max(0, volume));
+    this.#host.volumeChanged();
+  }
+
+  /** Silences the track here, for oneself only. */
+  setLocallyMuted(muted: boolean): void {
+    this.#locallyMuted = muted;
+    this.#host.volumeChanged();
+  }
+
+  /** Takes part in the track or not: the server sends nothing of an unsubscribed track. */
+  async setSubscribed(subscribed: boolean): Promise<void> {
+    await this.#host.subscribe(this.id, subscribed);
+  }
+
+  /** @internal */
+  carry(stream: MediaStream | null): void {
+    if (stream === this.#stream) return;
+    this.#stream = stream;
+    for (const element of this.#elements.keys()) this.#show(element);
+    this.emit("stream", stream);
+  }
+
+  /** @internal */
+  redescribe(description: TrackDescription): void {
+    const toggled = description.muted !== this.#description.muted;
+    this.#description = description;
+    if (toggled) this.emit("muted", description.muted);
+  }
+
+  /** @internal */
+  end(): void {
+    this.#ended = true;
+    this.carry(null);
+    this.detach();
+    this.emit("ended");
+  }
+
+  #show(element: HTMLMediaElement): void {
+    element.srcObject = this.#stream;
+    // Muted elements may always play; an interrupted play() only means that the stream changed once more.
+    if (this.#stream !== null) element.play().catch(() => undefined);
+  }
+
+  /** Asks after each frame whose it was, so that an element is emptied within one frame when its slot is given away. */
+  #watchFrames(element: HTMLMediaElement): () => void {
+    if (this.kind !== "video" || !("requestVideoFrameCallback" in element)) return () => undefined;
+    const video = element as HTMLVideoElement;
+    let handle = 0;
+    const next = (): void => {
+      handle = video.requestVideoFrameCallback(() => {
+        this.#host.frameShown(this.id);
+        next();
+      });
+    };
+    next();
+    return () => video.cancelVideoFrameCallback(handle);
+  }
+}

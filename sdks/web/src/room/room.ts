@@ -1,0 +1,425 @@
+/**
+ * A room that has been joined: the people in it, and what one publishes. The face of a session; the rules are in `core/`.
+ */
+import { Emitter } from "../core/emitter.js";
+import { NexusError } from "../core/error.js";
+import { pathRttMs, summariseStats, type StatsReport } from "../core/media_stats.js";
+import type {
+  DisconnectReason,
+  Grants,
+  ParticipantDescription,
+  ParticipantId,
+  Speaker,
+  TrackDescription,
+  TrackId,
+} from "../core/model.js";
+import { connectionState, type ConnectionState, type Notice } from "../core/session_state.js";
+import { listDevices, type Device } from "../edge/capture.js";
+import type { Outgoing, Peer } from "../edge/peer.js";
+import { Playback } from "../edge/playback.js";
+import type { Platform } from "../edge/platform.js";
+import type { SessionRunner } from "../edge/session_runner.js";
+import type { LocalTrack } from "./local_track.js";
+import { LocalParticipant, RemoteParticipant } from "./participants.js";
+import { RemoteTrack } from "./remote_track.js";
+import { roomStats, type RoomStats, type TrackStats } from "./stats.js";
+import type {
+  CameraTrackOptions,
+  CustomTrackOptions,
+  MicrophoneTrackOptions,
+  ScreenTrackOptions,
+  ScreenTracks,
+  TrackFactory,
+} from "./track_factory.js";
+
+/** Somebody who speaks just now. */
+export interface ActiveSpeaker {
+  readonly participant: RemoteParticipant | LocalParticipant;
+  readonly trackId: TrackId;
+  /** RFC 6464: 0 is loudest, -127 is silence. */
+  readonly levelDbov: number;
+}
+
+export type RoomEvents = {
+  /** Somebody is there. A listener that comes late is told of those that are there already. */
+  "participant-joined": [participant: RemoteParticipant];
+  "participant-left": [participant: RemoteParticipant, reason: DisconnectReason];
+  /** Name, metadata or attributes of somebody have changed, one's own included. */
+  "participant-updated": [participant: RemoteParticipant | LocalParticipant];
+  /** A track of somebody else is there. A late listener is told of those that are there already. */
+  "track-published": [track: RemoteTrack, participant: RemoteParticipant];
+  "track-unpublished": [track: RemoteTrack, participant: RemoteParticipant];
+  "track-muted": [track: RemoteTrack, muted: boolean];
+  /** Loudest first; empty when nobody speaks. */
+  "active-speakers": [speakers: readonly ActiveSpeaker[]];
+  "connection-state": [state: ConnectionState];
+  /** Something failed that no call of yours is waiting for. */
+  error: [error: NexusError];
+  /** The room is over for us; the error says more unless we left. */
+  disconnected: [reason: DisconnectReason, error: NexusError | null];
+  /** The browser holds sound back until the page is touched: call `startAudio()` from a click. */
+  "autoplay-blocked": [];
+  /** A device was plugged in or out. */
+  "devices-changed": [devices: readonly Device[]];
+};
+
+/** What a room is made of. @internal */
+export interface RoomParts {
+  readonly platform: Platform;
+  readonly peer: Peer;
+  readonly runner: SessionRunner;
+  readonly factory: TrackFactory;
+  readonly name: string;
+  readonly tracks: ReadonlyMap<LocalTrack, Outgoing>;
+}
+
+/** A room that has been joined. */
+export class Room extends Emitter<RoomEvents> {
+  /** The room's name, as in the token. */
+  readonly name: string;
+  readonly localParticipant: LocalParticipant;
+  /** The others, by participant id. */
+  readonly participants: ReadonlyMap<ParticipantId, RemoteParticipant>;
+  /** Settles when the room is over. */
+  readonly closed: Promise<DisconnectReason>;
+  readonly #parts: RoomParts;
+  readonly #participants = new Map<ParticipantId, RemoteParticipant>();
+  readonly #tracks = new Map<TrackId, RemoteTrack>();
+  readonly #outgoing: Map<LocalTrack, Outgoing>;
+  readonly #playback: Playback;
+  readonly #onDevicesChanged = (): void => void this.#tellDevices();
+  #lastReport: StatsReport | null = null;
+  #settleClosed: (reason: DisconnectReason) => void = () => undefined;
+
+  /** @internal */
+  constructor(parts: RoomParts) {
+    super({
+      "participant-joined": () => [...this.participants.values()].map((participant) => [participant]),
+      "track-published": () => [...this.#tracks.values()].map((track) => [track, track.participant]),
+    });
+    const { own, others } = parts.runner.state.roster;
+    if (own === null) throw new NexusError("INTERNAL", "The room has not been joined.");
+    this.#parts = parts;
+    this.name = parts.name;
+    this.localParticipant = new LocalParticipant(own);
+    this.participants = this.#participants;
+    this.closed = new Promise((resolve) => (this.#settleClosed = resolve));
+    this.#playback = new Playback(parts.platform, parts.peer, () => this.#tellBlocked());
+    this.#outgoing = new Map(parts.tracks);
+    for (const participant of others.values()) this.#addParticipant(participant);
+    for (const [track, outgoing] of this.#outgoing) this.#adopt(track, outgoing, own.tracks);
+    this.#playback.setTable(parts.runner.state.slots);
+    this.#playback.start();
+    parts.platform.devices()?.addEventListener("devicechange", this.#onDevicesChanged);
+  }
+
+  /** `RM_…`: this life of the room. */
+  get id(): string {
+    return this.#parts.runner.state.roomId;
+  }
+
+  /** What the token allows. */
+  get grants(): Grants {
+    const { grants } = this.#parts.runner.state;
+    if (grants === null) throw new NexusError("INTERNAL", "The room has not been joined.");
+    return grants;
+  }
+
+  get connectionState(): ConnectionState {
+    return connectionState(this.#parts.runner.state);
+  }
+
+  /** The browser holds sound back; see the event `autoplay-blocked`. */
+  get audioBlocked(): boolean {
+    return this.#playback.blocked;
+  }
+
+  /** Opens a camera. It is not sent before it is published. */
+  async createCameraVideoTrack(options: CameraTrackOptions = {}): Promise<LocalTrack> {
+    return this.#parts.factory.camera(options);
+  }
+
+  /** Opens a microphone. It is not sent before it is published. */
+  async createMicrophoneAudioTrack(options: MicrophoneTrackOptions = {}): Promise<LocalTrack> {
+    return this.#parts.factory.microphone(options);
+  }
+
+  /** Asks the person which screen, window or tab to share; picture and, where possible, sound. */
+  async createScreenTracks(options: ScreenTrackOptions = {}): Promise<ScreenTracks> {
+    return this.#parts.factory.screen(options);
+  }
+
+  /** A track that the page made itself: of a canvas, a file, a graph of sounds. */
+  createCustomTrack(track: MediaStreamTrack, options: CustomTrackOptions = {}): LocalTrack {
+    return this.#parts.factory.custom(track, options);
+  }
+
+  /** Sends a track to the room. Several calls in one turn cost one round trip together. */
+  async publish(track: LocalTrack): Promise<void> {
+    if (this.#outgoing.has(track)) return;
+    if (track.stopped) throw new NexusError("INVALID_ARGUMENT", "The track has been stopped.");
+    if (this.connectionState === "closed") throw new NexusError("CLOSED", "The room has been left.");
+    const outgoing = track.outgoing();
+    this.#outgoing.set(track, outgoing);
+    this.#parts.peer.addOutgoing(outgoing);
+    try {
+      const own = await this.#parts.runner.negotiate();
+      if (!this.#adopt(track, outgoing, own)) {
+        throw new NexusError("UNSUPPORTED_CODEC", "The server did not take the track.");
+      }
+    } catch (error) {
+      this.#outgoing.delete(track);
+      this.#parts.peer.removeOutgoing(outgoing);
+      throw NexusError.from(error, "NEGOTIATION_FAILED", "The track could not be published");
+    }
+  }
+
+  /** Ends a publication and closes its device; pass `{ stop: false }` to keep the device open. */
+  async unpublish(track: LocalTrack, options: { readonly stop?: boolean } = {}): Promise<void> {
+    const outgoing = this.#outgoing.get(track);
+    if (options.stop !== false) track.stop();
+    if (outgoing === undefined) return;
+    this.#outgoing.delete(track);
+    this.#parts.peer.removeOutgoing(outgoing);
+    this.localParticipant.removeTrack(track);
+    track.unpublished();
+    this.localParticipant.emit("track-unpublished", track);
+    await this.#parts.runner.negotiate();
+  }
+
+  /** Changes one's own name; everybody is told. */
+  async setName(name: string): Promise<void> {
+    await this.#update({ name });
+  }
+
+  /** Changes one's own metadata; everybody is told. */
+  async setMetadata(metadata: string): Promise<void> {
+    await this.#update({ metadata });
+  }
+
+  /** Sets attributes of one's own; an empty value removes one. */
+  async setAttributes(attributes: Readonly<Record<string, string>>): Promise<void> {
+    await this.#update({ attributes: { ...attributes } });
+  }
+
+  /** Puts somebody out; needs the admin grant. */
+  async removeParticipant(participantId: ParticipantId): Promise<void> {
+    const value = { participantId };
+    await this.#parts.runner.call({ case: "removeParticipant", value });
+  }
+
+  /** Plays the sound that the browser held back. Call it from a click or a key press. */
+  async startAudio(): Promise<void> {
+    await this.#playback.startAudio();
+  }
+
+  /** Chooses the loudspeaker, where the browser can. */
+  async setAudioOutput(deviceId: string): Promise<void> {
+    await this.#playback.setOutputDevice(deviceId);
+  }
+
+  /** How everything does, over the time since the last call. */
+  async getStats(): Promise<RoomStats> {
+    const report = (await this.#parts.peer.getStats()) as unknown as StatsReport;
+    const summary = summariseStats(report, this.#lastReport);
+    this.#lastReport = new Map(report);
+    const tracks: TrackStats[] = [];
+    for (const [track, outgoing] of this.#outgoing) {
+      const mid = this.#parts.peer.midOf(outgoing);
+      const stats = mid === null ? undefined : summary.get(mid);
+      if (stats !== undefined) tracks.push({ ...stats, track, participantId: this.localParticipant.id });
+    }
+    for (const track of this.#tracks.values()) {
+      const mid = this.#playback.midOf(track.id);
+      const stats = mid === null ? undefined : summary.get(mid);
+      if (stats !== undefined) tracks.push({ ...stats, track, participantId: track.participant.id });
+    }
+    return roomStats(pathRttMs(report), this.#parts.runner.state.rttMs, tracks);
+  }
+
+  /** Leaves, and closes the devices of all published tracks. */
+  async leave(): Promise<void> {
+    this.#parts.runner.dispatch({ type: "leave" });
+    await this.closed;
+  }
+
+  /** @internal */
+  handle(notice: Notice): void {
+    switch (notice.type) {
+      case "participant-joined":
+        this.emit("participant-joined", this.#addParticipant(notice.participant));
+        for (const track of this.#tracksOf(notice.participant.id)) this.emit("track-published", track, track.participant);
+        return;
+      case "participant-left":
+        return this.#removeParticipant(notice.id, notice.reason);
+      case "participant-updated":
+        return this.#updateParticipant(notice.participant);
+      case "track-published":
+        return this.#trackPublished(notice.track);
+      case "track-unpublished":
+        return this.#trackUnpublished(notice.track.id);
+      case "track-muted":
+        return this.#trackMuted(notice.track);
+      case "active-speakers":
+        return this.#speakers(notice.speakers);
+      case "slots":
+        return this.#playback.setTable(notice.slots);
+      case "connection-state":
+        return this.emit("connection-state", notice.state);
+      case "error":
+        return this.emit("error", notice.error);
+      case "closed":
+        return this.#close(notice.reason, notice.error);
+      case "joined":
+        return;
+    }
+  }
+
+  #addParticipant(description: ParticipantDescription): RemoteParticipant {
+    const participant = new RemoteParticipant(description);
+    this.#participants.set(description.id, participant);
+    for (const track of description.tracks) this.#addTrack(participant, track);
+    return participant;
+  }
+
+  #removeParticipant(id: ParticipantId, reason: DisconnectReason): void {
+    const participant = this.#participants.get(id);
+    if (participant === undefined) return;
+    this.#participants.delete(id);
+    participant.emit("left", reason);
+    this.emit("participant-left", participant, reason);
+  }
+
+  #updateParticipant(description: ParticipantDescription): void {
+    const own = description.id === this.localParticipant.id;
+    const participant = own ? this.localParticipant : this.#participants.get(description.id);
+    if (participant === undefined) return;
+    participant.redescribe(description);
+    this.emit("participant-updated", participant);
+  }
+
+  #addTrack(participant: RemoteParticipant, description: TrackDescription): RemoteTrack {
+    const track = new RemoteTrack(
+      {
+        wish: (trackId, wanted) => this.#parts.runner.dispatch({ type: wanted ? "want" : "unwant", trackId }),
+        subscribe: (id, subscribed) => this.#subscribe(id, subscribed),
+        frameShown: (id) => this.#playback.readTrack(id),
+        volumeChanged: () => this.#playback.applyVolumes(),
+      },
+      participant,
+      description,
+    );
+    this.#tracks.set(track.id, track);
+    participant.addTrack(track);
+    this.#playback.addSink(track);
+    return track;
+  }
+
+  #trackPublished(description: TrackDescription): void {
+    const participant = this.#participants.get(description.participantId);
+    if (participant === undefined) return;
+    const track = this.#addTrack(participant, description);
+    participant.emit("track-published", track);
+    this.emit("track-published", track, participant);
+  }
+
+  #trackUnpublished(id: TrackId): void {
+    const track = this.#tracks.get(id);
+    if (track === undefined) return;
+    this.#tracks.delete(id);
+    this.#playback.removeSink(track);
+    track.participant.removeTrack(track);
+    track.end();
+    track.participant.emit("track-unpublished", track);
+    this.emit("track-unpublished", track, track.participant);
+  }
+
+  #trackMuted(description: TrackDescription): void {
+    const track = this.#tracks.get(description.id);
+    if (track === undefined) return;
+    track.redescribe(description);
+    track.participant.emit("track-muted", track, description.muted);
+    this.emit("track-muted", track, description.muted);
+  }
+
+  #speakers(speakers: readonly Speaker[]): void {
+    const active: ActiveSpeaker[] = [];
+    for (const { participantId, trackId, levelDbov } of speakers) {
+      const own = participantId === this.localParticipant.id;
+      const participant = own ? this.localParticipant : this.#participants.get(participantId);
+      if (participant !== undefined) active.push({ participant, trackId, levelDbov });
+    }
+    const speaking = new Set(active.map((one) => one.participant.id));
+    this.localParticipant.setSpeaking(speaking.has(this.localParticipant.id));
+    for (const participant of this.#participants.values()) participant.setSpeaking(speaking.has(participant.id));
+    this.emit("active-speakers", active);
+  }
+
+  /** The server knows the track by the mid of its section. */
+  #adopt(track: LocalTrack, outgoing: Outgoing, own: readonly TrackDescription[]): boolean {
+    const mid = this.#parts.peer.midOf(outgoing);
+    const description = own.find((one) => one.mid === mid);
+    if (description === undefined) return false;
+    track.bind({
+      replaceTrack: (replacement) => this.#parts.peer.replaceTrack(outgoing, replacement),
+      tellMuted: (muted) => this.#tellMuted(description.id, muted),
+      ended: () => void this.unpublish(track).catch((error: unknown) => this.#tellError(error)),
+    });
+    track.published(description.id, description.codec);
+    this.localParticipant.addTrack(track);
+    this.localParticipant.emit("track-published", track);
+    // Muted between the offer and its answer.
+    if (track.muted !== description.muted) {
+      void this.#tellMuted(description.id, track.muted).catch((error: unknown) => this.#tellError(error));
+    }
+    return true;
+  }
+
+  async #tellMuted(trackId: TrackId, muted: boolean): Promise<void> {
+    await this.#parts.runner.call({ case: "mute", value: { trackId, muted } });
+  }
+
+  async #subscribe(trackId: TrackId, subscribed: boolean): Promise<void> {
+    const value = { trackIds: [trackId], subscribed };
+    await this.#parts.runner.call({ case: "subscription", value });
+  }
+
+  async #update(change: { name?: string; metadata?: string; attributes?: Record<string, string> }): Promise<void> {
+    await this.#parts.runner.call({ case: "updateParticipant", value: change });
+  }
+
+  async #tellDevices(): Promise<void> {
+    try {
+      this.emit("devices-changed", await listDevices(this.#parts.platform));
+    } catch (error) {
+      this.#tellError(error);
+    }
+  }
+
+  #tellBlocked(): void {
+    // Not before those who have just been given the room had a chance to listen.
+    queueMicrotask(() => this.emit("autoplay-blocked"));
+  }
+
+  #tellError(error: unknown): void {
+    this.emit("error", NexusError.from(error, "INTERNAL", "Something failed"));
+  }
+
+  #tracksOf(id: ParticipantId): readonly RemoteTrack[] {
+    return [...(this.#participants.get(id)?.tracks.values() ?? [])];
+  }
+
+  #close(reason: DisconnectReason, error: NexusError | null): void {
+    this.#parts.platform.devices()?.removeEventListener("devicechange", this.#onDevicesChanged);
+    this.#playback.close();
+    for (const track of this.#outgoing.keys()) {
+      track.stop();
+      track.unpublished();
+    }
+    this.#outgoing.clear();
+    for (const track of this.#tracks.values()) track.end();
+    this.#tracks.clear();
+    this.#settleClosed(reason);
+    this.emit("disconnected", reason, error);
+  }
+}

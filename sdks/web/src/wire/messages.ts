@@ -1,0 +1,40 @@
+/**
+ * The types of the messages, taken from the generated declarations of `proto/` without their code: `Plain` is a message
+ * as it is read (every field there), `Init` as it is written (what is left out is at its default).
+ */
+import type { RoomEvent as GenRoomEvent } from "@nexus-rtc/proto/events/v1/room";
+import type * as session from "@nexus-rtc/proto/signaling/v1/session";
+import type { Error as GenError } from "@nexus-rtc/proto/types/v1/error";
+import type * as media from "@nexus-rtc/proto/types/v1/media";
+
+type Leaf = string | number | bigint | boolean | undefined;
+type Hidden = "$typeName" | "$unknown";
+
+export type Plain<T> = T extends Leaf
+  ? T
+  : T extends readonly (infer Item)[]
+    ? readonly Plain<Item>[]
+    : { readonly [Key in keyof T as Key extends Hidden ? never : Key]: Plain<T[Key]> };
+
+export type Init<T> = T extends Leaf
+  ? T
+  : T extends readonly (infer Item)[]
+    ? readonly Init<Item>[]
+    : T extends { case: infer Case; value: infer Value }
+      ? { readonly case: Case; readonly value: Init<Value> }
+      : { readonly [Key in keyof T as Key extends Hidden ? never : Key]?: Init<T[Key]> };
+
+export type ClientMessage = Init<session.ClientMessage>;
+export type ServerMessage = Plain<session.ServerMessage>;
+export type JoinRequest = Init<session.JoinRequest>;
+export type JoinResponse = Plain<session.JoinResponse>;
+export type OfferResponse = Plain<session.OfferResponse>;
+export type RoomSnapshot = Plain<session.RoomSnapshot>;
+export type RoomEvent = Plain<GenRoomEvent>;
+export type WireError = Plain<GenError>;
+export type WireTrack = Plain<media.Track>;
+export type WireParticipant = Plain<media.Participant>;
+export type WireSlotTable = Plain<media.SlotTable>;
+export type WireGrants = Plain<media.Grants>;
+export type WirePublication = Init<media.Publication>;
+export type IceServer = Plain<media.IceServer>;
