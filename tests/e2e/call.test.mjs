@@ -1,0 +1,156 @@
+// People in real Chromiums see and hear one another: the system's main job.
+// @ts-check
+import assert from "node:assert/strict";
+import { afterEach, test } from "node:test";
+
+import { startFixture } from "./support/fixture.mjs";
+import { hearsAll, keepsMoving, PEOPLE, seesExactly } from "./support/people.mjs";
+import { eventually } from "./support/wait.mjs";
+
+const { open, closeAll } = startFixture();
+afterEach(closeAll);
+
+/** @param {import("./support/participant.mjs").Page} page @param {{codec?: string, microphone?: boolean}} [options] */
+async function joinAndPublish(page, { codec = "vp8", microphone = true } = {}) {
+  await page.evaluate(() => window.participant.join());
+  const published = await page.evaluate((/** @type {string} */ wanted) => window.participant.publishCamera({ codec: wanted }), codec);
+  if (microphone) await page.evaluate(() => window.participant.publishMicrophone());
+  return published;
+}
+
+for (const wireFormat of /** @type {const} */ (["binary", "json"])) {
+  test(`two people see and hear one another (${wireFormat} messages)`, async () => {
+    const red = await open(`two-${wireFormat}`, "red", { wireFormat });
+    const green = await open(`two-${wireFormat}`, "green", { wireFormat });
+    await joinAndPublish(red);
+    await joinAndPublish(green);
+    await seesExactly(red, ["green"]);
+    await seesExactly(green, ["red"]);
+    await hearsAll(red, ["green"]);
+    await hearsAll(green, ["red"]);
+    await keepsMoving(red, "green");
+  });
+}
+
+for (const codec of ["h264", "vp9", "av1"]) {
+  test(`pictures travel in ${codec}`, async () => {
+    const red = await open(`codec-${codec}`, "red");
+    const green = await open(`codec-${codec}`, "green");
+    const published = await joinAndPublish(red, { codec, microphone: false });
+    assert.equal(published.codec, codec);
+    await green.evaluate(() => window.participant.join());
+    await seesExactly(green, ["red"]);
+    await keepsMoving(green, "red");
+  });
+}
+
+test("six publishers: slots run out, more are offered, and nobody is shown or heard under another's name", async () => {
+  /** @type {import("./support/participant.mjs").Page[]} */
+  const pages = [];
+  for (const { identity } of PEOPLE) {
+    const page = await open("six", identity);
+    await joinAndPublish(page);
+    pages.push(page);
+  }
+  for (const [index, page] of pages.entries()) {
+    const others = PEOPLE.filter((_one, at) => at !== index).map(({ identity }) => identity);
+    await seesExactly(page, others);
+    await hearsAll(page, others);
+  }
+  const [first] = pages;
+  assert.ok(first);
+  // Slots are given back and taken by others, again and again, under watch.
+  for (const round of ["green", "blue", "cyan"]) {
+    await first.evaluate((/** @type {string} */ who) => window.participant.unwatch(who), round);
+    await seesExactly(first, PEOPLE.map(({ identity }) => identity).filter((who) => who !== "red" && who !== round));
+    await first.evaluate((/** @type {string} */ who) => window.participant.watch(who), round);
+    await seesExactly(first, ["green", "blue", "yellow", "magenta", "cyan"]);
+  }
+  await hearsAll(first, ["green", "blue", "yellow", "magenta", "cyan"]);
+});
+
+test("a late joiner sees who is there; one who leaves is gone from every page", async () => {
+  const red = await open("late", "red");
+  await joinAndPublish(red);
+  const green = await open("late", "green");
+  await joinAndPublish(green);
+  const blue = await open("late", "blue");
+  await blue.evaluate(() => window.participant.join());
+  await seesExactly(blue, ["red", "green"]);
+  await green.evaluate(() => window.participant.room.leave());
+  await seesExactly(blue, ["red"]);
+  await seesExactly(red, []);
+  const left = await blue.evaluate(() => window.participant.events.find((/** @type {any} */ event) => event.name === "participant-left"));
+  assert.equal(left.who, "green");
+});
+
+test("mute is told and silences; unmute brings the voice back", async () => {
+  const red = await open("mute", "red");
+  const green = await open("mute", "green");
+  await joinAndPublish(red);
+  await green.evaluate(() => window.participant.join());
+  await hearsAll(green, ["red"]);
+  await red.evaluate(() => window.participant.microphone.setMuted(true));
+  await eventually("the event", () => green.evaluate(() => window.participant.remoteTrack("red", "microphone").muted));
+  await eventually(
+    "silence",
+    async () => (await green.evaluate(() => window.participant.tones()))[0]?.hz ?? null,
+    (hz) => hz === null,
+  );
+  await red.evaluate(() => window.participant.microphone.setMuted(false));
+  await hearsAll(green, ["red"]);
+});
+
+test("a screen is shared beside the camera and ends", async () => {
+  const red = await open("screen", "red");
+  const green = await open("screen", "green");
+  await joinAndPublish(red, { microphone: false });
+  await red.evaluate(() => window.participant.publishScreen());
+  await green.evaluate(() => window.participant.join());
+  const sources = async () =>
+    (await green.evaluate(() => window.participant.colors())).filter((/** @type {any} */ tile) => tile.color).map((/** @type {any} */ tile) => tile.source).sort().join();
+  await eventually("camera and screen", sources, (seen) => seen === "camera,screen");
+  await red.evaluate(() => window.participant.room.unpublish(window.participant.screen.video));
+  await eventually("the camera alone", sources, (seen) => seen === "camera");
+});
+
+test("the speakers are named", async () => {
+  const red = await open("speakers", "red");
+  const green = await open("speakers", "green", { toneHz: 0 });
+  await joinAndPublish(red);
+  await joinAndPublish(green);
+  await eventually("red to speak", () => green.evaluate(() => window.participant.speakers), (speakers) => speakers?.join() === "red");
+});
+
+test("flash and beep stay together, before and after a rebind", async () => {
+  const red = await open("sync", "red", { flash: true, toneHz: 0 });
+  const green = await open("sync", "green");
+  const blue = await open("sync", "blue", { attach: false });
+  await joinAndPublish(red);
+  await joinAndPublish(green, { microphone: false });
+  await blue.evaluate(() => window.participant.join());
+  /** The middle one of several offsets, ms. */
+  const offset = async () => {
+    await eventually("sound and picture", () =>
+      blue.evaluate(() => {
+        const page = window.participant;
+        page.watch("red");
+        const tile = page.tiles.get(page.remoteTrack("red", "camera").id);
+        return tile.frames > 10 && page.remoteTrack("red", "microphone").mediaStream !== null;
+      }),
+    );
+    const offsets = (await blue.evaluate(() => window.participant.measureSync("red", 7))).sort((/** @type {number} */ a, /** @type {number} */ b) => a - b);
+    assert.ok(offsets.length >= 5, `too few flashes: ${offsets}`);
+    return offsets[Math.floor(offsets.length / 2)];
+  };
+  const before = await offset();
+  assert.ok(Math.abs(before) <= 60, `sound is ${before} ms late before the rebind`);
+  await blue.evaluate(() => {
+    window.participant.unwatch("red");
+    window.participant.watch("green");
+  });
+  await seesExactly(blue, ["green"]);
+  await blue.evaluate(() => window.participant.unwatch("green"));
+  const after = await offset();
+  assert.ok(Math.abs(after) <= 60, `sound is ${after} ms late after the rebind`);
+});

@@ -1,0 +1,198 @@
+// One person in a call, as a program on the SDK's public surface: `window.participant`, driven by the tests.
+// What is reported is what a person would see and hear: colours read from pixels, tones read from the spectrum.
+// @ts-check
+import { NexusClient } from "/sdk/index.js";
+
+import { createSyncMeter } from "/pages/sync_meter.mjs";
+import { installSyntheticMedia } from "/pages/synthetic_media.mjs";
+
+/** Frequencies that may be looked for in what is heard, Hz. */
+const FFT_SIZE = 8192;
+
+class ParticipantPage {
+  /** @param {any} options */
+  configure(options) {
+    this.options = options;
+    this.media = installSyntheticMedia(options.scene);
+    this.ears = new AudioContext();
+    this.tiles = new Map();
+    this.analysers = new Map();
+    this.events = [];
+    this.wrongFrames = [];
+  }
+
+  client() {
+    const { appId, token, serverUrl, wireFormat } = this.options;
+    return new NexusClient({ appId, token, serverUrl, wireFormat });
+  }
+
+  async join(options = {}) {
+    const room = await this.client().join(this.options.room, options);
+    this.room = room;
+    for (const name of ["participant-left", "track-unpublished", "track-muted", "connection-state", "error", "disconnected"]) {
+      room.on(name, (first, second) => {
+        this.events.push({ name, who: first?.identity ?? first?.participant?.identity ?? null, value: simple(first) ?? simple(second) });
+      });
+    }
+    room.on("active-speakers", (speakers) => {
+      this.speakers = speakers.map(({ participant }) => participant.identity);
+    });
+    room.on("participant-joined", (participant) => {
+      this.events.push({ name: "participant-joined", who: participant.identity, value: null });
+      participant.on("track-published", (track) => {
+        this.events.push({ name: "track-published", who: participant.identity, value: track.source });
+        if (track.kind === "video" && this.options.attach !== false) this.attach(track);
+      });
+    });
+    return { id: room.localParticipant.id, identity: room.localParticipant.identity };
+  }
+
+  /** @param {any} track */
+  attach(track) {
+    const element = document.createElement("video");
+    element.width = 160;
+    document.body.append(element);
+    track.attach(element);
+    this.tiles.set(track.id, { track, element, frames: 0 });
+    const count = () => {
+      const tile = this.tiles.get(track.id);
+      if (!tile) return;
+      tile.frames += 1;
+      element.requestVideoFrameCallback(count);
+    };
+    element.requestVideoFrameCallback(count);
+    track.on("ended", () => {
+      this.tiles.delete(track.id);
+      element.remove();
+    });
+  }
+
+  /** @param {string} identity @param {string} source */
+  remoteTrack(identity, source) {
+    for (const participant of this.room.participants.values()) {
+      if (participant.identity === identity) return participant.track(source);
+    }
+    return undefined;
+  }
+
+  /** @param {string} identity */
+  watch(identity, source = "camera") {
+    const track = this.remoteTrack(identity, source);
+    if (track && !this.tiles.has(track.id)) this.attach(track);
+    return track !== undefined;
+  }
+
+  /** @param {string} identity */
+  unwatch(identity, source = "camera") {
+    const track = this.remoteTrack(identity, source);
+    if (!track) return;
+    this.tiles.get(track.id)?.element.remove();
+    this.tiles.delete(track.id);
+    track.detach();
+  }
+
+  async openCamera(options = {}) {
+    this.camera = await this.client().createCameraVideoTrack({ resolution: "360p", ...options });
+  }
+
+  async publishCamera(options = {}) {
+    if (!this.camera || this.camera.stopped) this.camera = await this.room.createCameraVideoTrack({ resolution: "360p", ...options });
+    await this.room.publish(this.camera);
+    return { id: this.camera.id, codec: this.camera.negotiatedCodec };
+  }
+
+  async publishMicrophone() {
+    this.microphone = await this.room.createMicrophoneAudioTrack();
+    await this.room.publish(this.microphone);
+  }
+
+  async publishScreen() {
+    this.screen = await this.room.createScreenTracks();
+    await this.room.publish(this.screen.video);
+  }
+
+  /** The mean colour of every tile, by whom it is shown for. */
+  colors() {
+    const canvas = document.createElement("canvas");
+    canvas.width = 16;
+    canvas.height = 16;
+    const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d", { willReadFrequently: true }));
+    return [...this.tiles.values()].map(({ track, element, frames }) => {
+      const shown = element.srcObject !== null && element.readyState >= 2 && frames > 0;
+      /** @type {[number, number, number] | null} */
+      let color = null;
+      if (shown) {
+        context.drawImage(element, 0, 0, 16, 16);
+        const [red = 0, green = 0, blue = 0] = context.getImageData(8, 6, 1, 1).data;
+        color = [red, green, blue];
+      }
+      return { identity: track.participant.identity, source: track.source, frames, color };
+    });
+  }
+
+  /** The strongest tone of each remote audio track, Hz, by who is said to be heard. */
+  tones() {
+    const heard = [];
+    for (const participant of this.room.participants.values()) {
+      for (const track of participant.tracks.values()) {
+        if (track.kind !== "audio") continue;
+        const stream = track.mediaStream;
+        heard.push({ identity: participant.identity, source: track.source, hz: stream ? this.strongestTone(stream) : null });
+      }
+    }
+    return heard;
+  }
+
+  /** @param {MediaStream} stream */
+  strongestTone(stream) {
+    let analyser = this.analysers.get(stream.id);
+    if (!analyser) {
+      analyser = new AnalyserNode(this.ears, { fftSize: FFT_SIZE, smoothingTimeConstant: 0 });
+      this.ears.createMediaStreamSource(stream).connect(analyser);
+      this.analysers.set(stream.id, analyser);
+      return null;
+    }
+    const bins = new Float32Array(analyser.frequencyBinCount);
+    analyser.getFloatFrequencyData(bins);
+    let best = 0;
+    for (let bin = 1; bin < bins.length; bin += 1) if ((bins[bin] ?? -Infinity) > (bins[best] ?? -Infinity)) best = bin;
+    return (bins[best] ?? -Infinity) < -60 ? null : (best * this.ears.sampleRate) / FFT_SIZE;
+  }
+
+  /** Flash and beep of somebody: how far apart they are, see sync_meter.mjs. @param {string} identity @param {number} flashes */
+  async measureSync(identity, flashes) {
+    const video = this.tiles.get(this.remoteTrack(identity, "camera").id);
+    const audio = this.remoteTrack(identity, "microphone");
+    return createSyncMeter(this.ears, video.element, audio.mediaStream).measure(flashes);
+  }
+
+  /** Joins with a fresh client, waits for the first remote picture, leaves. */
+  async measureJoin() {
+    const started = performance.now();
+    const room = await this.client().join(this.options.room, this.camera ? { tracks: [] } : {});
+    const joined = performance.now();
+    const total = await new Promise((resolve) => {
+      room.on("participant-joined", (/** @type {any} */ participant) => {
+        participant.on("track-published", (/** @type {any} */ track) => {
+          if (track.kind !== "video") return;
+          const element = document.createElement("video");
+          document.body.append(element);
+          element.requestVideoFrameCallback(() => resolve(performance.now()));
+          track.attach(element);
+        });
+      });
+    });
+    await room.leave();
+    document.body.replaceChildren();
+    return { joined_ms: joined - started, total_ms: total - started };
+  }
+}
+
+/** @param {unknown} value */
+function simple(value) {
+  if (value === null || ["string", "number", "boolean"].includes(typeof value)) return value;
+  if (value instanceof Error) return /** @type {any} */ (value).code ?? value.message;
+  return undefined;
+}
+
+window.participant = new ParticipantPage();

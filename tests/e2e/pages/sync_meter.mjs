@@ -1,0 +1,78 @@
+// Measures how far a flash in a picture and a beep in the sound that belong together arrive apart.
+//
+// Flashes are timed by the instant at which the browser expects to show the frame (requestVideoFrameCallback), beeps
+// by the sample at which the tone sets in, on the clock of the audio graph that reads the received track.
+// @ts-check
+import { BEEP_HZ } from "/pages/synthetic_media.mjs";
+
+const WORKLET = `
+// Goertzel over 5 ms blocks at one frequency: tells the frame at which the tone sets in.
+registerProcessor("onset", class extends AudioWorkletProcessor {
+  constructor(options) {
+    super();
+    this.coefficient = 2 * Math.cos((2 * Math.PI * options.processorOptions.hz) / sampleRate);
+    this.a = 0; this.b = 0; this.count = 0; this.loud = false;
+    this.block = Math.round(sampleRate * 0.005);
+  }
+  process([input]) {
+    const samples = input[0];
+    if (!samples) return true;
+    for (let i = 0; i < samples.length; i += 1) {
+      const next = samples[i] + this.coefficient * this.a - this.b;
+      this.b = this.a; this.a = next; this.count += 1;
+      if (this.count === this.block) {
+        const power = (this.a * this.a + this.b * this.b - this.coefficient * this.a * this.b) / (this.block * this.block);
+        const loud = power > 0.002;
+        if (loud && !this.loud) this.port.postMessage((currentFrame + i - this.block) / sampleRate);
+        this.loud = loud;
+        this.a = 0; this.b = 0; this.count = 0;
+      }
+    }
+    return true;
+  }
+});`;
+
+/** @param {AudioContext} context @param {HTMLVideoElement} element @param {MediaStream} audio */
+export function createSyncMeter(context, element, audio) {
+  return {
+    /** Offsets, ms, of the given number of flashes: above 0, the sound is late. @param {number} flashes @returns {Promise<number[]>} */
+    async measure(flashes) {
+      const module = URL.createObjectURL(new Blob([WORKLET], { type: "text/javascript" }));
+      await context.audioWorklet.addModule(module).catch(() => undefined);
+      const source = context.createMediaStreamSource(audio);
+      const onset = new AudioWorkletNode(context, "onset", { processorOptions: { hz: BEEP_HZ } });
+      source.connect(onset);
+      /** @type {number[]} */
+      const beeps = [];
+      /** @type {number[]} */
+      const seen = [];
+      // The audio clock against the page's, read when a beep is told.
+      onset.port.onmessage = ({ data }) => beeps.push(performance.now() - (context.currentTime - data) * 1000);
+      const canvas = document.createElement("canvas");
+      canvas.width = canvas.height = 1;
+      const pixels = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d", { willReadFrequently: true }));
+      let bright = true;
+      let running = true;
+      const look = (/** @type {number} */ _now, /** @type {VideoFrameCallbackMetadata} */ metadata) => {
+        pixels.drawImage(element, 0, 0, 1, 1);
+        const [red = 0, green = 0, blue = 0] = pixels.getImageData(0, 0, 1, 1).data;
+        const white = Math.min(red, green, blue) > 180;
+        if (white && !bright) seen.push(metadata.expectedDisplayTime);
+        bright = white;
+        if (running) element.requestVideoFrameCallback(look);
+      };
+      element.requestVideoFrameCallback(look);
+      const end = performance.now() + flashes * 1500 * 3 + 5000;
+      while (Math.min(beeps.length, seen.length) < flashes && performance.now() < end) {
+        await new Promise((done) => setTimeout(done, 100));
+      }
+      running = false;
+      source.disconnect();
+      onset.disconnect();
+      return seen.flatMap((at) => {
+        const nearest = beeps.reduce((best, beep) => (Math.abs(beep - at) < Math.abs(best - at) ? beep : best), Infinity);
+        return Math.abs(nearest - at) < 700 ? [nearest - at] : [];
+      });
+    },
+  };
+}

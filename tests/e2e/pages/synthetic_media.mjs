@@ -1,0 +1,66 @@
+// A camera of one colour and a microphone of one tone, so that pictures and sounds can be told apart by whoever
+// receives them. Once a second, on request, the picture flashes white and a second tone beeps at the same instant.
+// @ts-check
+
+export const BEEP_HZ = 3000;
+
+/** @typedef {{color: string, toneHz: number, flash: boolean, width: number, height: number}} Scene */
+
+/** @param {Scene} scene */
+export function createSyntheticMedia(scene) {
+  const canvas = document.createElement("canvas");
+  canvas.width = scene.width;
+  canvas.height = scene.height;
+  const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  const audio = new AudioContext();
+  const tone = new OscillatorNode(audio, { frequency: scene.toneHz });
+  const toneGain = new GainNode(audio, { gain: scene.toneHz > 0 ? 0.2 : 0 });
+  const beep = new OscillatorNode(audio, { frequency: BEEP_HZ });
+  const beepGain = new GainNode(audio, { gain: 0 });
+  const sink = audio.createMediaStreamDestination();
+  tone.connect(toneGain).connect(sink);
+  beep.connect(beepGain).connect(sink);
+  tone.start();
+  beep.start();
+
+  let frame = 0;
+  let flashUntil = 0;
+  const draw = () => {
+    const now = performance.now();
+    context.fillStyle = now < flashUntil ? "#ffffff" : scene.color;
+    context.fillRect(0, 0, canvas.width, canvas.height);
+    // A moving mark, so that a frozen picture is told from a still one.
+    frame += 1;
+    context.fillStyle = "#808080";
+    context.fillRect((frame * 4) % canvas.width, canvas.height - 8, 16, 8);
+  };
+  setInterval(draw, 40);
+  draw();
+  if (scene.flash) {
+    setInterval(() => {
+      flashUntil = performance.now() + 200;
+      beepGain.gain.setValueAtTime(0.6, audio.currentTime);
+      beepGain.gain.setValueAtTime(0, audio.currentTime + 0.2);
+      draw();
+    }, 1500);
+  }
+  const video = canvas.captureStream(25);
+  return {
+    audio,
+    /** @param {MediaStreamConstraints} wanted */
+    stream(wanted) {
+      const stream = new MediaStream();
+      if (wanted.video) for (const track of video.getVideoTracks()) stream.addTrack(track.clone());
+      if (wanted.audio) for (const track of sink.stream.getAudioTracks()) stream.addTrack(track.clone());
+      return stream;
+    },
+  };
+}
+
+/** @param {Scene} scene */
+export function installSyntheticMedia(scene) {
+  const media = createSyntheticMedia(scene);
+  navigator.mediaDevices.getUserMedia = async (wanted = {}) => media.stream(wanted);
+  navigator.mediaDevices.getDisplayMedia = async (wanted = { video: true }) => media.stream({ video: true, ...wanted });
+  return media;
+}
