@@ -51,10 +51,10 @@ def stages(generated: str) -> Iterator[Stage]:
     yield Stage(
         "proto-drift",
         [
-            Command(["scripts/proto", generated], setup=True),
             Command(["diff", "-r", "-x", "__pycache__", f"{generated}/python/src", "proto/gen/python/src"]),
             Command(["diff", "-r", f"{generated}/ts/src", "proto/gen/ts/src"]),
         ],
+        [Command(["scripts/proto", generated])],
     )
     for package in ("sdks/web", "tests/e2e"):
         for script in ("typecheck", "lint"):

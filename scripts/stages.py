@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,27 +39,33 @@ Counter = Callable[[str], Count]
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """`count` reads the runner's output; without it the command is one test by itself, or, as `setup`,
-    none."""
+    """`count` reads the runner's output; without it the command is one test by itself."""
 
     arguments: Sequence[str]
     count: Counter | None = None
     environment: dict[str, str] = field(default_factory=dict)
-    setup: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
+    """`preparation` comes first, one after another; `parallel` runs the commands JOBS at a time, each one's
+    output whole."""
+
     name: str
     commands: Sequence[Command]
+    preparation: Sequence[Command] = ()
+    parallel: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     stage: Stage
     count: Count
-    failed: bool
     seconds: float
+
+    @property
+    def failed(self) -> bool:
+        return self.count.failed > 0
 
 
 def _sum(pattern: str, text: str) -> int:
@@ -101,8 +108,8 @@ def _kill_group(process: subprocess.Popen[str]) -> None:
     os.killpg(process.pid, 9)
 
 
-def _run_command(command: Command) -> tuple[int, str]:
-    print(f"$ {' '.join(command.arguments)}", flush=True)
+def _execute(command: Command, show: Callable[[str], None]) -> tuple[int, str]:
+    show(f"$ {' '.join(command.arguments)}\n")
     process = subprocess.Popen(
         list(command.arguments),
         cwd=ROOT,
@@ -120,8 +127,7 @@ def _run_command(command: Command) -> tuple[int, str]:
     try:
         assert process.stdout is not None
         for line in process.stdout:
-            sys.stdout.write(line)
-            sys.stdout.flush()
+            show(line)
             lines.append(line)
         return process.wait(), _COLOURS.sub("", "".join(lines))
     except KeyboardInterrupt:
@@ -131,27 +137,46 @@ def _run_command(command: Command) -> tuple[int, str]:
         timer.cancel()
 
 
+def _show(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _test(command: Command, show: Callable[[str], None] = _show) -> Count:
+    code, output = _execute(command, show)
+    if command.count is None:
+        return Count(int(code == 0), int(code != 0))
+    told = command.count(output)
+    # A runner that crashed tells of no failure, and one that ran nothing has not passed.
+    wrong = code != 0 or told == Count()
+    return told + Count(failed=1) if wrong and told.failed == 0 else told
+
+
+def _test_quietly(command: Command) -> Count:
+    output: list[str] = []
+    count = _test(command, output.append)
+    _show("".join(output))
+    return count
+
+
+def _count_stage(stage: Stage) -> Count:
+    for command in stage.preparation:
+        code, _ = _execute(command, _show)
+        if code != 0:
+            return Count(failed=1)
+    if not stage.parallel:
+        return sum((_test(command) for command in stage.commands), Count())
+    with ThreadPoolExecutor(int(JOBS)) as pool:
+        return sum(pool.map(_test_quietly, stage.commands), Count())
+
+
 def _run_stage(stage: Stage, number: int, total: int) -> Outcome:
     print(f"\n━━━ [{number}/{total}] {stage.name} ━━━", flush=True)
     began = time.monotonic()
-    count, failed = Count(), False
-    for command in stage.commands:
-        code, output = _run_command(command)
-        if command.count is not None:
-            told = command.count(output)
-        else:
-            told = Count() if command.setup else Count(int(code == 0), int(code != 0))
-        # A runner that crashed tells of no failure, and one that ran nothing has not passed.
-        nothing_ran = command.count is not None and told == Count()
-        if (code != 0 or nothing_ran) and told.failed == 0:
-            told += Count(failed=1)
-        count += told
-        failed = failed or told.failed > 0
-        if failed and command.setup:
-            break
+    count = _count_stage(stage)
     seconds = time.monotonic() - began
-    print(f"━━━ {stage.name}: {'FAILED' if failed else 'passed'} in {seconds:.0f} s", flush=True)
-    return Outcome(stage, count, failed, seconds)
+    print(f"━━━ {stage.name}: {'FAILED' if count.failed else 'passed'} in {seconds:.0f} s", flush=True)
+    return Outcome(stage, count, seconds)
 
 
 def run(stages: Sequence[Stage]) -> int:

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import stages as runner
 from stages import JOBS, ROOT, Command, Stage
@@ -21,6 +20,7 @@ SYSTEM_FOLDERS = ["tests/scenario", "tests/chaos"]
 # Optimised a little, because tests emulate minutes of loss; asserts stay.
 NATIVE_FLAGS = ["-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_CXX_FLAGS_DEBUG=-O1 -g1"]
 NATIVE_FLAGS += ["-DCMAKE_CXX_COMPILER_LAUNCHER=ccache"]
+CTEST = ["--output-on-failure", "--progress"]
 SANITIZER_OPTIONS = {
     "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1",
     "UBSAN_OPTIONS": "print_stacktrace=1",
@@ -44,7 +44,7 @@ def configured(folder: str, *options: str) -> Command:
 
 def built(folder: str, *targets: str) -> Command:
     target = ["--target", *targets] if targets else []
-    return Command(["cmake", "--build", folder, "-j", JOBS, *target], setup=True)
+    return Command(["cmake", "--build", folder, "-j", JOBS, *target])
 
 
 def without_address_randomisation() -> list[str]:
@@ -60,57 +60,59 @@ def without_address_randomisation() -> list[str]:
 
 
 def fuzzers(build: str) -> Iterator[Command]:
-    """Two at a time would be faster, but a crash should be the last thing that stands there."""
     for source in sorted((ROOT / "native" / "fuzz").glob("*_fuzzer.cc")):
         name = source.stem
-        found = Path(build) / "found" / name
+        found = f"{build}/found/{name}"
         (ROOT / found).mkdir(parents=True, exist_ok=True)
-        corpora = [str(found)]
-        if has(f"native/fuzz/corpora/{name}/*"):
-            corpora.append(f"native/fuzz/corpora/{name}")
+        seeds = [f"native/fuzz/corpora/{name}"] if has(f"native/fuzz/corpora/{name}/*") else []
         limits = [f"-max_total_time={FUZZ_SECONDS}", "-timeout=10", "-rss_limit_mb=2048"]
         artifacts = f"-artifact_prefix={build}/{name}-"
-        yield Command([f"{build}/fuzz/{name}", *limits, artifacts, *corpora], environment=SANITIZER_OPTIONS)
+        program = [f"{build}/fuzz/{name}", *limits, artifacts, found, *seeds]
+        yield Command(program, environment=SANITIZER_OPTIONS)
 
 
-def stages() -> Iterator[Stage]:
+def python_stages() -> Iterator[Stage]:
     if folders := python_tests(PYTHON_FOLDERS):
         yield Stage("python", [Command([*PYTEST, *folders], runner.count_pytest)])
+
+
+def web_stages() -> Iterator[Stage]:
     if has("sdks/web/**/*.test.ts"):
         yield Stage("web", [Command(["npm", "test", "-w", "sdks/web"], runner.count_vitest)])
+
+
+def engine_stages() -> Iterator[Stage]:
     if has("native/**/*_test.cc"):
-        ctest = ["ctest", "--test-dir", "build/asan", "-j", JOBS, "--output-on-failure", "--progress"]
+        asan = "build/asan"
         yield Stage(
             "engine-asan-ubsan",
             [
-                configured("build/asan", "-DNEXUS_SANITIZE=address,undefined"),
-                built("build/asan"),
-                Command(ctest, runner.count_ctest, SANITIZER_OPTIONS),
+                Command(
+                    ["ctest", "--test-dir", asan, "-j", JOBS, *CTEST], runner.count_ctest, SANITIZER_OPTIONS
+                )
             ],
+            [configured(asan, "-DNEXUS_SANITIZE=address,undefined"), built(asan)],
         )
     if has("native/io/*_test.cc"):
+        tsan = "build/tsan"
+        program = [*without_address_randomisation(), f"{tsan}/io_test"]
         yield Stage(
             "engine-tsan",
-            [
-                configured("build/tsan", "-DNEXUS_SANITIZE=thread"),
-                built("build/tsan", "io_test"),
-                Command(
-                    [*without_address_randomisation(), "build/tsan/io_test"],
-                    runner.count_gtest,
-                    SANITIZER_OPTIONS,
-                ),
-            ],
+            [Command(program, runner.count_gtest, SANITIZER_OPTIONS)],
+            [configured(tsan, "-DNEXUS_SANITIZE=thread"), built(tsan, "io_test")],
         )
     if has("native/fuzz/*_fuzzer.cc"):
-        clang = ["-DCMAKE_CXX_COMPILER=clang++", "-DNEXUS_SANITIZE=address,undefined"]
+        fuzz = "build/fuzz"
+        options = ["-DNEXUS_FUZZ=ON", "-DNEXUS_TESTS=OFF", "-DNEXUS_SANITIZE=address,undefined"]
         yield Stage(
             "fuzz",
-            [
-                configured("build/fuzz", "-DNEXUS_FUZZ=ON", "-DNEXUS_TESTS=OFF", *clang),
-                built("build/fuzz"),
-                *fuzzers("build/fuzz"),
-            ],
+            list(fuzzers(fuzz)),
+            [configured(fuzz, "-DCMAKE_CXX_COMPILER=clang++", *options), built(fuzz)],
+            parallel=True,
         )
+
+
+def system_stages() -> Iterator[Stage]:
     if folders := python_tests(SYSTEM_FOLDERS):
         yield Stage("scenario", [Command([*PYTEST, *folders], runner.count_pytest)])
     if has("tests/e2e/*.test.mjs"):
@@ -118,4 +120,4 @@ def stages() -> Iterator[Stage]:
 
 
 if __name__ == "__main__":
-    sys.exit(runner.run(list(stages())))
+    sys.exit(runner.run([*python_stages(), *web_stages(), *engine_stages(), *system_stages()]))

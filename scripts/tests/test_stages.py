@@ -35,8 +35,8 @@ def test_counts(count: Counter, output: str, wanted: Count) -> None:
     assert count(output) == wanted
 
 
-def python(code: str, count: Counter | None = None, setup: bool = False) -> Command:
-    return Command([sys.executable, "-c", code], count, setup=setup)
+def python(code: str, count: Counter | None = None) -> Command:
+    return Command([sys.executable, "-c", code], count)
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +47,7 @@ def own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPat
 
 def test_what_passes_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
     ran = [Stage("one", [python("print('\\x1b[32m5 passed\\x1b[0m in 0.1s')", stages.count_pytest)])]
-    assert stages.run([*ran, Stage("two", [python(""), python("", setup=True)])]) == 0
+    assert stages.run([*ran, Stage("two", [python("")], [python("")])]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "6 passed, 0 failed"
     assert (stages.ROOT / "build" / "summary.txt").read_text() == "6 passed, 0 failed\n"
 
@@ -56,7 +56,6 @@ def test_what_passes_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
     "command",
     [
         python("exit(3)"),
-        python("exit(3)", setup=True),
         python("print('5 passed in 0.1s'); exit(1)", stages.count_pytest),
         python("print('1 failed in 0.1s')", stages.count_pytest),
         python("print('no tests ran in 0.1s')", stages.count_pytest),
@@ -72,8 +71,23 @@ def test_whatever_goes_wrong_fails_the_run_and_not_the_next_stage(
 
 
 def test_a_failed_preparation_ends_its_stage(capsys: pytest.CaptureFixture[str]) -> None:
-    stages.run([Stage("bad", [python("exit(1)", setup=True), python("print('wrong'.upper())")])])
-    assert "WRONG" not in capsys.readouterr().out
+    assert stages.run([Stage("bad", [python("print('wrong'.upper())")], [python("exit(1)")])]) == 1
+    output = capsys.readouterr().out
+    assert "WRONG" not in output
+    assert output.splitlines()[-1] == "0 passed, 1 failed"
+
+
+def test_parallel_commands_keep_their_output_together(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stages, "JOBS", "3")
+    slow = "import time\nfor n in range(3): print('{0}', n, flush=True); time.sleep(0.05)"
+    commands = [python(slow.replace("{0}", name)) for name in "abc"]
+    assert stages.run([Stage("many", [*commands, python("exit(1)")], parallel=True)]) == 1
+    output = capsys.readouterr().out
+    for name in "abc":
+        assert f"{name} 0\n{name} 1\n{name} 2\n" in output
+    assert output.splitlines()[-1] == "3 passed, 1 failed"
 
 
 def test_a_hanging_command_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
