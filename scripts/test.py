@@ -37,9 +37,7 @@ def python_tests(folders: list[str]) -> list[str]:
 
 
 def configured(folder: str, *options: str) -> Command:
-    return Command(
-        ["cmake", "-S", "native", "-B", folder, "-G", "Ninja", *NATIVE_FLAGS, *options], setup=True
-    )
+    return Command(["cmake", "-S", "native", "-B", folder, "-G", "Ninja", *NATIVE_FLAGS, *options])
 
 
 def built(folder: str, *targets: str) -> Command:
@@ -50,13 +48,10 @@ def built(folder: str, *targets: str) -> Command:
 def without_address_randomisation() -> list[str]:
     """g++ 12's TSan does not start under the many bits of randomisation that newer kernels use. Containers
     may forbid to switch it off, and then usually do not need it."""
-    prefix = ["setarch", "-R"]
-    if (
-        shutil.which("setarch")
-        and subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode == 0
-    ):
-        return prefix
-    return []
+    if shutil.which("setarch") is None:
+        return []
+    allowed = subprocess.run(["setarch", "-R", "true"], capture_output=True, check=False).returncode == 0
+    return ["setarch", "-R"] if allowed else []
 
 
 def fuzzers(build: str) -> Iterator[Command]:
