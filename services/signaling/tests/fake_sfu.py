@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -211,6 +211,23 @@ class FakeSfu(sfu_pb2_grpc.SfuServiceServicer):
         return sfu_pb2.GetRoomResponse(
             room=room.message(), participants=room.participants.values(), revision=room.revision
         )
+
+    async def CloseRoom(
+        self, request: sfu_pb2.CloseRoomRequest, context: Context
+    ) -> sfu_pb2.CloseRoomResponse:
+        await self.close_room(await self._begin(request, context))
+        return sfu_pb2.CloseRoomResponse()
+
+    async def SetDraining(
+        self, request: sfu_pb2.SetDrainingRequest, context: Context
+    ) -> sfu_pb2.SetDrainingResponse:
+        self.draining, self.refuse_joins = request.draining, request.refuse_joins
+        return sfu_pb2.SetDrainingResponse()
+
+    async def WatchStats(
+        self, request: sfu_pb2.WatchStatsRequest, context: Context
+    ) -> AsyncIterator[sfu_pb2.WatchStatsResponse]:
+        yield sfu_pb2.WatchStatsResponse()
 
     # what tests do to it
 

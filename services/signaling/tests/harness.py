@@ -106,6 +106,7 @@ class Harness:
         self._owns_sfu = sfu is None
         self._stack = AsyncExitStack()
         self._tasks: list[asyncio.Task[None]] = []
+        self._clients: list[Client] = []
         self._http: aiohttp.ClientSession
 
     async def __aenter__(self) -> Self:
@@ -139,7 +140,9 @@ class Harness:
 
     async def connect(self, subprotocol: str = "nexus.v1", **options: Any) -> Client:
         options = {"compress": 15, "max_msg_size": 0} | options
-        return Client(await self._http.ws_connect(f"{self.url}/v1/rtc", protocols=[subprotocol], **options))
+        client = Client(await self._http.ws_connect(f"{self.url}/v1/rtc", protocols=[subprotocol], **options))
+        self._clients.append(client)  # one that nobody holds would be collected, and so leave
+        return client
 
     async def joined(
         self, identity: str = "ann", room: str = "lobby", /, subprotocol: str = "nexus.v1", **fields: Any
