@@ -13,7 +13,7 @@ import stages as runner
 from stages import JOBS, ROOT, Command, Stage
 
 FUZZ_SECONDS = os.environ.get("FUZZ_SECONDS", "5")
-PYTEST = [sys.executable, "-m", "pytest", "-q"]
+PYTEST = [sys.executable, "-m", "pytest", "-q", "--continue-on-collection-errors"]
 PYTHON_FOLDERS = ["libs", "services", "sdks/python", "cli", "scripts"]
 # Tests that use whole services on an emulated network, or several processes.
 SYSTEM_FOLDERS = ["tests/scenario", "tests/chaos"]

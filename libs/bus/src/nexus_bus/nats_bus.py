@@ -72,6 +72,7 @@ class NatsBus:
                     error_cb=bus._on_error,
                 )
         except (TimeoutError, OSError, nats.errors.Error) as error:
+            await bus.close()
             raise NotConnected(f"no NATS server answers at {url}") from error
         log.info("nats_connected", server=client.connected_url.netloc if client.connected_url else url)
         return bus

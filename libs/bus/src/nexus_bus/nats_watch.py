@@ -17,7 +17,7 @@ from nats.aio.subscription import Subscription as NatsSubscription
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
-from nexus_bus.bus import BusError
+from nexus_bus.bus import BusError, NotConnected
 from nexus_bus.mailbox import Changes
 from nexus_bus.nats_errors import translated
 
@@ -59,7 +59,11 @@ class NatsWatch:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        await self._attach()
+        try:
+            await self._attach()
+        except BaseException:
+            await self.close()
+            raise
         self._task = asyncio.create_task(self._follow(), name=f"watch {self._prefix}{self._pattern}")
 
     def reconnected(self) -> None:
@@ -100,6 +104,8 @@ class NatsWatch:
 
     async def _attach(self) -> None:
         await self._detach()
+        if not self._client.is_connected:
+            raise NotConnected(self._stream)  # the reconnect will call again
         self._attempt = next(self._attempts)
         attempt = self._attempt
         self._stale.clear()
