@@ -15,11 +15,10 @@ namespace nexus::testing {
 struct CapturedStream {
   std::vector<CapturedDatagram> datagrams;  // what `packets` point into
   std::vector<SourcePacket> packets;
+  std::vector<std::vector<uint8_t>> descriptors;
 };
 
-// `descriptor_id`: the number of the dependency descriptor in this capture, 0 for none.
-inline CapturedStream LoadStream(std::vector<CapturedDatagram> datagrams, Codec codec,
-                                 uint8_t descriptor_id = 0) {
+inline CapturedStream LoadStream(std::vector<CapturedDatagram> datagrams, Codec codec) {
   CapturedStream stream;
   stream.datagrams = std::move(datagrams);
   PayloadInspector inspector(codec);
@@ -35,10 +34,28 @@ inline CapturedStream LoadStream(std::vector<CapturedDatagram> datagrams, Codec 
     packet.media_time = datagram.time;
     packet.marker = view->header().marker;
     packet.payload = view->payload();
-    packet.dependency_descriptor = view->FindExtension(descriptor_id).value_or(ByteView{});
-    packet.frame = inspector.Inspect(packet.payload, view->header().timestamp, packet.marker,
-                                     packet.dependency_descriptor);
+    packet.frame = inspector.Inspect(packet.payload, view->header().timestamp, packet.marker, {});
     stream.packets.push_back(packet);
+  }
+  return stream;
+}
+
+// The AV1 capture was made without dependency descriptors: gives each packet one, of a structure with one
+// template.
+inline CapturedStream WithDescriptors(CapturedStream stream) {
+  PayloadInspector inspector(Codec::kAv1);
+  uint16_t frame = 65'000;
+  bool start = true;
+  for (SourcePacket& packet : stream.packets) {
+    std::vector<uint8_t> value = {static_cast<uint8_t>((start ? 0x80 : 0) | (packet.marker ? 0x40 : 0)),
+                                  static_cast<uint8_t>(frame >> 8), static_cast<uint8_t>(frame)};
+    if (start && packet.frame.keyframe_start) value.insert(value.end(), {0x80, 0x00, 0xE0});
+    stream.descriptors.push_back(std::move(value));
+    packet.dependency_descriptor = stream.descriptors.back();
+    packet.frame = inspector.Inspect(packet.payload, static_cast<uint32_t>(packet.timestamp), packet.marker,
+                                     packet.dependency_descriptor);
+    start = packet.marker;
+    frame = static_cast<uint16_t>(frame + (start ? 1 : 0));
   }
   return stream;
 }

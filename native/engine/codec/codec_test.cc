@@ -64,12 +64,17 @@ TEST(Captures, H264BeginsAtItsParameterSets) {
   }
 }
 
-TEST(Captures, Av1WithDependencyDescriptor) {
+TEST(Captures, Av1WithAndWithoutDependencyDescriptors) {
   NEXUS_LOAD_CAPTURE(capture, "av1.pcap");
-  const auto stream = testing::LoadStream(capture, Codec::kAv1, 7);
-  const Seen seen = Look(stream);
-  EXPECT_TRUE(seen.first_is_keyframe);
-  EXPECT_LT(seen.keyframes, seen.frames);
+  const auto stream = testing::LoadStream(capture, Codec::kAv1);
+  const Seen bare = Look(stream);
+  EXPECT_TRUE(bare.first_is_keyframe);
+  EXPECT_LT(bare.keyframes, bare.frames);
+  EXPECT_EQ(bare.described, 0u);
+  const Seen described = Look(testing::WithDescriptors(stream));
+  EXPECT_EQ(described.described, described.packets);
+  EXPECT_EQ(described.keyframes, bare.keyframes);
+  EXPECT_EQ(described.frames, bare.frames);
 }
 
 // Hard problem 24: no payload reads outside itself, whatever the codec.

@@ -1,0 +1,59 @@
+// Hard problem 4: numbers with left-out probes are continuous, and late packets find theirs.
+#include "engine/forward/sequence_map.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <set>
+
+#include "testing/random.h"
+
+namespace nexus {
+namespace {
+
+TEST(SequenceMap, AgreesWithANaiveModel) {
+  for (uint64_t seed = 0; seed < 50; ++seed) {
+    testing::Random random(seed);
+    SequenceMap map;
+    const int64_t first = random.Between(65'000, 70'000);
+    const int64_t out = random.Between(0, 40'000);
+    map.Start(first, out);
+    std::set<int64_t> left_out;
+    int64_t highest = first;
+    for (int64_t next = first + 1; next < first + 400; next += random.Between(1, 3)) {
+      if (random.Percent(15)) {
+        map.LeaveOut(next);
+        left_out.insert(next);
+      } else {
+        map.Seen(next);
+      }
+      highest = next;
+      for (int64_t i = first - 5; i <= highest; ++i) {
+        const auto mapped = map.Map(i);
+        if (i < first || left_out.count(i)) {
+          ASSERT_FALSE(mapped) << i;
+          continue;
+        }
+        const auto below = std::distance(left_out.begin(), left_out.lower_bound(i));
+        // What is further back than the remembered changes may be unknown, never wrong.
+        if (!mapped) {
+          ASSERT_GT(std::distance(left_out.lower_bound(i), left_out.end()), 20) << i;
+          continue;
+        }
+        ASSERT_EQ(*mapped, out + (i - first) - below) << i;
+      }
+    }
+  }
+}
+
+TEST(SequenceMap, ALongRowOfProbesIsOneChange) {
+  SequenceMap map;
+  map.Start(100, 5);
+  for (int64_t i = 101; i < 5000; ++i) map.LeaveOut(i);
+  EXPECT_EQ(map.Map(100), 5);
+  EXPECT_EQ(map.Map(5000), 6);
+  EXPECT_FALSE(map.Map(3000));
+}
+
+}  // namespace
+}  // namespace nexus
