@@ -105,7 +105,6 @@ def settings(folder: Path, host: str = "127.0.0.1") -> Settings:
         media_host=host,
         media_port=5000,
         media_addresses=("127.0.0.1",),
-        grpc_port=5001,
         folder=folder,
         log_level="info",
         coloured=False,

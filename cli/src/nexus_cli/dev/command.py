@@ -68,9 +68,8 @@ def _settings(
         host=host,
         port=port,
         media_host=media_host,
-        media_port=media_port or ports.free(media_host, "udp"),
+        media_port=media_port,
         media_addresses=tuple(addresses.checked(media_addresses) or addresses.candidates(host)),
-        grpc_port=ports.free("127.0.0.1", "tcp"),
         # By port, so that a second instance beside this one has a store of its own.
         folder=(data_dir / f"dev-{port}").absolute(),
         log_level=log_level,
@@ -88,7 +87,8 @@ async def _run(settings: Settings, ready_timeout: float) -> int:
 
     async def ready(environment: Environment) -> None:
         await call_can_be_made(settings.url, environment, timeout_seconds=ready_timeout)
-        log.own(f"media on UDP port {settings.media_port} at {', '.join(settings.media_addresses)}")
+        port = settings.media_port or "a free port"
+        log.own(f"media on UDP at {', '.join(settings.media_addresses)}, {port}")
         log.own(f"broker at {environment['NEXUS_NATS_URL']}")
         log.own(f"development app: key id {development.KEY_ID}, secret {development.SECRET}")
         log.own(

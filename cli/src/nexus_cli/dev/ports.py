@@ -37,14 +37,6 @@ def check(wish: PortWish) -> None:
         raise PortUnavailable(_explain(wish, error)) from None
 
 
-def free(host: str, kind: str) -> int:
-    """A port that is free now."""
-    with socket.socket(family(host), _KINDS[kind]) as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def family(host: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in host else socket.AF_INET
 

@@ -25,14 +25,13 @@ BROKER_READY_SECONDS: Final = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the options of `nexus dev` say. Ports are concrete: free ones have been chosen already."""
+    """What the options of `nexus dev` say. A media port of 0 lets the SFU take a free one."""
 
     host: str
     port: int
     media_host: str
     media_port: int
     media_addresses: tuple[str, ...]
-    grpc_port: int
     folder: Path  # of this instance: the broker's store
     log_level: str
     coloured: bool
@@ -72,7 +71,7 @@ def sfu(settings: Settings) -> Stage:
             "NEXUS_SFU_MEDIA_HOST": settings.media_host,
             "NEXUS_SFU_MEDIA_PORT": str(settings.media_port),
             "NEXUS_SFU_MEDIA_ADDRESSES": json.dumps(settings.media_addresses),
-            "NEXUS_SFU_GRPC_PORT": str(settings.grpc_port),
+            "NEXUS_SFU_GRPC_PORT": "0",
         },
     )
 

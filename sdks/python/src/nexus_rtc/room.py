@@ -165,6 +165,7 @@ class Room:
     ) -> None:
         await self.leave()
 
+    # used by Client
 
     def attach(self, connection: Connection) -> None:
         self._connection = connection

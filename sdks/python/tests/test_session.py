@@ -1,0 +1,232 @@
+"""The session core: requests and answers, events and revisions, pings and the end. No I/O, an invented
+clock."""
+
+import pytest
+from nexus.events.v1 import room_pb2 as room
+from nexus.signaling.v1 import session_pb2 as wire
+from nexus.types.v1 import media_pb2 as media
+from nexus.types.v1.error_pb2 import Error, ErrorCode
+from nexus_rtc import events
+from nexus_rtc.errors import NexusError, PermissionDenied, TokenRejected
+from nexus_rtc.session import Output, Reply, Send, Session
+
+ME = media.Participant(id="PA_me", identity="me")
+
+
+def ada(*tracks: media.Track, name: str = "") -> media.Participant:
+    return media.Participant(id="PA_ada", identity="ada", name=name, tracks=tracks)
+
+
+def camera(number: int = 5, muted: bool = False) -> media.Track:
+    return media.Track(
+        id=f"TR_{number}",
+        number=number,
+        participant_id="PA_ada",
+        kind=media.TRACK_KIND_VIDEO,
+        source=media.TRACK_SOURCE_CAMERA,
+        muted=muted,
+    )
+
+
+def slots(revision: int, track_id: str = "") -> media.SlotTable:
+    slot = media.Slot(mid="1", kind=media.TRACK_KIND_VIDEO, track_id=track_id)
+    return media.SlotTable(revision=revision, slots=[slot])
+
+
+def joined_session(*others: media.Participant, ping_ms: int = 0) -> Session:
+    session = Session()
+    session.request(wire.ClientMessage(join=wire.JoinRequest()))
+    answer = wire.JoinResponse(
+        participant=ME, participants=others, revision=10, slots=slots(1), ping_interval_ms=ping_ms
+    )
+    session.receive(wire.ServerMessage(request_id=1, join=answer), 100.0)
+    return session
+
+
+def event(revision: int, **kind: object) -> wire.ServerMessage:
+    return wire.ServerMessage(event=room.RoomEvent(revision=revision, **kind))  # type: ignore[arg-type]
+
+
+def names(outputs: list[Output]) -> list[str]:
+    return [type(output).__name__ for output in outputs]
+
+
+def test_requests_are_numbered_from_one() -> None:
+    session = Session()
+    numbers = [session.request(wire.ClientMessage()).message.request_id for _ in range(3)]
+    assert numbers == [1, 2, 3]
+
+
+def test_a_join_tells_who_is_here() -> None:
+    session = Session()
+    session.request(wire.ClientMessage(join=wire.JoinRequest()))
+    answer = wire.JoinResponse(
+        room=media.Room(name="lobby"), participant=ME, participants=[ada(camera())], slots=slots(1)
+    )
+    outputs = session.receive(wire.ServerMessage(request_id=1, join=answer), 0.0)
+    assert names(outputs) == ["Reply", "SlotsChanged", "ParticipantJoined", "TrackPublished"]
+    assert session.joined
+    assert session.room_name == "lobby"
+    assert session.me is not None
+    assert session.me.identity == "me"
+    track = session.roster.track_by_number(5)
+    assert track is not None
+    assert (track.source, track.kind) == ("camera", "video")
+
+
+def test_an_error_is_the_answer_to_its_request_and_typed_by_cause() -> None:
+    session = joined_session()
+    sent = session.request(wire.ClientMessage(mute=wire.MuteRequest()))
+    error = Error(code=ErrorCode.PERMISSION_DENIED, message="no", details={"grant": "publish"})
+    outputs = session.receive(wire.ServerMessage(request_id=sent.message.request_id, error=error), 0.0)
+    assert isinstance(outputs[0], Reply)
+    assert isinstance(outputs[0].error, PermissionDenied)
+    assert outputs[0].error.details == {"grant": "publish"}
+    assert session.ended is None
+
+
+def test_a_fatal_error_ends_the_session_and_every_waiting_request() -> None:
+    session = Session()
+    session.request(wire.ClientMessage(join=wire.JoinRequest()))
+    other = session.request(wire.ClientMessage(ping=wire.PingRequest()))
+    error = Error(code=ErrorCode.TOKEN_EXPIRED, message="it expired", fatal=True)
+    outputs = session.receive(wire.ServerMessage(request_id=1, error=error), 0.0)
+    replies = [output for output in outputs if isinstance(output, Reply)]
+    assert [reply.request_id for reply in replies] == [1, other.message.request_id]
+    assert all(isinstance(reply.error, TokenRejected) for reply in replies)
+    assert outputs[-1] == events.SessionEnded("TOKEN_EXPIRED", "it expired", False)
+
+
+def test_a_code_of_a_newer_server_is_kept_by_its_number() -> None:
+    session = joined_session()
+    sent = session.request(wire.ClientMessage(mute=wire.MuteRequest()))
+    message = wire.ServerMessage(request_id=sent.message.request_id)
+    message.error.ParseFromString(b"\x08\xe7\x07")  # code 999
+    reply = session.receive(message, 0.0)[0]
+    assert isinstance(reply, Reply)
+    assert isinstance(reply.error, NexusError)
+    assert reply.error.code == "ERROR_999"
+
+
+def test_people_and_tracks_come_and_go() -> None:
+    session = joined_session()
+    steps = [
+        event(11, participant_joined=room.ParticipantJoined(participant=ada())),
+        event(12, track_published=room.TrackPublished(track=camera())),
+        event(13, track_muted=room.TrackMuted(track_id="TR_5", participant_id="PA_ada", muted=True)),
+        event(
+            14, participant_updated=room.ParticipantUpdated(participant=ada(camera(muted=True), name="Ada"))
+        ),
+        event(15, track_unpublished=room.TrackUnpublished(track_id="TR_5", participant_id="PA_ada")),
+        event(16, participant_left=room.ParticipantLeft(participant_id="PA_ada")),
+    ]
+    said = [name for step in steps for name in names(session.receive(step, 0.0))]
+    assert said == [
+        "ParticipantJoined",
+        "TrackPublished",
+        "TrackMuted",
+        "ParticipantUpdated",
+        "TrackUnpublished",
+        "ParticipantLeft",
+    ]
+    assert session.roster.participants == {}
+
+
+def test_who_leaves_takes_the_tracks_along() -> None:
+    session = joined_session(ada(camera(5), camera(6)))
+    left = event(11, participant_left=room.ParticipantLeft(participant_id="PA_ada"))
+    assert names(session.receive(left, 0.0)) == ["TrackUnpublished", "TrackUnpublished", "ParticipantLeft"]
+
+
+@pytest.mark.parametrize("revision", [1, 9, 10])
+def test_an_event_that_the_state_already_shows_changes_nothing(revision: int) -> None:
+    session = joined_session()
+    old = event(revision, participant_joined=room.ParticipantJoined(participant=ada()))
+    assert session.receive(old, 0.0) == []
+    assert session.roster.participants == {}
+
+
+def test_events_about_ourselves_are_no_news_and_still_count() -> None:
+    session = joined_session()
+    own = event(11, participant_joined=room.ParticipantJoined(participant=ME))
+    assert session.receive(own, 0.0) == []
+    assert session.roster.participants == {}
+    assert session.roster.revision == 11
+
+
+def test_a_snapshot_comes_out_as_what_changed() -> None:
+    session = joined_session(ada(camera(5)))
+    bob = media.Participant(id="PA_bob", identity="bob")
+    snapshot = wire.RoomSnapshot(participants=[ME, ada(camera(6)), bob], revision=40, slots=slots(3, "TR_6"))
+    said = names(session.receive(wire.ServerMessage(snapshot=snapshot), 0.0))
+    assert said == ["TrackUnpublished", "TrackPublished", "ParticipantJoined", "SlotsChanged"]
+    assert session.roster.revision == 40
+    assert session.slots[0].track_id == "TR_6"
+
+
+def test_an_older_slot_table_is_passed_over() -> None:
+    session = joined_session()
+    session.receive(event(0, slots_changed=room.SlotsChanged(slots=slots(5, "TR_new"))), 0.0)
+    assert session.receive(event(0, slots_changed=room.SlotsChanged(slots=slots(4, "TR_old"))), 0.0) == []
+    assert session.slots[0].track_id == "TR_new"
+
+
+def test_speakers_reoffer_and_media() -> None:
+    session = joined_session()
+    speaker = room.Speaker(participant_id="PA_ada", track_id="TR_1", level_dbov=-20)
+    heard = session.receive(event(0, active_speakers=room.ActiveSpeakers(speakers=[speaker])), 0.0)
+    assert heard == [events.ActiveSpeakers((events.Speaker("PA_ada", "TR_1", -20.0),))]
+    wanted = session.receive(event(0, reoffer_needed=room.ReofferNeeded(pairs=8, audio_slots=3)), 0.0)
+    assert wanted == [events.ReofferNeeded(8, 3)]
+    up = room.MediaConnected(participant_id="PA_me", srtp_profile="AEAD_AES_128_GCM")
+    assert session.receive(event(0, media_connected=up), 0.0) == [events.MediaConnected("AEAD_AES_128_GCM")]
+    other = room.MediaConnected(participant_id="PA_ada", srtp_profile="x")
+    assert session.receive(event(0, media_connected=other), 0.0) == []
+
+
+def test_pings_go_out_in_time_and_measure() -> None:
+    session = joined_session(ping_ms=5000)
+    assert session.next_deadline() == 105.0
+    assert session.handle_timeout(104.9) == []
+    (ping,) = session.handle_timeout(105.0)
+    assert isinstance(ping, Send)
+    assert ping.message.ping.sent_at_ms == 105_000
+    pong = wire.PingResponse(sent_at_ms=105_000)
+    session.receive(wire.ServerMessage(request_id=ping.message.request_id, ping=pong), 105.042)
+    assert session.round_trip_ms == pytest.approx(42)
+    assert session.next_deadline() == 110.0
+
+
+def test_a_silent_server_is_lost() -> None:
+    session = joined_session(ping_ms=1000)
+    outputs: list[Output] = []
+    while (deadline := session.next_deadline()) is not None:
+        outputs += session.handle_timeout(deadline)
+    assert isinstance(outputs[-1], events.SessionEnded)
+    assert outputs[-1].reason == "SIGNALING_LOST"
+    assert 3 <= names(outputs).count("Send") <= 4
+
+
+def test_a_farewell_gives_the_reason_and_nothing_follows() -> None:
+    session = joined_session()
+    bye = wire.Disconnected(reason=media.DISCONNECT_REASON_REPLACED, message="elsewhere", can_rejoin=False)
+    assert session.receive(wire.ServerMessage(disconnected=bye), 0.0) == [
+        events.SessionEnded("REPLACED", "elsewhere", False)
+    ]
+    assert session.transport_closed("closed") == []
+    assert session.left() == []
+    assert session.receive(event(99, participant_joined=room.ParticipantJoined(participant=ada())), 0.0) == []
+    assert not session.joined
+
+
+def test_a_closed_socket_fails_what_waits() -> None:
+    session = joined_session()
+    session.request(wire.ClientMessage(mute=wire.MuteRequest()))
+    reply, end = session.transport_closed("gone")
+    assert isinstance(reply, Reply)
+    assert isinstance(reply.error, NexusError)
+    assert isinstance(end, events.SessionEnded)
+
+
+def test_an_unknown_event_of_a_newer_server_is_passed_over() -> None:
+    assert joined_session().receive(wire.ServerMessage(event=room.RoomEvent(revision=11)), 0.0) == []
