@@ -1,0 +1,174 @@
+"""Random lives of a room, carried out on the strict memory engine: what must hold after every single
+command."""
+
+import random
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
+from nexus_runtime import ClientError
+from nexus_sfu.core import commands as cmd
+from nexus_sfu.core import effects as fx
+from nexus_sfu.core.limits import Limits
+from nexus_sfu.core.model import (
+    Codec,
+    Grants,
+    IceCredentials,
+    Kind,
+    MediaOffer,
+    PublicationOffer,
+    RoomKey,
+    SlotOffer,
+    Source,
+    TransportOffer,
+)
+from nexus_sfu.core.room import RoomState
+from nexus_sfu.media import Media
+from nexus_sfu.memory_engine import MemoryEngine
+
+TRANSPORT = TransportOffer(IceCredentials("abcd", "x" * 22), (("sha-256", "AA"),), (), (), True)
+
+publications = st.lists(
+    st.tuples(st.integers(0, 3), st.sampled_from(Source), st.integers(0, 2)),
+    unique_by=lambda p: p[0],
+    max_size=3,
+)
+sections = st.lists(
+    st.tuples(st.integers(10, 19), st.sampled_from(Kind)), unique_by=lambda s: s[0], max_size=7
+)
+
+
+@st.composite
+def media_offers(draw: st.DrawFn) -> MediaOffer:
+    """Also odd ones: a section that was audio may come back as video, SSRCs change, slots vanish."""
+    return MediaOffer(
+        TRANSPORT,
+        tuple(
+            PublicationOffer(
+                str(mid),
+                source,
+                Codec.OPUS if source.kind is Kind.AUDIO else Codec.VP8,
+                ssrcs=(ssrc,) * bool(ssrc),
+            )
+            for mid, source, ssrc in draw(publications)
+        ),
+        tuple(SlotOffer(str(mid), kind) for mid, kind in draw(sections)),
+    )
+
+
+class RoomMachine(RuleBasedStateMachine):
+    people = Bundle("people")
+
+    def __init__(self) -> None:
+        super().__init__()
+        limits = Limits(participants_per_room=5, pairs=4)
+        self.room = RoomState(RoomKey("app", "room"), "RM", 0, limits, random.Random(0))
+        self.engine = MemoryEngine()
+        self.media = Media(self.engine)
+        self.numbers: dict[str, int] = {}
+        self.revision = 0
+        self.slot_revisions: dict[str, int] = {}
+
+    def do(self, command: cmd.Command) -> str:
+        try:
+            outcome = self.room.handle(command, 0)
+        except ClientError:
+            return ""
+        self.media.carry_out(outcome.effects)
+        for effect in outcome.effects:
+            if isinstance(effect, fx.Emit) and effect.event.revision:
+                self.revision += 1
+                assert effect.event.revision == self.revision
+        return outcome.participant_id
+
+    def tracks(self) -> list[str]:
+        return list(self.room.tracks)
+
+    @rule(target=people, name=st.sampled_from("abcdefg"), media=media_offers(), bind=st.booleans())
+    def join(self, name: str, media: MediaOffer, bind: bool) -> object:
+        joined = self.do(cmd.Join(name, Grants(publish=True, subscribe=True), media, bind_existing=bind))
+        return joined or multiple()
+
+    @rule(person=people, media=media_offers())
+    def offer(self, person: str, media: MediaOffer) -> None:
+        self.do(cmd.Offer(person, media))
+
+    @rule(person=consumes(people))
+    def leave(self, person: str) -> None:
+        self.do(cmd.Leave(person))
+
+    @rule(person=people, data=st.data())
+    def slots(self, person: str, data: st.DataObject) -> None:
+        some = st.lists(st.sampled_from([*self.tracks(), "TR_unknown"]), max_size=5)
+        self.do(cmd.UpdateSlots(person, tuple(data.draw(some)), tuple(data.draw(some))))
+
+    @rule(person=people, data=st.data(), subscribed=st.booleans())
+    def subscribe(self, person: str, data: st.DataObject, subscribed: bool) -> None:
+        some = st.lists(st.sampled_from([*self.tracks(), "TR_unknown"]), max_size=3)
+        self.do(cmd.UpdateSubscriptions(person, tuple(data.draw(some)), subscribed))
+
+    @rule(person=people, data=st.data())
+    def unpublish(self, person: str, data: st.DataObject) -> None:
+        some = st.lists(st.sampled_from([*self.tracks(), "TR_unknown"]), max_size=2)
+        self.do(cmd.Unpublish(person, tuple(data.draw(some))))
+
+    @invariant()
+    def slots_hold_what_they_may(self) -> None:
+        for person in self.room.participants.values():
+            shown = [slot.track_id for slot in person.slots.values() if slot.track_id is not None]
+            assert len(shown) == len(set(shown))
+            for slot in person.slots.values():
+                if slot.track_id is not None:
+                    track = self.room.tracks[slot.track_id]
+                    assert slot.kind is track.kind is Kind.VIDEO
+                    assert track.participant_id != person.id
+                    assert slot.track_id in person.wishes
+            free = [s for s in person.slots.values() if s.kind is Kind.VIDEO and s.track_id is None]
+            assert not free or set(person.wishes) == set(shown)
+            assert person.wishes.keys() <= self.room.tracks.keys()
+            assert person.unsubscribed <= self.room.tracks.keys()
+
+    @invariant()
+    def a_pair_is_one_audio_and_one_video_slot_at_most(self) -> None:
+        for person in self.room.participants.values():
+            paired = [(s.pair, s.kind) for s in person.slots.values() if s.pair >= 0]
+            assert len(paired) == len(set(paired))
+
+    @invariant()
+    def numbers_are_never_given_twice(self) -> None:
+        for track in self.room.tracks.values():
+            assert self.numbers.setdefault(track.id, track.number) == track.number
+        assert len(set(self.numbers.values())) == len(self.numbers)
+
+    @invariant()
+    def slot_revisions_only_grow(self) -> None:
+        for person in self.room.participants.values():
+            assert person.slot_revision >= self.slot_revisions.get(person.id, 0)
+            self.slot_revisions[person.id] = person.slot_revision
+
+    @invariant()
+    def the_engine_agrees(self) -> None:
+        assert len(self.engine.transports) == len(self.room.participants)
+        numbers = sorted(track.number for track in self.engine.tracks.values())
+        assert numbers == sorted(track.number for track in self.room.tracks.values())
+        bound = {
+            self.media.slot_of(slot): self.media.track_of(state.track)
+            for slot, state in self.engine.slots.items()
+        }
+        told = {
+            (person.id, slot.mid): slot.track_id
+            for person in self.room.participants.values()
+            for slot in person.slots.values()
+        }
+        assert bound == told
+
+    def teardown(self) -> None:
+        self.do(cmd.Close())
+        assert not self.engine.transports
+        assert not self.engine.tracks
+        assert not self.engine.slots
+        self.engine.close()
+
+
+RoomMachine.TestCase.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
+TestRoom = RoomMachine.TestCase
