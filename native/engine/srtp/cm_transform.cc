@@ -7,7 +7,6 @@
 #include <cstring>
 
 #include "engine/srtp/hmac_sha1.h"
-#include "engine/srtp/srtp_session_keys.h"
 #include "engine/srtp/srtp_transform.h"
 
 namespace nexus {
@@ -127,12 +126,8 @@ class CmTransform final : public SrtpTransform {
 
 }  // namespace
 
-std::unique_ptr<SrtpTransform> MakeCmTransform(const SrtpKeyMaterial& material) {
-  constexpr SrtpProfile kProfile = SrtpProfile::kAes128CmHmacSha1_80;
-  const auto rtp = DeriveSrtpSessionKeys(kProfile, material, SrtpPacketKind::kRtp);
-  const auto rtcp = DeriveSrtpSessionKeys(kProfile, material, SrtpPacketKind::kRtcp);
-  if (!rtp || !rtcp) return nullptr;
-  auto transform = std::make_unique<CmTransform>(*rtp, *rtcp);
+std::unique_ptr<SrtpTransform> MakeCmTransform(const SrtpSessionKeys& rtp, const SrtpSessionKeys& rtcp) {
+  auto transform = std::make_unique<CmTransform>(rtp, rtcp);
   if (!transform->ok()) return nullptr;
   return transform;
 }

@@ -4,7 +4,6 @@
 #include <array>
 #include <cstring>
 
-#include "engine/srtp/srtp_session_keys.h"
 #include "engine/srtp/srtp_transform.h"
 
 namespace nexus {
@@ -70,10 +69,8 @@ std::array<uint8_t, kSrtcpIndexSize> IndexBytes(uint32_t index_word) {
 
 class GcmTransform final : public SrtpTransform {
  public:
-  bool Init(const SrtpKeyMaterial& material, SrtpDirection direction) {
-    const auto rtp = DeriveSrtpSessionKeys(profile(), material, SrtpPacketKind::kRtp);
-    const auto rtcp = DeriveSrtpSessionKeys(profile(), material, SrtpPacketKind::kRtcp);
-    return rtp && rtcp && rtp_.Init(*rtp, direction) && rtcp_.Init(*rtcp, direction);
+  bool Init(const SrtpSessionKeys& rtp, const SrtpSessionKeys& rtcp, SrtpDirection direction) {
+    return rtp_.Init(rtp, direction) && rtcp_.Init(rtcp, direction);
   }
 
   // Header in clear and associated (RFC 7714 section 8.2), cipher text, tag.
@@ -127,9 +124,10 @@ class GcmTransform final : public SrtpTransform {
 
 }  // namespace
 
-std::unique_ptr<SrtpTransform> MakeGcmTransform(const SrtpKeyMaterial& material, SrtpDirection direction) {
+std::unique_ptr<SrtpTransform> MakeGcmTransform(const SrtpSessionKeys& rtp, const SrtpSessionKeys& rtcp,
+                                                SrtpDirection direction) {
   auto transform = std::make_unique<GcmTransform>();
-  if (!transform->Init(material, direction)) return nullptr;
+  if (!transform->Init(rtp, rtcp, direction)) return nullptr;
   return transform;
 }
 

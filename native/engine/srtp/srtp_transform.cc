@@ -4,11 +4,14 @@ namespace nexus {
 
 std::unique_ptr<SrtpTransform> MakeSrtpTransform(SrtpProfile profile, const SrtpKeyMaterial& material,
                                                  SrtpDirection direction) {
+  const auto rtp = DeriveSrtpSessionKeys(profile, material, SrtpPacketKind::kRtp);
+  const auto rtcp = DeriveSrtpSessionKeys(profile, material, SrtpPacketKind::kRtcp);
+  if (!rtp || !rtcp) return nullptr;
   switch (profile) {
     case SrtpProfile::kAeadAes128Gcm:
-      return MakeGcmTransform(material, direction);
+      return MakeGcmTransform(*rtp, *rtcp, direction);
     case SrtpProfile::kAes128CmHmacSha1_80:
-      return MakeCmTransform(material);
+      return MakeCmTransform(*rtp, *rtcp);
   }
   return nullptr;
 }

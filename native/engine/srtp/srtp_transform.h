@@ -8,6 +8,7 @@
 
 #include "engine/base/bytes.h"
 #include "engine/srtp/srtp_keys.h"
+#include "engine/srtp/srtp_session_keys.h"
 
 namespace nexus {
 
@@ -39,8 +40,9 @@ class SrtpTransform {
 // Null when OpenSSL fails.
 std::unique_ptr<SrtpTransform> MakeSrtpTransform(SrtpProfile profile, const SrtpKeyMaterial& material,
                                                  SrtpDirection direction);
-std::unique_ptr<SrtpTransform> MakeGcmTransform(const SrtpKeyMaterial& material, SrtpDirection direction);
-std::unique_ptr<SrtpTransform> MakeCmTransform(const SrtpKeyMaterial& material);
+std::unique_ptr<SrtpTransform> MakeGcmTransform(const SrtpSessionKeys& rtp, const SrtpSessionKeys& rtcp,
+                                                SrtpDirection direction);
+std::unique_ptr<SrtpTransform> MakeCmTransform(const SrtpSessionKeys& rtp, const SrtpSessionKeys& rtcp);
 
 inline uint32_t ReadU32(ByteView bytes, size_t offset) {
   return uint32_t{bytes[offset]} << 24 | uint32_t{bytes[offset + 1]} << 16 |
