@@ -1,9 +1,20 @@
 """Joining through a real WebSocket, in both subprotocols, to an SFU that speaks the real gRPC contract."""
 
-import pytest
-from nexus.types.v1 import media_pb2
+from typing import Any
 
-from services.signaling.tests.harness import Harness
+import grpc
+import pytest
+from nexus.sfu.v1 import sfu_pb2
+from nexus.types.v1 import media_pb2
+from nexus_bus.subjects import PARTICIPANTS, participant_key
+from nexus_signaling.errors import CloseCode
+from nexus_testkit import wait_until
+from pydantic import SecretStr
+
+from services.signaling.tests.fake_sfu import FakeSfu
+from services.signaling.tests.harness import APP, Harness, code_of, grants, mint
+
+HOSTILE_NAMES = [">", "a.b", "*", "ü 漢字 🎉", "  ", "../../etc", "x" * 256, "\u202e", "'\"<script>", "$JS.API"]
 
 
 @pytest.mark.parametrize("subprotocol", ["nexus.v1", "nexus.v1.json"])
@@ -19,8 +30,243 @@ async def test_one_message_brings_everything(harness: Harness, subprotocol: str)
     assert [track.mid for track in answer.participant.tracks] == ["0"]
     assert [other.identity for other in answer.participants] == ["bob"]
     assert answer.sdp == "v=0 answer"
+    assert answer.revision == 2
     assert answer.ping_interval_ms == 10_000
     assert answer.node_id == "sfu-1"
     assert answer.grants.publish
     assert not answer.grants.admin
     assert client.socket.protocol == subprotocol
+
+
+async def test_what_the_app_signed_wins_over_what_the_client_says(harness: Harness) -> None:
+    _, answer = await harness.joined(
+        "ann",
+        claims={"name": "Signed", "metadata": "m", "attributes": {"role": "guest"}},
+        name="Claimed",
+        metadata="own",
+        attributes={"role": "host", "mood": "good"},
+    )
+    assert (answer.participant.name, answer.participant.metadata) == ("Signed", "m")
+    assert answer.participant.attributes == {"role": "guest", "mood": "good"}
+
+
+@pytest.mark.parametrize(
+    ("claims", "fields", "code", "close"),
+    [
+        ({"exp": 1}, {}, "TOKEN_EXPIRED", CloseCode.TOKEN_REJECTED),
+        ({"iss": "nobody"}, {}, "TOKEN_INVALID", CloseCode.TOKEN_REJECTED),
+        ({}, {"app_id": "other"}, "APP_MISMATCH", CloseCode.TOKEN_REJECTED),
+        ({}, {"room": "elsewhere"}, "ROOM_MISMATCH", CloseCode.TOKEN_REJECTED),
+        ({}, {"sdp": ""}, "INVALID_SDP", CloseCode.REFUSED),
+        ({}, {"metadata": "x" * 17_000}, "INVALID_ARGUMENT", CloseCode.REFUSED),
+        (grants(subscribe=True), {}, "ROOM_NOT_FOUND", CloseCode.REFUSED),
+        (
+            grants(create=True),
+            {"publications": [media_pb2.Publication(mid="0")]},
+            "PERMISSION_DENIED",
+            CloseCode.REFUSED,
+        ),
+    ],
+)
+async def test_a_join_that_is_refused_says_why_and_closes(
+    harness: Harness, claims: dict[str, Any], fields: dict[str, Any], code: str, close: CloseCode
+) -> None:
+    client = await harness.connect()
+    reply = await client.join(mint(**claims), **fields)
+    assert code_of(reply) == code
+    assert reply.error.fatal
+    assert await client.closed() == close
+    assert harness.sfu.calls(sfu_pb2.JoinRequest) == []
+    assert harness.metric("joins_total", result=code) == 1
+
+
+async def test_a_missing_and_a_forged_token(harness: Harness) -> None:
+    for token, code in (("", "TOKEN_MISSING"), (mint(secret="x" * 40), "TOKEN_INVALID")):
+        client = await harness.connect()
+        assert code_of(await client.join(token)) == code
+        assert await client.closed() == CloseCode.TOKEN_REJECTED
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+async def test_hostile_names_join_their_own_room_and_hear_of_it(harness: Harness, name: str) -> None:
+    other, _ = await harness.joined("somebody", "a")
+    first, _ = await harness.joined("first", name)
+    _, answer = await harness.joined(name, name)
+    assert answer.room.name == name
+    assert [person.identity for person in answer.participants] == ["first"]
+    joined = await first.event("participant_joined")
+    assert joined.event.participant_joined.participant.identity == name
+    leaving = await other.request(ping={})
+    assert leaving.WhichOneof("body") == "ping"
+    assert other.unsolicited == []
+
+
+async def test_a_second_join_with_the_same_identity_replaces_the_first(harness: Harness) -> None:
+    first, _ = await harness.joined("ann")
+    second, answer = await harness.joined("ann")
+    farewell = await first.event("disconnected")
+    assert farewell.disconnected.reason == media_pb2.DISCONNECT_REASON_REPLACED
+    assert not farewell.disconnected.can_rejoin
+    assert await first.closed() == CloseCode.REPLACED
+    assert answer.participants == []
+    assert (await second.request(ping={})).WhichOneof("body") == "ping"
+    assert list(harness.room().participants) == [answer.participant.id]
+
+
+async def test_the_rooms_limit_of_people(harness: Harness) -> None:
+    async with Harness(max_participants=1) as small:
+        await small.joined("ann")
+        client = await small.connect()
+        reply = await client.join(mint("bob"))
+        assert code_of(reply) == "ROOM_FULL"
+        assert await client.closed() == CloseCode.REFUSED
+
+
+async def test_the_apps_limit_of_rooms() -> None:
+    async with Harness(max_rooms_per_app=1) as small:
+        await small.joined("ann", "one")
+        client = await small.connect()
+        assert code_of(await client.join(mint("bob", "two"), room="two")) == "TOO_MANY_ROOMS"
+
+
+async def test_no_node_no_room_and_an_unreachable_one_says_when_to_retry(harness: Harness) -> None:
+    await harness.joined("ann")
+    await harness.sfu.stop()
+    client = await harness.connect()
+    reply = await client.join(mint("bob"))
+    assert code_of(reply) == "SFU_UNREACHABLE"
+    assert reply.error.retry_after_ms > 0
+    # Nobody is in the other room, so another node would do; there is none.
+    client = await harness.connect()
+    reply = await client.join(mint("bob", "new"), room="new")
+    assert code_of(reply) == "NO_SFU_AVAILABLE"
+    assert reply.error.retry_after_ms > 0
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (grpc.StatusCode.INTERNAL, "INTERNAL"),
+        (grpc.StatusCode.UNAVAILABLE, "NO_SFU_AVAILABLE"),
+        (grpc.StatusCode.UNKNOWN, "INTERNAL"),
+    ],
+)
+async def test_what_went_wrong_inside_stays_inside(
+    harness: Harness, status: grpc.StatusCode, code: str
+) -> None:
+    harness.sfu.fail_with = status
+    client = await harness.connect()
+    reply = await client.join()
+    assert code_of(reply) == code
+    assert "secret" not in str(reply)
+
+
+async def test_without_the_broker_nobody_new_joins_and_the_error_says_so(harness: Harness) -> None:
+    ann, _ = await harness.joined("ann")
+    harness.bus.set_connected(False)  # type: ignore[attr-defined]  # the in-memory bus
+    client = await harness.connect()
+    reply = await client.join(mint("bob"))
+    assert code_of(reply) == "SERVICE_UNAVAILABLE"
+    assert reply.error.retry_after_ms > 0
+    assert (await ann.request(mute={"track_id": "x"})).WhichOneof("body") == "error"  # and the SFU is still asked
+    assert len(harness.sfu.calls(sfu_pb2.SetMutedRequest)) == 1
+
+
+async def test_a_torn_connection_leaves_the_room(harness: Harness) -> None:
+    client, answer = await harness.joined("ann")
+    transport = client.socket._response.connection.transport
+    transport.abort()
+    await wait_until(lambda: not harness.room().participants)
+    (leave,) = harness.sfu.calls(sfu_pb2.LeaveRequest)
+    assert leave.participant_id == answer.participant.id
+    assert leave.reason == media_pb2.DISCONNECT_REASON_SIGNALING_LOST
+    await wait_until(lambda: harness.metric("sessions") == 0 and harness.metric("rooms") == 0)
+
+
+async def test_a_page_that_goes_away_leaves_on_purpose(harness: Harness) -> None:
+    client, _ = await harness.joined("ann")
+    await client.socket.close(code=1001)
+    await wait_until(lambda: harness.sfu.calls(sfu_pb2.LeaveRequest))
+    (leave,) = harness.sfu.calls(sfu_pb2.LeaveRequest)
+    assert leave.reason == media_pb2.DISCONNECT_REASON_CLIENT_LEFT
+
+
+async def test_a_client_that_goes_while_it_joins_leaves_nobody_behind(harness: Harness) -> None:
+    client = await harness.connect()
+
+    async def hang_up() -> None:
+        transport = client.socket._response.connection.transport  # type: ignore[union-attr]
+        transport.abort()  # type: ignore[union-attr]
+        await wait_until(lambda: harness.metric("connections") == 0)
+
+    harness.sfu.before_join_answer = hang_up
+    with pytest.raises(AssertionError):
+        await client.join()
+    await wait_until(lambda: harness.sfu.calls(sfu_pb2.LeaveRequest))
+    await wait_until(lambda: not harness.room().participants)
+    await wait_until(lambda: harness.metric("sessions") == 0 and harness.metric("rooms") == 0)
+
+
+async def test_the_newest_session_of_an_identity_is_recorded_until_it_ends(harness: Harness) -> None:
+    bucket = await harness.bus.kv(PARTICIPANTS)
+    key = participant_key(APP, "lobby", "ann")
+    await harness.joined("ann")
+    second, _ = await harness.joined("ann")
+    await wait_until(lambda: harness.metric("sessions") == 1)
+    assert await bucket.get(key) is not None
+    await second.request(leave={})
+
+    async def gone() -> bool:
+        return await bucket.get(key) is None
+
+    await wait_until(gone)
+
+
+async def test_a_draining_node_keeps_its_room_until_it_refuses(harness: Harness) -> None:
+    other = FakeSfu(harness.bus, "sfu-2")
+    other.cpu = 0.9
+    await harness.joined("ann")
+    harness.sfu.draining = True
+    await harness.sfu.heartbeat()
+    await other.start()
+    try:
+        await wait_until(lambda: harness.service.nodes.fresh_count() == 2)
+        _, bob = await harness.joined("bob")
+        assert bob.node_id == "sfu-1"
+        _, new = await harness.joined("bob", "new")
+        assert new.node_id == "sfu-2"
+
+        harness.sfu.refuse_joins = True
+        client = await harness.connect()
+        assert code_of(await client.join(mint("eve"))) == "NODE_DRAINING"
+        assert await client.closed() == CloseCode.REFUSED
+    finally:
+        await other.stop()
+
+
+async def test_a_room_that_no_longer_lives_on_the_draining_node_moves(harness: Harness) -> None:
+    other = FakeSfu(harness.bus, "sfu-2")
+    await harness.joined("ann", "lobby")
+    harness.sfu.rooms.clear()  # ended, and nobody has told the directory yet
+    harness.sfu.draining = True
+    await harness.sfu.heartbeat()
+    await other.start()
+    try:
+        await wait_until(lambda: harness.service.nodes.fresh_count() == 2)
+        _, answer = await harness.joined("bob")
+        assert answer.node_id == "sfu-2"
+    finally:
+        await other.stop()
+
+
+async def test_turn_credentials_come_with_the_answer() -> None:
+    async with Harness(
+        stun_urls="stun:s.example:3478", turn_urls="turn:t.example:3478", turn_secret=SecretStr("shared")
+    ) as harness:
+        _, answer = await harness.joined("ann")
+        stun, turn = answer.ice_servers
+        assert list(stun.urls) == ["stun:s.example:3478"]
+        assert not stun.username
+        assert list(turn.urls) == ["turn:t.example:3478"]
+        assert turn.username.endswith(":ann")
+        assert turn.credential
