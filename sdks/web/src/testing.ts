@@ -3,4 +3,8 @@
  *
  * @packageDocumentation
  */
-export {};
+export { FakeElement } from "./testing/fake_element.js";
+export { FakeDevices, FakeMediaStream, FakeMediaStreamTrack } from "./testing/fake_media.js";
+export { FakePeerConnection, FakeReceiver, FakeSender, FakeTransceiver } from "./testing/fake_peer.js";
+export { FakePlatform } from "./testing/fake_platform.js";
+export { FakeServer, type ReceivedRequest, type Responder, type ServerBody } from "./testing/fake_server.js";

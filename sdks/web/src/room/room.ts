@@ -57,7 +57,10 @@ export type RoomEvents = {
   error: [error: NexusError];
   /** The room is over for us; the error says more unless we left. */
   disconnected: [reason: DisconnectReason, error: NexusError | null];
-  /** The browser holds sound back until the page is touched: call `startAudio()` from a click. */
+  /**
+   * The browser holds sound back until the page is touched: call `startAudio()` from a click. A listener that comes late
+   * is told while it is so.
+   */
   "autoplay-blocked": [];
   /** A device was plugged in or out. */
   "devices-changed": [devices: readonly Device[]];
@@ -96,6 +99,7 @@ export class Room extends Emitter<RoomEvents> {
     super({
       "participant-joined": () => [...this.participants.values()].map((participant) => [participant]),
       "track-published": () => [...this.#tracks.values()].map((track) => [track, track.participant]),
+      "autoplay-blocked": () => (this.audioBlocked ? [[]] : []),
     });
     const { own, others } = parts.runner.state.roster;
     if (own === null) throw new NexusError("INTERNAL", "The room has not been joined.");
@@ -104,7 +108,7 @@ export class Room extends Emitter<RoomEvents> {
     this.localParticipant = new LocalParticipant(own);
     this.participants = this.#participants;
     this.closed = new Promise((resolve) => (this.#settleClosed = resolve));
-    this.#playback = new Playback(parts.platform, parts.peer, () => this.#tellBlocked());
+    this.#playback = new Playback(parts.platform, parts.peer, () => this.emit("autoplay-blocked"));
     this.#outgoing = new Map(parts.tracks);
     for (const participant of others.values()) this.#addParticipant(participant);
     for (const [track, outgoing] of this.#outgoing) this.#adopt(track, outgoing, own.tracks);
@@ -394,11 +398,6 @@ export class Room extends Emitter<RoomEvents> {
     } catch (error) {
       this.#tellError(error);
     }
-  }
-
-  #tellBlocked(): void {
-    // Not before those who have just been given the room had a chance to listen.
-    queueMicrotask(() => this.emit("autoplay-blocked"));
   }
 
   #tellError(error: unknown): void {

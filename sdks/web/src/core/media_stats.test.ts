@@ -1,0 +1,52 @@
+import { describe, expect, it } from "vitest";
+import { pathRttMs, summariseStats, type StatsEntry, type StatsReport } from "./media_stats.js";
+import type { Mid } from "./model.js";
+
+const report = (...entries: readonly StatsEntry[]): StatsReport =>
+  new Map(entries.map((entry) => [`${String(entry["type"])}${String(entry["mid"] ?? "")}${String(entry["ssrc"] ?? "")}`, entry]));
+
+const PAIR = { type: "candidate-pair", nominated: true, state: "succeeded", currentRoundTripTime: 0.04 };
+const CODEC = { type: "codec", mimeType: "video/VP8" };
+const picture = (timestamp: number, bytesReceived: number, framesDecoded: number, packetsLost: number, packetsReceived: number): StatsEntry => ({
+  ...{ type: "inbound-rtp", mid: "1", kind: "video", codecId: "codec", frameWidth: 640, frameHeight: 360, jitter: 0.005 },
+  ...{ timestamp, bytesReceived, framesDecoded, packetsLost, packetsReceived },
+});
+
+describe("what is received", () => {
+  it("is told over the interval, not since the beginning", () => {
+    const before = report(PAIR, CODEC, picture(1000, 10_000, 100, 5, 1000));
+    const after = report(PAIR, CODEC, picture(3000, 60_000, 150, 10, 1095));
+    expect(summariseStats(after, before).get("1" as Mid)).toMatchObject({
+      ...{ direction: "received", codec: "vp8", bitrateBps: 200_000, framesPerSecond: 25, lossRatio: 0.05 },
+      ...{ jitterMs: 5, rttMs: 40, width: 640, height: 360, quality: { level: "good" } },
+    });
+  });
+
+  it("has no rates in the first report", () => {
+    expect(summariseStats(report(picture(1000, 10_000, 100, 0, 10)), null).get("1" as Mid)).toMatchObject({ bitrateBps: 0, framesPerSecond: 0 });
+  });
+});
+
+describe("what is sent", () => {
+  const sent = (timestamp: number, ssrc: number, bytesSent: number, packetsSent: number): StatsEntry => ({
+    ...{ type: "outbound-rtp", mid: "2", kind: "video", remoteId: "remote-inbound-rtp", frameWidth: ssrc },
+    ...{ timestamp, ssrc, bytesSent, packetsSent, framesEncoded: 0, frameHeight: 1 },
+  });
+
+  it("takes loss and jitter from the other side's reports", () => {
+    const before = report(sent(0, 1, 0, 0), { type: "remote-inbound-rtp", packetsLost: 0, jitter: 0 });
+    const after = report(sent(1000, 1, 12_500, 100), { type: "remote-inbound-rtp", packetsLost: 10, jitter: 0.02 });
+    expect(summariseStats(after, before).get("2" as Mid)).toMatchObject({ bitrateBps: 100_000, lossRatio: 0.1, jitterMs: 20 });
+  });
+
+  it("adds up the layers of a section and shows the largest", () => {
+    const before = report(sent(0, 1, 0, 0), sent(0, 2, 0, 0));
+    const after = report(sent(1000, 1, 1000, 1), sent(1000, 2, 3000, 1));
+    expect(summariseStats(after, before).get("2" as Mid)).toMatchObject({ bitrateBps: 32_000, width: 2 });
+  });
+});
+
+it("knows no round trip before a pair is nominated", () => {
+  expect(pathRttMs(report({ ...PAIR, nominated: false }))).toBe(0);
+  expect(pathRttMs(report(PAIR))).toBe(40);
+});

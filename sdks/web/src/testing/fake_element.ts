@@ -1,0 +1,39 @@
+/** Media elements that only remember: enough for `attach`, `detach` and the SDK's own audio. */
+
+/** What stands in for an `HTMLMediaElement`. */
+export class FakeElement {
+  srcObject: MediaStream | null = null;
+  muted = false;
+  autoplay = false;
+  volume = 1;
+  playing = false;
+  /** Every stream that was ever given, to find out whether a wrong one was. */
+  readonly history: (MediaStream | null)[] = [];
+  readonly #blocked: () => boolean;
+
+  constructor(blocked: () => boolean = () => false) {
+    this.#blocked = blocked;
+  }
+
+  setAttribute(): void {
+    // Attributes are nobody's concern here.
+  }
+
+  play(): Promise<void> {
+    this.history.push(this.srcObject);
+    if (!this.muted && this.#blocked()) {
+      return Promise.reject(new DOMException("play() needs a gesture", "NotAllowedError"));
+    }
+    this.playing = true;
+    return Promise.resolve();
+  }
+
+  pause(): void {
+    this.playing = false;
+  }
+
+  /** As the type that the SDK's methods take. */
+  asMediaElement(): HTMLVideoElement {
+    return this as unknown as HTMLVideoElement;
+  }
+}

@@ -1,0 +1,149 @@
+/** An RTCPeerConnection that negotiates text instead of media: mids, directions and contributing sources are real. */
+import type { PeerConnection } from "../edge/platform.js";
+import { FakeMediaStreamTrack } from "./fake_media.js";
+
+export class FakeTransceiver {
+  mid: string | null = null;
+  direction: RTCRtpTransceiverDirection;
+  currentDirection: RTCRtpTransceiverDirection | null = null;
+  codecPreferences: RTCRtpCodec[] = [];
+  readonly kind: "audio" | "video";
+  readonly sender: FakeSender;
+  readonly receiver: FakeReceiver;
+
+  constructor(kind: "audio" | "video", index: number, init: RTCRtpTransceiverInit, track: MediaStreamTrack | null) {
+    this.kind = kind;
+    this.direction = init.direction ?? "sendrecv";
+    this.sender = new FakeSender(track, init.sendEncodings ?? [{}]);
+    this.receiver = new FakeReceiver(new FakeMediaStreamTrack(kind, `remote-${index}`).asTrack());
+  }
+
+  setCodecPreferences(codecs: RTCRtpCodec[]): void {
+    this.codecPreferences = codecs;
+  }
+}
+
+export class FakeSender {
+  track: MediaStreamTrack | null;
+  readonly encodings: RTCRtpEncodingParameters[];
+
+  constructor(track: MediaStreamTrack | null, encodings: RTCRtpEncodingParameters[]) {
+    this.track = track;
+    this.encodings = encodings;
+  }
+
+  replaceTrack(track: MediaStreamTrack | null): Promise<void> {
+    this.track = track;
+    return Promise.resolve();
+  }
+
+  getParameters(): { encodings: RTCRtpEncodingParameters[] } {
+    return { encodings: this.encodings };
+  }
+
+  setParameters(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+export class FakeReceiver {
+  readonly track: MediaStreamTrack;
+  sources: RTCRtpContributingSource[] = [];
+
+  constructor(track: MediaStreamTrack) {
+    this.track = track;
+  }
+
+  getContributingSources(): RTCRtpContributingSource[] {
+    return this.sources;
+  }
+}
+
+export class FakePeerConnection extends EventTarget {
+  readonly transceivers: FakeTransceiver[] = [];
+  connectionState: RTCPeerConnectionState = "new";
+  signalingState: RTCSignalingState = "stable";
+  configuration: RTCConfiguration;
+  stats: RTCStatsReport = new Map() as unknown as RTCStatsReport;
+  closed = false;
+  /** Makes the next setRemoteDescription fail. */
+  refuseAnswer = false;
+
+  constructor(configuration: RTCConfiguration) {
+    super();
+    this.configuration = configuration;
+  }
+
+  addTransceiver(what: string | MediaStreamTrack, init: RTCRtpTransceiverInit = {}): RTCRtpTransceiver {
+    const track = typeof what === "string" ? null : what;
+    const kind = (typeof what === "string" ? what : what.kind) === "audio" ? "audio" : "video";
+    const transceiver = new FakeTransceiver(kind, this.transceivers.length, init, track);
+    this.transceivers.push(transceiver);
+    return transceiver as unknown as RTCRtpTransceiver;
+  }
+
+  getTransceivers(): RTCRtpTransceiver[] {
+    return this.transceivers as unknown as RTCRtpTransceiver[];
+  }
+
+  createOffer(): Promise<RTCSessionDescriptionInit> {
+    const sections = this.transceivers.map(
+      ({ kind, direction, mid }, index) => `m=${kind} 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:${mid ?? index}\r\na=${direction}\r\n`,
+    );
+    return Promise.resolve({ type: "offer", sdp: `v=0\r\n${sections.join("")}` });
+  }
+
+  setLocalDescription(description?: RTCLocalSessionDescriptionInit): Promise<void> {
+    if (description?.type === "rollback") {
+      this.signalingState = "stable";
+      return Promise.resolve();
+    }
+    const offered = (description?.sdp ?? "").split("m=").length - 1;
+    this.transceivers.slice(0, offered).forEach((transceiver, index) => (transceiver.mid ??= String(index)));
+    this.signalingState = "have-local-offer";
+    return Promise.resolve();
+  }
+
+  setRemoteDescription(): Promise<void> {
+    if (this.refuseAnswer) {
+      this.refuseAnswer = false;
+      return Promise.reject(new DOMException("no such answer", "InvalidAccessError"));
+    }
+    for (const transceiver of this.transceivers) {
+      if (transceiver.mid !== null) transceiver.currentDirection = transceiver.direction;
+    }
+    this.signalingState = "stable";
+    return Promise.resolve();
+  }
+
+  setConfiguration(configuration: RTCConfiguration): void {
+    this.configuration = configuration;
+  }
+
+  getStats(): Promise<RTCStatsReport> {
+    return Promise.resolve(this.stats);
+  }
+
+  close(): void {
+    this.closed = true;
+    this.connectionState = "closed";
+  }
+
+  /** ICE and DTLS change. */
+  become(state: RTCPeerConnectionState): void {
+    this.connectionState = state;
+    this.dispatchEvent(new Event("connectionstatechange"));
+  }
+
+  /** A slot plays a packet whose CSRC is `number`. */
+  playFrom(mid: string, number: number, atMs: number): void {
+    const transceiver = this.transceivers.find((one) => one.mid === mid);
+    if (transceiver === undefined) throw new Error(`no section ${mid}`);
+    const others = transceiver.receiver.sources.filter((source) => source.source !== number);
+    transceiver.receiver.sources = [{ source: number, timestamp: atMs, rtpTimestamp: 0 }, ...others];
+  }
+
+  asPeerConnection(): PeerConnection {
+    return this as unknown as PeerConnection;
+  }
+}

@@ -1,0 +1,114 @@
+/** A platform in emulated time, with a server that does what a test says. */
+import type { Platform, Socket, SocketHandlers } from "../edge/platform.js";
+import type { TrackKind } from "../core/model.js";
+import { FakeElement } from "./fake_element.js";
+import { FakeDevices, FakeMediaStream } from "./fake_media.js";
+import { FakePeerConnection } from "./fake_peer.js";
+import { FakeServer } from "./fake_server.js";
+
+interface Timer {
+  readonly atMs: number;
+  readonly run: () => void;
+}
+
+const CODECS = ["VP8", "VP9", "H264", "AV1"];
+/** Macrotasks enough for the longest chain of promises of one exchange. */
+const SETTLING_TURNS = 8;
+
+export class FakePlatform implements Platform {
+  readonly server = new FakeServer();
+  readonly peers: FakePeerConnection[] = [];
+  readonly audioElements: FakeElement[] = [];
+  readonly deviceAccess = new FakeDevices();
+  /** Sound needs a gesture first. */
+  autoplayBlocked = false;
+  origin: string | null = "https://app.example";
+  sendable: readonly string[] = CODECS;
+  hardware: readonly string[] = [];
+  #nowMs = 1_000_000;
+  readonly #timers = new Set<Timer>();
+
+  nowMs(): number {
+    return this.#nowMs;
+  }
+
+  setTimer(delayMs: number, run: () => void): () => void {
+    const timer = { atMs: this.#nowMs + delayMs, run };
+    this.#timers.add(timer);
+    return () => this.#timers.delete(timer);
+  }
+
+  pageOrigin(): string | null {
+    return this.origin;
+  }
+
+  openSocket(url: string, subprotocol: string, handlers: SocketHandlers): Socket {
+    return this.server.connect(url, subprotocol, handlers);
+  }
+
+  createPeer(configuration: RTCConfiguration): ReturnType<FakePeerConnection["asPeerConnection"]> {
+    const peer = new FakePeerConnection(configuration);
+    this.peers.push(peer);
+    return peer.asPeerConnection();
+  }
+
+  createStream(tracks: readonly MediaStreamTrack[]): MediaStream {
+    return new FakeMediaStream(tracks).asStream();
+  }
+
+  createAudioElement(): HTMLAudioElement {
+    const element = new FakeElement(() => this.autoplayBlocked);
+    this.audioElements.push(element);
+    return element as unknown as HTMLAudioElement;
+  }
+
+  devices(): FakeDevices {
+    return this.deviceAccess;
+  }
+
+  sendableCodecs(kind: TrackKind): RTCRtpCodec[] {
+    if (kind === "audio") return [{ mimeType: "audio/opus", clockRate: 48_000, channels: 2 }];
+    return this.sendable.map((name) => ({ mimeType: `video/${name}`, clockRate: 90_000 }));
+  }
+
+  encodesInHardware(mimeType: string): Promise<boolean> {
+    return Promise.resolve(this.hardware.includes(mimeType));
+  }
+
+  /** The one connection of a test that joins once. */
+  get peer(): FakePeerConnection {
+    const [peer] = this.peers;
+    if (peer === undefined) throw new Error("no connection has been made");
+    return peer;
+  }
+
+  /** Lets promises settle without time going on. */
+  async settle(): Promise<void> {
+    for (let turn = 0; turn < SETTLING_TURNS; turn += 1) await new Promise((resolve) => setTimeout(resolve, 0));
+    await this.#runDue();
+  }
+
+  /** Lets time go on, timer by timer. */
+  async advance(durationMs: number): Promise<void> {
+    const endMs = this.#nowMs + durationMs;
+    for (let next = this.#next(endMs); next !== null; next = this.#next(endMs)) {
+      this.#nowMs = Math.max(this.#nowMs, next.atMs);
+      this.#timers.delete(next);
+      next.run();
+      await new Promise((resolve) => setTimeout(resolve, 0));
+    }
+    this.#nowMs = endMs;
+  }
+
+  async #runDue(): Promise<void> {
+    await this.advance(0);
+  }
+
+  #next(untilMs: number): Timer | null {
+    let next: Timer | null = null;
+    for (const timer of this.#timers) {
+      if (timer.atMs <= untilMs && (next === null || timer.atMs < next.atMs)) next = timer;
+    }
+    return next;
+  }
+}

@@ -1,0 +1,30 @@
+/** What is published: its size, its version, its declarations. */
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
+import { build } from "esbuild";
+import { expect, it } from "vitest";
+import { SDK_VERSION } from "../src/index.js";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const BUDGET_BYTES = 40_000;
+
+it("is smaller than its budget with everything inside", async () => {
+  const { outputFiles } = await build({
+    absWorkingDir: root,
+    entryPoints: ["src/index.ts"],
+    bundle: true,
+    minify: true,
+    format: "esm",
+    write: false,
+  });
+  const [bundle] = outputFiles;
+  if (bundle === undefined) throw new Error("nothing was built");
+  expect(bundle.text).not.toMatch(/^import /m);
+  expect(gzipSync(bundle.contents, { level: 9 }).length).toBeLessThan(BUDGET_BYTES);
+});
+
+it("tells the server the version of its package", () => {
+  const { version } = JSON.parse(readFileSync(`${root}package.json`, "utf8")) as { version: string };
+  expect(SDK_VERSION).toBe(version);
+});
