@@ -13,6 +13,10 @@
 namespace nexus::testing {
 
 struct CapturedStream {
+  CapturedStream() = default;
+  CapturedStream(CapturedStream&&) = default;  // a copy's packets would point into the original
+  CapturedStream& operator=(CapturedStream&&) = default;
+
   std::vector<CapturedDatagram> datagrams;  // what `packets` point into
   std::vector<SourcePacket> packets;
   std::vector<std::vector<uint8_t>> descriptors;

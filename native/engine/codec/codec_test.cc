@@ -66,12 +66,12 @@ TEST(Captures, H264BeginsAtItsParameterSets) {
 
 TEST(Captures, Av1WithAndWithoutDependencyDescriptors) {
   NEXUS_LOAD_CAPTURE(capture, "av1.pcap");
-  const auto stream = testing::LoadStream(capture, Codec::kAv1);
+  auto stream = testing::LoadStream(capture, Codec::kAv1);
   const Seen bare = Look(stream);
   EXPECT_TRUE(bare.first_is_keyframe);
   EXPECT_LT(bare.keyframes, bare.frames);
   EXPECT_EQ(bare.described, 0u);
-  const Seen described = Look(testing::WithDescriptors(stream));
+  const Seen described = Look(testing::WithDescriptors(std::move(stream)));
   EXPECT_EQ(described.described, described.packets);
   EXPECT_EQ(described.keyframes, bare.keyframes);
   EXPECT_EQ(described.frames, bare.frames);

@@ -30,7 +30,8 @@ constexpr CaptureFile kFiles[] = {{"vp8.pcap", Codec::kVp8},
 
 CapturedStream Load(std::vector<testing::CapturedDatagram> capture, Codec codec) {
   CapturedStream stream = testing::LoadStream(std::move(capture), codec);
-  return codec == Codec::kAv1 ? testing::WithDescriptors(std::move(stream)) : stream;
+  if (codec == Codec::kAv1) return testing::WithDescriptors(std::move(stream));
+  return stream;
 }
 
 // The capture as another source would send it: other numbers, another clock, begun at `begin`.
