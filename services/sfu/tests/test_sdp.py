@@ -1,0 +1,379 @@
+"""Offers of real browsers and of aiortc, and the answers to them."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+from aiortc import RTCPeerConnection, RTCSessionDescription
+from aiortc.mediastreams import AudioStreamTrack, VideoStreamTrack
+from nexus_runtime import ClientError
+from nexus_sfu.core import slot_table
+from nexus_sfu.core.model import (
+    Codec,
+    Extension,
+    Grants,
+    IceCredentials,
+    Kind,
+    Participant,
+    Slot,
+    Source,
+)
+from nexus_sfu.sdp import (
+    AnswerTransport,
+    CandidateLine,
+    Negotiated,
+    PublicationWish,
+    build_answer,
+    negotiate,
+    parse_offer,
+)
+from nexus_sfu.sdp.negotiate import Role
+
+OfferReader = Callable[[str], str]
+
+TRANSPORT = AnswerTransport(
+    IceCredentials("abcd", "p" * 24),
+    (
+        CandidateLine("1", 2_130_706_431, "192.0.2.1", 7882),
+        CandidateLine("2", 2_130_706_175, "2001:db8::1", 7882),
+    ),
+    ":".join(["AB"] * 32),
+)
+WISHES = (
+    PublicationWish("0", Source.MICROPHONE),
+    PublicationWish("1", Source.CAMERA),
+)
+BROWSERS = ("chromium", "firefox")
+CASES = ("join", "more_slots", "camera_off", "stopped", "recycled", "ice_restart", "data")
+
+
+def slots_of(negotiated: Negotiated) -> dict[str, Slot]:
+    """As a room gives them; the SSRCs as an engine might."""
+    media = negotiated.media
+    participant = Participant("PA_1", "alice", "", "", {}, Grants(), 0, media.transport)
+    slot_table.reconcile(participant, media.slots)
+    for index, slot in enumerate(participant.slots.values()):
+        slot.ssrc = 1_000 + index
+        slot.rtx_ssrc = 2_000 + index if slot.kind is Kind.VIDEO else None
+    return participant.slots
+
+
+def answer(negotiated: Negotiated, slots: dict[str, Slot] | None = None) -> str:
+    given = slots_of(negotiated) if slots is None else slots
+    return build_answer(negotiated, TRANSPORT, given, session_id=7, session_version=3)
+
+
+def sections(sdp: str) -> list[list[str]]:
+    return [("m=" + part).split("\r\n")[:-1] for part in sdp.split("m=")[1:]]
+
+
+def negotiated(sdp: str, *wishes: PublicationWish) -> Negotiated:
+    return negotiate(parse_offer(sdp), wishes)
+
+
+@pytest.mark.parametrize("browser", BROWSERS)
+@pytest.mark.parametrize("case", CASES)
+def test_answers_go_with_their_offers(browser: str, case: str, read_offer: OfferReader) -> None:
+    offer_text = read_offer(f"{browser}_{case}")
+    wishes = [wish for wish in WISHES if f"a=mid:{wish.mid}\r" in offer_text]
+    result = negotiate(parse_offer(offer_text), wishes)
+    text = answer(result)
+    assert text.endswith("\r\n")
+    assert "\r\n\r\n" not in text
+    offered, answered = sections(offer_text), sections(text)
+    assert len(offered) == len(answered)
+    live = [s for s in answered if s[0].split()[1] != "0"]
+    mids = [line[6:] for s in live for line in s if line.startswith("a=mid:")]
+    assert f"a=group:BUNDLE {' '.join(mids)}\r\n" in text
+    for before, after in zip(offered, answered, strict=True):
+        assert before[0].split()[0::2][:2] == after[0].split()[0::2][:2]  # kind and protocol
+        assert set(after[0].split()[3:]) <= set(before[0].split()[3:])
+        extmaps = [re.sub("/[a-z]+", "", line) for line in after if line.startswith("a=extmap:")]
+        assert set(extmaps) <= {re.sub("/[a-z]+", "", line) for line in before}
+        assert [line for line in before if line.startswith("a=mid")] == [
+            line for line in after if line.startswith("a=mid")
+        ]
+    assert "goog-remb" not in text
+    assert sum(line.startswith("a=candidate:") for s in answered for line in s) == 2
+    assert "a=candidate:1 1 udp 2130706431 192.0.2.1 7882 typ host" in live[0]
+    assert "a=end-of-candidates" in live[0]
+    for section in live:
+        assert "a=setup:passive" in section
+        assert "a=rtcp-mux" in section
+        assert "a=ice-ufrag:abcd" in section
+        assert f"a=fingerprint:sha-256 {TRANSPORT.fingerprint}" in section
+
+
+def test_what_chromium_is_answered(read_offer: OfferReader) -> None:
+    result = negotiated(read_offer("chromium_join"), *WISHES)
+    microphone, camera, audio_slot, video_slot, *_ = sections(answer(result))
+    assert microphone[0] == "m=audio 7882 UDP/TLS/RTP/SAVPF 111"
+    assert "a=recvonly" in microphone
+    assert "a=fmtp:111 minptime=10;useinbandfec=1" in microphone
+    assert "a=rtcp-fb:111 transport-cc" in microphone
+    assert "a=extmap:1 urn:ietf:params:rtp-hdrext:ssrc-audio-level" in microphone
+    # One codec and its retransmission: a publisher cannot change codec under its receivers.
+    assert camera[0] == "m=video 7882 UDP/TLS/RTP/SAVPF 96 97"
+    feedback = ["transport-cc", "ccm fir", "nack", "nack pli"]
+    assert [line for line in camera if "rtcp-fb" in line] == [f"a=rtcp-fb:96 {kind}" for kind in feedback]
+    assert "a=fmtp:97 apt=96" in camera
+    assert not any("ssrc" in line and "extmap" not in line for line in camera)
+    assert "a=sendonly" in audio_slot
+    assert "a=msid:pair-0 pair-0-audio" in audio_slot
+    assert "a=ssrc:1000 cname:pair-0" in audio_slot
+    assert "a=msid:pair-0 pair-0-video" in video_slot
+    assert "a=ssrc-group:FID 1001 2001" in video_slot
+    codecs = [line.split()[1] for line in video_slot if line.startswith("a=rtpmap") and "rtx" not in line]
+    assert {codec.split("/")[0] for codec in codecs} == {"VP8", "VP9", "H264", "AV1"}
+    assert "a=msid:audio-12 audio-12-audio" in sections(answer(result))[12]
+    extensions = dict(result.media.transport.extensions)
+    assert extensions[Extension.AUDIO_LEVEL] == 1
+    assert extensions[Extension.TRANSPORT_WIDE_CC] == 3
+    assert Extension.DEPENDENCY_DESCRIPTOR not in extensions  # not offered by this browser
+
+
+def test_what_the_room_learns_from_chromium(read_offer: OfferReader) -> None:
+    text = read_offer("chromium_join")
+    media = negotiated(text, *WISHES).media
+    microphone, camera = media.publications
+    fid = re.search(r"a=ssrc-group:FID (\d+) (\d+)", text)
+    assert fid is not None
+    assert (camera.ssrcs, camera.rtx_ssrcs) == ((int(fid[1]),), (int(fid[2]),))
+    assert len(microphone.ssrcs) == 1
+    assert microphone.rtx_ssrcs == ()
+    assert [slot.mid for slot in media.slots] == [str(mid) for mid in range(2, 13)]
+    vp8 = next(c for c in media.transport.codecs if c.codec is Codec.VP8)
+    assert (vp8.payload_type, vp8.rtx_payload_type) == (96, 97)
+    assert media.transport.reduced_size_rtcp
+
+
+@pytest.mark.parametrize(
+    ("preferred", "answered"),
+    [
+        (None, "VP8/90000"),
+        (Codec.VP8, "VP8/90000"),
+        (Codec.H264, "H264/90000"),
+        (Codec.VP9, "VP9/90000"),
+        (Codec.AV1, "AV1/90000"),
+        (Codec.OPUS, "VP8/90000"),
+    ],
+)
+def test_preferred_codec(preferred: Codec | None, answered: str, read_offer: OfferReader) -> None:
+    wish = PublicationWish("1", Source.CAMERA, preferred=preferred)
+    result = negotiated(read_offer("chromium_join"), wish)
+    camera = sections(answer(result))[1]
+    assert [line.split()[1] for line in camera if line.startswith("a=rtpmap")] == [answered, "rtx/90000"]
+    if preferred is Codec.H264:
+        assert any("packetization-mode=1;profile-level-id=42e01f" in line for line in camera)
+        (choice,) = [c for c in result.media.transport.codecs if str(c.payload_type) == camera[0].split()[3]]
+        assert (choice.h264_profile_level_id, choice.h264_packetization_mode) == (0x42E01F, 1)
+
+
+def test_a_preference_that_is_not_offered_falls_back(read_offer: OfferReader) -> None:
+    wish = PublicationWish("1", Source.CAMERA, preferred=Codec.H264)
+    result = negotiated(read_offer("firefox_join"), wish)
+    assert result.media.publications[0].codec is Codec.VP8
+    order = (Codec.AV1, Codec.VP8)
+    result = negotiate(parse_offer(read_offer("firefox_join")), [wish], order)
+    assert result.media.publications[0].codec is Codec.AV1
+
+
+def test_opus_parameters_are_mirrored(read_offer: OfferReader) -> None:
+    microphone = sections(answer(negotiated(read_offer("firefox_join"), *WISHES)))[0]
+    assert "a=fmtp:109 minptime=10;useinbandfec=1;stereo=1" in microphone
+    dtx = read_offer("chromium_join").replace("useinbandfec=1", "useinbandfec=1;usedtx=1")
+    microphone = sections(answer(negotiated(dtx, *WISHES)))[0]
+    assert "a=fmtp:111 minptime=10;useinbandfec=1;usedtx=1" in microphone
+
+
+def test_data_sections_are_refused_without_harm(read_offer: OfferReader) -> None:
+    for browser in BROWSERS:
+        result = negotiated(read_offer(f"{browser}_data"), *WISHES)
+        (data,) = [plan for plan in result.plans if plan.section.kind == "application"]
+        assert data.role is Role.REJECTED
+        last = sections(answer(result))[-1]
+        assert last[0] == "m=application 0 UDP/DTLS/SCTP webrtc-datachannel"
+
+
+def test_unlisted_and_ungranted_sections_are_inactive(read_offer: OfferReader) -> None:
+    text = answer(negotiated(read_offer("chromium_join")), slots={})
+    assert all("a=inactive" in section for section in sections(text))
+    assert "cname" not in text
+
+
+def test_tokens_that_look_like_numbers_stay_as_they_are(read_offer: OfferReader) -> None:
+    """sdp-transform's own parser turns these into 123 and 1.2e+5."""
+    for ufrag, mid in (("00123", "007"), ("12e4", "1e1"), ("1_000", "1_0")):
+        text = re.sub("a=ice-ufrag:.*\r", f"a=ice-ufrag:{ufrag}\r", read_offer("chromium_join"))
+        text = text.replace("a=mid:12\r", f"a=mid:{mid}\r").replace(" 11 12\r", f" 11 {mid}\r")
+        result = negotiated(text)
+        assert result.media.transport.ice.ufrag == ufrag
+        assert result.media.slots[-1].mid == mid
+
+
+def test_one_payload_type_means_one_thing_in_the_group(read_offer: OfferReader) -> None:
+    """Where sections disagree, the first meaning stands."""
+    parts = read_offer("chromium_join").split("m=")
+    parts[4] = parts[4].replace("a=rtpmap:96 VP8/90000", "a=rtpmap:96 VP9/90000")
+    parts[4] = parts[4].replace("a=extmap:13 urn:3gpp", "a=extmap:12 urn:3gpp")
+    result = negotiated("m=".join(parts), *WISHES)
+    slot = next(plan for plan in result.plans if plan.section.mid == "3")
+    assert 96 not in [accepted.rtp.payload_type for accepted in slot.codecs]
+    assert 12 not in [extension.id for extension in slot.extensions]
+    assert {c.payload_type: c.codec for c in result.media.transport.codecs}[96] is Codec.VP8
+
+
+def test_extension_ids_above_14_need_allow_mixed(read_offer: OfferReader) -> None:
+    text = read_offer("chromium_join").replace("a=extmap:4 ", "a=extmap:20 ")
+    assert dict(negotiated(text).media.transport.extensions)[Extension.MID] == 20
+    text = text.replace("a=extmap-allow-mixed\r\n", "")
+    assert Extension.MID not in dict(negotiated(text).media.transport.extensions)
+    assert "extmap-allow-mixed" not in answer(negotiated(text))
+
+
+def test_wildcard_feedback_holds_for_every_codec(read_offer: OfferReader) -> None:
+    text = re.sub("a=rtcp-fb:.*\r\n", "", read_offer("chromium_join"))
+    text = text.replace("a=rtpmap:96 VP8/90000\r\n", "a=rtpmap:96 VP8/90000\r\na=rtcp-fb:* nack pli\r\n")
+    camera = sections(answer(negotiated(text, *WISHES)))[1]
+    assert [line for line in camera if "rtcp-fb" in line] == ["a=rtcp-fb:96 nack pli"]
+
+
+def test_ipv6_default_candidate() -> None:
+    candidate = CandidateLine("1", 5, "2001:db8::1", 9000)
+    transport = AnswerTransport(TRANSPORT.ice, (candidate,), TRANSPORT.fingerprint)
+    offer = parse_offer(MINIMAL)
+    text = build_answer(negotiate(offer, ()), transport, {}, session_id=1, session_version=1)
+    assert "m=audio 9000 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP6 2001:db8::1\r\n" in text
+
+
+MINIMAL = "\r\n".join(
+    [
+        "v=0",
+        "o=- 1 1 IN IP4 0.0.0.0",
+        "s=-",
+        "t=0 0",
+        "a=group:BUNDLE 0",
+        "a=fingerprint:sha-256 " + ":".join(["0F"] * 32),
+        "a=ice-ufrag:abcd",
+        "a=ice-pwd:" + "p" * 22,
+        "a=setup:actpass",
+        "m=audio 9 UDP/TLS/RTP/SAVPF 111",
+        "a=mid:0",
+        "a=rtcp-mux",
+        "a=rtpmap:111 opus/48000/2",
+        "",
+    ]
+)
+
+
+def test_session_level_transport_is_enough() -> None:
+    result = negotiated(MINIMAL)
+    assert result.media.transport.ice == IceCredentials("abcd", "p" * 22)
+    assert result.media.transport.fingerprints[0][0] == "sha-256"
+    assert negotiated(MINIMAL.replace("\r\n", "\n")).media == result.media
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        ("a=group:BUNDLE 0\r\n", "", "BUNDLE"),
+        ("BUNDLE 0", "BUNDLE 1", "mid that no media section has"),
+        ("a=rtcp-mux\r\n", "", "rtcp-mux"),
+        ("a=mid:0\r\n", "", "a=mid"),
+        ("a=ice-pwd:", "a=icy-pwd:", "ice-pwd"),
+        ("a=ice-ufrag:abcd", "a=ice-ufrag:a", "malformed"),
+        ("a=fingerprint:sha-256 ", "a=fingerprint:md5 ", "fingerprint"),
+        ("0F:0F", "0F:XY", "malformed"),
+        ("a=setup:actpass", "a=setup:passive", "setup"),
+        ("m=audio 9 ", "m=audio 0 ", "stopped"),
+        ("m=audio 9 ", "m=audio 70000 ", "port"),
+        ("s=-\r\n", "s=-\r\na=ice-lite\r\n", "ICE-lite"),
+        ("a=rtpmap:111 ", "a=rtpmap:999 ", "payload type"),
+        ("a=rtpmap:111 opus/48000/2", "a=rtpmap:111 PCMU/8000", "no audio or video section"),
+        ("a=rtcp-mux\r\n", "a=rtcp-mux\r\na=ssrc:x cname:y\r\n", "malformed line: a=ssrc:x"),
+        ("a=rtcp-mux\r\n", "a=rtcp-mux\r\na=ssrc-group:FID 1\r\n", "two SSRCs"),
+        ("m=audio 9", "m=", "malformed line"),
+        ("a=mid:0\r\n", "a=mid:0\r\n" + "a=extmap:1 urn:x\r\n" * 1_001, "too many lines"),
+        ("UDP/TLS/RTP/SAVPF", "RTP/AVP", "no audio or video section"),
+    ],
+)
+def test_refusals_say_what_is_wrong(before: str, after: str, words: str) -> None:
+    assert before in MINIMAL
+    with pytest.raises(ClientError) as refusal:
+        negotiated(MINIMAL.replace(before, after))
+    assert refusal.value.code == "INVALID_SDP"
+    assert words in refusal.value.message
+
+
+def test_refusals_of_whole_offers(read_offer: OfferReader) -> None:
+    text = read_offer("chromium_join")
+    many = text + text[text.rindex("m=") :] * 128
+    twice = text.replace("a=mid:12\r", "a=mid:11\r")
+    outside = text.replace(" 11 12\r", " 11\r")
+    ssrc = text.replace("a=ssrc:", "a=ssrc:7 x\r\na=ssrc:")
+    for offer, words in (
+        ("x" * 600_000, "too large"),
+        ("", "BUNDLE"),
+        (many, "too many media sections"),
+        (twice, "same a=mid"),
+        (outside, "not in the BUNDLE group"),
+        (ssrc, "two media sections"),
+    ):
+        with pytest.raises(ClientError, match=words):
+            negotiated(offer)
+
+
+@pytest.mark.parametrize(
+    ("wishes", "code"),
+    [
+        ([PublicationWish("99", Source.CAMERA)], "INVALID_SDP"),
+        ([PublicationWish("1", Source.CAMERA)] * 2, "INVALID_ARGUMENT"),
+        ([PublicationWish("1", Source.MICROPHONE)], "INVALID_ARGUMENT"),
+        ([PublicationWish("0", Source.SCREEN)], "INVALID_ARGUMENT"),
+    ],
+)
+def test_refused_publications(wishes: list[PublicationWish], code: str, read_offer: OfferReader) -> None:
+    with pytest.raises(ClientError) as refusal:
+        negotiated(read_offer("chromium_join"), *wishes)
+    assert refusal.value.code == code
+
+
+def test_a_publication_without_a_known_codec(read_offer: OfferReader) -> None:
+    text = re.sub("(VP8|VP9|H264|AV1)/", "H263/", read_offer("chromium_join"))
+    with pytest.raises(ClientError) as refusal:
+        negotiated(text, *WISHES)
+    assert refusal.value.code == "UNSUPPORTED_CODEC"
+
+
+async def test_aiortc_offers_and_takes_the_answer() -> None:
+    """An independent implementation: join, more slots, and a camera that stops."""
+    peer = RTCPeerConnection()
+    try:
+        peer.addTransceiver(AudioStreamTrack(), direction="sendonly")
+        camera = peer.addTransceiver(VideoStreamTrack(), direction="sendonly")
+        for kind in ("audio", "video", "audio"):
+            peer.addTransceiver(kind, direction="recvonly")
+        result = await exchange(peer, [Source.MICROPHONE, Source.CAMERA])
+        assert [p.ssrcs[0] for p in result.media.publications]
+        assert len(result.media.publications[1].rtx_ssrcs) == 1
+        assert [slot.kind for slot in result.media.slots] == [Kind.AUDIO, Kind.VIDEO, Kind.AUDIO]
+        directions = [t.currentDirection for t in peer.getTransceivers()]
+        assert directions == ["sendonly"] * 2 + ["recvonly"] * 3
+        peer.addTransceiver("audio", direction="recvonly")
+        peer.addTransceiver("video", direction="recvonly")
+        camera.direction = "inactive"
+        result = await exchange(peer, [Source.MICROPHONE])
+        assert len(result.media.slots) == 5
+        directions = [t.currentDirection for t in peer.getTransceivers()]
+        assert directions == ["sendonly", "inactive"] + ["recvonly"] * 5
+    finally:
+        await peer.close()
+
+
+async def exchange(peer: RTCPeerConnection, sources: list[Source]) -> Negotiated:
+    await peer.setLocalDescription(await peer.createOffer())
+    mids = [str(t.mid) for t in peer.getTransceivers() if t.direction == "sendonly"]
+    wishes = [PublicationWish(mid, source) for mid, source in zip(mids, sources, strict=True)]
+    result = negotiated(peer.localDescription.sdp, *wishes)
+    await peer.setRemoteDescription(RTCSessionDescription(answer(result), "answer"))
+    return result
