@@ -86,11 +86,12 @@ class Slot:
     kind: Kind
     pair: int
     track_id: str
+    ssrc: int = 0
 
     @classmethod
     def from_wire(cls, slot: media_pb2.Slot) -> "Slot":
         kind: Kind = "video" if slot.kind == media_pb2.TRACK_KIND_VIDEO else "audio"
-        return cls(mid=slot.mid, kind=kind, pair=slot.pair, track_id=slot.track_id)
+        return cls(mid=slot.mid, kind=kind, pair=slot.pair, track_id=slot.track_id, ssrc=slot.ssrc)
 
 
 def tracks_by_id(tracks: Iterable[media_pb2.Track]) -> dict[str, Track]:

@@ -41,6 +41,15 @@ class Room:
         return self._running.session.room_name
 
     @property
+    def node_id(self) -> str:
+        """The SFU node that holds the room."""
+        return self._running.session.node_id
+
+    @property
+    def server_version(self) -> str:
+        return self._running.session.server_version
+
+    @property
     def me(self) -> Participant:
         me = self._running.session.me
         assert me is not None

@@ -46,6 +46,8 @@ class Session:
     roster: Roster = field(default_factory=Roster)
     me: Participant | None = None
     room_name: str = ""
+    node_id: str = ""
+    server_version: str = ""
     grants: media_pb2.Grants = field(default_factory=media_pb2.Grants)
     slots: Sequence[Slot] = ()
     ended: events.SessionEnded | None = None
@@ -144,6 +146,8 @@ class Session:
     def _joined(self, answer: wire.JoinResponse, now: float) -> list[events.Event]:
         self.me = Participant.from_wire(answer.participant)
         self.room_name = answer.room.name
+        self.node_id = answer.node_id
+        self.server_version = answer.server_version
         self.grants = answer.grants
         if answer.ping_interval_ms:
             self._ping_interval = answer.ping_interval_ms / 1000

@@ -20,6 +20,7 @@ from aiortc import (
     RTCSessionDescription,
 )
 from aiortc.rtcdtlstransport import SRTP_PROFILES, RTCDtlsTransport
+from aiortc.rtp import is_rtcp
 
 from nexus_rtc.edge.slot_receiver import OnFrame, SlotReceiver
 from nexus_rtc.sdp import spread_candidates
@@ -46,6 +47,16 @@ class Milestones:
 
     ice_at: float | None = None
     dtls_at: float | None = None
+    first_sent_at: float | None = None
+    """The first RTP packet that went out."""
+
+
+@dataclass(frozen=True, slots=True)
+class SelectedPair:
+    """The candidate pair that ICE chose, as address:port."""
+
+    local: str
+    remote: str
 
 
 class Peer:
@@ -129,6 +140,15 @@ class Peer:
         return self._watched.state if self._watched else "new"
 
     @property
+    def selected_pair(self) -> SelectedPair | None:
+        """Once ICE is completed."""
+        if self._watched is None:
+            return None
+        ice: Any = self._watched.transport
+        pair = ice._connection._nominated.get(1)
+        return SelectedPair(_text(pair.local_addr), _text(pair.remote_addr)) if pair else None
+
+    @property
     def srtp_profile(self) -> str | None:
         """As RFC 5764 and RFC 7714 name it, once DTLS has chosen."""
         transport: Any = self._watched
@@ -149,6 +169,14 @@ class Peer:
             transport._srtp_profiles = [one for one in SRTP_PROFILES if one.openssl_profile == wanted]
         transport.on("statechange", self._note_state)
         transport.transport.on("statechange", self._note_state)
+        send = transport._send_rtp
+
+        async def send_and_note(data: bytes) -> None:
+            await send(data)
+            if self.milestones.first_sent_at is None and not is_rtcp(data):
+                self.milestones.first_sent_at = time.monotonic()
+
+        transport._send_rtp = send_and_note
 
     def _note_state(self) -> None:
         now = time.monotonic()
@@ -156,6 +184,11 @@ class Peer:
             self.milestones.ice_at = now
         if self.milestones.dtls_at is None and self.dtls_state == "connected":
             self.milestones.dtls_at = now
+
+
+def _text(address: tuple[str, int]) -> str:
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _preferences(kind: str, codec: str) -> list[Any]:

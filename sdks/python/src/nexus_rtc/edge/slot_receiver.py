@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from aiortc import RTCRtpTransceiver
+from aiortc import RTCRtpTransceiver, RTCStatsReport
 from aiortc.mediastreams import MediaStreamError
 from aiortc.rtcrtpreceiver import TimestampMapper
 from aiortc.rtp import RtpPacket
@@ -89,6 +89,10 @@ class SlotReceiver:
     @property
     def kind(self) -> str:
         return self._transceiver.kind
+
+    async def statistics(self) -> RTCStatsReport:
+        """aiortc's: `inbound-rtp` for each SSRC, jitter in units of the RTP clock."""
+        return await self._transceiver.receiver.getStats()
 
     def start(self) -> None:
         """After an answer. A section that was refused has no track and never gets a pump."""
