@@ -99,6 +99,7 @@ class Harness:
             "apps": SecretStr(f"{APP}:{SECRET}"),
             "port": 0,
             "sfu_timeout_seconds": 2.0,
+            "shutdown_seconds": 0.3,
         }
         self.config = SignalingConfig.from_env(**(settings | config))
         self.registry = CollectorRegistry()
