@@ -31,6 +31,23 @@ def mint(identity: str = "ann", room: str = "lobby", /, secret: str = SECRET, **
     return jwt.encode({k: v for k, v in payload.items() if v is not None}, secret, algorithm="HS256")
 
 
+def client_message(request_id: int, **request: Any) -> session_pb2.ClientMessage:
+    """With the request written as a dict: protobuf takes those, its stubs do not know."""
+    return session_pb2.ClientMessage(request_id=request_id, **request)
+
+
+def tear(client: "Client") -> None:
+    """Cuts the TCP connection, as a network does."""
+    transport_of(client).abort()
+
+
+def transport_of(client: "Client") -> asyncio.Transport:
+    connection = client.socket._response.connection
+    assert connection is not None
+    assert isinstance(connection.transport, asyncio.Transport)
+    return connection.transport
+
+
 class Client:
     """One WebSocket, as an SDK would use it."""
 
@@ -91,7 +108,7 @@ class Client:
 class Harness:
     """`async with Harness() as harness` starts bus, one SFU and one replica."""
 
-    def __init__(self, bus: Bus | None = None, /, sfu: FakeSfu | None = None, **config: Any) -> None:
+    def __init__(self, bus: Bus | None = None, /, *, sfu: FakeSfu | None = None, **config: Any) -> None:
         self.bus: Bus = bus or MemoryBus()
         self.sfu = sfu or FakeSfu(self.bus)
         settings: dict[str, Any] = {

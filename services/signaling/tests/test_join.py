@@ -12,9 +12,20 @@ from nexus_testkit import wait_until
 from pydantic import SecretStr
 
 from services.signaling.tests.fake_sfu import FakeSfu
-from services.signaling.tests.harness import APP, Harness, code_of, grants, mint
+from services.signaling.tests.harness import APP, Harness, code_of, grants, mint, tear
 
-HOSTILE_NAMES = [">", "a.b", "*", "ü 漢字 🎉", "  ", "../../etc", "x" * 256, "\u202e", "'\"<script>", "$JS.API"]
+HOSTILE_NAMES = [
+    ">",
+    "a.b",
+    "*",
+    "ü 漢字 🎉",
+    "  ",
+    "../../etc",
+    "x" * 256,
+    "\u202e",
+    "'\"<script>",
+    "$JS.API",
+]
 
 
 @pytest.mark.parametrize("subprotocol", ["nexus.v1", "nexus.v1.json"])
@@ -168,14 +179,15 @@ async def test_without_the_broker_nobody_new_joins_and_the_error_says_so(harness
     reply = await client.join(mint("bob"))
     assert code_of(reply) == "SERVICE_UNAVAILABLE"
     assert reply.error.retry_after_ms > 0
-    assert (await ann.request(mute={"track_id": "x"})).WhichOneof("body") == "error"  # and the SFU is still asked
+    assert (await ann.request(mute={"track_id": "x"})).WhichOneof(
+        "body"
+    ) == "error"  # and the SFU is still asked
     assert len(harness.sfu.calls(sfu_pb2.SetMutedRequest)) == 1
 
 
 async def test_a_torn_connection_leaves_the_room(harness: Harness) -> None:
     client, answer = await harness.joined("ann")
-    transport = client.socket._response.connection.transport
-    transport.abort()
+    tear(client)
     await wait_until(lambda: not harness.room().participants)
     (leave,) = harness.sfu.calls(sfu_pb2.LeaveRequest)
     assert leave.participant_id == answer.participant.id
@@ -195,8 +207,7 @@ async def test_a_client_that_goes_while_it_joins_leaves_nobody_behind(harness: H
     client = await harness.connect()
 
     async def hang_up() -> None:
-        transport = client.socket._response.connection.transport  # type: ignore[union-attr]
-        transport.abort()  # type: ignore[union-attr]
+        tear(client)
         await wait_until(lambda: harness.metric("connections") == 0)
 
     harness.sfu.before_join_answer = hang_up

@@ -286,7 +286,9 @@ async def test_a_malformed_record_is_replaced(memory_world: World) -> None:
     assert (await replica.rooms.resolve("app", "lobby", may_create=True)).node_id == "a"
 
 
-async def test_a_node_that_does_not_answer_gets_no_room_before_its_next_heartbeat(memory_world: World) -> None:
+async def test_a_node_that_does_not_answer_gets_no_room_before_its_next_heartbeat(
+    memory_world: World,
+) -> None:
     await memory_world.heartbeat(record("a"))
     replica = await memory_world.replica(0, 1)
     replica.nodes.forget("a")

@@ -1,4 +1,5 @@
-"""Events from the SFU through the bus to the clients: order, gaps, outages, and the ends of sessions and rooms."""
+"""Events from the SFU through the bus to the clients: order, gaps, outages, and the ends of sessions and
+rooms."""
 
 import asyncio
 
@@ -175,7 +176,9 @@ async def test_the_death_of_a_node_ends_its_sessions(
     assert await client.closed() == CloseCode.MEDIA_FAILED
 
 
-async def test_a_node_whose_heartbeat_is_missing_but_that_answers_keeps_its_sessions(harness: Harness) -> None:
+async def test_a_node_whose_heartbeat_is_missing_but_that_answers_keeps_its_sessions(
+    harness: Harness,
+) -> None:
     client, _ = await harness.joined("ann")
     nodes = await harness.bus.kv("nodes")
     await nodes.delete("sfu-1")

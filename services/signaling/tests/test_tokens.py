@@ -33,7 +33,9 @@ RSA_PEM = RSA_KEY.public_key().public_bytes(
 
 
 def jwk(key: Any, kid: str) -> dict[str, Any]:
-    algorithm = jwt.algorithms.RSAAlgorithm if isinstance(key, rsa.RSAPrivateKey) else jwt.algorithms.OKPAlgorithm
+    algorithm = (
+        jwt.algorithms.RSAAlgorithm if isinstance(key, rsa.RSAPrivateKey) else jwt.algorithms.OKPAlgorithm
+    )
     return dict(algorithm.to_jwk(key.public_key(), as_dict=True)) | {"kid": kid}
 
 
@@ -61,7 +63,7 @@ def raw_token(header: dict[str, Any], body: Any, secret: bytes = b"") -> str:
 def jwks_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("jwks") / "keys.json"
     symmetric = {"kty": "oct", "kid": "sym", "k": base64.urlsafe_b64encode(SECRET.encode()).decode()}
-    small = jwk(rsa.generate_private_key(public_exponent=65537, key_size=1024), "small")
+    small = jwk(rsa.generate_private_key(public_exponent=65537, key_size=1024), "small")  # noqa: S505 - is to be refused
     keys = [jwk(RSA_KEY, "rsa"), jwk(ED_KEY, "ed"), symmetric, small, {"kty": "RSA"}, 5]
     path.write_text(json.dumps({"keys": keys}))
     return path
@@ -161,7 +163,9 @@ async def test_clocks_may_differ_a_little(verifier: TokenVerifier) -> None:
     assert (await verify(verifier, signed(iat=NOW + 29, nbf=NOW + 29))).identity == "ann"
 
 
-@pytest.mark.parametrize("room", [">", "a.b", "*", "ü 漢字 🎉", " spaced ", "../..", "x" * 256, "\u202e", "'\"<b>"])
+@pytest.mark.parametrize(
+    "room", [">", "a.b", "*", "ü 漢字 🎉", " spaced ", "../..", "x" * 256, "\u202e", "'\"<b>"]
+)
 async def test_hostile_names_are_names(verifier: TokenVerifier, room: str) -> None:
     claims = await verify(verifier, signed(room=room, sub=room), room=room)
     assert (claims.room, claims.identity) == (room, room)
@@ -183,7 +187,9 @@ async def test_no_text_is_a_token(text: str) -> None:
 async def test_forged_tokens(verifier: TokenVerifier) -> None:
     good = signed()
     head, body, signature = good.split(".")
-    admin = base64.urlsafe_b64encode(json.dumps(payload(grants={"admin": True})).encode()).rstrip(b"=").decode()
+    admin = (
+        base64.urlsafe_b64encode(json.dumps(payload(grants={"admin": True})).encode()).rstrip(b"=").decode()
+    )
     assert await refusal(verifier, f"{head}.{admin}.{signature}") == "TOKEN_INVALID"
     assert await refusal(verifier, f"{head}.{body}.") == "TOKEN_INVALID"
     assert await refusal(verifier, signed(key="wrong-secret-of-thirty-two-bytes-or-more")) == "TOKEN_INVALID"
@@ -285,7 +291,9 @@ async def test_a_jwks_is_fetched_cached_and_refreshed_when_keys_rotate() -> None
         assert server.requests == 3
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b'{"keys": 5}', b"x" * 300_000, b'{"keys": [' + b"{}," * 99 + b"{}]}"])
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b'{"keys": 5}', b"x" * 300_000, b'{"keys": [' + b"{}," * 99 + b"{}]}"]
+)
 async def test_a_jwks_that_is_none_is_our_trouble_and_not_the_tokens(body: bytes) -> None:
     async with JwksServer() as server:
         server.body = body
@@ -315,7 +323,14 @@ def test_bad_apps_are_refused_without_their_secret(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "entry", [{}, {"id": "a"}, {"id": "a", "secret": SECRET, "jwks_url": "https://x"}, {"id": "a", "jwks_url": "http://x"}, 5]
+    "entry",
+    [
+        {},
+        {"id": "a"},
+        {"id": "a", "secret": SECRET, "jwks_url": "https://x"},
+        {"id": "a", "jwks_url": "http://x"},
+        5,
+    ],
 )
 def test_bad_app_files_are_refused(tmp_path: Path, entry: Any) -> None:
     path = tmp_path / "apps.json"
