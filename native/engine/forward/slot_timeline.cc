@@ -9,12 +9,17 @@ int64_t FloorDiv(int64_t value, int64_t by) { return value / by - (value % by < 
 
 }  // namespace
 
+// Whole seconds apart from the rest: no product overflows, however far two times are apart.
 int64_t SlotTimeline::ToRtp(Duration duration) const {
-  return FloorDiv(duration.count() * clock_rate_, kMicrosPerSecond);
+  const int64_t seconds = FloorDiv(duration.count(), kMicrosPerSecond);
+  const int64_t rest = duration.count() - seconds * kMicrosPerSecond;
+  return seconds * clock_rate_ + rest * clock_rate_ / kMicrosPerSecond;
 }
 
 Duration SlotTimeline::ToDuration(int64_t rtp) const {
-  return Duration(rtp * kMicrosPerSecond / clock_rate_);
+  const int64_t seconds = FloorDiv(rtp, clock_rate_);
+  const int64_t rest = rtp - seconds * clock_rate_;
+  return Duration(seconds * kMicrosPerSecond + rest * kMicrosPerSecond / clock_rate_);
 }
 
 int64_t SlotTimeline::RtpAt(Timestamp time) const { return rtp_at_epoch_ + ToRtp(time - epoch_); }

@@ -1,0 +1,71 @@
+// Hard problem 1: keyframe storms.
+#include "engine/forward/keyframe_requester.h"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "testing/random.h"
+
+namespace nexus {
+namespace {
+
+// 500 subscribers join within a second; the encoder answers a PLI after 100 ms. At most one PLI per 300 ms
+// goes up, and each subscriber has its keyframe within a second.
+TEST(KeyframeRequester, FiveHundredJoinWithinASecond) {
+  testing::Random random(1);
+  KeyframeRequester requester;
+  std::vector<int64_t> joins;
+  for (int i = 0; i < 500; ++i) joins.push_back(random.Between(0, 1'000'000));
+  std::vector<int64_t> waiting;
+  std::vector<int64_t> sent;
+  int64_t worst = 0;
+  size_t served = 0;
+  int64_t keyframe_at = -1;
+  for (int64_t now = 0; now < 3'000'000; now += 1000) {
+    for (const int64_t join : joins) {
+      if (join / 1000 != now / 1000) continue;
+      requester.Request(TimestampFromMicros(now));
+      waiting.push_back(now);
+    }
+    if (keyframe_at >= 0 && now >= keyframe_at) {
+      keyframe_at = -1;
+      requester.OnKeyframe(TimestampFromMicros(now));
+      for (const int64_t since : waiting) worst = std::max(worst, now - since);
+      served += waiting.size();
+      waiting.clear();
+    }
+    if (!requester.Poll(TimestampFromMicros(now))) continue;
+    sent.push_back(now);
+    if (keyframe_at < 0) keyframe_at = now + 100'000;
+  }
+  EXPECT_EQ(served, 500u);
+  EXPECT_LE(worst, 1'000'000);
+  EXPECT_LE(sent.size(), 5u);
+  for (size_t i = 1; i < sent.size(); ++i) EXPECT_GE(sent[i] - sent[i - 1], 300'000);
+  EXPECT_EQ(requester.requested(), 500u);
+}
+
+TEST(KeyframeRequester, RepeatsUntilTheKeyframeComes) {
+  KeyframeRequester requester;
+  EXPECT_EQ(requester.next_deadline(), kNever);
+  requester.Request(TimestampFromMicros(0));
+  EXPECT_TRUE(requester.Poll(TimestampFromMicros(0)));
+  EXPECT_FALSE(requester.Poll(TimestampFromMicros(299'999)));
+  EXPECT_EQ(requester.next_deadline(), TimestampFromMicros(300'000));
+  EXPECT_TRUE(requester.Poll(TimestampFromMicros(300'000)));
+  requester.OnKeyframe(TimestampFromMicros(310'000));
+  EXPECT_FALSE(requester.Poll(TimestampFromMicros(2'000'000)));
+  EXPECT_EQ(requester.sent(), 2u);
+}
+
+TEST(KeyframeRequester, NobodyWaitsAnyMore) {
+  KeyframeRequester requester;
+  requester.Request({});
+  requester.Cancel();
+  EXPECT_FALSE(requester.pending());
+  EXPECT_FALSE(requester.Poll({}));
+}
+
+}  // namespace
+}  // namespace nexus
