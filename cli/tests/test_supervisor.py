@@ -116,6 +116,17 @@ async def test_a_program_that_does_not_exist_is_a_failure() -> None:
     assert not run.supervisor.children[0].running
 
 
+async def test_lines_that_nobody_wants_are_left_out() -> None:
+    run = Run()
+    quiet = Stage("one", [sys.executable, FAKE, "one"], shown=lambda line: "up" not in line)
+    running = asyncio.create_task(run.run(quiet, stage("two")))
+    await run.until("two up")
+    run.supervisor.stop()
+    await running
+    assert "one up" not in run.log
+    assert "one bye" in run.log
+
+
 async def test_a_child_that_does_not_stop_is_killed_after_the_deadline() -> None:
     run = Run(stop_seconds=0.05)
     running = asyncio.create_task(run.run(stage("one", "ignore-term")))

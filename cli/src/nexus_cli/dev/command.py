@@ -18,6 +18,7 @@ from nexus_cli.dev.services import Settings, stages
 from nexus_cli.dev.supervisor import Environment, Supervisor
 
 EXIT_CANNOT_START = 2
+DEMO_FOLDERS = ("services/signaling/demo/dist", "sdks/web/dist/demo", "sdks/web/demo/dist")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -37,6 +38,15 @@ def dev(
             show_default="127.0.0.1, or this machine's addresses when --host is not a loopback",
         ),
     ] = None,
+    demo_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help="The built demo page, served at /.",
+            show_default="that of this checkout",
+            exists=True,
+            file_okay=False,
+        ),
+    ] = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
     ready_timeout: Annotated[
         float, typer.Option(help="Give up when not ready after this many seconds.")
@@ -46,7 +56,7 @@ def dev(
     if log_level not in LOG_LEVELS:
         raise typer.BadParameter(f"choose one of {', '.join(LOG_LEVELS)}", param_hint="--log-level")
     try:
-        settings = _settings(host, port, media_port, media_address or [], data_dir, log_level)
+        settings = _settings(host, port, media_port, media_address or [], data_dir, demo_dir, log_level)
         with _instance_lock(settings.folder):
             code = asyncio.run(_run(settings, ready_timeout))
     except (ports.PortUnavailable, ValueError, OSError) as error:
@@ -56,7 +66,13 @@ def dev(
 
 
 def _settings(
-    host: str, port: int, media_port: int, media_addresses: list[str], data_dir: Path, log_level: str
+    host: str,
+    port: int,
+    media_port: int,
+    media_addresses: list[str],
+    data_dir: Path,
+    demo_dir: Path | None,
+    log_level: str,
 ) -> Settings:
     """Raises PortUnavailable, or ValueError for what is no address."""
     host = addresses.listening(host)
@@ -74,7 +90,7 @@ def _settings(
         folder=(data_dir / f"dev-{port}").absolute(),
         log_level=log_level,
         coloured=sys.stderr.isatty() and not os.environ.get("NO_COLOR"),
-        demo_folder=_demo_folder(),
+        demo_folder=demo_dir or _demo_folder(),
     )
 
 
@@ -113,6 +129,9 @@ def _instance_lock(folder: Path) -> Iterator[None]:
 
 
 def _demo_folder() -> Path | None:
-    """The built demo page of a source checkout, when this runs from one."""
-    folder = Path(__file__).resolve().parents[4] / "sdks" / "web" / "dist" / "demo"
-    return folder if folder.is_dir() else None
+    """The built demo page of the source checkout that this runs from, if it does."""
+    checkout = Path(__file__).resolve().parents[4]
+    for folder in DEMO_FOLDERS:
+        if (checkout / folder / "index.html").is_file():
+            return checkout / folder
+    return None

@@ -60,7 +60,13 @@ def broker(settings: Settings) -> Stage:
     ports.mkdir(parents=True)
     command = [_beside_python("nats-server"), "--addr", "127.0.0.1", "--port", "-1", "--name", "nexus-dev"]
     command += ["--jetstream", "--store_dir", str(settings.folder / "nats"), "--ports_file_dir", str(ports)]
-    return Stage("nats", command, started=lambda: _broker_address(ports))
+    return Stage(
+        "nats",
+        command,
+        started=lambda: _broker_address(ports),
+        # It has no level of its own for its log, and begins with forty lines of good news.
+        shown=lambda line: settings.log_level == "debug" or "[INF]" not in line,
+    )
 
 
 def sfu(settings: Settings) -> Stage:

@@ -38,6 +38,8 @@ class Stage:
     command: Sequence[str]
     environment: Environment = field(default_factory=dict)
     started: Callable[[], Awaitable[Environment]] = _at_once
+    shown: Callable[[str], bool] = lambda line: True
+    """Which lines of its log are worth a look."""
 
 
 class Supervisor:
@@ -111,7 +113,8 @@ class Supervisor:
 
     async def _start(self, stage: Stage, added: Environment) -> None:
         def on_line(text: str) -> None:
-            self._log.line(stage.name, text)
+            if stage.shown(text):
+                self._log.line(stage.name, text)
 
         environment = {**os.environ, **stage.environment, **added}
         self._children.append(await Child.start(stage.name, stage.command, environment, on_line))
