@@ -1,7 +1,7 @@
 /** Whole calls through the public surface, on the fake platform and the real wire format. */
 import { describe, expect, it } from "vitest";
 import { NexusClient, NexusError, type LocalTrack, type RemoteParticipant, type RemoteTrack, type Room } from "../src/index.js";
-import { FakeElement, FakePlatform } from "../src/testing.js";
+import { FakeElement, FakePlatform, type ServerBody } from "../src/testing.js";
 import { APP, failure, microphone, person, ROOM, slotTable, token, track, world, type World } from "./fixtures.js";
 
 const bob = person("PA_bob", "bob", [microphone("TR_bobmic", 1, "PA_bob"), track("TR_bob", 2, "PA_bob")]);
@@ -468,9 +468,7 @@ it("lists devices in the SDK's words", async () => {
   expect(await NexusClient.devices(platform)).toEqual([{ id: "c1", kind: "camera", label: "Front", groupId: "g" }]);
 });
 
-type EventBody = NonNullable<Extract<Parameters<FakePlatform["server"]["tell"]>[0], { case: "event" }>["value"]["event"]>;
-
-function tellEvent(platform: FakePlatform, revision: bigint, event: EventBody): void {
+function tellEvent(platform: FakePlatform, revision: bigint, event: ServerBody): void {
   platform.server.tell({ case: "event", value: { revision, event } });
 }
 

@@ -89,7 +89,7 @@ export function world({ others = [], bound = {}, client: options = {} }: WorldOp
       return { case: "offer", value: { sdp: "v=0\r\nanswer", slots, tracks: ownTracks(value["publications"]) } };
     })
     .on("mute", () => ({ case: "mute", value: {} }))
-    .on("ping", ({ value }) => ({ case: "ping", value: { sentAtMs: value["sentAtMs"] as bigint } }));
+    .on("ping", ({ value }) => ({ case: "ping", value: { sentAtMs: value["sentAtMs"] } }));
   const client = new NexusClient({ appId: APP, token: token(), platform, ...options });
   return { platform, client, join: (joinOptions) => client.join(ROOM, joinOptions) };
 }

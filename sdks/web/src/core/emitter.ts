@@ -40,7 +40,7 @@ export class Emitter<Events extends EventMap> {
   /** Removes a listener. */
   off<Name extends keyof Events>(event: Name, listener: (...args: Events[Name]) => void): void {
     const entries = this.#list(event).filter((entry) => entry.listener !== listener);
-    this.#entries.set(event, entries as Entry<never>[]);
+    this.#entries.set(event, entries);
   }
 
   /** @internal */
@@ -99,7 +99,7 @@ export class Emitter<Events extends EventMap> {
   }
 
   #remove<Name extends keyof Events>(event: Name, entry: Entry<Events[Name]>): void {
-    this.#entries.set(event, this.#list(event).filter((one) => one !== entry) as Entry<never>[]);
+    this.#entries.set(event, this.#list(event).filter((one) => one !== entry));
   }
 
   #list<Name extends keyof Events>(event: Name): Entry<Events[Name]>[] {

@@ -3,7 +3,10 @@ import { pathRttMs, summariseStats, type StatsEntry, type StatsReport } from "./
 import type { Mid } from "./model.js";
 
 const report = (...entries: readonly StatsEntry[]): StatsReport =>
-  new Map(entries.map((entry) => [`${String(entry["type"])}${String(entry["mid"] ?? "")}${String(entry["ssrc"] ?? "")}`, entry]));
+  new Map(entries.map((entry) => [nameOf(entry), entry]));
+
+const nameOf = ({ type, mid, ssrc }: { readonly type?: unknown; readonly mid?: unknown; readonly ssrc?: unknown }): string =>
+  [type, mid, ssrc].filter((part) => typeof part === "string" || typeof part === "number").join("");
 
 const PAIR = { type: "candidate-pair", nominated: true, state: "succeeded", currentRoundTripTime: 0.04 };
 const CODEC = { type: "codec", mimeType: "video/VP8" };

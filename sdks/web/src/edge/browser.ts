@@ -33,6 +33,9 @@ async function encodesInHardware(
   }
 }
 
+/** The types say that it is always there; insecure contexts have none (W3C mediacapture-main, section 9). */
+const mediaDevices = ({ mediaDevices: found }: { readonly mediaDevices?: MediaDevices }): MediaDevices | null => found ?? null;
+
 /** @internal */
 export const browserPlatform: Platform = {
   nowMs: () => Date.now(),
@@ -46,7 +49,7 @@ export const browserPlatform: Platform = {
   createPeer: (configuration) => new RTCPeerConnection(configuration),
   createStream: (tracks) => new MediaStream([...tracks]),
   createAudioElement: () => document.createElement("audio"),
-  devices: () => (typeof navigator === "undefined" ? null : ((navigator.mediaDevices as MediaDevices | undefined) ?? null)),
+  devices: () => (typeof navigator === "undefined" ? null : mediaDevices(navigator)),
   sendableCodecs: (kind) => RTCRtpSender.getCapabilities(kind)?.codecs ?? [],
   encodesInHardware,
 };

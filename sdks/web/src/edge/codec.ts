@@ -19,7 +19,7 @@ const read = (message: AnyMessage): ServerMessage => message as unknown as Serve
 
 const BINARY: MessageCodec = {
   subprotocol: "nexus.v1",
-  encode: (message) => encodeBinary("ClientMessage", message as AnyMessage),
+  encode: (message) => encodeBinary("ClientMessage", message),
   decode(frame) {
     if (typeof frame === "string") throw new TypeError("text frame in a binary session");
     return read(decodeBinary("ServerMessage", new Uint8Array(frame)));
@@ -28,7 +28,7 @@ const BINARY: MessageCodec = {
 
 const JSON_TEXT: MessageCodec = {
   subprotocol: "nexus.v1.json",
-  encode: (message) => encodeJson("ClientMessage", message as AnyMessage),
+  encode: (message) => encodeJson("ClientMessage", message),
   decode(frame) {
     if (typeof frame !== "string") throw new TypeError("binary frame in a JSON session");
     return read(decodeJson("ServerMessage", frame));

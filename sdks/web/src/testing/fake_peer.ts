@@ -64,7 +64,7 @@ export class FakePeerConnection extends EventTarget {
   connectionState: RTCPeerConnectionState = "new";
   signalingState: RTCSignalingState = "stable";
   configuration: RTCConfiguration;
-  stats: RTCStatsReport = new Map() as unknown as RTCStatsReport;
+  stats: RTCStatsReport = new Map();
   closed = false;
   /** Makes the next setRemoteDescription fail. */
   refuseAnswer = false;

@@ -7,16 +7,21 @@ import type * as session from "@nexus-rtc/proto/signaling/v1/session";
 import type { Error as GenError } from "@nexus-rtc/proto/types/v1/error";
 import type * as media from "@nexus-rtc/proto/types/v1/media";
 
-type Leaf = string | number | bigint | boolean | undefined;
+type Leaf = string | bigint | boolean | undefined;
 type Hidden = "$typeName" | "$unknown";
 
-export type Plain<T> = T extends Leaf
+// The enums are declared by generated code that is not loaded: their values are numbers here.
+export type Plain<T> = T extends number
+  ? number
+  : T extends Leaf
   ? T
   : T extends readonly (infer Item)[]
     ? readonly Plain<Item>[]
     : { readonly [Key in keyof T as Key extends Hidden ? never : Key]: Plain<T[Key]> };
 
-export type Init<T> = T extends Leaf
+export type Init<T> = T extends number
+  ? number
+  : T extends Leaf
   ? T
   : T extends readonly (infer Item)[]
     ? readonly Init<Item>[]

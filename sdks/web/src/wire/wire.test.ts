@@ -1,6 +1,6 @@
 /** The SDK's codec against `@bufbuild/protobuf`, an independent implementation, on messages of every shape. */
 import { execFileSync } from "node:child_process";
-import { create, fromBinary, fromJsonString, toBinary, toJsonString, type DescField, type DescMessage } from "@bufbuild/protobuf";
+import { create, fromBinary, fromJsonString, toBinary, toJsonString, ScalarType, type DescField, type DescMessage } from "@bufbuild/protobuf";
 import { reflect, type ReflectMessage } from "@bufbuild/protobuf/reflect";
 import { ClientMessageSchema, ServerMessageSchema } from "@nexus-rtc/proto/signaling/v1/session";
 import { describe, expect, it } from "vitest";
@@ -22,20 +22,20 @@ const NUMBERS = [0, 1, 127, 128, 300, 65_536, 2 ** 31 - 1];
 
 function scalar(field: DescField, next: (below: number) => number): unknown {
   if (field.enum) return field.enum.values[next(field.enum.values.length)]?.number;
-  const name = "scalar" in field && field.scalar !== undefined ? field.scalar : 9;
+  const type = "scalar" in field && field.scalar !== undefined ? field.scalar : ScalarType.STRING;
   const number = NUMBERS[next(NUMBERS.length)] ?? 0;
-  switch (name) {
-    case 8:
+  switch (type) {
+    case ScalarType.BOOL:
       return next(2) === 1;
-    case 13:
+    case ScalarType.UINT32:
       return next(4) === 0 ? 2 ** 32 - 1 : number;
-    case 5:
+    case ScalarType.INT32:
       return next(2) === 0 ? -number : number;
-    case 3:
+    case ScalarType.INT64:
       return BigInt(number) * (next(2) === 0 ? -4_000_000n : 4_000_000n);
-    case 4:
+    case ScalarType.UINT64:
       return next(4) === 0 ? 2n ** 64n - 1n : BigInt(number);
-    case 2:
+    case ScalarType.FLOAT:
       return -number / 4;
     default:
       return TEXTS[next(TEXTS.length)];
@@ -46,10 +46,10 @@ function fill(message: ReflectMessage, next: (below: number) => number): void {
   const chosen = new Map(message.desc.oneofs.map((oneof) => [oneof, oneof.fields[next(oneof.fields.length)]]));
   for (const field of message.fields) {
     if (field.oneof ? chosen.get(field.oneof) !== field : next(3) === 0) continue;
-    if (field.fieldKind === "map") for (let n = next(4); n > 0; n -= 1) message.get(field).set(TEXTS[n] ?? "", scalar(field, next) as string);
-    else if (field.fieldKind === "list") for (let n = next(4); n > 0; n -= 1) message.get(field).add(item(field, next) as never);
+    if (field.fieldKind === "map") for (let n = next(4); n > 0; n -= 1) message.get(field).set(TEXTS[n] ?? "", scalar(field, next));
+    else if (field.fieldKind === "list") for (let n = next(4); n > 0; n -= 1) message.get(field).add(item(field, next));
     else if (field.fieldKind === "message") message.set(field, sub(field.message, next));
-    else message.set(field, scalar(field, next) as never);
+    else message.set(field, scalar(field, next));
   }
 }
 
