@@ -1,1 +1,54 @@
-"""The media engine's Python module."""
+"""The media engine's Python module: commands in, events out, never a packet. See `_engine.pyi`."""
+
+from nexus_media._engine import (
+    Candidate,
+    Codec,
+    CodecBinding,
+    CommandRejected,
+    Engine,
+    EngineConfig,
+    EngineReport,
+    HeaderExtension,
+    Kind,
+    ReportReady,
+    SlotChanged,
+    SlotDescription,
+    SlotReport,
+    SpeakersChanged,
+    TrackOptions,
+    TrackReport,
+    TrackStarted,
+    TransportChanged,
+    TransportDescription,
+    TransportOptions,
+    TransportReport,
+    TransportState,
+)
+
+Event = TransportChanged | TrackStarted | SlotChanged | SpeakersChanged | CommandRejected | ReportReady
+
+__all__ = [
+    "Candidate",
+    "Codec",
+    "CodecBinding",
+    "CommandRejected",
+    "Engine",
+    "EngineConfig",
+    "EngineReport",
+    "Event",
+    "HeaderExtension",
+    "Kind",
+    "ReportReady",
+    "SlotChanged",
+    "SlotDescription",
+    "SlotReport",
+    "SpeakersChanged",
+    "TrackOptions",
+    "TrackReport",
+    "TrackStarted",
+    "TransportChanged",
+    "TransportDescription",
+    "TransportOptions",
+    "TransportReport",
+    "TransportState",
+]

@@ -1,0 +1,45 @@
+// One function for each file: what it adds to the module. Everything here is translation; decisions are the engine's.
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+#include <optional>
+#include <stdexcept>
+#include <string>
+
+#include "engine/codec/codec.h"
+#include "io/engine.h"
+
+namespace nexus::bindings {
+
+namespace nb = nanobind;
+
+// As Python counts them; the engine's own codec numbers begin at 0.
+enum class PyCodec { kOpus = 1, kVp8 = 2, kVp9 = 3, kH264 = 4, kAv1 = 5 };
+constexpr PyCodec ToPython(Codec codec) { return static_cast<PyCodec>(static_cast<int>(codec) + 1); }
+constexpr Codec FromPython(PyCodec codec) { return static_cast<Codec>(static_cast<int>(codec) - 1); }
+
+enum class PyHeaderExtension {
+  kAudioLevel = 1,
+  kAbsSendTime = 2,
+  kTransportWideCc = 3,
+  kMid = 4,
+  kRtpStreamId = 5,
+  kRepairedRtpStreamId = 6,
+  kDependencyDescriptor = 7,
+  kVideoOrientation = 8,
+};
+
+// ValueError when there is something wrong.
+inline void Require(const std::optional<std::string>& wrong) {
+  if (wrong) throw nb::value_error(wrong->c_str());
+}
+
+void AddEnums(nb::module_& module);
+void AddConfig(nb::module_& module);
+void AddOptions(nb::module_& module);
+void AddReports(nb::module_& module);
+void AddEvents(nb::module_& module);
+void AddEngine(nb::module_& module);
+
+}  // namespace nexus::bindings

@@ -1,0 +1,81 @@
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <limits>
+
+#include "bindings/bindings.h"
+
+namespace nexus::bindings {
+namespace {
+
+SocketAddress ParseAddress(const std::string& text) {
+  const std::optional<SocketAddress> address = SocketAddress::Parse(text, 0);
+  if (!address) throw nb::value_error(("not an IP address: " + text).c_str());
+  return *address;
+}
+
+Duration Millis(int64_t value, const char* name) {
+  if (value <= 0 || value > 86'400'000) throw nb::value_error((std::string(name) + " is out of range").c_str());
+  return std::chrono::milliseconds(value);
+}
+
+void Bound(int64_t value, int64_t low, int64_t high, const char* name) {
+  if (value < low || value > high) throw nb::value_error((std::string(name) + " is out of range").c_str());
+}
+
+SrtpProfile ParseProfile(const std::string& name) {
+  for (const SrtpProfile profile : {SrtpProfile::kAeadAes128Gcm, SrtpProfile::kAes128CmHmacSha1_80}) {
+    if (name == SrtpProfileName(profile)) return profile;
+  }
+  throw nb::value_error(("unknown SRTP profile: " + name).c_str());
+}
+
+void Construct(EngineConfig* self, int64_t shards, const std::vector<std::string>& bind_addresses, int64_t port,
+               const std::vector<std::string>& announced_addresses, int64_t audio_loudest,
+               int64_t consent_timeout_ms, int64_t connect_timeout_ms, int64_t speaker_interval_ms,
+               int64_t max_transports, const std::vector<std::string>& srtp_profiles, bool udp_gso, bool udp_gro) {
+  Bound(shards, 1, 256, "shards");
+  Bound(port, 0, 65'535, "port");
+  if (port != 0) Bound(port + shards - 1, 1, 65'535, "port");
+  Bound(audio_loudest, 0, 64, "audio_loudest");
+  Bound(max_transports, 1, 1'000'000, "max_transports");
+  EngineConfig config;
+  config.shards = static_cast<size_t>(shards);
+  config.port = static_cast<uint16_t>(port);
+  size_t v6 = 0;
+  for (const std::string& text : bind_addresses) {
+    config.bind_addresses.push_back(ParseAddress(text));
+    v6 += config.bind_addresses.back().is_v6() ? 1 : 0;
+  }
+  if (bind_addresses.empty() || v6 > 1 || bind_addresses.size() - v6 > 1) {
+    throw nb::value_error("bind_addresses: one IPv4 address, one IPv6 address, or one of each");
+  }
+  for (const std::string& text : announced_addresses) config.announced_addresses.push_back(ParseAddress(text));
+  config.shard.srtp_profiles.clear();
+  for (const std::string& name : srtp_profiles) config.shard.srtp_profiles.push_back(ParseProfile(name));
+  if (config.shard.srtp_profiles.empty()) throw nb::value_error("srtp_profiles: at least one");
+  config.shard.audio_loudest = static_cast<size_t>(audio_loudest);
+  config.shard.consent_timeout = Millis(consent_timeout_ms, "consent_timeout_ms");
+  config.shard.connect_timeout = Millis(connect_timeout_ms, "connect_timeout_ms");
+  config.shard.speaker_interval = Millis(speaker_interval_ms, "speaker_interval_ms");
+  config.max_transports = static_cast<size_t>(max_transports);
+  config.socket.gso = udp_gso;
+  config.socket.gro = udp_gro;
+  new (self) EngineConfig(std::move(config));
+}
+
+}  // namespace
+
+void AddConfig(nb::module_& module) {
+  using Names = std::vector<std::string>;
+  nb::class_<EngineConfig>(module, "EngineConfig")
+      .def("__init__", &Construct, nb::kw_only(), nb::arg("shards") = 1,
+           nb::arg("bind_addresses") = Names{"0.0.0.0", "::"}, nb::arg("port") = 0,
+           nb::arg("announced_addresses") = Names{}, nb::arg("audio_loudest") = 6,
+           nb::arg("consent_timeout_ms") = 30'000, nb::arg("connect_timeout_ms") = 30'000,
+           nb::arg("speaker_interval_ms") = 300, nb::arg("max_transports") = 20'000,
+           nb::arg("srtp_profiles") = Names{"AEAD_AES_128_GCM", "AES_CM_128_HMAC_SHA1_80"},
+           nb::arg("udp_gso") = true, nb::arg("udp_gro") = true);
+}
+
+}  // namespace nexus::bindings

@@ -1,0 +1,12 @@
+#include "bindings/bindings.h"
+
+NB_MODULE(_engine, module) {
+  using namespace nexus::bindings;
+  module.doc() = "The media engine: commands in, events out, never a packet.";
+  AddEnums(module);
+  AddConfig(module);
+  AddOptions(module);
+  AddReports(module);
+  AddEvents(module);
+  AddEngine(module);
+}

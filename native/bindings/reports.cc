@@ -1,0 +1,71 @@
+#include <nanobind/stl/map.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+
+#include "bindings/bindings.h"
+
+namespace nexus::bindings {
+namespace {
+
+// Every reason is there, also with zero, so that a metric exists before its first count.
+std::map<std::string, uint64_t> Drops(const EngineReport& report) {
+  std::map<std::string, uint64_t> drops;
+  for (size_t i = 0; i < kDropReasonCount; ++i) {
+    const auto reason = static_cast<DropReason>(i);
+    drops[std::string(DropReasonName(reason))] = report.drops[reason];
+  }
+  drops["send_backlog"] = report.send_backlog_drops;
+  drops["send_error"] = report.send_errors;
+  drops["receive_truncated"] = report.receive_truncated;
+  return drops;
+}
+
+}  // namespace
+
+void AddReports(nb::module_& module) {
+  nb::class_<TransportReport>(module, "TransportReport")
+      .def_prop_ro("transport", [](const TransportReport& r) { return r.transport.value; })
+      .def_ro("state", &TransportReport::state)
+      .def_ro("srtp_profile", &TransportReport::srtp_profile)
+      .def_ro("packets_in", &TransportReport::packets_in)
+      .def_ro("bytes_in", &TransportReport::bytes_in)
+      .def_ro("packets_out", &TransportReport::packets_out)
+      .def_ro("bytes_out", &TransportReport::bytes_out)
+      .def_ro("rtt_ms", &TransportReport::rtt_ms);
+  nb::class_<TrackReport>(module, "TrackReport")
+      .def_prop_ro("track", [](const TrackReport& r) { return r.track.value; })
+      .def_ro("packets", &TrackReport::packets)
+      .def_ro("bytes", &TrackReport::bytes)
+      .def_ro("packets_lost", &TrackReport::packets_lost)
+      .def_ro("nacks_sent", &TrackReport::nacks_sent)
+      .def_ro("plis_sent", &TrackReport::plis_sent)
+      .def_ro("keyframes", &TrackReport::keyframes)
+      .def_ro("jitter_ms", &TrackReport::jitter_ms);
+  nb::class_<SlotReport>(module, "SlotReport")
+      .def_prop_ro("slot", [](const SlotReport& r) { return r.slot.value; })
+      .def_prop_ro("track",
+                   [](const SlotReport& r) -> std::optional<uint32_t> {
+                     if (!r.track) return std::nullopt;
+                     return r.track->value;
+                   })
+      .def_ro("packets", &SlotReport::packets)
+      .def_ro("bytes", &SlotReport::bytes)
+      .def_ro("nacks_received", &SlotReport::nacks_received)
+      .def_ro("retransmissions", &SlotReport::retransmissions)
+      .def_ro("plis_received", &SlotReport::plis_received)
+      .def_ro("fraction_lost", &SlotReport::fraction_lost);
+  nb::class_<EngineReport>(module, "EngineReport")
+      .def_ro("datagrams_in", &EngineReport::datagrams_in)
+      .def_ro("bytes_in", &EngineReport::bytes_in)
+      .def_ro("datagrams_out", &EngineReport::datagrams_out)
+      .def_ro("bytes_out", &EngineReport::bytes_out)
+      .def_ro("gso_runs", &EngineReport::gso_runs)
+      .def_ro("gso_segments", &EngineReport::gso_segments)
+      .def_ro("gso_fallbacks", &EngineReport::gso_fallbacks)
+      .def_prop_ro("drops", &Drops)
+      .def_ro("cpu_seconds", &EngineReport::cpu_seconds)
+      .def_ro("transports", &EngineReport::transports)
+      .def_ro("events_dropped", &EngineReport::events_dropped);
+}
+
+}  // namespace nexus::bindings

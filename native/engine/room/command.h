@@ -1,0 +1,127 @@
+// What the control side asks of a shard: closed set, carried through the shard thread's queue. Ids are given out by
+// the engine's facade, so that every call has its answer at once and a command needs no reply.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "engine/base/ids.h"
+#include "engine/codec/codec.h"
+#include "engine/dtls/dtls_endpoint.h"
+#include "engine/ice/ice_credentials.h"
+#include "engine/rtp/rtp_extensions.h"
+
+namespace nexus {
+
+enum class MediaKind : uint8_t { kAudio = 1, kVideo = 2 };
+
+// One codec of the answer, for the whole BUNDLE group.
+struct CodecBinding {
+  PayloadType payload_type;
+  Codec codec = Codec::kOpus;
+  uint32_t clock_rate = 0;
+  std::optional<PayloadType> rtx_payload_type;
+  // H.264 (RFC 6184 section 8.1) and VP9 (RFC 9628 section 6.1): which of two bindings of one codec is meant.
+  std::optional<uint32_t> h264_profile_level_id;
+  int h264_packetization_mode = 0;
+  int vp9_profile = 0;
+};
+
+struct TransportSettings {
+  IceCredentials remote;
+  std::vector<DtlsFingerprint> fingerprints;
+  std::vector<CodecBinding> codecs;
+  RtpExtensionIds extensions;
+  bool reduced_size_rtcp = true;  // RFC 5506
+};
+
+struct TrackSettings {
+  MediaKind kind = MediaKind::kAudio;
+  uint32_t number = 0;  // the CSRC of what is forwarded
+  std::string mid;
+  std::vector<Ssrc> ssrcs;
+  std::vector<Ssrc> rtx_ssrcs;
+  std::vector<std::string> rids;
+  int group = 0;
+  bool muted = false;
+};
+
+struct SlotSettings {
+  MediaKind kind = MediaKind::kAudio;
+  int pair = -1;
+  Ssrc ssrc;
+  std::optional<Ssrc> rtx_ssrc;
+};
+
+struct CreateRoom {
+  RoomId room;
+};
+struct CloseRoom {
+  RoomId room;
+};
+struct CreateTransport {
+  TransportId transport;
+  RoomId room;
+  IceCredentials local;
+  TransportSettings settings;
+};
+struct UpdateTransport {
+  TransportId transport;
+  std::vector<CodecBinding> codecs;
+  RtpExtensionIds extensions;
+};
+struct RestartIce {
+  TransportId transport;
+  IceCredentials local;
+  IceCredentials remote;
+};
+struct CloseTransport {
+  TransportId transport;
+};
+struct AddTrack {
+  TrackId track;
+  TransportId transport;
+  TrackSettings settings;
+};
+struct RemoveTrack {
+  TrackId track;
+};
+struct MuteTrack {
+  TrackId track;
+  bool muted = false;
+};
+struct RequestKeyframe {
+  TrackId track;
+};
+struct AddSlot {
+  SlotId slot;
+  TransportId transport;
+  SlotSettings settings;
+};
+struct RemoveSlot {
+  SlotId slot;
+};
+struct BindSlot {
+  SlotId slot;
+  TrackId track;
+};
+struct UnbindSlot {
+  SlotId slot;
+};
+struct SetSubscribed {
+  TransportId transport;
+  TrackId track;
+  bool subscribed = true;
+};
+struct RequestReport {
+  uint32_t request = 0;
+  std::optional<RoomId> room;
+};
+
+using Command = std::variant<CreateRoom, CloseRoom, CreateTransport, UpdateTransport, RestartIce, CloseTransport,
+                             AddTrack, RemoveTrack, MuteTrack, RequestKeyframe, AddSlot, RemoveSlot, BindSlot,
+                             UnbindSlot, SetSubscribed, RequestReport>;
+
+}  // namespace nexus

@@ -1,0 +1,58 @@
+// What a shard tells the control side: closed set, polled from the core and carried through a bounded ring.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "engine/base/ids.h"
+#include "engine/base/socket_address.h"
+#include "engine/codec/codec.h"
+#include "engine/room/report.h"
+
+namespace nexus {
+
+struct TransportChanged {
+  TransportId transport;
+  TransportState state = TransportState::kNew;
+  std::string reason;  // "" or a stable snake_case word
+  std::string srtp_profile;
+  std::optional<SocketAddress> remote_address;
+};
+
+// The first packet of a track came.
+struct TrackStarted {
+  TrackId track;
+  Codec codec = Codec::kOpus;
+};
+
+// A slot now really sends this track; nothing: it sends no more.
+struct SlotChanged {
+  SlotId slot;
+  std::optional<TrackId> track;
+};
+
+struct SpeakersChanged {
+  RoomId room;
+  std::vector<std::pair<TrackId, double>> speakers;  // smoothed level in dBov, loudest first
+};
+
+struct CommandRejected {
+  std::string command;
+  uint32_t id = 0;
+  std::string reason;
+};
+
+struct ReportReady {
+  uint32_t request = 0;
+  EngineReport engine;
+  std::vector<TransportReport> transports;
+  std::vector<TrackReport> tracks;
+  std::vector<SlotReport> slots;
+};
+
+using Event = std::variant<TransportChanged, TrackStarted, SlotChanged, SpeakersChanged, CommandRejected, ReportReady>;
+
+}  // namespace nexus

@@ -1,0 +1,103 @@
+#include "engine/room/published_layer.h"
+
+#include "engine/room/published_track.h"
+
+namespace nexus {
+namespace {
+
+constexpr size_t kVideoRing = 1024;
+constexpr size_t kAudioRing = 256;
+
+DropReason ReasonFor(InsertOutcome outcome) {
+  switch (outcome) {
+    case InsertOutcome::kDuplicate: return DropReason::kDuplicate;
+    case InsertOutcome::kTooOld: return DropReason::kTooOld;
+    case InsertOutcome::kTooLarge: return DropReason::kTooLarge;
+    case InsertOutcome::kStored: break;
+  }
+  return DropReason::kCount;
+}
+
+}  // namespace
+
+PublishedLayer::PublishedLayer(ShardContext& context, PublishedTrack& track, std::string rid)
+    : context_(context),
+      track_(track),
+      id_(context.layers.Add(this)),
+      rid_(std::move(rid)),
+      nacks_(NackConfig{}),
+      keyframe_requests_(KeyframeRequesterConfig{context.config.keyframe_interval}) {}
+
+PublishedLayer::~PublishedLayer() { context_.layers.Remove(id_); }
+
+void PublishedLayer::UseCodec(const CodecBinding& codec) {
+  if (codec_ && codec_->payload_type == codec.payload_type && codec_->codec == codec.codec) return;
+  if (!codec_ || codec_->codec != codec.codec) inspector_.emplace(codec.codec);
+  if (!ring_) {
+    PacketRingConfig config;
+    config.capacity = IsVideo(codec.codec) ? kVideoRing : kAudioRing;
+    ring_.emplace(config);
+    clock_.emplace(codec.clock_rate);
+    stats_.emplace(*ssrc, codec.clock_rate);
+  }
+  codec_ = codec;
+}
+
+void PublishedLayer::Count(const Arrival& arrival, int64_t sequence) {
+  last_packet_ = arrival.now;
+  const RtpHeader& header = arrival.packet.header();
+  stats_->OnPacket(sequence, header.timestamp, arrival.received, arrival.packet.packet().size(), arrival.repaired);
+  // Audio is repaired by Opus itself; asking again would come too late for the listener.
+  if (IsVideo(codec_->codec)) nacks_.OnPacket(sequence, arrival.now);
+}
+
+const SourcePacket* PublishedLayer::Receive(const Arrival& arrival, RemoteClockOffset& remote, DropReason& reason) {
+  UseCodec(arrival.codec);
+  const RtpHeader& header = arrival.packet.header();
+  SourcePacket packet;
+  packet.sequence_number = sequence_.Unwrap(header.sequence_number);
+  packet.timestamp = timestamp_.Unwrap(header.timestamp);
+  Count(arrival, packet.sequence_number);
+  packet.arrival = arrival.received;
+  packet.media_time = clock_->OnPacket(packet.timestamp, arrival.received, remote);
+  packet.marker = header.marker;
+  packet.payload = arrival.packet.payload();
+  packet.dependency_descriptor = arrival.extensions.dependency_descriptor;
+  packet.audio_level = arrival.extensions.audio_level;
+  packet.video_orientation = arrival.extensions.video_orientation;
+  if (!packet.payload.empty()) {
+    packet.frame =
+        inspector_->Inspect(packet.payload, header.timestamp, header.marker, packet.dependency_descriptor);
+  }
+  const SourcePacket* stored = nullptr;
+  const InsertOutcome outcome = ring_->Insert(packet, stored);
+  if (outcome != InsertOutcome::kStored) {
+    reason = ReasonFor(outcome);
+    return nullptr;
+  }
+  if (packet.frame.keyframe_start) {
+    ++keyframe_count_;
+    keyframe_requests_.OnKeyframe(arrival.now);
+  }
+  return stored;
+}
+
+void PublishedLayer::ReceiveMuted(const Arrival& arrival) {
+  UseCodec(arrival.codec);
+  Count(arrival, sequence_.Unwrap(arrival.packet.header().sequence_number));
+  timestamp_.Unwrap(arrival.packet.header().timestamp);
+  nacks_.Clear();
+}
+
+void PublishedLayer::OnSenderReport(const SenderReport& report, Timestamp now) {
+  if (!clock_) return;  // before the first packet nothing says which clock rate
+  clock_->OnSenderReport(report.ntp, report.rtp_timestamp);
+  stats_->OnSenderReport(report.ntp, now);
+}
+
+void PublishedLayer::RequestKeyframe(Timestamp now) {
+  keyframe_requests_.Request(now);
+  track_.WakePublisher();
+}
+
+}  // namespace nexus

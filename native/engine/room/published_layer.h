@@ -1,0 +1,87 @@
+// One media SSRC of a publisher: everything that is known and stored once for all who watch it. A simulcast track will
+// have several; today the first is what slots show.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "engine/base/unwrap.h"
+#include "engine/codec/payload_inspector.h"
+#include "engine/forward/keyframe_requester.h"
+#include "engine/forward/nack_generator.h"
+#include "engine/forward/packet_ring.h"
+#include "engine/forward/receiver_stats.h"
+#include "engine/forward/source_clock.h"
+#include "engine/room/command.h"
+#include "engine/room/incoming_extensions.h"
+#include "engine/room/shard_context.h"
+#include "engine/rtp/rtp_packet.h"
+
+namespace nexus {
+
+class PublishedTrack;
+
+class PublishedLayer {
+ public:
+  PublishedLayer(ShardContext& context, PublishedTrack& track, std::string rid);
+  ~PublishedLayer();
+  PublishedLayer(const PublishedLayer&) = delete;
+  PublishedLayer& operator=(const PublishedLayer&) = delete;
+
+  struct Arrival {
+    const RtpPacketView& packet;
+    const IncomingExtensions& extensions;
+    const CodecBinding& codec;
+    Timestamp received;  // as the kernel saw it
+    Timestamp now;
+    bool repaired = false;  // restored from RTX
+  };
+  // Counts, inspects and stores. Null when the packet goes no further; `reason` says why.
+  const SourcePacket* Receive(const Arrival& arrival, RemoteClockOffset& remote, DropReason& reason);
+  // A muted track's packet: counted, nothing kept.
+  void ReceiveMuted(const Arrival& arrival);
+  void OnSenderReport(const SenderReport& report, Timestamp now);
+
+  // Asks the publisher for a keyframe, coalesced with other requests.
+  void RequestKeyframe(Timestamp now);
+
+  LayerId id() const { return id_; }
+  PublishedTrack& track() const { return track_; }
+  const std::string& rid() const { return rid_; }
+  // The codec of the last packet; nothing before the first.
+  const std::optional<CodecBinding>& codec() const { return codec_; }
+  const PacketRing* ring() const { return ring_ ? &*ring_ : nullptr; }
+  NackGenerator& nacks() { return nacks_; }
+  const NackGenerator& nacks() const { return nacks_; }
+  KeyframeRequester& keyframes() { return keyframe_requests_; }
+  const KeyframeRequester& keyframes() const { return keyframe_requests_; }
+  ReceiverStats* stats() { return stats_ ? &*stats_ : nullptr; }
+  const ReceiverStats* stats() const { return stats_ ? &*stats_ : nullptr; }
+  uint64_t keyframe_count() const { return keyframe_count_; }
+  Timestamp last_packet() const { return last_packet_; }
+
+  std::optional<Ssrc> ssrc;
+  std::optional<Ssrc> rtx_ssrc;
+
+ private:
+  void UseCodec(const CodecBinding& codec);
+  void Count(const Arrival& arrival, int64_t sequence);
+
+  ShardContext& context_;
+  PublishedTrack& track_;
+  LayerId id_;
+  std::string rid_;
+  std::optional<CodecBinding> codec_;
+  Unwrapper<uint16_t> sequence_;
+  Unwrapper<uint32_t> timestamp_;
+  std::optional<PayloadInspector> inspector_;
+  std::optional<PacketRing> ring_;
+  std::optional<ReceiverStats> stats_;
+  std::optional<SourceClock> clock_;
+  NackGenerator nacks_;
+  KeyframeRequester keyframe_requests_;
+  uint64_t keyframe_count_ = 0;
+  Timestamp last_packet_{};
+};
+
+}  // namespace nexus

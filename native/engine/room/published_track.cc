@@ -1,0 +1,100 @@
+#include "engine/room/published_track.h"
+
+#include <algorithm>
+
+#include "engine/room/subscriber_slot.h"
+#include "engine/room/transport.h"
+
+namespace nexus {
+namespace {
+
+constexpr uint8_t kLevelWithoutExtension = 40;  // -40 dBov: a quiet voice
+constexpr uint8_t kLevelOfSilence = 127;
+
+}  // namespace
+
+PublishedTrack::PublishedTrack(ShardContext& context, Transport& publisher, TrackId id, TrackSettings settings)
+    : context_(context),
+      publisher_(publisher),
+      id_(id),
+      settings_(std::move(settings)),
+      owner_{publisher.id().value << 8 | (static_cast<uint32_t>(settings_.group) & 0xFF)} {}
+
+PublishedTrack::~PublishedTrack() {
+  // Each slot takes itself out of `subscribers_` when it forgets the track.
+  const std::vector<SubscriberSlot*> watching = subscribers_;
+  for (SubscriberSlot* slot : watching) slot->OnTrackGone(*this);
+}
+
+PublishedLayer* PublishedTrack::LayerFor(std::string_view rid) {
+  for (const auto& layer : layers_) {
+    if (layer->rid() == rid) return layer.get();
+  }
+  if (layers_.size() >= context_.config.max_layers_per_track) return nullptr;
+  layers_.push_back(std::make_unique<PublishedLayer>(context_, *this, std::string(rid)));
+  return layers_.back().get();
+}
+
+PublishedLayer* PublishedTrack::ReplaceLayer(PublishedLayer& layer) {
+  for (auto& owned : layers_) {
+    if (owned.get() != &layer) continue;
+    owned = std::make_unique<PublishedLayer>(context_, *this, layer.rid());
+    return owned.get();
+  }
+  return nullptr;
+}
+
+void PublishedTrack::Route(PublishedLayer& layer, const SourcePacket& packet, Timestamp now) {
+  for (SubscriberSlot* slot : subscribers_) slot->OnPacket(layer, packet, now);
+}
+
+void PublishedTrack::RemoveSubscriber(SubscriberSlot& slot) {
+  const auto found = std::find(subscribers_.begin(), subscribers_.end(), &slot);
+  if (found == subscribers_.end()) return;
+  *found = subscribers_.back();
+  subscribers_.pop_back();
+}
+
+void PublishedTrack::SetMuted(bool muted, Timestamp now) {
+  if (settings_.muted == muted) return;
+  settings_.muted = muted;
+  for (SubscriberSlot* slot : subscribers_) slot->OnTrackPaused(*this);
+  if (kind() != MediaKind::kVideo) return;
+  for (const auto& layer : layers_) {
+    layer->nacks().Clear();
+    if (muted) {
+      layer->keyframes().Cancel();
+    } else if (!subscribers_.empty()) {
+      layer->RequestKeyframe(now);
+    }
+  }
+}
+
+void PublishedTrack::NoteAudioLevel(const SourcePacket& packet, bool extension_negotiated, Timestamp now) {
+  if (packet.audio_level) {
+    level_.OnLevel(packet.audio_level->level, now);
+  } else if (!extension_negotiated) {
+    level_.OnLevel(packet.frame.dtx ? kLevelOfSilence : kLevelWithoutExtension, now);
+  }
+}
+
+TrackReport PublishedTrack::Report() const {
+  TrackReport report;
+  report.track = id_;
+  for (const auto& layer : layers_) {
+    report.nacks_sent += layer->nacks().counters().requested;
+    report.plis_sent += layer->keyframes().sent();
+    report.keyframes += layer->keyframe_count();
+    const ReceiverStats* stats = layer->stats();
+    if (stats == nullptr) continue;
+    report.packets += stats->packets();
+    report.bytes += stats->bytes();
+    report.packets_lost += stats->cumulative_lost();
+    report.jitter_ms = std::max(report.jitter_ms, stats->jitter_ms());
+  }
+  return report;
+}
+
+void PublishedTrack::WakePublisher() { publisher_.Schedule(); }
+
+}  // namespace nexus

@@ -1,0 +1,68 @@
+// What one participant publishes under one mid, and who watches it. The list of slots is the route: a packet goes to
+// each of them, whatever the size of the room.
+#pragma once
+
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "engine/audio/audio_level_smoother.h"
+#include "engine/audio/slot_placement.h"
+#include "engine/room/published_layer.h"
+
+namespace nexus {
+
+class SubscriberSlot;
+class Transport;
+
+class PublishedTrack {
+ public:
+  PublishedTrack(ShardContext& context, Transport& publisher, TrackId id, TrackSettings settings);
+  ~PublishedTrack();
+  PublishedTrack(const PublishedTrack&) = delete;
+  PublishedTrack& operator=(const PublishedTrack&) = delete;
+
+  // The layer of a RID ("" without simulcast), made when it is new and there is room; null when there is none.
+  PublishedLayer* LayerFor(std::string_view rid);
+  // A new life for a layer whose SSRC changed; the old one is gone.
+  PublishedLayer* ReplaceLayer(PublishedLayer& layer);
+  // The layer that slots show; null before any is known.
+  PublishedLayer* shown_layer() const { return layers_.empty() ? nullptr : layers_.front().get(); }
+  const std::vector<std::unique_ptr<PublishedLayer>>& layers() const { return layers_; }
+
+  // Forwards a stored packet to every slot that shows the track or waits for it.
+  void Route(PublishedLayer& layer, const SourcePacket& packet, Timestamp now);
+  void AddSubscriber(SubscriberSlot& slot) { subscribers_.push_back(&slot); }
+  void RemoveSubscriber(SubscriberSlot& slot);
+  const std::vector<SubscriberSlot*>& subscribers() const { return subscribers_; }
+
+  void SetMuted(bool muted, Timestamp now);
+  bool muted() const { return settings_.muted; }
+
+  // Feeds speaker detection; a publisher without the extension counts as talking at a middling level.
+  void NoteAudioLevel(const SourcePacket& packet, bool extension_negotiated, Timestamp now);
+  const AudioLevelSmoother& level() const { return level_; }
+
+  void WakePublisher();
+
+  TrackId id() const { return id_; }
+  MediaKind kind() const { return settings_.kind; }
+  const TrackSettings& settings() const { return settings_; }
+  Transport& publisher() const { return publisher_; }
+  // Tracks with the same owner belong together: one transport, one group.
+  ParticipantNumber owner() const { return owner_; }
+  TrackReport Report() const;
+  bool started = false;  // TrackStarted was told
+
+ private:
+  ShardContext& context_;
+  Transport& publisher_;
+  TrackId id_;
+  TrackSettings settings_;
+  ParticipantNumber owner_;
+  std::vector<std::unique_ptr<PublishedLayer>> layers_;
+  std::vector<SubscriberSlot*> subscribers_;
+  AudioLevelSmoother level_;
+};
+
+}  // namespace nexus

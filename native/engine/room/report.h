@@ -1,0 +1,68 @@
+// The shard's own measurements: a snapshot, made on request, of what is counted on the way.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/base/ids.h"
+#include "engine/room/drop_reason.h"
+
+namespace nexus {
+
+enum class TransportState : uint8_t { kNew = 0, kConnected = 1, kDisconnected = 2, kFailed = 3, kClosed = 4 };
+
+struct TransportReport {
+  TransportId transport;
+  TransportState state = TransportState::kNew;
+  std::string srtp_profile;
+  uint64_t packets_in = 0;
+  uint64_t bytes_in = 0;
+  uint64_t packets_out = 0;
+  uint64_t bytes_out = 0;
+  double rtt_ms = 0;
+};
+
+struct TrackReport {
+  TrackId track;
+  uint64_t packets = 0;
+  uint64_t bytes = 0;
+  int64_t packets_lost = 0;
+  uint64_t nacks_sent = 0;
+  uint64_t plis_sent = 0;
+  uint64_t keyframes = 0;
+  double jitter_ms = 0;
+};
+
+struct SlotReport {
+  SlotId slot;
+  std::optional<TrackId> track;
+  uint64_t packets = 0;
+  uint64_t bytes = 0;
+  uint64_t nacks_received = 0;
+  uint64_t retransmissions = 0;
+  uint64_t plis_received = 0;
+  double fraction_lost = 0;
+};
+
+// The core fills what it can see; sockets and threads add theirs at the edge.
+struct EngineReport {
+  uint64_t datagrams_in = 0;
+  uint64_t bytes_in = 0;
+  uint64_t datagrams_out = 0;
+  uint64_t bytes_out = 0;
+  uint64_t gso_runs = 0;
+  uint64_t gso_segments = 0;
+  uint64_t gso_fallbacks = 0;
+  DropCounters drops;
+  uint64_t send_backlog_drops = 0;
+  uint64_t send_errors = 0;
+  uint64_t receive_truncated = 0;
+  double cpu_seconds = 0;
+  uint64_t transports = 0;
+  uint64_t events_dropped = 0;
+};
+
+}  // namespace nexus

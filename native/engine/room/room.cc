@@ -1,0 +1,136 @@
+#include "engine/room/room.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "engine/room/transport.h"
+
+namespace nexus {
+namespace {
+
+// Levels come every 20 ms; a voice that starts is heard within this.
+constexpr Duration kAudioTick{40'000};
+// A level that moved less is not worth a message to the whole room.
+constexpr double kSpeakerStepDb = 6;
+
+}  // namespace
+
+Room::Room(ShardContext& context, RoomId id, Timestamp now)
+    : context_(context),
+      id_(id),
+      selector_([&] {
+        LoudestSelectorConfig config;
+        config.count = context.config.audio_loudest;
+        return config;
+      }()),
+      next_speakers_(now) {
+  deadline_.owner = this;
+  deadline_.kind = 1;
+}
+
+void Room::Remove(Transport& transport) { std::erase(transports_, &transport); }
+
+void Room::ForgetTrack(TrackId track) {
+  for (Transport* transport : transports_) transport->unsubscribed().erase(track);
+}
+
+void Room::OnAudioTracksChanged(Timestamp now) {
+  // A track that is gone must not be looked at again: choose at once.
+  HandleTimeout(now);
+}
+
+void Room::HandleTimeout(Timestamp now) {
+  if (Choose(now)) ++choice_;
+  for (Transport* transport : transports_) {
+    if (transport->audio_choice == choice_ && !transport->audio_placement_stale) continue;
+    transport->audio_choice = choice_;
+    transport->audio_placement_stale = false;
+    Place(*transport, now);
+  }
+  if (now >= next_speakers_) TellSpeakers(now);
+  const bool idle = audio_tracks_.empty() && speakers_.empty();
+  context_.deadlines.Set(deadline_, idle ? kNever : now + kAudioTick);
+}
+
+bool Room::Choose(Timestamp now) {
+  audio_tracks_.clear();
+  candidates_.clear();
+  for (const Transport* transport : transports_) {
+    for (const auto& track : transport->tracks()) {
+      if (track->kind() != MediaKind::kAudio || track->muted()) continue;
+      audio_tracks_.push_back(track.get());
+      if (!track->started) continue;
+      candidates_.push_back({track->id(), track->level().level_dbov(now), track->level().silent(now)});
+    }
+  }
+  selector_.Update(candidates_, now);
+  heard_.clear();
+  for (const TrackId id : selector_.selected()) {
+    const auto found =
+        std::find_if(audio_tracks_.begin(), audio_tracks_.end(), [&](auto* track) { return track->id() == id; });
+    if (found != audio_tracks_.end()) heard_.push_back({id, *found, (*found)->level().silent(now)});
+  }
+  const bool changed = heard_ != heard_before_;
+  heard_before_ = heard_;
+  return changed;
+}
+
+PublishedTrack* Room::FindHeard(TrackId id) const {
+  const auto found = std::find_if(heard_.begin(), heard_.end(), [&](const Heard& h) { return h.id == id; });
+  return found == heard_.end() ? nullptr : found->track;
+}
+
+void Room::Place(Transport& subscriber, Timestamp now) {
+  slot_states_.clear();
+  for (const auto& slot : subscriber.slots()) {
+    if (slot->settings().kind != MediaKind::kAudio) continue;
+    AudioSlotState state;
+    state.slot = slot->id();
+    state.paired = slot->settings().pair >= 0;
+    for (const auto& video : subscriber.slots()) {
+      if (!state.paired || video->settings().kind != MediaKind::kVideo) continue;
+      if (video->settings().pair == slot->settings().pair && video->shown() != nullptr) {
+        state.shown = video->shown()->owner();
+      }
+    }
+    slot_states_.push_back(state);
+  }
+  selected_.clear();
+  for (const Heard& heard : heard_) {
+    // Nobody hears themselves, nor whom they do not want to hear.
+    if (&heard.track->publisher() == &subscriber || subscriber.unsubscribed().contains(heard.track->id())) continue;
+    selected_.push_back({heard.track->id(), heard.track->owner(), heard.silent});
+  }
+  for (const AudioPlacementChange& change : subscriber.audio_placement().Update(slot_states_, selected_)) {
+    for (const auto& slot : subscriber.slots()) {
+      if (slot->id() != change.slot) continue;
+      PublishedTrack* track = change.track ? FindHeard(*change.track) : nullptr;
+      if (track == nullptr) {
+        slot->Unbind();
+      } else {
+        slot->Bind(*track, now);
+      }
+    }
+  }
+}
+
+void Room::TellSpeakers(Timestamp now) {
+  next_speakers_ = now + context_.config.speaker_interval;
+  std::vector<std::pair<TrackId, double>> speakers;
+  for (const PublishedTrack* track : audio_tracks_) {
+    if (track->started && !track->level().silent(now)) {
+      speakers.emplace_back(track->id(), track->level().level_dbov(now));
+    }
+  }
+  std::sort(speakers.begin(), speakers.end(),
+            [](const auto& a, const auto& b) { return a.second != b.second ? a.second > b.second : a.first < b.first; });
+  const bool same = std::equal(speakers.begin(), speakers.end(), speakers_.begin(), speakers_.end(),
+                               [](const auto& a, const auto& b) {
+                                 return a.first == b.first && std::abs(a.second - b.second) < kSpeakerStepDb;
+                               });
+  if (same) return;
+  speakers_ = speakers;
+  context_.events.Push(SpeakersChanged{id_, std::move(speakers)});
+}
+
+}  // namespace nexus

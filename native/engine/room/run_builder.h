@@ -1,0 +1,79 @@
+// What leaves the shard in one tick: packets in an arena, strung into runs of one destination and one length, as UDP
+// GSO wants them (the last packet of a run may be shorter). Order per destination is kept. Nothing is allocated once
+// the arena has grown to what a tick needs.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "engine/base/bytes.h"
+#include "engine/base/socket_address.h"
+
+namespace nexus {
+
+inline constexpr uint32_t kNoPacket = UINT32_MAX;
+// Of one UDP datagram over IPv4: what the kernel takes in one GSO call, too.
+inline constexpr size_t kMaxRunBytes = 65'507;
+inline constexpr size_t kMaxRunSegments = 64;
+
+struct TransmitPacket {
+  const uint8_t* bytes = nullptr;
+  uint16_t size = 0;
+  uint32_t next = kNoPacket;  // of the same run
+};
+
+struct TransmitRun {
+  SocketAddress destination;
+  uint32_t first = kNoPacket;
+  uint32_t last = kNoPacket;
+  uint32_t bytes = 0;
+  uint16_t segment_size = 0;
+  uint16_t count = 0;
+  bool closed = false;
+};
+
+// Remembers the open run of one destination, so that appending needs no look-up. Owned by the transport.
+struct RunCursor {
+  uint64_t batch = 0;
+  uint32_t run = 0;
+};
+
+class RunBuilder {
+ public:
+  explicit RunBuilder(size_t max_bytes = 16u << 20) : max_bytes_(max_bytes) {}
+
+  // Room for one packet of at most `size` bytes; empty when the batch is full. Valid until Commit or the next Reserve.
+  MutableByteView Reserve(size_t size);
+  // Takes the first `size` bytes of what was reserved last.
+  void Commit(RunCursor& cursor, const SocketAddress& destination, size_t size);
+  // A packet of its own (STUN, DTLS).
+  void CommitSingle(const SocketAddress& destination, size_t size);
+  // Copies a packet in; false when the batch is full.
+  bool Append(RunCursor& cursor, const SocketAddress& destination, ByteView packet);
+  bool AppendSingle(const SocketAddress& destination, ByteView packet);
+
+  const std::vector<TransmitRun>& runs() const { return runs_; }
+  const TransmitPacket& packet(uint32_t index) const { return packets_[index]; }
+  size_t packet_count() const { return packets_.size(); }
+  size_t bytes() const { return bytes_; }
+  bool empty() const { return runs_.empty(); }
+  void Clear();
+
+ private:
+  static constexpr size_t kChunkSize = 256u << 10;
+
+  uint32_t AddPacket(size_t size);
+  void OpenRun(const SocketAddress& destination, uint32_t packet, bool closed);
+
+  size_t max_bytes_;
+  std::vector<std::unique_ptr<uint8_t[]>> chunks_;
+  size_t chunk_ = 0;
+  size_t chunk_used_ = 0;
+  size_t bytes_ = 0;
+  uint64_t batch_ = 1;
+  std::vector<TransmitPacket> packets_;
+  std::vector<TransmitRun> runs_;
+};
+
+}  // namespace nexus

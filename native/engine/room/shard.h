@@ -1,0 +1,102 @@
+// The sans-I/O core of one shard: datagrams and commands in, datagrams and events out, no clock, no socket, no thread.
+// A room and all its people live on one shard.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+
+#include "engine/room/command.h"
+#include "engine/room/event.h"
+#include "engine/room/room.h"
+#include "engine/room/shard_context.h"
+#include "engine/room/transport.h"
+
+namespace nexus {
+
+class Shard {
+ public:
+  explicit Shard(ShardConfig config);
+  ~Shard();
+  Shard(const Shard&) = delete;
+  Shard& operator=(const Shard&) = delete;
+
+  // `received`: when the kernel had it, for feedback and jitter; `now` never goes back.
+  void HandleDatagram(MutableByteView datagram, const SocketAddress& from, Timestamp received, Timestamp now);
+  void HandleDatagram(MutableByteView datagram, const SocketAddress& from, Timestamp now) {
+    HandleDatagram(datagram, from, now, now);
+  }
+  void HandleCommand(const Command& command, Timestamp now);
+  Timestamp NextDeadline() const { return deadlines_.next(); }
+  void HandleTimeout(Timestamp now);
+  // Says goodbye to every peer and frees everything.
+  void CloseAll(Timestamp now);
+
+  // What is to be sent. The caller sends and clears it after each tick, or sooner when it grows large.
+  RunBuilder& transmit() { return out_; }
+  std::optional<Event> PollEvent() { return events_.Poll(); }
+
+  const DropCounters& drops() const { return drops_; }
+  // What is alive; a shard without rooms has none of it.
+  struct Counts {
+    size_t rooms = 0;
+    size_t transports = 0;
+    size_t tracks = 0;
+    size_t slots = 0;
+    size_t layers = 0;
+    size_t ufrags = 0;
+    size_t addresses = 0;
+    size_t deadlines = 0;
+    friend bool operator==(const Counts&, const Counts&) = default;
+  };
+  Counts counts() const;
+  const Transport* FindTransport(TransportId id) const;
+
+ private:
+  void HandleStun(ByteView datagram, const SocketAddress& from, Timestamp now);
+  Transport* TransportFor(ByteView stun, const SocketAddress& from);
+
+  // shard_commands.cc: one for each command.
+  void Handle(const CreateRoom& command, Timestamp now);
+  void Handle(const CloseRoom& command, Timestamp now);
+  void Handle(const CreateTransport& command, Timestamp now);
+  void Handle(const UpdateTransport& command, Timestamp now);
+  void Handle(const RestartIce& command, Timestamp now);
+  void Handle(const CloseTransport& command, Timestamp now);
+  void Handle(const AddTrack& command, Timestamp now);
+  void Handle(const RemoveTrack& command, Timestamp now);
+  void Handle(const MuteTrack& command, Timestamp now);
+  void Handle(const RequestKeyframe& command, Timestamp now);
+  void Handle(const AddSlot& command, Timestamp now);
+  void Handle(const RemoveSlot& command, Timestamp now);
+  void Handle(const BindSlot& command, Timestamp now);
+  void Handle(const UnbindSlot& command, Timestamp now);
+  void Handle(const SetSubscribed& command, Timestamp now);
+  void Handle(const RequestReport& command, Timestamp now);
+  void Reject(std::string_view command, uint32_t id, std::string_view reason);
+
+  // Removes the transport when it has ended.
+  void Sweep(Transport& transport, Timestamp now);
+  void Remove(Transport& transport, TransportState state, std::string reason, Timestamp now);
+  void CloseRoomNow(Room& room, Timestamp now);
+
+  ShardConfig config_;
+  RunBuilder out_;
+  DropCounters drops_;
+  EventQueue events_;
+  DeadlineHeap deadlines_;
+  LayerIndex layers_;
+  std::mt19937_64 random_;
+  ShardContext context_;
+
+  std::unordered_map<RoomId, std::unique_ptr<Room>> rooms_;
+  std::unordered_map<TransportId, std::unique_ptr<Transport>> transports_;
+  std::unordered_map<TrackId, PublishedTrack*> tracks_;
+  std::unordered_map<SlotId, SubscriberSlot*> slots_;
+  std::unordered_map<std::string, Transport*> by_ufrag_;
+  // The whole address is the key: a hash of it would collide one day (hard problem 25).
+  std::unordered_map<SocketAddress, Transport*> by_address_;
+};
+
+}  // namespace nexus

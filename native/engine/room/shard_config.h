@@ -1,0 +1,35 @@
+// What a shard is told once, at its birth.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "engine/base/time.h"
+#include "engine/dtls/dtls_certificate.h"
+#include "engine/srtp/srtp_keys.h"
+
+namespace nexus {
+
+struct ShardConfig {
+  std::shared_ptr<const DtlsCertificate> certificate;
+  std::vector<SrtpProfile> srtp_profiles = {SrtpProfile::kAeadAes128Gcm, SrtpProfile::kAes128CmHmacSha1_80};
+  Duration consent_timeout = std::chrono::seconds(30);  // RFC 7675 section 5.1
+  Duration connect_timeout = std::chrono::seconds(30);  // creation to ICE and DTLS both up
+  Duration speaker_interval = std::chrono::milliseconds(300);
+  Duration rtcp_interval = std::chrono::seconds(1);
+  Duration keyframe_interval = std::chrono::milliseconds(300);  // between two PLIs to one layer
+  size_t audio_loudest = 6;                                     // audio sources of a room that are forwarded
+
+  // Bounds: beyond them commands are rejected and packets dropped, both counted.
+  size_t max_transports = 20'000;
+  size_t max_tracks_per_transport = 64;
+  size_t max_layers_per_track = 4;
+  size_t max_slots_per_transport = 256;
+  size_t max_events = 65'536;
+
+  // First numbers of streams and RTCP phases; nothing secret comes of it.
+  uint64_t seed = 1;
+};
+
+}  // namespace nexus

@@ -1,0 +1,48 @@
+// What all parts of one shard share: where packets, events and counts go. No part owns any of it.
+#pragma once
+
+#include <random>
+#include <unordered_map>
+
+#include "engine/forward/source_packet.h"
+#include "engine/room/deadline_heap.h"
+#include "engine/room/drop_reason.h"
+#include "engine/room/event_queue.h"
+#include "engine/room/run_builder.h"
+#include "engine/room/shard_config.h"
+
+namespace nexus {
+
+class PublishedLayer;
+
+// Finds the ring that holds what a slot sent, also after the slot was bound to something else.
+class LayerIndex {
+ public:
+  LayerId Add(PublishedLayer* layer) {
+    const LayerId id{++last_};
+    layers_.emplace(id, layer);
+    return id;
+  }
+  void Remove(LayerId id) { layers_.erase(id); }
+  PublishedLayer* Find(LayerId id) const {
+    const auto found = layers_.find(id);
+    return found == layers_.end() ? nullptr : found->second;
+  }
+  size_t size() const { return layers_.size(); }
+
+ private:
+  uint32_t last_ = 0;
+  std::unordered_map<LayerId, PublishedLayer*> layers_;
+};
+
+struct ShardContext {
+  const ShardConfig& config;
+  RunBuilder& out;
+  EventQueue& events;
+  DropCounters& drops;
+  DeadlineHeap& deadlines;
+  LayerIndex& layers;
+  std::mt19937_64& random;
+};
+
+}  // namespace nexus

@@ -1,0 +1,232 @@
+#include "engine/room/subscriber_slot.h"
+
+#include "engine/room/transport.h"
+
+namespace nexus {
+namespace {
+
+SlotConfig ForwarderConfig(const SlotSettings& settings, std::mt19937_64& random, Timestamp now) {
+  SlotConfig config;
+  config.video = settings.kind == MediaKind::kVideo;
+  config.clock_rate = config.video ? 90'000 : 48'000;
+  config.initial_sequence = static_cast<uint16_t>(random() & 0x7FFF);
+  config.initial_timestamp = static_cast<uint32_t>(random());
+  config.created = now;
+  return config;
+}
+
+SlotHistoryConfig HistoryConfig(const SlotSettings& settings) {
+  SlotHistoryConfig config;
+  config.capacity = settings.kind == MediaKind::kVideo ? 1024 : 128;
+  return config;
+}
+
+}  // namespace
+
+SubscriberSlot::SubscriberSlot(ShardContext& context, Transport& subscriber, SlotId id, const SlotSettings& settings,
+                               Timestamp now)
+    : context_(context),
+      subscriber_(subscriber),
+      id_(id),
+      settings_(settings),
+      forwarder_(ForwarderConfig(settings, context.random, now)),
+      history_(HistoryConfig(settings)),
+      // Below 2^15, so that the first wrap is far away (hard problem 8).
+      rtx_sequence_(static_cast<int64_t>(context.random() & 0x7FFF)) {}
+
+SubscriberSlot::~SubscriberSlot() {
+  if (shown_ != nullptr) shown_->RemoveSubscriber(*this);
+  if (wanted_ != nullptr && wanted_ != shown_) wanted_->RemoveSubscriber(*this);
+}
+
+void SubscriberSlot::Bind(PublishedTrack& track, Timestamp now) {
+  if (wanted_ == &track) return;
+  if (wanted_ != nullptr && wanted_ != shown_) wanted_->RemoveSubscriber(*this);
+  wanted_ = &track;
+  if (shown_ == &track) return;  // back to what is still shown
+  track.AddSubscriber(*this);
+  OnReady(now);
+}
+
+void SubscriberSlot::OnReady(Timestamp now) {
+  if (wanted_ == nullptr || wanted_ == shown_ || !subscriber_.ready()) return;
+  if (wanted_->kind() != MediaKind::kVideo || wanted_->muted()) return;
+  if (PublishedLayer* layer = wanted_->shown_layer()) layer->RequestKeyframe(now);
+}
+
+void SubscriberSlot::Unbind() {
+  if (wanted_ != nullptr && wanted_ != shown_) wanted_->RemoveSubscriber(*this);
+  wanted_ = nullptr;
+  LeaveShown();
+  Announce(std::nullopt);
+}
+
+void SubscriberSlot::LeaveShown() {
+  if (shown_ == nullptr) return;
+  if (shown_ != wanted_) shown_->RemoveSubscriber(*this);
+  shown_ = nullptr;
+  stream_.reset();
+  forwarder_.Unbind();
+}
+
+void SubscriberSlot::OnTrackGone(PublishedTrack& track) {
+  if (wanted_ == &track) wanted_ = nullptr;
+  if (shown_ == &track) {
+    LeaveShown();
+    Announce(std::nullopt);
+  }
+  track.RemoveSubscriber(*this);
+}
+
+void SubscriberSlot::OnTrackPaused(PublishedTrack& track) {
+  // Only when it is still wanted: what is shown on the way to another source ends by that source's keyframe.
+  if (shown_ == &track && wanted_ == &track) LeaveShown();
+}
+
+bool SubscriberSlot::ContinuesSource(const PublishedLayer& layer) const {
+  const std::optional<SlotSource>& source = forwarder_.source();
+  return source && source->layer == layer.id() && source->codec == layer.codec()->codec;
+}
+
+void SubscriberSlot::OnPacket(PublishedLayer& layer, const SourcePacket& packet, Timestamp now) {
+  if (!subscriber_.ready()) return context_.drops.Count(DropReason::kTransportNotReady);
+  // A new SSRC or another codec under the same track is a new source.
+  if (shown_ == &layer.track() && wanted_ == shown_ && !ContinuesSource(layer)) LeaveShown();
+  if (shown_ != &layer.track() && !Start(layer, packet, now)) return;
+  bool first_of_binding = false;
+  if (Forward(layer, packet, now, first_of_binding) && first_of_binding) {
+    ForwardStored(layer, packet.sequence_number + 1, now);
+  }
+}
+
+bool SubscriberSlot::Start(PublishedLayer& layer, const SourcePacket& packet, Timestamp now) {
+  if (wanted_ != &layer.track()) return false;
+  if (settings_.kind == MediaKind::kVideo && !packet.frame.keyframe_start) {
+    context_.drops.Count(DropReason::kWaitingForKeyframe);
+    if (!layer.keyframes().pending()) layer.RequestKeyframe(now);
+    return false;
+  }
+  std::optional<OutgoingStream> stream = StreamFor(*layer.codec());
+  if (!stream) {
+    context_.drops.Count(DropReason::kCodecNotNegotiated);
+    return false;
+  }
+  LeaveShown();
+  stream_ = stream;
+  shown_ = &layer.track();
+  forwarder_.Bind(SlotSource{layer.id(), shown_->settings().number, layer.codec()->codec}, now);
+  return true;
+}
+
+bool SubscriberSlot::Forward(PublishedLayer& layer, const SourcePacket& packet, Timestamp now,
+                             bool& first_of_binding) {
+  const std::optional<Rewritten> rewritten = forwarder_.Forward(layer.id(), packet, now);
+  if (!rewritten) {
+    if (packet.payload.empty()) return false;  // a probe; counted where it came in
+    const bool waiting = forwarder_.waiting_for_keyframe();
+    context_.drops.Count(waiting ? DropReason::kWaitingForKeyframe : DropReason::kSlotRejected);
+    if (waiting && !layer.keyframes().pending()) layer.RequestKeyframe(now);
+    return false;
+  }
+  first_of_binding = rewritten->first_of_binding;
+  if (!stream_) stream_ = StreamFor(*layer.codec());
+  if (!stream_) {
+    context_.drops.Count(DropReason::kCodecNotNegotiated);
+    return false;
+  }
+  history_.OnSent(layer.id(), packet.sequence_number, *rewritten);
+  const size_t sent = subscriber_.SendMedia(*stream_, packet, *rewritten, now);
+  if (sent == 0) return false;
+  if (packets_ == 0) subscriber_.ReportSoon(now);  // lips are in sync from the first report on
+  ++packets_;
+  bytes_ += sent;
+  payload_bytes_ += packet.payload.size();
+  Announce(layer.track().id());
+  return true;
+}
+
+void SubscriberSlot::ForwardStored(PublishedLayer& layer, int64_t from, Timestamp now) {
+  const PacketRing* ring = layer.ring();
+  if (ring == nullptr || !ring->newest()) return;
+  for (int64_t sequence = from; sequence <= *ring->newest(); ++sequence) {
+    const SourcePacket* stored = ring->Find(sequence);
+    bool first = false;
+    if (stored != nullptr && shown_ != nullptr) Forward(layer, *stored, now, first);
+  }
+}
+
+std::optional<OutgoingStream> SubscriberSlot::StreamFor(const CodecBinding& source) const {
+  const CodecBinding* binding = subscriber_.codecs().Matching(source);
+  if (binding == nullptr) return std::nullopt;
+  OutgoingStream stream;
+  stream.ssrc = settings_.ssrc;
+  stream.payload_type = binding->payload_type;
+  stream.rtx_ssrc = settings_.rtx_ssrc.value_or(Ssrc{});
+  stream.rtx_payload_type = settings_.rtx_ssrc ? binding->rtx_payload_type.value_or(PayloadType{}) : PayloadType{};
+  stream.video = settings_.kind == MediaKind::kVideo;
+  stream.ids = subscriber_.extension_ids();
+  return stream;
+}
+
+void SubscriberSlot::OnNack(const Nack& nack, Timestamp now) {
+  nack.ForEach([&](uint16_t sequence) {
+    ++nacks_received_;
+    SentPacket sent;
+    if (history_.OnNack(sequence, now, subscriber_.rtt(), sent) == ResendOutcome::kResend) Resend(sent, now);
+  });
+}
+
+void SubscriberSlot::Resend(const SentPacket& sent, Timestamp now) {
+  const PublishedLayer* layer = context_.layers.Find(sent.layer);
+  if (layer == nullptr || layer->ring() == nullptr || !subscriber_.ready()) return;
+  const SourcePacket* packet = layer->ring()->Find(sent.source_sequence);
+  const std::optional<OutgoingStream> stream = StreamFor(*layer->codec());
+  // Never again under the same SRTP index: abs-send-time differs, and GCM must not see one nonce twice with other
+  // data (RFC 7714 section 8.1). Peers without RTX live with the loss until the next keyframe.
+  if (packet == nullptr || !stream || stream->rtx_payload_type.value == 0) return;
+  const size_t size = subscriber_.SendRtx(*stream, *packet, sent.rewritten, rtx_sequence_, now);
+  if (size == 0) return;
+  ++rtx_sequence_;
+  ++retransmissions_;
+  bytes_ += size;
+}
+
+void SubscriberSlot::OnKeyframeRequest(Timestamp now) {
+  ++keyframe_requests_;
+  PublishedTrack* track = shown_ != nullptr ? shown_ : wanted_;
+  if (track == nullptr || track->muted() || track->kind() != MediaKind::kVideo) return;
+  if (PublishedLayer* layer = track->shown_layer()) layer->RequestKeyframe(now);
+}
+
+std::optional<SenderReportFields> SubscriberSlot::MakeSenderReport(Timestamp now) const {
+  if (packets_ == 0) return std::nullopt;
+  SenderReportFields report;
+  report.sender = settings_.ssrc;
+  report.ntp = NtpFromTimestamp(now);
+  report.rtp_timestamp = forwarder_.RtpTimestampAt(now);
+  report.packet_count = static_cast<uint32_t>(packets_);
+  report.octet_count = static_cast<uint32_t>(payload_bytes_);
+  return report;
+}
+
+SlotReport SubscriberSlot::Report() const {
+  SlotReport report;
+  report.slot = id_;
+  if (shown_ != nullptr) report.track = shown_->id();
+  report.packets = packets_;
+  report.bytes = bytes_;
+  report.nacks_received = nacks_received_;
+  report.retransmissions = retransmissions_;
+  report.plis_received = keyframe_requests_;
+  report.fraction_lost = fraction_lost_ / 256.0;
+  return report;
+}
+
+void SubscriberSlot::Announce(std::optional<TrackId> track) {
+  if (announced_ == track) return;
+  announced_ = track;
+  if (settings_.kind == MediaKind::kVideo) subscriber_.audio_placement_stale = true;  // its pair's voice may move here
+  context_.events.Push(SlotChanged{id_, track});
+}
+
+}  // namespace nexus

@@ -1,0 +1,83 @@
+// One outgoing stream of a subscriber: what it is wished to show, what it really sends, and the answers to the
+// subscriber's feedback about it. A video slot goes on with the old source until the new one's first keyframe.
+#pragma once
+
+#include <optional>
+
+#include "engine/forward/assembler.h"
+#include "engine/forward/slot_forwarder.h"
+#include "engine/forward/slot_history.h"
+#include "engine/room/published_track.h"
+#include "engine/rtcp/rtcp_packet.h"
+#include "engine/rtcp/rtcp_writer.h"
+
+namespace nexus {
+
+class SubscriberSlot {
+ public:
+  SubscriberSlot(ShardContext& context, Transport& subscriber, SlotId id, const SlotSettings& settings,
+                 Timestamp now);
+  ~SubscriberSlot();
+  SubscriberSlot(const SubscriberSlot&) = delete;
+  SubscriberSlot& operator=(const SubscriberSlot&) = delete;
+
+  void Bind(PublishedTrack& track, Timestamp now);
+  void Unbind();
+  // Not while the track's list of slots is walked, except for `OnTrackPaused`.
+  void OnTrackGone(PublishedTrack& track);
+  // Muted or unmuted: the next picture begins with a keyframe, without a gap.
+  void OnTrackPaused(PublishedTrack& track);
+  // The subscriber's connection is up: what it waits for may be asked for.
+  void OnReady(Timestamp now);
+  // The subscriber's codecs or extensions changed.
+  void OnRenegotiated() { stream_.reset(); }
+
+  void OnPacket(PublishedLayer& layer, const SourcePacket& packet, Timestamp now);
+
+  void OnNack(const Nack& nack, Timestamp now);
+  // PLI or FIR.
+  void OnKeyframeRequest(Timestamp now);
+  void OnReportBlock(const ReportBlock& block) { fraction_lost_ = block.fraction_lost; }
+
+  // Nothing before the first packet.
+  std::optional<SenderReportFields> MakeSenderReport(Timestamp now) const;
+
+  SlotId id() const { return id_; }
+  const SlotSettings& settings() const { return settings_; }
+  Transport& subscriber() const { return subscriber_; }
+  PublishedTrack* wanted() const { return wanted_; }
+  PublishedTrack* shown() const { return shown_; }
+  const SlotForwarder& forwarder() const { return forwarder_; }
+  SlotReport Report() const;
+
+ private:
+  bool Start(PublishedLayer& layer, const SourcePacket& packet, Timestamp now);
+  bool ContinuesSource(const PublishedLayer& layer) const;
+  bool Forward(PublishedLayer& layer, const SourcePacket& packet, Timestamp now, bool& first_of_binding);
+  void ForwardStored(PublishedLayer& layer, int64_t from, Timestamp now);
+  std::optional<OutgoingStream> StreamFor(const CodecBinding& source) const;
+  void Resend(const SentPacket& sent, Timestamp now);
+  void LeaveShown();
+  void Announce(std::optional<TrackId> track);
+
+  ShardContext& context_;
+  Transport& subscriber_;
+  SlotId id_;
+  SlotSettings settings_;
+  SlotForwarder forwarder_;
+  SlotHistory history_;
+  std::optional<OutgoingStream> stream_;  // for the source that is shown
+  PublishedTrack* wanted_ = nullptr;
+  PublishedTrack* shown_ = nullptr;
+  std::optional<TrackId> announced_;
+  int64_t rtx_sequence_;
+  uint64_t packets_ = 0;
+  uint64_t bytes_ = 0;          // on the wire
+  uint64_t payload_bytes_ = 0;  // as sender reports count (RFC 3550 section 6.4.1)
+  uint64_t nacks_received_ = 0;
+  uint64_t retransmissions_ = 0;
+  uint64_t keyframe_requests_ = 0;
+  uint8_t fraction_lost_ = 0;
+};
+
+}  // namespace nexus

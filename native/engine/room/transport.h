@@ -1,0 +1,182 @@
+// One peer: ICE, DTLS and SRTP of its one connection, the tracks that it publishes and the slots that it receives.
+// Split by direction: transport.cc (life, STUN, DTLS, timers), transport_rtp.cc (RTP in), transport_rtcp.cc (RTCP in),
+// transport_feedback.cc (RTCP out), transport_send.cc (media out).
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "engine/audio/slot_placement.h"
+#include "engine/dtls/dtls_endpoint.h"
+#include "engine/forward/assembler.h"
+#include "engine/forward/twcc_recorder.h"
+#include "engine/ice/ice_lite.h"
+#include "engine/room/codec_table.h"
+#include "engine/room/published_track.h"
+#include "engine/room/report.h"
+#include "engine/room/subscriber_slot.h"
+#include "engine/rtcp/rtcp_reader.h"
+#include "engine/srtp/srtp_opener.h"
+#include "engine/srtp/srtp_sealer.h"
+
+namespace nexus {
+
+class Room;
+
+std::string_view SrtpProfileName(SrtpProfile profile);  // as in RFC 5764 section 4.1.2 and RFC 7714 section 14.2
+
+class Transport {
+ public:
+  Transport(ShardContext& context, Room& room, const CreateTransport& command, Timestamp now);
+  ~Transport();
+  Transport(const Transport&) = delete;
+  Transport& operator=(const Transport&) = delete;
+
+  // The caller keeps the map of addresses and reads `selected_changed` and `evicted` for it.
+  IceStunOutcome HandleStun(ByteView datagram, const SocketAddress& from, Timestamp now);
+  // Only from validated addresses (hard problem 13).
+  void HandleDtls(ByteView datagram, Timestamp now);
+  void HandleRtp(MutableByteView datagram, Timestamp received, Timestamp now);
+  void HandleRtcp(MutableByteView datagram, Timestamp now);
+  void HandleTimeout(Timestamp now);
+  // Moves this transport's entry among the shard's deadlines to where it belongs now.
+  void Schedule();
+
+  // Set once: the owner removes the transport and tells why.
+  struct Ending {
+    TransportState state;
+    std::string reason;
+  };
+  const std::optional<Ending>& ending() const { return ending_; }
+  void End(TransportState state, std::string reason);
+  // Sends close_notify when there is a connection.
+  void Shutdown();
+
+  void Update(std::vector<CodecBinding> codecs, const RtpExtensionIds& extensions);
+  bool RestartIce(const IceCredentials& local, const IceCredentials& remote, Timestamp now);
+
+  // Null, with a reason, when it cannot be.
+  PublishedTrack* AddTrack(TrackId id, const TrackSettings& settings, std::string_view& refusal);
+  void RemoveTrack(PublishedTrack& track);
+  SubscriberSlot* AddSlot(SlotId id, const SlotSettings& settings, Timestamp now, std::string_view& refusal);
+  void RemoveSlot(SubscriberSlot& slot);
+
+  // Media to this peer. The bytes on the wire, 0 when it was dropped and counted.
+  bool ready() const { return sealer_.has_value() && ice_.selected().has_value(); }
+  size_t SendMedia(const OutgoingStream& stream, const SourcePacket& packet, const Rewritten& rewritten,
+                   Timestamp now);
+  size_t SendRtx(const OutgoingStream& stream, const SourcePacket& packet, const Rewritten& rewritten,
+                 int64_t rtx_sequence, Timestamp now);
+  // A sender report within a few milliseconds: a slot has begun to send.
+  void ReportSoon(Timestamp now);
+
+  TransportId id() const { return id_; }
+  Room& room() const { return room_; }
+  TransportState state() const { return state_; }
+  const IceLite& ice() const { return ice_; }
+  const CodecTable& codecs() const { return codecs_; }
+  const RtpExtensionIds& extension_ids() const { return extensions_; }
+  Duration rtt() const { return rtt_.value_or(kAssumedRtt); }
+  const std::vector<std::unique_ptr<PublishedTrack>>& tracks() const { return tracks_; }
+  const std::vector<std::unique_ptr<SubscriberSlot>>& slots() const { return slots_; }
+  std::unordered_set<TrackId>& unsubscribed() { return unsubscribed_; }
+  SlotPlacement& audio_placement() { return audio_placement_; }
+  const std::unordered_set<TrackId>& unsubscribed() const { return unsubscribed_; }
+  size_t ssrc_count() const { return ssrcs_.size(); }
+  TransportReport Report() const;
+  TransportChanged Changed(TransportState state, std::string reason) const;
+
+  // Which choice of the room this peer's audio slots follow, and whether its slots or wishes changed since.
+  uint64_t audio_choice = 0;
+  bool audio_placement_stale = true;
+
+  // Usernames under which checks for this transport come; the shard's map follows it.
+  std::vector<std::string> ufrags;
+
+ private:
+  static constexpr Duration kAssumedRtt = std::chrono::milliseconds(100);  // until a report block tells
+  struct SsrcBinding {
+    PublishedLayer* layer = nullptr;
+    bool rtx = false;
+  };
+
+  // transport.cc
+  void PumpDtls(Timestamp now);
+  void OnDtlsConnected(Timestamp now);
+  void ChangeState(TransportState state, std::string reason);
+  void CheckConsent(Timestamp now);
+  Timestamp NextDeadline() const;
+
+  // transport_rtp.cc
+  SsrcBinding Resolve(const RtpHeader& header, const IncomingExtensions& extensions, Timestamp now);
+  SsrcBinding Learn(const RtpHeader& header, const IncomingExtensions& extensions, Timestamp now);
+  PublishedTrack* TrackByMid(std::string_view mid) const;
+  void HandleMedia(PublishedLayer& layer, const RtpPacketView& packet, const IncomingExtensions& extensions,
+                   Timestamp received, Timestamp now, bool repaired);
+  void HandleRetransmission(PublishedLayer& layer, const RtpPacketView& packet, Timestamp received, Timestamp now);
+  void ForgetLayer(const PublishedLayer& layer);
+
+  // transport_rtcp.cc
+  void HandleRtcpItem(const RtcpItem& item, Timestamp now);
+  void HandleReportBlocks(const ReportBlocks& blocks, Timestamp now);
+  SubscriberSlot* SlotBySsrc(Ssrc ssrc) const;
+
+  // transport_feedback.cc
+  void SendFeedback(Timestamp now);
+  void SendReports(Timestamp now);
+  void BeginCompound(RtcpCompoundWriter& writer) const;
+  void SendRtcp(RtcpCompoundWriter& writer);
+  void WriteNacks(PublishedLayer& layer, RtcpCompoundWriter& writer, Timestamp now);
+  void WriteTwcc(RtcpCompoundWriter& writer, Timestamp now);
+
+  // transport_send.cc
+  size_t Seal(const OutgoingPacket& packet, uint64_t index);
+
+  ShardContext& context_;
+  Room& room_;
+  TransportId id_;
+  TransportSettings settings_;
+  CodecTable codecs_;
+  RtpExtensionIds extensions_;
+  IceLite ice_;
+  std::optional<DtlsEndpoint> dtls_;
+  std::optional<SrtpOpener> opener_;
+  std::optional<SrtpSealer> sealer_;
+  RunCursor cursor_;
+  TransportState state_ = TransportState::kNew;
+  std::optional<Ending> ending_;
+  Timestamp connect_deadline_;
+
+  std::vector<std::unique_ptr<PublishedTrack>> tracks_;
+  std::vector<std::unique_ptr<SubscriberSlot>> slots_;
+  std::unordered_map<Ssrc, SsrcBinding> ssrcs_;
+  std::unordered_map<Ssrc, SubscriberSlot*> slots_by_ssrc_;
+  std::unordered_set<TrackId> unsubscribed_;
+  SlotPlacement audio_placement_;
+
+  RemoteClockOffset remote_clock_;
+  TwccRecorder twcc_;
+  Ssrc last_media_ssrc_;
+  uint16_t next_transport_sequence_ = 0;
+  Ssrc local_ssrc_;
+  std::string cname_;
+  Timestamp next_report_ = kNever;
+  Timestamp last_timeout_{};
+  std::optional<Duration> rtt_;
+  Deadline deadline_;
+
+  uint64_t packets_in_ = 0;
+  uint64_t bytes_in_ = 0;
+  uint64_t packets_out_ = 0;
+  uint64_t bytes_out_ = 0;
+  // Where a bandwidth estimator will stand: how much it would have been told.
+  uint64_t twcc_feedback_received_ = 0;
+  uint64_t remb_received_ = 0;
+};
+
+}  // namespace nexus

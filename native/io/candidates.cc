@@ -1,0 +1,81 @@
+#include "io/candidates.h"
+
+#include <ifaddrs.h>
+#include <net/if.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "io/kernel_address.h"
+
+namespace nexus {
+namespace {
+
+bool IsWildcard(const SocketAddress& address) {
+  const ByteView ip = address.ip();
+  return std::all_of(ip.begin(), ip.end(), [](uint8_t byte) { return byte == 0; });
+}
+
+bool IsLinkLocal(const SocketAddress& address) {
+  const ByteView ip = address.ip();
+  if (address.is_v6()) return ip[0] == 0xFE && (ip[1] & 0xC0) == 0x80;
+  return ip[0] == 169 && ip[1] == 254;
+}
+
+SocketAddress WithPort(const SocketAddress& address, uint16_t port) {
+  const ByteView ip = address.ip();
+  if (!address.is_v6()) return SocketAddress::V4({ip[0], ip[1], ip[2], ip[3]}, port);
+  std::array<uint8_t, 16> bytes;
+  std::copy(ip.begin(), ip.end(), bytes.begin());
+  return SocketAddress::V6(bytes, port);
+}
+
+// RFC 8445 section 5.1.2.1: type preference 126 for host candidates, one component.
+uint32_t HostPriority(size_t position) {
+  const uint32_t local_preference = 65'535u - static_cast<uint32_t>(std::min<size_t>(position, 65'535));
+  return 126u << 24 | local_preference << 8 | (256 - 1);
+}
+
+}  // namespace
+
+std::vector<SocketAddress> InterfaceAddresses() {
+  std::vector<SocketAddress> usable;
+  std::vector<SocketAddress> loopback;
+  ifaddrs* list = nullptr;
+  if (getifaddrs(&list) != 0) return usable;
+  for (const ifaddrs* entry = list; entry != nullptr; entry = entry->ifa_next) {
+    if (entry->ifa_addr == nullptr || (entry->ifa_flags & IFF_UP) == 0) continue;
+    const int family = entry->ifa_addr->sa_family;
+    if (family != AF_INET && family != AF_INET6) continue;
+    sockaddr_storage storage{};
+    std::memcpy(&storage, entry->ifa_addr, family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6));
+    const SocketAddress address = FromKernel(storage);
+    if (IsLinkLocal(address)) continue;
+    ((entry->ifa_flags & IFF_LOOPBACK) != 0 ? loopback : usable).push_back(address);
+  }
+  freeifaddrs(list);
+  return usable.empty() ? loopback : usable;
+}
+
+std::vector<IceCandidate> MakeCandidates(const std::vector<SocketAddress>& bound,
+                                         const std::vector<SocketAddress>& announced,
+                                         const std::vector<SocketAddress>& interfaces) {
+  std::vector<SocketAddress> addresses;
+  for (const SocketAddress& socket : bound) {
+    if (!announced.empty() || IsWildcard(socket)) {
+      for (const SocketAddress& address : announced.empty() ? interfaces : announced) {
+        if (address.is_v6() == socket.is_v6()) addresses.push_back(WithPort(address, socket.port()));
+      }
+    } else {
+      addresses.push_back(socket);
+    }
+  }
+  std::vector<IceCandidate> candidates;
+  for (const SocketAddress& address : addresses) {
+    const size_t position = candidates.size();
+    candidates.push_back({address, HostPriority(position), std::to_string(position + 1)});
+  }
+  return candidates;
+}
+
+}  // namespace nexus

@@ -1,0 +1,302 @@
+#include "io/engine.h"
+
+#include <algorithm>
+#include <cerrno>
+
+#include "io/random.h"
+
+namespace nexus {
+namespace {
+
+constexpr size_t kMaxPendingReports = 64;
+constexpr int kPortAttempts = 20;
+
+bool IsAnyV6(const SocketAddress& address) {
+  const ByteView ip = address.ip();
+  return address.is_v6() && std::all_of(ip.begin(), ip.end(), [](uint8_t byte) { return byte == 0; });
+}
+
+SocketAddress AtPort(const SocketAddress& address, uint16_t port) {
+  return SocketAddress::Parse(address.IpString(), port).value_or(address);
+}
+
+// A bijection of 32-bit numbers (the finalizer of MurmurHash3): counting through it never repeats an SSRC.
+uint32_t Scatter(uint32_t value) {
+  value ^= value >> 16;
+  value *= 0x85EBCA6Bu;
+  value ^= value >> 13;
+  value *= 0xC2B2AE35u;
+  value ^= value >> 16;
+  return value;
+}
+
+void Add(EngineReport& sum, const EngineReport& part) {
+  sum.datagrams_in += part.datagrams_in;
+  sum.bytes_in += part.bytes_in;
+  sum.datagrams_out += part.datagrams_out;
+  sum.bytes_out += part.bytes_out;
+  sum.gso_runs += part.gso_runs;
+  sum.gso_segments += part.gso_segments;
+  sum.gso_fallbacks += part.gso_fallbacks;
+  for (size_t i = 0; i < kDropReasonCount; ++i) {
+    const auto reason = static_cast<DropReason>(i);
+    sum.drops.Count(reason, part.drops[reason]);
+  }
+  sum.send_backlog_drops += part.send_backlog_drops;
+  sum.send_errors += part.send_errors;
+  sum.receive_truncated += part.receive_truncated;
+  sum.cpu_seconds += part.cpu_seconds;
+  sum.transports += part.transports;
+}
+
+template <class Item>
+void Append(std::vector<Item>& sum, std::vector<Item>& part) {
+  sum.insert(sum.end(), std::make_move_iterator(part.begin()), std::make_move_iterator(part.end()));
+}
+
+}  // namespace
+
+std::unique_ptr<Engine> Engine::Open(EngineConfig config, int& error) {
+  if (config.shard.certificate == nullptr) config.shard.certificate = DtlsCertificate::Generate();
+  if (config.shard.certificate == nullptr) {
+    error = EIO;
+    return nullptr;
+  }
+  std::unique_ptr<Engine> engine(new Engine(std::move(config)));
+  return engine->OpenShards(error) ? std::move(engine) : nullptr;
+}
+
+Engine::Engine(EngineConfig config)
+    : config_(std::move(config)),
+      events_(config_.max_events),
+      interfaces_(InterfaceAddresses()),
+      ssrc_key_(static_cast<uint32_t>(RandomU64())) {}
+
+Engine::~Engine() { Close(); }
+
+bool Engine::OpenShards(int& error) {
+  std::vector<std::vector<UdpSocket>> bound;
+  for (size_t i = 0; i < config_.shards; ++i) {
+    std::optional<std::vector<UdpSocket>> sockets = BindShard(i, error);
+    if (!sockets) return false;
+    bound.push_back(std::move(*sockets));
+  }
+  for (size_t i = 0; i < bound.size(); ++i) {
+    ShardConfig config = config_.shard;
+    config.max_transports = config_.max_transports;
+    config.seed = RandomU64();
+    shards_.push_back(std::make_unique<ShardThread>(std::move(config), std::move(bound[i]), events_, i));
+  }
+  return true;
+}
+
+// All addresses of a shard share one port. With "any port" the first one chooses and the others may find it taken.
+std::optional<std::vector<UdpSocket>> Engine::BindShard(size_t index, int& error) {
+  const bool any = config_.port == 0;
+  for (int attempt = 0; attempt < (any ? kPortAttempts : 1); ++attempt) {
+    std::vector<UdpSocket> sockets;
+    uint16_t port = any ? 0 : static_cast<uint16_t>(config_.port + index);
+    error = EADDRNOTAVAIL;
+    bool failed = false;
+    for (const SocketAddress& address : config_.bind_addresses) {
+      int reason = 0;
+      std::optional<UdpSocket> socket = UdpSocket::Bind(AtPort(address, port), config_.socket, reason);
+      if (socket) {
+        port = socket->local().port();
+        sockets.push_back(std::move(*socket));
+        continue;
+      }
+      // A machine without IPv6 is no error when all of IPv6 was asked for.
+      if (IsAnyV6(address) && (reason == EAFNOSUPPORT || reason == EADDRNOTAVAIL)) continue;
+      error = reason;
+      failed = true;
+      break;
+    }
+    if (!failed && !sockets.empty()) return sockets;
+    if (error != EADDRINUSE) return std::nullopt;
+  }
+  return std::nullopt;
+}
+
+std::vector<uint16_t> Engine::ports() const {
+  std::vector<uint16_t> ports;
+  for (const auto& shard : shards_) ports.push_back(shard->port());
+  return ports;
+}
+
+void Engine::Close() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (closed_) return;
+    closed_ = true;
+  }
+  for (const auto& shard : shards_) shard->Stop();
+}
+
+uint32_t Engine::NewId(IdSource& source, size_t shard) {
+  return source.issued++ * static_cast<uint32_t>(config_.shards) + static_cast<uint32_t>(shard) + 1;
+}
+
+ShardThread* Engine::ShardOf(const IdSource& source, uint32_t id) {
+  if (id == 0 || (id - 1) / config_.shards >= source.issued) return nullptr;
+  return shards_[ShardIndex(id)].get();
+}
+
+CallError Engine::Post(const IdSource& source, uint32_t id, Command command) {
+  const std::lock_guard lock(mutex_);
+  if (closed_) return CallError::kClosed;
+  ShardThread* shard = ShardOf(source, id);
+  if (shard == nullptr) return CallError::kUnknownId;
+  return shard->Post(std::move(command)) ? CallError::kNone : CallError::kQueueFull;
+}
+
+size_t Engine::LeastLoaded() const {
+  const auto load = [](const auto& shard) { return std::pair(shard->transports.load(), shard->rooms.load()); };
+  const auto least = std::min_element(shards_.begin(), shards_.end(),
+                                      [&](const auto& a, const auto& b) { return load(a) < load(b); });
+  return static_cast<size_t>(least - shards_.begin());
+}
+
+CallError Engine::CreateRoom(RoomId& room) {
+  const std::lock_guard lock(mutex_);
+  if (closed_) return CallError::kClosed;
+  const size_t shard = LeastLoaded();
+  room = RoomId{NewId(rooms_, shard)};
+  if (!shards_[shard]->Post(nexus::CreateRoom{room})) return CallError::kQueueFull;
+  shards_[shard]->rooms.fetch_add(1);
+  return CallError::kNone;
+}
+
+CallError Engine::CloseRoom(RoomId room) {
+  return Post(rooms_, room.value, nexus::CloseRoom{room});
+}
+
+CallError Engine::CreateTransport(RoomId room, TransportSettings settings, TransportDescription& description) {
+  const std::lock_guard lock(mutex_);
+  if (closed_) return CallError::kClosed;
+  ShardThread* shard = ShardOf(rooms_, room.value);
+  if (shard == nullptr) return CallError::kUnknownId;
+  size_t transports = 0;
+  for (const auto& each : shards_) transports += each->transports.load();
+  if (transports >= config_.max_transports) return CallError::kTooManyTransports;
+  const size_t index = ShardIndex(room.value);
+  description.transport = TransportId{NewId(transports_, index)};
+  description.local = NewCredentials(index);
+  description.candidates = Candidates(index);
+  shard->transports.fetch_add(1);
+  if (shard->Post(nexus::CreateTransport{description.transport, room, description.local, std::move(settings)})) {
+    return CallError::kNone;
+  }
+  shard->transports.fetch_sub(1);
+  return CallError::kQueueFull;
+}
+
+CallError Engine::RestartIce(TransportId transport, IceCredentials remote, TransportDescription& description) {
+  const size_t index = transport.value == 0 ? 0 : ShardIndex(transport.value);
+  description.transport = transport;
+  description.local = NewCredentials(index);
+  description.candidates = Candidates(index);
+  return Post(transports_, transport.value, nexus::RestartIce{transport, description.local, std::move(remote)});
+}
+
+CallError Engine::CloseTransport(TransportId transport) {
+  return Post(transports_, transport.value, nexus::CloseTransport{transport});
+}
+
+CallError Engine::AddTrack(TransportId transport, TrackSettings settings, TrackId& track) {
+  const std::lock_guard lock(mutex_);
+  if (closed_) return CallError::kClosed;
+  ShardThread* shard = ShardOf(transports_, transport.value);
+  if (shard == nullptr) return CallError::kUnknownId;
+  track = TrackId{NewId(tracks_, ShardIndex(transport.value))};
+  const bool posted = shard->Post(nexus::AddTrack{track, transport, std::move(settings)});
+  return posted ? CallError::kNone : CallError::kQueueFull;
+}
+
+CallError Engine::AddSlot(TransportId transport, MediaKind kind, int pair, SlotDescription& description) {
+  const std::lock_guard lock(mutex_);
+  if (closed_) return CallError::kClosed;
+  ShardThread* shard = ShardOf(transports_, transport.value);
+  if (shard == nullptr) return CallError::kUnknownId;
+  description.slot = SlotId{NewId(slots_, ShardIndex(transport.value))};
+  description.ssrc = NewSsrc();
+  description.rtx_ssrc = std::nullopt;
+  if (kind == MediaKind::kVideo) description.rtx_ssrc = NewSsrc();
+  const SlotSettings settings{kind, pair, description.ssrc, description.rtx_ssrc};
+  const bool posted = shard->Post(nexus::AddSlot{description.slot, transport, settings});
+  return posted ? CallError::kNone : CallError::kQueueFull;
+}
+
+CallError Engine::RequestReport(std::optional<RoomId> room, uint32_t& request) {
+  const std::lock_guard lock(mutex_);
+  if (closed_) return CallError::kClosed;
+  if (room && ShardOf(rooms_, room->value) == nullptr) return CallError::kUnknownId;
+  request = ++reports_;
+  // A part may be lost when nobody fetches events: what waits for it is bounded.
+  while (pending_reports_.size() >= kMaxPendingReports) pending_reports_.erase(pending_reports_.begin());
+  pending_reports_[request] = PendingReport{shards_.size(), {}};
+  for (const auto& shard : shards_) {
+    if (!shard->Post(nexus::RequestReport{request, room})) return CallError::kQueueFull;
+  }
+  return CallError::kNone;
+}
+
+CallError Engine::Update(nexus::UpdateTransport command) {
+  const uint32_t id = command.transport.value;
+  return Post(transports_, id, std::move(command));
+}
+CallError Engine::Send(nexus::RemoveTrack command) { return Post(tracks_, command.track.value, command); }
+CallError Engine::Send(nexus::MuteTrack command) { return Post(tracks_, command.track.value, command); }
+CallError Engine::Send(nexus::RequestKeyframe command) { return Post(tracks_, command.track.value, command); }
+CallError Engine::Send(nexus::RemoveSlot command) { return Post(slots_, command.slot.value, command); }
+CallError Engine::Send(nexus::BindSlot command) { return Post(slots_, command.slot.value, command); }
+CallError Engine::Send(nexus::UnbindSlot command) { return Post(slots_, command.slot.value, command); }
+CallError Engine::Send(nexus::SetSubscribed command) {
+  return Post(transports_, command.transport.value, command);
+}
+
+// The first two characters name the shard, so that whoever receives a check knows whose it is.
+IceCredentials Engine::NewCredentials(size_t shard) const {
+  std::string ufrag;
+  ufrag += kIceAlphabet[shard / 64 % 64];
+  ufrag += kIceAlphabet[shard % 64];
+  return {ufrag + RandomIceText(10), RandomIceText(24)};
+}
+
+Ssrc Engine::NewSsrc() {
+  uint32_t ssrc = 0;
+  while (ssrc == 0) ssrc = Scatter(++ssrc_counter_ + ssrc_key_);
+  return Ssrc{ssrc};
+}
+
+std::vector<IceCandidate> Engine::Candidates(size_t shard) const {
+  return MakeCandidates(shards_[shard]->addresses(), config_.announced_addresses, interfaces_);
+}
+
+std::vector<Event> Engine::PollEvents(size_t limit) {
+  std::vector<Event> events = events_.Take(limit);
+  const std::lock_guard lock(mutex_);
+  std::erase_if(events, [this](Event& event) { return !MergeReport(event); });
+  return events;
+}
+
+bool Engine::MergeReport(Event& event) {
+  auto* part = std::get_if<ReportReady>(&event);
+  if (part == nullptr) return true;
+  const auto found = pending_reports_.find(part->request);
+  if (found == pending_reports_.end()) return false;
+  PendingReport& pending = found->second;
+  Add(pending.merged.engine, part->engine);
+  Append(pending.merged.transports, part->transports);
+  Append(pending.merged.tracks, part->tracks);
+  Append(pending.merged.slots, part->slots);
+  if (--pending.shards_left > 0) return false;
+  pending.merged.request = part->request;
+  pending.merged.engine.events_dropped =
+      events_.dropped() + pending.merged.engine.drops[DropReason::kEventOverflow];
+  *part = std::move(pending.merged);
+  pending_reports_.erase(found);
+  return true;
+}
+
+}  // namespace nexus

@@ -1,0 +1,121 @@
+// The engine as its owner sees it: calls that return at once with ids, and events. Knows which shard an id lives on
+// and gives out everything that must be unguessable or unique; the rest is the shards' work.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/room/command.h"
+#include "engine/room/event.h"
+#include "engine/room/shard_config.h"
+#include "io/candidates.h"
+#include "io/event_ring.h"
+#include "io/shard_thread.h"
+
+namespace nexus {
+
+struct EngineConfig {
+  size_t shards = 1;
+  std::vector<SocketAddress> bind_addresses;  // at most one of each family; ports are ignored
+  uint16_t port = 0;                          // shard k listens on port + k; 0: any
+  std::vector<SocketAddress> announced_addresses;
+  ShardConfig shard;
+  size_t max_transports = 20'000;  // of all shards
+  size_t max_events = 65'536;
+  UdpSocketOptions socket;
+};
+
+struct TransportDescription {
+  TransportId transport;
+  IceCredentials local;
+  std::vector<IceCandidate> candidates;
+};
+
+struct SlotDescription {
+  SlotId slot;
+  Ssrc ssrc;
+  std::optional<Ssrc> rtx_ssrc;
+};
+
+// Why a call could not even be queued.
+enum class CallError : uint8_t { kNone, kClosed, kUnknownId, kQueueFull, kTooManyTransports };
+
+class Engine {
+ public:
+  // Null, with the system's error number, when an address cannot be bound.
+  static std::unique_ptr<Engine> Open(EngineConfig config, int& error);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  int event_fd() const { return events_.fd(); }
+  const std::string& fingerprint() const { return config_.shard.certificate->fingerprint(); }
+  std::vector<uint16_t> ports() const;
+  std::vector<Event> PollEvents(size_t limit);
+  void Close();
+
+  // Results are meaningful when the error is kNone.
+  CallError CreateRoom(RoomId& room);
+  CallError CloseRoom(RoomId room);
+  CallError CreateTransport(RoomId room, TransportSettings settings, TransportDescription& description);
+  CallError RestartIce(TransportId transport, IceCredentials remote, TransportDescription& description);
+  CallError CloseTransport(TransportId transport);
+  CallError AddTrack(TransportId transport, TrackSettings settings, TrackId& track);
+  CallError AddSlot(TransportId transport, MediaKind kind, int pair, SlotDescription& description);
+  CallError RequestReport(std::optional<RoomId> room, uint32_t& request);
+  // Commands that only name what exists: sent to the shard of that id.
+  CallError Update(nexus::UpdateTransport command);
+  CallError Send(nexus::RemoveTrack command);
+  CallError Send(nexus::MuteTrack command);
+  CallError Send(nexus::RequestKeyframe command);
+  CallError Send(nexus::RemoveSlot command);
+  CallError Send(nexus::BindSlot command);
+  CallError Send(nexus::UnbindSlot command);
+  CallError Send(nexus::SetSubscribed command);
+
+ private:
+  // Ids of one kind: the shard is the remainder, so that no table is needed and none can leak.
+  struct IdSource {
+    uint32_t issued = 0;
+  };
+  struct PendingReport {
+    size_t shards_left = 0;
+    ReportReady merged;
+  };
+
+  explicit Engine(EngineConfig config);
+  bool OpenShards(int& error);
+  std::optional<std::vector<UdpSocket>> BindShard(size_t index, int& error);
+  uint32_t NewId(IdSource& source, size_t shard);
+  ShardThread* ShardOf(const IdSource& source, uint32_t id);
+  CallError Post(const IdSource& source, uint32_t id, Command command);
+  IceCredentials NewCredentials(size_t shard) const;
+  Ssrc NewSsrc();
+  size_t ShardIndex(uint32_t id) const { return (id - 1) % config_.shards; }
+  size_t LeastLoaded() const;
+  std::vector<IceCandidate> Candidates(size_t shard) const;
+  // True when `event` is to be passed on: the last part of a report, or no report.
+  bool MergeReport(Event& event);
+
+  EngineConfig config_;
+  EventRing events_;
+  std::vector<SocketAddress> interfaces_;
+  std::vector<std::unique_ptr<ShardThread>> shards_;
+
+  std::mutex mutex_;  // below
+  bool closed_ = false;
+  IdSource rooms_;
+  IdSource transports_;
+  IdSource tracks_;
+  IdSource slots_;
+  uint32_t reports_ = 0;
+  uint32_t ssrc_counter_ = 0;
+  uint32_t ssrc_key_ = 0;
+  std::map<uint32_t, PendingReport> pending_reports_;
+};
+
+}  // namespace nexus

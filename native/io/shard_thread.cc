@@ -1,0 +1,156 @@
+#include "io/shard_thread.h"
+
+#include <pthread.h>
+#include <sys/epoll.h>
+
+#include <array>
+#include <variant>
+
+namespace nexus {
+namespace {
+
+constexpr size_t kMaxCommands = 65'536;
+constexpr uint64_t kCommandTag = UINT64_MAX;
+// So much goes out at once at most: beyond, the cache no longer holds it.
+constexpr size_t kFlushBytes = 4u << 20;
+constexpr int kBatchesPerTick = 4;
+constexpr int kLongestWaitMs = 1'000;
+
+}  // namespace
+
+ShardThread::ShardThread(ShardConfig config, std::vector<UdpSocket> sockets, EventRing& events, size_t index)
+    : shard_(std::move(config)),
+      sockets_(std::move(sockets)),
+      waits_writable_(sockets_.size(), false),
+      events_(events),
+      commands_(kMaxCommands),
+      epoll_(epoll_create1(EPOLL_CLOEXEC)) {
+  for (const UdpSocket& socket : sockets_) addresses_.push_back(socket.local());
+  Watch(commands_.fd(), EPOLLIN, kCommandTag);
+  for (size_t i = 0; i < sockets_.size(); ++i) Watch(sockets_[i].fd(), EPOLLIN, i);
+  thread_ = std::thread([this] { Run(); });
+  const std::string name = "nexus-shard-" + std::to_string(index);
+  pthread_setname_np(thread_.native_handle(), name.c_str());
+}
+
+ShardThread::~ShardThread() {
+  Stop();
+  close(epoll_);
+}
+
+void ShardThread::Stop() {
+  if (!thread_.joinable()) return;
+  stop_.store(true);
+  commands_.Wake();
+  thread_.join();
+}
+
+void ShardThread::Watch(int fd, uint32_t events, uint64_t tag) {
+  epoll_event event{};
+  event.events = events;
+  event.data.u64 = tag;
+  if (epoll_ctl(epoll_, EPOLL_CTL_MOD, fd, &event) != 0) epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event);
+}
+
+Timestamp ShardThread::Now() {
+  now_ = std::max(now_, MonotonicNow());
+  return now_;
+}
+
+int ShardThread::WaitMillis(Timestamp now) const {
+  const Timestamp next = shard_.NextDeadline();
+  if (next <= now) return 0;
+  if (next - now > std::chrono::milliseconds(kLongestWaitMs)) return kLongestWaitMs;
+  return static_cast<int>((next - now + Duration(999)) / Duration(1'000));
+}
+
+void ShardThread::Run() {
+  std::array<epoll_event, 16> ready;
+  while (!stop_.load()) {
+    const int count = epoll_wait(epoll_, ready.data(), ready.size(), WaitMillis(Now()));
+    clock_.Measure();
+    for (int i = 0; i < count; ++i) {
+      const uint64_t tag = ready[static_cast<size_t>(i)].data.u64;
+      if (tag == kCommandTag) {
+        RunCommands();
+        continue;
+      }
+      UdpSocket& socket = sockets_[tag];
+      if ((ready[static_cast<size_t>(i)].events & EPOLLOUT) != 0) socket.Flush();
+      if ((ready[static_cast<size_t>(i)].events & EPOLLIN) != 0) ReadSocket(socket);
+    }
+    shard_.HandleTimeout(Now());
+    SendAll();
+    PassEvents();
+  }
+  RunCommands();
+  shard_.CloseAll(Now());
+  SendAll();
+  PassEvents();
+}
+
+void ShardThread::ReadSocket(UdpSocket& socket) {
+  for (int batch = 0; batch < kBatchesPerTick; ++batch) {
+    const Timestamp now = Now();
+    const bool more = socket.Receive(clock_, now, [&](MutableByteView bytes, const SocketAddress& from, Timestamp at) {
+      shard_.HandleDatagram(bytes, from, at, now);
+      if (shard_.transmit().bytes() >= kFlushBytes) SendAll();
+    });
+    if (!more) return;
+  }
+}
+
+void ShardThread::RunCommands() {
+  commands_.Take(taken_);
+  for (const Command& command : taken_) {
+    const size_t before = shard_.counts().rooms;
+    shard_.HandleCommand(command, Now());
+    const size_t after = shard_.counts().rooms;
+    if (after < before) rooms.fetch_sub(before - after);
+  }
+}
+
+void ShardThread::SendAll() {
+  RunBuilder& batch = shard_.transmit();
+  for (UdpSocket& socket : sockets_) socket.Send(batch);
+  batch.Clear();
+  for (size_t i = 0; i < sockets_.size(); ++i) {
+    const bool waits = sockets_[i].has_backlog();
+    if (waits == waits_writable_[i]) continue;
+    waits_writable_[i] = waits;
+    Watch(sockets_[i].fd(), waits ? EPOLLIN | EPOLLOUT : EPOLLIN, i);
+  }
+}
+
+void ShardThread::PassEvents() {
+  while (auto event = shard_.PollEvent()) {
+    if (auto* report = std::get_if<ReportReady>(&*event)) CompleteReport(report->engine);
+    if (const auto* changed = std::get_if<TransportChanged>(&*event)) {
+      const bool over = changed->state == TransportState::kFailed || changed->state == TransportState::kClosed;
+      if (over) transports.fetch_sub(1);
+    } else if (const auto* rejected = std::get_if<CommandRejected>(&*event)) {
+      if (rejected->command == "create_transport") transports.fetch_sub(1);
+    }
+    told_.push_back(std::move(*event));
+  }
+  events_.Push(told_);
+}
+
+void ShardThread::CompleteReport(EngineReport& report) const {
+  for (const UdpSocket& socket : sockets_) {
+    const UdpSocketCounters& counters = socket.counters();
+    report.datagrams_in += counters.datagrams_in;
+    report.bytes_in += counters.bytes_in;
+    report.datagrams_out += counters.datagrams_out;
+    report.bytes_out += counters.bytes_out;
+    report.gso_runs += counters.gso_runs;
+    report.gso_segments += counters.gso_segments;
+    report.gso_fallbacks += counters.gso_fallbacks;
+    report.send_backlog_drops += counters.backlog_drops;
+    report.send_errors += counters.send_errors;
+    report.receive_truncated += counters.truncated;
+  }
+  report.cpu_seconds = static_cast<double>(ReadClockMicros(CLOCK_THREAD_CPUTIME_ID)) / 1e6;
+}
+
+}  // namespace nexus
