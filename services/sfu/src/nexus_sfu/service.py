@@ -4,9 +4,11 @@ tests do it too.
 
 import asyncio
 import random
+import socket
 import time
 from dataclasses import dataclass
 from importlib.metadata import version
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import structlog
 from nexus_bus import Bus
@@ -30,6 +32,20 @@ log = structlog.get_logger()
 HOUSEKEEPING_SECONDS = 0.5
 DRAIN_POLL_SECONDS = 0.2
 FLUSH_SECONDS = 2.0
+
+
+def reachable_host(bound: str) -> str:
+    """What others may call a server that is bound to every address: the host's name."""
+    if ip_address_or_none(bound) in (IPv4Address(0), IPv6Address(0)):
+        return socket.gethostname()
+    return f"[{bound}]" if ":" in bound else bound
+
+
+def ip_address_or_none(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(text)
+    except ValueError:
+        return None
 
 
 def wall_clock_ms() -> int:
@@ -128,7 +144,7 @@ def assemble(config: SfuConfig, engine: EnginePort, registry: CollectorRegistry)
     stats = Stats(reports, sfu.media, wall_clock_ms)
     servicer = SfuServicer(sfu, stats, metrics, node_id)
     grpc = GrpcServer(servicer, config.grpc_host, config.grpc_port, config.grpc_message_bytes)
-    address = config.grpc_address or f"{config.grpc_host}:{grpc.port}"
+    address = config.grpc_address or f"{reachable_host(config.grpc_host)}:{grpc.port}"
     identity = NodeIdentity(
         node_id, config.region, address, version("nexus-sfu"), config.shards, config.max_participants
     )

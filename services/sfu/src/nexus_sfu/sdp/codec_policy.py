@@ -77,13 +77,19 @@ class Accepted:
 
 def supported(capabilities: Capabilities, kind: Kind) -> list[Accepted]:
     """In the offer's order."""
-    rtx = {codec.parameter("apt"): codec for codec in capabilities.codecs if codec.name == "rtx"}
+    usable = [codec for codec in capabilities.codecs if not is_rtcp_like(codec.payload_type)]
+    rtx = {codec.parameter("apt"): codec for codec in usable if codec.name == "rtx"}
     accepted = []
-    for rtp in capabilities.codecs:
+    for rtp in usable:
         codec = _NAMES.get((rtp.name, rtp.clock_rate))
         if codec is not None and codec.kind is kind and _is_usable(codec, rtp):
             accepted.append(Accepted(codec, rtp, rtx.get(str(rtp.payload_type))))
     return accepted
+
+
+def is_rtcp_like(payload_type: int) -> bool:
+    """RFC 5761 section 4: on a shared port these cannot be told from RTCP."""
+    return 64 <= payload_type <= 95
 
 
 def _is_usable(codec: Codec, rtp: RtpCodec) -> bool:

@@ -5,7 +5,7 @@ disagree, the first meaning stands and the other is not accepted.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from nexus_runtime import ClientError
@@ -104,11 +104,22 @@ class _Group:
         self.two_byte = two_byte
         self.choices: dict[int, CodecChoice] = {}
         self.extensions: dict[Extension, int] = {}
+        # RTX payload type → the one that it repairs.
+        self._repairs: dict[int, int] = {}
 
-    def take_codec(self, accepted: Accepted) -> bool:
-        choice = accepted.choice()
-        known = self.choices.setdefault(choice.payload_type, choice)
-        return known == choice
+    def take_codec(self, accepted: Accepted) -> Accepted | None:
+        """The codec as far as it agrees with what the group has, maybe without RTX; None if it does not."""
+        own = accepted.rtp.payload_type
+        if accepted.rtx is not None and not self._may_repair(accepted.rtx.payload_type, own):
+            accepted = replace(accepted, rtx=None)
+        if own in self._repairs or self.choices.setdefault(own, accepted.choice()) != accepted.choice():
+            return None
+        if accepted.rtx is not None:
+            self._repairs[accepted.rtx.payload_type] = own
+        return accepted
+
+    def _may_repair(self, rtx: int, repaired: int) -> bool:
+        return rtx != repaired and rtx not in self.choices and self._repairs.get(rtx, repaired) == repaired
 
     def take_extension(self, extension: Extension, offered: ExtMap) -> bool:
         if extension not in self.extensions and offered.id in self.extensions.values():
@@ -131,7 +142,8 @@ def _plan(section: Section, wish: PublicationWish | None, group: _Group, order: 
                 "UNSUPPORTED_CODEC", "none of the publication's codecs is known here", mid=section.mid
             )
         accepted = [chosen]
-    taken = tuple(codec for codec in accepted if group.take_codec(codec))
+    agreed = (group.take_codec(codec) for codec in accepted)
+    taken = tuple(codec for codec in agreed if codec is not None)
     if not taken:
         return Plan(section, Role.REJECTED)
     extensions: dict[Extension, ExtMap] = {}
@@ -173,7 +185,8 @@ def _media(
 
 def _publication(plan: Plan, wish: PublicationWish) -> PublicationOffer:
     repair = dict(plan.section.fid)
-    ssrcs = plan.section.ssrcs
+    # They pair up by position: those with a repair stream come first.
+    ssrcs = tuple(sorted(plan.section.ssrcs, key=lambda ssrc: ssrc not in repair))
     return PublicationOffer(
         mid=wish.mid,
         source=wish.source,

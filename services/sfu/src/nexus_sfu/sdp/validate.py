@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from nexus_sfu import errors
 from nexus_sfu.sdp.offer import Offer, Section
 
-# RFC 8122 section 5; the lengths of the digests in bytes.
-HASHES = {"sha-1": 20, "sha-224": 28, "sha-256": 32, "sha-384": 48, "sha-512": 64}
+# The hashes that the engine verifies and the lengths of their digests in bytes; others are ignored (RFC 8122
+# section 5).
+HASHES = {"sha-256": 32, "sha-384": 48, "sha-512": 64}
 MAX_FINGERPRINTS = 8
-# RFC 8839 section 5.4: 4 to 256, 22 to 256 ice-char. ("-", "_" and "=" are not ice-char, yet seen in the
-# wild.)
-_UFRAG = re.compile(r"[A-Za-z0-9+/=_-]{4,256}")
-_PWD = re.compile(r"[A-Za-z0-9+/=_-]{22,256}")
+# RFC 8839 section 5.4: 4 to 256, 22 to 256 ice-char.
+_UFRAG = re.compile(r"[A-Za-z0-9+/]{4,256}")
+_PWD = re.compile(r"[A-Za-z0-9+/]{22,256}")
 # RFC 9143 section 6: a token; our own bound on its length.
 _MID = re.compile(r"[!#$%&'*+.^_`{|}~0-9A-Za-z-]{1,64}")
 _DIGEST = re.compile(r"[0-9A-F]{2}(:[0-9A-F]{2})*")
@@ -73,7 +73,7 @@ def _check_transport(section: Section) -> None:
         # RFC 8842 section 5.2; the server is always the DTLS server.
         raise errors.invalid_sdp("a=setup must be actpass or active", setup=section.setup[:20])
     if not any(name in HASHES for name, _ in section.fingerprints):
-        raise errors.invalid_sdp("a=fingerprint is missing, or none has a hash that is known here")
+        raise errors.invalid_sdp("a=fingerprint is missing, or none is of SHA-256, SHA-384 or SHA-512")
     if len(section.fingerprints) > MAX_FINGERPRINTS:
         raise errors.invalid_sdp("too many fingerprints", limit=MAX_FINGERPRINTS)
     for name, digest in section.fingerprints:

@@ -1,0 +1,54 @@
+"""The configuration: what is documented is what is read."""
+
+from pathlib import Path
+
+import pytest
+from nexus_runtime import ClientError, describe
+from nexus_sfu.config import SfuConfig, default_node_id
+from nexus_sfu.memory_engine import MemoryEngine
+from nexus_sfu.service import assemble, reachable_host
+from nexus_testkit import free_port
+from prometheus_client import CollectorRegistry
+
+DOCUMENT = Path(__file__).parents[3] / "docs" / "architecture" / "sfu.md"
+
+
+def test_the_documented_table_is_the_real_one() -> None:
+    assert describe(SfuConfig) in DOCUMENT.read_text()
+
+
+def test_values_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEXUS_SFU_MEDIA_ADDRESSES", '["192.0.2.7", "2001:db8::7"]')
+    monkeypatch.setenv("NEXUS_SFU_MAX_PAIRS", "9")
+    monkeypatch.setenv("NEXUS_SFU_VIDEO_CODECS", '["av1", "vp8"]')
+    config = SfuConfig.from_env()
+    assert config.media_addresses == ("192.0.2.7", "2001:db8::7")
+    assert config.limits().pairs == 9
+    assert [codec.name for codec in config.codec_order()] == ["AV1", "VP8"]
+
+
+def test_node_ids_may_stand_in_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "höst.example")
+    name = default_node_id()
+    assert SfuConfig.from_env(node_id=name).node_id == name
+    assert name.startswith("sfu-h-st-example-")
+
+
+def test_a_busy_grpc_port_is_a_clear_error() -> None:
+    async def twice() -> None:
+        engine = MemoryEngine()
+        config = SfuConfig.from_env(grpc_port=free_port())
+        assemble(config, engine, CollectorRegistry())
+        with pytest.raises(ClientError, match="cannot listen for gRPC"):
+            assemble(config, engine, CollectorRegistry())
+        engine.close()
+
+    import asyncio
+
+    asyncio.run(twice())
+
+
+def test_what_a_wildcard_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "media-3")
+    hosts = {"0.0.0.0": "media-3", "::": "media-3", "127.0.0.1": "127.0.0.1", "::1": "[::1]", "sfu": "sfu"}
+    assert {host: reachable_host(host) for host in hosts} == hosts
