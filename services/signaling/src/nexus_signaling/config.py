@@ -17,7 +17,7 @@ class SignalingConfig(ServiceConfig):
         "127.0.0.1", reason="clients reach it through a proxy that ends TLS; containers set 0.0.0.0"
     )
     port: int = setting(7880, unit="port", reason="the one that SDKs and the demo expect", ge=0, le=65535)
-    signaling_id: str = setting("", reason="this replica's name in logs and records; empty makes one up")
+    replica_id: str = setting("", reason="this replica's name in logs and records; empty makes one up")
     region: str = setting("", reason="SFU nodes of the same region are preferred")
     development: bool = setting(
         False,

@@ -82,7 +82,7 @@ class SignalingService:
         apps = config.load_apps()
         rooms_bucket = await self._bus.kv(ROOMS)
         participants = ParticipantDirectory(
-            await self._bus.kv(PARTICIPANTS), config.signaling_id or f"sig-{secrets.token_hex(4)}"
+            await self._bus.kv(PARTICIPANTS), config.replica_id or f"sig-{secrets.token_hex(4)}"
         )
         rooms = self._make_rooms(rooms_bucket)
         feeds = RoomFeeds(self._bus, self.metrics)

@@ -1,0 +1,62 @@
+"""Documents that must say what the code does: the table of errors, the close codes, the table of
+variables."""
+
+import re
+from pathlib import Path
+
+import pytest
+from nexus.types.v1.error_pb2 import ErrorCode
+from nexus_runtime import describe
+from nexus_signaling.config import SignalingConfig
+from nexus_signaling.errors import CloseCode, close_code
+from nexus_signaling.tokens import GRANTS, default_grants
+
+ROOT = Path(__file__).parents[3]
+ERRORS = (ROOT / "docs/reference/errors.md").read_text()
+SESSION = (ROOT / "docs/reference/session.md").read_text()
+README = (ROOT / "services/signaling/README.md").read_text()
+
+
+def rows(text: str, first_cell: str) -> list[list[str]]:
+    """The cells of every table row whose first cell matches."""
+    cells = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"
+    ]
+    return [row for row in cells if re.fullmatch(first_cell, row[0])]
+
+
+def test_the_table_of_errors_has_every_code_once_and_in_order() -> None:
+    assert [row[0].strip("`") for row in rows(ERRORS, r"`[A-Z_]+`")] == list(ErrorCode.keys())
+
+
+@pytest.mark.parametrize("row", rows(ERRORS, r"`[A-Z_]+`"), ids=lambda row: row[0].strip("`"))
+def test_every_error_has_meaning_sender_and_cure(row: list[str]) -> None:
+    assert len(row) == 5
+    _, meaning, sender, _, cure = row
+    assert meaning
+    assert cure
+    assert set(sender.split(", ")) <= {"signaling", "sfu", "nobody"}
+
+
+@pytest.mark.parametrize("row", rows(ERRORS, r"`[A-Z_]+`"), ids=lambda row: row[0].strip("`"))
+def test_the_close_code_in_the_table_is_the_one_that_is_sent(row: list[str]) -> None:
+    code = ErrorCode.Value(row[0].strip("`"))
+    documented = re.match(r"\d{4}", row[3])
+    if documented is not None:
+        assert int(documented.group()) == close_code(code)
+    else:  # never fatal within a session
+        assert row[3] == "" or row[3].startswith("HTTP")
+
+
+def test_every_close_code_is_explained() -> None:
+    assert [int(row[0]) for row in rows(SESSION, r"\d{4}")] == sorted(CloseCode)
+
+
+def test_every_grant_is_explained_with_its_default() -> None:
+    defaults = default_grants()
+    documented = {row[0].strip("`"): row[2] for row in rows(SESSION, r"`[a-z]+`") if row[2] in ("yes", "no")}
+    assert documented == {name: "yes" if getattr(defaults, name) else "no" for name in GRANTS}
+
+
+def test_the_readme_shows_every_variable() -> None:
+    assert describe(SignalingConfig) in README
