@@ -25,7 +25,8 @@ void ReceiverStats::UpdateJitter(uint32_t rtp_timestamp, Timestamp arrival) {
   // RFC 3550 A.8, in timestamp units times 16. Packets of one frame share a timestamp and were sampled
   // together: only the first tells something about the path.
   if (last_transit_ && rtp_timestamp == last_rtp_timestamp_) return;
-  const int64_t arrival_rtp = arrival.time_since_epoch().count() / 1000 * clock_rate_ / 1000;
+  const int64_t us = arrival.time_since_epoch().count();
+  const int64_t arrival_rtp = us / 1'000'000 * clock_rate_ + us % 1'000'000 * clock_rate_ / 1'000'000;
   const int64_t transit = arrival_rtp - static_cast<int64_t>(rtp_timestamp);
   if (last_transit_) {
     const auto difference = static_cast<int32_t>(static_cast<uint32_t>(transit - *last_transit_));
