@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import structlog
 from aiohttp import web
-from nexus_runtime import Health
+from nexus_runtime import ClientError, Health
 
 from nexus_signaling.demo import DemoPage
 from nexus_signaling.dev_token import DevTokens
@@ -83,9 +83,14 @@ class HttpServer:
         self.port = port
 
     async def start(self) -> None:
+        """Raises ClientError when the address cannot be had."""
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._host, self.port)
-        await site.start()
+        try:
+            await web.TCPSite(self._runner, self._host, self.port).start()
+        except OSError as error:
+            await self._runner.cleanup()
+            message = f"cannot listen: {error.strerror or error}"
+            raise ClientError("PORT_UNAVAILABLE", message, host=self._host, port=self.port) from error
         self.port = self._runner.addresses[0][1]
 
     async def close(self) -> None:

@@ -77,7 +77,7 @@ class SignalingService:
         return self.http.port
 
     async def start(self) -> None:
-        """Raises ConfigError, BusError, OSError (the port is taken)."""
+        """Raises ConfigError, BusError, ClientError (the port is taken)."""
         config = self._config
         apps = config.load_apps()
         rooms_bucket = await self._bus.kv(ROOMS)
