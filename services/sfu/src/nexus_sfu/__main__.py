@@ -18,7 +18,7 @@ log = structlog.get_logger()
 def open_engine(config: SfuConfig) -> EnginePort:
     """Raises ClientError when the media port or address cannot be bound."""
     # Imported here, so that `--help`-like errors of configuration do not need the native module.
-    from nexus_media import _engine as native
+    import nexus_media as native
 
     from nexus_sfu.native_engine import NativeEngine
 

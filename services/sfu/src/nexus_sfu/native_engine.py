@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from nexus_media import _engine as native
+import nexus_media as native
 
 from nexus_sfu import engine_port as port
 from nexus_sfu.core.model import CodecChoice, IceCredentials, Kind, Track, TransportOffer
