@@ -37,19 +37,27 @@ async def signaling() -> AsyncIterator[FakeSignaling]:
     await runner.cleanup()
 
 
-async def register(nats_url: str, *, draining: bool) -> None:
+STARTED_AT = 1_000.0
+
+
+async def register(nats_url: str, *, draining: bool = False, heartbeat_at_ms: int = 1_000_000) -> None:
     async with broker(nats_url) as stream:
         bucket = await stream.create_key_value(bucket="nodes")
-        await bucket.put("sfu-a", NodeRecord(node_id="sfu-a", draining=draining).SerializeToString())
+        record = NodeRecord(node_id="sfu-a", draining=draining, heartbeat_at_ms=heartbeat_at_ms)
+        await bucket.put("sfu-a", record.SerializeToString())
+
+
+async def ready(signaling: "FakeSignaling", nats_server: NatsServer, timeout_seconds: float) -> None:
+    environment = {"NEXUS_NATS_URL": nats_server.url}
+    await call_can_be_made(signaling.url, environment, started_at=STARTED_AT, timeout_seconds=timeout_seconds)
 
 
 async def test_ready_when_signaling_and_a_node_are(signaling: FakeSignaling, nats_server: NatsServer) -> None:
-    environment = {"NEXUS_NATS_URL": nats_server.url}
-    waiting = asyncio.create_task(call_can_be_made(signaling.url, environment, timeout_seconds=30))
+    waiting = asyncio.create_task(ready(signaling, nats_server, 30))
     await signaling.asked.wait()
     signaling.ready = True
     assert not waiting.done()
-    await register(nats_server.url, draining=False)
+    await register(nats_server.url)
     await waiting
 
 
@@ -57,11 +65,20 @@ async def test_a_signaling_that_is_not_ready_is_named(
     signaling: FakeSignaling, nats_server: NatsServer
 ) -> None:
     with pytest.raises(NeverReady, match="readyz"):
-        await call_can_be_made(signaling.url, {"NEXUS_NATS_URL": nats_server.url}, timeout_seconds=0.3)
+        await ready(signaling, nats_server, 0.3)
 
 
 async def test_a_draining_node_takes_no_call(signaling: FakeSignaling, nats_server: NatsServer) -> None:
     signaling.ready = True
     await register(nats_server.url, draining=True)
     with pytest.raises(NeverReady, match="SFU node"):
-        await call_can_be_made(signaling.url, {"NEXUS_NATS_URL": nats_server.url}, timeout_seconds=0.5)
+        await ready(signaling, nats_server, 0.5)
+
+
+async def test_the_record_of_a_node_of_a_former_run_is_not_enough(
+    signaling: FakeSignaling, nats_server: NatsServer
+) -> None:
+    signaling.ready = True
+    await register(nats_server.url, heartbeat_at_ms=999_999)
+    with pytest.raises(NeverReady, match="SFU node"):
+        await ready(signaling, nats_server, 0.5)

@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -98,11 +99,14 @@ async def _run(settings: Settings, ready_timeout: float) -> int:
     # Here, because it loads an HTTP client and the NATS client.
     from nexus_cli.dev.readiness import call_can_be_made
 
+    started_at = time.time()
     all_stages = stages(settings)
     log = LogView(sys.stderr, [stage.name for stage in all_stages], coloured=settings.coloured)
 
     async def ready(environment: Environment) -> None:
-        await call_can_be_made(settings.url, environment, timeout_seconds=ready_timeout)
+        await call_can_be_made(
+            settings.url, environment, started_at=started_at, timeout_seconds=ready_timeout
+        )
         port = settings.media_port or "a free port"
         log.own(f"media on UDP at {', '.join(settings.media_addresses)}, {port}")
         log.own(f"broker at {environment['NEXUS_NATS_URL']}")

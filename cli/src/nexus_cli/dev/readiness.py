@@ -12,14 +12,17 @@ from nexus_cli.known_nodes import broker, known_nodes
 POLL_SECONDS: Final = 0.05
 
 
-async def call_can_be_made(url: str, environment: Environment, *, timeout_seconds: float) -> None:
-    """Returns when it can. Raises NeverReady naming what is missing."""
+async def call_can_be_made(
+    url: str, environment: Environment, *, started_at: float, timeout_seconds: float
+) -> None:
+    """Returns when it can. `started_at` is in seconds since the Unix epoch. Raises NeverReady naming what is
+    missing."""
     missing = f"signaling ({url}/readyz)"
     try:
         async with asyncio.timeout(timeout_seconds):
             await _signaling(url)
             missing = "an SFU node in the bucket `nodes`"
-            await _node(environment["NEXUS_NATS_URL"])
+            await _node(environment["NEXUS_NATS_URL"], started_at * 1000)
     except TimeoutError:
         raise NeverReady(f"waited {timeout_seconds:g} s for {missing}") from None
 
@@ -36,9 +39,10 @@ async def _signaling(url: str) -> None:
             await asyncio.sleep(POLL_SECONDS)
 
 
-async def _node(nats_url: str) -> None:
+async def _node(nats_url: str, since_ms: float) -> None:
     async with broker(nats_url) as stream:
         while True:
-            if any(not node.draining for node in await known_nodes(stream)):
+            nodes = await known_nodes(stream)
+            if any(not node.draining and node.heartbeat_at_ms >= since_ms for node in nodes):
                 return
             await asyncio.sleep(POLL_SECONDS)

@@ -1,5 +1,6 @@
 """The WebSocket to signaling, on aiohttp: one message a frame."""
 
+import os
 from collections.abc import AsyncIterator
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
@@ -45,9 +46,7 @@ class Socket:
             )
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             await http.close()
-            raise ConnectionFailed(
-                "CONNECTION_FAILED", f"{url}: {str(error) or 'no answer in time'}"
-            ) from error
+            raise ConnectionFailed("CONNECTION_FAILED", f"{url}: {_why(error)}") from error
         if socket.protocol != subprotocol:
             await socket.close()
             await http.close()
@@ -80,3 +79,17 @@ class Socket:
     async def close(self) -> None:
         await self._socket.close()
         await self._http.close()
+
+
+def _why(error: aiohttp.ClientError | OSError) -> str:
+    if isinstance(error, aiohttp.WSServerHandshakeError):
+        return f"HTTP {error.status} instead of a WebSocket"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        # A failure by every address has no text of its own; an unknown host's has.
+        number = error.os_error.errno
+        return (
+            os.strerror(number)
+            if number is not None and number > 0
+            else error.os_error.strerror or str(error)
+        )
+    return str(error) or "no answer in time"
