@@ -1,8 +1,10 @@
 """The engine as Python sees it: commands in, events out, never a packet.
 
-Every call returns at once (it is queued to the shard's thread); what came of it arrives as an event. Calls raise
-`ValueError` for arguments that cannot be right and `RuntimeError` after `close()`. Commands for ids that are gone (a
-transport that failed meanwhile) are no error: they are counted and reported as `CommandRejected`.
+Every call returns at once (it is queued to the shard's thread); what came of it arrives as an event. Calls
+raise `ValueError` for arguments that cannot be right (ids that were never given out among them) and
+`RuntimeError` after `close()` or when a bound is reached (too many transports, a full command queue).
+Commands for ids that are gone (a transport that failed meanwhile) are no error: they are counted and reported as
+`CommandRejected`.
 """
 
 from collections.abc import Sequence
@@ -43,7 +45,7 @@ class EngineConfig:
         self,
         *,
         shards: int = 1,
-        bind_addresses: Sequence[str] = ("0.0.0.0", "::"),
+        bind_addresses: Sequence[str] = ("0.0.0.0", "::"),  # noqa: S104 - a media server listens everywhere
         port: int = 0,
         announced_addresses: Sequence[str] = (),
         audio_loudest: int = 6,
@@ -55,8 +57,9 @@ class EngineConfig:
         udp_gso: bool = True,
         udp_gro: bool = True,
     ) -> None:
-        """Shard k listens on UDP `port + k` (0: any free port). `announced_addresses` replace the bound ones in
-        candidates (the node's public addresses). `audio_loudest`: how many audio sources of a room are forwarded at most."""
+        """Shard k listens on UDP `port + k` (0: any free port). `announced_addresses` replace the bound ones
+        in candidates (the node's public addresses). `bind_addresses`: one of each family at most.
+        `audio_loudest`: how many audio sources of a room are forwarded at most."""
 
 class CodecBinding:
     def __init__(
@@ -82,7 +85,8 @@ class TransportOptions:
         extensions: dict[HeaderExtension, int],
         reduced_size_rtcp: bool = True,
     ) -> None:
-        """`fingerprints`: (hash name as in SDP, "AA:BB:…"). `codecs`/`extensions`: as answered, for the whole BUNDLE group."""
+        """`fingerprints`: (hash name as in SDP, "AA:BB:…"). `codecs`/`extensions`: as answered, for the whole
+        BUNDLE group."""
 
 class Candidate:
     @property
@@ -117,9 +121,10 @@ class TrackOptions:
         group: int = 0,
         muted: bool = False,
     ) -> None:
-        """`number` stands in the CSRC of what is forwarded. `ssrcs`/`rtx_ssrcs` pair up by position; without them packets
-        are found by MID (and RID). `group`: tracks of one transport with the same group belong together (camera with
-        microphone 0, screen with screen audio 1): audio is placed into the pair that shows its group's video."""
+        """`number` stands in the CSRC of what is forwarded. `ssrcs`/`rtx_ssrcs` pair up by position; without
+        them packets are found by MID (and RID). `group`: tracks of one transport with the same group belong
+        together (camera with microphone 0, screen with screen audio 1): audio is placed into the pair that shows its
+        group's video."""
 
 class SlotDescription:
     @property
@@ -142,7 +147,7 @@ class Engine:
     def ports(self) -> list[int]:
         """UDP port of each shard."""
     def poll_events(self, limit: int = 1024) -> list[Event]:
-        """At most `limit` waiting events, oldest first. The ring is bounded: see `EngineReport.events_dropped`."""
+        """At most `limit` waiting events, oldest first. The ring is bounded: see `events_dropped`."""
     def close(self) -> None:
         """Stops the shards and frees everything; idempotent. DTLS close_notify is sent to connected peers."""
 
@@ -163,8 +168,8 @@ class Engine:
     def add_slot(self, transport: int, kind: Kind, pair: int = -1, msid: str = "") -> SlotDescription: ...
     def remove_slot(self, slot: int) -> None: ...
     def bind_slot(self, slot: int, track: int) -> None:
-        """Video only (audio is placed by the engine). Rebinding is the same call; the old source is shown until the new one's
-        first keyframe."""
+        """Video only (audio is placed by the engine). Rebinding is the same call; the old source is shown
+        until the new one's first keyframe."""
     def unbind_slot(self, slot: int) -> None: ...
     def set_subscribed(self, transport: int, track: int, subscribed: bool) -> None:
         """Whether an audio track may be placed into this transport's slots (default: yes)."""
@@ -178,7 +183,8 @@ class TransportChanged:
     def state(self) -> TransportState: ...
     @property
     def reason(self) -> str:
-        """"" or a stable snake_case word: consent_lost, connect_timeout, dtls_fingerprint_mismatch, dtls_alert, closed, …"""
+        """Empty or a stable snake_case word: consent_lost, connect_timeout, dtls_fingerprint_mismatch,
+        dtls_alert, dtls_timeout, dtls_protocol, peer_closed, closed, room_closed."""
     @property
     def srtp_profile(self) -> str: ...
     @property
