@@ -4,9 +4,13 @@
 #include <algorithm>
 #include <numeric>
 #include <random>
+#include <set>
+#include <utility>
 
 #include "engine/dtls/dtls_network.h"
 #include "engine/dtls/dtls_record.h"
+#include "vectors/client_hellos.h"
+#include "vectors/hex.h"
 
 namespace nexus {
 namespace {
@@ -201,6 +205,26 @@ TEST(DtlsFlights, LossDoublingAndDisorderTogether) {
     }
   }
   EXPECT_EQ(connected, 100);
+}
+
+// What browsers really send: both datagrams are needed, in any order and any number of times.
+TEST(DtlsFlights, BrowsersClientHellosInAnyOrder) {
+  namespace hello = vectors::client_hello;
+  const std::pair<const char*, const char*> browsers[] = {{hello::kChromiumFirst, hello::kChromiumSecond},
+                                                          {hello::kFirefoxFirst, hello::kFirefoxSecond}};
+  for (const auto& [first, second] : browsers) {
+    for (const char* order : {"12", "21", "112", "221", "1212", "2121", "1112", "2221"}) {
+      DtlsNetwork network({}, {});
+      std::set<char> delivered;
+      for (const char* which = order; *which != 0; ++which) {
+        EXPECT_EQ(network.sent(), delivered.size() == 2 ? 1 : 0) << order << " at " << which;
+        network.Deliver(DtlsRole::kServer, vectors::FromHex(*which == '1' ? first : second));
+        delivered.insert(*which);
+      }
+      EXPECT_EQ(network.sent(), 1) << order << ": one answer, in one datagram";
+      EXPECT_EQ(network.server.state(), DtlsState::kConnecting);
+    }
+  }
 }
 
 // One ClientHello record cut into fragments of `size` bytes, in records that say DTLS 1.0, as browsers' first
