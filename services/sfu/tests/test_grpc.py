@@ -10,7 +10,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from nexus.sfu.v1 import sfu_pb2
 from nexus.types.v1 import error_pb2, media_pb2
 from nexus_sfu.core.model import Kind
-from nexus_sfu.engine_port import SpeakersChanged, TransportConnected, TransportGone
+from nexus_sfu.engine_port import SpeakersChanged, TransportConnected
 from nexus_testkit import wait_until
 
 Running = Any
@@ -144,7 +144,7 @@ async def test_media_events_reach_the_room(running: Running, read_offer: OfferRe
         -30.5,
     )
     assert list(silent.active_speakers.speakers) == []
-    running.engine.tell(TransportGone(transport, "consent_lost"))
+    running.engine.lose(transport, "consent_lost")
     await wait_until(lambda: running.of_kind("participant_left"))
     (left,) = running.of_kind("participant_left")
     assert left.participant_left.reason == media_pb2.DISCONNECT_REASON_MEDIA_FAILED

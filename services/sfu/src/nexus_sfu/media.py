@@ -34,6 +34,8 @@ class Media:
         self._tracks: dict[str, int] = {}
         self._track_ids: dict[int, str] = {}
         self._slot_ids: dict[int, tuple[str, str]] = {}
+        # Freed by the engine, not yet by the room: empty but for an instant.
+        self._gone: set[int] = set()
 
     def carry_out(self, effects: Iterable[fx.Effect]) -> None:
         """In order; events are not for the engine and are passed over. Raises ValueError when the engine
@@ -52,6 +54,10 @@ class Media:
     def seat_of_transport(self, transport: int) -> tuple[RoomKey, str] | None:
         participant_id = self._participants.get(transport)
         return None if participant_id is None else (self._seats[participant_id].room, participant_id)
+
+    def transport_gone(self, transport: int) -> None:
+        """The engine has freed it by itself: nothing of it is to be touched any more."""
+        self._gone.add(transport)
 
     def track_of(self, track: int | None) -> str | None:
         return None if track is None else self._track_ids.get(track)
@@ -106,7 +112,10 @@ class Media:
         for slot in seat.slots.values():
             del self._slot_ids[slot.slot]
         del self._participants[seat.opened.transport]
-        self._engine.close_transport(seat.opened.transport)
+        if seat.opened.transport in self._gone:
+            self._gone.remove(seat.opened.transport)
+        else:
+            self._engine.close_transport(seat.opened.transport)
 
     def _apply_to_track(self, effect: fx.AddTrack | fx.RemoveTrack | fx.MuteTrack | fx.SetSubscribed) -> None:
         match effect:

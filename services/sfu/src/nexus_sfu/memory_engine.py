@@ -20,6 +20,7 @@ from nexus_sfu.engine_port import (
     SlotFigures,
     TrackFigures,
     TransportFigures,
+    TransportGone,
 )
 
 
@@ -112,6 +113,11 @@ class MemoryEngine:
         """A test's way to make something happen in the engine."""
         self._events += events
         os.eventfd_write(self.event_fd, 1)
+
+    def lose(self, transport: int, reason: str) -> None:
+        """As the real one does when consent is lost: frees everything, then says so."""
+        self.close_transport(transport)
+        self.tell(TransportGone(transport, reason))
 
     def poll_events(self, limit: int = 1024) -> list[EngineEvent]:
         events, self._events = self._events[:limit], self._events[limit:]

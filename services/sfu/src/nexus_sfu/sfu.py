@@ -229,6 +229,7 @@ class Sfu:
             key, participant_id = seat
             self._metrics.failed.labels(event.reason or "unknown").inc()
             self._log_transport("media_failed", event.transport, reason=event.reason)
+            self.media.transport_gone(event.transport)
             self.leave(key, participant_id, Reason.MEDIA_FAILED)
 
     def _speakers_changed(self, event: port.SpeakersChanged) -> None:

@@ -1,8 +1,8 @@
 """The answer's text: ICE-lite, DTLS server, one transport, the offer's payload types and extension ids (JSEP
 section 5.3).
 
-ICE and DTLS lines stand in every section, though a bundled one could do without (RFC 9143 section 7.1.3): not
-every parser looks them up in the tagged section. Candidates stand in the tagged section only.
+ICE and DTLS lines and candidates stand in every section, though a bundled one could do without (RFC 9143
+section 7.1.3): aiortc takes them from the last section that it reads, other parsers from the first.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -49,8 +49,6 @@ def build_answer(
 ) -> str:
     """`slots`, by mid, are those that the room gave; a section that wants to receive and got none is
     inactive."""
-    # The section that carries the candidates: the first that is answered with a port.
-    tagged = next(p.section.mid for p in negotiated.plans if p.role is not Role.REJECTED)
     lines = list(_session(negotiated, session_id, session_version))
     shared = list(_transport(transport))
     for plan in negotiated.plans:
@@ -58,8 +56,6 @@ def build_answer(
             lines += _rejected(plan)
             continue
         lines += _media_line(plan, transport)
-        if plan.section.mid == tagged:
-            lines += _candidates(transport.candidates)
         lines += shared
         lines += _section(plan, slots.get(plan.section.mid))
     lines.append("")
@@ -104,17 +100,14 @@ def _payload_types(codecs: Sequence[Accepted]) -> Iterator[RtpCodec]:
             yield accepted.rtx
 
 
-def _candidates(candidates: Sequence[CandidateLine]) -> Iterator[str]:
-    for c in candidates:
-        yield f"a=candidate:{c.foundation} 1 udp {c.priority} {c.ip} {c.port} typ host"
-    yield "a=end-of-candidates"
-
-
 def _transport(transport: AnswerTransport) -> Iterator[str]:
     yield f"a=ice-ufrag:{transport.ice.ufrag}"
     yield f"a=ice-pwd:{transport.ice.pwd}"
     yield f"a=fingerprint:sha-256 {transport.fingerprint}"
     yield "a=setup:passive"
+    for c in transport.candidates:
+        yield f"a=candidate:{c.foundation} 1 udp {c.priority} {c.ip} {c.port} typ host"
+    yield "a=end-of-candidates"
 
 
 def _section(plan: Plan, slot: Slot | None) -> Iterator[str]:
