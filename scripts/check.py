@@ -9,7 +9,15 @@ from stages import ROOT, Command, Stage, run
 
 BIN = Path(sys.executable).parent
 PYTHON_FOLDERS = ["libs/*/src", "libs/*/tests", "services/*/src", "services/*/tests", "sdks/python/src"]
-PYTHON_FOLDERS += ["sdks/python/tests", "cli/src", "cli/tests", "native/python/nexus_media", "tests", "bench"]
+PYTHON_FOLDERS += [
+    "sdks/python/tests",
+    "cli/src",
+    "cli/tests",
+    "native/python/nexus_media",
+    "native/python/tests",
+    "tests",
+    "bench",
+]
 PYTHON_FOLDERS += ["scripts"]
 NATIVE_SUFFIXES = {".h", ".cc"}
 

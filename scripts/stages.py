@@ -113,7 +113,7 @@ def _execute(command: Command, show: Callable[[str], None]) -> tuple[int, str]:
     process = subprocess.Popen(
         list(command.arguments),
         cwd=ROOT,
-        env=os.environ | {"NO_COLOR": "1", "FORCE_COLOR": "0"} | command.environment,
+        env=os.environ | {"NO_COLOR": "1"} | command.environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -14,13 +14,13 @@ from stages import JOBS, ROOT, Command, Stage
 
 FUZZ_SECONDS = os.environ.get("FUZZ_SECONDS", "5")
 PYTEST = [sys.executable, "-m", "pytest", "-q", "--continue-on-collection-errors"]
-PYTHON_FOLDERS = ["libs", "services", "sdks/python", "cli", "scripts"]
+PYTHON_FOLDERS = ["libs", "services", "sdks/python", "cli", "native/python", "scripts"]
 # Tests that use whole services on an emulated network, or several processes.
 SYSTEM_FOLDERS = ["tests/scenario", "tests/chaos"]
 # Optimised a little, because tests emulate minutes of loss; asserts stay.
 NATIVE_FLAGS = ["-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_CXX_FLAGS_DEBUG=-O1 -g1"]
 NATIVE_FLAGS += ["-DCMAKE_CXX_COMPILER_LAUNCHER=ccache"]
-CTEST = ["--output-on-failure", "--progress"]
+CTEST = ["--output-on-failure"]
 SANITIZER_OPTIONS = {
     "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1",
     "UBSAN_OPTIONS": "print_stacktrace=1",
@@ -55,11 +55,11 @@ def without_address_randomisation() -> list[str]:
 
 
 def fuzzers(build: str) -> Iterator[Command]:
-    for source in sorted((ROOT / "native" / "fuzz").glob("*_fuzzer.cc")):
-        name = source.stem
+    for source in sorted((ROOT / "native" / "fuzz").glob("*_fuzz.cc")):
+        name, topic = source.stem, source.stem.removesuffix("_fuzz")
         found = f"{build}/found/{name}"
         (ROOT / found).mkdir(parents=True, exist_ok=True)
-        seeds = [f"native/fuzz/corpora/{name}"] if has(f"native/fuzz/corpora/{name}/*") else []
+        seeds = [f"native/fuzz/corpus/{topic}"] if has(f"native/fuzz/corpus/{topic}/*") else []
         limits = [f"-max_total_time={FUZZ_SECONDS}", "-timeout=10", "-rss_limit_mb=2048"]
         artifacts = f"-artifact_prefix={build}/{name}-"
         program = [f"{build}/fuzz/{name}", *limits, artifacts, found, *seeds]
@@ -96,7 +96,7 @@ def engine_stages() -> Iterator[Stage]:
             [Command(program, runner.count_gtest, SANITIZER_OPTIONS)],
             [configured(tsan, "-DNEXUS_SANITIZE=thread"), built(tsan, "io_test")],
         )
-    if has("native/fuzz/*_fuzzer.cc"):
+    if has("native/fuzz/*_fuzz.cc"):
         fuzz = "build/fuzz"
         options = ["-DNEXUS_FUZZ=ON", "-DNEXUS_TESTS=OFF", "-DNEXUS_SANITIZE=address,undefined"]
         yield Stage(
