@@ -35,7 +35,7 @@ class DtlsCertificate {
   std::string fingerprint_;
 };
 
-// Makes every handshake of the context judge the peer's certificate by fingerprint (dtls_endpoint.cc).
+// Makes every handshake of the context judge the peer's certificate by fingerprint (dtls_session.cc).
 void InstallFingerprintCheck(ssl_ctx_st* context);
 
 }  // namespace nexus

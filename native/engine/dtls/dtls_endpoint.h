@@ -56,6 +56,8 @@ struct DtlsCounters {
   uint64_t retransmit_timeouts = 0;
 };
 
+struct DtlsSession;
+
 class DtlsEndpoint {
  public:
   explicit DtlsEndpoint(DtlsConfig config);
@@ -80,9 +82,7 @@ class DtlsEndpoint {
   const DtlsCounters& counters() const;
 
  private:
-  friend void InstallFingerprintCheck(ssl_ctx_st* context);
-  struct Session;
-  std::unique_ptr<Session> session_;
+  std::unique_ptr<DtlsSession> session_;
 };
 
 }  // namespace nexus
