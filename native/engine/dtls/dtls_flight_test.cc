@@ -142,6 +142,24 @@ TEST(DtlsFlights, RepeatedFinalFlightsDoNotStartALoop) {
   EXPECT_TRUE(network.connected());
 }
 
+// The server's last flight is late, not lost: the client asks again, and gets it twice as different records.
+// OpenSSL would answer the second with its own last flight, and the server that one, and so on.
+TEST(DtlsFlights, ALateFinalFlightDoesNotStartALoop) {
+  DtlsNetwork network({}, {});
+  Flight late;
+  network.set_treatment([&](DtlsRole sender, int number, Flight& flight) {
+    if (sender != DtlsRole::kServer) return;
+    if (number == 1) std::swap(late, flight);
+    if (number == 2) flight.insert(flight.begin(), late.begin(), late.end());
+  });
+  network.Start();
+  network.RunFor(seconds(120));
+  EXPECT_TRUE(network.connected());
+  EXPECT_EQ(network.flights(DtlsRole::kClient), 3) << "ClientHello, last flight, the same again";
+  EXPECT_EQ(network.flights(DtlsRole::kServer), 3);
+  EXPECT_EQ(network.client.counters().dropped_repeated, 1u);
+}
+
 TEST(DtlsFlights, TheServersLastFlightMayBeLostFiveTimes) {
   DtlsNetwork network({}, {});
   network.set_treatment([&](DtlsRole sender, int number, Flight& flight) {
