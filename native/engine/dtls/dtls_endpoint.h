@@ -40,8 +40,8 @@ struct DtlsConfig {
   Duration initial_retransmit = std::chrono::milliseconds(250);
   Duration max_retransmit = std::chrono::seconds(4);
   Duration handshake_timeout = std::chrono::seconds(30);
-  // Repeated Finished messages of the client that are answered after completion. OpenSSL answers each one,
-  // whoever it is, so two such peers would talk for ever, and it gives up the connection at the thirteenth.
+  // Repeated Finished messages of a client that are answered after completion: it did not get our last
+  // flight. A bound, because OpenSSL answers each one that is a new record.
   unsigned max_final_flights = 8;
 };
 
