@@ -1,5 +1,5 @@
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
-  test: { include: ["src/**/*.test.ts", "test/**/*.test.ts"], exclude: ["test/browser/**"], testTimeout: 60_000 },
+  test: { include: ["src/**/*.test.ts", "test/**/*.test.ts", "demo/**/*.test.ts"], exclude: ["test/browser/**"], testTimeout: 60_000 },
 });

@@ -1,7 +1,6 @@
 /** Where a program begins: `new NexusClient({ appId, token })`, then `join`. */
 import { NexusError } from "./core/error.js";
-import type { Notice } from "./core/session_state.js";
-import { INITIAL_SLOTS } from "./core/session_state.js";
+import { INITIAL_SLOTS, type Notice } from "./core/session_state.js";
 import { sessionUrl } from "./core/server_url.js";
 import { readTokenClaims } from "./core/token.js";
 import { browserPlatform } from "./edge/browser.js";
@@ -12,14 +11,7 @@ import type { Platform } from "./edge/platform.js";
 import { SessionRunner } from "./edge/session_runner.js";
 import type { LocalTrack } from "./room/local_track.js";
 import { Room } from "./room/room.js";
-import {
-  TrackFactory,
-  type CameraTrackOptions,
-  type CustomTrackOptions,
-  type MicrophoneTrackOptions,
-  type ScreenTrackOptions,
-  type ScreenTracks,
-} from "./room/track_factory.js";
+import { TrackFactory } from "./room/track_factory.js";
 
 export interface NexusClientOptions {
   /** The app's key id; a token of another app is `APP_MISMATCH`. */
@@ -51,37 +43,15 @@ export interface JoinOptions {
 export class NexusClient {
   readonly #options: NexusClientOptions;
   readonly #platform: Platform;
-  readonly #factory: TrackFactory;
 
   constructor(options: NexusClientOptions) {
     this.#options = options;
     this.#platform = options.platform ?? browserPlatform;
-    this.#factory = new TrackFactory(this.#platform);
   }
 
   /** Cameras, microphones and loudspeakers. Their labels are empty until the person has allowed access. */
   static async devices(platform: Platform = browserPlatform): Promise<Device[]> {
     return listDevices(platform);
-  }
-
-  /** Opens a camera before joining, to preview it. */
-  async createCameraVideoTrack(options: CameraTrackOptions = {}): Promise<LocalTrack> {
-    return this.#factory.camera(options);
-  }
-
-  /** Opens a microphone before joining. */
-  async createMicrophoneAudioTrack(options: MicrophoneTrackOptions = {}): Promise<LocalTrack> {
-    return this.#factory.microphone(options);
-  }
-
-  /** Asks for a screen before joining. */
-  async createScreenTracks(options: ScreenTrackOptions = {}): Promise<ScreenTracks> {
-    return this.#factory.screen(options);
-  }
-
-  /** A track that the page made itself. */
-  createCustomTrack(track: MediaStreamTrack, options: CustomTrackOptions = {}): LocalTrack {
-    return this.#factory.custom(track, options);
   }
 
   /** Joins a room: one round trip to the server. Rejects with a {@link NexusError}. */
@@ -95,7 +65,7 @@ export class NexusClient {
     const { signal } = options;
     if (signal?.aborted === true) throw aborted(signal);
     const url = sessionUrl(serverUrl, claims.url, this.#platform.pageOrigin());
-    const attempt = new JoinAttempt(this.#platform, this.#factory, url, wireFormat ?? "binary", roomId);
+    const attempt = new JoinAttempt(this.#platform, url, wireFormat ?? "binary", roomId);
     const give = (): void => attempt.runner.dispatch({ type: "abort", error: aborted(signal) });
     signal?.addEventListener("abort", give);
     try {
@@ -113,15 +83,13 @@ const aborted = (signal: AbortSignal | undefined): NexusError =>
 class JoinAttempt {
   readonly runner: SessionRunner;
   readonly #platform: Platform;
-  readonly #factory: TrackFactory;
   readonly #peer: Peer;
   readonly #room: string;
   readonly #outgoing = new Map<LocalTrack, Outgoing>();
   #onNotice: (notice: Notice) => void = () => undefined;
 
-  constructor(platform: Platform, factory: TrackFactory, url: string, format: WireFormat, room: string) {
+  constructor(platform: Platform, url: string, format: WireFormat, room: string) {
     this.#platform = platform;
-    this.#factory = factory;
     this.#room = room;
     this.#peer = new Peer(platform, (state) => this.runner.dispatch({ type: "media", state }));
     const codec = messageCodec(format);
@@ -154,7 +122,8 @@ class JoinAttempt {
 
   #open(): Room {
     const { runner } = this;
-    const [platform, factory, peer] = [this.#platform, this.#factory, this.#peer];
+    const [platform, peer] = [this.#platform, this.#peer];
+    const factory = new TrackFactory(platform);
     const room = new Room({ platform, peer, runner, factory, name: this.#room, tracks: this.#outgoing });
     this.#onNotice = (notice) => room.handle(notice);
     return room;

@@ -34,6 +34,7 @@ export {
   type LocalParticipantEvents,
   type RemoteParticipantEvents,
 } from "./room/participants.js";
+export { createCameraVideoTrack, createCustomTrack, createMicrophoneAudioTrack, createScreenTracks } from "./open_tracks.js";
 export { RemoteTrack, type RemoteTrackEvents } from "./room/remote_track.js";
 export { Room, type ActiveSpeaker, type RoomEvents } from "./room/room.js";
 export type { RoomStats, TrackStats } from "./room/stats.js";

@@ -1,6 +1,6 @@
 /** Whole calls through the public surface, on the fake platform and the real wire format. */
 import { describe, expect, it } from "vitest";
-import { NexusClient, NexusError, type LocalTrack, type RemoteParticipant, type RemoteTrack, type Room } from "../src/index.js";
+import { createCameraVideoTrack, NexusClient, NexusError, type LocalTrack, type RemoteParticipant, type RemoteTrack, type Room } from "../src/index.js";
 import { FakeElement, FakePlatform, type ServerBody } from "../src/testing.js";
 import { APP, failure, microphone, person, ROOM, slotTable, token, track, world, type World } from "./fixtures.js";
 
@@ -22,8 +22,8 @@ describe("joining", () => {
   });
 
   it("publishes open tracks within the join", async () => {
-    const { platform, client, join } = world();
-    const camera = await client.createCameraVideoTrack({ codec: "h264" });
+    const { platform, join } = world();
+    const camera = await createCameraVideoTrack({ codec: "h264" }, platform);
     const room = await join({ tracks: [camera] });
     expect(platform.server.requests).toHaveLength(1);
     expect(platform.server.requests[0]?.value["publications"]).toMatchObject([{ mid: "11", width: 1280 }]);
@@ -315,7 +315,7 @@ describe("publishing", () => {
   it("takes H.264 by itself only where hardware prefers it", async () => {
     const one = world();
     one.platform.hardware = ["video/H264"];
-    const camera = await one.client.createCameraVideoTrack();
+    const camera = await createCameraVideoTrack({}, one.platform);
     expect(camera.codec).toBe("h264");
   });
 
@@ -391,9 +391,9 @@ describe("publishing", () => {
     ["NotFoundError", "DEVICE_NOT_FOUND"],
     ["NotReadableError", "DEVICE_IN_USE"],
   ])("says why a device did not open: %s", async (name, code) => {
-    const { platform, client } = world();
+    const { platform } = world();
     platform.deviceAccess.refusal = name;
-    expect(await failure(client.createCameraVideoTrack())).toMatchObject({ code, cause: { name } });
+    expect(await failure(createCameraVideoTrack({}, platform))).toMatchObject({ code, cause: { name } });
   });
 });
 

@@ -1,0 +1,288 @@
+/** The call: a grid of people, the buttons, and what happens in the room. */
+import {
+  NexusError,
+  type DisconnectReason,
+  type LocalTrack,
+  type RemoteParticipant,
+  type RemoteTrack,
+  type Room,
+} from "@nexus-rtc/web";
+import { DeviceDialog } from "./device_dialog.js";
+import { h } from "./element.js";
+import { bestGrid } from "./layout.js";
+import { inviteLink, type Settings } from "./settings.js";
+import { StatsPanel } from "./stats_panel.js";
+import { Tile } from "./tile.js";
+import { Toolbar } from "./toolbar.js";
+import { errorInWords } from "./words.js";
+
+const STATS_INTERVAL_MS = 1_000;
+const NOTE_MS = 6_000;
+const GAP_PX = 10;
+const CONNECTION_WORDS = { connecting: "Connecting …", connected: "", interrupted: "Connection interrupted …", closed: "" } as const;
+
+export class Call {
+  readonly root: HTMLElement;
+  readonly #room: Room;
+  readonly #settings: Settings;
+  readonly #tiles = new Map<string, Tile>();
+  readonly #grid = h("div", { class: "grid" });
+  readonly #note = h("div", { class: "note", role: "status", "aria-live": "polite" });
+  readonly #state = h("span", { class: "state", role: "status" });
+  readonly #count = h("span", { class: "count" });
+  readonly #unblock: HTMLButtonElement;
+  readonly #toolbar: Toolbar;
+  readonly #stats: StatsPanel;
+  readonly #devices: DeviceDialog;
+  readonly #observer = new ResizeObserver(() => this.#arrange());
+  readonly #timer: ReturnType<typeof setInterval>;
+  #noteTimer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(room: Room, settings: Settings, onEnd: (reason: DisconnectReason) => void) {
+    this.#room = room;
+    this.#settings = settings;
+    this.#stats = new StatsPanel(() => this.#toggleStats());
+    this.#devices = new DeviceDialog(room, (error) => this.#fail(error));
+    this.#unblock = h("button", { type: "button", class: "unblock primary", hidden: true, click: () => void this.#startAudio() }, "Click to hear the others");
+    this.#toolbar = this.#buildToolbar();
+    this.root = this.#build();
+    this.#listen(onEnd);
+    this.#addTile(this.#ownKey, room.localParticipant.name, true, false);
+    for (const track of room.localParticipant.tracks) this.#showOwn(track);
+    this.#refreshButtons();
+    this.#observer.observe(this.#grid);
+    document.addEventListener("keydown", this.#toolbar.onKey);
+    this.#timer = setInterval(() => void this.#measure(), STATS_INTERVAL_MS);
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+    clearTimeout(this.#noteTimer);
+    document.removeEventListener("keydown", this.#toolbar.onKey);
+    this.#observer.disconnect();
+    this.#devices.close();
+    for (const tile of this.#tiles.values()) tile.remove();
+    this.root.remove();
+  }
+
+  get #ownKey(): string {
+    return this.#room.localParticipant.id;
+  }
+
+  #build(): HTMLElement {
+    const { name } = this.#room;
+    const header = h("header", { class: "bar" }, h("h1", {}, name), this.#count, this.#state);
+    return h("main", { class: "call" }, header, this.#grid, this.#stats.root, this.#unblock, this.#note, this.#toolbar.root, this.#devices.root);
+  }
+
+  #buildToolbar(): Toolbar {
+    const canShare = "getDisplayMedia" in ((navigator as { mediaDevices?: MediaDevices }).mediaDevices ?? {});
+    return new Toolbar([
+      { id: "microphone", key: "m", label: "Mute", icon: "mic", run: () => void this.#guard("microphone", () => this.#toggleMicrophone()) },
+      { id: "camera", key: "v", label: "Camera off", icon: "camera", run: () => void this.#guard("camera", () => this.#toggleCamera()) },
+      { id: "screen", key: "s", label: "Share screen", icon: "screen", available: canShare, run: () => void this.#guard("screen", () => this.#toggleScreen()) },
+      { id: "devices", key: "d", label: "Devices", icon: "devices", run: () => void this.#devices.show() },
+      { id: "stats", key: "i", label: "Statistics", icon: "stats", run: () => this.#toggleStats() },
+      { id: "invite", key: "c", label: "Copy invite", icon: "link", run: () => void this.#copyInvite() },
+      { id: "leave", key: "q", label: "Leave", icon: "leave", danger: true, run: () => void this.#room.leave() },
+    ]);
+  }
+
+  #listen(onEnd: (reason: DisconnectReason) => void): void {
+    const room = this.#room;
+    room.on("participant-joined", (participant) => this.#addPerson(participant));
+    room.on("participant-left", (participant) => this.#removePerson(participant));
+    room.on("connection-state", (state) => (this.#state.textContent = CONNECTION_WORDS[state]));
+    this.#state.textContent = CONNECTION_WORDS[room.connectionState];
+    room.on("error", (error) => this.#fail(error));
+    room.on("autoplay-blocked", () => (this.#unblock.hidden = false));
+    room.on("disconnected", onEnd);
+    room.localParticipant.on("speaking", (speaking) => this.#tiles.get(this.#ownKey)?.setSpeaking(speaking));
+    room.localParticipant.on("track-unpublished", (track) => this.#hideOwn(track));
+  }
+
+  // People
+
+  #addPerson(participant: RemoteParticipant): void {
+    const tile = this.#addTile(participant.id, participant.name, false, false);
+    this.#say(`${participant.name} is here`);
+    participant.on("updated", () => tile.setName(participant.name));
+    participant.on("speaking", (speaking) => tile.setSpeaking(speaking));
+    participant.on("track-published", (track) => this.#showTrack(participant, track));
+    participant.on("track-unpublished", (track) => this.#hideTrack(participant, track));
+    participant.on("track-muted", (track) => this.#showTrack(participant, track));
+    this.#refreshMicrophone(participant);
+  }
+
+  #removePerson(participant: RemoteParticipant): void {
+    this.#removeTile(participant.id);
+    this.#say(`${participant.name} has left`);
+  }
+
+  #showTrack(participant: RemoteParticipant, track: RemoteTrack): void {
+    if (track.source === "screen") {
+      this.#addTile(track.id, participant.name, false, true).setPicture(track);
+    } else if (track.source === "camera") {
+      this.#tiles.get(participant.id)?.setPicture(track.muted ? null : track);
+    } else this.#refreshMicrophone(participant);
+  }
+
+  #hideTrack(participant: RemoteParticipant, track: RemoteTrack): void {
+    if (track.source === "screen") this.#removeTile(track.id);
+    else if (track.source === "camera") this.#tiles.get(participant.id)?.setPicture(null);
+    else this.#refreshMicrophone(participant);
+  }
+
+  #refreshMicrophone(participant: RemoteParticipant): void {
+    const track = participant.track("microphone");
+    this.#tiles.get(participant.id)?.setMicrophone(track !== undefined && !track.muted ? "on" : "off");
+  }
+
+  // Oneself
+
+  #showOwn(track: LocalTrack): void {
+    if (track.source === "screen") this.#addTile("own-screen", this.#room.localParticipant.name, true, true).setPicture(track);
+    if (track.source === "camera") this.#tiles.get(this.#ownKey)?.setPicture(track.muted ? null : track);
+  }
+
+  #hideOwn(track: LocalTrack): void {
+    if (track.source === "screen") this.#removeTile("own-screen");
+    if (track.source === "camera") this.#tiles.get(this.#ownKey)?.setPicture(null);
+    this.#refreshButtons();
+  }
+
+  async #toggleMicrophone(): Promise<void> {
+    const track = this.#room.localParticipant.track("microphone");
+    if (track === undefined) await this.#room.publish(await this.#room.createMicrophoneAudioTrack());
+    else await track.setMuted(!track.muted);
+  }
+
+  async #toggleCamera(): Promise<void> {
+    const { codec, resolution } = this.#settings;
+    const track = this.#room.localParticipant.track("camera");
+    if (track === undefined) {
+      const camera = await this.#room.createCameraVideoTrack(codec === undefined ? { resolution } : { resolution, codec });
+      await this.#room.publish(camera);
+      this.#showOwn(camera);
+    } else {
+      await track.setMuted(!track.muted, { releaseDevice: true });
+      this.#showOwn(track);
+    }
+  }
+
+  async #toggleScreen(): Promise<void> {
+    const { localParticipant } = this.#room;
+    const shared = [localParticipant.track("screen"), localParticipant.track("screen-audio")];
+    const tracks = shared.filter((track) => track !== undefined);
+    if (tracks.length > 0) {
+      await Promise.all(tracks.map((track) => this.#room.unpublish(track)));
+      return;
+    }
+    const { video, audio } = await this.#room.createScreenTracks();
+    await Promise.all([this.#room.publish(video), audio === null ? undefined : this.#room.publish(audio)]);
+    this.#showOwn(video);
+  }
+
+  #refreshButtons(): void {
+    const { localParticipant } = this.#room;
+    const live = (track: LocalTrack | undefined): boolean => track !== undefined && !track.muted;
+    const [mic, camera] = [live(localParticipant.track("microphone")), live(localParticipant.track("camera"))];
+    const sharing = localParticipant.track("screen") !== undefined;
+    this.#toolbar.set("microphone", { label: mic ? "Mute" : "Unmute", icon: mic ? "mic" : "mic-off", pressed: !mic });
+    this.#toolbar.set("camera", { label: camera ? "Camera off" : "Camera on", icon: camera ? "camera" : "camera-off", pressed: !camera });
+    this.#toolbar.set("screen", { label: sharing ? "Stop sharing" : "Share screen", icon: "screen", pressed: sharing });
+    this.#toolbar.set("stats", { label: "Statistics", icon: "stats", pressed: this.#stats.open });
+    this.#tiles.get(this.#ownKey)?.setMicrophone(mic ? "on" : "off");
+  }
+
+  /** One press at a time, and an error in words. */
+  async #guard(id: string, run: () => Promise<void>): Promise<void> {
+    this.#toolbar.setBusy(id, true);
+    try {
+      await run();
+    } catch (error) {
+      // Somebody who closes the chooser of screens has made no mistake.
+      if (!(id === "screen" && error instanceof NexusError && error.code === "DEVICE_DENIED")) this.#fail(error);
+    } finally {
+      this.#toolbar.setBusy(id, false);
+      this.#refreshButtons();
+    }
+  }
+
+  // Around it
+
+  async #startAudio(): Promise<void> {
+    await this.#room.startAudio();
+    this.#unblock.hidden = true;
+  }
+
+  #toggleStats(): void {
+    this.#stats.toggle();
+    this.#refreshButtons();
+    void this.#measure();
+  }
+
+  async #measure(): Promise<void> {
+    if (this.#room.connectionState === "closed") return;
+    const stats = await this.#room.getStats();
+    for (const tile of this.#tiles.values()) {
+      if (!tile.isScreen) tile.setQuality([...stats.quality].find(([id]) => id === tile.key)?.[1] ?? null);
+    }
+    if (!this.#stats.open) return;
+    this.#stats.show(stats, ({ participantId }) => {
+      if (participantId === this.#ownKey) return "You";
+      return this.#room.participants.get(participantId)?.name ?? "";
+    });
+  }
+
+  async #copyInvite(): Promise<void> {
+    const link = inviteLink(this.#room.name);
+    try {
+      await navigator.clipboard.writeText(link);
+      this.#say("The invite link is in the clipboard");
+    } catch {
+      this.#say(`Invite with this link: ${link}`);
+    }
+  }
+
+  #fail(error: unknown): void {
+    this.#say(errorInWords(error));
+  }
+
+  #say(text: string): void {
+    this.#note.textContent = text;
+    this.#note.classList.add("shown");
+    clearTimeout(this.#noteTimer);
+    this.#noteTimer = setTimeout(() => this.#note.classList.remove("shown"), NOTE_MS);
+  }
+
+  // The grid
+
+  #addTile(key: string, name: string, own: boolean, screen: boolean): Tile {
+    const known = this.#tiles.get(key);
+    if (known !== undefined) return known;
+    const tile = new Tile({ key, name, own, screen });
+    this.#tiles.set(key, tile);
+    this.#grid.append(tile.root);
+    this.#arrange();
+    return tile;
+  }
+
+  #removeTile(key: string): void {
+    this.#tiles.get(key)?.remove();
+    this.#tiles.delete(key);
+    this.#arrange();
+  }
+
+  #arrange(): void {
+    const people = this.#room.participants.size + 1;
+    this.#count.textContent = people === 1 ? "only you" : `${people} people`;
+    const tiles = [...this.#tiles.values()];
+    const screens = tiles.some((tile) => tile.isScreen);
+    this.#grid.classList.toggle("with-screen", screens);
+    if (screens) return;
+    const { clientWidth, clientHeight } = this.#grid;
+    const { tileWidth } = bestGrid(tiles.length, clientWidth, clientHeight, GAP_PX);
+    this.#grid.style.setProperty("--tile-width", `${tileWidth}px`);
+  }
+}

@@ -1,0 +1,39 @@
+/** What went wrong, for somebody who only wants to talk. */
+import { NexusError, type DisconnectReason, type NexusErrorCode } from "@nexus-rtc/web";
+
+const ERRORS: Partial<Record<NexusErrorCode, string>> = {
+  CONNECTION_FAILED: "The server cannot be reached. Check your network and try again.",
+  TIMEOUT: "The server did not answer in time. Try again in a moment.",
+  MEDIA_FAILED: "Sound and picture cannot get through: a firewall may block UDP.",
+  NO_SFU_AVAILABLE: "No media server is free just now. Try again in a moment.",
+  SFU_UNREACHABLE: "The media server cannot be reached. Try again in a moment.",
+  SERVICE_UNAVAILABLE: "The server is busy. Try again in a moment.",
+  ROOM_FULL: "This room is full.",
+  ROOM_NOT_FOUND: "There is no such room.",
+  TOKEN_EXPIRED: "Your invitation has expired. Load the page again.",
+  PERMISSION_DENIED: "You are not allowed to do that in this room.",
+  DEVICE_DENIED: "The browser was not allowed to use it. Allow it next to the address and try again.",
+  DEVICE_NOT_FOUND: "None was found on this machine.",
+  DEVICE_IN_USE: "Another program is using it.",
+  UNSUPPORTED: "This browser cannot do that here.",
+};
+
+const REASONS: Readonly<Record<DisconnectReason, string>> = {
+  "client-left": "You have left the call.",
+  replaced: "You have joined from somewhere else.",
+  removed: "You have been put out of the room.",
+  "room-closed": "The call has been ended.",
+  "server-shutdown": "The server is being restarted. Join again in a moment.",
+  "media-failed": "Sound and picture were lost.",
+  "signaling-lost": "The connection to the server was lost.",
+  "protocol-error": "Something went wrong between this page and the server.",
+  "token-rejected": "Your invitation is not valid any more.",
+  "join-failed": "The room could not be joined.",
+};
+
+export function errorInWords(error: unknown): string {
+  if (!(error instanceof NexusError)) return "Something went wrong. Load the page again.";
+  return ERRORS[error.code] ?? `${error.message} (${error.code})`;
+}
+
+export const reasonInWords = (reason: DisconnectReason): string => REASONS[reason];

@@ -1,0 +1,22 @@
+/** Builds the demo page into demo/dist: one script, one style sheet, one page; signaling serves the folder at `/`. */
+import { copyFileSync, mkdirSync, rmSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+const demo = fileURLToPath(new URL("../demo/", import.meta.url));
+rmSync(`${demo}dist`, { recursive: true, force: true });
+mkdirSync(`${demo}dist`, { recursive: true });
+await build({
+  absWorkingDir: demo,
+  entryPoints: { demo: "src/main.ts", style: "src/style.css" },
+  outdir: "dist",
+  bundle: true,
+  minify: true,
+  format: "esm",
+  target: "es2022",
+  sourcemap: true,
+  // The page uses the SDK as any application would.
+  alias: { "@nexus-rtc/web": "../src/index.ts" },
+  logLevel: "warning",
+});
+copyFileSync(`${demo}index.html`, `${demo}dist/index.html`);

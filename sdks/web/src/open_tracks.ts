@@ -1,0 +1,45 @@
+/** Opens devices without a room: for a preview before joining. A room's own `create…` methods do the same. */
+import { browserPlatform } from "./edge/browser.js";
+import type { Platform } from "./edge/platform.js";
+import type { LocalTrack } from "./room/local_track.js";
+import {
+  TrackFactory,
+  type CameraTrackOptions,
+  type CustomTrackOptions,
+  type MicrophoneTrackOptions,
+  type ScreenTrackOptions,
+  type ScreenTracks,
+} from "./room/track_factory.js";
+
+/** Opens a camera. */
+export async function createCameraVideoTrack(
+  options: CameraTrackOptions = {},
+  platform: Platform = browserPlatform,
+): Promise<LocalTrack> {
+  return new TrackFactory(platform).camera(options);
+}
+
+/** Opens a microphone. */
+export async function createMicrophoneAudioTrack(
+  options: MicrophoneTrackOptions = {},
+  platform: Platform = browserPlatform,
+): Promise<LocalTrack> {
+  return new TrackFactory(platform).microphone(options);
+}
+
+/** Asks the person for a screen, window or tab. */
+export async function createScreenTracks(
+  options: ScreenTrackOptions = {},
+  platform: Platform = browserPlatform,
+): Promise<ScreenTracks> {
+  return new TrackFactory(platform).screen(options);
+}
+
+/** A track that the page made itself: of a canvas, a file, a graph of sounds. */
+export function createCustomTrack(
+  track: MediaStreamTrack,
+  options: CustomTrackOptions = {},
+  platform: Platform = browserPlatform,
+): LocalTrack {
+  return new TrackFactory(platform).custom(track, options);
+}
