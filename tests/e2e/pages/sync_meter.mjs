@@ -35,7 +35,7 @@ registerProcessor("onset", class extends AudioWorkletProcessor {
 /** @param {AudioContext} context @param {HTMLVideoElement} element @param {MediaStream} audio */
 export function createSyncMeter(context, element, audio) {
   return {
-    /** Offsets, ms, of the given number of flashes: above 0, the sound is late. @param {number} flashes @returns {Promise<number[]>} */
+    /** Offsets, ms, of the given number of flashes: above 0, the sound is late. @param {number} flashes */
     async measure(flashes) {
       const module = URL.createObjectURL(new Blob([WORKLET], { type: "text/javascript" }));
       await context.audioWorklet.addModule(module).catch(() => undefined);
@@ -69,10 +69,11 @@ export function createSyncMeter(context, element, audio) {
       running = false;
       source.disconnect();
       onset.disconnect();
-      return seen.flatMap((at) => {
+      const offsets = seen.flatMap((at) => {
         const nearest = beeps.reduce((best, beep) => (Math.abs(beep - at) < Math.abs(best - at) ? beep : best), Infinity);
         return Math.abs(nearest - at) < 700 ? [nearest - at] : [];
       });
+      return { offsets, flashes: seen.length, beeps: beeps.length, hearing: context.state };
     },
   };
 }

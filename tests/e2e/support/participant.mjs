@@ -30,6 +30,7 @@ export async function openParticipant(browser, origin, system, person, credentia
   const page = await context.newPage();
   await page.goto(`${origin}/pages/participant.html`);
   const minted = credentials.token === undefined ? await system.token(person.room, person.identity) : undefined;
+  /** @type {any} */ (page).on("console", (/** @type {any} */ message) => process.env["NEXUS_VERBOSE"] && console.log(`${person.identity}: ${message.text()}`));
   await waitForPage(page);
   await page.evaluate((/** @type {any} */ options) => window.participant.configure(options), {
     room: person.room,
