@@ -170,6 +170,26 @@ async def test_frames_that_are_no_websocket_close_it(harness: Harness, garbage: 
     socket.writer.close()
 
 
+async def test_a_defect_of_ours_ends_one_session_and_tells_nothing(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, _ = await harness.joined("bob")
+    client, _ = await harness.joined("ann")
+
+    def broken(*_arguments: object) -> None:
+        raise RuntimeError("a secret of ours")
+
+    monkeypatch.setattr("nexus_signaling.core.session.to_sfu", broken)
+    await client.send(client_message(2, slots={}))
+    reply = await client.event("error")
+    assert code_of(reply) == "INTERNAL"
+    assert reply.error.fatal
+    assert "secret" not in str(reply)
+    assert await client.closed() == CloseCode.REFUSED
+    assert (await other.request(ping={})).WhichOneof("body") == "ping"
+    await wait_until(lambda: [p.identity for p in harness.room().participants.values()] == ["bob"])
+
+
 async def test_too_many_messages_are_refused_and_then_end_the_session() -> None:
     async with Harness(messages_per_second=1, message_burst=10, max_rate_limited=5) as harness:
         client, _ = await harness.joined("ann")

@@ -131,6 +131,8 @@ async def test_the_rooms_limit_of_people(harness: Harness) -> None:
         reply = await client.join(mint("bob"))
         assert code_of(reply) == "ROOM_FULL"
         assert await client.closed() == CloseCode.REFUSED
+        await small.sfu.close_room(small.room())
+        await wait_until(lambda: small.metric("rooms") == 0)  # and nobody listens to it any more
 
 
 async def test_the_apps_limit_of_rooms() -> None:

@@ -152,10 +152,7 @@ class Connection:
         except Exception:
             # A defect of ours ends this one session, named in the log, and nobody else's.
             self._log.exception("session_failed", input=type(event).__name__)
-            effects = self._session.handle(
-                on.Ended(media_pb2.DISCONNECT_REASON_PROTOCOL_ERROR, "the server failed"),
-                self._services.clock(),
-            )
+            effects = self._session.handle(on.Broken(), self._services.clock())
         for effect in effects:
             self._perform(effect)
         if self._session.state is State.CLOSED:

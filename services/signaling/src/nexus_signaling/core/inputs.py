@@ -71,6 +71,11 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
+class Broken:
+    """A defect of ours was met while this session was handled."""
+
+
+@dataclass(frozen=True, slots=True)
 class OutboxFull:
     """The client does not read what it is sent."""
 
@@ -98,6 +103,7 @@ Input = (
     | EventsMayBeMissing
     | SnapshotFetched
     | Ended
+    | Broken
     | OutboxFull
     | SocketClosed
     | TimePassed

@@ -22,7 +22,7 @@ from nexus_signaling.core.limits import SessionLimits
 from nexus_signaling.core.seat import Seat
 from nexus_signaling.core.sfu_requests import Asker, SfuResponse, to_client, to_sfu
 from nexus_signaling.core.token_bucket import TokenBucket
-from nexus_signaling.errors import CloseCode, Refused, close_code
+from nexus_signaling.errors import CloseCode, Refused, close_code, internal
 from nexus_signaling.outgoing import Outgoing, SharedEvent
 
 
@@ -106,6 +106,8 @@ class Session:
                 return self._on_snapshot(event.answer, now)
             case on.Ended():
                 return self._end(event.reason, event.message)
+            case on.Broken():
+                return self._fail(internal())
             case on.OutboxFull():
                 return self._close(CloseCode.TOO_SLOW, "the client does not read", flush=False)
             case on.SocketClosed():
