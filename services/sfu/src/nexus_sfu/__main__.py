@@ -48,6 +48,7 @@ def open_engine(config: SfuConfig) -> EnginePort:
 
 
 async def main(life: Life) -> None:
+    configure_logs("sfu")  # for what is wrong with the configuration
     config = SfuConfig.from_env()
     config = config.model_copy(update={"node_id": config.node_id or default_node_id()})
     configure_logs("sfu", node=config.node_id)
