@@ -51,7 +51,7 @@ def dev(
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
     ready_timeout: Annotated[
         float, typer.Option(help="Give up when not ready after this many seconds.")
-    ] = 60.0,
+    ] = 120.0,
 ) -> None:
     """Run everything that a call needs on this machine until Ctrl-C."""
     if log_level not in LOG_LEVELS:

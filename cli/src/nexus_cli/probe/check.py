@@ -146,7 +146,7 @@ class Probe:
         with self._report.running("partner") as step:
             try:
                 publish = _publications(
-                    SyntheticCamera(PARTNER_COLOUR), SyntheticMicrophone(PARTNER_TONE_HZ), "vp8"
+                    SyntheticCamera(PARTNER_COLOUR), SyntheticMicrophone(PARTNER_TONE_HZ), options.codec
                 )
                 partner = await Client(options.url, options.partner_token).join(options.room, publish=publish)
             except NexusError as error:

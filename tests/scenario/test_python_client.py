@@ -1,0 +1,220 @@
+"""The Python client in real rooms: everybody under their own name, more pictures than slots, changes.
+
+Each person is a colour. A picture counts for whoever its packets name, so a colour under another's name is a
+failure.
+"""
+
+import asyncio
+import subprocess
+import sysconfig
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+from av import VideoFrame
+from nexus_cli import development
+from nexus_rtc import (
+    App,
+    Client,
+    Event,
+    LocalTrack,
+    NotFound,
+    Participant,
+    ParticipantLeft,
+    PermissionDenied,
+    Room,
+    SessionEnded,
+    Track,
+    TrackMuted,
+    TrackPublished,
+    TrackUnpublished,
+    mint_token,
+)
+from nexus_rtc.event_stream import EventStream
+from nexus_rtc.synthetic import Colour, SyntheticCamera, SyntheticMicrophone, colour_of
+from nexus_testkit import free_port, wait_until
+
+APP = App(development.KEY_ID, development.SECRET)
+COLOURS: list[Colour] = [
+    (220, 30, 30),
+    (30, 200, 30),
+    (30, 30, 220),
+    (220, 200, 30),
+    (200, 30, 200),
+    (30, 200, 200),
+]
+PATIENCE_SECONDS = 90.0
+
+# Several real processes have to start, on a machine that may be busy.
+pytestmark = pytest.mark.timeout(400)
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("dev")
+    nexus = str(Path(sysconfig.get_path("scripts")) / "nexus")
+    with (folder / "log").open("w") as log:
+        command = [nexus, "dev", "--port", str(free_port()), "--data-dir", str(folder)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert line.startswith("ready "), (folder / "log").read_text()[-4000:]
+    yield line.split()[1]
+    process.terminate()
+    assert process.wait(60) == 0
+
+
+@pytest.fixture
+async def stack() -> AsyncIterator[AsyncExitStack]:
+    async with AsyncExitStack() as rooms:
+        yield rooms
+
+
+def camera(colour: Colour) -> LocalTrack:
+    media = SyntheticCamera(colour, width=160, height=96, fps=10)
+    return LocalTrack(media, width=160, height=96)
+
+
+async def join(
+    stack: AsyncExitStack,
+    url: str,
+    room: str,
+    identity: str,
+    *publish: LocalTrack,
+    grants: tuple[str, ...] = ("create", "publish", "subscribe", "data"),
+    pairs: int = 4,
+    see_everybody: bool = True,
+) -> Room:
+    token = mint_token(APP, room=room, identity=identity, grants=grants)
+    joined = await Client(url, token, connect_seconds=60).join(
+        publish=publish, pairs=pairs, see_everybody=see_everybody
+    )
+    stack.push_async_callback(joined.leave)
+    return joined
+
+
+async def the(room: Room, identity: str, kind: str = "video") -> tuple[Participant, Track]:
+    """Somebody's track, as soon as it is known here."""
+
+    def found() -> tuple[Participant, Track] | None:
+        for person in room.participants.values():
+            for track in person.tracks.values():
+                if person.identity == identity and track.kind == kind:
+                    return person, track
+        return None
+
+    answer = await wait_until(found, PATIENCE_SECONDS, f"{kind} of {identity}")
+    assert answer is not None
+    return answer
+
+
+async def seen_colour(room: Room, track: Track) -> Colour:
+    """Of a frame whose packets come from now on."""
+    before, media = packets(room, track), room.media(track)
+    await wait_until(lambda: packets(room, track) > before + 5, PATIENCE_SECONDS, f"packets of {track.id}")
+    while not media._frames.empty():
+        await media.recv()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        frame = await media.recv()
+    assert isinstance(frame, VideoFrame)
+    return colour_of(frame)
+
+
+def packets(room: Room, track: Track) -> int:
+    return sum(slot.sources.get(track.number, 0) for slot in room.peer.slots)
+
+
+async def event_of(stream: EventStream, wanted: Callable[[Event], bool]) -> Event:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        async for event in stream:
+            if wanted(event):
+                return event
+    raise AssertionError("the session ended before")
+
+
+def like(colour: Colour) -> object:
+    """Equal to what a codec makes of it."""
+    return pytest.approx(colour, abs=40)
+
+
+async def test_six_people_are_seen_in_their_own_colours_though_slots_run_out(
+    url: str, stack: AsyncExitStack
+) -> None:
+    for number, colour in enumerate(COLOURS):
+        await join(stack, url, "six", f"person-{number}", camera(colour), see_everybody=False)
+    watcher = await join(stack, url, "six", "watcher", pairs=2)
+    tracks = [(await the(watcher, f"person-{number}"))[1] for number in range(len(COLOURS))]
+    for _ in range(2):
+        for track, colour in zip(tracks, COLOURS, strict=True):
+            assert await seen_colour(watcher, track) == like(colour)
+    assert sum(slot.kind == "video" for slot in watcher.peer.slots) >= len(COLOURS)
+    assert watcher.unattributed_frames == 0
+
+
+async def test_one_slot_shows_one_after_another(url: str, stack: AsyncExitStack) -> None:
+    await join(stack, url, "rebind", "red", camera(COLOURS[0]), see_everybody=False)
+    await join(stack, url, "rebind", "blue", camera(COLOURS[2]), see_everybody=False)
+    watcher = await join(stack, url, "rebind", "watcher", pairs=1, see_everybody=False)
+    red, blue = (await the(watcher, "red"))[1], (await the(watcher, "blue"))[1]
+    for track, other, colour in ((red, blue, COLOURS[0]), (blue, red, COLOURS[2]), (red, blue, COLOURS[0])):
+        await watcher.unsee(other)
+        assert await watcher.see(track) == []
+        assert await seen_colour(watcher, track) == like(colour)
+
+
+async def test_publish_mute_unpublish_and_leave_are_told(url: str, stack: AsyncExitStack) -> None:
+    watcher = await join(stack, url, "changes", "watcher")
+    stream = watcher.events()
+    ada = await join(stack, url, "changes", "ada")
+    local = await ada.publish(LocalTrack(SyntheticMicrophone(), name="voice"))
+    published = await event_of(stream, lambda event: isinstance(event, TrackPublished))
+    assert isinstance(published, TrackPublished)
+    assert (published.participant.identity, published.track.name) == ("ada", "voice")
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await watcher.media(published.track).recv()
+
+    await ada.set_muted(local, True)
+    muted = await event_of(stream, lambda event: isinstance(event, TrackMuted))
+    assert isinstance(muted, TrackMuted)
+    assert muted.track.muted
+
+    await ada.update(name="Ada", attributes={"hand": "up"})
+    await wait_until(lambda: watcher.participants[ada.me.id].attributes == {"hand": "up"}, PATIENCE_SECONDS)
+
+    await ada.unpublish(local)
+    await event_of(stream, lambda event: isinstance(event, TrackUnpublished))
+    again = await ada.publish(camera(COLOURS[1]))
+    assert again.mid
+    track = (await the(watcher, "ada"))[1]
+    assert await seen_colour(watcher, track) == like(COLOURS[1])
+
+    await ada.leave()
+    left = await event_of(stream, lambda event: isinstance(event, ParticipantLeft))
+    assert isinstance(left, ParticipantLeft)
+    assert left.participant.identity == "ada"
+
+
+async def test_the_newest_session_of_an_identity_wins(url: str, stack: AsyncExitStack) -> None:
+    first = await join(stack, url, "twice", "ada")
+    stream = first.events()
+    second = await join(stack, url, "twice", "ada")
+    end = await event_of(stream, lambda event: isinstance(event, SessionEnded))
+    assert isinstance(end, SessionEnded)
+    assert end.reason == "REPLACED"
+    assert second.ended is None
+
+
+async def test_grants_are_enforced(url: str, stack: AsyncExitStack) -> None:
+    with pytest.raises(NotFound):
+        await join(stack, url, "not-there", "ada", grants=("publish", "subscribe"))
+    listener = await join(stack, url, "quiet", "ada", grants=("create", "subscribe"))
+    with pytest.raises(PermissionDenied):
+        await listener.publish(SyntheticMicrophone())
+
+
+async def test_rooms_with_hostile_names_are_apart(url: str, stack: AsyncExitStack) -> None:
+    names = (">", "*", "a.b", "../x", "名前 ☃")
+    rooms = [await join(stack, url, name, "ada") for name in names]
+    assert [room.name for room in rooms] == list(names)
+    assert all(room.participants == {} for room in rooms)
