@@ -20,7 +20,7 @@ from nexus_bus import NatsBus, subjects
 from nexus_testkit import NatsServer, free_port, wait_until
 
 OfferReader = Callable[[str], str]
-PATIENCE = 30.0
+PATIENCE = 90.0  # a busy machine takes many seconds to start Python
 
 
 @dataclass
