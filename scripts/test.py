@@ -54,9 +54,13 @@ def without_address_randomisation() -> list[str]:
     return ["setarch", "-R"] if allowed else []
 
 
+def fuzzer_names() -> list[str]:
+    return sorted(source.stem for source in (ROOT / "native" / "fuzz").glob("*_fuzz.cc"))
+
+
 def fuzzers(build: str) -> Iterator[Command]:
-    for source in sorted((ROOT / "native" / "fuzz").glob("*_fuzz.cc")):
-        name, topic = source.stem, source.stem.removesuffix("_fuzz")
+    for name in fuzzer_names():
+        topic = name.removesuffix("_fuzz")
         found = f"{build}/found/{name}"
         (ROOT / found).mkdir(parents=True, exist_ok=True)
         seeds = [f"native/fuzz/corpus/{topic}"] if has(f"native/fuzz/corpus/{topic}/*") else []
@@ -96,13 +100,13 @@ def engine_stages() -> Iterator[Stage]:
             [Command(program, runner.count_gtest, SANITIZER_OPTIONS)],
             [configured(tsan, "-DNEXUS_SANITIZE=thread"), built(tsan, "io_test")],
         )
-    if has("native/fuzz/*_fuzz.cc"):
+    if names := fuzzer_names():
         fuzz = "build/fuzz"
         options = ["-DNEXUS_FUZZ=ON", "-DNEXUS_TESTS=OFF", "-DNEXUS_SANITIZE=address,undefined"]
         yield Stage(
             "fuzz",
             list(fuzzers(fuzz)),
-            [configured(fuzz, "-DCMAKE_CXX_COMPILER=clang++", *options), built(fuzz)],
+            [configured(fuzz, "-DCMAKE_CXX_COMPILER=clang++", *options), built(fuzz, *names)],
             parallel=True,
         )
 
