@@ -72,7 +72,7 @@ class FakeSfu(sfu_pb2_grpc.SfuServiceServicer):
         )
         record.load.cpu = self.cpu
         record.load.participants = sum(len(room.participants) for room in self.rooms.values())
-        bucket = await self.bus.kv(NODES, ttl_seconds=10)
+        bucket = await self.bus.kv(NODES, ttl_seconds=300)  # one heartbeat is to last for a test
         await bucket.put(self.node_id, record.SerializeToString())
 
     async def emit(self, room: FakeRoom, kind: str, /, state: bool = True, **event: Any) -> None:

@@ -117,6 +117,7 @@ class Harness:
             "port": 0,
             "sfu_timeout_seconds": 2.0,
             "shutdown_seconds": 0.3,
+            "node_timeout_seconds": 300.0,
         }
         self.config = SignalingConfig.from_env(**(settings | config))
         self.registry = CollectorRegistry()

@@ -190,6 +190,22 @@ async def test_a_defect_of_ours_ends_one_session_and_tells_nothing(
     await wait_until(lambda: [p.identity for p in harness.room().participants.values()] == ["bob"])
 
 
+async def test_one_session_that_cannot_be_served_does_not_deafen_its_room(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await harness.joined("ann", subprotocol="nexus.v1.json")
+    bob, _ = await harness.joined("bob")
+
+    def broken(_self: object) -> str:
+        raise RuntimeError("cannot be encoded")
+
+    monkeypatch.setattr("nexus_signaling.outgoing.Outgoing.json", broken)
+    left = room_pb2.TrackMuted(track_id="TR_1")
+    await harness.sfu.emit(harness.room(), "track-muted", track_muted=left)
+    assert (await bob.event("track_muted")).event.track_muted.track_id == "TR_1"
+    assert (await bob.event("participant_left")).event.participant_left.identity == "ann"
+
+
 async def test_too_many_messages_are_refused_and_then_end_the_session() -> None:
     async with Harness(messages_per_second=1, message_burst=10, max_rate_limited=5) as harness:
         client, _ = await harness.joined("ann")

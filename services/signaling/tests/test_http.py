@@ -258,6 +258,8 @@ async def test_a_wish_that_is_no_json_is_refused(harness: Harness) -> None:
             f"{harness.url}/v1/dev/token", data=data, headers={"Content-Type": kind}
         ) as response:
             assert response.status == 400
+    async with harness.http.post(f"{harness.url}/v1/dev/token", json={"room": "x" * 5000}) as response:
+        assert response.status == 413
 
 
 async def test_production_mints_no_tokens() -> None:

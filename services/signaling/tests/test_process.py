@@ -72,10 +72,11 @@ async def test_a_call_through_the_running_process_and_a_clean_end(
             metrics = f"http://127.0.0.1:{ready['health_port']}/metrics"
 
             async def sees_the_node() -> bool:
+                await sfu.heartbeat()  # the process may have taken longer to start than one lasts
                 async with http.get(metrics) as response:
                     return "nexus_signaling_sfu_nodes 1.0" in await response.text()
 
-            await wait_until(sees_the_node)
+            await wait_until(sees_the_node, timeout=30)
             for subprotocol in CODECS:
                 url = f"http://127.0.0.1:{ready['port']}/v1/rtc"
                 client = Client(await http.ws_connect(url, protocols=[subprotocol]))

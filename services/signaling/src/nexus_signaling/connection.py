@@ -95,12 +95,11 @@ class Connection:
                 await self._close_socket(self._closing, reader)
         finally:
             self._over = True
+            # First of all, and without waiting for anything: nobody may stay behind in the room.
+            self._apply(on.SocketClosed(self._client_close_code))
             for task in (reader, self._writer):
                 task.cancel()
             await asyncio.gather(reader, self._writer, return_exceptions=True)
-            if self._timer is not None:
-                self._timer.cancel()
-            self._apply(on.SocketClosed(self._client_close_code))
             self._metrics.outbox_dropped.inc(self._outbox.clear())
 
     def end(self, reason: media_pb2.DisconnectReason.ValueType, message: str) -> None:
@@ -154,7 +153,12 @@ class Connection:
             self._log.exception("session_failed", input=type(event).__name__)
             effects = self._session.handle(on.Broken(), self._services.clock())
         for effect in effects:
-            self._perform(effect)
+            try:
+                self._perform(effect)
+            except Exception:
+                # Whoever called (the feed of a whole room, perhaps) must go on.
+                self._log.exception("effect_failed", effect=type(effect).__name__)
+                self._abort()
         if self._session.state is State.CLOSED:
             self._release_seat()
         self._arm_timer()

@@ -9,6 +9,7 @@ from nexus.events.v1 import room_pb2
 from nexus_bus import Bus, BusError
 from nexus_bus.subjects import ROOT
 
+from nexus_signaling.nodes import NodeDirectory
 from nexus_signaling.participant_directory import ParticipantDirectory
 from nexus_signaling.room_directory import RoomDirectory
 
@@ -20,8 +21,11 @@ RETRY_SECONDS: Final = 1.0
 
 
 class Housekeeping:
-    def __init__(self, bus: Bus, rooms: RoomDirectory, participants: ParticipantDirectory) -> None:
+    def __init__(
+        self, bus: Bus, rooms: RoomDirectory, nodes: NodeDirectory, participants: ParticipantDirectory
+    ) -> None:
         self._bus = bus
+        self._nodes = nodes
         self._rooms = rooms
         self._participants = participants
 
@@ -51,12 +55,19 @@ class Housekeeping:
             log.warning("room_not_forgotten", error=type(error).__name__)
 
     async def sweep_forever(self, interval_seconds: float) -> None:
+        """Runs until cancelled. Sweeps once, and then only when a node has gone: it reads every room's
+        record."""
+        swept_after: int | None = None
         while True:
             await asyncio.sleep(interval_seconds)
+            if not self._nodes.settled() or self._nodes.departures == swept_after:
+                continue
+            departures = self._nodes.departures
             try:
                 swept = await self._rooms.sweep()
             except BusError as error:
                 log.warning("sweep_failed", error=type(error).__name__)
                 continue
+            swept_after = departures
             if swept:
                 log.info("rooms_swept", count=swept)

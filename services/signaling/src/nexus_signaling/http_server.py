@@ -8,7 +8,7 @@ from aiohttp import web
 from nexus_runtime import ClientError, Health
 
 from nexus_signaling.demo import DemoPage
-from nexus_signaling.dev_token import DevTokens
+from nexus_signaling.dev_token import MAX_BODY_BYTES, DevTokens
 from nexus_signaling.gateway import Gateway
 
 log = structlog.get_logger()
@@ -26,7 +26,7 @@ class Routes:
 
 
 def make_app(routes: Routes) -> web.Application:
-    app = web.Application(middlewares=[_plain_errors])
+    app = web.Application(middlewares=[_plain_errors], client_max_size=MAX_BODY_BYTES)
     app.router.add_get("/v1/rtc", routes.gateway.handle)
     app.router.add_get("/livez", _livez)
     app.router.add_get("/readyz", _readyz_of(routes.health))
@@ -78,7 +78,7 @@ class HttpServer:
 
     def __init__(self, app: web.Application, host: str, port: int) -> None:
         # Handlers of WebSockets end by `Gateway.shut_down`; the runner waits only for stragglers.
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, handler_cancellation=True)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         self._host = host
         self.port = port
 

@@ -31,6 +31,7 @@ class NodeDirectory:
         self._nodes: dict[str, NodeView] = {}
         self._last_addresses: dict[str, str] = {}
         self._connected_at = clock()
+        self._departures = 0
         self._synced = asyncio.Event()
         self._on_gone: GoneListener | None = None
 
@@ -47,6 +48,11 @@ class NodeDirectory:
     def is_gone(self, node_id: str) -> bool:
         """Whether the node has no entry at all, which is more than a heartbeat that is late here."""
         return node_id not in self._nodes and self.settled()
+
+    @property
+    def departures(self) -> int:
+        """How many nodes have gone so far."""
+        return self._departures
 
     def last_address(self, node_id: str) -> str | None:
         """Where a node was when last heard of."""
@@ -101,6 +107,7 @@ class NodeDirectory:
             return
         if step.value is None:
             if self._nodes.pop(step.key, None) is not None:
+                self._departures += 1
                 log.info("node_gone", node=step.key)
                 if self._on_gone is not None:
                     self._on_gone(step.key)

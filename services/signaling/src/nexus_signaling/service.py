@@ -103,7 +103,7 @@ class SignalingService:
         )
         origins = OriginPolicy(config.allowed_origins(), config.development)
         self.gateway = Gateway(services, origins, config.max_connections)
-        self.housekeeping = Housekeeping(self._bus, rooms, participants)
+        self.housekeeping = Housekeeping(self._bus, rooms, self.nodes, participants)
         self.nodes.on_gone(self.gateway.node_gone)
         self._bus.on_connection(self._on_connection)
         self.metrics.nodes.set_function(self.nodes.fresh_count)
@@ -129,6 +129,8 @@ class SignalingService:
         )
         self.http = HttpServer(make_app(routes), config.host, config.port)
         await self.http.start()
+        if config.development and config.host not in ("127.0.0.1", "::1", "localhost"):
+            log.warning("development_mode_is_open", host=config.host, risk="anybody here can mint tokens")
         log.info(
             "listening", host=config.host, port=self.http.port, development=config.development, apps=len(apps)
         )
