@@ -16,12 +16,6 @@ int64_t SlotTimeline::ToRtp(Duration duration) const {
   return seconds * clock_rate_ + rest * clock_rate_ / kMicrosPerSecond;
 }
 
-Duration SlotTimeline::ToDuration(int64_t rtp) const {
-  const int64_t seconds = FloorDiv(rtp, clock_rate_);
-  const int64_t rest = rtp - seconds * clock_rate_;
-  return Duration(seconds * kMicrosPerSecond + rest * kMicrosPerSecond / clock_rate_);
-}
-
 int64_t SlotTimeline::RtpAt(Timestamp time) const { return rtp_at_epoch_ + ToRtp(time - epoch_); }
 
 }  // namespace nexus

@@ -15,7 +15,6 @@ class SlotTimeline {
   // Unwrapped; the low 32 bits go on the wire.
   int64_t RtpAt(Timestamp time) const;
   int64_t ToRtp(Duration duration) const;
-  Duration ToDuration(int64_t rtp) const;
   uint32_t clock_rate() const { return clock_rate_; }
 
  private:

@@ -95,13 +95,18 @@ void SourceClock::OnSenderReport(NtpTime ntp, uint32_t rtp_timestamp) {
 
 Timestamp SourceClock::OnPacket(int64_t rtp_timestamp, Timestamp arrival, RemoteClockOffset& remote) {
   last_rtp_ = rtp_timestamp;
+  const int64_t rtp_us = RtpToMicros(rtp_timestamp, ntp_.clock_rate());
   if (const auto ntp_us = ntp_.NtpMicros(rtp_timestamp)) {
-    remote.OnPacket(*ntp_us, arrival);
+    // What was learned of the path before the first report counts: time does not jump by the queue of the
+    // moment.
+    if (const auto known = arrival_minimum_.value(); known && !synchronised_) {
+      remote.OnPacket(*ntp_us, TimestampFromMicros(rtp_us + *known));
+    }
     synchronised_ = true;
+    remote.OnPacket(*ntp_us, arrival);
     return TimestampFromMicros(*ntp_us + *remote.offset_us());
   }
   // No sender report yet: the fastest packet so far is taken to have come the moment it was sampled.
-  const int64_t rtp_us = RtpToMicros(rtp_timestamp, ntp_.clock_rate());
   const int64_t offset = arrival.time_since_epoch().count() - rtp_us;
   if (const auto known = arrival_minimum_.value();
       known && std::abs(offset - *known) > 10 * kMicrosPerSecond) {

@@ -162,7 +162,8 @@ TEST_P(LipSync, StaysWithinAFewMilliseconds) {
       if (now_us - bound_us > 6'500'000) worst_us = std::max(worst_us, std::abs(error));
     }
   }
-  EXPECT_LT(worst_us, 20'000) << "flash and beep";
+  // Each slot may be off its line by up to its tolerance of 8 ms before it is moved.
+  EXPECT_LT(worst_us, 10'000) << "flash and beep";
   EXPECT_GT(worst_us, 0);
 }
 

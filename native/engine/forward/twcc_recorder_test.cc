@@ -70,7 +70,8 @@ void RunFrom(uint16_t start, uint64_t seed, size_t mtu) {
 
 TEST(TwccRecorder, TellsEachArrivalOnceFromEveryStartAroundTheWrap) {
   for (uint32_t start = 65'500; start < 65'560; ++start) RunFrom(static_cast<uint16_t>(start), start, 1200);
-  for (uint32_t start = 64'100; start < 65'536; start += 97) RunFrom(static_cast<uint16_t>(start), start, 100);
+  for (uint32_t start = 64'100; start < 65'536; start += 97)
+    RunFrom(static_cast<uint16_t>(start), start, 100);
 }
 
 TEST(TwccRecorder, IsDueAfterTheIntervalOrEnoughPackets) {

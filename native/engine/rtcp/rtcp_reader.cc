@@ -171,7 +171,7 @@ std::optional<RtcpItem> RtcpReader::Interpret(const Chunk& chunk) {
 }
 
 std::optional<RtcpItem> RtcpReader::NextSdes() {
-  // RFC 3550 §6.5: chunks of an SSRC and items, the item list ends with a zero byte and is padded to 32 bits.
+  // RFC 3550 §6.5: chunks of an SSRC and items; the list ends with a zero byte and is padded to 32 bits.
   while (sdes_.size() >= 5) {
     ByteReader reader(sdes_);
     SdesCname found{Ssrc{reader.U32()}, {}};

@@ -47,7 +47,7 @@ std::optional<RtpExtensionElement> RtpExtensionReader::Next() {
       size = reader_.U8();
     } else {
       element.id = head >> 4;
-      // §4.2: id 0 is padding, whatever its length says libwebrtc and we step one byte; id 15 ends the block.
+      // §4.2: a byte with id 0 is padding, whatever its length field says; id 15 ends the block.
       if (element.id == 0) continue;
       if (element.id == 15) break;
       size = size_t{1} + (head & 0x0F);
