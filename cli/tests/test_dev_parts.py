@@ -75,14 +75,22 @@ def test_a_foreign_address_is_told() -> None:
         ports.check(ports.PortWish("203.0.113.7", 7880, "--port"))
 
 
-def test_a_loopback_host_has_loopback_media() -> None:
+def test_a_loopback_host_tells_the_loopback_first_and_then_what_firefox_needs() -> None:
     assert addresses.listening("localhost") == "127.0.0.1"
-    assert addresses.media_host("127.0.0.1") == "127.0.0.1"
-    assert addresses.candidates("127.0.0.1") == ["127.0.0.1"]
+    told = addresses.candidates("127.0.0.1")
+    assert told[0] == "127.0.0.1"
+    assert told.count("127.0.0.1") == 1
+    assert set(addresses.candidates("0.0.0.0")) <= set(told)
+
+
+def test_loopback_candidates_alone_open_nothing_else() -> None:
+    assert addresses.media_host(["127.0.0.1"]) == "127.0.0.1"
+    assert addresses.media_host(["127.0.0.1", "192.0.2.7"]) == "0.0.0.0"
+    assert addresses.media_host(["::1", "fd00::2"]) == "::"
 
 
 def test_a_host_of_the_network_has_the_machines_addresses() -> None:
-    assert addresses.media_host("192.0.2.7") == "0.0.0.0"
+    assert addresses.media_host(["192.0.2.7"]) == "0.0.0.0"
     assert addresses.candidates("192.0.2.7") == ["192.0.2.7"]
     own = addresses.candidates("0.0.0.0")
     assert own

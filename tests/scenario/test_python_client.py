@@ -195,6 +195,23 @@ async def test_publish_mute_unpublish_and_leave_are_told(url: str, stack: AsyncE
     assert left.participant.identity == "ada"
 
 
+async def test_who_comes_late_finds_what_is_here(url: str, stack: AsyncExitStack) -> None:
+    voice = LocalTrack(SyntheticMicrophone(), muted=True)
+    ada = await join(stack, url, "late", "ada", camera(COLOURS[4]), voice)
+    watcher = await join(stack, url, "late", "watcher")
+    stream = watcher.events()
+    assert await seen_colour(watcher, (await the(watcher, "ada"))[1]) == like(COLOURS[4])
+    silent = (await the(watcher, "ada", "audio"))[1]
+    assert silent.muted
+    assert packets(watcher, silent) == 0
+
+    await ada.set_muted(voice, False)
+    heard = await event_of(stream, lambda event: isinstance(event, TrackMuted))
+    assert isinstance(heard, TrackMuted)
+    assert not heard.track.muted
+    await wait_until(lambda: packets(watcher, silent) > 5, PATIENCE_SECONDS, "the voice")
+
+
 async def test_the_newest_session_of_an_identity_wins(url: str, stack: AsyncExitStack) -> None:
     first = await join(stack, url, "twice", "ada")
     stream = first.events()

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from aiortc import AudioStreamTrack, VideoStreamTrack
+from aiortc import AudioStreamTrack, RTCRtpSender, VideoStreamTrack
 from aiortc.rtp import RtpPacket
 from nexus.events.v1 import room_pb2 as room_events
 from nexus.signaling.v1 import session_pb2 as wire
@@ -174,6 +174,25 @@ async def test_publish_mute_and_unpublish_later(server: FakeServer, token: str) 
         assert list(again.publications) == []
         assert "a=inactive" in again.sdp
         assert room.published == ()
+
+
+async def test_a_muted_track_stays_silent_through_answers(server: FakeServer, token: str) -> None:
+    voice = LocalTrack(AudioStreamTrack(), muted=True)
+    async with await Client(server.url, token).join(pairs=1, audio_slots=0, publish=[voice]) as room:
+        await room.publish(VideoStreamTrack())
+        assert voice.transceiver is not None
+        await wait_until(lambda: room.peer.milestones.first_sent_at is not None, 30)
+        senders = [
+            one.sender for one in room.peer.connection.getTransceivers() if one.direction == "sendonly"
+        ]
+        sent = {one.kind: await packets_sent(one) for one in senders}
+        assert sent["audio"] == 0
+        assert sent["video"] > 0
+
+
+async def packets_sent(sender: RTCRtpSender) -> int:
+    statistics = (await sender.getStats()).values()
+    return sum(one.packetsSent for one in statistics if one.type == "outbound-rtp")
 
 
 async def test_a_refused_join_says_why_and_leaves_nothing_open(server: FakeServer, token: str) -> None:

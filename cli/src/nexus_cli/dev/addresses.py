@@ -22,25 +22,33 @@ def listening(host: str) -> str:
     return str(min(found, key=lambda entry: entry[0] != socket.AF_INET)[4][0])
 
 
-def media_host(host: str) -> str:
-    """Where the media sockets are bound: on a loopback nothing else, otherwise everywhere."""
-    address = ipaddress.ip_address(host)
-    if address.is_loopback:
-        return host
-    return "::" if address.version == 6 else "0.0.0.0"  # noqa: S104 - asked for by --host
+def media_host(candidate_addresses: Iterable[str]) -> str:
+    """Where the media sockets are bound for these candidates: on a loopback nothing else, otherwise
+    everywhere."""
+    parsed = [ipaddress.ip_address(address) for address in candidate_addresses]
+    if len(parsed) == 1 and parsed[0].is_loopback:
+        return str(parsed[0])
+    return "::" if any(address.version == 6 for address in parsed) else "0.0.0.0"  # noqa: S104 - ICE authenticates
 
 
 def candidates(host: str) -> list[str]:
-    """What clients are told when nobody says otherwise: the address listened on, or all of this machine's."""
+    """What clients are told when nobody says otherwise.
+
+    With `host` a loopback, this machine's other addresses follow: Firefox takes no loopback address into ICE,
+    so that a call between two tabs on one machine needs one of them.
+    """
     address = ipaddress.ip_address(host)
-    if not address.is_unspecified:
+    if not (address.is_unspecified or address.is_loopback):
         return [host]
     own = (
         ip.ip if isinstance(ip.ip, str) else ip.ip[0]
         for adapter in ifaddr.get_adapters()
         for ip in adapter.ips
     )
-    return reachable(own, with_ipv6=address.version == 6) or ["127.0.0.1"]
+    others = reachable(own, with_ipv6=address.version == 6 and not address.is_loopback)
+    if address.is_loopback:
+        return [host, *(other for other in others if other != host)]
+    return others or ["127.0.0.1"]
 
 
 def reachable(addresses: Iterable[str], *, with_ipv6: bool) -> list[str]:

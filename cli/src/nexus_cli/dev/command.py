@@ -77,7 +77,8 @@ def _settings(
 ) -> Settings:
     """Raises PortUnavailable, or ValueError for what is no address."""
     host = addresses.listening(host)
-    media_host = addresses.media_host(host)
+    told = addresses.checked(media_addresses) or addresses.candidates(host)
+    media_host = addresses.media_host(told)
     ports.check(ports.PortWish(host, port, "--port"))
     if media_port:
         ports.check(ports.PortWish(media_host, media_port, "--media-port", "udp"))
@@ -86,7 +87,7 @@ def _settings(
         port=port,
         media_host=media_host,
         media_port=media_port,
-        media_addresses=tuple(addresses.checked(media_addresses) or addresses.candidates(host)),
+        media_addresses=tuple(told),
         # By port, so that a second instance beside this one has a store of its own.
         folder=(data_dir / f"dev-{port}").absolute(),
         log_level=log_level,

@@ -33,7 +33,10 @@ def figures(report: Report) -> RenderableType:
         lost = "?" if one.lost is None else str(one.lost)
         rtt = "?" if one.rtt_ms is None else f"{one.rtt_ms:.1f} ms"
         sent.add_row(one.kind, one.codec, str(one.packets), f"{one.octets / 1000:.0f}", lost, rtt)
-    received = Table("received from", "what", "codec", "packets", "frames", "per second", "size", "as sent")
+    received = Table()
+    received.add_column("received from", overflow="fold", ratio=1)
+    for title in ("what", "codec", "packets", "frames", "fps", "size", "as sent"):
+        received.add_column(title, no_wrap=True)
     for taken in report.received:
         size = f"{taken.width}x{taken.height}" if taken.width else ""
         as_sent = {None: "", True: "[green]yes[/]", False: "[red]no[/]"}[taken.expected]

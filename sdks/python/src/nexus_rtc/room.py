@@ -182,6 +182,7 @@ class Room:
     def add(self, local: LocalTrack) -> None:
         """Gives a track its section; the next offer tells the server."""
         local.transceiver = self._peer.publish(local.media, local.codec)
+        self._peer.set_muted(local.transceiver, local.muted)
         self._local.append(local)
 
     def on_frame(self, number: int, frame: Frame) -> None:

@@ -79,6 +79,7 @@ class Peer:
         self._on_frame = on_frame
         self._srtp_profile = srtp_profile
         self._watched: RTCDtlsTransport | None = None
+        self._muted: set[RTCRtpTransceiver] = set()
         self.slots: list[SlotReceiver] = []
         self.milestones = Milestones()
 
@@ -105,12 +106,22 @@ class Peer:
     def unpublish(self, transceiver: RTCRtpTransceiver) -> None:
         """Ends with the next offer."""
         transceiver.direction = "inactive"
+        self._muted.discard(transceiver)
         transceiver.sender.replaceTrack(None)
 
     def set_muted(self, transceiver: RTCRtpTransceiver, muted: bool) -> None:
         """A muted publication sends nothing; its track is read on, so that it does not fall behind."""
-        sender: Any = transceiver.sender
-        sender._enabled = not muted
+        if muted:
+            self._muted.add(transceiver)
+        else:
+            self._muted.discard(transceiver)
+        self._apply_mutes()
+
+    def _apply_mutes(self) -> None:
+        for transceiver in self._connection.getTransceivers():
+            if transceiver.direction == "sendonly":
+                sender: Any = transceiver.sender
+                sender._enabled = transceiver not in self._muted
 
     async def offer(self) -> str:
         await self._connection.setLocalDescription()
@@ -119,6 +130,7 @@ class Peer:
     async def answer(self, sdp: str) -> None:
         description = RTCSessionDescription(sdp=spread_candidates(sdp), type="answer")
         await self._connection.setRemoteDescription(description)
+        self._apply_mutes()  # an answer sets every sender going again
         for slot in self.slots:
             slot.start()
 
