@@ -96,7 +96,7 @@ export class Call {
     this.#state.textContent = CONNECTION_WORDS[room.connectionState];
     room.on("error", (error) => this.#fail(error));
     room.on("autoplay-blocked", () => (this.#unblock.hidden = false));
-    room.on("disconnected", onEnd);
+    room.on("disconnected", (reason) => onEnd(reason));
     room.localParticipant.on("speaking", (speaking) => this.#tiles.get(this.#ownKey)?.setSpeaking(speaking));
     room.localParticipant.on("track-unpublished", (track) => this.#hideOwn(track));
   }
@@ -105,7 +105,7 @@ export class Call {
 
   #addPerson(participant: RemoteParticipant): void {
     const tile = this.#addTile(participant.id, participant.name, false, false);
-    this.#say(`${participant.name} is here`);
+    if (participant.joinedAtMs > this.#room.localParticipant.joinedAtMs) this.#say(`${participant.name} is here`);
     participant.on("updated", () => tile.setName(participant.name));
     participant.on("speaking", (speaking) => tile.setSpeaking(speaking));
     participant.on("track-published", (track) => this.#showTrack(participant, track));
@@ -280,8 +280,9 @@ export class Call {
     const tiles = [...this.#tiles.values()];
     const screens = tiles.some((tile) => tile.isScreen);
     this.#grid.classList.toggle("with-screen", screens);
-    if (screens) return;
     const { clientWidth, clientHeight } = this.#grid;
+    this.#grid.style.setProperty("--stage-height", `${clientHeight}px`);
+    if (screens) return;
     const { tileWidth } = bestGrid(tiles.length, clientWidth, clientHeight, GAP_PX);
     this.#grid.style.setProperty("--tile-width", `${tileWidth}px`);
   }

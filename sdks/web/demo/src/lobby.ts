@@ -67,8 +67,10 @@ export class Lobby {
     }
   }
 
-  say(text: string): void {
+  /** Something went wrong, or (`calm`) only came to its end. */
+  say(text: string, calm = false): void {
     this.#alert.textContent = text;
+    this.#alert.classList.toggle("calm", calm);
   }
 
   #build(): HTMLElement {

@@ -1,5 +1,5 @@
 /** The demo: a lobby, then a call, then the lobby again. */
-import { NexusClient, type Room } from "@nexus-rtc/web";
+import { NexusClient, type DisconnectReason, type Room } from "@nexus-rtc/web";
 import { Call } from "./call.js";
 import { Lobby, type Ready } from "./lobby.js";
 import { readSettings, rememberName } from "./settings.js";
@@ -34,17 +34,17 @@ async function join(ready: Ready): Promise<void> {
   const call = new Call(room, settings, (reason) => {
     call.close();
     window.nexusDemo.room = null;
-    enter(ready.room, name, reasonInWords(reason));
+    enter(ready.room, name, reason);
   });
   app?.replaceChildren(call.root);
 }
 
-function enter(room: string, name: string, message: string | null): void {
+function enter(room: string, name: string, ended: DisconnectReason | null): void {
   document.title = "Nexus RTC";
   const lobby = new Lobby({ ...settings, room, name }, join);
   app?.replaceChildren(lobby.root);
-  if (message !== null) lobby.say(message);
-  void lobby.prepare().then(() => (settings.autojoin && message === null ? lobby.join() : undefined));
+  if (ended !== null) lobby.say(reasonInWords(ended), ended === "client-left");
+  void lobby.prepare().then(() => (settings.autojoin && ended === null ? lobby.join() : undefined));
 }
 
 enter(settings.room, settings.name, null);
