@@ -2,10 +2,13 @@
 // subscribers.
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
 #include <vector>
 
 #include "engine/rtp/rtp_writer.h"
 #include "engine/rtp/rtx.h"
+#include "testing/pcap.h"
 #include "testing/random.h"
 
 namespace nexus {
@@ -263,7 +266,30 @@ TEST(Red, NamesThePrimaryEncoding) {
   EXPECT_FALSE(RedPrimaryPayloadType({}));
 }
 
-// Hard problem 24: whatever the bytes, views stay inside the packet.
+// Hard problem 24: the inputs that broke other parsers.
+TEST(RtpParse, SurvivesTheCorpus) {
+  NEXUS_LOAD_CAPTURE(unused, "vp8.pcap");
+  size_t files = 0;
+  size_t parsed = 0;
+  for (const auto& file :
+       std::filesystem::recursive_directory_iterator(*unused_data / "corpora" / "rtp_fuzzer")) {
+    if (!file.is_regular_file()) continue;
+    std::ifstream stream(file.path(), std::ios::binary);
+    const Bytes bytes((std::istreambuf_iterator<char>(stream)), std::istreambuf_iterator<char>());
+    ++files;
+    const auto view = ParseRtp(bytes);
+    if (!view) continue;
+    ++parsed;
+    RtpExtensionReader reader = view->extensions();
+    while (reader.Next()) {
+    }
+    EXPECT_EQ(view->header().header_size + view->payload().size() + view->padding_size(), bytes.size());
+  }
+  EXPECT_GT(files, 20u);
+  EXPECT_GT(parsed, 0u);
+}
+
+// Whatever the bytes, views stay inside the packet.
 TEST(RtpParse, SurvivesRandomBytes) {
   testing::Random random(1);
   size_t parsed = 0;
