@@ -117,6 +117,31 @@ class Peer:
             self.tasks.append(asyncio.create_task(watch))
         return self.joined
 
+    async def reoffer(self, receive: list[str]) -> sfu_pb2.OfferResponse:
+        assert self.joined is not None
+        before = len(self.connection.getTransceivers())
+        for kind in receive:
+            self.connection.addTransceiver(kind, direction="recvonly")
+        await self.connection.setLocalDescription(await self.connection.createOffer())
+        sources = {track.mid: track.source for track in self.joined.participant.tracks}
+        answer: sfu_pb2.OfferResponse = await self.stub.Offer(
+            sfu_pb2.OfferRequest(
+                room=ROOM,
+                participant_id=self.joined.participant.id,
+                sdp=self.connection.localDescription.sdp,
+                publications=[
+                    media_pb2.Publication(mid=str(t.mid), source=sources[str(t.mid)])
+                    for t in self.connection.getTransceivers()
+                    if t.direction == "sendonly"
+                ],
+            )
+        )
+        await self.connection.setRemoteDescription(RTCSessionDescription(answer.sdp, "answer"))
+        for transceiver in self.connection.getTransceivers()[before:]:
+            watch = self._watch(str(transceiver.mid), transceiver.receiver)
+            self.tasks.append(asyncio.create_task(watch))
+        return answer
+
     async def _watch(self, mid: str, receiver: RTCRtpReceiver) -> None:
         try:
             while True:
@@ -277,4 +302,54 @@ async def test_mute_leave_and_figures(node: Node) -> None:
     await wait_until(lambda: len(node.of_kind("participant_left")) == 2, PATIENCE, "the viewer is gone")
     left = node.of_kind("participant_left")[-1]
     assert left.participant_id == joined.participant.id
-    assert left.reason == media_pb2.DISCONNECT_REASON_MEDIA_FAILED
+    assert left.reason == media_pb2.DISCONNECT_REASON_CLIENT_LEFT
+
+
+async def test_more_slots_by_reoffer_and_a_camera_that_stops(node: Node) -> None:
+    publishers = [node.peer() for _ in range(3)]
+    viewer = node.peer()
+    joined = await viewer.join("viewer")
+    colours = (RED, GREEN, BLUE)
+    cameras = []
+    for index, peer in enumerate(publishers):
+        answer = await peer.join(f"p{index}", colours[index], 500.0 * (index + 1))
+        cameras.append(answer.participant.tracks[1].id)
+    me = joined.participant.id
+    bound = await node.stub.UpdateSlots(
+        sfu_pb2.UpdateSlotsRequest(room=ROOM, participant_id=me, bind_track_ids=cameras)
+    )
+    assert list(bound.unplaced_track_ids) == cameras[2:]
+    await wait_until(lambda: viewer.shows(RED) and viewer.shows(GREEN), PATIENCE, "two pictures")
+    (needed,) = node.of_kind("reoffer_needed")
+    assert needed.pairs == 3
+
+    more = await viewer.reoffer(["audio", "video"])
+    assert [slot.track_id for slot in more.slots.slots if slot.track_id] == cameras
+    await wait_until(lambda: viewer.shows(BLUE), PATIENCE, "the third picture")
+
+    first = publishers[0]
+    first.connection.getTransceivers()[1].direction = "inactive"
+    stopped = await first.reoffer([])
+    assert [track.source for track in stopped.tracks] == [media_pb2.TRACK_SOURCE_MICROPHONE]
+    (told,) = [e for e in node.events if e.target_participant_id == me and e.HasField("slots_changed")]
+    assert [slot.track_id for slot in told.slots_changed.slots.slots if slot.track_id] == cameras[1:]
+    await wait_until(lambda: viewer.hears(500), PATIENCE, "the one without a picture is still heard")
+
+
+async def test_the_newest_session_wins(node: Node) -> None:
+    first, second, viewer = node.peer(), node.peer(), node.peer()
+    await first.join("alice", RED, 440.0)
+    joined = await viewer.join("viewer")
+    await wait_until(lambda: viewer.shows(RED), PATIENCE, "the first session")
+    again = await second.join("alice", BLUE, 1_000.0)
+    (left,) = node.of_kind("participant_left")
+    assert left.reason == media_pb2.DISCONNECT_REASON_REPLACED
+    await wait_until(lambda: first.connection.connectionState == "closed", PATIENCE, "DTLS says goodbye")
+    await node.stub.UpdateSlots(
+        sfu_pb2.UpdateSlotsRequest(
+            room=ROOM,
+            participant_id=joined.participant.id,
+            bind_track_ids=[again.participant.tracks[1].id],
+        )
+    )
+    await wait_until(lambda: viewer.shows(BLUE) and not viewer.shows(RED), PATIENCE, "the second session")

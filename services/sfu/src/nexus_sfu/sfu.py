@@ -30,6 +30,8 @@ log = structlog.get_logger()
 EmitEvent = Callable[[room_pb2.RoomEvent], None]
 OnReport = Callable[[port.Report], None]
 MAX_EVENTS_A_TURN = 1_024
+# The engine's word for a close_notify from the client.
+PEER_CLOSED = "peer_closed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,12 +227,17 @@ class Sfu:
 
     def _transport_gone(self, event: port.TransportGone) -> None:
         seat = self.media.seat_of_transport(event.transport)
-        if seat is not None:
-            key, participant_id = seat
+        if seat is None:
+            return
+        key, participant_id = seat
+        # A DTLS close_notify is how a client that closes its connection says goodbye (RFC 8827 section 6.5),
+        # often before signaling's word arrives.
+        left = event.reason == PEER_CLOSED
+        if not left:
             self._metrics.failed.labels(event.reason or "unknown").inc()
-            self._log_transport("media_failed", event.transport, reason=event.reason)
-            self.media.transport_gone(event.transport)
-            self.leave(key, participant_id, Reason.MEDIA_FAILED)
+        self._log_transport("media_closed" if left else "media_failed", event.transport, reason=event.reason)
+        self.media.transport_gone(event.transport)
+        self.leave(key, participant_id, Reason.CLIENT_LEFT if left else Reason.MEDIA_FAILED)
 
     def _speakers_changed(self, event: port.SpeakersChanged) -> None:
         key = self.media.key_of(event.room)
