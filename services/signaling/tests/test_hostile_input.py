@@ -4,6 +4,7 @@ import asyncio
 import json
 import zlib
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -21,7 +22,7 @@ from nexus_testkit import wait_until
 from services.signaling.tests.harness import Client, Harness, client_message, code_of, mint, transport_of
 
 SUBPROTOCOLS = pytest.mark.parametrize("subprotocol", ["nexus.v1", "nexus.v1.json"])
-LEAKS = ("Traceback", "nexus_signaling", ".py", "/work", "Exception", "0x7f")
+LEAKS = ("Traceback", "nexus_signaling", ".py", str(Path(__file__).parents[3]), "Exception", "0x7f")
 
 
 async def frames_of(socket: aiohttp.ClientWebSocketResponse) -> list[bytes | str]:
