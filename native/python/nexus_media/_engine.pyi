@@ -3,8 +3,8 @@
 Every call returns at once (it is queued to the shard's thread); what came of it arrives as an event. Calls
 raise `ValueError` for arguments that cannot be right (ids that were never given out among them) and
 `RuntimeError` after `close()` or when a bound is reached (too many transports, a full command queue).
-Commands for ids that are gone (a transport that failed meanwhile) are no error: they are counted and reported as
-`CommandRejected`.
+Commands for ids that are gone (a transport that failed meanwhile) are no error: they are counted and reported
+as `CommandRejected`.
 """
 
 from collections.abc import Sequence
@@ -123,8 +123,8 @@ class TrackOptions:
     ) -> None:
         """`number` stands in the CSRC of what is forwarded. `ssrcs`/`rtx_ssrcs` pair up by position; without
         them packets are found by MID (and RID). `group`: tracks of one transport with the same group belong
-        together (camera with microphone 0, screen with screen audio 1): audio is placed into the pair that shows its
-        group's video."""
+        together (camera with microphone 0, screen with screen audio 1): audio is placed into the pair that
+        shows its group's video."""
 
 class SlotDescription:
     @property

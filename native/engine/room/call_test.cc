@@ -1,0 +1,383 @@
+// Calls through the shard in emulated time, over good and bad networks. The numbers of "hard problem" are the rows of
+// the design's list of what broke other media servers.
+#include <gtest/gtest.h>
+
+#include "engine/dtls/emulated_wall_clock.h"
+#include "testing/emulated_call.h"
+
+namespace nexus::testing {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+EmulatedCallOptions Options(uint64_t seed = 1) {
+  EmulatedCallOptions options;
+  options.seed = seed;
+  options.on_time = SetEmulatedWallClock;
+  return options;
+}
+
+// A publisher with camera and microphone, and a subscriber with one pair that shows it.
+struct TwoPeople {
+  explicit TwoPeople(EmulatedCall& call, TestPeerOptions publisher_options = {},
+                     TestPeerOptions subscriber_options = {})
+      : publisher(call.Join(std::move(publisher_options))), subscriber(call.Join(std::move(subscriber_options))) {
+    call.Publish(publisher, MediaKind::kVideo);
+    call.Publish(publisher, MediaKind::kAudio);
+    call.AddSlot(subscriber, MediaKind::kAudio);
+    call.AddSlot(subscriber, MediaKind::kVideo);
+    call.Command(BindSlot{subscriber.slots[1].id, publisher.video_track});
+    call.StartMedia(publisher);
+    call.StartMedia(subscriber);
+  }
+  ReceivedStream& audio() { return *subscriber.slots[0].stream; }
+  ReceivedStream& video() { return *subscriber.slots[1].stream; }
+  Member& publisher;
+  Member& subscriber;
+};
+
+class CallWithProfile : public ::testing::TestWithParam<SrtpProfile> {};
+
+TEST_P(CallWithProfile, VideoAndAudioArriveWholeAndUnderTheRightNumber) {
+  EmulatedCallOptions options = Options();
+  options.shard.srtp_profiles = {GetParam()};
+  EmulatedCall call(options);
+  TwoPeople people(call);
+  ASSERT_TRUE(call.RunUntilConnected());
+  call.RunFor(seconds(5));
+  EXPECT_EQ(people.subscriber.peer->profile(), GetParam());
+  EXPECT_GT(people.video().packets.size(), 300u);
+  EXPECT_GT(people.audio().packets.size(), 200u);
+  EXPECT_EQ(people.video().Faults(call.csrcs()), "");
+  EXPECT_EQ(people.audio().Faults(call.csrcs()), "");
+  EXPECT_EQ(people.subscriber.peer->rejected, 0u);
+  EXPECT_EQ(people.subscriber.peer->unknown_ssrcs, 0u);
+  EXPECT_GT(people.publisher.video->twcc_feedbacks, 20u);
+  EXPECT_GE(people.publisher.video->reports.size(), 3u);
+  const std::vector<SlotChanged> changes = call.EventsOf<SlotChanged>();
+  ASSERT_EQ(changes.size(), 2u);
+  for (const SlotChanged& change : changes) {
+    const bool video = change.slot == people.subscriber.slots[1].id;
+    EXPECT_EQ(change.track, video ? people.publisher.video_track : people.publisher.audio_track);
+  }
+  EXPECT_EQ(call.EventsOf<TrackStarted>().size(), 2u);
+  EXPECT_TRUE(call.EventsOf<CommandRejected>().empty());
+}
+
+INSTANTIATE_TEST_SUITE_P(Profiles, CallWithProfile,
+                         ::testing::Values(SrtpProfile::kAeadAes128Gcm, SrtpProfile::kAes128CmHmacSha1_80));
+
+class LossyCall : public ::testing::TestWithParam<uint64_t> {};
+
+// Both ways: the publisher's losses are asked for by the shard, the subscriber's are answered from the ring (RTX both
+// times). Hard problem 5, 8: the numbers start near a wrap.
+TEST_P(LossyCall, EveryLossIsRepaired) {
+  SCOPED_TRACE("seed " + std::to_string(GetParam()));
+  EmulatedCall call(Options(GetParam()));
+  call.network().conditions = {.loss = 0.05, .duplication = 0.02, .delay = milliseconds(15), .jitter = milliseconds(8)};
+  TwoPeople people(call);
+  people.publisher.video->sequence = 65'500;
+  ASSERT_TRUE(call.RunUntilConnected());
+  call.RunFor(seconds(20));
+  // Quiet at the end, so that what was lost last can still be repaired.
+  const int64_t settled = people.video().packets.rbegin()->first - 60;
+  call.network().conditions = {};
+  call.RunFor(seconds(1));
+  ASSERT_GT(call.network().lost(), 100u);
+  EXPECT_GT(people.publisher.video->nacked, 0u);
+  EXPECT_GT(people.video().rtx_sequences.size(), 20u);
+  for (const int64_t missing : people.video().Missing()) EXPECT_GE(missing, settled) << "never repaired";
+  uint64_t repaired = 0;
+  for (const auto& [sequence, packet] : people.video().packets) repaired += packet.repaired ? 1 : 0;
+  EXPECT_GT(repaired, 20u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, LossyCall, ::testing::Values(1, 2, 3, 4));
+
+// Hard problem 5: RTX is one continuous stream, whatever is asked for.
+TEST(Call, RetransmissionsAreNumberedWithoutAGap) {
+  EmulatedCall call(Options(7));
+  TwoPeople people(call);
+  ASSERT_TRUE(call.RunUntilConnected());
+  call.RunFor(seconds(1));
+  call.network().conditions.loss = 0.1;
+  call.RunFor(seconds(5));
+  call.network().conditions.loss = 0;
+  call.RunFor(seconds(1));
+  std::vector<int64_t> numbers = people.video().rtx_sequences;
+  ASSERT_GT(numbers.size(), 10u);
+  std::sort(numbers.begin(), numbers.end());
+  EXPECT_EQ(std::adjacent_find(numbers.begin(), numbers.end()), numbers.end()) << "an RTX number was used twice";
+  // Some retransmissions were lost themselves; apart from these the numbers are dense.
+  EXPECT_LT(numbers.back() - numbers.front(), static_cast<int64_t>(numbers.size()) * 2);
+}
+
+// Hard problem 1: 500 subscribers join within a second.
+TEST(Call, AJoinStormCostsThePublisherOnePliPerInterval) {
+  EmulatedCall call(Options(3));
+  Member& publisher = call.Join();
+  call.Publish(publisher, MediaKind::kVideo);
+  call.StartMedia(publisher);
+  ASSERT_TRUE(call.RunUntilConnected());
+  call.RunFor(milliseconds(500));
+  publisher.video->plis.clear();
+  constexpr int kSubscribers = 500;
+  std::vector<Timestamp> joined;
+  for (int i = 0; i < kSubscribers; ++i) {
+    Member& subscriber = call.Join();
+    call.AddSlot(subscriber, MediaKind::kVideo);
+    call.Command(BindSlot{subscriber.slots[0].id, publisher.video_track});
+    call.RunFor(milliseconds(2));
+  }
+  ASSERT_TRUE(call.RunUntilConnected());
+  const Timestamp connected = call.now();
+  call.RunFor(seconds(1));
+  for (const auto& member : call.members) {
+    for (const Member::Slot& slot : member->slots) {
+      ASSERT_FALSE(slot.stream->packets.empty()) << "no picture within a second";
+      EXPECT_EQ(slot.stream->Faults(call.csrcs()), "");
+      EXPECT_LE(slot.stream->packets.begin()->second.arrival, connected + seconds(1));
+    }
+  }
+  const std::vector<Timestamp>& plis = publisher.video->plis;
+  ASSERT_FALSE(plis.empty());
+  for (size_t i = 1; i < plis.size(); ++i) EXPECT_GE(plis[i] - plis[i - 1], milliseconds(299));
+  EXPECT_GT(call.runs_of_several, 100u);
+}
+
+// Hard problem 2: the old source is shown until the new one's keyframe, then numbers, time and picture ids go on.
+TEST(Call, RebindingASlotGoesOnWithoutAGapAtAnyPositionInAFrame) {
+  EmulatedCall call(Options(11));
+  Member& first = call.Join();
+  Member& second = call.Join({.ntp_offset = seconds(3600)});
+  Member& subscriber = call.Join();
+  for (Member* publisher : {&first, &second}) {
+    call.Publish(*publisher, MediaKind::kVideo);
+    call.StartMedia(*publisher);
+  }
+  call.AddSlot(subscriber, MediaKind::kVideo);
+  ASSERT_TRUE(call.RunUntilConnected());
+  call.network().conditions = {.loss = 0.01, .delay = milliseconds(10), .jitter = milliseconds(3)};
+  std::uniform_int_distribution<int64_t> pause(100'000, 700'000);
+  for (int i = 0; i < 30; ++i) {
+    const Member& source = i % 2 == 0 ? first : second;
+    call.Command(BindSlot{subscriber.slots[0].id, source.video_track});
+    call.RunFor(Duration(pause(call.network().random())));
+  }
+  call.network().conditions.loss = 0;
+  call.RunFor(seconds(1));
+  ReceivedStream& video = *subscriber.slots[0].stream;
+  // What a switch cut off may stay open; everything else is whole.
+  EXPECT_EQ(video.Faults(call.csrcs()), "");
+  size_t switches = 0;
+  uint32_t shown = 0;
+  for (const auto& [sequence, packet] : video.packets) switches += std::exchange(shown, packet.csrc) != packet.csrc;
+  EXPECT_GT(switches, 15u);
+  EXPECT_EQ(call.EventsOf<SlotChanged>().size(), switches);
+}
+
+TEST(Call, ALateJoinerSeesAPictureSoon) {
+  EmulatedCall call(Options(5));
+  TwoPeople people(call);
+  ASSERT_TRUE(call.RunUntilConnected());
+  call.RunFor(seconds(10));
+  Member& late = call.Join();
+  call.AddSlot(late, MediaKind::kVideo);
+  call.Command(BindSlot{late.slots[0].id, people.publisher.video_track});
+  ASSERT_TRUE(call.RunUntilConnected());
+  const Timestamp connected = call.now();
+  ASSERT_TRUE(call.RunUntil(seconds(2), [&] { return !late.slots[0].stream->packets.empty(); }));
+  EXPECT_LE(call.now() - connected, milliseconds(500));
+  EXPECT_TRUE(late.slots[0].stream->packets.begin()->second.keyframe_start);
+}
+
+// Lips: audio and video that were sampled together are presented together, by the sender reports alone, also after a
+// rebind to somebody whose clocks have nothing in common with the first one's.
+TEST(Call, LipsStayInSyncAcrossARebind) {
+  EmulatedCall call(Options(13));
+  Member& first = call.Join();
+  Member& second = call.Join({.ntp_offset = seconds(98'765)});
+  Member& subscriber = call.Join();
+  for (Member* publisher : {&first, &second}) {
+    call.Publish(*publisher, MediaKind::kVideo);
+    call.Publish(*publisher, MediaKind::kAudio);
+    publisher->video->timestamp_offset = 0x12345678u * (publisher == &first ? 1 : 3);
+    publisher->audio->timestamp_offset = 0x0BADCAFEu * (publisher == &first ? 1 : 5);
+  }
+  call.AddSlot(subscriber, MediaKind::kAudio);
+  call.AddSlot(subscriber, MediaKind::kVideo);
+  call.StartMedia(first);
+  call.StartMedia(second);
+  call.Command(BindSlot{subscriber.slots[1].id, first.video_track});
+  call.Command(SetSubscribed{subscriber.transport, second.audio_track, false});
+  ASSERT_TRUE(call.RunUntilConnected());
+  call.network().conditions = {.delay = milliseconds(20), .jitter = milliseconds(10)};
+  const auto check = [&](const Member& source) {
+    call.RunFor(seconds(8));
+    const ReceivedStream& audio = *subscriber.slots[0].stream;
+    const ReceivedStream& video = *subscriber.slots[1].stream;
+    ASSERT_FALSE(audio.packets.empty());
+    ASSERT_FALSE(video.packets.empty());
+    const ReceivedPacket& heard = audio.packets.rbegin()->second;
+    const ReceivedPacket& seen = video.packets.rbegin()->second;
+    EXPECT_EQ(heard.csrc, call.csrcs().at(source.audio->options.mark));
+    EXPECT_EQ(seen.csrc, call.csrcs().at(source.video->options.mark));
+    const auto heard_at = audio.PresentationUs(heard);
+    const auto seen_at = video.PresentationUs(seen);
+    ASSERT_TRUE(heard_at && seen_at) << "no sender report";
+    const int64_t offset = (*heard_at - heard.mark->sampled_us) - (*seen_at - seen.mark->sampled_us);
+    EXPECT_LT(std::abs(offset), 15'000) << "microseconds apart";
+    ASSERT_FALSE(audio.cnames.empty());
+    ASSERT_FALSE(video.cnames.empty());
+    EXPECT_EQ(audio.cnames.back(), video.cnames.back()) << "one clock, one name (RFC 3550 section 6.5.1)";
+  };
+  check(first);
+  call.Command(BindSlot{subscriber.slots[1].id, second.video_track});
+  call.Command(SetSubscribed{subscriber.transport, second.audio_track, true});
+  call.Command(SetSubscribed{subscriber.transport, first.audio_track, false});
+  check(second);
+}
+
+TEST(Call, NobodyHearsThemselves) {
+  EmulatedCall call(Options(17));
+  for (int i = 0; i < 3; ++i) {
+    Member& member = call.Join();
+    call.Publish(member, MediaKind::kAudio);
+    for (int slot = 0; slot < 3; ++slot) call.AddSlot(member, MediaKind::kAudio, -1);
+    call.StartMedia(member);
+  }
+  ASSERT_TRUE(call.RunUntilConnected());
+  call.RunFor(seconds(3));
+  for (const auto& member : call.members) {
+    size_t heard = 0;
+    for (const Member::Slot& slot : member->slots) {
+      heard += slot.stream->packets.empty() ? 0 : 1;
+      for (const auto& [sequence, packet] : slot.stream->packets) {
+        ASSERT_NE(packet.mark->mark, member->audio->options.mark);
+      }
+    }
+    EXPECT_EQ(heard, 2u);
+  }
+}
+
+TEST(Call, AnUnsubscribedVoiceIsNotHeardUntilItIsWantedAgain) {
+  EmulatedCall call(Options(19));
+  TwoPeople people(call);
+  call.Command(SetSubscribed{people.subscriber.transport, people.publisher.audio_track, false});
+  ASSERT_TRUE(call.RunUntilConnected());
+  call.RunFor(seconds(2));
+  EXPECT_TRUE(people.audio().packets.empty());
+  call.Command(SetSubscribed{people.subscriber.transport, people.publisher.audio_track, true});
+  call.RunFor(seconds(1));
+  EXPECT_GT(people.audio().packets.size(), 30u);
+}
+
+TEST(Call, AMutedCameraSendsNothingAndComesBackWithAKeyframeAndWithoutAGap) {
+  EmulatedCall call(Options(23));
+  TwoPeople people(call);
+  ASSERT_TRUE(call.RunUntilConnected());
+  call.RunFor(seconds(2));
+  call.Command(MuteTrack{people.publisher.video_track, true});
+  call.RunFor(milliseconds(100));  // what is on the way
+  const size_t before = people.video().packets.size();
+  call.RunFor(seconds(3));
+  EXPECT_EQ(people.video().packets.size(), before);
+  EXPECT_GT(call.shard().drops()[DropReason::kMuted], 100u);
+  call.Command(MuteTrack{people.publisher.video_track, false});
+  call.RunFor(seconds(2));
+  EXPECT_GT(people.video().packets.size(), before + 100);
+  EXPECT_EQ(people.video().Faults(call.csrcs()), "");
+}
+
+TEST(Call, SpeakersAreToldWhenTheyChange) {
+  EmulatedCall call(Options(29));
+  Member& member = call.Join();
+  call.Publish(member, MediaKind::kAudio);
+  uint8_t level = 127;
+  call.Every(milliseconds(20), [&] {
+    if (member.peer->connected()) member.peer->SendAudio(*member.audio, call.now(), level);
+  });
+  ASSERT_TRUE(call.RunUntilConnected());
+  call.RunFor(seconds(2));
+  EXPECT_TRUE(call.EventsOf<SpeakersChanged>().empty());
+  level = 15;
+  call.RunFor(seconds(2));
+  std::vector<SpeakersChanged> told = call.EventsOf<SpeakersChanged>();
+  ASSERT_FALSE(told.empty());
+  ASSERT_EQ(told.back().speakers.size(), 1u);
+  EXPECT_EQ(told.back().speakers[0].first, member.audio_track);
+  EXPECT_NEAR(told.back().speakers[0].second, -15, 6);
+  level = 127;
+  call.RunFor(seconds(2));
+  EXPECT_TRUE(call.EventsOf<SpeakersChanged>().back().speakers.empty());
+  // On change only: far fewer than the intervals that passed.
+  EXPECT_LT(call.EventsOf<SpeakersChanged>().size(), 8u);
+}
+
+// Hard problem 25.
+TEST(Call, TheSameSsrcFromTwoPeopleIsNoCollision) {
+  EmulatedCall call(Options(31));
+  Member& first = call.Join();
+  Member& second = call.Join();
+  Member& subscriber = call.Join();
+  for (Member* publisher : {&first, &second}) {
+    call.Publish(*publisher, MediaKind::kVideo, false, false);  // found by MID
+    publisher->video->options.ssrc = Ssrc{0xABCD};
+    publisher->video->options.rtx_ssrc = Ssrc{0xABCE};
+    call.StartMedia(*publisher);
+    call.AddSlot(subscriber, MediaKind::kVideo);
+    call.Command(BindSlot{subscriber.slots.back().id, publisher->video_track});
+  }
+  ASSERT_TRUE(call.RunUntilConnected());
+  call.RunFor(seconds(3));
+  for (const Member::Slot& slot : subscriber.slots) {
+    EXPECT_GT(slot.stream->packets.size(), 100u);
+    EXPECT_EQ(slot.stream->Faults(call.csrcs()), "");
+  }
+  EXPECT_NE(subscriber.slots[0].stream->packets.begin()->second.csrc,
+            subscriber.slots[1].stream->packets.begin()->second.csrc);
+}
+
+// Hard problem 25, 22: numbers of payload types and extensions are each peer's own.
+TEST(Call, PayloadTypesAndExtensionIdsMayDifferByPeer) {
+  EmulatedCall call(Options(37));
+  TwoPeople people(call, {.first_payload_type = 96, .first_extension_id = 1},
+                   {.first_payload_type = 110, .first_extension_id = 9});
+  ASSERT_TRUE(call.RunUntilConnected());
+  call.network().conditions.loss = 0.03;
+  call.RunFor(seconds(5));
+  call.network().conditions.loss = 0;
+  call.RunFor(seconds(1));
+  EXPECT_GT(people.video().packets.size(), 300u);
+  EXPECT_TRUE(people.video().Missing().empty());
+  EXPECT_GT(people.audio().packets.size(), 200u);
+}
+
+TEST(Call, ReportsTellRoundTripAndLoss) {
+  EmulatedCall call(Options(41));
+  call.network().conditions.delay = milliseconds(40);
+  TwoPeople people(call);
+  ASSERT_TRUE(call.RunUntilConnected());
+  call.RunFor(seconds(5));
+  call.Command(RequestReport{9, call.room()});
+  call.RunFor(milliseconds(1));
+  const std::vector<ReportReady> reports = call.EventsOf<ReportReady>();
+  ASSERT_EQ(reports.size(), 1u);
+  EXPECT_EQ(reports[0].request, 9u);
+  bool measured = false;
+  for (const TransportReport& transport : reports[0].transports) {
+    EXPECT_EQ(transport.state, TransportState::kConnected);
+    if (transport.transport != people.subscriber.transport) continue;
+    EXPECT_NEAR(transport.rtt_ms, 80, 5);
+    measured = true;
+  }
+  EXPECT_TRUE(measured);
+  ASSERT_EQ(reports[0].slots.size(), 2u);
+  for (const SlotReport& slot : reports[0].slots) EXPECT_NEAR(slot.fraction_lost, 0.25, 0.01);
+  ASSERT_EQ(reports[0].tracks.size(), 2u);
+  for (const TrackReport& track : reports[0].tracks) EXPECT_GT(track.packets, 100u);
+}
+
+}  // namespace
+}  // namespace nexus::testing

@@ -1,0 +1,180 @@
+#include "testing/emulated_call.h"
+
+#include <algorithm>
+
+namespace nexus::testing {
+namespace {
+
+ShardConfig WithCertificate(ShardConfig config, uint64_t seed) {
+  if (config.certificate == nullptr) config.certificate = DtlsCertificate::Generate();
+  config.seed = seed;
+  return config;
+}
+
+}  // namespace
+
+EmulatedCall::EmulatedCall(EmulatedCallOptions options)
+    : options_(std::move(options)),
+      shard_(WithCertificate(options_.shard, options_.seed)),
+      network_(options_.seed),
+      server_(*SocketAddress::Parse("192.0.2.1", 5000)) {
+  if (options_.on_time) options_.on_time(now_);
+  Command(CreateRoom{room()});
+}
+
+SocketAddress EmulatedCall::NewAddress() {
+  const uint32_t n = ++next_address_;
+  return SocketAddress::V4({10, static_cast<uint8_t>(n >> 16), static_cast<uint8_t>(n >> 8), static_cast<uint8_t>(n)},
+                           40'000);
+}
+
+Member& EmulatedCall::Join(TestPeerOptions options) {
+  static const std::shared_ptr<const DtlsCertificate> certificate = DtlsCertificate::Generate();
+  const uint32_t id = ++next_id_;
+  options.address = NewAddress();
+  options.seed = options_.seed * 1'000'003 + id;
+  if (options.certificate == nullptr) options.certificate = certificate;
+  auto member = std::make_unique<Member>();
+  member->peer = std::make_unique<TestPeer>(std::move(options));
+  member->transport = TransportId{id};
+  const IceCredentials local{"server" + std::to_string(id), "serverpasswordserverpass" + std::to_string(id)};
+  Command(CreateTransport{member->transport, room(), local, member->peer->Settings()});
+  by_address_[member->peer->address()] = member->peer.get();
+  member->peer->Connect(local, server_, now_);
+  members.push_back(std::move(member));
+  return *members.back();
+}
+
+void EmulatedCall::Publish(Member& member, MediaKind kind, bool muted, bool announce_ssrc) {
+  const uint32_t id = ++next_id_;
+  PublishedStreamOptions options;
+  options.kind = kind;
+  options.ssrc = Ssrc{++next_ssrc_};
+  options.rtx_ssrc = Ssrc{++next_ssrc_};
+  options.mid = std::to_string(id);
+  options.mark = id;
+  TrackSettings settings;
+  settings.kind = kind;
+  settings.number = 1000 + id;
+  settings.mid = options.mid;
+  settings.muted = muted;
+  if (announce_ssrc) {
+    settings.ssrcs = {options.ssrc};
+    settings.rtx_ssrcs = {options.rtx_ssrc};
+  }
+  csrc_of_mark_[options.mark] = settings.number;
+  PublishedStream& stream = member.peer->Publish(options);
+  (kind == MediaKind::kVideo ? member.video : member.audio) = &stream;
+  (kind == MediaKind::kVideo ? member.video_track : member.audio_track) = TrackId{id};
+  Command(AddTrack{TrackId{id}, member.transport, settings});
+}
+
+Member::Slot& EmulatedCall::AddSlot(Member& member, MediaKind kind, int pair) {
+  const SlotId id{++next_id_};
+  SlotSettings settings;
+  settings.kind = kind;
+  settings.pair = pair;
+  settings.ssrc = Ssrc{++next_ssrc_};
+  if (kind == MediaKind::kVideo) settings.rtx_ssrc = Ssrc{++next_ssrc_};
+  member.slots.push_back({id, &member.peer->Receive(settings.ssrc, settings.rtx_ssrc, kind)});
+  Command(nexus::AddSlot{id, member.transport, settings});
+  return member.slots.back();
+}
+
+void EmulatedCall::Every(Duration interval, std::function<void()> task) {
+  tasks_.push_back({now_ + interval, interval, std::move(task)});
+}
+
+void EmulatedCall::StartMedia(Member& member, uint8_t audio_level) {
+  if (member.video != nullptr) {
+    Every(std::chrono::milliseconds(40), [this, &member] {
+      if (member.peer->connected()) member.peer->SendVideoFrame(*member.video, now_);
+    });
+  }
+  if (member.audio != nullptr) {
+    Every(std::chrono::milliseconds(20), [this, &member, audio_level] {
+      if (member.peer->connected()) member.peer->SendAudio(*member.audio, now_, audio_level);
+    });
+  }
+  Every(std::chrono::seconds(1), [this, &member] {
+    if (!member.peer->connected()) return;
+    for (const PublishedStream* stream : {member.video, member.audio}) {
+      if (stream != nullptr && stream->packets > 0) member.peer->SendSenderReport(*stream, now_);
+    }
+    member.peer->SendReceiverReports(now_);
+  });
+}
+
+Timestamp EmulatedCall::NextStep() const {
+  Timestamp next = std::min(network_.next(), shard_.NextDeadline());
+  for (const auto& member : members) next = std::min(next, member->peer->NextDeadline());
+  for (const Task& task : tasks_) next = std::min(next, task.at);
+  return next;
+}
+
+bool EmulatedCall::RunUntil(Timestamp end, const std::function<bool()>& done) {
+  Collect();
+  while (!done()) {
+    // Never backwards, and never stuck: a deadline that is already past is looked at a little later.
+    const Timestamp next = std::max(NextStep(), now_ + Duration(100));
+    if (next > end) {
+      now_ = std::max(now_, end);
+      return done();
+    }
+    now_ = next;
+    if (options_.on_time) options_.on_time(now_);
+    Step();
+  }
+  return true;
+}
+
+void EmulatedCall::Step() {
+  Datagram datagram;
+  while (network_.Receive(now_, datagram)) Deliver(datagram);
+  for (size_t i = 0; i < tasks_.size(); ++i) {
+    while (tasks_[i].at <= now_) {
+      tasks_[i].at += tasks_[i].interval;
+      const std::function<void()> run = tasks_[i].run;  // the list may grow meanwhile
+      run();
+    }
+  }
+  for (const auto& member : members) {
+    if (member->peer->NextDeadline() <= now_) member->peer->HandleTimeout(now_);
+  }
+  shard_.HandleTimeout(now_);
+  Collect();
+}
+
+void EmulatedCall::Deliver(Datagram& datagram) {
+  if (datagram.to == server_) return shard_.HandleDatagram(datagram.bytes, datagram.from, now_);
+  const auto found = by_address_.find(datagram.to);
+  if (found != by_address_.end()) found->second->HandleDatagram(datagram.bytes, now_);
+}
+
+void EmulatedCall::Collect() {
+  for (const auto& member : members) {
+    for (Datagram& datagram : member->peer->TakeDatagrams()) network_.Send(std::move(datagram), now_);
+  }
+  RunBuilder& batch = shard_.transmit();
+  for (const TransmitRun& run : batch.runs()) {
+    if (run.count > 1) ++runs_of_several;
+    for (uint32_t i = run.first; i != kNoPacket; i = batch.packet(i).next) {
+      const TransmitPacket& packet = batch.packet(i);
+      ++datagrams_from_server;
+      network_.Send({server_, run.destination, {packet.bytes, packet.bytes + packet.size}}, now_);
+    }
+  }
+  batch.Clear();
+  while (auto event = shard_.PollEvent()) events.push_back(std::move(*event));
+}
+
+bool EmulatedCall::RunUntilConnected(Duration at_most) {
+  return RunUntil(at_most, [this] {
+    return std::all_of(members.begin(), members.end(), [this](const auto& member) {
+      const Transport* transport = shard_.FindTransport(member->transport);
+      return transport == nullptr || (member->peer->connected() && transport->ready());
+    });
+  });
+}
+
+}  // namespace nexus::testing

@@ -1,0 +1,106 @@
+// A shard, its peers and the network between them, run in emulated time until something is true.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/room/shard.h"
+#include "testing/emulated_network.h"
+#include "testing/test_peer.h"
+
+namespace nexus::testing {
+
+// One person: the peer and what the shard calls its parts.
+struct Member {
+  std::unique_ptr<TestPeer> peer;
+  TransportId transport;
+  PublishedStream* video = nullptr;
+  PublishedStream* audio = nullptr;
+  TrackId video_track;
+  TrackId audio_track;
+  struct Slot {
+    SlotId id;
+    ReceivedStream* stream = nullptr;
+  };
+  std::vector<Slot> slots;
+};
+
+struct EmulatedCallOptions {
+  uint64_t seed = 1;
+  ShardConfig shard;
+  // Called when time moves: the wall clock that OpenSSL looks at.
+  std::function<void(Timestamp)> on_time;
+};
+
+class EmulatedCall {
+ public:
+  explicit EmulatedCall(EmulatedCallOptions options);
+
+  Shard& shard() { return shard_; }
+  EmulatedNetwork& network() { return network_; }
+  Timestamp now() const { return now_; }
+  RoomId room() const { return RoomId{1}; }
+  const SocketAddress& server() const { return server_; }
+
+  // A member that has a transport and is on its way to connect.
+  Member& Join(TestPeerOptions options = {});
+  void Publish(Member& member, MediaKind kind, bool muted = false, bool announce_ssrc = true);
+  Member::Slot& AddSlot(Member& member, MediaKind kind, int pair = 0);
+  void Command(nexus::Command command) { shard_.HandleCommand(command, now_); }
+  // An address that nobody has yet.
+  SocketAddress NewAddress();
+
+  // Does something again and again, first after one interval.
+  void Every(Duration interval, std::function<void()> task);
+  // A camera at 25 frames a second and a microphone with 20 ms packets, with reports.
+  void StartMedia(Member& member, uint8_t audio_level = 20);
+
+  void RunFor(Duration duration) { RunUntil(now_ + duration, [] { return false; }); }
+  // False when it has not become true within the time.
+  bool RunUntil(Duration at_most, const std::function<bool()>& done) { return RunUntil(now_ + at_most, done); }
+  bool RunUntilConnected(Duration at_most = std::chrono::seconds(20));
+
+  // CSRC by payload mark, for ReceivedStream::Faults.
+  const std::map<uint32_t, uint32_t>& csrcs() const { return csrc_of_mark_; }
+  std::vector<std::unique_ptr<Member>> members;
+  std::vector<Event> events;
+  uint64_t datagrams_from_server = 0;
+  uint64_t runs_of_several = 0;
+
+  template <class E>
+  std::vector<E> EventsOf() const {
+    std::vector<E> found;
+    for (const Event& event : events) {
+      if (const auto* wanted = std::get_if<E>(&event)) found.push_back(*wanted);
+    }
+    return found;
+  }
+
+ private:
+  struct Task {
+    Timestamp at;
+    Duration interval;
+    std::function<void()> run;
+  };
+  bool RunUntil(Timestamp end, const std::function<bool()>& done);
+  Timestamp NextStep() const;
+  void Step();
+  void Deliver(Datagram& datagram);
+  void Collect();
+
+  EmulatedCallOptions options_;
+  Shard shard_;
+  EmulatedNetwork network_;
+  SocketAddress server_;
+  Timestamp now_ = TimestampFromMicros(1'000'000'000);
+  std::vector<Task> tasks_;
+  std::map<uint32_t, uint32_t> csrc_of_mark_;
+  std::unordered_map<SocketAddress, TestPeer*> by_address_;
+  uint32_t next_id_ = 0;
+  uint32_t next_ssrc_ = 0x10000;
+  uint32_t next_address_ = 0;
+};
+
+}  // namespace nexus::testing

@@ -1,0 +1,92 @@
+// A network in emulated time: loss, reordering, duplication and delay between addresses, from a seeded generator. It is
+// sans-I/O too: datagrams are put in at one time and come out at another.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <queue>
+#include <random>
+#include <vector>
+
+#include "engine/base/bytes.h"
+#include "engine/base/socket_address.h"
+#include "engine/base/time.h"
+
+namespace nexus::testing {
+
+struct LinkConditions {
+  double loss = 0;
+  double duplication = 0;
+  Duration delay = std::chrono::milliseconds(10);
+  Duration jitter{0};  // up to so much more; more than the spacing of packets reorders them
+};
+
+struct Datagram {
+  SocketAddress from;
+  SocketAddress to;
+  std::vector<uint8_t> bytes;
+};
+
+class EmulatedNetwork {
+ public:
+  explicit EmulatedNetwork(uint64_t seed) : random_(seed) {}
+
+  LinkConditions conditions;
+  // Datagrams to or from an address that is down are lost.
+  void SetDown(const SocketAddress& address, bool down) { down_[address] = down; }
+
+  void Send(Datagram datagram, Timestamp now) {
+    if (IsDown(datagram.from) || IsDown(datagram.to)) return;
+    if (Chance(conditions.loss)) {
+      ++lost_;
+      return;
+    }
+    if (Chance(conditions.duplication)) Queue(datagram, now);
+    Queue(std::move(datagram), now);
+  }
+  Timestamp next() const { return queue_.empty() ? kNever : queue_.top().at; }
+  // The next datagram that has arrived; nothing when none has.
+  bool Receive(Timestamp now, Datagram& out) {
+    if (queue_.empty() || queue_.top().at > now) return false;
+    out = queue_.top().datagram;
+    queue_.pop();
+    return true;
+  }
+  uint64_t lost() const { return lost_; }
+  std::mt19937_64& random() { return random_; }
+
+ private:
+  struct Travelling {
+    Timestamp at;
+    uint64_t order;
+    Datagram datagram;
+    bool operator<(const Travelling& other) const {
+      return at != other.at ? at > other.at : order > other.order;
+    }
+  };
+  bool IsDown(const SocketAddress& address) const {
+    const auto found = down_.find(address);
+    return found != down_.end() && found->second;
+  }
+  bool Chance(double probability) {
+    return probability > 0 && std::uniform_real_distribution<double>(0, 1)(random_) < probability;
+  }
+  void Queue(Datagram datagram, Timestamp now) {
+    Duration delay = conditions.delay;
+    if (conditions.jitter.count() > 0) {
+      delay += Duration(std::uniform_int_distribution<int64_t>(0, conditions.jitter.count())(random_));
+    }
+    queue_.push({now + delay, ++order_, std::move(datagram)});
+  }
+
+  struct AddressOrder {
+    bool operator()(const SocketAddress& a, const SocketAddress& b) const { return a.ToString() < b.ToString(); }
+  };
+  std::mt19937_64 random_;
+  std::priority_queue<Travelling> queue_;
+  std::map<SocketAddress, bool, AddressOrder> down_;
+  uint64_t order_ = 0;
+  uint64_t lost_ = 0;
+};
+
+}  // namespace nexus::testing

@@ -1,0 +1,360 @@
+#include "testing/test_peer.h"
+
+#include <algorithm>
+
+#include "engine/room/demultiplexer.h"
+#include "engine/rtp/rtp_extensions.h"
+#include "engine/rtp/rtx.h"
+
+namespace nexus::testing {
+namespace {
+
+constexpr size_t kVideoPayload = 1000;
+constexpr size_t kAudioPayload = 80;
+constexpr Ssrc kFeedbackSender{0xFEEDBACC};
+
+std::string Credential(uint64_t seed, size_t size) {
+  std::mt19937_64 random(seed);
+  std::string text;
+  for (size_t i = 0; i < size; ++i) text += static_cast<char>('a' + random() % 26);
+  return text;
+}
+
+// RFC 8285 one-byte elements, padded to a multiple of four.
+std::vector<uint8_t> ExtensionBlock(const std::vector<std::pair<uint8_t, std::vector<uint8_t>>>& elements) {
+  std::vector<uint8_t> body;
+  for (const auto& [id, value] : elements) {
+    body.push_back(static_cast<uint8_t>(id << 4 | (value.size() - 1)));
+    body.insert(body.end(), value.begin(), value.end());
+  }
+  while (body.size() % 4 != 0) body.push_back(0);
+  std::vector<uint8_t> block = {0xBE, 0xDE, 0, static_cast<uint8_t>(body.size() / 4)};
+  block.insert(block.end(), body.begin(), body.end());
+  return block;
+}
+
+std::vector<uint8_t> FixedHeader(bool marker, uint8_t payload_type, uint16_t sequence, uint32_t timestamp, Ssrc ssrc) {
+  std::vector<uint8_t> header(12);
+  ByteWriter writer(header);
+  writer.U8(0x90);  // version 2, extension
+  writer.U8(static_cast<uint8_t>((marker ? 0x80 : 0) | payload_type));
+  writer.U16(sequence);
+  writer.U32(timestamp);
+  writer.U32(ssrc.value);
+  return header;
+}
+
+}  // namespace
+
+TestPeer::TestPeer(TestPeerOptions options)
+    : options_(std::move(options)),
+      local_{Credential(options_.seed * 2 + 1, 8), Credential(options_.seed * 2 + 2, 24)} {
+  if (options_.certificate == nullptr) options_.certificate = DtlsCertificate::Generate();
+}
+
+TransportSettings TestPeer::Settings() const {
+  TransportSettings settings;
+  settings.remote = local_;
+  settings.fingerprints = {{"sha-256", options_.certificate->fingerprint()}};
+  const uint8_t first = options_.first_payload_type;
+  CodecBinding vp8;
+  vp8.payload_type = PayloadType{first};
+  vp8.rtx_payload_type = PayloadType{static_cast<uint8_t>(first + 1)};
+  vp8.codec = Codec::kVp8;
+  vp8.clock_rate = 90'000;
+  CodecBinding opus;
+  opus.payload_type = PayloadType{static_cast<uint8_t>(first + 2)};
+  opus.codec = Codec::kOpus;
+  opus.clock_rate = 48'000;
+  settings.codecs = {vp8, opus};
+  const uint8_t id = options_.first_extension_id;
+  settings.extensions.Set(RtpExtension::kAudioLevel, id);
+  settings.extensions.Set(RtpExtension::kAbsSendTime, id + 1);
+  settings.extensions.Set(RtpExtension::kTransportSequenceNumber, id + 2);
+  settings.extensions.Set(RtpExtension::kMid, id + 3);
+  return settings;
+}
+
+void TestPeer::Connect(const IceCredentials& server, const SocketAddress& address, Timestamp now) {
+  server_ = address;
+  ice_.emplace(local_, server, options_.ice, options_.seed, now);
+  DtlsConfig config;
+  config.role = DtlsRole::kClient;
+  config.certificate = options_.certificate;
+  config.profiles = options_.profiles;
+  dtls_.emplace(std::move(config));
+  HandleTimeout(now);
+}
+
+std::optional<SrtpProfile> TestPeer::profile() const {
+  if (!sealer_) return std::nullopt;
+  return sealer_->profile();
+}
+
+void TestPeer::HandleDatagram(ByteView datagram, Timestamp now) {
+  if (vanished_ || !ice_) return;
+  switch (Demultiplex(datagram)) {
+    case Protocol::kStun: {
+      const bool before = ice_->connected();
+      ice_->HandleStun(datagram, now);
+      if (!before && ice_->connected()) {
+        dtls_->Start(now);
+        PumpDtls();
+      }
+      break;
+    }
+    case Protocol::kDtls:
+      dtls_->HandleDatagram(datagram, now);
+      PumpDtls();
+      break;
+    case Protocol::kRtp: HandleRtp({datagram.begin(), datagram.end()}, now); break;
+    case Protocol::kRtcp: HandleRtcp({datagram.begin(), datagram.end()}, now); break;
+    case Protocol::kUnknown: break;
+  }
+}
+
+void TestPeer::PumpDtls() {
+  while (auto datagram = dtls_->PollTransmit()) SendRaw(std::move(*datagram));
+  if (opener_ || !dtls_->srtp_keys()) return;
+  const SrtpKeys& keys = *dtls_->srtp_keys();
+  opener_.emplace(keys.profile, keys.server);
+  sealer_.emplace(keys.profile, keys.client);
+}
+
+void TestPeer::HandleTimeout(Timestamp now) {
+  if (vanished_ || !ice_) return;
+  while (auto check = ice_->PollTransmit(now)) SendRaw(std::move(*check));
+  if (dtls_ && now >= dtls_->next_deadline()) {
+    dtls_->HandleTimeout(now);
+    PumpDtls();
+  }
+  if (connected() && now >= next_nack_) SendNacks(now);
+}
+
+Timestamp TestPeer::NextDeadline() const {
+  if (vanished_ || !ice_) return kNever;
+  Timestamp next = ice_->next_deadline();
+  if (dtls_) next = std::min(next, dtls_->next_deadline());
+  for (const ReceivedStream& stream : received_) {
+    if (stream.rtx_ssrc) next = std::min(next, stream.nacks.next_deadline(Duration(50'000)));
+  }
+  return std::max(next, next_nack_);
+}
+
+std::vector<Datagram> TestPeer::TakeDatagrams() { return std::exchange(outgoing_, {}); }
+
+void TestPeer::SendRaw(std::vector<uint8_t> datagram) {
+  if (vanished_) return;
+  outgoing_.push_back({options_.address, server_, std::move(datagram)});
+}
+
+PublishedStream& TestPeer::Publish(const PublishedStreamOptions& options) { return published_.emplace_back(options); }
+
+ReceivedStream& TestPeer::Receive(Ssrc ssrc, std::optional<Ssrc> rtx_ssrc, MediaKind kind) {
+  return received_.emplace_back(ssrc, rtx_ssrc, kind);
+}
+
+void TestPeer::SendRtp(ByteView header, ByteView payload, uint64_t index) {
+  if (!sealer_) return;
+  std::vector<uint8_t> out(header.size() + payload.size() + kSrtpMaxRtpOverhead);
+  out.resize(sealer_->SealRtp(header, payload, index, out));
+  SendRaw(std::move(out));
+}
+
+void TestPeer::SendVideoFrame(PublishedStream& stream, Timestamp now, size_t packets) {
+  const bool key = std::exchange(stream.keyframe_wanted, false);
+  if (key) ++stream.keyframes;
+  ++stream.frames;
+  stream.picture_id = (stream.picture_id + 1) & 0x7FFF;
+  for (size_t i = 0; i < packets; ++i) {
+    const bool last = i + 1 == packets;
+    const auto sequence = static_cast<uint16_t>(stream.sequence);
+    std::vector<uint8_t> header =
+        FixedHeader(last, options_.first_payload_type, sequence, stream.TimestampAt(now), stream.options.ssrc);
+    const uint8_t id = options_.first_extension_id;
+    std::vector<std::pair<uint8_t, std::vector<uint8_t>>> extensions = {
+        {static_cast<uint8_t>(id + 2),
+         {static_cast<uint8_t>(stream.packets >> 8), static_cast<uint8_t>(stream.packets)}}};
+    if (stream.options.with_mid) {
+      extensions.push_back({static_cast<uint8_t>(id + 3), {stream.options.mid.begin(), stream.options.mid.end()}});
+    }
+    const std::vector<uint8_t> block = ExtensionBlock(extensions);
+    header.insert(header.end(), block.begin(), block.end());
+    // RFC 7741 section 4.2: X, and S on the first packet; I with 15 bits.
+    std::vector<uint8_t> payload = {static_cast<uint8_t>(i == 0 ? 0x90 : 0x80), 0x80,
+                                    static_cast<uint8_t>(0x80 | stream.picture_id >> 8),
+                                    static_cast<uint8_t>(stream.picture_id)};
+    if (i == 0) {
+      // RFC 6386 section 9.1: the P bit is clear in a keyframe; start code and 64x64.
+      const std::vector<uint8_t> tag = {static_cast<uint8_t>(key ? 0x10 : 0x11), 0, 0, 0x9D, 0x01, 0x2A, 64, 0, 64, 0};
+      payload.insert(payload.end(), tag.begin(), tag.end());
+    } else {
+      payload.push_back(0xAA);
+    }
+    PayloadMark{stream.options.mark, stream.frames, static_cast<uint16_t>(i), now.time_since_epoch().count()}.Write(
+        payload);
+    payload.resize(kVideoPayload, 0x55);
+    SendRtp(header, payload, static_cast<uint64_t>(stream.sequence));
+    stream.history[sequence] = {std::move(header), std::move(payload)};
+    ++stream.sequence;
+    ++stream.packets;
+  }
+}
+
+void TestPeer::SendAudio(PublishedStream& stream, Timestamp now, uint8_t level) {
+  std::vector<uint8_t> header =
+      FixedHeader(false, static_cast<uint8_t>(options_.first_payload_type + 2),
+                  static_cast<uint16_t>(stream.sequence), stream.TimestampAt(now), stream.options.ssrc);
+  const uint8_t id = options_.first_extension_id;
+  std::vector<std::pair<uint8_t, std::vector<uint8_t>>> extensions = {{id, {static_cast<uint8_t>(0x80 | level)}}};
+  if (stream.options.with_mid) {
+    extensions.push_back({static_cast<uint8_t>(id + 3), {stream.options.mid.begin(), stream.options.mid.end()}});
+  }
+  const std::vector<uint8_t> block = ExtensionBlock(extensions);
+  header.insert(header.end(), block.begin(), block.end());
+  std::vector<uint8_t> payload = {0x78};  // RFC 6716 section 3.1: 20 ms CELT fullband
+  ++stream.frames;
+  PayloadMark{stream.options.mark, stream.frames, 0, now.time_since_epoch().count()}.Write(payload);
+  payload.resize(kAudioPayload, 0x66);
+  SendRtp(header, payload, static_cast<uint64_t>(stream.sequence));
+  ++stream.sequence;
+  ++stream.packets;
+}
+
+void TestPeer::SendRtcp(const RtcpCompoundWriter& writer) {
+  if (!sealer_ || writer.empty()) return;
+  std::vector<uint8_t> out(writer.bytes().size() + kSrtpMaxRtcpOverhead);
+  out.resize(sealer_->SealRtcp(writer.bytes(), out));
+  SendRaw(std::move(out));
+}
+
+void TestPeer::SendSenderReport(const PublishedStream& stream, Timestamp now) {
+  std::array<uint8_t, kRtcpMtu> buffer;
+  RtcpCompoundWriter writer(buffer);
+  SenderReportFields report;
+  report.sender = stream.options.ssrc;
+  report.ntp = Ntp(now);
+  report.rtp_timestamp = stream.TimestampAt(now);
+  report.packet_count = stream.packets;
+  writer.AddSenderReport(report);
+  writer.AddCname(stream.options.ssrc, "test");
+  SendRtcp(writer);
+}
+
+void TestPeer::SendReceiverReports(Timestamp now) {
+  std::array<uint8_t, kRtcpMtu> buffer;
+  RtcpCompoundWriter writer(buffer);
+  for (const ReceivedStream& stream : received_) {
+    if (stream.packets.empty()) continue;
+    ReportBlock block;
+    block.source = stream.ssrc;
+    block.fraction_lost = 64;
+    block.last_sr = stream.sr_compact;
+    block.delay_since_last_sr = static_cast<uint32_t>((now - stream.sr_arrival).count() * 65536 / 1'000'000);
+    writer.AddReceiverReport(kFeedbackSender, std::span(&block, 1));
+  }
+  SendRtcp(writer);
+}
+
+void TestPeer::SendPli(Ssrc media) {
+  std::array<uint8_t, kRtcpMtu> buffer;
+  RtcpCompoundWriter writer(buffer);
+  writer.AddPli(kFeedbackSender, media);
+  SendRtcp(writer);
+}
+
+void TestPeer::SendNacks(Timestamp now) {
+  next_nack_ = now + Duration(5'000);
+  std::array<uint8_t, kRtcpMtu> buffer;
+  RtcpCompoundWriter writer(buffer);
+  std::array<uint16_t, 128> missing;
+  for (ReceivedStream& stream : received_) {
+    if (!stream.rtx_ssrc) continue;
+    const size_t count = stream.nacks.Collect(now, Duration(50'000), missing);
+    if (count > 0) writer.AddNack(kFeedbackSender, stream.ssrc, std::span(missing).first(count));
+  }
+  SendRtcp(writer);
+}
+
+void TestPeer::HandleRtp(std::vector<uint8_t> datagram, Timestamp now) {
+  const auto header = ParseRtpHeader(datagram);
+  if (!opener_ || !header) return;
+  const auto size = opener_->OpenRtp(datagram, header->header_size);
+  if (!size) {
+    ++rejected;
+    return;
+  }
+  ++rtp_received;
+  const auto packet = CompleteRtp(*header, ByteView(datagram).first(*size));
+  for (ReceivedStream& stream : received_) {
+    if (packet && stream.ssrc == header->ssrc) return stream.OnPacket(*packet, now, false);
+    if (!packet || stream.rtx_ssrc != header->ssrc) continue;
+    stream.rtx_sequences.push_back(header->sequence_number);
+    std::array<uint8_t, 2048> original;
+    const size_t restored =
+        RestoreFromRtx(*packet, stream.ssrc, PayloadType{options_.first_payload_type}, original);
+    const auto view = ParseRtp(ByteView(original).first(restored));
+    if (view) stream.OnPacket(*view, now, true);
+    return;
+  }
+  ++unknown_ssrcs;
+}
+
+void TestPeer::HandleRtcp(std::vector<uint8_t> datagram, Timestamp now) {
+  if (!opener_) return;
+  const auto size = opener_->OpenRtcp(datagram);
+  if (!size) {
+    ++rejected;
+    return;
+  }
+  ++rtcp_received;
+  RtcpReader reader(ByteView(datagram).first(*size));
+  while (const auto item = reader.Next()) {
+    for (PublishedStream& stream : published_) {
+      if (const auto* loss = std::get_if<PictureLoss>(&*item); loss && loss->media == stream.options.ssrc) {
+        stream.plis.push_back(now);
+        stream.keyframe_wanted = true;
+      }
+      if (const auto* nack = std::get_if<Nack>(&*item); nack && nack->media == stream.options.ssrc) {
+        nack->ForEach([&](uint16_t sequence) {
+          ++stream.nacked;
+          const auto stored = stream.history.find(sequence);
+          if (stored == stream.history.end()) return;
+          // RFC 4588 section 4: the header of the retransmission stream, the original number in front.
+          std::vector<uint8_t> header = stored->second.header;
+          header[1] = static_cast<uint8_t>((header[1] & 0x80) | (options_.first_payload_type + 1));
+          ByteWriter(MutableByteView(header).subspan(2)).U16(static_cast<uint16_t>(stream.rtx_sequence));
+          ByteWriter(MutableByteView(header).subspan(8)).U32(stream.options.rtx_ssrc.value);
+          std::vector<uint8_t> payload = {static_cast<uint8_t>(sequence >> 8), static_cast<uint8_t>(sequence)};
+          payload.insert(payload.end(), stored->second.payload.begin(), stored->second.payload.end());
+          SendRtp(header, payload, static_cast<uint64_t>(stream.rtx_sequence++));
+        });
+      }
+      if (std::holds_alternative<TwccFeedbackView>(*item)) ++stream.twcc_feedbacks;
+      if (const auto* report = std::get_if<ReceiverReport>(&*item)) {
+        for (size_t i = 0; i < report->blocks.size(); ++i) {
+          if (report->blocks[i].source == stream.options.ssrc) stream.reports.push_back(report->blocks[i]);
+        }
+      }
+    }
+    for (ReceivedStream& stream : received_) {
+      if (const auto* report = std::get_if<SenderReport>(&*item); report && report->sender == stream.ssrc) {
+        stream.sr_timestamp = report->rtp_timestamp;
+        stream.sr_ntp_us = report->ntp.micros();
+        stream.sr_compact = report->ntp.compact();
+        stream.sr_arrival = now;
+      }
+      if (const auto* name = std::get_if<SdesCname>(&*item); name && name->source == stream.ssrc) {
+        stream.cnames.emplace_back(name->cname);
+      }
+    }
+  }
+}
+
+void TestPeer::Close() {
+  if (!dtls_) return;
+  dtls_->Close();
+  PumpDtls();
+}
+
+}  // namespace nexus::testing

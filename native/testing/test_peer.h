@@ -1,0 +1,94 @@
+// A whole client for tests, as sans-I/O as the shard: controlling ICE, DTLS client, SRTP; publishes VP8 and Opus and
+// keeps what it receives.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "engine/dtls/dtls_endpoint.h"
+#include "engine/ice/ice_controlling.h"
+#include "engine/room/command.h"
+#include "engine/rtcp/rtcp_reader.h"
+#include "engine/rtcp/rtcp_writer.h"
+#include "engine/srtp/srtp_opener.h"
+#include "engine/srtp/srtp_sealer.h"
+#include "testing/emulated_network.h"
+#include "testing/test_streams.h"
+
+namespace nexus::testing {
+
+struct TestPeerOptions {
+  SocketAddress address;
+  std::string name = "peer";
+  uint64_t seed = 1;
+  std::vector<SrtpProfile> profiles = {SrtpProfile::kAeadAes128Gcm, SrtpProfile::kAes128CmHmacSha1_80};
+  uint8_t first_payload_type = 96;  // VP8, its RTX, Opus follow one another
+  uint8_t first_extension_id = 1;   // audio level, abs-send-time, TWCC, MID follow one another
+  Duration ntp_offset{0};           // of the peer's wall clock
+  std::shared_ptr<const DtlsCertificate> certificate;
+  IceControllingConfig ice;
+};
+
+class TestPeer {
+ public:
+  explicit TestPeer(TestPeerOptions options);
+
+  // What signaling would say about this peer, in both directions.
+  TransportSettings Settings() const;
+  void Connect(const IceCredentials& server, const SocketAddress& address, Timestamp now);
+
+  void HandleDatagram(ByteView datagram, Timestamp now);
+  void HandleTimeout(Timestamp now);
+  Timestamp NextDeadline() const;
+  std::vector<Datagram> TakeDatagrams();
+
+  bool connected() const { return dtls_ && dtls_->state() == DtlsState::kConnected; }
+  const SocketAddress& address() const { return options_.address; }
+  const TestPeerOptions& options() const { return options_; }
+  std::optional<SrtpProfile> profile() const;
+
+  // Streams that this peer publishes or receives; known by SSRC. Owned by the peer.
+  PublishedStream& Publish(const PublishedStreamOptions& options);
+  ReceivedStream& Receive(Ssrc ssrc, std::optional<Ssrc> rtx_ssrc, MediaKind kind);
+  void SendVideoFrame(PublishedStream& stream, Timestamp now, size_t packets = 3);
+  void SendAudio(PublishedStream& stream, Timestamp now, uint8_t level);
+  void SendSenderReport(const PublishedStream& stream, Timestamp now);
+  void SendReceiverReports(Timestamp now);
+  void SendPli(Ssrc media);
+  // Any RTP packet, sealed: for hostile tests.
+  void SendRtp(ByteView header, ByteView payload, uint64_t index);
+  void SendRaw(std::vector<uint8_t> datagram);
+  void Close();
+  // Checks stop, as when a laptop is shut.
+  void Vanish() { vanished_ = true; }
+
+  uint64_t rtp_received = 0;
+  uint64_t rtcp_received = 0;
+  uint64_t rejected = 0;       // SRTP that did not open
+  uint64_t unknown_ssrcs = 0;  // RTP of streams that were not promised
+
+ private:
+  void PumpDtls();
+  void HandleRtp(std::vector<uint8_t> datagram, Timestamp now);
+  void HandleRtcp(std::vector<uint8_t> datagram, Timestamp now);
+  void SendNacks(Timestamp now);
+  void SendRtcp(const RtcpCompoundWriter& writer);
+  NtpTime Ntp(Timestamp now) const { return NtpFromTimestamp(now + options_.ntp_offset); }
+
+  TestPeerOptions options_;
+  IceCredentials local_;
+  SocketAddress server_;
+  std::optional<IceControlling> ice_;
+  std::optional<DtlsEndpoint> dtls_;
+  std::optional<SrtpOpener> opener_;
+  std::optional<SrtpSealer> sealer_;
+  std::deque<PublishedStream> published_;
+  std::deque<ReceivedStream> received_;
+  std::vector<Datagram> outgoing_;
+  Timestamp next_nack_{};
+  bool vanished_ = false;
+};
+
+}  // namespace nexus::testing

@@ -1,0 +1,111 @@
+#include "testing/test_streams.h"
+
+#include <sstream>
+
+namespace nexus::testing {
+
+uint32_t PublishedStream::TimestampAt(Timestamp now) const {
+  const int64_t rate = options.kind == MediaKind::kVideo ? 90'000 : 48'000;
+  return options.first_timestamp + timestamp_offset +
+         static_cast<uint32_t>(now.time_since_epoch().count() * rate / 1'000'000);
+}
+
+void PayloadMark::Write(std::vector<uint8_t>& out) const {
+  std::array<uint8_t, kSize> bytes;
+  ByteWriter writer(bytes);
+  writer.U32(mark);
+  writer.U32(frame);
+  writer.U16(packet);
+  writer.U64(static_cast<uint64_t>(sampled_us));
+  out.insert(out.end(), bytes.begin(), bytes.end());
+}
+
+std::optional<PayloadMark> PayloadMark::Read(ByteView bytes) {
+  ByteReader reader(bytes);
+  PayloadMark mark;
+  mark.mark = reader.U32();
+  mark.frame = reader.U32();
+  mark.packet = reader.U16();
+  mark.sampled_us = static_cast<int64_t>(reader.U64());
+  if (!reader.ok()) return std::nullopt;
+  return mark;
+}
+
+ReceivedStream::ReceivedStream(Ssrc ssrc, std::optional<Ssrc> rtx_ssrc, MediaKind kind)
+    : ssrc(ssrc), rtx_ssrc(rtx_ssrc), kind(kind), nacks(NackConfig{}) {}
+
+void ReceivedStream::OnPacket(const RtpPacketView& packet, Timestamp now, bool repaired) {
+  ReceivedPacket received;
+  received.sequence = sequence_.Unwrap(packet.header().sequence_number);
+  received.timestamp = packet.header().timestamp;
+  received.marker = packet.header().marker;
+  received.csrc = packet.header().csrc_count == 1 ? packet.csrc(0) : 0;
+  received.repaired = repaired;
+  received.arrival = now;
+  ByteView rest = packet.payload();
+  if (kind == MediaKind::kVideo) {
+    received.vp8 = ParseVp8Descriptor(rest);
+    if (received.vp8) {
+      received.keyframe_start = IsVp8KeyframeStart(*received.vp8, rest);
+      rest = rest.subspan(received.vp8->size);
+      // The frame tag and start code of the first packet, one byte of others (see TestPeer::SendVideoFrame).
+      rest = rest.subspan(std::min<size_t>(rest.size(), received.vp8->start_of_partition ? 10 : 1));
+    }
+  } else {
+    rest = rest.subspan(std::min<size_t>(rest.size(), 1));  // Opus TOC
+  }
+  received.mark = PayloadMark::Read(rest);
+  if (kind == MediaKind::kVideo) nacks.OnPacket(received.sequence, now);
+  if (!packets.emplace(received.sequence, received).second) ++duplicates;
+}
+
+std::vector<int64_t> ReceivedStream::Missing() const {
+  std::vector<int64_t> missing;
+  if (packets.empty()) return missing;
+  int64_t expected = packets.begin()->first;
+  for (const auto& [sequence, packet] : packets) {
+    for (; expected < sequence; ++expected) missing.push_back(expected);
+    expected = sequence + 1;
+  }
+  return missing;
+}
+
+std::string ReceivedStream::Faults(const std::map<uint32_t, uint32_t>& csrc_of_mark) const {
+  std::ostringstream faults;
+  const ReceivedPacket* before = nullptr;
+  for (const auto& [sequence, packet] : packets) {
+    if (!packet.mark || !csrc_of_mark.contains(packet.mark->mark) ||
+        csrc_of_mark.at(packet.mark->mark) != packet.csrc) {
+      faults << sequence << ": payload of another than CSRC " << packet.csrc << "\n";
+    }
+    const bool new_source = before == nullptr || before->csrc != packet.csrc;
+    if (kind == MediaKind::kVideo && new_source && !packet.keyframe_start) {
+      faults << sequence << ": source " << packet.csrc << " begins without a keyframe\n";
+    }
+    if (before != nullptr) {
+      const int64_t gap = sequence - before->sequence - 1;
+      // One number is left free behind a frame that a switch cut off.
+      const bool explained = gap == 1 && packet.keyframe_start && !before->marker;
+      if (gap > 0 && !explained) faults << sequence << ": " << gap << " missing before it\n";
+      const bool same_frame = before->mark && packet.mark && before->mark->mark == packet.mark->mark &&
+                              before->mark->frame == packet.mark->frame;
+      const auto step = static_cast<int32_t>(packet.timestamp - before->timestamp);
+      if (step < 0 || (step == 0) != same_frame) faults << sequence << ": time steps by " << step << "\n";
+      if (packet.vp8 && before->vp8) {
+        const int id_step = (packet.vp8->picture_id - before->vp8->picture_id) & 0x7FFF;
+        if (id_step != (same_frame ? 0 : 1)) faults << sequence << ": picture id steps by " << id_step << "\n";
+      }
+    }
+    before = &packet;
+  }
+  return faults.str();
+}
+
+std::optional<int64_t> ReceivedStream::PresentationUs(const ReceivedPacket& packet) const {
+  if (!sr_timestamp || !sr_ntp_us) return std::nullopt;
+  const int64_t rate = kind == MediaKind::kVideo ? 90'000 : 48'000;
+  const auto ticks = static_cast<int32_t>(packet.timestamp - *sr_timestamp);
+  return *sr_ntp_us + int64_t{ticks} * 1'000'000 / rate;
+}
+
+}  // namespace nexus::testing

@@ -1,0 +1,110 @@
+// What a test peer publishes and what it receives, with the marks by which a test knows whose frame it sees.
+#pragma once
+
+#include <array>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/base/unwrap.h"
+#include "engine/codec/vp8/vp8_descriptor.h"
+#include "engine/forward/nack_generator.h"
+#include "engine/room/command.h"
+#include "engine/rtp/rtp_packet.h"
+
+namespace nexus::testing {
+
+struct PublishedStreamOptions {
+  MediaKind kind = MediaKind::kVideo;
+  Ssrc ssrc;
+  Ssrc rtx_ssrc;
+  std::string mid;
+  uint32_t mark = 0;  // stands in every payload
+  uint16_t first_sequence = 100;
+  uint32_t first_timestamp = 5000;
+  bool with_mid = true;  // of the packet's header extensions
+};
+
+struct StoredPacket {
+  std::vector<uint8_t> header;
+  std::vector<uint8_t> payload;
+};
+
+struct PublishedStream {
+  explicit PublishedStream(const PublishedStreamOptions& given)
+      : options(given), sequence(given.first_sequence), rtx_sequence(77) {}
+  PublishedStreamOptions options;
+  int64_t sequence;
+  int64_t rtx_sequence;
+  uint32_t timestamp_offset = 0;
+  uint16_t picture_id = 30000;
+  uint32_t frames = 0;
+  uint32_t packets = 0;
+  uint64_t keyframes = 0;
+  bool keyframe_wanted = true;
+  std::vector<Timestamp> plis;  // when they came
+  uint64_t nacked = 0;
+  uint64_t twcc_feedbacks = 0;
+  std::vector<ReportBlock> reports;
+  std::map<uint16_t, StoredPacket> history;
+
+  uint32_t TimestampAt(Timestamp now) const;
+};
+
+// Payload marks: publisher, frame number, packet number, and whether it is a keyframe's.
+struct PayloadMark {
+  uint32_t mark = 0;
+  uint32_t frame = 0;
+  uint16_t packet = 0;
+  int64_t sampled_us = 0;  // when it was made, on the emulated clock
+  static constexpr size_t kSize = 18;
+  void Write(std::vector<uint8_t>& out) const;
+  static std::optional<PayloadMark> Read(ByteView bytes);
+};
+
+struct ReceivedPacket {
+  int64_t sequence = 0;
+  uint32_t timestamp = 0;
+  bool marker = false;
+  uint32_t csrc = 0;
+  bool keyframe_start = false;
+  bool repaired = false;
+  std::optional<Vp8Descriptor> vp8;
+  std::optional<PayloadMark> mark;
+  Timestamp arrival;
+};
+
+class ReceivedStream {
+ public:
+  ReceivedStream(Ssrc ssrc, std::optional<Ssrc> rtx_ssrc, MediaKind kind);
+
+  void OnPacket(const RtpPacketView& packet, Timestamp now, bool repaired);
+
+  Ssrc ssrc;
+  std::optional<Ssrc> rtx_ssrc;
+  MediaKind kind;
+  NackGenerator nacks;
+  std::map<int64_t, ReceivedPacket> packets;  // by unwrapped number
+  std::vector<int64_t> rtx_sequences;
+  uint64_t duplicates = 0;
+  // The last sender report, in the receiver's terms.
+  std::optional<uint32_t> sr_timestamp;
+  std::optional<int64_t> sr_ntp_us;
+  uint32_t sr_compact = 0;
+  Timestamp sr_arrival;
+  std::vector<std::string> cnames;
+
+  // Numbers between the first and the last that never came.
+  std::vector<int64_t> Missing() const;
+  // What is wrong with the stream, in words; empty when nothing is: gaps that no switch explains, time or picture ids
+  // that go back, a source that begins without a keyframe, a payload of another than the CSRC says.
+  std::string Faults(const std::map<uint32_t, uint32_t>& csrc_of_mark) const;
+  // When the packet was sampled, read off the stream's sender report, on the SFU's clock.
+  std::optional<int64_t> PresentationUs(const ReceivedPacket& packet) const;
+
+ private:
+  Unwrapper<uint16_t> sequence_;
+};
+
+}  // namespace nexus::testing
