@@ -87,6 +87,7 @@ def test_loopback_candidates_alone_open_nothing_else() -> None:
     assert addresses.media_host(["127.0.0.1"]) == "127.0.0.1"
     assert addresses.media_host(["127.0.0.1", "192.0.2.7"]) == "0.0.0.0"
     assert addresses.media_host(["::1", "fd00::2"]) == "::"
+    assert addresses.media_host(["::1", "127.0.0.1"]) == ""
 
 
 def test_a_host_of_the_network_has_the_machines_addresses() -> None:

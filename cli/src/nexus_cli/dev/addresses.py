@@ -22,13 +22,19 @@ def listening(host: str) -> str:
     return str(min(found, key=lambda entry: entry[0] != socket.AF_INET)[4][0])
 
 
+def is_loopback(host: str) -> bool:
+    return ipaddress.ip_address(host).is_loopback
+
+
 def media_host(candidate_addresses: Iterable[str]) -> str:
     """Where the media sockets are bound for these candidates: on a loopback nothing else, otherwise
-    everywhere."""
+    everywhere; empty for everywhere in both families, which are two sockets to the SFU."""
     parsed = [ipaddress.ip_address(address) for address in candidate_addresses]
     if len(parsed) == 1 and parsed[0].is_loopback:
         return str(parsed[0])
-    return "::" if any(address.version == 6 for address in parsed) else "0.0.0.0"  # noqa: S104 - ICE authenticates
+    if all(address.version == 4 for address in parsed):
+        return "0.0.0.0"  # noqa: S104 - ICE authenticates
+    return "::" if all(address.version == 6 for address in parsed) else ""
 
 
 def candidates(host: str) -> list[str]:

@@ -20,6 +20,7 @@ from nexus_cli.dev.supervisor import Environment, Supervisor
 
 EXIT_CANNOT_START = 2
 DEMO_FOLDERS = ("services/signaling/demo/dist", "sdks/web/dist/demo", "sdks/web/demo/dist")
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - asked for by the addresses that clients are told
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -81,7 +82,8 @@ def _settings(
     media_host = addresses.media_host(told)
     ports.check(ports.PortWish(host, port, "--port"))
     if media_port:
-        ports.check(ports.PortWish(media_host, media_port, "--media-port", "udp"))
+        for each in (media_host,) if media_host else EVERYWHERE:
+            ports.check(ports.PortWish(each, media_port, "--media-port", "udp"))
     return Settings(
         host=host,
         port=port,
@@ -115,6 +117,10 @@ async def _run(settings: Settings, ready_timeout: float) -> int:
         log.own(
             "a token: nexus token --room demo --identity me; a check: nexus probe --room demo; Ctrl-C stops"
         )
+        if not addresses.is_loopback(settings.host):
+            log.own(
+                "the whole network can reach this, and everybody knows the secret: only where you trust it"
+            )
         # On a line of its own, on standard output, where programs wait for it.
         typer.echo(f"ready {settings.url}")
 

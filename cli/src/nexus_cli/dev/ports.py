@@ -30,6 +30,8 @@ def check(wish: PortWish) -> None:
             if wish.kind == "tcp":
                 # As servers do, so that a connection of a former run in TIME_WAIT does not count as busy.
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if wish.host == "::":  # IPv4 is asked for by itself
+                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             probe.bind((wish.host, wish.port))
             if wish.kind == "tcp":
                 probe.listen(1)

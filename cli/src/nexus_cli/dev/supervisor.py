@@ -45,7 +45,7 @@ class Stage:
 class Supervisor:
     """`await run(stages, ready)` returns the exit code for the whole."""
 
-    def __init__(self, log: LogView, *, stop_seconds: float = 8.0) -> None:
+    def __init__(self, log: LogView, *, stop_seconds: float = 12.0) -> None:
         self._log = log
         self._stop_seconds = stop_seconds
         self._children: list[Child] = []
@@ -87,6 +87,8 @@ class Supervisor:
             stop.cancel()
             await asyncio.gather(work, stop, return_exceptions=True)
             await self._stop_all()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
         return self._exit_code
 
     async def _start_all(
