@@ -6,7 +6,7 @@ import { launchFirefox } from "./support/firefox.mjs";
 import { startFixture } from "./support/fixture.mjs";
 import { hearsAll, keepsMoving, seesExactly } from "./support/people.mjs";
 
-const { open, closeAll } = startFixture();
+const { open, closeAll } = startFixture({ system: { args: [] } });
 /** @type {any} */
 let firefox;
 before(async () => {

@@ -11,9 +11,9 @@ const FFT_SIZE = 8192;
 
 class ParticipantPage {
   /** @param {any} options */
-  configure(options) {
+  async configure(options) {
     this.options = options;
-    this.media = installSyntheticMedia(options.scene);
+    this.media = await installSyntheticMedia(options.scene);
     this.ears = new AudioContext();
     this.tiles = new Map();
     this.analysers = new Map();

@@ -47,6 +47,8 @@ export function createSyntheticMedia(scene) {
   const video = canvas.captureStream(25);
   return {
     audio,
+    /** @type {MediaStream | null} */
+    permitted: null,
     /** @param {MediaStreamConstraints} wanted */
     stream(wanted) {
       const stream = new MediaStream();
@@ -57,9 +59,14 @@ export function createSyntheticMedia(scene) {
   };
 }
 
-/** @param {Scene} scene */
-export function installSyntheticMedia(scene) {
+/**
+ * Puts the synthetic devices in the place of the browser's. Real (fake) ones are opened all the same: a browser tells
+ * ICE of all its addresses, loopback among them, only while the page may capture.
+ * @param {Scene} scene
+ */
+export async function installSyntheticMedia(scene) {
   const media = createSyntheticMedia(scene);
+  media.permitted = await navigator.mediaDevices.getUserMedia({ audio: true, video: true });
   navigator.mediaDevices.getUserMedia = async (wanted = {}) => media.stream(wanted);
   navigator.mediaDevices.getDisplayMedia = async (wanted = { video: true }) => media.stream({ video: true, ...wanted });
   return media;

@@ -1,4 +1,5 @@
-// A real Firefox (Debian's ESR) under puppeteer-core, headless, with fake devices.
+// A real Firefox (Debian's ESR) under puppeteer-core, headless, with fake devices. It takes no loopback address
+// into ICE, so its tests run in a network namespace with an address of its own: see in_namespace.sh.
 // @ts-check
 import puppeteer from "puppeteer-core";
 
@@ -15,7 +16,7 @@ export async function launchFirefox() {
       "media.navigator.streams.fake": true,
       "media.autoplay.default": 0,
       "media.autoplay.blocking_policy": 0,
-      "media.peerconnection.ice.loopback": true,
+      "media.autoplay.block-webaudio": false,
       "media.peerconnection.ice.obfuscate_host_addresses": false,
       "datareporting.policy.dataSubmissionEnabled": false,
       "app.update.enabled": false,

@@ -40,7 +40,7 @@ export class System {
     const dataDir = await mkdtemp(join(tmpdir(), "nexus-e2e-"));
     const child = spawn(
       join(repository, ".venv/bin/nexus"),
-      ["dev", "--port", String(port), "--data-dir", dataDir, ...(options.args ?? [])],
+      ["dev", "--port", String(port), "--data-dir", dataDir, ...(options.args ?? ["--media-address", "127.0.0.1"])],
       { env: { ...process.env, ...options.env }, stdio: ["ignore", "pipe", "pipe"] },
     );
     /** @type {string[]} */
