@@ -211,7 +211,7 @@ describe("pictures", () => {
     await platform.advance(100);
     const { sdp } = await platform.peer.createOffer();
     // The slot goes to Carol; Bob's picture goes on until her first keyframe.
-    platform.server.tell({ case: "event", value: { event: { case: "slotsChanged", value: { slots: slotTable(sdp ?? "", 2, { "1": "TR_carol" }) } } } });
+    tellEvent(platform, 0n, { case: "slotsChanged", value: { slots: slotTable(sdp ?? "", 2, { "1": "TR_carol" }) } });
     expect(shown.get("TR_bob")?.srcObject).toBeNull();
     await platform.advance(100);
     expect(shown.get("TR_carol")?.srcObject).toBeNull();
@@ -219,6 +219,19 @@ describe("pictures", () => {
     await platform.advance(100);
     expect(streamTracks(shown.get("TR_carol"))).toEqual(["remote-1"]);
     expect(shown.get("TR_bob")?.srcObject).toBeNull();
+  });
+
+  it("do not take a slot for fresh that has carried somebody since it was last looked at", async () => {
+    const carol = person("PA_carol", "carol", [track("TR_carol", 3, "PA_carol")]);
+    const { platform, join } = world({ others: [bob, carol], bound: { "1": "TR_bob" } });
+    const shown = new Map<string, FakeElement>();
+    showEverybody(await join(), shown);
+    await platform.settle();
+    platform.peer.playFrom("1", 2, 10);
+    const { sdp } = await platform.peer.createOffer();
+    const slots = slotTable(sdp ?? "", 2, { "1": "TR_carol" });
+    tellEvent(platform, 0n, { case: "slotsChanged", value: { slots } });
+    expect(shown.get("TR_carol")?.history).toEqual([]);
   });
 
   it("give their slot back a while after the last element", async () => {
@@ -364,6 +377,16 @@ describe("publishing", () => {
       { trackId: "TR_own11", muted: true },
       { trackId: "TR_own11", muted: false },
     ]);
+  });
+
+  it("stays muted when the device does not open again", async () => {
+    const one = world();
+    const [, camera] = await publishCamera(one);
+    await camera.setMuted(true, { releaseDevice: true });
+    one.platform.deviceAccess.refusal = "NotReadableError";
+    expect(await failure(camera.setMuted(false))).toMatchObject({ code: "DEVICE_IN_USE" });
+    expect(camera.muted).toBe(true);
+    expect(one.platform.server.named("mute")).toHaveLength(1);
   });
 
   it("switches devices without another offer", async () => {

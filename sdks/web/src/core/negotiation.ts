@@ -6,9 +6,8 @@
 import type { OfferResponse } from "../wire/messages.js";
 import type { NexusError } from "./error.js";
 import type { Effect, Key, Negotiation, SessionState } from "./session_state.js";
+import { notify, type Step } from "./session_steps.js";
 import { readTrack } from "./vocabulary.js";
-
-type Step = readonly [SessionState, readonly Effect[]];
 
 export function negotiate(state: SessionState, keys: readonly Key[]): Step {
   const { negotiation } = state;
@@ -42,7 +41,7 @@ export function answerApplied(state: SessionState): Step {
   if (negotiation.name !== "applying") return [state, []];
   const value = state.roster.own?.tracks ?? [];
   const settled = negotiation.keys.map((key): Effect => ({ type: "resolve", key, value }));
-  const slots: Effect = { type: "notify", notice: { type: "slots", slots: state.slots } };
+  const slots = notify({ type: "slots", slots: state.slots });
   return goOn(state, negotiation, [slots, ...settled]);
 }
 
@@ -59,7 +58,7 @@ function fail(state: SessionState, error: NexusError, effects: readonly Effect[]
   const { negotiation } = state;
   if (negotiation.name === "idle") return [state, []];
   const rejected = negotiation.keys.map((key): Effect => ({ type: "reject", key, error }));
-  const unheard: Effect[] = negotiation.keys.length > 0 ? [] : [{ type: "notify", notice: { type: "error", error } }];
+  const unheard: Effect[] = negotiation.keys.length > 0 ? [] : [notify({ type: "error", error })];
   return goOn(state, negotiation, [...effects, ...rejected, ...unheard]);
 }
 

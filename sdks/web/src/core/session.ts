@@ -5,9 +5,9 @@
  * carries everything else. Afterwards re-offers are serialised, wishes for video become slot requests, pings keep the
  * session alive. No socket, timer or RTCPeerConnection is known here: `edge/` performs the effects.
  */
-import type { JoinResponse, RoomEvent, RoomSnapshot, ServerMessage, WireSlotTable } from "../wire/messages.js";
+import type { JoinResponse, RoomEvent, RoomSnapshot, ServerMessage } from "../wire/messages.js";
 import { NexusError } from "./error.js";
-import type { DisconnectReason, Offer, TrackId } from "./model.js";
+import type { DisconnectReason, Offer } from "./model.js";
 import { answerApplied, answerFailed, negotiate, offerCreated, offerFailed, offerReplied } from "./negotiation.js";
 import { applyRoomEvent, applySnapshot } from "./roster.js";
 import {
@@ -21,15 +21,14 @@ import {
   type Request,
   type SessionState,
 } from "./session_state.js";
-import { readCloseCode, readError, readGrants, readParticipant, readReason, readSlotTable, writePublication } from "./vocabulary.js";
+import { askForSlots, seeTable, slotsAnswered, tellSlots } from "./session_slots.js";
+import { chain, notify, REQUEST_TIMEOUT_MS, send, type Step } from "./session_steps.js";
+import { readCloseCode, readError, readGrants, readParticipant, readReason, writePublication } from "./vocabulary.js";
 import { SDK_NAME, SDK_VERSION } from "./version.js";
 import * as wishes from "./wishes.js";
 
-export type Step = readonly [SessionState, readonly Effect[]];
-
 /** From `join()` to the server's answer, the opening of the WebSocket included. */
 export const JOIN_TIMEOUT_MS = 15_000;
-export const REQUEST_TIMEOUT_MS = 15_000;
 /** "The client … is gone when it has been silent three times as long": the same holds for the server. */
 const SILENCE_FACTOR = 3;
 const DEFAULT_PING_INTERVAL_MS = 10_000;
@@ -250,43 +249,6 @@ function rosterChanged(state: SessionState, notices: readonly Notice[]): Step {
   return [{ ...state, wishes: kept }, told];
 }
 
-// Slots
-
-function seeTable(state: SessionState, table: WireSlotTable | undefined, nowMs: number, graceMs?: number): SessionState {
-  if (table === undefined) return state;
-  const slots = readSlotTable(table);
-  // "A reader ignores a table older than the one it has."
-  if (slots.revision < state.slots.revision) return state;
-  return { ...state, slots, wishes: wishes.seeTable(state.wishes, slots, nowMs, graceMs) };
-}
-
-function tellSlots(before: SessionState, after: SessionState): Effect[] {
-  if (after.slots === before.slots || after.phase.name !== "joined") return [];
-  return [notify({ type: "slots", slots: after.slots })];
-}
-
-function askForSlots(state: SessionState, nowMs: number): Step {
-  const wish = wishes.nextRequest(state.wishes, state.slots, nowMs);
-  if (wish === null) return [state, []];
-  const value = { bindTrackIds: wish.bind, unbindTrackIds: wish.unbind };
-  const open: OpenRequest = { purpose: { name: "slots" }, deadlineMs: nowMs + REQUEST_TIMEOUT_MS };
-  return send({ ...state, wishes: wishes.requested(state.wishes) }, { case: "slots", value }, open);
-}
-
-function slotsAnswered(
-  state: SessionState,
-  body: ServerMessage["body"] | undefined,
-  error: NexusError | null,
-  nowMs: number,
-): Step {
-  const response = body?.case === "slots" ? body.value : undefined;
-  const next = seeTable(state, response?.slots, nowMs);
-  // After an error everything still unbound counts as refused, or the same request would be sent for ever.
-  const unplaced = error === null ? (response?.unplacedTrackIds ?? []) : [...state.wishes.wanted];
-  const settled = { ...next, wishes: wishes.answered(next.wishes, unplaced as TrackId[], next.slots) };
-  return [settled, [...tellSlots(state, next), ...(error === null ? [] : [notify({ type: "error", error })])]];
-}
-
 // Requests of the page and re-offers
 
 function call(state: SessionState, key: number, request: Request, nowMs: number): Step {
@@ -305,12 +267,6 @@ function reoffer(state: SessionState, offer: Offer, nowMs: number): Step {
   if (!accepted) return [state, []];
   const value = { sdp: offer.sdp, publications: offer.publications.map(writePublication) };
   return send(next, { case: "offer", value }, { purpose: { name: "offer" }, deadlineMs: nowMs + REQUEST_TIMEOUT_MS });
-}
-
-function send(state: SessionState, request: Request, open: OpenRequest): Step {
-  const requestId = state.nextRequestId;
-  const requests = new Map(state.requests).set(requestId, open);
-  return [{ ...state, requests, nextRequestId: requestId + 1 }, [{ type: "send", requestId, request }]];
 }
 
 // Time
@@ -349,11 +305,6 @@ function ping(state: SessionState, nowMs: number): Step {
   const value = { sentAtMs: BigInt(Math.round(nowMs)) };
   const open: OpenRequest = { purpose: { name: "ping" }, deadlineMs: nowMs + REQUEST_TIMEOUT_MS };
   return send({ ...state, phase }, { case: "ping", value }, open);
-}
-
-function chain([state, effects]: Step, change: (state: SessionState) => Step): Step {
-  const [next, more] = change(state);
-  return [next, [...effects, ...more]];
 }
 
 // The end
@@ -397,8 +348,4 @@ function afterClose(state: SessionState, input: Input): Step {
   if (input.type !== "call" && input.type !== "negotiate") return [state, []];
   const error = new NexusError("CLOSED", "The room has been left.");
   return [state, [{ type: "reject", key: input.key, error }]];
-}
-
-function notify(notice: Notice): Effect {
-  return { type: "notify", notice };
 }

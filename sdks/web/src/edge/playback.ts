@@ -72,6 +72,8 @@ export class Playback {
 
   setTable(table: SlotTable): void {
     this.#attribution = { ...this.#attribution, table };
+    // A slot counts as fresh only if nothing has come through it up to this very moment.
+    this.#read(table.slots.map((slot) => slot.mid));
     for (const slot of table.slots) if (slot.kind === "audio") this.#playAudio(slot.mid);
     this.#update();
   }

@@ -109,14 +109,14 @@ export class LocalTrack extends Emitter<LocalTrackEvents> {
   /** Mutes or unmutes, here and for everybody in the room. */
   async setMuted(muted: boolean, options: MuteOptions = {}): Promise<void> {
     if (muted === this.#muted || this.#stopped) return;
+    // Unmuting may fail to open a device that was let go; muting never fails.
+    if (!muted && this.#track.readyState === "ended") await this.#reopen(undefined);
     this.#muted = muted;
-    // Silence and black at once, before anything can fail.
     this.#track.enabled = !muted;
     if (muted && options.releaseDevice === true && this.#origin.reopen !== null) {
       await this.#publisher?.replaceTrack(null);
       this.#track.stop();
     }
-    if (!muted && this.#track.readyState === "ended") await this.#reopen(undefined);
     this.emit("muted", muted);
     await this.#publisher?.tellMuted(muted);
   }
