@@ -240,6 +240,8 @@ def test_unsubscribing_frees_the_slot_and_silences() -> None:
     assert room.engine == [fx.SetSubscribed(viewer, audio, False), fx.UnbindSlot(viewer, "v0")]
     room.do(cmd.UpdateSubscriptions(viewer, (audio,), False))
     assert room.engine == []
+    room.do(cmd.UpdateSubscriptions(alice, (audio, video), False))
+    assert room.engine == []  # own tracks
     room.do(cmd.UpdateSubscriptions(viewer, (audio, video), True))
     assert room.engine == [fx.SetSubscribed(viewer, audio, True)]
     assert room.shown(viewer)["v0"] is None
@@ -363,6 +365,8 @@ def test_speakers_carry_no_revision_and_no_unknown_tracks() -> None:
     (event,) = room.events
     assert event.revision == 0
     assert [s.participant_id for s in event.active_speakers.speakers] == [alice]
+    room.do(cmd.SetMuted("", track, True))
+    assert room.revisions == [1, 2]
 
 
 def test_revisions_have_no_gap() -> None:

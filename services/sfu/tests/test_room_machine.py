@@ -112,6 +112,10 @@ class RoomMachine(RuleBasedStateMachine):
         some = st.lists(st.sampled_from([*self.tracks(), "TR_unknown"]), max_size=2)
         self.do(cmd.Unpublish(person, tuple(data.draw(some))))
 
+    @rule(levels=st.booleans())
+    def speak(self, levels: bool) -> None:
+        self.do(cmd.Speakers(tuple((track, -30.0) for track in self.tracks() if levels)))
+
     @invariant()
     def slots_hold_what_they_may(self) -> None:
         for person in self.room.participants.values():
