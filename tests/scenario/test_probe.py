@@ -43,7 +43,9 @@ class Development:
         return self.process.wait(60)
 
 
-def start(folder: Path, *options: str, port: int | None = None) -> Development:
+def start(
+    folder: Path, *options: str, port: int | None = None, environment: dict[str, str] | None = None
+) -> Development:
     port = port or free_port()
     log = folder / f"dev-{port}.log"
     with log.open("w") as stream:
@@ -53,6 +55,7 @@ def start(folder: Path, *options: str, port: int | None = None) -> Development:
             stderr=stream,
             text=True,
             start_new_session=True,
+            env={**os.environ, **(environment or {})},
         )
     assert process.stdout is not None
     line = process.stdout.readline()  # ends at the latest when `--ready-timeout` has passed
@@ -66,8 +69,10 @@ def start(folder: Path, *options: str, port: int | None = None) -> Development:
 @pytest.fixture(scope="module")
 def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Development]:
     running = start(tmp_path_factory.mktemp("dev"))
+    children = running.children()
     yield running
     assert running.stop() == 0, running.log.read_text()[-4000:]
+    assert not any(_alive(pid) for pid in children)
 
 
 def probe(dev: Development, room: str, *options: str) -> dict[str, Any]:
@@ -115,6 +120,18 @@ def test_a_token_of_a_stranger_is_refused_with_a_hint(dev: Development) -> None:
     assert "--secret" in step["hint"]
 
 
+def test_a_profile_that_the_server_does_not_allow_fails_at_dtls(tmp_path: Path) -> None:
+    only = {"NEXUS_SFU_SRTP_PROFILES": '["AES_CM_128_HMAC_SHA1_80"]'}
+    strict = start(tmp_path, environment=only)
+    try:
+        report = probe(strict, "strict", "--srtp-profile", "gcm")
+        assert report["exit_code"] == 1
+        assert report["failed"] == "dtls", verdict(report)
+        assert probe(strict, "strict")["srtp_profile"] == "AES_CM_128_HMAC_SHA1_80"
+    finally:
+        assert strict.stop() == 0
+
+
 def test_the_nodes_are_shown(dev: Development) -> None:
     url = next(line.split()[-1] for line in dev.log.read_text().splitlines() if "broker at" in line)
     done = subprocess.run([NEXUS, "nodes", "--nats-url", url], capture_output=True, text=True, check=True)
@@ -137,7 +154,7 @@ def test_two_beside_one_another_and_a_named_media_port(dev: Development, tmp_pat
         report = probe(second, "beside")
         assert report["exit_code"] == 0, verdict(report)
         ice = next(step for step in report["steps"] if step["name"] == "ice")
-        assert ice["text"].endswith(f"127.0.0.1:{media_port}")
+        assert ice["text"].endswith(f":{media_port}")
     finally:
         assert second.stop(signal.SIGTERM) == 0
 

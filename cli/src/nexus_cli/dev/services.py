@@ -8,6 +8,7 @@ gRPC.
 
 import asyncio
 import json
+import os
 import shutil
 import sys
 import sysconfig
@@ -102,7 +103,7 @@ SERVICES: Final[tuple[Callable[[Settings], Stage], ...]] = (broker, sfu, signali
 
 def _service(settings: Settings, name: str, environment: Mapping[str, str]) -> Stage:
     common = {
-        "NEXUS_LOG_FORMAT": "console",
+        "NEXUS_LOG_FORMAT": os.environ.get("NEXUS_LOG_FORMAT") or "console",
         "NEXUS_LOG_LEVEL": settings.log_level,
         "PYTHONUNBUFFERED": "1",
         **({"FORCE_COLOR": "1"} if settings.coloured else {"NO_COLOR": "1"}),
