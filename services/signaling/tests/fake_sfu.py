@@ -46,6 +46,8 @@ class FakeSfu(sfu_pb2_grpc.SfuServiceServicer):
         self.before_join_answer: Callable[[], Awaitable[None]] | None = None
         self.get_room_calls = 0
         self.cpu = 0.0
+        self.layers_wanted: list[media_pb2.WantedLayers] = []
+        self.paused_track_ids: list[str] = []
         self._numbers = itertools.count(1)
         self._server: grpc.aio.Server | None = None
         self.port = 0
@@ -166,6 +168,12 @@ class FakeSfu(sfu_pb2_grpc.SfuServiceServicer):
         await self._begin(request, context)
         return sfu_pb2.UpdateSubscriptionsResponse(slots=media_pb2.SlotTable(revision=3))
 
+    async def UpdateView(
+        self, request: sfu_pb2.UpdateViewRequest, context: Context
+    ) -> sfu_pb2.UpdateViewResponse:
+        await self._begin(request, context)
+        return sfu_pb2.UpdateViewResponse()
+
     async def SetMuted(self, request: sfu_pb2.SetMutedRequest, context: Context) -> sfu_pb2.SetMutedResponse:
         room = await self._begin(request, context)
         owner = next(
@@ -209,7 +217,11 @@ class FakeSfu(sfu_pb2_grpc.SfuServiceServicer):
         if request.participant_id and request.participant_id not in room.participants:
             await self._abort(context, ErrorCode.PARTICIPANT_NOT_FOUND, "nobody")
         return sfu_pb2.GetRoomResponse(
-            room=room.message(), participants=room.participants.values(), revision=room.revision
+            room=room.message(),
+            participants=room.participants.values(),
+            revision=room.revision,
+            layers_wanted=self.layers_wanted,
+            paused_track_ids=self.paused_track_ids,
         )
 
     async def CloseRoom(

@@ -28,6 +28,14 @@ async def test_every_request_gets_its_reply(harness: Harness, subprotocol: str) 
     subscription = await client.request(subscription={"track_ids": ["TR_a"], "subscribed": False})
     assert subscription.subscription.slots.revision == 3
 
+    view = {"track_id": "TR_a", "width": 640, "height": 360, "pinned": True, "max_spatial": 0}
+    assert (await client.request(view={"views": [view]})).WhichOneof("body") == "view"
+    (asked,) = harness.sfu.calls(sfu_pb2.UpdateViewRequest)
+    assert asked.participant_id == me
+    assert (asked.views[0].width, asked.views[0].pinned) == (640, True)
+    assert asked.views[0].HasField("max_spatial")
+    assert not asked.views[0].HasField("max_temporal")
+
     assert (await client.request(mute={"track_id": track.id, "muted": True})).WhichOneof("body") == "mute"
     muted = await client.event("track_muted")
     assert muted.event.track_muted.muted
@@ -100,3 +108,21 @@ async def test_an_sfu_that_goes_away_is_named_and_the_session_stays(harness: Har
     assert code_of(reply) == "SFU_UNREACHABLE"
     assert reply.error.retry_after_ms > 0
     assert (await client.request(ping={})).WhichOneof("body") == "ping"
+
+
+async def test_a_view_is_bounded_and_needs_the_grant(harness: Harness) -> None:
+    client, _ = await harness.joined("ann")
+    for views in ([{"width": 1}], [{"track_id": "TR_a", "priority": 256}], [{"track_id": "TR_a"}] * 257):
+        assert code_of(await client.request(view={"views": views})) == "INVALID_ARGUMENT"
+    deaf, _ = await harness.joined("bob", claims=grants(publish=True))
+    assert code_of(await deaf.request(view={"views": [{"track_id": "TR_a"}]})) == "PERMISSION_DENIED"
+    assert harness.sfu.calls(sfu_pb2.UpdateViewRequest) == []
+
+
+async def test_a_publication_has_so_many_layers(harness: Harness) -> None:
+    client, _ = await harness.joined("ann")
+    for layers in ([{"rid": "x"}] * 9, [{"rid": "x" * 65}]):
+        publication = {"mid": "0", "source": media_pb2.TRACK_SOURCE_CAMERA, "layers": layers}
+        reply = await client.request(offer={"sdp": "v=0", "publications": [publication]})
+        assert code_of(reply) == "INVALID_ARGUMENT"
+        assert reply.error.details["field"].startswith("publications.layers")

@@ -3,9 +3,10 @@
 import type { MessageTable } from "./table.js";
 
 export const MESSAGES: Readonly<Record<string, MessageTable>> = {
-  ClientMessage: [[1,"requestId","uint32"],[10,"join","JoinRequest","request"],[11,"offer","OfferRequest","request"],[12,"slots","SlotsRequest","request"],[13,"subscription","SubscriptionRequest","request"],[14,"mute","MuteRequest","request"],[15,"unpublish","UnpublishRequest","request"],[16,"updateParticipant","UpdateParticipantRequest","request"],[17,"removeParticipant","RemoveParticipantRequest","request"],[18,"leave","LeaveRequest","request"],[19,"ping","PingRequest","request"]],
+  ClientMessage: [[1,"requestId","uint32"],[10,"join","JoinRequest","request"],[11,"offer","OfferRequest","request"],[12,"slots","SlotsRequest","request"],[13,"subscription","SubscriptionRequest","request"],[14,"mute","MuteRequest","request"],[15,"unpublish","UnpublishRequest","request"],[16,"updateParticipant","UpdateParticipantRequest","request"],[17,"removeParticipant","RemoveParticipantRequest","request"],[18,"leave","LeaveRequest","request"],[19,"ping","PingRequest","request"],[20,"view","ViewRequest","request"]],
   JoinRequest: [[1,"token","string"],[2,"room","string"],[3,"appId","string"],[4,"sdp","string"],[5,"publications","Publication","*"],[6,"client","ClientDescription"],[7,"name","string"],[8,"metadata","string"],[9,"attributes","string","%"],[10,"bindExisting","bool"]],
-  Publication: [[1,"mid","string"],[2,"source","TrackSource"],[3,"name","string"],[4,"muted","bool"],[5,"width","uint32"],[6,"height","uint32"],[7,"preferredCodec","Codec"]],
+  Publication: [[1,"mid","string"],[2,"source","TrackSource"],[3,"name","string"],[4,"muted","bool"],[5,"width","uint32"],[6,"height","uint32"],[7,"preferredCodec","Codec"],[8,"layers","VideoLayer","*"],[9,"scalabilityMode","string"]],
+  VideoLayer: [[1,"rid","string"],[2,"spatial","uint32"],[3,"width","uint32"],[4,"height","uint32"],[5,"maxBitrateBps","uint32"]],
   ClientDescription: [[1,"sdk","string"],[2,"version","string"]],
   OfferRequest: [[1,"sdp","string"],[2,"publications","Publication","*"]],
   SlotsRequest: [[1,"bindTrackIds","string","*"],[2,"unbindTrackIds","string","*"]],
@@ -16,12 +17,14 @@ export const MESSAGES: Readonly<Record<string, MessageTable>> = {
   RemoveParticipantRequest: [[1,"participantId","string"]],
   LeaveRequest: [],
   PingRequest: [[1,"sentAtMs","int64"]],
-  ServerMessage: [[1,"requestId","uint32"],[2,"error","Error","body"],[10,"join","JoinResponse","body"],[11,"offer","OfferResponse","body"],[12,"slots","SlotsResponse","body"],[13,"subscription","SubscriptionResponse","body"],[14,"mute","MuteResponse","body"],[15,"unpublish","UnpublishResponse","body"],[16,"updateParticipant","UpdateParticipantResponse","body"],[17,"removeParticipant","RemoveParticipantResponse","body"],[18,"leave","LeaveResponse","body"],[19,"ping","PingResponse","body"],[30,"event","RoomEvent","body"],[31,"snapshot","RoomSnapshot","body"],[32,"disconnected","Disconnected","body"]],
+  ViewRequest: [[1,"views","TrackView","*"]],
+  TrackView: [[1,"trackId","string"],[2,"width","uint32"],[3,"height","uint32"],[4,"hidden","bool"],[5,"pinned","bool"],[6,"priority","uint32"],[7,"maxSpatial","uint32","?"],[8,"maxTemporal","uint32","?"]],
+  ServerMessage: [[1,"requestId","uint32"],[2,"error","Error","body"],[10,"join","JoinResponse","body"],[11,"offer","OfferResponse","body"],[12,"slots","SlotsResponse","body"],[13,"subscription","SubscriptionResponse","body"],[14,"mute","MuteResponse","body"],[15,"unpublish","UnpublishResponse","body"],[16,"updateParticipant","UpdateParticipantResponse","body"],[17,"removeParticipant","RemoveParticipantResponse","body"],[18,"leave","LeaveResponse","body"],[19,"ping","PingResponse","body"],[20,"view","ViewResponse","body"],[30,"event","RoomEvent","body"],[31,"snapshot","RoomSnapshot","body"],[32,"disconnected","Disconnected","body"]],
   Error: [[1,"code","ErrorCode"],[2,"message","string"],[3,"details","string","%"],[4,"fatal","bool"],[5,"retryAfterMs","uint32"]],
   JoinResponse: [[1,"room","Room"],[2,"participant","Participant"],[3,"participants","Participant","*"],[4,"sdp","string"],[5,"slots","SlotTable"],[6,"iceServers","IceServer","*"],[7,"grants","Grants"],[8,"revision","uint64"],[9,"pingIntervalMs","uint32"],[10,"serverVersion","string"],[11,"nodeId","string"]],
   Room: [[1,"id","string"],[2,"name","string"],[3,"createdAtMs","int64"]],
-  Participant: [[1,"id","string"],[2,"identity","string"],[3,"name","string"],[4,"metadata","string"],[5,"attributes","string","%"],[6,"joinedAtMs","int64"],[7,"tracks","Track","*"]],
-  Track: [[1,"id","string"],[2,"number","uint32"],[3,"participantId","string"],[4,"kind","TrackKind"],[5,"source","TrackSource"],[6,"name","string"],[7,"codec","Codec"],[8,"muted","bool"],[9,"width","uint32"],[10,"height","uint32"],[11,"mid","string"]],
+  Participant: [[1,"id","string"],[2,"identity","string"],[3,"name","string"],[4,"metadata","string"],[5,"attributes","string","%"],[6,"joinedAtMs","int64"],[7,"tracks","Track","*"],[8,"connectionQuality","ConnectionQuality"]],
+  Track: [[1,"id","string"],[2,"number","uint32"],[3,"participantId","string"],[4,"kind","TrackKind"],[5,"source","TrackSource"],[6,"name","string"],[7,"codec","Codec"],[8,"muted","bool"],[9,"width","uint32"],[10,"height","uint32"],[11,"mid","string"],[12,"layers","VideoLayer","*"],[13,"scalabilityMode","string"]],
   SlotTable: [[1,"revision","uint32"],[2,"slots","Slot","*"]],
   Slot: [[1,"mid","string"],[2,"kind","TrackKind"],[3,"pair","int32"],[4,"ssrc","uint32"],[5,"trackId","string"]],
   IceServer: [[1,"urls","string","*"],[2,"username","string"],[3,"credential","string"]],
@@ -35,7 +38,8 @@ export const MESSAGES: Readonly<Record<string, MessageTable>> = {
   RemoveParticipantResponse: [],
   LeaveResponse: [],
   PingResponse: [[1,"sentAtMs","int64"],[2,"serverAtMs","int64"]],
-  RoomEvent: [[1,"app","string"],[2,"room","string"],[3,"roomId","string"],[4,"revision","uint64"],[5,"atMs","int64"],[6,"targetParticipantId","string"],[7,"internal","bool"],[10,"participantJoined","ParticipantJoined","event"],[11,"participantLeft","ParticipantLeft","event"],[12,"participantUpdated","ParticipantUpdated","event"],[13,"trackPublished","TrackPublished","event"],[14,"trackUnpublished","TrackUnpublished","event"],[15,"trackMuted","TrackMuted","event"],[16,"activeSpeakers","ActiveSpeakers","event"],[17,"slotsChanged","SlotsChanged","event"],[18,"reofferNeeded","ReofferNeeded","event"],[19,"roomClosed","RoomClosed","event"],[20,"mediaConnected","MediaConnected","event"]],
+  ViewResponse: [],
+  RoomEvent: [[1,"app","string"],[2,"room","string"],[3,"roomId","string"],[4,"revision","uint64"],[5,"atMs","int64"],[6,"targetParticipantId","string"],[7,"internal","bool"],[10,"participantJoined","ParticipantJoined","event"],[11,"participantLeft","ParticipantLeft","event"],[12,"participantUpdated","ParticipantUpdated","event"],[13,"trackPublished","TrackPublished","event"],[14,"trackUnpublished","TrackUnpublished","event"],[15,"trackMuted","TrackMuted","event"],[16,"activeSpeakers","ActiveSpeakers","event"],[17,"slotsChanged","SlotsChanged","event"],[18,"reofferNeeded","ReofferNeeded","event"],[19,"roomClosed","RoomClosed","event"],[20,"mediaConnected","MediaConnected","event"],[21,"layersWanted","LayersWanted","event"],[22,"trackPaused","TrackPaused","event"],[23,"trackResumed","TrackResumed","event"],[24,"connectionQuality","ConnectionQualityChanged","event"]],
   ParticipantJoined: [[1,"participant","Participant"]],
   ParticipantLeft: [[1,"participantId","string"],[2,"identity","string"],[3,"reason","DisconnectReason"]],
   ParticipantUpdated: [[1,"participant","Participant"]],
@@ -48,7 +52,12 @@ export const MESSAGES: Readonly<Record<string, MessageTable>> = {
   ReofferNeeded: [[1,"pairs","uint32"],[2,"audioSlots","uint32"]],
   RoomClosed: [[1,"reason","DisconnectReason"]],
   MediaConnected: [[1,"participantId","string"],[2,"srtpProfile","string"]],
-  RoomSnapshot: [[1,"room","Room"],[2,"participants","Participant","*"],[3,"slots","SlotTable"],[4,"revision","uint64"]],
+  LayersWanted: [[1,"tracks","WantedLayers","*"]],
+  WantedLayers: [[1,"trackId","string"],[2,"watched","bool"],[3,"maxSpatial","uint32"],[4,"maxTemporal","uint32"],[5,"rids","string","*"]],
+  TrackPaused: [[1,"trackId","string"],[2,"reason","PauseReason"]],
+  TrackResumed: [[1,"trackId","string"]],
+  ConnectionQualityChanged: [[1,"participantId","string"],[2,"quality","ConnectionQuality"],[3,"score","float"]],
+  RoomSnapshot: [[1,"room","Room"],[2,"participants","Participant","*"],[3,"slots","SlotTable"],[4,"revision","uint64"],[5,"layersWanted","WantedLayers","*"],[6,"pausedTrackIds","string","*"]],
   Disconnected: [[1,"reason","DisconnectReason"],[2,"message","string"],[3,"canRejoin","bool"]],
 };
 
@@ -59,6 +68,14 @@ export const Codec = {
   VP9: 3,
   H264: 4,
   AV1: 5,
+} as const;
+
+export const ConnectionQuality = {
+  UNSPECIFIED: 0,
+  LOST: 1,
+  POOR: 2,
+  GOOD: 3,
+  EXCELLENT: 4,
 } as const;
 
 export const DisconnectReason = {
@@ -107,6 +124,11 @@ export const ErrorCode = {
   SERVICE_UNAVAILABLE: 64,
 } as const;
 
+export const PauseReason = {
+  UNSPECIFIED: 0,
+  BANDWIDTH: 1,
+} as const;
+
 export const TrackKind = {
   UNSPECIFIED: 0,
   AUDIO: 1,
@@ -124,8 +146,10 @@ export const TrackSource = {
 /** What canonical JSON calls the values of each enum. */
 export const ENUM_NAMES: Readonly<Record<string, Readonly<Record<number, string>>>> = {
   Codec: {"0":"CODEC_UNSPECIFIED","1":"CODEC_OPUS","2":"CODEC_VP8","3":"CODEC_VP9","4":"CODEC_H264","5":"CODEC_AV1"},
+  ConnectionQuality: {"0":"CONNECTION_QUALITY_UNSPECIFIED","1":"CONNECTION_QUALITY_LOST","2":"CONNECTION_QUALITY_POOR","3":"CONNECTION_QUALITY_GOOD","4":"CONNECTION_QUALITY_EXCELLENT"},
   DisconnectReason: {"0":"DISCONNECT_REASON_UNSPECIFIED","1":"DISCONNECT_REASON_CLIENT_LEFT","2":"DISCONNECT_REASON_REPLACED","3":"DISCONNECT_REASON_REMOVED","4":"DISCONNECT_REASON_ROOM_CLOSED","5":"DISCONNECT_REASON_SERVER_SHUTDOWN","6":"DISCONNECT_REASON_MEDIA_FAILED","7":"DISCONNECT_REASON_SIGNALING_LOST","8":"DISCONNECT_REASON_PROTOCOL_ERROR","9":"DISCONNECT_REASON_TOKEN_REJECTED"},
   ErrorCode: {"0":"ERROR_CODE_UNSPECIFIED","1":"INVALID_MESSAGE","2":"MESSAGE_TOO_LARGE","3":"RATE_LIMITED","4":"NOT_JOINED","5":"ALREADY_JOINED","6":"INVALID_ARGUMENT","7":"INVALID_SDP","8":"UNSUPPORTED_CODEC","9":"UNSUPPORTED_SUBPROTOCOL","10":"JOIN_TIMEOUT","20":"TOKEN_MISSING","21":"TOKEN_INVALID","22":"TOKEN_EXPIRED","23":"TOKEN_NOT_YET_VALID","24":"APP_MISMATCH","25":"ROOM_MISMATCH","26":"PERMISSION_DENIED","40":"ROOM_NOT_FOUND","41":"PARTICIPANT_NOT_FOUND","42":"TRACK_NOT_FOUND","43":"SLOTS_EXHAUSTED","44":"ROOM_FULL","45":"TOO_MANY_ROOMS","46":"TOO_MANY_TRACKS","60":"NO_SFU_AVAILABLE","61":"SFU_UNREACHABLE","62":"NODE_DRAINING","63":"INTERNAL","64":"SERVICE_UNAVAILABLE"},
+  PauseReason: {"0":"PAUSE_REASON_UNSPECIFIED","1":"PAUSE_REASON_BANDWIDTH"},
   TrackKind: {"0":"TRACK_KIND_UNSPECIFIED","1":"TRACK_KIND_AUDIO","2":"TRACK_KIND_VIDEO"},
   TrackSource: {"0":"TRACK_SOURCE_UNSPECIFIED","1":"TRACK_SOURCE_MICROPHONE","2":"TRACK_SOURCE_CAMERA","3":"TRACK_SOURCE_SCREEN","4":"TRACK_SOURCE_SCREEN_AUDIO"},
 };

@@ -321,5 +321,10 @@ def _code_name(code: ErrorCode.ValueType) -> str:
 
 def _snapshot(answer: sfu_pb2.GetRoomResponse) -> session_pb2.RoomSnapshot:
     return session_pb2.RoomSnapshot(
-        room=answer.room, participants=answer.participants, slots=answer.slots, revision=answer.revision
+        room=answer.room,
+        participants=answer.participants,
+        slots=answer.slots,
+        revision=answer.revision,
+        layers_wanted=answer.layers_wanted,
+        paused_track_ids=answer.paused_track_ids,
     )

@@ -54,6 +54,8 @@ class SfuClient:
                 return await self._call("UpdateSlots", stub.UpdateSlots, request)
             case sfu_pb2.UpdateSubscriptionsRequest():
                 return await self._call("UpdateSubscriptions", stub.UpdateSubscriptions, request)
+            case sfu_pb2.UpdateViewRequest():
+                return await self._call("UpdateView", stub.UpdateView, request)
             case sfu_pb2.SetMutedRequest():
                 return await self._call("SetMuted", stub.SetMuted, request)
             case sfu_pb2.UnpublishRequest():

@@ -21,6 +21,7 @@ SfuRequest = (
     sfu_pb2.OfferRequest
     | sfu_pb2.UpdateSlotsRequest
     | sfu_pb2.UpdateSubscriptionsRequest
+    | sfu_pb2.UpdateViewRequest
     | sfu_pb2.SetMutedRequest
     | sfu_pb2.UnpublishRequest
     | sfu_pb2.UpdateParticipantRequest
@@ -30,6 +31,7 @@ SfuResponse = (
     sfu_pb2.OfferResponse
     | sfu_pb2.UpdateSlotsResponse
     | sfu_pb2.UpdateSubscriptionsResponse
+    | sfu_pb2.UpdateViewResponse
     | sfu_pb2.SetMutedResponse
     | sfu_pb2.UnpublishResponse
     | sfu_pb2.UpdateParticipantResponse
@@ -38,6 +40,10 @@ SfuResponse = (
 
 MAX_IDS: Final = 256
 MAX_PUBLICATIONS: Final = 64
+# A simulcast has three in practice; the SFU refuses what its engine cannot hold.
+MAX_LAYERS: Final = 8
+MAX_RID_BYTES: Final = 64
+MAX_PRIORITY: Final = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +69,21 @@ def check_publications(publications: Collection[media_pb2.Publication], grants: 
         )
     for publication in publications:
         check_name(publication.name, "publications.name")
+        check_name(publication.scalability_mode, "publications.scalability_mode")
+        if len(publication.layers) > MAX_LAYERS:
+            raise Refused(
+                ErrorCode.INVALID_ARGUMENT,
+                "Too many layers in one publication.",
+                field="publications.layers",
+                limit=MAX_LAYERS,
+            )
+        if any(len(layer.rid) > MAX_RID_BYTES for layer in publication.layers):
+            raise Refused(
+                ErrorCode.INVALID_ARGUMENT,
+                "`publications.layers.rid` is too long.",
+                field="publications.layers.rid",
+                limit_bytes=MAX_RID_BYTES,
+            )
 
 
 def to_sfu(message: session_pb2.ClientMessage, asker: Asker) -> SfuRequest:
@@ -110,6 +131,24 @@ def _subscription(message: session_pb2.ClientMessage, asker: Asker) -> SfuReques
         participant_id=asker.seat.participant_id,
         track_ids=request.track_ids,
         subscribed=request.subscribed,
+    )
+
+
+def _view(message: session_pb2.ClientMessage, asker: Asker) -> SfuRequest:
+    request = message.view
+    permitted(asker.seat.grants.subscribe, "subscribe")
+    _check_ids(len(request.views))
+    for view in request.views:
+        _check_id(view.track_id, "views.track_id")
+        if view.priority > MAX_PRIORITY:
+            raise Refused(
+                ErrorCode.INVALID_ARGUMENT,
+                "`views.priority` is out of range.",
+                field="views.priority",
+                limit=MAX_PRIORITY,
+            )
+    return sfu_pb2.UpdateViewRequest(
+        room=asker.seat.room_key, participant_id=asker.seat.participant_id, views=request.views
     )
 
 
@@ -174,6 +213,7 @@ _TO_SFU: Final[Mapping[str, Callable[[session_pb2.ClientMessage, Asker], SfuRequ
     "offer": _offer,
     "slots": _slots,
     "subscription": _subscription,
+    "view": _view,
     "mute": _mute,
     "unpublish": _unpublish,
     "update_participant": _update_participant,
@@ -204,6 +244,8 @@ def to_client(request_id: int, response: SfuResponse) -> session_pb2.ServerMessa
             reply.slots.unplaced_track_ids.extend(response.unplaced_track_ids)
         case sfu_pb2.UpdateSubscriptionsResponse():
             reply.subscription.slots.CopyFrom(response.slots)
+        case sfu_pb2.UpdateViewResponse():
+            reply.view.SetInParent()
         case sfu_pb2.SetMutedResponse():
             reply.mute.SetInParent()
         case sfu_pb2.UnpublishResponse():

@@ -9,6 +9,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from nexus.types.v1 import media_pb2 as _media_pb2
 import builtins as _builtins
 import sys
@@ -20,6 +21,23 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _PauseReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PauseReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PauseReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PAUSE_REASON_UNSPECIFIED: _PauseReason.ValueType  # 0
+    PAUSE_REASON_BANDWIDTH: _PauseReason.ValueType  # 1
+    """The subscriber's bandwidth does not hold even the lowest layer."""
+
+class PauseReason(_PauseReason, metaclass=_PauseReasonEnumTypeWrapper): ...
+
+PAUSE_REASON_UNSPECIFIED: PauseReason.ValueType  # 0
+PAUSE_REASON_BANDWIDTH: PauseReason.ValueType  # 1
+"""The subscriber's bandwidth does not hold even the lowest layer."""
+Global___PauseReason: _TypeAlias = PauseReason  # noqa: Y015
 
 @_typing.final
 class RoomEvent(_message.Message):
@@ -43,6 +61,10 @@ class RoomEvent(_message.Message):
     REOFFER_NEEDED_FIELD_NUMBER: _builtins.int
     ROOM_CLOSED_FIELD_NUMBER: _builtins.int
     MEDIA_CONNECTED_FIELD_NUMBER: _builtins.int
+    LAYERS_WANTED_FIELD_NUMBER: _builtins.int
+    TRACK_PAUSED_FIELD_NUMBER: _builtins.int
+    TRACK_RESUMED_FIELD_NUMBER: _builtins.int
+    CONNECTION_QUALITY_FIELD_NUMBER: _builtins.int
     app: _builtins.str
     """The app's key id and the room's name, as in the token."""
     room: _builtins.str
@@ -77,6 +99,14 @@ class RoomEvent(_message.Message):
     def room_closed(self) -> Global___RoomClosed: ...
     @_builtins.property
     def media_connected(self) -> Global___MediaConnected: ...
+    @_builtins.property
+    def layers_wanted(self) -> Global___LayersWanted: ...
+    @_builtins.property
+    def track_paused(self) -> Global___TrackPaused: ...
+    @_builtins.property
+    def track_resumed(self) -> Global___TrackResumed: ...
+    @_builtins.property
+    def connection_quality(self) -> Global___ConnectionQualityChanged: ...
     def __init__(
         self,
         *,
@@ -98,12 +128,16 @@ class RoomEvent(_message.Message):
         reoffer_needed: Global___ReofferNeeded | None = ...,
         room_closed: Global___RoomClosed | None = ...,
         media_connected: Global___MediaConnected | None = ...,
+        layers_wanted: Global___LayersWanted | None = ...,
+        track_paused: Global___TrackPaused | None = ...,
+        track_resumed: Global___TrackResumed | None = ...,
+        connection_quality: Global___ConnectionQualityChanged | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["active_speakers", b"active_speakers", "event", b"event", "media_connected", b"media_connected", "participant_joined", b"participant_joined", "participant_left", b"participant_left", "participant_updated", b"participant_updated", "reoffer_needed", b"reoffer_needed", "room_closed", b"room_closed", "slots_changed", b"slots_changed", "track_muted", b"track_muted", "track_published", b"track_published", "track_unpublished", b"track_unpublished"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["active_speakers", b"active_speakers", "connection_quality", b"connection_quality", "event", b"event", "layers_wanted", b"layers_wanted", "media_connected", b"media_connected", "participant_joined", b"participant_joined", "participant_left", b"participant_left", "participant_updated", b"participant_updated", "reoffer_needed", b"reoffer_needed", "room_closed", b"room_closed", "slots_changed", b"slots_changed", "track_muted", b"track_muted", "track_paused", b"track_paused", "track_published", b"track_published", "track_resumed", b"track_resumed", "track_unpublished", b"track_unpublished"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_speakers", b"active_speakers", "app", b"app", "at_ms", b"at_ms", "event", b"event", "internal", b"internal", "media_connected", b"media_connected", "participant_joined", b"participant_joined", "participant_left", b"participant_left", "participant_updated", b"participant_updated", "reoffer_needed", b"reoffer_needed", "revision", b"revision", "room", b"room", "room_closed", b"room_closed", "room_id", b"room_id", "slots_changed", b"slots_changed", "target_participant_id", b"target_participant_id", "track_muted", b"track_muted", "track_published", b"track_published", "track_unpublished", b"track_unpublished"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_speakers", b"active_speakers", "app", b"app", "at_ms", b"at_ms", "connection_quality", b"connection_quality", "event", b"event", "internal", b"internal", "layers_wanted", b"layers_wanted", "media_connected", b"media_connected", "participant_joined", b"participant_joined", "participant_left", b"participant_left", "participant_updated", b"participant_updated", "reoffer_needed", b"reoffer_needed", "revision", b"revision", "room", b"room", "room_closed", b"room_closed", "room_id", b"room_id", "slots_changed", b"slots_changed", "target_participant_id", b"target_participant_id", "track_muted", b"track_muted", "track_paused", b"track_paused", "track_published", b"track_published", "track_resumed", b"track_resumed", "track_unpublished", b"track_unpublished"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["participant_joined", "participant_left", "participant_updated", "track_published", "track_unpublished", "track_muted", "active_speakers", "slots_changed", "reoffer_needed", "room_closed", "media_connected"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["participant_joined", "participant_left", "participant_updated", "track_published", "track_unpublished", "track_muted", "active_speakers", "slots_changed", "reoffer_needed", "room_closed", "media_connected", "layers_wanted", "track_paused", "track_resumed", "connection_quality"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
@@ -376,3 +410,96 @@ class MediaConnected(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___MediaConnected: _TypeAlias = MediaConnected  # noqa: Y015
+
+@_typing.final
+class LayersWanted(_message.Message):
+    """For a publisher: which layers of its tracks are watched; tracks not named are as before."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRACKS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def tracks(self) -> _containers.RepeatedCompositeFieldContainer[_media_pb2.WantedLayers]: ...
+    def __init__(
+        self,
+        *,
+        tracks: _abc.Iterable[_media_pb2.WantedLayers] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["tracks", b"tracks"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LayersWanted: _TypeAlias = LayersWanted  # noqa: Y015
+
+@_typing.final
+class TrackPaused(_message.Message):
+    """For a subscriber: the SFU stopped sending it this track."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRACK_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    track_id: _builtins.str
+    reason: Global___PauseReason.ValueType
+    def __init__(
+        self,
+        *,
+        track_id: _builtins.str = ...,
+        reason: Global___PauseReason.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "track_id", b"track_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TrackPaused: _TypeAlias = TrackPaused  # noqa: Y015
+
+@_typing.final
+class TrackResumed(_message.Message):
+    """For a subscriber: the picture comes again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRACK_ID_FIELD_NUMBER: _builtins.int
+    track_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        track_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["track_id", b"track_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TrackResumed: _TypeAlias = TrackResumed  # noqa: Y015
+
+@_typing.final
+class ConnectionQualityChanged(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARTICIPANT_ID_FIELD_NUMBER: _builtins.int
+    QUALITY_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    participant_id: _builtins.str
+    quality: _media_pb2.ConnectionQuality.ValueType
+    score: _builtins.float
+    """0 to 100, what the quality was rated from."""
+    def __init__(
+        self,
+        *,
+        participant_id: _builtins.str = ...,
+        quality: _media_pb2.ConnectionQuality.ValueType = ...,
+        score: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["participant_id", b"participant_id", "quality", b"quality", "score", b"score"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConnectionQualityChanged: _TypeAlias = ConnectionQualityChanged  # noqa: Y015

@@ -359,6 +359,50 @@ class UpdateSubscriptionsResponse(_message.Message):
 Global___UpdateSubscriptionsResponse: _TypeAlias = UpdateSubscriptionsResponse  # noqa: Y015
 
 @_typing.final
+class UpdateViewRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROOM_FIELD_NUMBER: _builtins.int
+    PARTICIPANT_ID_FIELD_NUMBER: _builtins.int
+    VIEWS_FIELD_NUMBER: _builtins.int
+    participant_id: _builtins.str
+    @_builtins.property
+    def room(self) -> Global___RoomKey: ...
+    @_builtins.property
+    def views(self) -> _containers.RepeatedCompositeFieldContainer[_media_pb2.TrackView]:
+        """Each replaces what was said of its track; unknown tracks are passed over, their events may be on the way."""
+
+    def __init__(
+        self,
+        *,
+        room: Global___RoomKey | None = ...,
+        participant_id: _builtins.str = ...,
+        views: _abc.Iterable[_media_pb2.TrackView] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["room", b"room"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["participant_id", b"participant_id", "room", b"room", "views", b"views"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateViewRequest: _TypeAlias = UpdateViewRequest  # noqa: Y015
+
+@_typing.final
+class UpdateViewResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateViewResponse: _TypeAlias = UpdateViewResponse  # noqa: Y015
+
+@_typing.final
 class SetMutedRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -557,6 +601,8 @@ class GetRoomResponse(_message.Message):
     PARTICIPANTS_FIELD_NUMBER: _builtins.int
     SLOTS_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    LAYERS_WANTED_FIELD_NUMBER: _builtins.int
+    PAUSED_TRACK_IDS_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     @_builtins.property
     def room(self) -> _media_pb2.Room: ...
@@ -564,6 +610,12 @@ class GetRoomResponse(_message.Message):
     def participants(self) -> _containers.RepeatedCompositeFieldContainer[_media_pb2.Participant]: ...
     @_builtins.property
     def slots(self) -> _media_pb2.SlotTable: ...
+    @_builtins.property
+    def layers_wanted(self) -> _containers.RepeatedCompositeFieldContainer[_media_pb2.WantedLayers]:
+        """Of the participant asked for."""
+
+    @_builtins.property
+    def paused_track_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(
         self,
         *,
@@ -571,10 +623,12 @@ class GetRoomResponse(_message.Message):
         participants: _abc.Iterable[_media_pb2.Participant] | None = ...,
         slots: _media_pb2.SlotTable | None = ...,
         revision: _builtins.int = ...,
+        layers_wanted: _abc.Iterable[_media_pb2.WantedLayers] | None = ...,
+        paused_track_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["room", b"room", "slots", b"slots"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["participants", b"participants", "revision", b"revision", "room", b"room", "slots", b"slots"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["layers_wanted", b"layers_wanted", "participants", b"participants", "paused_track_ids", b"paused_track_ids", "revision", b"revision", "room", b"room", "slots", b"slots"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

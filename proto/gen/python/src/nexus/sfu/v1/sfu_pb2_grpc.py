@@ -60,6 +60,11 @@ class SfuServiceStub:
                 request_serializer=nexus_dot_sfu_dot_v1_dot_sfu__pb2.UpdateSubscriptionsRequest.SerializeToString,
                 response_deserializer=nexus_dot_sfu_dot_v1_dot_sfu__pb2.UpdateSubscriptionsResponse.FromString,
                 _registered_method=True)
+        self.UpdateView = channel.unary_unary(
+                '/nexus.sfu.v1.SfuService/UpdateView',
+                request_serializer=nexus_dot_sfu_dot_v1_dot_sfu__pb2.UpdateViewRequest.SerializeToString,
+                response_deserializer=nexus_dot_sfu_dot_v1_dot_sfu__pb2.UpdateViewResponse.FromString,
+                _registered_method=True)
         self.SetMuted = channel.unary_unary(
                 '/nexus.sfu.v1.SfuService/SetMuted',
                 request_serializer=nexus_dot_sfu_dot_v1_dot_sfu__pb2.SetMutedRequest.SerializeToString,
@@ -129,6 +134,13 @@ class SfuServiceServicer:
 
     def UpdateSubscriptions(self, request, context):
         """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateView(self, request, context):
+        """What a participant looks at, and how: layers and bandwidth follow it.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -204,6 +216,11 @@ def add_SfuServiceServicer_to_server(servicer, server):
                     servicer.UpdateSubscriptions,
                     request_deserializer=nexus_dot_sfu_dot_v1_dot_sfu__pb2.UpdateSubscriptionsRequest.FromString,
                     response_serializer=nexus_dot_sfu_dot_v1_dot_sfu__pb2.UpdateSubscriptionsResponse.SerializeToString,
+            ),
+            'UpdateView': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateView,
+                    request_deserializer=nexus_dot_sfu_dot_v1_dot_sfu__pb2.UpdateViewRequest.FromString,
+                    response_serializer=nexus_dot_sfu_dot_v1_dot_sfu__pb2.UpdateViewResponse.SerializeToString,
             ),
             'SetMuted': grpc.unary_unary_rpc_method_handler(
                     servicer.SetMuted,
@@ -377,6 +394,33 @@ class SfuService:
             '/nexus.sfu.v1.SfuService/UpdateSubscriptions',
             nexus_dot_sfu_dot_v1_dot_sfu__pb2.UpdateSubscriptionsRequest.SerializeToString,
             nexus_dot_sfu_dot_v1_dot_sfu__pb2.UpdateSubscriptionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateView(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/nexus.sfu.v1.SfuService/UpdateView',
+            nexus_dot_sfu_dot_v1_dot_sfu__pb2.UpdateViewRequest.SerializeToString,
+            nexus_dot_sfu_dot_v1_dot_sfu__pb2.UpdateViewResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -23,6 +23,8 @@ class SfuServiceStub:
     """Idempotent."""
     UpdateSlots: _aio.UnaryUnaryMultiCallable[_sfu_pb2.UpdateSlotsRequest, _sfu_pb2.UpdateSlotsResponse]
     UpdateSubscriptions: _aio.UnaryUnaryMultiCallable[_sfu_pb2.UpdateSubscriptionsRequest, _sfu_pb2.UpdateSubscriptionsResponse]
+    UpdateView: _aio.UnaryUnaryMultiCallable[_sfu_pb2.UpdateViewRequest, _sfu_pb2.UpdateViewResponse]
+    """What a participant looks at, and how: layers and bandwidth follow it."""
     SetMuted: _aio.UnaryUnaryMultiCallable[_sfu_pb2.SetMutedRequest, _sfu_pb2.SetMutedResponse]
     Unpublish: _aio.UnaryUnaryMultiCallable[_sfu_pb2.UnpublishRequest, _sfu_pb2.UnpublishResponse]
     UpdateParticipant: _aio.UnaryUnaryMultiCallable[_sfu_pb2.UpdateParticipantRequest, _sfu_pb2.UpdateParticipantResponse]
@@ -72,6 +74,14 @@ class SfuServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sfu_pb2.UpdateSubscriptionsRequest,
         context: _aio.ServicerContext[_sfu_pb2.UpdateSubscriptionsRequest, _abc.Awaitable[_sfu_pb2.UpdateSubscriptionsResponse]],
     ) -> _abc.Awaitable[_sfu_pb2.UpdateSubscriptionsResponse]: ...
+
+    @_abc_1.abstractmethod
+    def UpdateView(
+        self,
+        request: _sfu_pb2.UpdateViewRequest,
+        context: _aio.ServicerContext[_sfu_pb2.UpdateViewRequest, _abc.Awaitable[_sfu_pb2.UpdateViewResponse]],
+    ) -> _abc.Awaitable[_sfu_pb2.UpdateViewResponse]:
+        """What a participant looks at, and how: layers and bandwidth follow it."""
 
     @_abc_1.abstractmethod
     def SetMuted(

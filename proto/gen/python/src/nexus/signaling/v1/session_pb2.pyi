@@ -40,6 +40,7 @@ class ClientMessage(_message.Message):
     REMOVE_PARTICIPANT_FIELD_NUMBER: _builtins.int
     LEAVE_FIELD_NUMBER: _builtins.int
     PING_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
     request_id: _builtins.int
     """Chosen by the client, above 0, growing; the reply carries the same."""
     @_builtins.property
@@ -62,6 +63,8 @@ class ClientMessage(_message.Message):
     def leave(self) -> Global___LeaveRequest: ...
     @_builtins.property
     def ping(self) -> Global___PingRequest: ...
+    @_builtins.property
+    def view(self) -> Global___ViewRequest: ...
     def __init__(
         self,
         *,
@@ -76,12 +79,13 @@ class ClientMessage(_message.Message):
         remove_participant: Global___RemoveParticipantRequest | None = ...,
         leave: Global___LeaveRequest | None = ...,
         ping: Global___PingRequest | None = ...,
+        view: Global___ViewRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["join", b"join", "leave", b"leave", "mute", b"mute", "offer", b"offer", "ping", b"ping", "remove_participant", b"remove_participant", "request", b"request", "slots", b"slots", "subscription", b"subscription", "unpublish", b"unpublish", "update_participant", b"update_participant"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["join", b"join", "leave", b"leave", "mute", b"mute", "offer", b"offer", "ping", b"ping", "remove_participant", b"remove_participant", "request", b"request", "slots", b"slots", "subscription", b"subscription", "unpublish", b"unpublish", "update_participant", b"update_participant", "view", b"view"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["join", b"join", "leave", b"leave", "mute", b"mute", "offer", b"offer", "ping", b"ping", "remove_participant", b"remove_participant", "request", b"request", "request_id", b"request_id", "slots", b"slots", "subscription", b"subscription", "unpublish", b"unpublish", "update_participant", b"update_participant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["join", b"join", "leave", b"leave", "mute", b"mute", "offer", b"offer", "ping", b"ping", "remove_participant", b"remove_participant", "request", b"request", "request_id", b"request_id", "slots", b"slots", "subscription", b"subscription", "unpublish", b"unpublish", "update_participant", b"update_participant", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_request: _TypeAlias = _typing.Literal["join", "offer", "slots", "subscription", "mute", "unpublish", "update_participant", "remove_participant", "leave", "ping"]  # noqa: Y015
+    _WhichOneofReturnType_request: _TypeAlias = _typing.Literal["join", "offer", "slots", "subscription", "mute", "unpublish", "update_participant", "remove_participant", "leave", "ping", "view"]  # noqa: Y015
     _WhichOneofArgType_request: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_request) -> _WhichOneofReturnType_request | None: ...
 
@@ -103,6 +107,7 @@ class ServerMessage(_message.Message):
     REMOVE_PARTICIPANT_FIELD_NUMBER: _builtins.int
     LEAVE_FIELD_NUMBER: _builtins.int
     PING_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
     EVENT_FIELD_NUMBER: _builtins.int
     SNAPSHOT_FIELD_NUMBER: _builtins.int
     DISCONNECTED_FIELD_NUMBER: _builtins.int
@@ -131,6 +136,8 @@ class ServerMessage(_message.Message):
     @_builtins.property
     def ping(self) -> Global___PingResponse: ...
     @_builtins.property
+    def view(self) -> Global___ViewResponse: ...
+    @_builtins.property
     def event(self) -> _room_pb2.RoomEvent: ...
     @_builtins.property
     def snapshot(self) -> Global___RoomSnapshot: ...
@@ -151,15 +158,16 @@ class ServerMessage(_message.Message):
         remove_participant: Global___RemoveParticipantResponse | None = ...,
         leave: Global___LeaveResponse | None = ...,
         ping: Global___PingResponse | None = ...,
+        view: Global___ViewResponse | None = ...,
         event: _room_pb2.RoomEvent | None = ...,
         snapshot: Global___RoomSnapshot | None = ...,
         disconnected: Global___Disconnected | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "disconnected", b"disconnected", "error", b"error", "event", b"event", "join", b"join", "leave", b"leave", "mute", b"mute", "offer", b"offer", "ping", b"ping", "remove_participant", b"remove_participant", "slots", b"slots", "snapshot", b"snapshot", "subscription", b"subscription", "unpublish", b"unpublish", "update_participant", b"update_participant"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "disconnected", b"disconnected", "error", b"error", "event", b"event", "join", b"join", "leave", b"leave", "mute", b"mute", "offer", b"offer", "ping", b"ping", "remove_participant", b"remove_participant", "slots", b"slots", "snapshot", b"snapshot", "subscription", b"subscription", "unpublish", b"unpublish", "update_participant", b"update_participant", "view", b"view"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "disconnected", b"disconnected", "error", b"error", "event", b"event", "join", b"join", "leave", b"leave", "mute", b"mute", "offer", b"offer", "ping", b"ping", "remove_participant", b"remove_participant", "request_id", b"request_id", "slots", b"slots", "snapshot", b"snapshot", "subscription", b"subscription", "unpublish", b"unpublish", "update_participant", b"update_participant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "disconnected", b"disconnected", "error", b"error", "event", b"event", "join", b"join", "leave", b"leave", "mute", b"mute", "offer", b"offer", "ping", b"ping", "remove_participant", b"remove_participant", "request_id", b"request_id", "slots", b"slots", "snapshot", b"snapshot", "subscription", b"subscription", "unpublish", b"unpublish", "update_participant", b"update_participant", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["error", "join", "offer", "slots", "subscription", "mute", "unpublish", "update_participant", "remove_participant", "leave", "ping", "event", "snapshot", "disconnected"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["error", "join", "offer", "slots", "subscription", "mute", "unpublish", "update_participant", "remove_participant", "leave", "ping", "view", "event", "snapshot", "disconnected"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
@@ -475,6 +483,43 @@ class SubscriptionResponse(_message.Message):
 Global___SubscriptionResponse: _TypeAlias = SubscriptionResponse  # noqa: Y015
 
 @_typing.final
+class ViewRequest(_message.Message):
+    """How the client looks at tracks. Each entry replaces what was said of its track before; tracks not named stay as they are."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VIEWS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def views(self) -> _containers.RepeatedCompositeFieldContainer[_media_pb2.TrackView]: ...
+    def __init__(
+        self,
+        *,
+        views: _abc.Iterable[_media_pb2.TrackView] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["views", b"views"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ViewRequest: _TypeAlias = ViewRequest  # noqa: Y015
+
+@_typing.final
+class ViewResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ViewResponse: _TypeAlias = ViewResponse  # noqa: Y015
+
+@_typing.final
 class MuteRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -743,6 +788,8 @@ class RoomSnapshot(_message.Message):
     PARTICIPANTS_FIELD_NUMBER: _builtins.int
     SLOTS_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    LAYERS_WANTED_FIELD_NUMBER: _builtins.int
+    PAUSED_TRACK_IDS_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     @_builtins.property
     def room(self) -> _media_pb2.Room: ...
@@ -750,6 +797,12 @@ class RoomSnapshot(_message.Message):
     def participants(self) -> _containers.RepeatedCompositeFieldContainer[_media_pb2.Participant]: ...
     @_builtins.property
     def slots(self) -> _media_pb2.SlotTable: ...
+    @_builtins.property
+    def layers_wanted(self) -> _containers.RepeatedCompositeFieldContainer[_media_pb2.WantedLayers]:
+        """What was last said of the client's own tracks, and which of its pictures are paused now."""
+
+    @_builtins.property
+    def paused_track_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(
         self,
         *,
@@ -757,10 +810,12 @@ class RoomSnapshot(_message.Message):
         participants: _abc.Iterable[_media_pb2.Participant] | None = ...,
         slots: _media_pb2.SlotTable | None = ...,
         revision: _builtins.int = ...,
+        layers_wanted: _abc.Iterable[_media_pb2.WantedLayers] | None = ...,
+        paused_track_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["room", b"room", "slots", b"slots"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["participants", b"participants", "revision", b"revision", "room", b"room", "slots", b"slots"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["layers_wanted", b"layers_wanted", "participants", b"participants", "paused_track_ids", b"paused_track_ids", "revision", b"revision", "room", b"room", "slots", b"slots"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

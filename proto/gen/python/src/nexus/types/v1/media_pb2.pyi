@@ -80,6 +80,32 @@ CODEC_H264: Codec.ValueType  # 4
 CODEC_AV1: Codec.ValueType  # 5
 Global___Codec: _TypeAlias = Codec  # noqa: Y015
 
+class _ConnectionQuality:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ConnectionQualityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ConnectionQuality.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CONNECTION_QUALITY_UNSPECIFIED: _ConnectionQuality.ValueType  # 0
+    """Not known yet."""
+    CONNECTION_QUALITY_LOST: _ConnectionQuality.ValueType  # 1
+    """Nothing arrives any more."""
+    CONNECTION_QUALITY_POOR: _ConnectionQuality.ValueType  # 2
+    CONNECTION_QUALITY_GOOD: _ConnectionQuality.ValueType  # 3
+    CONNECTION_QUALITY_EXCELLENT: _ConnectionQuality.ValueType  # 4
+
+class ConnectionQuality(_ConnectionQuality, metaclass=_ConnectionQualityEnumTypeWrapper):
+    """How a participant's connection to the SFU does, the worse of both directions."""
+
+CONNECTION_QUALITY_UNSPECIFIED: ConnectionQuality.ValueType  # 0
+"""Not known yet."""
+CONNECTION_QUALITY_LOST: ConnectionQuality.ValueType  # 1
+"""Nothing arrives any more."""
+CONNECTION_QUALITY_POOR: ConnectionQuality.ValueType  # 2
+CONNECTION_QUALITY_GOOD: ConnectionQuality.ValueType  # 3
+CONNECTION_QUALITY_EXCELLENT: ConnectionQuality.ValueType  # 4
+Global___ConnectionQuality: _TypeAlias = ConnectionQuality  # noqa: Y015
+
 class _DisconnectReason:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -116,6 +142,43 @@ DISCONNECT_REASON_TOKEN_REJECTED: DisconnectReason.ValueType  # 9
 Global___DisconnectReason: _TypeAlias = DisconnectReason  # noqa: Y015
 
 @_typing.final
+class VideoLayer(_message.Message):
+    """One encoding of a simulcast publication (RFC 8853), or one spatial layer of a scalable one (SVC)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RID_FIELD_NUMBER: _builtins.int
+    SPATIAL_FIELD_NUMBER: _builtins.int
+    WIDTH_FIELD_NUMBER: _builtins.int
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    MAX_BITRATE_BPS_FIELD_NUMBER: _builtins.int
+    rid: _builtins.str
+    """The encoding's a=rid (RFC 8851); empty for SVC and for simulcast by SSRC."""
+    spatial: _builtins.int
+    """0 is the lowest: the place in the list."""
+    width: _builtins.int
+    """In pixels at full quality; 0 when unknown."""
+    height: _builtins.int
+    max_bitrate_bps: _builtins.int
+    """What the sender allows it; 0 when unknown."""
+    def __init__(
+        self,
+        *,
+        rid: _builtins.str = ...,
+        spatial: _builtins.int = ...,
+        width: _builtins.int = ...,
+        height: _builtins.int = ...,
+        max_bitrate_bps: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["height", b"height", "max_bitrate_bps", b"max_bitrate_bps", "rid", b"rid", "spatial", b"spatial", "width", b"width"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VideoLayer: _TypeAlias = VideoLayer  # noqa: Y015
+
+@_typing.final
 class Track(_message.Message):
     """A published media track."""
 
@@ -132,6 +195,8 @@ class Track(_message.Message):
     WIDTH_FIELD_NUMBER: _builtins.int
     HEIGHT_FIELD_NUMBER: _builtins.int
     MID_FIELD_NUMBER: _builtins.int
+    LAYERS_FIELD_NUMBER: _builtins.int
+    SCALABILITY_MODE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """"TR_…", unique over the life of the deployment."""
     number: _builtins.int
@@ -150,6 +215,12 @@ class Track(_message.Message):
     height: _builtins.int
     mid: _builtins.str
     """The media section (RFC 9143) of the publisher's description that carries it; told to the publisher only."""
+    scalability_mode: _builtins.str
+    """As in `Publication`."""
+    @_builtins.property
+    def layers(self) -> _containers.RepeatedCompositeFieldContainer[Global___VideoLayer]:
+        """Of video that is sent in more than one, low to high."""
+
     def __init__(
         self,
         *,
@@ -164,10 +235,12 @@ class Track(_message.Message):
         width: _builtins.int = ...,
         height: _builtins.int = ...,
         mid: _builtins.str = ...,
+        layers: _abc.Iterable[Global___VideoLayer] | None = ...,
+        scalability_mode: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["codec", b"codec", "height", b"height", "id", b"id", "kind", b"kind", "mid", b"mid", "muted", b"muted", "name", b"name", "number", b"number", "participant_id", b"participant_id", "source", b"source", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["codec", b"codec", "height", b"height", "id", b"id", "kind", b"kind", "layers", b"layers", "mid", b"mid", "muted", b"muted", "name", b"name", "number", b"number", "participant_id", b"participant_id", "scalability_mode", b"scalability_mode", "source", b"source", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -204,6 +277,7 @@ class Participant(_message.Message):
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
     JOINED_AT_MS_FIELD_NUMBER: _builtins.int
     TRACKS_FIELD_NUMBER: _builtins.int
+    CONNECTION_QUALITY_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """"PA_…": one session of an identity."""
     identity: _builtins.str
@@ -212,6 +286,8 @@ class Participant(_message.Message):
     metadata: _builtins.str
     joined_at_ms: _builtins.int
     """Milliseconds since the Unix epoch."""
+    connection_quality: Global___ConnectionQuality.ValueType
+    """As last told by `connection_quality`."""
     @_builtins.property
     def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
     @_builtins.property
@@ -226,10 +302,11 @@ class Participant(_message.Message):
         attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         joined_at_ms: _builtins.int = ...,
         tracks: _abc.Iterable[Global___Track] | None = ...,
+        connection_quality: Global___ConnectionQuality.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "id", b"id", "identity", b"identity", "joined_at_ms", b"joined_at_ms", "metadata", b"metadata", "name", b"name", "tracks", b"tracks"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "connection_quality", b"connection_quality", "id", b"id", "identity", b"identity", "joined_at_ms", b"joined_at_ms", "metadata", b"metadata", "name", b"name", "tracks", b"tracks"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -375,6 +452,8 @@ class Publication(_message.Message):
     WIDTH_FIELD_NUMBER: _builtins.int
     HEIGHT_FIELD_NUMBER: _builtins.int
     PREFERRED_CODEC_FIELD_NUMBER: _builtins.int
+    LAYERS_FIELD_NUMBER: _builtins.int
+    SCALABILITY_MODE_FIELD_NUMBER: _builtins.int
     mid: _builtins.str
     source: Global___TrackSource.ValueType
     name: _builtins.str
@@ -383,6 +462,14 @@ class Publication(_message.Message):
     height: _builtins.int
     preferred_codec: Global___Codec.ValueType
     """The codec the publisher would like, honoured when both sides have it."""
+    scalability_mode: _builtins.str
+    """The sender's W3C scalability mode ("L3T3_KEY"); empty: no SVC."""
+    @_builtins.property
+    def layers(self) -> _containers.RepeatedCompositeFieldContainer[Global___VideoLayer]:
+        """Low to high, when there is more than one. With rids this order counts, not that of a=simulcast, whose order is the
+        sender's preference (RFC 8853 section 5.2).
+        """
+
     def __init__(
         self,
         *,
@@ -393,14 +480,106 @@ class Publication(_message.Message):
         width: _builtins.int = ...,
         height: _builtins.int = ...,
         preferred_codec: Global___Codec.ValueType = ...,
+        layers: _abc.Iterable[Global___VideoLayer] | None = ...,
+        scalability_mode: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["height", b"height", "mid", b"mid", "muted", b"muted", "name", b"name", "preferred_codec", b"preferred_codec", "source", b"source", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["height", b"height", "layers", b"layers", "mid", b"mid", "muted", b"muted", "name", b"name", "preferred_codec", b"preferred_codec", "scalability_mode", b"scalability_mode", "source", b"source", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Publication: _TypeAlias = Publication  # noqa: Y015
+
+@_typing.final
+class TrackView(_message.Message):
+    """How a participant looks at a video track: what the SFU should spend its bandwidth on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRACK_ID_FIELD_NUMBER: _builtins.int
+    WIDTH_FIELD_NUMBER: _builtins.int
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    HIDDEN_FIELD_NUMBER: _builtins.int
+    PINNED_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    MAX_SPATIAL_FIELD_NUMBER: _builtins.int
+    MAX_TEMPORAL_FIELD_NUMBER: _builtins.int
+    track_id: _builtins.str
+    width: _builtins.int
+    """The largest place where it is shown, in device pixels; 0: not known, and any size will do."""
+    height: _builtins.int
+    hidden: _builtins.bool
+    """Shown nowhere just now: sent only if bandwidth is left over."""
+    pinned: _builtins.bool
+    priority: _builtins.int
+    """1 to 255, higher first; 0: the SFU's own choice (a screen before cameras)."""
+    max_spatial: _builtins.int
+    """Never more than these layers, 0 being the lowest; unset: no limit."""
+    max_temporal: _builtins.int
+    def __init__(
+        self,
+        *,
+        track_id: _builtins.str = ...,
+        width: _builtins.int = ...,
+        height: _builtins.int = ...,
+        hidden: _builtins.bool = ...,
+        pinned: _builtins.bool = ...,
+        priority: _builtins.int = ...,
+        max_spatial: _builtins.int | None = ...,
+        max_temporal: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_spatial", b"_max_spatial", "_max_temporal", b"_max_temporal", "max_spatial", b"max_spatial", "max_temporal", b"max_temporal"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_spatial", b"_max_spatial", "_max_temporal", b"_max_temporal", "height", b"height", "hidden", b"hidden", "max_spatial", b"max_spatial", "max_temporal", b"max_temporal", "pinned", b"pinned", "priority", b"priority", "track_id", b"track_id", "width", b"width"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__max_spatial: _TypeAlias = _typing.Literal["max_spatial"]  # noqa: Y015
+    _WhichOneofArgType__max_spatial: _TypeAlias = _typing.Literal["_max_spatial", b"_max_spatial"]  # noqa: Y015
+    _WhichOneofReturnType__max_temporal: _TypeAlias = _typing.Literal["max_temporal"]  # noqa: Y015
+    _WhichOneofArgType__max_temporal: _TypeAlias = _typing.Literal["_max_temporal", b"_max_temporal"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_spatial) -> _WhichOneofReturnType__max_spatial | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_temporal) -> _WhichOneofReturnType__max_temporal | None: ...
+
+Global___TrackView: _TypeAlias = TrackView  # noqa: Y015
+
+@_typing.final
+class WantedLayers(_message.Message):
+    """What of a publisher's track is watched by anybody. The rest need not be sent."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRACK_ID_FIELD_NUMBER: _builtins.int
+    WATCHED_FIELD_NUMBER: _builtins.int
+    MAX_SPATIAL_FIELD_NUMBER: _builtins.int
+    MAX_TEMPORAL_FIELD_NUMBER: _builtins.int
+    RIDS_FIELD_NUMBER: _builtins.int
+    track_id: _builtins.str
+    watched: _builtins.bool
+    """Nobody watches it at all when false; then the rest is unset."""
+    max_spatial: _builtins.int
+    max_temporal: _builtins.int
+    @_builtins.property
+    def rids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The encodings up to `max_spatial`, low to high; for simulcast by rid."""
+
+    def __init__(
+        self,
+        *,
+        track_id: _builtins.str = ...,
+        watched: _builtins.bool = ...,
+        max_spatial: _builtins.int = ...,
+        max_temporal: _builtins.int = ...,
+        rids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_spatial", b"max_spatial", "max_temporal", b"max_temporal", "rids", b"rids", "track_id", b"track_id", "watched", b"watched"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WantedLayers: _TypeAlias = WantedLayers  # noqa: Y015
 
 @_typing.final
 class IceServer(_message.Message):

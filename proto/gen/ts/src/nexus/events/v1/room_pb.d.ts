@@ -5,9 +5,9 @@
 // @generated from file nexus/events/v1/room.proto (package nexus.events.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { DisconnectReason, Participant, SlotTable, Track } from "../../types/v1/media_pb.js";
+import type { ConnectionQuality, DisconnectReason, Participant, SlotTable, Track, WantedLayers } from "../../types/v1/media_pb.js";
 
 /**
  * Describes the file nexus/events/v1/room.proto.
@@ -132,6 +132,30 @@ export declare type RoomEvent = Message<"nexus.events.v1.RoomEvent"> & {
      */
     value: MediaConnected;
     case: "mediaConnected";
+  } | {
+    /**
+     * @generated from field: nexus.events.v1.LayersWanted layers_wanted = 21;
+     */
+    value: LayersWanted;
+    case: "layersWanted";
+  } | {
+    /**
+     * @generated from field: nexus.events.v1.TrackPaused track_paused = 22;
+     */
+    value: TrackPaused;
+    case: "trackPaused";
+  } | {
+    /**
+     * @generated from field: nexus.events.v1.TrackResumed track_resumed = 23;
+     */
+    value: TrackResumed;
+    case: "trackResumed";
+  } | {
+    /**
+     * @generated from field: nexus.events.v1.ConnectionQualityChanged connection_quality = 24;
+     */
+    value: ConnectionQualityChanged;
+    case: "connectionQuality";
   } | { case: undefined; value?: undefined };
 };
 
@@ -387,4 +411,113 @@ export declare type MediaConnected = Message<"nexus.events.v1.MediaConnected"> &
  * Use `create(MediaConnectedSchema)` to create a new message.
  */
 export declare const MediaConnectedSchema: GenMessage<MediaConnected>;
+
+/**
+ * For a publisher: which layers of its tracks are watched; tracks not named are as before.
+ *
+ * @generated from message nexus.events.v1.LayersWanted
+ */
+export declare type LayersWanted = Message<"nexus.events.v1.LayersWanted"> & {
+  /**
+   * @generated from field: repeated nexus.types.v1.WantedLayers tracks = 1;
+   */
+  tracks: WantedLayers[];
+};
+
+/**
+ * Describes the message nexus.events.v1.LayersWanted.
+ * Use `create(LayersWantedSchema)` to create a new message.
+ */
+export declare const LayersWantedSchema: GenMessage<LayersWanted>;
+
+/**
+ * For a subscriber: the SFU stopped sending it this track.
+ *
+ * @generated from message nexus.events.v1.TrackPaused
+ */
+export declare type TrackPaused = Message<"nexus.events.v1.TrackPaused"> & {
+  /**
+   * @generated from field: string track_id = 1;
+   */
+  trackId: string;
+
+  /**
+   * @generated from field: nexus.events.v1.PauseReason reason = 2;
+   */
+  reason: PauseReason;
+};
+
+/**
+ * Describes the message nexus.events.v1.TrackPaused.
+ * Use `create(TrackPausedSchema)` to create a new message.
+ */
+export declare const TrackPausedSchema: GenMessage<TrackPaused>;
+
+/**
+ * For a subscriber: the picture comes again.
+ *
+ * @generated from message nexus.events.v1.TrackResumed
+ */
+export declare type TrackResumed = Message<"nexus.events.v1.TrackResumed"> & {
+  /**
+   * @generated from field: string track_id = 1;
+   */
+  trackId: string;
+};
+
+/**
+ * Describes the message nexus.events.v1.TrackResumed.
+ * Use `create(TrackResumedSchema)` to create a new message.
+ */
+export declare const TrackResumedSchema: GenMessage<TrackResumed>;
+
+/**
+ * @generated from message nexus.events.v1.ConnectionQualityChanged
+ */
+export declare type ConnectionQualityChanged = Message<"nexus.events.v1.ConnectionQualityChanged"> & {
+  /**
+   * @generated from field: string participant_id = 1;
+   */
+  participantId: string;
+
+  /**
+   * @generated from field: nexus.types.v1.ConnectionQuality quality = 2;
+   */
+  quality: ConnectionQuality;
+
+  /**
+   * 0 to 100, what the quality was rated from.
+   *
+   * @generated from field: float score = 3;
+   */
+  score: number;
+};
+
+/**
+ * Describes the message nexus.events.v1.ConnectionQualityChanged.
+ * Use `create(ConnectionQualityChangedSchema)` to create a new message.
+ */
+export declare const ConnectionQualityChangedSchema: GenMessage<ConnectionQualityChanged>;
+
+/**
+ * @generated from enum nexus.events.v1.PauseReason
+ */
+export enum PauseReason {
+  /**
+   * @generated from enum value: PAUSE_REASON_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * The subscriber's bandwidth does not hold even the lowest layer.
+   *
+   * @generated from enum value: PAUSE_REASON_BANDWIDTH = 1;
+   */
+  BANDWIDTH = 1,
+}
+
+/**
+ * Describes the enum nexus.events.v1.PauseReason.
+ */
+export declare const PauseReasonSchema: GenEnum<PauseReason>;
 

@@ -6,7 +6,7 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { DisconnectReason, Grants, Participant, Publication, Room, SlotTable, Track } from "../../types/v1/media_pb.js";
+import type { DisconnectReason, Grants, Participant, Publication, Room, SlotTable, Track, TrackView, WantedLayers } from "../../types/v1/media_pb.js";
 
 /**
  * Describes the file nexus/sfu/v1/sfu.proto.
@@ -341,6 +341,46 @@ export declare type UpdateSubscriptionsResponse = Message<"nexus.sfu.v1.UpdateSu
 export declare const UpdateSubscriptionsResponseSchema: GenMessage<UpdateSubscriptionsResponse>;
 
 /**
+ * @generated from message nexus.sfu.v1.UpdateViewRequest
+ */
+export declare type UpdateViewRequest = Message<"nexus.sfu.v1.UpdateViewRequest"> & {
+  /**
+   * @generated from field: nexus.sfu.v1.RoomKey room = 1;
+   */
+  room?: RoomKey | undefined;
+
+  /**
+   * @generated from field: string participant_id = 2;
+   */
+  participantId: string;
+
+  /**
+   * Each replaces what was said of its track; unknown tracks are passed over, their events may be on the way.
+   *
+   * @generated from field: repeated nexus.types.v1.TrackView views = 3;
+   */
+  views: TrackView[];
+};
+
+/**
+ * Describes the message nexus.sfu.v1.UpdateViewRequest.
+ * Use `create(UpdateViewRequestSchema)` to create a new message.
+ */
+export declare const UpdateViewRequestSchema: GenMessage<UpdateViewRequest>;
+
+/**
+ * @generated from message nexus.sfu.v1.UpdateViewResponse
+ */
+export declare type UpdateViewResponse = Message<"nexus.sfu.v1.UpdateViewResponse"> & {
+};
+
+/**
+ * Describes the message nexus.sfu.v1.UpdateViewResponse.
+ * Use `create(UpdateViewResponseSchema)` to create a new message.
+ */
+export declare const UpdateViewResponseSchema: GenMessage<UpdateViewResponse>;
+
+/**
  * @generated from message nexus.sfu.v1.SetMutedRequest
  */
 export declare type SetMutedRequest = Message<"nexus.sfu.v1.SetMutedRequest"> & {
@@ -521,6 +561,18 @@ export declare type GetRoomResponse = Message<"nexus.sfu.v1.GetRoomResponse"> & 
    * @generated from field: uint64 revision = 4;
    */
   revision: bigint;
+
+  /**
+   * Of the participant asked for.
+   *
+   * @generated from field: repeated nexus.types.v1.WantedLayers layers_wanted = 5;
+   */
+  layersWanted: WantedLayers[];
+
+  /**
+   * @generated from field: repeated string paused_track_ids = 6;
+   */
+  pausedTrackIds: string[];
 };
 
 /**
@@ -933,6 +985,16 @@ export declare const SfuService: GenService<{
     methodKind: "unary";
     input: typeof UpdateSubscriptionsRequestSchema;
     output: typeof UpdateSubscriptionsResponseSchema;
+  },
+  /**
+   * What a participant looks at, and how: layers and bandwidth follow it.
+   *
+   * @generated from rpc nexus.sfu.v1.SfuService.UpdateView
+   */
+  updateView: {
+    methodKind: "unary";
+    input: typeof UpdateViewRequestSchema;
+    output: typeof UpdateViewResponseSchema;
   },
   /**
    * @generated from rpc nexus.sfu.v1.SfuService.SetMuted

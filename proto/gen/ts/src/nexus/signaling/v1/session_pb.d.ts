@@ -11,7 +11,7 @@ import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Error } from "../../types/v1/error_pb.js";
 import type { RoomEvent } from "../../events/v1/room_pb.js";
-import type { DisconnectReason, Grants, IceServer, Participant, Publication, Room, SlotTable, Track } from "../../types/v1/media_pb.js";
+import type { DisconnectReason, Grants, IceServer, Participant, Publication, Room, SlotTable, Track, TrackView, WantedLayers } from "../../types/v1/media_pb.js";
 
 /**
  * Describes the file nexus/signaling/v1/session.proto.
@@ -92,6 +92,12 @@ export declare type ClientMessage = Message<"nexus.signaling.v1.ClientMessage"> 
      */
     value: PingRequest;
     case: "ping";
+  } | {
+    /**
+     * @generated from field: nexus.signaling.v1.ViewRequest view = 20;
+     */
+    value: ViewRequest;
+    case: "view";
   } | { case: undefined; value?: undefined };
 };
 
@@ -181,6 +187,12 @@ export declare type ServerMessage = Message<"nexus.signaling.v1.ServerMessage"> 
      */
     value: PingResponse;
     case: "ping";
+  } | {
+    /**
+     * @generated from field: nexus.signaling.v1.ViewResponse view = 20;
+     */
+    value: ViewResponse;
+    case: "view";
   } | {
     /**
      * @generated from field: nexus.events.v1.RoomEvent event = 30;
@@ -512,6 +524,36 @@ export declare type SubscriptionResponse = Message<"nexus.signaling.v1.Subscript
 export declare const SubscriptionResponseSchema: GenMessage<SubscriptionResponse>;
 
 /**
+ * How the client looks at tracks. Each entry replaces what was said of its track before; tracks not named stay as they are.
+ *
+ * @generated from message nexus.signaling.v1.ViewRequest
+ */
+export declare type ViewRequest = Message<"nexus.signaling.v1.ViewRequest"> & {
+  /**
+   * @generated from field: repeated nexus.types.v1.TrackView views = 1;
+   */
+  views: TrackView[];
+};
+
+/**
+ * Describes the message nexus.signaling.v1.ViewRequest.
+ * Use `create(ViewRequestSchema)` to create a new message.
+ */
+export declare const ViewRequestSchema: GenMessage<ViewRequest>;
+
+/**
+ * @generated from message nexus.signaling.v1.ViewResponse
+ */
+export declare type ViewResponse = Message<"nexus.signaling.v1.ViewResponse"> & {
+};
+
+/**
+ * Describes the message nexus.signaling.v1.ViewResponse.
+ * Use `create(ViewResponseSchema)` to create a new message.
+ */
+export declare const ViewResponseSchema: GenMessage<ViewResponse>;
+
+/**
  * @generated from message nexus.signaling.v1.MuteRequest
  */
 export declare type MuteRequest = Message<"nexus.signaling.v1.MuteRequest"> & {
@@ -741,6 +783,18 @@ export declare type RoomSnapshot = Message<"nexus.signaling.v1.RoomSnapshot"> & 
    * @generated from field: uint64 revision = 4;
    */
   revision: bigint;
+
+  /**
+   * What was last said of the client's own tracks, and which of its pictures are paused now.
+   *
+   * @generated from field: repeated nexus.types.v1.WantedLayers layers_wanted = 5;
+   */
+  layersWanted: WantedLayers[];
+
+  /**
+   * @generated from field: repeated string paused_track_ids = 6;
+   */
+  pausedTrackIds: string[];
 };
 
 /**

@@ -13,6 +13,52 @@ import type { Message } from "@bufbuild/protobuf";
 export declare const file_nexus_types_v1_media: GenFile;
 
 /**
+ * One encoding of a simulcast publication (RFC 8853), or one spatial layer of a scalable one (SVC).
+ *
+ * @generated from message nexus.types.v1.VideoLayer
+ */
+export declare type VideoLayer = Message<"nexus.types.v1.VideoLayer"> & {
+  /**
+   * The encoding's a=rid (RFC 8851); empty for SVC and for simulcast by SSRC.
+   *
+   * @generated from field: string rid = 1;
+   */
+  rid: string;
+
+  /**
+   * 0 is the lowest: the place in the list.
+   *
+   * @generated from field: uint32 spatial = 2;
+   */
+  spatial: number;
+
+  /**
+   * In pixels at full quality; 0 when unknown.
+   *
+   * @generated from field: uint32 width = 3;
+   */
+  width: number;
+
+  /**
+   * @generated from field: uint32 height = 4;
+   */
+  height: number;
+
+  /**
+   * What the sender allows it; 0 when unknown.
+   *
+   * @generated from field: uint32 max_bitrate_bps = 5;
+   */
+  maxBitrateBps: number;
+};
+
+/**
+ * Describes the message nexus.types.v1.VideoLayer.
+ * Use `create(VideoLayerSchema)` to create a new message.
+ */
+export declare const VideoLayerSchema: GenMessage<VideoLayer>;
+
+/**
  * A published media track.
  *
  * @generated from message nexus.types.v1.Track
@@ -83,6 +129,20 @@ export declare type Track = Message<"nexus.types.v1.Track"> & {
    * @generated from field: string mid = 11;
    */
   mid: string;
+
+  /**
+   * Of video that is sent in more than one, low to high.
+   *
+   * @generated from field: repeated nexus.types.v1.VideoLayer layers = 12;
+   */
+  layers: VideoLayer[];
+
+  /**
+   * As in `Publication`.
+   *
+   * @generated from field: string scalability_mode = 13;
+   */
+  scalabilityMode: string;
 };
 
 /**
@@ -135,6 +195,13 @@ export declare type Participant = Message<"nexus.types.v1.Participant"> & {
    * @generated from field: repeated nexus.types.v1.Track tracks = 7;
    */
   tracks: Track[];
+
+  /**
+   * As last told by `connection_quality`.
+   *
+   * @generated from field: nexus.types.v1.ConnectionQuality connection_quality = 8;
+   */
+  connectionQuality: ConnectionQuality;
 };
 
 /**
@@ -329,6 +396,21 @@ export declare type Publication = Message<"nexus.types.v1.Publication"> & {
    * @generated from field: nexus.types.v1.Codec preferred_codec = 7;
    */
   preferredCodec: Codec;
+
+  /**
+   * Low to high, when there is more than one. With rids this order counts, not that of a=simulcast, whose order is the
+   * sender's preference (RFC 8853 section 5.2).
+   *
+   * @generated from field: repeated nexus.types.v1.VideoLayer layers = 8;
+   */
+  layers: VideoLayer[];
+
+  /**
+   * The sender's W3C scalability mode ("L3T3_KEY"); empty: no SVC.
+   *
+   * @generated from field: string scalability_mode = 9;
+   */
+  scalabilityMode: string;
 };
 
 /**
@@ -336,6 +418,109 @@ export declare type Publication = Message<"nexus.types.v1.Publication"> & {
  * Use `create(PublicationSchema)` to create a new message.
  */
 export declare const PublicationSchema: GenMessage<Publication>;
+
+/**
+ * How a participant looks at a video track: what the SFU should spend its bandwidth on.
+ *
+ * @generated from message nexus.types.v1.TrackView
+ */
+export declare type TrackView = Message<"nexus.types.v1.TrackView"> & {
+  /**
+   * @generated from field: string track_id = 1;
+   */
+  trackId: string;
+
+  /**
+   * The largest place where it is shown, in device pixels; 0: not known, and any size will do.
+   *
+   * @generated from field: uint32 width = 2;
+   */
+  width: number;
+
+  /**
+   * @generated from field: uint32 height = 3;
+   */
+  height: number;
+
+  /**
+   * Shown nowhere just now: sent only if bandwidth is left over.
+   *
+   * @generated from field: bool hidden = 4;
+   */
+  hidden: boolean;
+
+  /**
+   * @generated from field: bool pinned = 5;
+   */
+  pinned: boolean;
+
+  /**
+   * 1 to 255, higher first; 0: the SFU's own choice (a screen before cameras).
+   *
+   * @generated from field: uint32 priority = 6;
+   */
+  priority: number;
+
+  /**
+   * Never more than these layers, 0 being the lowest; unset: no limit.
+   *
+   * @generated from field: optional uint32 max_spatial = 7;
+   */
+  maxSpatial?: number | undefined;
+
+  /**
+   * @generated from field: optional uint32 max_temporal = 8;
+   */
+  maxTemporal?: number | undefined;
+};
+
+/**
+ * Describes the message nexus.types.v1.TrackView.
+ * Use `create(TrackViewSchema)` to create a new message.
+ */
+export declare const TrackViewSchema: GenMessage<TrackView>;
+
+/**
+ * What of a publisher's track is watched by anybody. The rest need not be sent.
+ *
+ * @generated from message nexus.types.v1.WantedLayers
+ */
+export declare type WantedLayers = Message<"nexus.types.v1.WantedLayers"> & {
+  /**
+   * @generated from field: string track_id = 1;
+   */
+  trackId: string;
+
+  /**
+   * Nobody watches it at all when false; then the rest is unset.
+   *
+   * @generated from field: bool watched = 2;
+   */
+  watched: boolean;
+
+  /**
+   * @generated from field: uint32 max_spatial = 3;
+   */
+  maxSpatial: number;
+
+  /**
+   * @generated from field: uint32 max_temporal = 4;
+   */
+  maxTemporal: number;
+
+  /**
+   * The encodings up to `max_spatial`, low to high; for simulcast by rid.
+   *
+   * @generated from field: repeated string rids = 5;
+   */
+  rids: string[];
+};
+
+/**
+ * Describes the message nexus.types.v1.WantedLayers.
+ * Use `create(WantedLayersSchema)` to create a new message.
+ */
+export declare const WantedLayersSchema: GenMessage<WantedLayers>;
 
 /**
  * @generated from message nexus.types.v1.IceServer
@@ -462,6 +647,47 @@ export enum Codec {
  * Describes the enum nexus.types.v1.Codec.
  */
 export declare const CodecSchema: GenEnum<Codec>;
+
+/**
+ * How a participant's connection to the SFU does, the worse of both directions.
+ *
+ * @generated from enum nexus.types.v1.ConnectionQuality
+ */
+export enum ConnectionQuality {
+  /**
+   * Not known yet.
+   *
+   * @generated from enum value: CONNECTION_QUALITY_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Nothing arrives any more.
+   *
+   * @generated from enum value: CONNECTION_QUALITY_LOST = 1;
+   */
+  LOST = 1,
+
+  /**
+   * @generated from enum value: CONNECTION_QUALITY_POOR = 2;
+   */
+  POOR = 2,
+
+  /**
+   * @generated from enum value: CONNECTION_QUALITY_GOOD = 3;
+   */
+  GOOD = 3,
+
+  /**
+   * @generated from enum value: CONNECTION_QUALITY_EXCELLENT = 4;
+   */
+  EXCELLENT = 4,
+}
+
+/**
+ * Describes the enum nexus.types.v1.ConnectionQuality.
+ */
+export declare const ConnectionQualitySchema: GenEnum<ConnectionQuality>;
 
 /**
  * @generated from enum nexus.types.v1.DisconnectReason

@@ -10,63 +10,84 @@ import { enumDesc, fileDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/code
  * Describes the file nexus/types/v1/media.proto.
  */
 export const file_nexus_types_v1_media = /*@__PURE__*/
-  fileDesc("ChpuZXh1cy90eXBlcy92MS9tZWRpYS5wcm90bxIObmV4dXMudHlwZXMudjEigAIKBVRyYWNrEgoKAmlkGAEgASgJEg4KBm51bWJlchgCIAEoDRIWCg5wYXJ0aWNpcGFudF9pZBgDIAEoCRInCgRraW5kGAQgASgOMhkubmV4dXMudHlwZXMudjEuVHJhY2tLaW5kEisKBnNvdXJjZRgFIAEoDjIbLm5leHVzLnR5cGVzLnYxLlRyYWNrU291cmNlEgwKBG5hbWUYBiABKAkSJAoFY29kZWMYByABKA4yFS5uZXh1cy50eXBlcy52MS5Db2RlYxINCgVtdXRlZBgIIAEoCBINCgV3aWR0aBgJIAEoDRIOCgZoZWlnaHQYCiABKA0SCwoDbWlkGAsgASgJIvwBCgtQYXJ0aWNpcGFudBIKCgJpZBgBIAEoCRIQCghpZGVudGl0eRgCIAEoCRIMCgRuYW1lGAMgASgJEhAKCG1ldGFkYXRhGAQgASgJEj8KCmF0dHJpYnV0ZXMYBSADKAsyKy5uZXh1cy50eXBlcy52MS5QYXJ0aWNpcGFudC5BdHRyaWJ1dGVzRW50cnkSFAoMam9pbmVkX2F0X21zGAYgASgDEiUKBnRyYWNrcxgHIAMoCzIVLm5leHVzLnR5cGVzLnYxLlRyYWNrGjEKD0F0dHJpYnV0ZXNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIjcKBFJvb20SCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCRIVCg1jcmVhdGVkX2F0X21zGAMgASgDInsKBkdyYW50cxIOCgZjcmVhdGUYASABKAgSDwoHcHVibGlzaBgCIAEoCBIRCglzdWJzY3JpYmUYAyABKAgSDAoEZGF0YRgEIAEoCBIOCgZoaWRkZW4YBSABKAgSEAoIcmVjb3JkZXIYBiABKAgSDQoFYWRtaW4YByABKAgiagoEU2xvdBILCgNtaWQYASABKAkSJwoEa2luZBgCIAEoDjIZLm5leHVzLnR5cGVzLnYxLlRyYWNrS2luZBIMCgRwYWlyGAMgASgFEgwKBHNzcmMYBCABKA0SEAoIdHJhY2tfaWQYBSABKAkiQgoJU2xvdFRhYmxlEhAKCHJldmlzaW9uGAEgASgNEiMKBXNsb3RzGAIgAygLMhQubmV4dXMudHlwZXMudjEuU2xvdCKzAQoLUHVibGljYXRpb24SCwoDbWlkGAEgASgJEisKBnNvdXJjZRgCIAEoDjIbLm5leHVzLnR5cGVzLnYxLlRyYWNrU291cmNlEgwKBG5hbWUYAyABKAkSDQoFbXV0ZWQYBCABKAgSDQoFd2lkdGgYBSABKA0SDgoGaGVpZ2h0GAYgASgNEi4KD3ByZWZlcnJlZF9jb2RlYxgHIAEoDjIVLm5leHVzLnR5cGVzLnYxLkNvZGVjIj8KCUljZVNlcnZlchIMCgR1cmxzGAEgAygJEhAKCHVzZXJuYW1lGAIgASgJEhIKCmNyZWRlbnRpYWwYAyABKAkqUwoJVHJhY2tLaW5kEhoKFlRSQUNLX0tJTkRfVU5TUEVDSUZJRUQQABIUChBUUkFDS19LSU5EX0FVRElPEAESFAoQVFJBQ0tfS0lORF9WSURFTxACKpkBCgtUcmFja1NvdXJjZRIcChhUUkFDS19TT1VSQ0VfVU5TUEVDSUZJRUQQABIbChdUUkFDS19TT1VSQ0VfTUlDUk9QSE9ORRABEhcKE1RSQUNLX1NPVVJDRV9DQU1FUkEQAhIXChNUUkFDS19TT1VSQ0VfU0NSRUVOEAMSHQoZVFJBQ0tfU09VUkNFX1NDUkVFTl9BVURJTxAEKmsKBUNvZGVjEhUKEUNPREVDX1VOU1BFQ0lGSUVEEAASDgoKQ09ERUNfT1BVUxABEg0KCUNPREVDX1ZQOBACEg0KCUNPREVDX1ZQORADEg4KCkNPREVDX0gyNjQQBBINCglDT0RFQ19BVjEQBSr3AgoQRGlzY29ubmVjdFJlYXNvbhIhCh1ESVNDT05ORUNUX1JFQVNPTl9VTlNQRUNJRklFRBAAEiEKHURJU0NPTk5FQ1RfUkVBU09OX0NMSUVOVF9MRUZUEAESHgoaRElTQ09OTkVDVF9SRUFTT05fUkVQTEFDRUQQAhIdChlESVNDT05ORUNUX1JFQVNPTl9SRU1PVkVEEAMSIQodRElTQ09OTkVDVF9SRUFTT05fUk9PTV9DTE9TRUQQBBIlCiFESVNDT05ORUNUX1JFQVNPTl9TRVJWRVJfU0hVVERPV04QBRIiCh5ESVNDT05ORUNUX1JFQVNPTl9NRURJQV9GQUlMRUQQBhIkCiBESVNDT05ORUNUX1JFQVNPTl9TSUdOQUxJTkdfTE9TVBAHEiQKIERJU0NPTk5FQ1RfUkVBU09OX1BST1RPQ09MX0VSUk9SEAgSJAogRElTQ09OTkVDVF9SRUFTT05fVE9LRU5fUkVKRUNURUQQCWIGcHJvdG8z");
+  fileDesc("ChpuZXh1cy90eXBlcy92MS9tZWRpYS5wcm90bxIObmV4dXMudHlwZXMudjEiYgoKVmlkZW9MYXllchILCgNyaWQYASABKAkSDwoHc3BhdGlhbBgCIAEoDRINCgV3aWR0aBgDIAEoDRIOCgZoZWlnaHQYBCABKA0SFwoPbWF4X2JpdHJhdGVfYnBzGAUgASgNIsYCCgVUcmFjaxIKCgJpZBgBIAEoCRIOCgZudW1iZXIYAiABKA0SFgoOcGFydGljaXBhbnRfaWQYAyABKAkSJwoEa2luZBgEIAEoDjIZLm5leHVzLnR5cGVzLnYxLlRyYWNrS2luZBIrCgZzb3VyY2UYBSABKA4yGy5uZXh1cy50eXBlcy52MS5UcmFja1NvdXJjZRIMCgRuYW1lGAYgASgJEiQKBWNvZGVjGAcgASgOMhUubmV4dXMudHlwZXMudjEuQ29kZWMSDQoFbXV0ZWQYCCABKAgSDQoFd2lkdGgYCSABKA0SDgoGaGVpZ2h0GAogASgNEgsKA21pZBgLIAEoCRIqCgZsYXllcnMYDCADKAsyGi5uZXh1cy50eXBlcy52MS5WaWRlb0xheWVyEhgKEHNjYWxhYmlsaXR5X21vZGUYDSABKAkiuwIKC1BhcnRpY2lwYW50EgoKAmlkGAEgASgJEhAKCGlkZW50aXR5GAIgASgJEgwKBG5hbWUYAyABKAkSEAoIbWV0YWRhdGEYBCABKAkSPwoKYXR0cmlidXRlcxgFIAMoCzIrLm5leHVzLnR5cGVzLnYxLlBhcnRpY2lwYW50LkF0dHJpYnV0ZXNFbnRyeRIUCgxqb2luZWRfYXRfbXMYBiABKAMSJQoGdHJhY2tzGAcgAygLMhUubmV4dXMudHlwZXMudjEuVHJhY2sSPQoSY29ubmVjdGlvbl9xdWFsaXR5GAggASgOMiEubmV4dXMudHlwZXMudjEuQ29ubmVjdGlvblF1YWxpdHkaMQoPQXR0cmlidXRlc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiNwoEUm9vbRIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEhUKDWNyZWF0ZWRfYXRfbXMYAyABKAMiewoGR3JhbnRzEg4KBmNyZWF0ZRgBIAEoCBIPCgdwdWJsaXNoGAIgASgIEhEKCXN1YnNjcmliZRgDIAEoCBIMCgRkYXRhGAQgASgIEg4KBmhpZGRlbhgFIAEoCBIQCghyZWNvcmRlchgGIAEoCBINCgVhZG1pbhgHIAEoCCJqCgRTbG90EgsKA21pZBgBIAEoCRInCgRraW5kGAIgASgOMhkubmV4dXMudHlwZXMudjEuVHJhY2tLaW5kEgwKBHBhaXIYAyABKAUSDAoEc3NyYxgEIAEoDRIQCgh0cmFja19pZBgFIAEoCSJCCglTbG90VGFibGUSEAoIcmV2aXNpb24YASABKA0SIwoFc2xvdHMYAiADKAsyFC5uZXh1cy50eXBlcy52MS5TbG90IvkBCgtQdWJsaWNhdGlvbhILCgNtaWQYASABKAkSKwoGc291cmNlGAIgASgOMhsubmV4dXMudHlwZXMudjEuVHJhY2tTb3VyY2USDAoEbmFtZRgDIAEoCRINCgVtdXRlZBgEIAEoCBINCgV3aWR0aBgFIAEoDRIOCgZoZWlnaHQYBiABKA0SLgoPcHJlZmVycmVkX2NvZGVjGAcgASgOMhUubmV4dXMudHlwZXMudjEuQ29kZWMSKgoGbGF5ZXJzGAggAygLMhoubmV4dXMudHlwZXMudjEuVmlkZW9MYXllchIYChBzY2FsYWJpbGl0eV9tb2RlGAkgASgJIsQBCglUcmFja1ZpZXcSEAoIdHJhY2tfaWQYASABKAkSDQoFd2lkdGgYAiABKA0SDgoGaGVpZ2h0GAMgASgNEg4KBmhpZGRlbhgEIAEoCBIOCgZwaW5uZWQYBSABKAgSEAoIcHJpb3JpdHkYBiABKA0SGAoLbWF4X3NwYXRpYWwYByABKA1IAIgBARIZCgxtYXhfdGVtcG9yYWwYCCABKA1IAYgBAUIOCgxfbWF4X3NwYXRpYWxCDwoNX21heF90ZW1wb3JhbCJqCgxXYW50ZWRMYXllcnMSEAoIdHJhY2tfaWQYASABKAkSDwoHd2F0Y2hlZBgCIAEoCBITCgttYXhfc3BhdGlhbBgDIAEoDRIUCgxtYXhfdGVtcG9yYWwYBCABKA0SDAoEcmlkcxgFIAMoCSI/CglJY2VTZXJ2ZXISDAoEdXJscxgBIAMoCRIQCgh1c2VybmFtZRgCIAEoCRISCgpjcmVkZW50aWFsGAMgASgJKlMKCVRyYWNrS2luZBIaChZUUkFDS19LSU5EX1VOU1BFQ0lGSUVEEAASFAoQVFJBQ0tfS0lORF9BVURJTxABEhQKEFRSQUNLX0tJTkRfVklERU8QAiqZAQoLVHJhY2tTb3VyY2USHAoYVFJBQ0tfU09VUkNFX1VOU1BFQ0lGSUVEEAASGwoXVFJBQ0tfU09VUkNFX01JQ1JPUEhPTkUQARIXChNUUkFDS19TT1VSQ0VfQ0FNRVJBEAISFwoTVFJBQ0tfU09VUkNFX1NDUkVFThADEh0KGVRSQUNLX1NPVVJDRV9TQ1JFRU5fQVVESU8QBCprCgVDb2RlYxIVChFDT0RFQ19VTlNQRUNJRklFRBAAEg4KCkNPREVDX09QVVMQARINCglDT0RFQ19WUDgQAhINCglDT0RFQ19WUDkQAxIOCgpDT0RFQ19IMjY0EAQSDQoJQ09ERUNfQVYxEAUqsAEKEUNvbm5lY3Rpb25RdWFsaXR5EiIKHkNPTk5FQ1RJT05fUVVBTElUWV9VTlNQRUNJRklFRBAAEhsKF0NPTk5FQ1RJT05fUVVBTElUWV9MT1NUEAESGwoXQ09OTkVDVElPTl9RVUFMSVRZX1BPT1IQAhIbChdDT05ORUNUSU9OX1FVQUxJVFlfR09PRBADEiAKHENPTk5FQ1RJT05fUVVBTElUWV9FWENFTExFTlQQBCr3AgoQRGlzY29ubmVjdFJlYXNvbhIhCh1ESVNDT05ORUNUX1JFQVNPTl9VTlNQRUNJRklFRBAAEiEKHURJU0NPTk5FQ1RfUkVBU09OX0NMSUVOVF9MRUZUEAESHgoaRElTQ09OTkVDVF9SRUFTT05fUkVQTEFDRUQQAhIdChlESVNDT05ORUNUX1JFQVNPTl9SRU1PVkVEEAMSIQodRElTQ09OTkVDVF9SRUFTT05fUk9PTV9DTE9TRUQQBBIlCiFESVNDT05ORUNUX1JFQVNPTl9TRVJWRVJfU0hVVERPV04QBRIiCh5ESVNDT05ORUNUX1JFQVNPTl9NRURJQV9GQUlMRUQQBhIkCiBESVNDT05ORUNUX1JFQVNPTl9TSUdOQUxJTkdfTE9TVBAHEiQKIERJU0NPTk5FQ1RfUkVBU09OX1BST1RPQ09MX0VSUk9SEAgSJAogRElTQ09OTkVDVF9SRUFTT05fVE9LRU5fUkVKRUNURUQQCWIGcHJvdG8z");
+
+/**
+ * Describes the message nexus.types.v1.VideoLayer.
+ * Use `create(VideoLayerSchema)` to create a new message.
+ */
+export const VideoLayerSchema = /*@__PURE__*/
+  messageDesc(file_nexus_types_v1_media, 0);
 
 /**
  * Describes the message nexus.types.v1.Track.
  * Use `create(TrackSchema)` to create a new message.
  */
 export const TrackSchema = /*@__PURE__*/
-  messageDesc(file_nexus_types_v1_media, 0);
+  messageDesc(file_nexus_types_v1_media, 1);
 
 /**
  * Describes the message nexus.types.v1.Participant.
  * Use `create(ParticipantSchema)` to create a new message.
  */
 export const ParticipantSchema = /*@__PURE__*/
-  messageDesc(file_nexus_types_v1_media, 1);
+  messageDesc(file_nexus_types_v1_media, 2);
 
 /**
  * Describes the message nexus.types.v1.Room.
  * Use `create(RoomSchema)` to create a new message.
  */
 export const RoomSchema = /*@__PURE__*/
-  messageDesc(file_nexus_types_v1_media, 2);
+  messageDesc(file_nexus_types_v1_media, 3);
 
 /**
  * Describes the message nexus.types.v1.Grants.
  * Use `create(GrantsSchema)` to create a new message.
  */
 export const GrantsSchema = /*@__PURE__*/
-  messageDesc(file_nexus_types_v1_media, 3);
+  messageDesc(file_nexus_types_v1_media, 4);
 
 /**
  * Describes the message nexus.types.v1.Slot.
  * Use `create(SlotSchema)` to create a new message.
  */
 export const SlotSchema = /*@__PURE__*/
-  messageDesc(file_nexus_types_v1_media, 4);
+  messageDesc(file_nexus_types_v1_media, 5);
 
 /**
  * Describes the message nexus.types.v1.SlotTable.
  * Use `create(SlotTableSchema)` to create a new message.
  */
 export const SlotTableSchema = /*@__PURE__*/
-  messageDesc(file_nexus_types_v1_media, 5);
+  messageDesc(file_nexus_types_v1_media, 6);
 
 /**
  * Describes the message nexus.types.v1.Publication.
  * Use `create(PublicationSchema)` to create a new message.
  */
 export const PublicationSchema = /*@__PURE__*/
-  messageDesc(file_nexus_types_v1_media, 6);
+  messageDesc(file_nexus_types_v1_media, 7);
+
+/**
+ * Describes the message nexus.types.v1.TrackView.
+ * Use `create(TrackViewSchema)` to create a new message.
+ */
+export const TrackViewSchema = /*@__PURE__*/
+  messageDesc(file_nexus_types_v1_media, 8);
+
+/**
+ * Describes the message nexus.types.v1.WantedLayers.
+ * Use `create(WantedLayersSchema)` to create a new message.
+ */
+export const WantedLayersSchema = /*@__PURE__*/
+  messageDesc(file_nexus_types_v1_media, 9);
 
 /**
  * Describes the message nexus.types.v1.IceServer.
  * Use `create(IceServerSchema)` to create a new message.
  */
 export const IceServerSchema = /*@__PURE__*/
-  messageDesc(file_nexus_types_v1_media, 7);
+  messageDesc(file_nexus_types_v1_media, 10);
 
 /**
  * Describes the enum nexus.types.v1.TrackKind.
@@ -105,10 +126,24 @@ export const Codec = /*@__PURE__*/
   tsEnum(CodecSchema);
 
 /**
+ * Describes the enum nexus.types.v1.ConnectionQuality.
+ */
+export const ConnectionQualitySchema = /*@__PURE__*/
+  enumDesc(file_nexus_types_v1_media, 3);
+
+/**
+ * How a participant's connection to the SFU does, the worse of both directions.
+ *
+ * @generated from enum nexus.types.v1.ConnectionQuality
+ */
+export const ConnectionQuality = /*@__PURE__*/
+  tsEnum(ConnectionQualitySchema);
+
+/**
  * Describes the enum nexus.types.v1.DisconnectReason.
  */
 export const DisconnectReasonSchema = /*@__PURE__*/
-  enumDesc(file_nexus_types_v1_media, 3);
+  enumDesc(file_nexus_types_v1_media, 4);
 
 /**
  * @generated from enum nexus.types.v1.DisconnectReason
