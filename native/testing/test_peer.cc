@@ -1,6 +1,7 @@
 #include "testing/test_peer.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "engine/room/demultiplexer.h"
 #include "engine/rtp/rtp_extensions.h"

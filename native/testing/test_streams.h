@@ -11,6 +11,7 @@
 #include "engine/codec/vp8/vp8_descriptor.h"
 #include "engine/forward/nack_generator.h"
 #include "engine/room/command.h"
+#include "engine/rtcp/rtcp_packet.h"
 #include "engine/rtp/rtp_packet.h"
 
 namespace nexus::testing {
