@@ -1,4 +1,5 @@
-// One function for each file: what it adds to the module. Everything here is translation; decisions are the engine's.
+// One function for each file: what it adds to the module. Everything here is translation; decisions are the
+// engine's.
 #pragma once
 
 #include <nanobind/nanobind.h>

@@ -15,7 +15,8 @@ SocketAddress ParseAddress(const std::string& text) {
 }
 
 Duration Millis(int64_t value, const char* name) {
-  if (value <= 0 || value > 86'400'000) throw nb::value_error((std::string(name) + " is out of range").c_str());
+  if (value <= 0 || value > 86'400'000)
+    throw nb::value_error((std::string(name) + " is out of range").c_str());
   return std::chrono::milliseconds(value);
 }
 
@@ -30,10 +31,11 @@ SrtpProfile ParseProfile(const std::string& name) {
   throw nb::value_error(("unknown SRTP profile: " + name).c_str());
 }
 
-void Construct(EngineConfig* self, int64_t shards, const std::vector<std::string>& bind_addresses, int64_t port,
-               const std::vector<std::string>& announced_addresses, int64_t audio_loudest,
+void Construct(EngineConfig* self, int64_t shards, const std::vector<std::string>& bind_addresses,
+               int64_t port, const std::vector<std::string>& announced_addresses, int64_t audio_loudest,
                int64_t consent_timeout_ms, int64_t connect_timeout_ms, int64_t speaker_interval_ms,
-               int64_t max_transports, const std::vector<std::string>& srtp_profiles, bool udp_gso, bool udp_gro) {
+               int64_t max_transports, const std::vector<std::string>& srtp_profiles, bool udp_gso,
+               bool udp_gro) {
   Bound(shards, 1, 256, "shards");
   Bound(port, 0, 65'535, "port");
   if (port != 0) Bound(port + shards - 1, 1, 65'535, "port");
@@ -50,7 +52,8 @@ void Construct(EngineConfig* self, int64_t shards, const std::vector<std::string
   if (bind_addresses.empty() || v6 > 1 || bind_addresses.size() - v6 > 1) {
     throw nb::value_error("bind_addresses: one IPv4 address, one IPv6 address, or one of each");
   }
-  for (const std::string& text : announced_addresses) config.announced_addresses.push_back(ParseAddress(text));
+  for (const std::string& text : announced_addresses)
+    config.announced_addresses.push_back(ParseAddress(text));
   config.shard.srtp_profiles.clear();
   for (const std::string& name : srtp_profiles) config.shard.srtp_profiles.push_back(ParseProfile(name));
   if (config.shard.srtp_profiles.empty()) throw nb::value_error("srtp_profiles: at least one");

@@ -24,11 +24,16 @@ auto WithoutGil(Call&& call) {
 
 void Check(CallError error) {
   switch (error) {
-    case CallError::kNone: return;
-    case CallError::kClosed: throw std::runtime_error("the engine is closed");
-    case CallError::kUnknownId: throw nb::value_error("no such id was ever given out");
-    case CallError::kQueueFull: throw std::runtime_error("the shard's command queue is full");
-    case CallError::kTooManyTransports: throw std::runtime_error("too many transports");
+    case CallError::kNone:
+      return;
+    case CallError::kClosed:
+      throw std::runtime_error("the engine is closed");
+    case CallError::kUnknownId:
+      throw nb::value_error("no such id was ever given out");
+    case CallError::kQueueFull:
+      throw std::runtime_error("the shard's command queue is full");
+    case CallError::kTooManyTransports:
+      throw std::runtime_error("too many transports");
   }
 }
 
@@ -101,7 +106,8 @@ void AddEngine(nb::module_& module) {
              return room.value;
            })
       .def(
-          "close_room", [](Engine& e, int64_t room) { Do([&, id = As<RoomId>(room)] { return e.CloseRoom(id); }); },
+          "close_room",
+          [](Engine& e, int64_t room) { Do([&, id = As<RoomId>(room)] { return e.CloseRoom(id); }); },
           nb::arg("room"))
       .def(
           "create_transport",
@@ -115,7 +121,8 @@ void AddEngine(nb::module_& module) {
           "update_transport",
           [](Engine& e, int64_t transport, std::vector<CodecBinding> codecs, const ExtensionIds& extensions) {
             Require(CheckCodecs(codecs));
-            nexus::UpdateTransport command{Transport(transport), std::move(codecs), ToExtensionIds(extensions)};
+            nexus::UpdateTransport command{Transport(transport), std::move(codecs),
+                                           ToExtensionIds(extensions)};
             Do([&] { return e.Update(std::move(command)); });
           },
           nb::arg("transport"), nb::arg("codecs"), nb::arg("extensions"))

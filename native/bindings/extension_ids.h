@@ -12,14 +12,22 @@ using ExtensionIds = std::map<PyHeaderExtension, int64_t>;
 
 inline RtpExtension FromPython(PyHeaderExtension extension) {
   switch (extension) {
-    case PyHeaderExtension::kAudioLevel: return RtpExtension::kAudioLevel;
-    case PyHeaderExtension::kAbsSendTime: return RtpExtension::kAbsSendTime;
-    case PyHeaderExtension::kTransportWideCc: return RtpExtension::kTransportSequenceNumber;
-    case PyHeaderExtension::kMid: return RtpExtension::kMid;
-    case PyHeaderExtension::kRtpStreamId: return RtpExtension::kRid;
-    case PyHeaderExtension::kRepairedRtpStreamId: return RtpExtension::kRepairedRid;
-    case PyHeaderExtension::kDependencyDescriptor: return RtpExtension::kDependencyDescriptor;
-    case PyHeaderExtension::kVideoOrientation: return RtpExtension::kVideoOrientation;
+    case PyHeaderExtension::kAudioLevel:
+      return RtpExtension::kAudioLevel;
+    case PyHeaderExtension::kAbsSendTime:
+      return RtpExtension::kAbsSendTime;
+    case PyHeaderExtension::kTransportWideCc:
+      return RtpExtension::kTransportSequenceNumber;
+    case PyHeaderExtension::kMid:
+      return RtpExtension::kMid;
+    case PyHeaderExtension::kRtpStreamId:
+      return RtpExtension::kRid;
+    case PyHeaderExtension::kRepairedRtpStreamId:
+      return RtpExtension::kRepairedRid;
+    case PyHeaderExtension::kDependencyDescriptor:
+      return RtpExtension::kDependencyDescriptor;
+    case PyHeaderExtension::kVideoOrientation:
+      return RtpExtension::kVideoOrientation;
   }
   throw nb::value_error("unknown header extension");
 }

@@ -1,5 +1,5 @@
-// The host candidates that a shard offers (RFC 8445 section 5.1.1.1): the node's announced addresses, else those that
-// its sockets are bound to, with wildcards spelled out.
+// The host candidates that a shard offers (RFC 8445 section 5.1.1.1): the node's announced addresses, else
+// those that its sockets are bound to, with wildcards spelled out.
 #pragma once
 
 #include <string>

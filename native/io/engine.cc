@@ -90,7 +90,8 @@ bool Engine::OpenShards(int& error) {
   return true;
 }
 
-// All addresses of a shard share one port. With "any port" the first one chooses and the others may find it taken.
+// All addresses of a shard share one port. With "any port" the first one chooses and the others may find it
+// taken.
 std::optional<std::vector<UdpSocket>> Engine::BindShard(size_t index, int& error) {
   const bool any = config_.port == 0;
   for (int attempt = 0; attempt < (any ? kPortAttempts : 1); ++attempt) {
@@ -151,7 +152,9 @@ CallError Engine::Post(const IdSource& source, uint32_t id, Command command) {
 }
 
 size_t Engine::LeastLoaded() const {
-  const auto load = [](const auto& shard) { return std::pair(shard->transports.load(), shard->rooms.load()); };
+  const auto load = [](const auto& shard) {
+    return std::pair(shard->transports.load(), shard->rooms.load());
+  };
   const auto least = std::min_element(shards_.begin(), shards_.end(),
                                       [&](const auto& a, const auto& b) { return load(a) < load(b); });
   return static_cast<size_t>(least - shards_.begin());
@@ -167,11 +170,10 @@ CallError Engine::CreateRoom(RoomId& room) {
   return CallError::kNone;
 }
 
-CallError Engine::CloseRoom(RoomId room) {
-  return Post(rooms_, room.value, nexus::CloseRoom{room});
-}
+CallError Engine::CloseRoom(RoomId room) { return Post(rooms_, room.value, nexus::CloseRoom{room}); }
 
-CallError Engine::CreateTransport(RoomId room, TransportSettings settings, TransportDescription& description) {
+CallError Engine::CreateTransport(RoomId room, TransportSettings settings,
+                                  TransportDescription& description) {
   const std::lock_guard lock(mutex_);
   if (closed_) return CallError::kClosed;
   ShardThread* shard = ShardOf(rooms_, room.value);
@@ -184,19 +186,22 @@ CallError Engine::CreateTransport(RoomId room, TransportSettings settings, Trans
   description.local = NewCredentials(index);
   description.candidates = Candidates(index);
   shard->transports.fetch_add(1);
-  if (shard->Post(nexus::CreateTransport{description.transport, room, description.local, std::move(settings)})) {
+  if (shard->Post(
+          nexus::CreateTransport{description.transport, room, description.local, std::move(settings)})) {
     return CallError::kNone;
   }
   shard->transports.fetch_sub(1);
   return CallError::kQueueFull;
 }
 
-CallError Engine::RestartIce(TransportId transport, IceCredentials remote, TransportDescription& description) {
+CallError Engine::RestartIce(TransportId transport, IceCredentials remote,
+                             TransportDescription& description) {
   const size_t index = transport.value == 0 ? 0 : ShardIndex(transport.value);
   description.transport = transport;
   description.local = NewCredentials(index);
   description.candidates = Candidates(index);
-  return Post(transports_, transport.value, nexus::RestartIce{transport, description.local, std::move(remote)});
+  return Post(transports_, transport.value,
+              nexus::RestartIce{transport, description.local, std::move(remote)});
 }
 
 CallError Engine::CloseTransport(TransportId transport) {

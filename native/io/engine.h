@@ -1,5 +1,5 @@
-// The engine as its owner sees it: calls that return at once with ids, and events. Knows which shard an id lives on
-// and gives out everything that must be unguessable or unique; the rest is the shards' work.
+// The engine as its owner sees it: calls that return at once with ids, and events. Knows which shard an id
+// lives on and gives out everything that must be unguessable or unique; the rest is the shards' work.
 #pragma once
 
 #include <map>

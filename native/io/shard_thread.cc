@@ -92,10 +92,11 @@ void ShardThread::Run() {
 void ShardThread::ReadSocket(UdpSocket& socket) {
   for (int batch = 0; batch < kBatchesPerTick; ++batch) {
     const Timestamp now = Now();
-    const bool more = socket.Receive(clock_, now, [&](MutableByteView bytes, const SocketAddress& from, Timestamp at) {
-      shard_.HandleDatagram(bytes, from, at, now);
-      if (shard_.transmit().bytes() >= kFlushBytes) SendAll();
-    });
+    const bool more =
+        socket.Receive(clock_, now, [&](MutableByteView bytes, const SocketAddress& from, Timestamp at) {
+          shard_.HandleDatagram(bytes, from, at, now);
+          if (shard_.transmit().bytes() >= kFlushBytes) SendAll();
+        });
     if (!more) return;
   }
 }
@@ -126,7 +127,8 @@ void ShardThread::PassEvents() {
   while (auto event = shard_.PollEvent()) {
     if (auto* report = std::get_if<ReportReady>(&*event)) CompleteReport(report->engine);
     if (const auto* changed = std::get_if<TransportChanged>(&*event)) {
-      const bool over = changed->state == TransportState::kFailed || changed->state == TransportState::kClosed;
+      const bool over =
+          changed->state == TransportState::kFailed || changed->state == TransportState::kClosed;
       if (over) transports.fetch_sub(1);
     } else if (const auto* rejected = std::get_if<CommandRejected>(&*event)) {
       if (rejected->command == "create_transport") transports.fetch_sub(1);

@@ -1,4 +1,5 @@
-// One shard with its sockets, its thread and its loop: read a burst, let the core work, send all that came of it.
+// One shard with its sockets, its thread and its loop: read a burst, let the core work, send all that came of
+// it.
 #pragma once
 
 #include <atomic>

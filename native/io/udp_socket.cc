@@ -65,7 +65,8 @@ struct UdpSocket::SendArena {
   std::vector<Control> control = std::vector<Control>(kMessagesAtOnce);
 };
 
-std::optional<UdpSocket> UdpSocket::Bind(const SocketAddress& address, const UdpSocketOptions& options, int& error) {
+std::optional<UdpSocket> UdpSocket::Bind(const SocketAddress& address, const UdpSocketOptions& options,
+                                         int& error) {
   const int family = address.is_v6() ? AF_INET6 : AF_INET;
   const int fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) {
@@ -152,7 +153,8 @@ UdpSocket::Incoming UdpSocket::Describe(int index, const WallClockOffset& clock,
       timespec stamp{};
       std::memcpy(&stamp, CMSG_DATA(control), sizeof stamp);
       const int64_t wall_us = int64_t{stamp.tv_sec} * 1'000'000 + stamp.tv_nsec / 1'000;
-      // The wall clock may have been set since the packet came; a second in the queue is more than ever happens.
+      // The wall clock may have been set since the packet came; a second in the queue is more than ever
+      // happens.
       const Timestamp received = clock.ToMonotonic(wall_us);
       if (received <= now && now - received < std::chrono::seconds(1)) incoming.received = received;
     }

@@ -1,5 +1,5 @@
-// One bound UDP socket in batches: recvmmsg with GRO and kernel timestamps in, sendmmsg with GSO runs out. What the
-// kernel does not take at once waits in a bounded backlog, in order.
+// One bound UDP socket in batches: recvmmsg with GRO and kernel timestamps in, sendmmsg with GSO runs out.
+// What the kernel does not take at once waits in a bounded backlog, in order.
 #pragma once
 
 #include <sys/socket.h>
@@ -42,7 +42,8 @@ struct UdpSocketCounters {
 class UdpSocket {
  public:
   // `errno` in `error` when it cannot be bound.
-  static std::optional<UdpSocket> Bind(const SocketAddress& address, const UdpSocketOptions& options, int& error);
+  static std::optional<UdpSocket> Bind(const SocketAddress& address, const UdpSocketOptions& options,
+                                       int& error);
   ~UdpSocket();
   UdpSocket(UdpSocket&& other) noexcept;
   UdpSocket& operator=(UdpSocket&&) = delete;
@@ -51,8 +52,8 @@ class UdpSocket {
   const SocketAddress& local() const { return local_; }
   bool is_v6() const { return local_.is_v6(); }
 
-  // Reads one batch; calls `handle(MutableByteView, const SocketAddress& from, Timestamp received)` for each datagram.
-  // False when there was nothing more to read.
+  // Reads one batch; calls `handle(MutableByteView, const SocketAddress& from, Timestamp received)` for each
+  // datagram. False when there was nothing more to read.
   template <class Handle>
   bool Receive(const WallClockOffset& clock, Timestamp now, Handle&& handle) {
     const int count = ReceiveBatch();

@@ -24,8 +24,8 @@ EmulatedCall::EmulatedCall(EmulatedCallOptions options)
 
 SocketAddress EmulatedCall::NewAddress() {
   const uint32_t n = ++next_address_;
-  return SocketAddress::V4({10, static_cast<uint8_t>(n >> 16), static_cast<uint8_t>(n >> 8), static_cast<uint8_t>(n)},
-                           40'000);
+  return SocketAddress::V4(
+      {10, static_cast<uint8_t>(n >> 16), static_cast<uint8_t>(n >> 8), static_cast<uint8_t>(n)}, 40'000);
 }
 
 Member& EmulatedCall::Join(TestPeerOptions options) {

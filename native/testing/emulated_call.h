@@ -57,9 +57,13 @@ class EmulatedCall {
   // A camera at 25 frames a second and a microphone with 20 ms packets, with reports.
   void StartMedia(Member& member, uint8_t audio_level = 20);
 
-  void RunFor(Duration duration) { RunUntil(now_ + duration, [] { return false; }); }
+  void RunFor(Duration duration) {
+    RunUntil(now_ + duration, [] { return false; });
+  }
   // False when it has not become true within the time.
-  bool RunUntil(Duration at_most, const std::function<bool()>& done) { return RunUntil(now_ + at_most, done); }
+  bool RunUntil(Duration at_most, const std::function<bool()>& done) {
+    return RunUntil(now_ + at_most, done);
+  }
   bool RunUntilConnected(Duration at_most = std::chrono::seconds(20));
 
   // CSRC by payload mark, for ReceivedStream::Faults.

@@ -1,5 +1,5 @@
-// A network in emulated time: loss, reordering, duplication and delay between addresses, from a seeded generator. It is
-// sans-I/O too: datagrams are put in at one time and come out at another.
+// A network in emulated time: loss, reordering, duplication and delay between addresses, from a seeded
+// generator. It is sans-I/O too: datagrams are put in at one time and come out at another.
 #pragma once
 
 #include <cstdint>
@@ -80,7 +80,9 @@ class EmulatedNetwork {
   }
 
   struct AddressOrder {
-    bool operator()(const SocketAddress& a, const SocketAddress& b) const { return a.ToString() < b.ToString(); }
+    bool operator()(const SocketAddress& a, const SocketAddress& b) const {
+      return a.ToString() < b.ToString();
+    }
   };
   std::mt19937_64 random_;
   std::priority_queue<Travelling> queue_;

@@ -34,7 +34,8 @@ std::vector<uint8_t> ExtensionBlock(const std::vector<std::pair<uint8_t, std::ve
   return block;
 }
 
-std::vector<uint8_t> FixedHeader(bool marker, uint8_t payload_type, uint16_t sequence, uint32_t timestamp, Ssrc ssrc) {
+std::vector<uint8_t> FixedHeader(bool marker, uint8_t payload_type, uint16_t sequence, uint32_t timestamp,
+                                 Ssrc ssrc) {
   std::vector<uint8_t> header(12);
   ByteWriter writer(header);
   writer.U8(0x90);  // version 2, extension
@@ -108,9 +109,14 @@ void TestPeer::HandleDatagram(ByteView datagram, Timestamp now) {
       dtls_->HandleDatagram(datagram, now);
       PumpDtls();
       break;
-    case Protocol::kRtp: HandleRtp({datagram.begin(), datagram.end()}, now); break;
-    case Protocol::kRtcp: HandleRtcp({datagram.begin(), datagram.end()}, now); break;
-    case Protocol::kUnknown: break;
+    case Protocol::kRtp:
+      HandleRtp({datagram.begin(), datagram.end()}, now);
+      break;
+    case Protocol::kRtcp:
+      HandleRtcp({datagram.begin(), datagram.end()}, now);
+      break;
+    case Protocol::kUnknown:
+      break;
   }
 }
 
@@ -149,7 +155,9 @@ void TestPeer::SendRaw(std::vector<uint8_t> datagram) {
   outgoing_.push_back({options_.address, server_, std::move(datagram)});
 }
 
-PublishedStream& TestPeer::Publish(const PublishedStreamOptions& options) { return published_.emplace_back(options); }
+PublishedStream& TestPeer::Publish(const PublishedStreamOptions& options) {
+  return published_.emplace_back(options);
+}
 
 ReceivedStream& TestPeer::Receive(Ssrc ssrc, std::optional<Ssrc> rtx_ssrc, MediaKind kind) {
   return received_.emplace_back(ssrc, rtx_ssrc, kind);
@@ -170,14 +178,15 @@ void TestPeer::SendVideoFrame(PublishedStream& stream, Timestamp now, size_t pac
   for (size_t i = 0; i < packets; ++i) {
     const bool last = i + 1 == packets;
     const auto sequence = static_cast<uint16_t>(stream.sequence);
-    std::vector<uint8_t> header =
-        FixedHeader(last, options_.first_payload_type, sequence, stream.TimestampAt(now), stream.options.ssrc);
+    std::vector<uint8_t> header = FixedHeader(last, options_.first_payload_type, sequence,
+                                              stream.TimestampAt(now), stream.options.ssrc);
     const uint8_t id = options_.first_extension_id;
     std::vector<std::pair<uint8_t, std::vector<uint8_t>>> extensions = {
         {static_cast<uint8_t>(id + 2),
          {static_cast<uint8_t>(stream.packets >> 8), static_cast<uint8_t>(stream.packets)}}};
     if (stream.options.with_mid) {
-      extensions.push_back({static_cast<uint8_t>(id + 3), {stream.options.mid.begin(), stream.options.mid.end()}});
+      extensions.push_back(
+          {static_cast<uint8_t>(id + 3), {stream.options.mid.begin(), stream.options.mid.end()}});
     }
     const std::vector<uint8_t> block = ExtensionBlock(extensions);
     header.insert(header.end(), block.begin(), block.end());
@@ -187,13 +196,14 @@ void TestPeer::SendVideoFrame(PublishedStream& stream, Timestamp now, size_t pac
                                     static_cast<uint8_t>(stream.picture_id)};
     if (i == 0) {
       // RFC 6386 section 9.1: the P bit is clear in a keyframe; start code and 64x64.
-      const std::vector<uint8_t> tag = {static_cast<uint8_t>(key ? 0x10 : 0x11), 0, 0, 0x9D, 0x01, 0x2A, 64, 0, 64, 0};
+      const std::vector<uint8_t> tag = {
+          static_cast<uint8_t>(key ? 0x10 : 0x11), 0, 0, 0x9D, 0x01, 0x2A, 64, 0, 64, 0};
       payload.insert(payload.end(), tag.begin(), tag.end());
     } else {
       payload.push_back(0xAA);
     }
-    PayloadMark{stream.options.mark, stream.frames, static_cast<uint16_t>(i), now.time_since_epoch().count()}.Write(
-        payload);
+    PayloadMark{stream.options.mark, stream.frames, static_cast<uint16_t>(i), now.time_since_epoch().count()}
+        .Write(payload);
     payload.resize(kVideoPayload, 0x55);
     SendRtp(header, payload, static_cast<uint64_t>(stream.sequence));
     stream.history[sequence] = {std::move(header), std::move(payload)};
@@ -207,9 +217,11 @@ void TestPeer::SendAudio(PublishedStream& stream, Timestamp now, uint8_t level) 
       FixedHeader(false, static_cast<uint8_t>(options_.first_payload_type + 2),
                   static_cast<uint16_t>(stream.sequence), stream.TimestampAt(now), stream.options.ssrc);
   const uint8_t id = options_.first_extension_id;
-  std::vector<std::pair<uint8_t, std::vector<uint8_t>>> extensions = {{id, {static_cast<uint8_t>(0x80 | level)}}};
+  std::vector<std::pair<uint8_t, std::vector<uint8_t>>> extensions = {
+      {id, {static_cast<uint8_t>(0x80 | level)}}};
   if (stream.options.with_mid) {
-    extensions.push_back({static_cast<uint8_t>(id + 3), {stream.options.mid.begin(), stream.options.mid.end()}});
+    extensions.push_back(
+        {static_cast<uint8_t>(id + 3), {stream.options.mid.begin(), stream.options.mid.end()}});
   }
   const std::vector<uint8_t> block = ExtensionBlock(extensions);
   header.insert(header.end(), block.begin(), block.end());
@@ -326,7 +338,8 @@ void TestPeer::HandleRtcp(std::vector<uint8_t> datagram, Timestamp now) {
           header[1] = static_cast<uint8_t>((header[1] & 0x80) | (options_.first_payload_type + 1));
           ByteWriter(MutableByteView(header).subspan(2)).U16(static_cast<uint16_t>(stream.rtx_sequence));
           ByteWriter(MutableByteView(header).subspan(8)).U32(stream.options.rtx_ssrc.value);
-          std::vector<uint8_t> payload = {static_cast<uint8_t>(sequence >> 8), static_cast<uint8_t>(sequence)};
+          std::vector<uint8_t> payload = {static_cast<uint8_t>(sequence >> 8),
+                                          static_cast<uint8_t>(sequence)};
           payload.insert(payload.end(), stored->second.payload.begin(), stored->second.payload.end());
           SendRtp(header, payload, static_cast<uint64_t>(stream.rtx_sequence++));
         });

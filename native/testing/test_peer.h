@@ -1,5 +1,5 @@
-// A whole client for tests, as sans-I/O as the shard: controlling ICE, DTLS client, SRTP; publishes VP8 and Opus and
-// keeps what it receives.
+// A whole client for tests, as sans-I/O as the shard: controlling ICE, DTLS client, SRTP; publishes VP8 and
+// Opus and keeps what it receives.
 #pragma once
 
 #include <deque>

@@ -93,7 +93,8 @@ std::string ReceivedStream::Faults(const std::map<uint32_t, uint32_t>& csrc_of_m
       if (step < 0 || (step == 0) != same_frame) faults << sequence << ": time steps by " << step << "\n";
       if (packet.vp8 && before->vp8) {
         const int id_step = (packet.vp8->picture_id - before->vp8->picture_id) & 0x7FFF;
-        if (id_step != (same_frame ? 0 : 1)) faults << sequence << ": picture id steps by " << id_step << "\n";
+        if (id_step != (same_frame ? 0 : 1))
+          faults << sequence << ": picture id steps by " << id_step << "\n";
       }
     }
     before = &packet;

@@ -98,8 +98,9 @@ class ReceivedStream {
 
   // Numbers between the first and the last that never came.
   std::vector<int64_t> Missing() const;
-  // What is wrong with the stream, in words; empty when nothing is: gaps that no switch explains, time or picture ids
-  // that go back, a source that begins without a keyframe, a payload of another than the CSRC says.
+  // What is wrong with the stream, in words; empty when nothing is: gaps that no switch explains, time or
+  // picture ids that go back, a source that begins without a keyframe, a payload of another than the CSRC
+  // says.
   std::string Faults(const std::map<uint32_t, uint32_t>& csrc_of_mark) const;
   // When the packet was sampled, read off the stream's sender report, on the SFU's clock.
   std::optional<int64_t> PresentationUs(const ReceivedPacket& packet) const;

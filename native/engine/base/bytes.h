@@ -96,7 +96,8 @@ class ByteWriter {
   }
   void Big(uint64_t value, size_t size) {
     if (!Need(size)) return;
-    for (size_t i = 0; i < size; ++i) bytes_[position_ + i] = static_cast<uint8_t>(value >> 8 * (size - 1 - i));
+    for (size_t i = 0; i < size; ++i)
+      bytes_[position_ + i] = static_cast<uint8_t>(value >> 8 * (size - 1 - i));
     position_ += size;
   }
 

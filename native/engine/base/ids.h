@@ -26,5 +26,7 @@ using SlotId = StrongId<struct SlotIdTag, uint32_t>;
 
 template <class Tag, class Value>
 struct std::hash<nexus::StrongId<Tag, Value>> {
-  size_t operator()(const nexus::StrongId<Tag, Value>& id) const noexcept { return std::hash<Value>()(id.value); }
+  size_t operator()(const nexus::StrongId<Tag, Value>& id) const noexcept {
+    return std::hash<Value>()(id.value);
+  }
 };

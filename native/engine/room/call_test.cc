@@ -1,5 +1,5 @@
-// Calls through the shard in emulated time, over good and bad networks. The numbers of "hard problem" are the rows of
-// the design's list of what broke other media servers.
+// Calls through the shard in emulated time, over good and bad networks. The numbers of "hard problem" are the
+// rows of the design's list of what broke other media servers.
 #include <gtest/gtest.h>
 
 #include "engine/dtls/emulated_wall_clock.h"
@@ -22,7 +22,8 @@ EmulatedCallOptions Options(uint64_t seed = 1) {
 struct TwoPeople {
   explicit TwoPeople(EmulatedCall& call, TestPeerOptions publisher_options = {},
                      TestPeerOptions subscriber_options = {})
-      : publisher(call.Join(std::move(publisher_options))), subscriber(call.Join(std::move(subscriber_options))) {
+      : publisher(call.Join(std::move(publisher_options))),
+        subscriber(call.Join(std::move(subscriber_options))) {
     call.Publish(publisher, MediaKind::kVideo);
     call.Publish(publisher, MediaKind::kAudio);
     call.AddSlot(subscriber, MediaKind::kAudio);
@@ -70,12 +71,13 @@ INSTANTIATE_TEST_SUITE_P(Profiles, CallWithProfile,
 
 class LossyCall : public ::testing::TestWithParam<uint64_t> {};
 
-// Both ways: the publisher's losses are asked for by the shard, the subscriber's are answered from the ring (RTX both
-// times). Hard problem 5, 8: the numbers start near a wrap.
+// Both ways: the publisher's losses are asked for by the shard, the subscriber's are answered from the ring
+// (RTX both times). Hard problem 5, 8: the numbers start near a wrap.
 TEST_P(LossyCall, EveryLossIsRepaired) {
   SCOPED_TRACE("seed " + std::to_string(GetParam()));
   EmulatedCall call(Options(GetParam()));
-  call.network().conditions = {.loss = 0.05, .duplication = 0.02, .delay = milliseconds(15), .jitter = milliseconds(8)};
+  call.network().conditions = {
+      .loss = 0.05, .duplication = 0.02, .delay = milliseconds(15), .jitter = milliseconds(8)};
   TwoPeople people(call);
   people.publisher.video->sequence = 65'500;
   ASSERT_TRUE(call.RunUntilConnected());
@@ -108,7 +110,8 @@ TEST(Call, RetransmissionsAreNumberedWithoutAGap) {
   std::vector<int64_t> numbers = people.video().rtx_sequences;
   ASSERT_GT(numbers.size(), 10u);
   std::sort(numbers.begin(), numbers.end());
-  EXPECT_EQ(std::adjacent_find(numbers.begin(), numbers.end()), numbers.end()) << "an RTX number was used twice";
+  EXPECT_EQ(std::adjacent_find(numbers.begin(), numbers.end()), numbers.end())
+      << "an RTX number was used twice";
   // Some retransmissions were lost themselves; apart from these the numbers are dense.
   EXPECT_LT(numbers.back() - numbers.front(), static_cast<int64_t>(numbers.size()) * 2);
 }
@@ -146,7 +149,8 @@ TEST(Call, AJoinStormCostsThePublisherOnePliPerInterval) {
   EXPECT_GT(call.runs_of_several, 100u);
 }
 
-// Hard problem 2: the old source is shown until the new one's keyframe, then numbers, time and picture ids go on.
+// Hard problem 2: the old source is shown until the new one's keyframe, then numbers, time and picture ids go
+// on.
 TEST(Call, RebindingASlotGoesOnWithoutAGapAtAnyPositionInAFrame) {
   EmulatedCall call(Options(11));
   Member& first = call.Join();
@@ -172,7 +176,8 @@ TEST(Call, RebindingASlotGoesOnWithoutAGapAtAnyPositionInAFrame) {
   EXPECT_EQ(video.Faults(call.csrcs()), "");
   size_t switches = 0;
   uint32_t shown = 0;
-  for (const auto& [sequence, packet] : video.packets) switches += std::exchange(shown, packet.csrc) != packet.csrc;
+  for (const auto& [sequence, packet] : video.packets)
+    switches += std::exchange(shown, packet.csrc) != packet.csrc;
   EXPECT_GT(switches, 15u);
   EXPECT_EQ(call.EventsOf<SlotChanged>().size(), switches);
 }
@@ -192,8 +197,8 @@ TEST(Call, ALateJoinerSeesAPictureSoon) {
   EXPECT_TRUE(late.slots[0].stream->packets.begin()->second.keyframe_start);
 }
 
-// Lips: audio and video that were sampled together are presented together, by the sender reports alone, also after a
-// rebind to somebody whose clocks have nothing in common with the first one's.
+// Lips: audio and video that were sampled together are presented together, by the sender reports alone, also
+// after a rebind to somebody whose clocks have nothing in common with the first one's.
 TEST(Call, LipsStayInSyncAcrossARebind) {
   EmulatedCall call(Options(13));
   Member& first = call.Join();

@@ -1,5 +1,5 @@
-// What the control side asks of a shard: closed set, carried through the shard thread's queue. Ids are given out by
-// the engine's facade, so that every call has its answer at once and a command needs no reply.
+// What the control side asks of a shard: closed set, carried through the shard thread's queue. Ids are given
+// out by the engine's facade, so that every call has its answer at once and a command needs no reply.
 #pragma once
 
 #include <optional>
@@ -120,8 +120,8 @@ struct RequestReport {
   std::optional<RoomId> room;
 };
 
-using Command = std::variant<CreateRoom, CloseRoom, CreateTransport, UpdateTransport, RestartIce, CloseTransport,
-                             AddTrack, RemoveTrack, MuteTrack, RequestKeyframe, AddSlot, RemoveSlot, BindSlot,
-                             UnbindSlot, SetSubscribed, RequestReport>;
+using Command = std::variant<CreateRoom, CloseRoom, CreateTransport, UpdateTransport, RestartIce,
+                             CloseTransport, AddTrack, RemoveTrack, MuteTrack, RequestKeyframe, AddSlot,
+                             RemoveSlot, BindSlot, UnbindSlot, SetSubscribed, RequestReport>;
 
 }  // namespace nexus

@@ -26,7 +26,8 @@ std::optional<size_t> DigestSize(std::string name) {
 bool IsColonHex(const std::string& value, size_t bytes) {
   if (value.size() != bytes * 3 - 1) return false;
   for (size_t i = 0; i < value.size(); ++i) {
-    const bool right = i % 3 == 2 ? value[i] == ':' : std::isxdigit(static_cast<unsigned char>(value[i])) != 0;
+    const bool right =
+        i % 3 == 2 ? value[i] == ':' : std::isxdigit(static_cast<unsigned char>(value[i])) != 0;
     if (!right) return false;
   }
   return true;
@@ -37,8 +38,10 @@ bool IsColonHex(const std::string& value, size_t bytes) {
 // RFC 8839 section 5.4: ufrag 4 to 256 characters, password 22 to 256.
 std::optional<std::string> CheckIceCredentials(const IceCredentials& credentials) {
   const auto is_ice_char = [](unsigned char c) { return std::isalnum(c) != 0 || c == '+' || c == '/'; };
-  if (credentials.ufrag.size() < 4 || credentials.ufrag.size() > 256) return "remote_ufrag has 4 to 256 characters";
-  if (credentials.pwd.size() < 22 || credentials.pwd.size() > 256) return "remote_pwd has 22 to 256 characters";
+  if (credentials.ufrag.size() < 4 || credentials.ufrag.size() > 256)
+    return "remote_ufrag has 4 to 256 characters";
+  if (credentials.pwd.size() < 22 || credentials.pwd.size() > 256)
+    return "remote_pwd has 22 to 256 characters";
   if (!std::all_of(credentials.ufrag.begin(), credentials.ufrag.end(), is_ice_char) ||
       !std::all_of(credentials.pwd.begin(), credentials.pwd.end(), is_ice_char)) {
     return "ICE credentials are of letters, digits, '+' and '/'";
@@ -51,7 +54,8 @@ std::optional<std::string> CheckFingerprints(const std::vector<DtlsFingerprint>&
   for (const DtlsFingerprint& fingerprint : fingerprints) {
     const std::optional<size_t> size = DigestSize(fingerprint.algorithm);
     if (!size) continue;  // RFC 8122 section 5: ignore hash functions that are not supported
-    if (!IsColonHex(fingerprint.value, *size)) return "fingerprint is not colon-separated hex of its hash's size";
+    if (!IsColonHex(fingerprint.value, *size))
+      return "fingerprint is not colon-separated hex of its hash's size";
     verifiable = true;
   }
   if (!verifiable) return "no fingerprint with sha-256, sha-384 or sha-512";

@@ -1,5 +1,5 @@
-// Deadlines of many owners, the earliest first: a binary heap whose entries know their place, so that each owner has
-// exactly one entry however often its deadline moves.
+// Deadlines of many owners, the earliest first: a binary heap whose entries know their place, so that each
+// owner has exactly one entry however often its deadline moves.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// Which protocol a datagram belongs to, by its first byte (RFC 7983 section 7) and, between RTP and RTCP, by its
-// second (RFC 5761 section 4).
+// Which protocol a datagram belongs to, by its first byte (RFC 7983 section 7) and, between RTP and RTCP, by
+// its second (RFC 5761 section 4).
 #pragma once
 
 #include <cstdint>

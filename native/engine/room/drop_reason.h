@@ -1,5 +1,5 @@
-// Why a packet or a datagram went nowhere. Everything that is thrown away is counted under one of these words,
-// which are stable: dashboards and tests name them.
+// Why a packet or a datagram went nowhere. Everything that is thrown away is counted under one of these
+// words, which are stable: dashboards and tests name them.
 #pragma once
 
 #include <array>
@@ -9,33 +9,33 @@
 namespace nexus {
 
 enum class DropReason : uint8_t {
-  kUnknownProtocol,        // not STUN, DTLS, RTP or RTCP (RFC 7983)
-  kUnknownUfrag,           // a check for a transport that is not here
-  kStunRejected,           // wrong integrity, malformed, an answer nobody waits for
-  kUnknownAddress,         // DTLS or SRTP from an address without a valid check
-  kDtlsClosed,             // DTLS for an association that has ended
-  kNoKeys,                 // SRTP before DTLS was done
-  kSrtpRejected,           // wrong tag, replay, malformed
-  kRtpMalformed,           // authenticated, but no RTP packet
-  kRtcpMalformed,          // authenticated, but no RTCP packet
-  kUnknownSsrc,            // belongs to no track: neither SDP nor MID nor RID tells
-  kSsrcTableFull,          // more SSRCs than one transport may have
-  kUnknownPayloadType,     // not among the answered codecs
-  kCodecKindMismatch,      // video in an audio track or the other way round
-  kMuted,                  // of a muted track
-  kPaddingOnly,            // a probe: feeds the feedback, reaches nobody
-  kDuplicate,              // already in the ring
-  kTooOld,                 // behind the ring
-  kTooLarge,               // does not fit the ring
-  kLayerNotForwarded,      // of a simulcast layer that no slot shows
-  kRtxUnusable,            // a retransmission that restores nothing
-  kWaitingForKeyframe,     // video to a slot that cannot start with it
-  kCodecNotNegotiated,     // the subscriber has no payload type for it
-  kSlotRejected,           // refused by the slot's forwarder: too old, out of line
-  kTransportNotReady,      // to a subscriber that is not connected
-  kSealFailed,             // encryption failed
-  kTransmitOverflow,       // the batch is full
-  kEventOverflow,          // events nobody fetched
+  kUnknownProtocol,     // not STUN, DTLS, RTP or RTCP (RFC 7983)
+  kUnknownUfrag,        // a check for a transport that is not here
+  kStunRejected,        // wrong integrity, malformed, an answer nobody waits for
+  kUnknownAddress,      // DTLS or SRTP from an address without a valid check
+  kDtlsClosed,          // DTLS for an association that has ended
+  kNoKeys,              // SRTP before DTLS was done
+  kSrtpRejected,        // wrong tag, replay, malformed
+  kRtpMalformed,        // authenticated, but no RTP packet
+  kRtcpMalformed,       // authenticated, but no RTCP packet
+  kUnknownSsrc,         // belongs to no track: neither SDP nor MID nor RID tells
+  kSsrcTableFull,       // more SSRCs than one transport may have
+  kUnknownPayloadType,  // not among the answered codecs
+  kCodecKindMismatch,   // video in an audio track or the other way round
+  kMuted,               // of a muted track
+  kPaddingOnly,         // a probe: feeds the feedback, reaches nobody
+  kDuplicate,           // already in the ring
+  kTooOld,              // behind the ring
+  kTooLarge,            // does not fit the ring
+  kLayerNotForwarded,   // of a simulcast layer that no slot shows
+  kRtxUnusable,         // a retransmission that restores nothing
+  kWaitingForKeyframe,  // video to a slot that cannot start with it
+  kCodecNotNegotiated,  // the subscriber has no payload type for it
+  kSlotRejected,        // refused by the slot's forwarder: too old, out of line
+  kTransportNotReady,   // to a subscriber that is not connected
+  kSealFailed,          // encryption failed
+  kTransmitOverflow,    // the batch is full
+  kEventOverflow,       // events nobody fetched
   kCount,
 };
 inline constexpr size_t kDropReasonCount = static_cast<size_t>(DropReason::kCount);

@@ -53,6 +53,7 @@ struct ReportReady {
   std::vector<SlotReport> slots;
 };
 
-using Event = std::variant<TransportChanged, TrackStarted, SlotChanged, SpeakersChanged, CommandRejected, ReportReady>;
+using Event =
+    std::variant<TransportChanged, TrackStarted, SlotChanged, SpeakersChanged, CommandRejected, ReportReady>;
 
 }  // namespace nexus

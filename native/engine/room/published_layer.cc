@@ -10,10 +10,14 @@ constexpr size_t kAudioRing = 256;
 
 DropReason ReasonFor(InsertOutcome outcome) {
   switch (outcome) {
-    case InsertOutcome::kDuplicate: return DropReason::kDuplicate;
-    case InsertOutcome::kTooOld: return DropReason::kTooOld;
-    case InsertOutcome::kTooLarge: return DropReason::kTooLarge;
-    case InsertOutcome::kStored: break;
+    case InsertOutcome::kDuplicate:
+      return DropReason::kDuplicate;
+    case InsertOutcome::kTooOld:
+      return DropReason::kTooOld;
+    case InsertOutcome::kTooLarge:
+      return DropReason::kTooLarge;
+    case InsertOutcome::kStored:
+      break;
   }
   return DropReason::kCount;
 }
@@ -46,12 +50,14 @@ void PublishedLayer::UseCodec(const CodecBinding& codec) {
 void PublishedLayer::Count(const Arrival& arrival, int64_t sequence) {
   last_packet_ = arrival.now;
   const RtpHeader& header = arrival.packet.header();
-  stats_->OnPacket(sequence, header.timestamp, arrival.received, arrival.packet.packet().size(), arrival.repaired);
+  stats_->OnPacket(sequence, header.timestamp, arrival.received, arrival.packet.packet().size(),
+                   arrival.repaired);
   // Audio is repaired by Opus itself; asking again would come too late for the listener.
   if (IsVideo(codec_->codec)) nacks_.OnPacket(sequence, arrival.now);
 }
 
-const SourcePacket* PublishedLayer::Receive(const Arrival& arrival, RemoteClockOffset& remote, DropReason& reason) {
+const SourcePacket* PublishedLayer::Receive(const Arrival& arrival, RemoteClockOffset& remote,
+                                            DropReason& reason) {
   UseCodec(arrival.codec);
   const RtpHeader& header = arrival.packet.header();
   SourcePacket packet;

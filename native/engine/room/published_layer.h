@@ -1,5 +1,5 @@
-// One media SSRC of a publisher: everything that is known and stored once for all who watch it. A simulcast track will
-// have several; today the first is what slots show.
+// One media SSRC of a publisher: everything that is known and stored once for all who watch it. A simulcast
+// track will have several; today the first is what slots show.
 #pragma once
 
 #include <optional>

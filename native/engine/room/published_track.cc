@@ -13,7 +13,8 @@ constexpr uint8_t kLevelOfSilence = 127;
 
 }  // namespace
 
-PublishedTrack::PublishedTrack(ShardContext& context, Transport& publisher, TrackId id, TrackSettings settings)
+PublishedTrack::PublishedTrack(ShardContext& context, Transport& publisher, TrackId id,
+                               TrackSettings settings)
     : context_(context),
       publisher_(publisher),
       id_(id),

@@ -1,5 +1,5 @@
-// What one participant publishes under one mid, and who watches it. The list of slots is the route: a packet goes to
-// each of them, whatever the size of the room.
+// What one participant publishes under one mid, and who watches it. The list of slots is the route: a packet
+// goes to each of them, whatever the size of the room.
 #pragma once
 
 #include <memory>
@@ -22,7 +22,8 @@ class PublishedTrack {
   PublishedTrack(const PublishedTrack&) = delete;
   PublishedTrack& operator=(const PublishedTrack&) = delete;
 
-  // The layer of a RID ("" without simulcast), made when it is new and there is room; null when there is none.
+  // The layer of a RID ("" without simulcast), made when it is new and there is room; null when there is
+  // none.
   PublishedLayer* LayerFor(std::string_view rid);
   // A new life for a layer whose SSRC changed; the old one is gone.
   PublishedLayer* ReplaceLayer(PublishedLayer& layer);

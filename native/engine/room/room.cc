@@ -66,8 +66,8 @@ bool Room::Choose(Timestamp now) {
   selector_.Update(candidates_, now);
   heard_.clear();
   for (const TrackId id : selector_.selected()) {
-    const auto found =
-        std::find_if(audio_tracks_.begin(), audio_tracks_.end(), [&](auto* track) { return track->id() == id; });
+    const auto found = std::find_if(audio_tracks_.begin(), audio_tracks_.end(),
+                                    [&](auto* track) { return track->id() == id; });
     if (found != audio_tracks_.end()) heard_.push_back({id, *found, (*found)->level().silent(now)});
   }
   const bool changed = heard_ != heard_before_;
@@ -98,7 +98,8 @@ void Room::Place(Transport& subscriber, Timestamp now) {
   selected_.clear();
   for (const Heard& heard : heard_) {
     // Nobody hears themselves, nor whom they do not want to hear.
-    if (&heard.track->publisher() == &subscriber || subscriber.unsubscribed().contains(heard.track->id())) continue;
+    if (&heard.track->publisher() == &subscriber || subscriber.unsubscribed().contains(heard.track->id()))
+      continue;
     selected_.push_back({heard.track->id(), heard.track->owner(), heard.silent});
   }
   for (const AudioPlacementChange& change : subscriber.audio_placement().Update(slot_states_, selected_)) {
@@ -122,8 +123,9 @@ void Room::TellSpeakers(Timestamp now) {
       speakers.emplace_back(track->id(), track->level().level_dbov(now));
     }
   }
-  std::sort(speakers.begin(), speakers.end(),
-            [](const auto& a, const auto& b) { return a.second != b.second ? a.second > b.second : a.first < b.first; });
+  std::sort(speakers.begin(), speakers.end(), [](const auto& a, const auto& b) {
+    return a.second != b.second ? a.second > b.second : a.first < b.first;
+  });
   const bool same = std::equal(speakers.begin(), speakers.end(), speakers_.begin(), speakers_.end(),
                                [](const auto& a, const auto& b) {
                                  return a.first == b.first && std::abs(a.second - b.second) < kSpeakerStepDb;

@@ -1,5 +1,5 @@
-// Who is in a room, and what is heard in it: the loudest few are chosen once for the room, then placed into each
-// subscriber's audio slots.
+// Who is in a room, and what is heard in it: the loudest few are chosen once for the room, then placed into
+// each subscriber's audio slots.
 #pragma once
 
 #include <vector>
@@ -26,7 +26,8 @@ class Room {
 
   // The track is gone; nobody's wishes about it need to be kept.
   void ForgetTrack(TrackId track);
-  // Audio tracks came, went or were muted: the choice is made anew, and goes on at intervals while there are any.
+  // Audio tracks came, went or were muted: the choice is made anew, and goes on at intervals while there are
+  // any.
   void OnAudioTracksChanged(Timestamp now);
   void HandleTimeout(Timestamp now);
 

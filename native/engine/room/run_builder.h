@@ -1,6 +1,6 @@
-// What leaves the shard in one tick: packets in an arena, strung into runs of one destination and one length, as UDP
-// GSO wants them (the last packet of a run may be shorter). Order per destination is kept. Nothing is allocated once
-// the arena has grown to what a tick needs.
+// What leaves the shard in one tick: packets in an arena, strung into runs of one destination and one length,
+// as UDP GSO wants them (the last packet of a run may be shorter). Order per destination is kept. Nothing is
+// allocated once the arena has grown to what a tick needs.
 #pragma once
 
 #include <cstdint>
@@ -43,7 +43,8 @@ class RunBuilder {
  public:
   explicit RunBuilder(size_t max_bytes = 16u << 20) : max_bytes_(max_bytes) {}
 
-  // Room for one packet of at most `size` bytes; empty when the batch is full. Valid until Commit or the next Reserve.
+  // Room for one packet of at most `size` bytes; empty when the batch is full. Valid until Commit or the next
+  // Reserve.
   MutableByteView Reserve(size_t size);
   // Takes the first `size` bytes of what was reserved last.
   void Commit(RunCursor& cursor, const SocketAddress& destination, size_t size);

@@ -16,20 +16,27 @@ Shard::~Shard() {
   while (!transports_.empty()) transports_.erase(transports_.begin());
 }
 
-void Shard::HandleDatagram(MutableByteView datagram, const SocketAddress& from, Timestamp received, Timestamp now) {
+void Shard::HandleDatagram(MutableByteView datagram, const SocketAddress& from, Timestamp received,
+                           Timestamp now) {
   const Protocol protocol = Demultiplex(datagram);
   if (protocol == Protocol::kStun) return HandleStun(datagram, from, now);
   if (protocol == Protocol::kUnknown) return drops_.Count(DropReason::kUnknownProtocol);
-  // Only addresses with a valid check are in the map: neither DTLS nor SRTP costs anything before (hard problem 13).
+  // Only addresses with a valid check are in the map: neither DTLS nor SRTP costs anything before (hard
+  // problem 13).
   const auto known = by_address_.find(from);
   if (known == by_address_.end()) return drops_.Count(DropReason::kUnknownAddress);
   Transport& transport = *known->second;
   switch (protocol) {
-    case Protocol::kDtls: transport.HandleDtls(datagram, now); break;
-    case Protocol::kRtp: return transport.HandleRtp(datagram, received, now);  // never ends a transport
-    case Protocol::kRtcp: return transport.HandleRtcp(datagram, now);
+    case Protocol::kDtls:
+      transport.HandleDtls(datagram, now);
+      break;
+    case Protocol::kRtp:
+      return transport.HandleRtp(datagram, received, now);  // never ends a transport
+    case Protocol::kRtcp:
+      return transport.HandleRtcp(datagram, now);
     case Protocol::kStun:
-    case Protocol::kUnknown: break;
+    case Protocol::kUnknown:
+      break;
   }
   Sweep(transport, now);
 }
@@ -107,7 +114,7 @@ void Shard::CloseAll(Timestamp now) {
 }
 
 Shard::Counts Shard::counts() const {
-  return {rooms_.size(),   transports_.size(), tracks_.size(),     slots_.size(),
+  return {rooms_.size(),  transports_.size(), tracks_.size(),     slots_.size(),
           layers_.size(), by_ufrag_.size(),   by_address_.size(), deadlines_.size()};
 }
 

@@ -1,5 +1,5 @@
-// The sans-I/O core of one shard: datagrams and commands in, datagrams and events out, no clock, no socket, no thread.
-// A room and all its people live on one shard.
+// The sans-I/O core of one shard: datagrams and commands in, datagrams and events out, no clock, no socket,
+// no thread. A room and all its people live on one shard.
 #pragma once
 
 #include <memory>

@@ -35,7 +35,8 @@ void Shard::Handle(const CreateTransport& command, Timestamp now) {
   const uint32_t id = command.transport.value;
   Room* room = Find(rooms_, command.room);
   if (room == nullptr) return Reject("create_transport", id, "unknown_room");
-  if (transports_.size() >= config_.max_transports) return Reject("create_transport", id, "too_many_transports");
+  if (transports_.size() >= config_.max_transports)
+    return Reject("create_transport", id, "too_many_transports");
   if (transports_.contains(command.transport) || by_ufrag_.contains(command.local.ufrag)) {
     return Reject("create_transport", id, "already_exists");
   }
@@ -134,7 +135,8 @@ void Shard::Handle(const BindSlot& command, Timestamp now) {
   if (slot == nullptr) return Reject("bind_slot", id, "unknown_slot");
   PublishedTrack* track = Find(tracks_, command.track);
   if (track == nullptr) return Reject("bind_slot", id, "unknown_track");
-  if (slot->settings().kind != MediaKind::kVideo) return Reject("bind_slot", id, "audio_is_placed_by_the_engine");
+  if (slot->settings().kind != MediaKind::kVideo)
+    return Reject("bind_slot", id, "audio_is_placed_by_the_engine");
   if (track->kind() != MediaKind::kVideo) return Reject("bind_slot", id, "not_video");
   if (&track->publisher().room() != &slot->subscriber().room()) return Reject("bind_slot", id, "other_room");
   slot->Bind(*track, now);

@@ -23,8 +23,8 @@ SlotHistoryConfig HistoryConfig(const SlotSettings& settings) {
 
 }  // namespace
 
-SubscriberSlot::SubscriberSlot(ShardContext& context, Transport& subscriber, SlotId id, const SlotSettings& settings,
-                               Timestamp now)
+SubscriberSlot::SubscriberSlot(ShardContext& context, Transport& subscriber, SlotId id,
+                               const SlotSettings& settings, Timestamp now)
     : context_(context),
       subscriber_(subscriber),
       id_(id),
@@ -162,7 +162,8 @@ std::optional<OutgoingStream> SubscriberSlot::StreamFor(const CodecBinding& sour
   stream.ssrc = settings_.ssrc;
   stream.payload_type = binding->payload_type;
   stream.rtx_ssrc = settings_.rtx_ssrc.value_or(Ssrc{});
-  stream.rtx_payload_type = settings_.rtx_ssrc ? binding->rtx_payload_type.value_or(PayloadType{}) : PayloadType{};
+  stream.rtx_payload_type =
+      settings_.rtx_ssrc ? binding->rtx_payload_type.value_or(PayloadType{}) : PayloadType{};
   stream.video = settings_.kind == MediaKind::kVideo;
   stream.ids = subscriber_.extension_ids();
   return stream;
@@ -181,8 +182,8 @@ void SubscriberSlot::Resend(const SentPacket& sent, Timestamp now) {
   if (layer == nullptr || layer->ring() == nullptr || !subscriber_.ready()) return;
   const SourcePacket* packet = layer->ring()->Find(sent.source_sequence);
   const std::optional<OutgoingStream> stream = StreamFor(*layer->codec());
-  // Never again under the same SRTP index: abs-send-time differs, and GCM must not see one nonce twice with other
-  // data (RFC 7714 section 8.1). Peers without RTX live with the loss until the next keyframe.
+  // Never again under the same SRTP index: abs-send-time differs, and GCM must not see one nonce twice with
+  // other data (RFC 7714 section 8.1). Peers without RTX live with the loss until the next keyframe.
   if (packet == nullptr || !stream || stream->rtx_payload_type.value == 0) return;
   const size_t size = subscriber_.SendRtx(*stream, *packet, sent.rewritten, rtx_sequence_, now);
   if (size == 0) return;
@@ -225,7 +226,8 @@ SlotReport SubscriberSlot::Report() const {
 void SubscriberSlot::Announce(std::optional<TrackId> track) {
   if (announced_ == track) return;
   announced_ = track;
-  if (settings_.kind == MediaKind::kVideo) subscriber_.audio_placement_stale = true;  // its pair's voice may move here
+  if (settings_.kind == MediaKind::kVideo)
+    subscriber_.audio_placement_stale = true;  // its pair's voice may move here
   context_.events.Push(SlotChanged{id_, track});
 }
 

@@ -1,5 +1,6 @@
-// One outgoing stream of a subscriber: what it is wished to show, what it really sends, and the answers to the
-// subscriber's feedback about it. A video slot goes on with the old source until the new one's first keyframe.
+// One outgoing stream of a subscriber: what it is wished to show, what it really sends, and the answers to
+// the subscriber's feedback about it. A video slot goes on with the old source until the new one's first
+// keyframe.
 #pragma once
 
 #include <optional>

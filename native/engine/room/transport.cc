@@ -14,7 +14,8 @@ constexpr Duration kTimerGranularity{1'000};
 
 // RFC 7022 section 4.2: short-term, random. One clock, one name for all slots of a peer.
 std::string RandomCname(std::mt19937_64& random) {
-  static constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  static constexpr std::string_view kAlphabet =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   std::string name;
   for (int i = 0; i < 16; ++i) name += kAlphabet[random() % kAlphabet.size()];
   return name;
@@ -29,11 +30,15 @@ IceConfig IceConfigFrom(const ShardConfig& config) {
 
 std::string FailureReason(DtlsFailure failure) {
   switch (failure) {
-    case DtlsFailure::kFingerprintMismatch: return "dtls_fingerprint_mismatch";
-    case DtlsFailure::kAlert: return "dtls_alert";
-    case DtlsFailure::kTimeout: return "dtls_timeout";
+    case DtlsFailure::kFingerprintMismatch:
+      return "dtls_fingerprint_mismatch";
+    case DtlsFailure::kAlert:
+      return "dtls_alert";
+    case DtlsFailure::kTimeout:
+      return "dtls_timeout";
     case DtlsFailure::kProtocol:
-    case DtlsFailure::kNone: break;
+    case DtlsFailure::kNone:
+      break;
   }
   return "dtls_protocol";
 }
@@ -104,10 +109,14 @@ void Transport::PumpDtls(Timestamp now) {
   }
   switch (dtls_->state()) {
     case DtlsState::kNew:
-    case DtlsState::kConnecting: return;
-    case DtlsState::kConnected: return OnDtlsConnected(now);
-    case DtlsState::kClosed: return End(TransportState::kClosed, "peer_closed");
-    case DtlsState::kFailed: return End(TransportState::kFailed, FailureReason(dtls_->failure()));
+    case DtlsState::kConnecting:
+      return;
+    case DtlsState::kConnected:
+      return OnDtlsConnected(now);
+    case DtlsState::kClosed:
+      return End(TransportState::kClosed, "peer_closed");
+    case DtlsState::kFailed:
+      return End(TransportState::kFailed, FailureReason(dtls_->failure()));
   }
 }
 
@@ -116,7 +125,8 @@ void Transport::OnDtlsConnected(Timestamp now) {
   const SrtpKeys& keys = *dtls_->srtp_keys();
   opener_.emplace(keys.profile, keys.client);
   sealer_.emplace(keys.profile, keys.server);
-  // Spread over the interval, so that a room that joined at once does not report at once (RFC 3550 section 6.2).
+  // Spread over the interval, so that a room that joined at once does not report at once (RFC 3550
+  // section 6.2).
   const auto interval = static_cast<uint64_t>(context_.config.rtcp_interval.count());
   next_report_ = now + Duration(static_cast<int64_t>(interval / 2 + context_.random() % interval / 2));
   ChangeState(TransportState::kConnected, "");
@@ -124,7 +134,8 @@ void Transport::OnDtlsConnected(Timestamp now) {
 }
 
 void Transport::CheckConsent(Timestamp now) {
-  const Timestamp disconnected_at = ice_.next_deadline() - context_.config.consent_timeout / kDisconnectedShare;
+  const Timestamp disconnected_at =
+      ice_.next_deadline() - context_.config.consent_timeout / kDisconnectedShare;
   if (state_ == TransportState::kConnected && now >= disconnected_at) {
     ChangeState(TransportState::kDisconnected, "consent_lost");
   } else if (state_ == TransportState::kDisconnected && now < disconnected_at) {
@@ -226,7 +237,9 @@ PublishedTrack* Transport::AddTrack(TrackId id, const TrackSettings& settings, s
   tracks_.push_back(std::make_unique<PublishedTrack>(context_, *this, id, settings));
   PublishedTrack& track = *tracks_.back();
   for (size_t i = 0; i < settings.ssrcs.size() && i < context_.config.max_layers_per_track; ++i) {
-    const std::string rid = i < settings.rids.size() ? settings.rids[i] : i == 0 ? "" : "#" + std::to_string(i);
+    const std::string rid = i < settings.rids.size() ? settings.rids[i]
+                            : i == 0                 ? ""
+                                                     : "#" + std::to_string(i);
     PublishedLayer* layer = track.LayerFor(rid);
     if (layer == nullptr || layer->ssrc) continue;  // two SSRCs under one RID: the first counts
     layer->ssrc = settings.ssrcs[i];

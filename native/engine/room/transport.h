@@ -1,6 +1,6 @@
-// One peer: ICE, DTLS and SRTP of its one connection, the tracks that it publishes and the slots that it receives.
-// Split by direction: transport.cc (life, STUN, DTLS, timers), transport_rtp.cc (RTP in), transport_rtcp.cc (RTCP in),
-// transport_feedback.cc (RTCP out), transport_send.cc (media out).
+// One peer: ICE, DTLS and SRTP of its one connection, the tracks that it publishes and the slots that it
+// receives. Split by direction: transport.cc (life, STUN, DTLS, timers), transport_rtp.cc (RTP in),
+// transport_rtcp.cc (RTCP in), transport_feedback.cc (RTCP out), transport_send.cc (media out).
 #pragma once
 
 #include <memory>
@@ -28,7 +28,8 @@ namespace nexus {
 
 class Room;
 
-std::string_view SrtpProfileName(SrtpProfile profile);  // as in RFC 5764 section 4.1.2 and RFC 7714 section 14.2
+std::string_view SrtpProfileName(
+    SrtpProfile profile);  // as in RFC 5764 section 4.1.2 and RFC 7714 section 14.2
 
 class Transport {
  public:
@@ -118,7 +119,8 @@ class Transport {
   PublishedTrack* TrackByMid(std::string_view mid) const;
   void HandleMedia(PublishedLayer& layer, const RtpPacketView& packet, const IncomingExtensions& extensions,
                    Timestamp received, Timestamp now, bool repaired);
-  void HandleRetransmission(PublishedLayer& layer, const RtpPacketView& packet, Timestamp received, Timestamp now);
+  void HandleRetransmission(PublishedLayer& layer, const RtpPacketView& packet, Timestamp received,
+                            Timestamp now);
   void ForgetLayer(const PublishedLayer& layer);
 
   // transport_rtcp.cc

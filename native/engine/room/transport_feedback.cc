@@ -1,5 +1,5 @@
-// RTCP to the peer: what its published streams need (NACK, PLI, transport-wide feedback, report blocks) and sender
-// reports of its slots.
+// RTCP to the peer: what its published streams need (NACK, PLI, transport-wide feedback, report blocks) and
+// sender reports of its slots.
 #include <array>
 
 #include "engine/room/room.h"
@@ -8,10 +8,10 @@
 namespace nexus {
 namespace {
 
-constexpr size_t kNacksAtOnce = 256;       // of one layer
-constexpr size_t kBlocksPerReport = 31;    // RFC 3550 section 6.4.1: a 5-bit count
-constexpr Duration kReportSoon{20'000};    // several slots that begin together share a report
-constexpr int kTwccPacketsAtOnce = 8;      // feedback packets in one go
+constexpr size_t kNacksAtOnce = 256;     // of one layer
+constexpr size_t kBlocksPerReport = 31;  // RFC 3550 section 6.4.1: a 5-bit count
+constexpr Duration kReportSoon{20'000};  // several slots that begin together share a report
+constexpr int kTwccPacketsAtOnce = 8;    // feedback packets in one go
 
 }  // namespace
 

@@ -37,7 +37,8 @@ void Transport::HandleRtcpItem(const RtcpItem& item, Timestamp now) {
       Overloaded{
           [&](const SenderReport& report) {
             const auto source = ssrcs_.find(report.sender);
-            if (source != ssrcs_.end() && !source->second.rtx) source->second.layer->OnSenderReport(report, now);
+            if (source != ssrcs_.end() && !source->second.rtx)
+              source->second.layer->OnSenderReport(report, now);
             HandleReportBlocks(report.blocks, now);
           },
           [&](const ReceiverReport& report) { HandleReportBlocks(report.blocks, now); },
@@ -53,10 +54,8 @@ void Transport::HandleRtcpItem(const RtcpItem& item, Timestamp now) {
               if (SubscriberSlot* slot = SlotBySsrc(request.target(i))) slot->OnKeyframeRequest(now);
             }
           },
-          [&](const TwccFeedbackView&) { ++twcc_feedback_received_; },
-          [&](const Remb&) { ++remb_received_; },
-          [](const SdesCname&) {},
-          [](const Goodbye&) {},  // tracks end by signaling
+          [&](const TwccFeedbackView&) { ++twcc_feedback_received_; }, [&](const Remb&) { ++remb_received_; },
+          [](const SdesCname&) {}, [](const Goodbye&) {},  // tracks end by signaling
       },
       item);
 }

@@ -8,7 +8,8 @@
 namespace nexus {
 namespace {
 
-// So long nothing came before another SSRC may take the place of a layer's (a publisher that restarted its encoder).
+// So long nothing came before another SSRC may take the place of a layer's (a publisher that restarted its
+// encoder).
 constexpr Duration kSsrcTakeover = std::chrono::seconds(2);
 
 }  // namespace
@@ -54,8 +55,8 @@ PublishedTrack* Transport::TrackByMid(std::string_view mid) const {
   return nullptr;
 }
 
-// RFC 9143 section 9.2: a packet's MID names its section; RFC 8852: its RID the layer. State is made only for what
-// was negotiated, one SSRC a layer, so that invented SSRCs cost nothing (hard problem 9).
+// RFC 9143 section 9.2: a packet's MID names its section; RFC 8852: its RID the layer. State is made only for
+// what was negotiated, one SSRC a layer, so that invented SSRCs cost nothing (hard problem 9).
 Transport::SsrcBinding Transport::Learn(const RtpHeader& header, const IncomingExtensions& extensions,
                                         Timestamp now) {
   PublishedTrack* track = TrackByMid(extensions.mid);
@@ -89,8 +90,8 @@ void Transport::ForgetLayer(const PublishedLayer& layer) {
   if (layer.rtx_ssrc) ssrcs_.erase(*layer.rtx_ssrc);
 }
 
-void Transport::HandleRetransmission(PublishedLayer& layer, const RtpPacketView& packet,
-                                     Timestamp received, Timestamp now) {
+void Transport::HandleRetransmission(PublishedLayer& layer, const RtpPacketView& packet, Timestamp received,
+                                     Timestamp now) {
   const CodecBinding* codec = codecs_.ByRtxPayloadType(packet.header().payload_type);
   if (codec == nullptr) return context_.drops.Count(DropReason::kUnknownPayloadType);
   if (!layer.ssrc || !layer.codec()) return context_.drops.Count(DropReason::kRtxUnusable);
@@ -103,8 +104,9 @@ void Transport::HandleRetransmission(PublishedLayer& layer, const RtpPacketView&
   HandleMedia(layer, *original, ReadExtensions(*original, extensions_), received, now, true);
 }
 
-void Transport::HandleMedia(PublishedLayer& layer, const RtpPacketView& packet, const IncomingExtensions& extensions,
-                            Timestamp received, Timestamp now, bool repaired) {
+void Transport::HandleMedia(PublishedLayer& layer, const RtpPacketView& packet,
+                            const IncomingExtensions& extensions, Timestamp received, Timestamp now,
+                            bool repaired) {
   PublishedTrack& track = layer.track();
   const CodecBinding* codec = codecs_.ByPayloadType(packet.header().payload_type);
   if (codec == nullptr) return context_.drops.Count(DropReason::kUnknownPayloadType);

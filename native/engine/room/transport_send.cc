@@ -1,5 +1,5 @@
-// Media to the peer. The encryption is the copy: header and patch from the stack, payload from the publisher's ring,
-// sealed into the batch.
+// Media to the peer. The encryption is the copy: header and patch from the stack, payload from the
+// publisher's ring, sealed into the batch.
 #include <array>
 
 #include "engine/room/room.h"
@@ -21,16 +21,16 @@ size_t Transport::Seal(const OutgoingPacket& packet, uint64_t index) {
   return size;
 }
 
-size_t Transport::SendMedia(const OutgoingStream& stream, const SourcePacket& packet, const Rewritten& rewritten,
-                            Timestamp now) {
+size_t Transport::SendMedia(const OutgoingStream& stream, const SourcePacket& packet,
+                            const Rewritten& rewritten, Timestamp now) {
   std::array<uint8_t, kAssemblySize> scratch;
   const Transmission transmission{AbsSendTimeAt(now), next_transport_sequence_};
   return Seal(AssembleMedia(scratch, stream, transmission, packet, rewritten),
               static_cast<uint64_t>(rewritten.sequence_number));
 }
 
-size_t Transport::SendRtx(const OutgoingStream& stream, const SourcePacket& packet, const Rewritten& rewritten,
-                          int64_t rtx_sequence, Timestamp now) {
+size_t Transport::SendRtx(const OutgoingStream& stream, const SourcePacket& packet,
+                          const Rewritten& rewritten, int64_t rtx_sequence, Timestamp now) {
   std::array<uint8_t, kAssemblySize> scratch;
   const Transmission transmission{AbsSendTimeAt(now), next_transport_sequence_};
   return Seal(AssembleRtx(scratch, stream, transmission, packet, rewritten, rtx_sequence),
