@@ -2,6 +2,8 @@
 // rows of the design's list of what broke other media servers.
 #include <gtest/gtest.h>
 
+#include <utility>
+
 #include "engine/dtls/emulated_wall_clock.h"
 #include "testing/emulated_call.h"
 
