@@ -10,6 +10,7 @@
 
 #include "bindings/bindings.h"
 #include "bindings/extension_ids.h"
+#include "bindings/slot_preferences.h"
 #include "engine/room/command_check.h"
 
 namespace nexus::bindings {
@@ -205,6 +206,18 @@ void AddEngine(nb::module_& module) {
             });
           },
           nb::arg("transport"), nb::arg("track"), nb::arg("subscribed"))
+      .def(
+          "set_slot_preferences",
+          [](Engine& e, int64_t slot, int64_t width, int64_t height, int64_t priority, bool pinned,
+             bool visible, std::optional<int64_t> max_spatial, std::optional<int64_t> max_temporal) {
+            const nexus::SetSlotPreferences command{
+                As<SlotId>(slot),
+                ToSlotPreferences(width, height, priority, pinned, visible, max_spatial, max_temporal)};
+            Do([&] { return e.Send(command); });
+          },
+          nb::arg("slot"), nb::kw_only(), nb::arg("width") = 0, nb::arg("height") = 0,
+          nb::arg("priority") = 0, nb::arg("pinned") = false, nb::arg("visible") = true,
+          nb::arg("max_spatial") = nb::none(), nb::arg("max_temporal") = nb::none())
       .def(
           "request_report",
           [](Engine& e, std::optional<int64_t> room) {

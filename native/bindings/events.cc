@@ -25,6 +25,9 @@ void AddEvents(nb::module_& module) {
         if (!e.track) return std::nullopt;
         return e.track->value;
       });
+  nb::class_<SlotPaused>(module, "SlotPaused")
+      .def_prop_ro("slot", [](const SlotPaused& e) { return e.slot.value; })
+      .def_ro("paused", &SlotPaused::paused);
   nb::class_<SpeakersChanged>(module, "SpeakersChanged")
       .def_prop_ro("room", [](const SpeakersChanged& e) { return e.room.value; })
       .def_prop_ro("speakers", [](const SpeakersChanged& e) {

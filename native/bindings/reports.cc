@@ -31,7 +31,17 @@ void AddReports(nb::module_& module) {
       .def_ro("bytes_in", &TransportReport::bytes_in)
       .def_ro("packets_out", &TransportReport::packets_out)
       .def_ro("bytes_out", &TransportReport::bytes_out)
-      .def_ro("rtt_ms", &TransportReport::rtt_ms);
+      .def_ro("rtt_ms", &TransportReport::rtt_ms)
+      .def_ro("estimate_bps", &TransportReport::estimate_bps)
+      .def_ro("target_bps", &TransportReport::target_bps)
+      .def_ro("acknowledged_bps", &TransportReport::acknowledged_bps)
+      .def_ro("loss", &TransportReport::loss)
+      .def_ro("pacer_queue_packets", &TransportReport::pacer_queue_packets)
+      .def_ro("pacer_queue_bytes", &TransportReport::pacer_queue_bytes)
+      .def_ro("pacer_drops", &TransportReport::pacer_drops)
+      .def_ro("probe_clusters", &TransportReport::probe_clusters)
+      .def_ro("probe_packets", &TransportReport::probe_packets)
+      .def_ro("slots_paused", &TransportReport::slots_paused);
   nb::class_<TrackReport>(module, "TrackReport")
       .def_prop_ro("track", [](const TrackReport& r) { return r.track.value; })
       .def_ro("packets", &TrackReport::packets)

@@ -260,6 +260,10 @@ CallError Engine::Send(nexus::SetSubscribed command) {
   return Post(transports_, command.transport.value, command);
 }
 
+CallError Engine::Send(nexus::SetSlotPreferences command) {
+  return Post(slots_, command.slot.value, command);
+}
+
 // The first two characters name the shard, so that whoever receives a check knows whose it is.
 IceCredentials Engine::NewCredentials(size_t shard) const {
   std::string ufrag;

@@ -76,6 +76,7 @@ class Engine {
   CallError Send(nexus::BindSlot command);
   CallError Send(nexus::UnbindSlot command);
   CallError Send(nexus::SetSubscribed command);
+  CallError Send(nexus::SetSlotPreferences command);
 
  private:
   // Ids of one kind: the shard is the remainder, so that no table is needed and none can leak.

@@ -10,6 +10,7 @@
 #include "engine/base/ids.h"
 #include "engine/codec/codec.h"
 #include "engine/dtls/dtls_endpoint.h"
+#include "engine/forward/layer_target.h"
 #include "engine/ice/ice_credentials.h"
 #include "engine/rtp/rtp_extensions.h"
 
@@ -115,13 +116,30 @@ struct SetSubscribed {
   TrackId track;
   bool subscribed = true;
 };
+// What the subscriber shows in a video slot and how much it matters: the allocator shares the bandwidth by
+// it.
+struct SlotPreferences {
+  // Pixels on the subscriber's screen; layers that are larger are not sent. 0: not told, the largest is
+  // wanted.
+  uint16_t width = 0;
+  uint16_t height = 0;
+  uint8_t priority = 0;  // the higher comes first, before everything else
+  bool pinned = false;
+  bool visible = true;  // false: nothing is sent, and nothing said about it
+  std::optional<LayerTarget> max;
+};
+struct SetSlotPreferences {
+  SlotId slot;
+  SlotPreferences preferences;
+};
 struct RequestReport {
   uint32_t request = 0;
   std::optional<RoomId> room;
 };
 
-using Command = std::variant<CreateRoom, CloseRoom, CreateTransport, UpdateTransport, RestartIce,
-                             CloseTransport, AddTrack, RemoveTrack, MuteTrack, RequestKeyframe, AddSlot,
-                             RemoveSlot, BindSlot, UnbindSlot, SetSubscribed, RequestReport>;
+using Command =
+    std::variant<CreateRoom, CloseRoom, CreateTransport, UpdateTransport, RestartIce, CloseTransport,
+                 AddTrack, RemoveTrack, MuteTrack, RequestKeyframe, AddSlot, RemoveSlot, BindSlot, UnbindSlot,
+                 SetSubscribed, SetSlotPreferences, RequestReport>;
 
 }  // namespace nexus

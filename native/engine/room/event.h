@@ -34,6 +34,12 @@ struct SlotChanged {
   std::optional<TrackId> track;
 };
 
+// The subscriber's bandwidth does not carry even the lowest layer of what a slot shows, or it does again.
+struct SlotPaused {
+  SlotId slot;
+  bool paused = false;
+};
+
 struct SpeakersChanged {
   RoomId room;
   std::vector<std::pair<TrackId, double>> speakers;  // smoothed level in dBov, loudest first
@@ -53,7 +59,7 @@ struct ReportReady {
   std::vector<SlotReport> slots;
 };
 
-using Event =
-    std::variant<TransportChanged, TrackStarted, SlotChanged, SpeakersChanged, CommandRejected, ReportReady>;
+using Event = std::variant<TransportChanged, TrackStarted, SlotChanged, SlotPaused, SpeakersChanged,
+                           CommandRejected, ReportReady>;
 
 }  // namespace nexus

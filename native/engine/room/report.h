@@ -23,6 +23,17 @@ struct TransportReport {
   uint64_t packets_out = 0;
   uint64_t bytes_out = 0;
   double rtt_ms = 0;
+  // Towards the peer: what its path is thought to carry, what was shared out, what arrived. 0: unknown.
+  uint64_t estimate_bps = 0;
+  uint64_t target_bps = 0;
+  uint64_t acknowledged_bps = 0;
+  double loss = 0;  // of what was sent lately, 0 to 1
+  uint64_t pacer_queue_packets = 0;
+  uint64_t pacer_queue_bytes = 0;
+  uint64_t pacer_drops = 0;
+  uint64_t probe_clusters = 0;
+  uint64_t probe_packets = 0;
+  uint64_t slots_paused = 0;
 };
 
 struct TrackReport {

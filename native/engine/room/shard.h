@@ -73,6 +73,7 @@ class Shard {
   void Handle(const BindSlot& command, Timestamp now);
   void Handle(const UnbindSlot& command, Timestamp now);
   void Handle(const SetSubscribed& command, Timestamp now);
+  void Handle(const SetSlotPreferences& command, Timestamp now);
   void Handle(const RequestReport& command, Timestamp now);
   void Reject(std::string_view command, uint32_t id, std::string_view reason);
 

@@ -165,6 +165,14 @@ void Shard::Handle(const SetSubscribed& command, Timestamp now) {
   transport->room().HandleTimeout(now);
 }
 
+void Shard::Handle(const SetSlotPreferences& command, Timestamp now) {
+  const uint32_t id = command.slot.value;
+  SubscriberSlot* slot = Find(slots_, command.slot);
+  if (slot == nullptr) return Reject("set_slot_preferences", id, "unknown_slot");
+  if (slot->settings().kind != MediaKind::kVideo) return Reject("set_slot_preferences", id, "not_video");
+  slot->subscriber().SetPreferences(*slot, command.preferences, now);
+}
+
 void Shard::Handle(const RequestReport& command, Timestamp) {
   ReportReady report;
   report.request = command.request;

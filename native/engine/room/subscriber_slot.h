@@ -40,6 +40,8 @@ class SubscriberSlot {
   void OnKeyframeRequest(Timestamp now);
   void OnReportBlock(const ReportBlock& block) { fraction_lost_ = block.fraction_lost; }
 
+  SlotPreferences preferences;  // of the subscriber; read by the allocator
+
   // Nothing before the first packet.
   std::optional<SenderReportFields> MakeSenderReport(Timestamp now) const;
 

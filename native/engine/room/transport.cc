@@ -273,6 +273,10 @@ void Transport::RemoveSlot(SubscriberSlot& slot) {
   std::erase_if(slots_, [&](const auto& owned) { return owned.get() == &slot; });
 }
 
+void Transport::SetPreferences(SubscriberSlot& slot, const SlotPreferences& preferences, Timestamp) {
+  slot.preferences = preferences;
+}
+
 TransportReport Transport::Report() const {
   TransportReport report;
   report.transport = id_;

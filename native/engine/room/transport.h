@@ -66,6 +66,7 @@ class Transport {
   void RemoveTrack(PublishedTrack& track);
   SubscriberSlot* AddSlot(SlotId id, const SlotSettings& settings, Timestamp now, std::string_view& refusal);
   void RemoveSlot(SubscriberSlot& slot);
+  void SetPreferences(SubscriberSlot& slot, const SlotPreferences& preferences, Timestamp now);
 
   // Media to this peer. The bytes on the wire, 0 when it was dropped and counted.
   bool ready() const { return sealer_.has_value() && ice_.selected().has_value(); }

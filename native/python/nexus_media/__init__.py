@@ -13,6 +13,7 @@ from nexus_media._engine import (
     ReportReady,
     SlotChanged,
     SlotDescription,
+    SlotPaused,
     SlotReport,
     SpeakersChanged,
     TrackOptions,
@@ -25,7 +26,15 @@ from nexus_media._engine import (
     TransportState,
 )
 
-Event = TransportChanged | TrackStarted | SlotChanged | SpeakersChanged | CommandRejected | ReportReady
+Event = (
+    TransportChanged
+    | TrackStarted
+    | SlotChanged
+    | SlotPaused
+    | SpeakersChanged
+    | CommandRejected
+    | ReportReady
+)
 
 __all__ = [
     "Candidate",
@@ -41,6 +50,7 @@ __all__ = [
     "ReportReady",
     "SlotChanged",
     "SlotDescription",
+    "SlotPaused",
     "SlotReport",
     "SpeakersChanged",
     "TrackOptions",

@@ -173,6 +173,22 @@ class Engine:
     def unbind_slot(self, slot: int) -> None: ...
     def set_subscribed(self, transport: int, track: int, subscribed: bool) -> None:
         """Whether an audio track may be placed into this transport's slots (default: yes)."""
+    def set_slot_preferences(
+        self,
+        slot: int,
+        *,
+        width: int = 0,
+        height: int = 0,
+        priority: int = 0,
+        pinned: bool = False,
+        visible: bool = True,
+        max_spatial: int | None = None,
+        max_temporal: int | None = None,
+    ) -> None:
+        """What the subscriber shows in a video slot and how much it matters; replaces what was said before.
+        `width`/`height`: pixels on its screen, larger layers are not sent; 0: not told. `priority`: 0 to 255,
+        the higher is served first. Not `visible`: nothing is sent. `max_spatial`/`max_temporal`: the highest
+        layer that is wanted, from 0 (both or none)."""
     def request_report(self, room: int | None = None) -> int:
         """A number that comes back in the `ReportReady` of every shard's merged figures."""
 
@@ -206,6 +222,15 @@ class SlotChanged:
     @property
     def track(self) -> int | None: ...
 
+class SlotPaused:
+    """The subscriber's bandwidth does not carry even the lowest layer of what a slot shows, or it does
+    again."""
+
+    @property
+    def slot(self) -> int: ...
+    @property
+    def paused(self) -> bool: ...
+
 class SpeakersChanged:
     @property
     def room(self) -> int: ...
@@ -230,6 +255,16 @@ class TransportReport:
     packets_out: int
     bytes_out: int
     rtt_ms: float
+    estimate_bps: int  # what the path to the peer is thought to carry; 0: unknown
+    target_bps: int  # what the allocator shared out
+    acknowledged_bps: int  # what arrived, by the peer's feedback
+    loss: float  # of what was sent lately, 0 to 1
+    pacer_queue_packets: int
+    pacer_queue_bytes: int
+    pacer_drops: int
+    probe_clusters: int
+    probe_packets: int
+    slots_paused: int
 
 class TrackReport:
     track: int
@@ -276,4 +311,12 @@ class ReportReady:
     @property
     def slots(self) -> list[SlotReport]: ...
 
-Event = TransportChanged | TrackStarted | SlotChanged | SpeakersChanged | CommandRejected | ReportReady
+Event = (
+    TransportChanged
+    | TrackStarted
+    | SlotChanged
+    | SlotPaused
+    | SpeakersChanged
+    | CommandRejected
+    | ReportReady
+)

@@ -61,6 +61,31 @@ class TrackStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class SlotPaused:
+    """The subscriber's bandwidth does not carry even the lowest layer of what a slot shows, or it does
+    again."""
+
+    slot: int
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SlotPreferences:
+    """What a subscriber shows in a video slot and how much it matters."""
+
+    # Pixels on its screen; larger layers are not sent. 0: not told.
+    width: int = 0
+    height: int = 0
+    # 0 to 255, the higher is served first.
+    priority: int = 0
+    pinned: bool = False
+    # False: nothing is sent.
+    visible: bool = True
+    # The highest layer that is wanted: (spatial, temporal), from 0.
+    max_layer: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SpeakersChanged:
     room: int
     speakers: tuple[tuple[int, float], ...]
@@ -103,6 +128,17 @@ class TransportFigures:
     bytes_out: int = 0
     # 0: unknown.
     rtt_ms: float = 0.0
+    # Towards the participant: see `TransportStats` in sfu.proto. 0: unknown.
+    estimate_bps: int = 0
+    target_bps: int = 0
+    acknowledged_bps: int = 0
+    loss: float = 0.0
+    pacer_queue_packets: int = 0
+    pacer_queue_bytes: int = 0
+    pacer_drops: int = 0
+    probe_clusters: int = 0
+    probe_packets: int = 0
+    slots_paused: int = 0
 
 
 class TrackFigures(Protocol):
@@ -141,6 +177,7 @@ EngineEvent = (
     | TransportDisconnected
     | TransportGone
     | TrackStarted
+    | SlotPaused
     | SpeakersChanged
     | CommandRejected
     | Report
@@ -191,5 +228,7 @@ class EnginePort(Protocol):
     def unbind_slot(self, slot: int) -> None: ...
 
     def set_subscribed(self, transport: int, track: int, subscribed: bool) -> None: ...
+
+    def set_slot_preferences(self, slot: int, preferences: SlotPreferences) -> None: ...
 
     def request_report(self, room: int | None) -> int: ...

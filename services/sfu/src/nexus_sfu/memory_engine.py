@@ -18,6 +18,7 @@ from nexus_sfu.engine_port import (
     OpenedTransport,
     Report,
     SlotFigures,
+    SlotPreferences,
     TrackFigures,
     TransportFigures,
     TransportGone,
@@ -49,6 +50,7 @@ class MemorySlot:
     pair: int
     stream: str
     track: int | None = None
+    preferences: SlotPreferences = field(default_factory=SlotPreferences)
 
 
 @dataclass(slots=True)
@@ -212,6 +214,10 @@ class MemoryEngine:
             unsubscribed.discard(track)
         else:
             unsubscribed.add(track)
+
+    def set_slot_preferences(self, slot: int, preferences: SlotPreferences) -> None:
+        assert self.slots[slot].kind is Kind.VIDEO
+        self.slots[slot].preferences = preferences
 
     def request_report(self, room: int | None) -> int:
         """Answered at once, with everything that is there."""

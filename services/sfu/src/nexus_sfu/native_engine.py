@@ -94,6 +94,19 @@ class NativeEngine:
     def set_subscribed(self, transport: int, track: int, subscribed: bool) -> None:
         self._engine.set_subscribed(transport, track, subscribed)
 
+    def set_slot_preferences(self, slot: int, preferences: port.SlotPreferences) -> None:
+        spatial, temporal = preferences.max_layer or (None, None)
+        self._engine.set_slot_preferences(
+            slot,
+            width=preferences.width,
+            height=preferences.height,
+            priority=preferences.priority,
+            pinned=preferences.pinned,
+            visible=preferences.visible,
+            max_spatial=spatial,
+            max_temporal=temporal,
+        )
+
     def request_report(self, room: int | None) -> int:
         return self._engine.request_report(room)
 
@@ -135,6 +148,8 @@ def _event(event: native.Event) -> port.EngineEvent | None:
             return _transport_event(event)
         case native.TrackStarted():
             return port.TrackStarted(event.track)
+        case native.SlotPaused():
+            return port.SlotPaused(event.slot, event.paused)
         case native.SpeakersChanged():
             return port.SpeakersChanged(event.room, tuple(event.speakers))
         case native.CommandRejected():
@@ -168,4 +183,14 @@ def _transport_figures(report: native.TransportReport) -> port.TransportFigures:
         packets_out=report.packets_out,
         bytes_out=report.bytes_out,
         rtt_ms=report.rtt_ms,
+        estimate_bps=report.estimate_bps,
+        target_bps=report.target_bps,
+        acknowledged_bps=report.acknowledged_bps,
+        loss=report.loss,
+        pacer_queue_packets=report.pacer_queue_packets,
+        pacer_queue_bytes=report.pacer_queue_bytes,
+        pacer_drops=report.pacer_drops,
+        probe_clusters=report.probe_clusters,
+        probe_packets=report.probe_packets,
+        slots_paused=report.slots_paused,
     )

@@ -216,6 +216,8 @@ class Sfu:
                 self._on_report(event)
             case port.TrackStarted():
                 log.debug("track_started", track=self.media.track_of(event.track))
+            case port.SlotPaused():
+                log.debug("slot_paused", slot=self.media.slot_of(event.slot), paused=event.paused)
 
     def _transport_connected(self, event: port.TransportConnected) -> None:
         seat = self.media.seat_of_transport(event.transport)

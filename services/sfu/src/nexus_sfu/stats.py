@@ -88,6 +88,16 @@ class Stats:
             packets_out=t.packets_out,
             bytes_out=t.bytes_out,
             rtt_ms=t.rtt_ms,
+            estimate_bps=t.estimate_bps,
+            target_bps=t.target_bps,
+            acknowledged_bps=t.acknowledged_bps,
+            loss=t.loss,
+            pacer_queue_packets=t.pacer_queue_packets,
+            pacer_queue_bytes=t.pacer_queue_bytes,
+            pacer_drops=t.pacer_drops,
+            probe_clusters=t.probe_clusters,
+            probe_packets=t.probe_packets,
+            slots_paused=t.slots_paused,
         )
 
     def _track(self, t: port.TrackFigures) -> sfu_pb2.TrackStats | None:

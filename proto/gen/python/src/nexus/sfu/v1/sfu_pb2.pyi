@@ -852,6 +852,16 @@ class TransportStats(_message.Message):
     PACKETS_OUT_FIELD_NUMBER: _builtins.int
     BYTES_OUT_FIELD_NUMBER: _builtins.int
     RTT_MS_FIELD_NUMBER: _builtins.int
+    ESTIMATE_BPS_FIELD_NUMBER: _builtins.int
+    TARGET_BPS_FIELD_NUMBER: _builtins.int
+    ACKNOWLEDGED_BPS_FIELD_NUMBER: _builtins.int
+    LOSS_FIELD_NUMBER: _builtins.int
+    PACER_QUEUE_PACKETS_FIELD_NUMBER: _builtins.int
+    PACER_QUEUE_BYTES_FIELD_NUMBER: _builtins.int
+    PACER_DROPS_FIELD_NUMBER: _builtins.int
+    PROBE_CLUSTERS_FIELD_NUMBER: _builtins.int
+    PROBE_PACKETS_FIELD_NUMBER: _builtins.int
+    SLOTS_PAUSED_FIELD_NUMBER: _builtins.int
     participant_id: _builtins.str
     state: _builtins.str
     srtp_profile: _builtins.str
@@ -861,6 +871,23 @@ class TransportStats(_message.Message):
     bytes_out: _builtins.int
     rtt_ms: _builtins.float
     """Smoothed, from RTCP (RFC 3550 section 6.4.1); 0: unknown."""
+    estimate_bps: _builtins.int
+    """Towards the participant: what its path is thought to carry (0: unknown), what of it was shared out over its
+    slots, and what arrived, by its feedback.
+    """
+    target_bps: _builtins.int
+    acknowledged_bps: _builtins.int
+    loss: _builtins.float
+    """Of what was sent lately, 0 to 1."""
+    pacer_queue_packets: _builtins.int
+    """What waits to be sent, and what was dropped because too much waited."""
+    pacer_queue_bytes: _builtins.int
+    pacer_drops: _builtins.int
+    probe_clusters: _builtins.int
+    """Groups of packets that were sent to find out more, and the packets that were sent only for that."""
+    probe_packets: _builtins.int
+    slots_paused: _builtins.int
+    """For want of bandwidth."""
     def __init__(
         self,
         *,
@@ -872,10 +899,20 @@ class TransportStats(_message.Message):
         packets_out: _builtins.int = ...,
         bytes_out: _builtins.int = ...,
         rtt_ms: _builtins.float = ...,
+        estimate_bps: _builtins.int = ...,
+        target_bps: _builtins.int = ...,
+        acknowledged_bps: _builtins.int = ...,
+        loss: _builtins.float = ...,
+        pacer_queue_packets: _builtins.int = ...,
+        pacer_queue_bytes: _builtins.int = ...,
+        pacer_drops: _builtins.int = ...,
+        probe_clusters: _builtins.int = ...,
+        probe_packets: _builtins.int = ...,
+        slots_paused: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes_in", b"bytes_in", "bytes_out", b"bytes_out", "packets_in", b"packets_in", "packets_out", b"packets_out", "participant_id", b"participant_id", "rtt_ms", b"rtt_ms", "srtp_profile", b"srtp_profile", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged_bps", b"acknowledged_bps", "bytes_in", b"bytes_in", "bytes_out", b"bytes_out", "estimate_bps", b"estimate_bps", "loss", b"loss", "pacer_drops", b"pacer_drops", "pacer_queue_bytes", b"pacer_queue_bytes", "pacer_queue_packets", b"pacer_queue_packets", "packets_in", b"packets_in", "packets_out", b"packets_out", "participant_id", b"participant_id", "probe_clusters", b"probe_clusters", "probe_packets", b"probe_packets", "rtt_ms", b"rtt_ms", "slots_paused", b"slots_paused", "srtp_profile", b"srtp_profile", "state", b"state", "target_bps", b"target_bps"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

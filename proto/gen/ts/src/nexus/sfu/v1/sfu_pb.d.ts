@@ -817,6 +817,67 @@ export declare type TransportStats = Message<"nexus.sfu.v1.TransportStats"> & {
    * @generated from field: double rtt_ms = 8;
    */
   rttMs: number;
+
+  /**
+   * Towards the participant: what its path is thought to carry (0: unknown), what of it was shared out over its
+   * slots, and what arrived, by its feedback.
+   *
+   * @generated from field: uint64 estimate_bps = 9;
+   */
+  estimateBps: bigint;
+
+  /**
+   * @generated from field: uint64 target_bps = 10;
+   */
+  targetBps: bigint;
+
+  /**
+   * @generated from field: uint64 acknowledged_bps = 11;
+   */
+  acknowledgedBps: bigint;
+
+  /**
+   * Of what was sent lately, 0 to 1.
+   *
+   * @generated from field: double loss = 12;
+   */
+  loss: number;
+
+  /**
+   * What waits to be sent, and what was dropped because too much waited.
+   *
+   * @generated from field: uint64 pacer_queue_packets = 13;
+   */
+  pacerQueuePackets: bigint;
+
+  /**
+   * @generated from field: uint64 pacer_queue_bytes = 14;
+   */
+  pacerQueueBytes: bigint;
+
+  /**
+   * @generated from field: uint64 pacer_drops = 15;
+   */
+  pacerDrops: bigint;
+
+  /**
+   * Groups of packets that were sent to find out more, and the packets that were sent only for that.
+   *
+   * @generated from field: uint64 probe_clusters = 16;
+   */
+  probeClusters: bigint;
+
+  /**
+   * @generated from field: uint64 probe_packets = 17;
+   */
+  probePackets: bigint;
+
+  /**
+   * For want of bandwidth.
+   *
+   * @generated from field: uint64 slots_paused = 18;
+   */
+  slotsPaused: bigint;
 };
 
 /**
