@@ -24,11 +24,13 @@ DropReason ReasonFor(InsertOutcome outcome) {
 
 }  // namespace
 
-PublishedLayer::PublishedLayer(ShardContext& context, PublishedTrack& track, std::string rid)
+PublishedLayer::PublishedLayer(ShardContext& context, PublishedTrack& track, std::string rid,
+                               uint8_t encoding)
     : context_(context),
       track_(track),
       id_(context.layers.Add(this)),
       rid_(std::move(rid)),
+      encoding_(encoding),
       nacks_(NackConfig{}),
       keyframe_requests_(KeyframeRequesterConfig{context.config.keyframe_interval}) {}
 
@@ -81,6 +83,8 @@ const SourcePacket* PublishedLayer::Receive(const Arrival& arrival, RemoteClockO
     reason = ReasonFor(outcome);
     return nullptr;
   }
+  meter_.OnPacket(packet.frame.spatial_id, packet.frame.temporal_id, arrival.packet.packet().size(),
+                  packet.frame.frame_start, arrival.now);
   if (packet.frame.keyframe_start) {
     ++keyframe_count_;
     keyframe_requests_.OnKeyframe(arrival.now);

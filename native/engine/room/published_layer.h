@@ -8,6 +8,7 @@
 #include "engine/base/unwrap.h"
 #include "engine/codec/payload_inspector.h"
 #include "engine/forward/keyframe_requester.h"
+#include "engine/forward/layer_meter.h"
 #include "engine/forward/nack_generator.h"
 #include "engine/forward/packet_ring.h"
 #include "engine/forward/receiver_stats.h"
@@ -23,7 +24,7 @@ class PublishedTrack;
 
 class PublishedLayer {
  public:
-  PublishedLayer(ShardContext& context, PublishedTrack& track, std::string rid);
+  PublishedLayer(ShardContext& context, PublishedTrack& track, std::string rid, uint8_t encoding);
   ~PublishedLayer();
   PublishedLayer(const PublishedLayer&) = delete;
   PublishedLayer& operator=(const PublishedLayer&) = delete;
@@ -57,6 +58,9 @@ class PublishedLayer {
   const KeyframeRequester& keyframes() const { return keyframe_requests_; }
   ReceiverStats* stats() { return stats_ ? &*stats_ : nullptr; }
   const ReceiverStats* stats() const { return stats_ ? &*stats_ : nullptr; }
+  const LayerMeter& meter() const { return meter_; }
+  // Its place among the track's encodings, low to high.
+  uint8_t encoding() const { return encoding_; }
   uint64_t keyframe_count() const { return keyframe_count_; }
   Timestamp last_packet() const { return last_packet_; }
 
@@ -71,6 +75,7 @@ class PublishedLayer {
   PublishedTrack& track_;
   LayerId id_;
   std::string rid_;
+  uint8_t encoding_;
   std::optional<CodecBinding> codec_;
   Unwrapper<uint16_t> sequence_;
   Unwrapper<uint32_t> timestamp_;
@@ -78,6 +83,7 @@ class PublishedLayer {
   std::optional<PacketRing> ring_;
   std::optional<ReceiverStats> stats_;
   std::optional<SourceClock> clock_;
+  LayerMeter meter_;
   NackGenerator nacks_;
   KeyframeRequester keyframe_requests_;
   uint64_t keyframe_count_ = 0;

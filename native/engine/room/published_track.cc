@@ -11,6 +11,21 @@ namespace {
 constexpr uint8_t kLevelWithoutExtension = 40;  // -40 dBov: a quiet voice
 constexpr uint8_t kLevelOfSilence = 127;
 
+// Cost of everything at or below each layer; the table is cumulative over temporal layers already.
+LayerRates CumulativeOverSpatial(const LayerRates& rates) {
+  LayerRates sums = rates;
+  for (size_t s = 1; s < kMaxSpatialLayers; ++s) {
+    for (size_t t = 0; t < kMaxTemporalLayers; ++t) {
+      if (sums[s][t] == 0) continue;
+      // The lower layer may have fewer temporal layers than this one.
+      size_t below = t;
+      while (below > 0 && sums[s - 1][below] == 0) --below;
+      sums[s][t] += sums[s - 1][below];
+    }
+  }
+  return sums;
+}
+
 }  // namespace
 
 PublishedTrack::PublishedTrack(ShardContext& context, Transport& publisher, TrackId id,
@@ -32,17 +47,47 @@ PublishedLayer* PublishedTrack::LayerFor(std::string_view rid) {
     if (layer->rid() == rid) return layer.get();
   }
   if (layers_.size() >= context_.config.max_layers_per_track) return nullptr;
-  layers_.push_back(std::make_unique<PublishedLayer>(context_, *this, std::string(rid)));
+  layers_.push_back(std::make_unique<PublishedLayer>(context_, *this, std::string(rid), EncodingOf(rid)));
   return layers_.back().get();
 }
 
 PublishedLayer* PublishedTrack::ReplaceLayer(PublishedLayer& layer) {
   for (auto& owned : layers_) {
     if (owned.get() != &layer) continue;
-    owned = std::make_unique<PublishedLayer>(context_, *this, layer.rid());
+    owned = std::make_unique<PublishedLayer>(context_, *this, layer.rid(), layer.encoding());
     return owned.get();
   }
   return nullptr;
+}
+
+// RIDs stand low to high in the settings; an SSRC without one is a layer of its own ("#1" and so on), in
+// order.
+uint8_t PublishedTrack::EncodingOf(std::string_view rid) const {
+  const auto found = std::find(settings_.rids.begin(), settings_.rids.end(), rid);
+  const auto index =
+      found != settings_.rids.end() ? static_cast<size_t>(found - settings_.rids.begin()) : layers_.size();
+  return static_cast<uint8_t>(std::min(index, kMaxSpatialLayers - 1));
+}
+
+LayerRates PublishedTrack::LayerBitrates(Timestamp now) const {
+  LayerRates rates{};
+  for (const auto& layer : layers_) {
+    const LayerRates own = layer->meter().Rates(now);
+    for (size_t s = 0; s < kMaxSpatialLayers; ++s) {
+      for (size_t t = 0; t < kMaxTemporalLayers; ++t)
+        rates[simulcast() ? layer->encoding() : s][t] += own[s][t];
+    }
+  }
+  // Cumulative over what is there; a layer that sends nothing stays 0.
+  for (size_t s = 0; s < kMaxSpatialLayers; ++s) {
+    uint64_t sum = 0;
+    for (size_t t = 0; t < kMaxTemporalLayers; ++t) {
+      if (rates[s][t] == 0) continue;
+      sum += rates[s][t];
+      rates[s][t] = sum;
+    }
+  }
+  return simulcast() ? rates : CumulativeOverSpatial(rates);
 }
 
 void PublishedTrack::Route(PublishedLayer& layer, const SourcePacket& packet, Timestamp now) {

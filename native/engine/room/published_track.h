@@ -31,6 +31,11 @@ class PublishedTrack {
   PublishedLayer* shown_layer() const { return layers_.empty() ? nullptr : layers_.front().get(); }
   const std::vector<std::unique_ptr<PublishedLayer>>& layers() const { return layers_; }
 
+  // Several encodings: a LayerTarget's spatial part counts them. Else it counts the layers within the one.
+  bool simulcast() const { return settings_.rids.size() > 1 || settings_.ssrcs.size() > 1; }
+  // What forwarding up to each layer takes (see LayerRates).
+  LayerRates LayerBitrates(Timestamp now) const;
+
   // Forwards a stored packet to every slot that shows the track or waits for it.
   void Route(PublishedLayer& layer, const SourcePacket& packet, Timestamp now);
   void AddSubscriber(SubscriberSlot& slot) { subscribers_.push_back(&slot); }
@@ -56,6 +61,8 @@ class PublishedTrack {
   bool started = false;  // TrackStarted was told
 
  private:
+  uint8_t EncodingOf(std::string_view rid) const;
+
   ShardContext& context_;
   Transport& publisher_;
   TrackId id_;

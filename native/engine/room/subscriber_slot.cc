@@ -90,6 +90,7 @@ bool SubscriberSlot::ContinuesSource(const PublishedLayer& layer) const {
 
 void SubscriberSlot::OnPacket(PublishedLayer& layer, const SourcePacket& packet, Timestamp now) {
   if (!subscriber_.ready()) return context_.drops.Count(DropReason::kTransportNotReady);
+  if (!target_) return context_.drops.Count(DropReason::kLayerNotForwarded);
   // A new SSRC or another codec under the same track is a new source.
   if (shown_ == &layer.track() && wanted_ == shown_ && !ContinuesSource(layer)) LeaveShown();
   if (shown_ != &layer.track() && !Start(layer, packet, now)) return;
@@ -97,6 +98,18 @@ void SubscriberSlot::OnPacket(PublishedLayer& layer, const SourcePacket& packet,
   if (Forward(layer, packet, now, first_of_binding) && first_of_binding) {
     ForwardStored(layer, packet.sequence_number + 1, now);
   }
+}
+
+void SubscriberSlot::SetTarget(std::optional<LayerTarget> target, Timestamp now) {
+  if (target_ == target) return;
+  const bool resumes = !target_;
+  target_ = target;
+  if (!target_) return forwarder_.Unbind();
+  PublishedTrack* track = shown_ != nullptr ? shown_ : wanted_;
+  if (!resumes || track == nullptr || track->muted() || settings_.kind != MediaKind::kVideo) return;
+  // The binding begins anew, with a keyframe.
+  if (shown_ == wanted_) LeaveShown();
+  if (PublishedLayer* layer = track->shown_layer()) layer->RequestKeyframe(now);
 }
 
 bool SubscriberSlot::Start(PublishedLayer& layer, const SourcePacket& packet, Timestamp now) {

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "engine/forward/assembler.h"
+#include "engine/forward/layer_target.h"
 #include "engine/forward/slot_forwarder.h"
 #include "engine/forward/slot_history.h"
 #include "engine/room/published_track.h"
@@ -34,6 +35,11 @@ class SubscriberSlot {
   void OnRenegotiated() { stream_.reset(); }
 
   void OnPacket(PublishedLayer& layer, const SourcePacket& packet, Timestamp now);
+
+  // How far up to go, until told otherwise as high as there is; nothing: send nothing, until a target comes
+  // again.
+  void SetTarget(std::optional<LayerTarget> target, Timestamp now);
+  const std::optional<LayerTarget>& target() const { return target_; }
 
   void OnNack(const Nack& nack, Timestamp now);
   // PLI or FIR.
@@ -73,6 +79,7 @@ class SubscriberSlot {
   PublishedTrack* wanted_ = nullptr;
   PublishedTrack* shown_ = nullptr;
   std::optional<TrackId> announced_;
+  std::optional<LayerTarget> target_ = kHighestLayer;
   int64_t rtx_sequence_;
   uint64_t packets_ = 0;
   uint64_t bytes_ = 0;          // on the wire
