@@ -49,6 +49,26 @@ std::optional<std::vector<uint8_t>> DtlsEndpoint::PollTransmit() {
   return datagram;
 }
 
+std::optional<std::vector<uint8_t>> DtlsEndpoint::PollApplicationData() {
+  if (session_->received.empty()) return std::nullopt;
+  std::vector<uint8_t> record = std::move(session_->received.front());
+  session_->received.pop_front();
+  return record;
+}
+
+bool DtlsEndpoint::SendApplicationData(ByteView bytes) {
+  DtlsSession& session = *session_;
+  if (session.state != DtlsState::kConnected || bytes.empty()) return false;
+  ERR_clear_error();
+  if (SSL_write(session.ssl, bytes.data(), static_cast<int>(bytes.size())) <= 0) {
+    ERR_clear_error();  // too long for the MTU, or the connection is going: the record is lost, as on a
+                        // network
+    return false;
+  }
+  ++session.counters.application_data_out;
+  return true;
+}
+
 void DtlsEndpoint::HandleTimeout(Timestamp now) {
   DtlsSession& session = *session_;
   if (session.state != DtlsState::kConnecting || now < next_deadline()) return;

@@ -35,6 +35,8 @@ struct DtlsConfig {
   std::vector<std::string> alpn;  // offered by a client (RFC 8833 has "webrtc"); a server takes no notice
   size_t mtu = 1200;              // bytes of a datagram at most
   size_t max_queued = 64;         // datagrams waiting for PollTransmit
+  // Records of application data waiting for PollApplicationData; 0: what the peer sends of it is dropped.
+  size_t max_received = 0;
   // RFC 6347 section 4.2.4.1 says one second, and less for applications that cannot wait. Doubles up to
   // `max_retransmit`.
   Duration initial_retransmit = std::chrono::milliseconds(250);
@@ -53,6 +55,9 @@ struct DtlsCounters {
   uint64_t dropped_after_end = 0;    // closed or failed
   uint64_t dropped_repeated = 0;     // handshake records after completion, beyond what is answered
   uint64_t dropped_queue_full = 0;
+  uint64_t application_data_in = 0;
+  uint64_t application_data_out = 0;
+  uint64_t dropped_application_data = 0;  // nobody wanted it, or it was not fetched in time
   uint64_t retransmit_timeouts = 0;
 };
 
@@ -72,6 +77,10 @@ class DtlsEndpoint {
   std::optional<std::vector<uint8_t>> PollTransmit();
   void HandleTimeout(Timestamp now);
   Timestamp next_deadline() const;
+  // Application data of the peer, one record at a time and whole (RFC 8261 section 5: one SCTP packet each).
+  std::optional<std::vector<uint8_t>> PollApplicationData();
+  // One record. False before the connection, after its end, and for what does not fit into one datagram.
+  bool SendApplicationData(ByteView bytes);
   // Queues close_notify when there is a connection.
   void Close();
 

@@ -124,14 +124,18 @@ void DtlsSession::Advance() {
   if (state == DtlsState::kConnected) DrainApplicationData();
 }
 
-// There are no data channels yet: what is inside is dropped, but close_notify and a repeated Finished are
-// handled by reading.
+// Reading also handles close_notify and a repeated Finished, so it is done whether or not anybody wants the
+// data. A record is read whole: what SCTP sends is a packet, and its borders are the record's (RFC 8261
+// section 5).
 void DtlsSession::DrainApplicationData() {
-  std::array<uint8_t, 2048> discarded;
+  std::array<uint8_t, SSL3_RT_MAX_PLAIN_LENGTH> record;
   while (true) {
     ERR_clear_error();
-    const int result = SSL_read(ssl, discarded.data(), static_cast<int>(discarded.size()));
-    if (result > 0) continue;
+    const int result = SSL_read(ssl, record.data(), static_cast<int>(record.size()));
+    if (result > 0) {
+      KeepApplicationData(ByteView(record).first(static_cast<size_t>(result)));
+      continue;
+    }
     const int error = SSL_get_error(ssl, result);
     if (error == SSL_ERROR_WANT_READ) return;
     if (error == SSL_ERROR_ZERO_RETURN) {
@@ -141,6 +145,15 @@ void DtlsSession::DrainApplicationData() {
     }
     return;
   }
+}
+
+void DtlsSession::KeepApplicationData(ByteView record) {
+  ++counters.application_data_in;
+  if (received.size() >= config.max_received) {
+    ++counters.dropped_application_data;
+    return;
+  }
+  received.emplace_back(record.begin(), record.end());
 }
 
 void DtlsSession::Complete() {

@@ -25,6 +25,7 @@ struct DtlsSession final : DatagramPort {
   bool Wants(const DtlsRecord& record);
   void Advance();
   void DrainApplicationData();
+  void KeepApplicationData(ByteView record);
   void Complete();
   std::optional<SrtpKeys> ExportKeys() const;
   void Fail(DtlsFailure reason);
@@ -43,6 +44,7 @@ struct DtlsSession final : DatagramPort {
   std::optional<SrtpKeys> keys;
   ByteView input;  // lives as long as the call that brought it
   std::deque<std::vector<uint8_t>> output;
+  std::deque<std::vector<uint8_t>> received;  // application data
   Timestamp handshake_deadline = kNever;
   Timestamp retransmit_at = kNever;
   DtlsCounters counters;
