@@ -35,7 +35,7 @@ void Construct(EngineConfig* self, int64_t shards, const std::vector<std::string
                int64_t port, const std::vector<std::string>& announced_addresses, int64_t audio_loudest,
                int64_t consent_timeout_ms, int64_t connect_timeout_ms, int64_t speaker_interval_ms,
                int64_t max_transports, const std::vector<std::string>& srtp_profiles, bool udp_gso,
-               bool udp_gro) {
+               bool udp_gro, bool tcp) {
   Bound(shards, 1, 256, "shards");
   Bound(port, 0, 65'535, "port");
   if (port != 0) Bound(port + shards - 1, 1, 65'535, "port");
@@ -64,6 +64,7 @@ void Construct(EngineConfig* self, int64_t shards, const std::vector<std::string
   config.max_transports = static_cast<size_t>(max_transports);
   config.socket.gso = udp_gso;
   config.socket.gro = udp_gro;
+  config.tcp = tcp;
   new (self) EngineConfig(std::move(config));
 }
 
@@ -78,7 +79,7 @@ void AddConfig(nb::module_& module) {
            nb::arg("consent_timeout_ms") = 30'000, nb::arg("connect_timeout_ms") = 30'000,
            nb::arg("speaker_interval_ms") = 300, nb::arg("max_transports") = 20'000,
            nb::arg("srtp_profiles") = Names{"AEAD_AES_128_GCM", "AES_CM_128_HMAC_SHA1_80"},
-           nb::arg("udp_gso") = true, nb::arg("udp_gro") = true);
+           nb::arg("udp_gso") = true, nb::arg("udp_gro") = true, nb::arg("tcp") = true);
 }
 
 }  // namespace nexus::bindings

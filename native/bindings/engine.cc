@@ -69,6 +69,7 @@ void AddDescriptions(nb::module_& module) {
   nb::class_<IceCandidate>(module, "Candidate")
       .def_prop_ro("ip", [](const IceCandidate& c) { return c.address.IpString(); })
       .def_prop_ro("port", [](const IceCandidate& c) { return c.address.port(); })
+      .def_prop_ro("tcp", [](const IceCandidate& c) { return c.address.is_tcp(); })
       .def_ro("priority", &IceCandidate::priority)
       .def_ro("foundation", &IceCandidate::foundation);
   nb::class_<TransportDescription>(module, "TransportDescription")

@@ -22,18 +22,28 @@ bool IsLinkLocal(const SocketAddress& address) {
   return ip[0] == 169 && ip[1] == 254;
 }
 
-SocketAddress WithPort(const SocketAddress& address, uint16_t port) {
+// With the port and the protocol of `socket`.
+SocketAddress At(const SocketAddress& address, const SocketAddress& socket) {
   const ByteView ip = address.ip();
-  if (!address.is_v6()) return SocketAddress::V4({ip[0], ip[1], ip[2], ip[3]}, port);
-  std::array<uint8_t, 16> bytes;
-  std::copy(ip.begin(), ip.end(), bytes.begin());
-  return SocketAddress::V6(bytes, port);
+  SocketAddress at;
+  if (address.is_v6()) {
+    std::array<uint8_t, 16> bytes;
+    std::copy(ip.begin(), ip.end(), bytes.begin());
+    at = SocketAddress::V6(bytes, socket.port());
+  } else {
+    at = SocketAddress::V4({ip[0], ip[1], ip[2], ip[3]}, socket.port());
+  }
+  return socket.is_tcp() ? at.OverTcp() : at;
 }
 
-// RFC 8445 section 5.1.2.1: type preference 126 for host candidates, one component.
-uint32_t HostPriority(size_t position) {
-  const uint32_t local_preference = 65'535u - static_cast<uint32_t>(std::min<size_t>(position, 65'535));
-  return 126u << 24 | local_preference << 8 | (256 - 1);
+// RFC 8445 section 5.1.2.1 for one component: type preference 126 for host candidates over UDP. Over TCP 90,
+// so that every UDP pair is preferred, and in the local preference the passive direction's 4 in the upper
+// three bits (RFC 6544 section 4.2).
+uint32_t HostPriority(const SocketAddress& address, size_t position) {
+  const uint32_t type = address.is_tcp() ? 90 : 126;
+  const uint32_t most = address.is_tcp() ? (4u << 13) + 8'191u : 65'535u;
+  const uint32_t local_preference = most - static_cast<uint32_t>(std::min<size_t>(position, 8'191));
+  return type << 24 | local_preference << 8 | (256 - 1);
 }
 
 }  // namespace
@@ -64,7 +74,7 @@ std::vector<IceCandidate> MakeCandidates(const std::vector<SocketAddress>& bound
   for (const SocketAddress& socket : bound) {
     if (!announced.empty() || IsWildcard(socket)) {
       for (const SocketAddress& address : announced.empty() ? interfaces : announced) {
-        if (address.is_v6() == socket.is_v6()) addresses.push_back(WithPort(address, socket.port()));
+        if (address.is_v6() == socket.is_v6()) addresses.push_back(At(address, socket));
       }
     } else {
       addresses.push_back(socket);
@@ -73,7 +83,7 @@ std::vector<IceCandidate> MakeCandidates(const std::vector<SocketAddress>& bound
   std::vector<IceCandidate> candidates;
   for (const SocketAddress& address : addresses) {
     const size_t position = candidates.size();
-    candidates.push_back({address, HostPriority(position), std::to_string(position + 1)});
+    candidates.push_back({address, HostPriority(address, position), std::to_string(position + 1)});
   }
   return candidates;
 }

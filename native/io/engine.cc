@@ -45,6 +45,9 @@ void Add(EngineReport& sum, const EngineReport& part) {
   sum.send_backlog_drops += part.send_backlog_drops;
   sum.send_errors += part.send_errors;
   sum.receive_truncated += part.receive_truncated;
+  sum.tcp_accepted += part.tcp_accepted;
+  sum.tcp_refused += part.tcp_refused;
+  sum.tcp_connections += part.tcp_connections;
   sum.cpu_seconds += part.cpu_seconds;
   sum.transports += part.transports;
 }
@@ -75,9 +78,9 @@ Engine::Engine(EngineConfig config)
 Engine::~Engine() { Close(); }
 
 bool Engine::OpenShards(int& error) {
-  std::vector<std::vector<UdpSocket>> bound;
+  std::vector<ShardSockets> bound;
   for (size_t i = 0; i < config_.shards; ++i) {
-    std::optional<std::vector<UdpSocket>> sockets = BindShard(i, error);
+    std::optional<ShardSockets> sockets = BindShard(i, error);
     if (!sockets) return false;
     bound.push_back(std::move(*sockets));
   }
@@ -90,33 +93,43 @@ bool Engine::OpenShards(int& error) {
   return true;
 }
 
-// All addresses of a shard share one port. With "any port" the first one chooses and the others may find it
-// taken.
-std::optional<std::vector<UdpSocket>> Engine::BindShard(size_t index, int& error) {
+// All addresses of a shard share one port, over UDP and TCP. With "any port" the first one chooses and the
+// others may find it taken.
+std::optional<ShardSockets> Engine::BindShard(size_t index, int& error) {
   const bool any = config_.port == 0;
   for (int attempt = 0; attempt < (any ? kPortAttempts : 1); ++attempt) {
-    std::vector<UdpSocket> sockets;
-    uint16_t port = any ? 0 : static_cast<uint16_t>(config_.port + index);
-    error = EADDRNOTAVAIL;
-    bool failed = false;
-    for (const SocketAddress& address : config_.bind_addresses) {
-      int reason = 0;
-      std::optional<UdpSocket> socket = UdpSocket::Bind(AtPort(address, port), config_.socket, reason);
-      if (socket) {
-        port = socket->local().port();
-        sockets.push_back(std::move(*socket));
-        continue;
-      }
-      // A machine without IPv6 is no error when all of IPv6 was asked for.
-      if (IsAnyV6(address) && (reason == EAFNOSUPPORT || reason == EADDRNOTAVAIL)) continue;
-      error = reason;
-      failed = true;
-      break;
-    }
-    if (!failed && !sockets.empty()) return sockets;
+    ShardSockets sockets;
+    const uint16_t port = any ? 0 : static_cast<uint16_t>(config_.port + index);
+    if (BindUdp(port, sockets, error) && ListenTcp(sockets, error)) return sockets;
     if (error != EADDRINUSE) return std::nullopt;
   }
   return std::nullopt;
+}
+
+bool Engine::BindUdp(uint16_t port, ShardSockets& sockets, int& error) const {
+  error = EADDRNOTAVAIL;
+  for (const SocketAddress& address : config_.bind_addresses) {
+    int reason = 0;
+    std::optional<UdpSocket> socket = UdpSocket::Bind(AtPort(address, port), config_.socket, reason);
+    if (socket) {
+      port = socket->local().port();
+      sockets.udp.push_back(std::move(*socket));
+      continue;
+    }
+    // A machine without IPv6 is no error when all of IPv6 was asked for.
+    if (IsAnyV6(address) && (reason == EAFNOSUPPORT || reason == EADDRNOTAVAIL)) continue;
+    error = reason;
+    return false;
+  }
+  return !sockets.udp.empty();
+}
+
+bool Engine::ListenTcp(ShardSockets& sockets, int& error) const {
+  if (!config_.tcp) return true;
+  std::vector<SocketAddress> addresses;
+  for (const UdpSocket& socket : sockets.udp) addresses.push_back(socket.local());
+  sockets.tcp = TcpServer::Listen(addresses, config_.tcp_server, error);
+  return sockets.tcp != nullptr;
 }
 
 std::vector<uint16_t> Engine::ports() const {

@@ -27,6 +27,8 @@ struct EngineConfig {
   size_t max_transports = 20'000;  // of all shards
   size_t max_events = 65'536;
   UdpSocketOptions socket;
+  bool tcp = true;  // ICE-TCP (RFC 6544), passive, on the ports of UDP
+  TcpServerOptions tcp_server;
 };
 
 struct TransportDescription {
@@ -90,7 +92,9 @@ class Engine {
 
   explicit Engine(EngineConfig config);
   bool OpenShards(int& error);
-  std::optional<std::vector<UdpSocket>> BindShard(size_t index, int& error);
+  std::optional<ShardSockets> BindShard(size_t index, int& error);
+  bool BindUdp(uint16_t port, ShardSockets& sockets, int& error) const;
+  bool ListenTcp(ShardSockets& sockets, int& error) const;
   uint32_t NewId(IdSource& source, size_t shard);
   ShardThread* ShardOf(const IdSource& source, uint32_t id);
   CallError Post(const IdSource& source, uint32_t id, Command command);

@@ -11,6 +11,8 @@ namespace {
 
 constexpr size_t kMaxCommands = 65'536;
 constexpr uint64_t kCommandTag = UINT64_MAX;
+constexpr uint64_t kTcpTag = UINT64_MAX - 1;
+constexpr Duration kTcpSweep = std::chrono::seconds(1);
 // So much goes out at once at most: beyond, the cache no longer holds it.
 constexpr size_t kFlushBytes = 4u << 20;
 constexpr int kBatchesPerTick = 4;
@@ -18,14 +20,19 @@ constexpr int kLongestWaitMs = 1'000;
 
 }  // namespace
 
-ShardThread::ShardThread(ShardConfig config, std::vector<UdpSocket> sockets, EventRing& events, size_t index)
+ShardThread::ShardThread(ShardConfig config, ShardSockets sockets, EventRing& events, size_t index)
     : shard_(std::move(config)),
-      sockets_(std::move(sockets)),
+      sockets_(std::move(sockets.udp)),
+      tcp_(std::move(sockets.tcp)),
       waits_writable_(sockets_.size(), false),
       events_(events),
       commands_(kMaxCommands),
       epoll_(epoll_create1(EPOLL_CLOEXEC)) {
   for (const UdpSocket& socket : sockets_) addresses_.push_back(socket.local());
+  if (tcp_ != nullptr) {
+    addresses_.insert(addresses_.end(), tcp_->addresses().begin(), tcp_->addresses().end());
+    Watch(tcp_->fd(), EPOLLIN, kTcpTag);
+  }
   Watch(commands_.fd(), EPOLLIN, kCommandTag);
   for (size_t i = 0; i < sockets_.size(); ++i) Watch(sockets_[i].fd(), EPOLLIN, i);
   thread_ = std::thread([this] { Run(); });
@@ -75,11 +82,16 @@ void ShardThread::Run() {
         RunCommands();
         continue;
       }
+      if (tag == kTcpTag) {
+        ServeTcp();
+        continue;
+      }
       UdpSocket& socket = sockets_[tag];
       if ((ready[static_cast<size_t>(i)].events & EPOLLOUT) != 0) socket.Flush();
       if ((ready[static_cast<size_t>(i)].events & EPOLLIN) != 0) ReadSocket(socket);
     }
     shard_.HandleTimeout(Now());
+    SweepTcp();
     SendAll();
     PassEvents();
   }
@@ -101,6 +113,25 @@ void ShardThread::ReadSocket(UdpSocket& socket) {
   }
 }
 
+void ShardThread::ServeTcp() {
+  const Timestamp now = Now();
+  tcp_->Run(
+      now,
+      [&](MutableByteView bytes, const SocketAddress& from) {
+        shard_.HandleDatagram(bytes, from, now);
+        if (shard_.transmit().bytes() >= kFlushBytes) SendAll();
+      },
+      [&](const SocketAddress& from) { shard_.HandleConnectionLost(from, now); });
+}
+
+void ShardThread::SweepTcp() {
+  if (tcp_ == nullptr || now_ < next_tcp_sweep_) return;
+  next_tcp_sweep_ = now_ + kTcpSweep;
+  tcp_->Sweep(
+      now_, [&](const SocketAddress& from) { return shard_.Knows(from); },
+      [&](const SocketAddress& from) { shard_.HandleConnectionLost(from, now_); });
+}
+
 void ShardThread::RunCommands() {
   commands_.Take(taken_);
   for (const Command& command : taken_) {
@@ -114,6 +145,7 @@ void ShardThread::RunCommands() {
 void ShardThread::SendAll() {
   RunBuilder& batch = shard_.transmit();
   for (UdpSocket& socket : sockets_) socket.Send(batch);
+  if (tcp_ != nullptr) tcp_->Send(batch);
   batch.Clear();
   for (size_t i = 0; i < sockets_.size(); ++i) {
     const bool waits = sockets_[i].has_backlog();
@@ -151,6 +183,17 @@ void ShardThread::CompleteReport(EngineReport& report) const {
     report.send_backlog_drops += counters.backlog_drops;
     report.send_errors += counters.send_errors;
     report.receive_truncated += counters.truncated;
+  }
+  if (tcp_ != nullptr) {
+    const TcpServerCounters& counters = tcp_->counters();
+    report.datagrams_in += counters.packets_in;
+    report.bytes_in += counters.bytes_in;
+    report.datagrams_out += counters.packets_out;
+    report.bytes_out += counters.bytes_out;
+    report.send_backlog_drops += counters.backlog_drops;
+    report.tcp_accepted += counters.accepted;
+    report.tcp_refused += counters.refused + counters.strangers + counters.malformed;
+    report.tcp_connections += tcp_->connections();
   }
   report.cpu_seconds = static_cast<double>(ReadClockMicros(CLOCK_THREAD_CPUTIME_ID)) / 1e6;
 }

@@ -10,13 +10,20 @@
 #include "engine/room/shard.h"
 #include "io/command_queue.h"
 #include "io/event_ring.h"
+#include "io/tcp_server.h"
 #include "io/udp_socket.h"
 
 namespace nexus {
 
+// Where a shard is reached: one UDP socket of each family, and the same ports over TCP where that is wanted.
+struct ShardSockets {
+  std::vector<UdpSocket> udp;
+  std::unique_ptr<TcpServer> tcp;
+};
+
 class ShardThread {
  public:
-  ShardThread(ShardConfig config, std::vector<UdpSocket> sockets, EventRing& events, size_t index);
+  ShardThread(ShardConfig config, ShardSockets sockets, EventRing& events, size_t index);
   ~ShardThread();
   ShardThread(const ShardThread&) = delete;
   ShardThread& operator=(const ShardThread&) = delete;
@@ -26,6 +33,7 @@ class ShardThread {
   void Stop();
 
   uint16_t port() const { return sockets_.front().local().port(); }
+  // UDP first, then TCP.
   const std::vector<SocketAddress>& addresses() const { return addresses_; }
 
   // Peers that this shard has or will have: counted up by who creates, down by the thread when one ended.
@@ -37,6 +45,8 @@ class ShardThread {
   int WaitMillis(Timestamp now) const;
   void Watch(int fd, uint32_t events, uint64_t tag);
   void ReadSocket(UdpSocket& socket);
+  void ServeTcp();
+  void SweepTcp();
   void RunCommands();
   void SendAll();
   void PassEvents();
@@ -45,6 +55,8 @@ class ShardThread {
 
   Shard shard_;
   std::vector<UdpSocket> sockets_;
+  std::unique_ptr<TcpServer> tcp_;
+  Timestamp next_tcp_sweep_{};
   std::vector<SocketAddress> addresses_;
   std::vector<bool> waits_writable_;
   EventRing& events_;

@@ -189,7 +189,7 @@ void UdpSocket::Flush() {
 void UdpSocket::ListMessages(const RunBuilder& batch, size_t skip_packets) {
   messages_.clear();
   for (const TransmitRun& run : batch.runs()) {
-    if (run.destination.is_v6() != is_v6()) continue;
+    if (run.destination.is_v6() != is_v6() || run.destination.is_tcp()) continue;
     if (skip_packets >= run.count) {
       skip_packets -= run.count;
       continue;

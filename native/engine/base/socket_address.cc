@@ -22,6 +22,12 @@ SocketAddress SocketAddress::V6(std::array<uint8_t, 16> ip, uint16_t port) {
   return address;
 }
 
+SocketAddress SocketAddress::OverTcp() const {
+  SocketAddress address = *this;
+  address.tcp_ = true;
+  return address;
+}
+
 std::optional<SocketAddress> SocketAddress::Parse(std::string_view ip, uint16_t port) {
   const std::string text(ip);
   std::array<uint8_t, 4> v4{};
@@ -39,7 +45,7 @@ std::string SocketAddress::IpString() const {
 
 std::string SocketAddress::ToString() const {
   const std::string ip = IpString();
-  return (v6_ ? "[" + ip + "]" : ip) + ":" + std::to_string(port_);
+  return (v6_ ? "[" + ip + "]" : ip) + ":" + std::to_string(port_) + (tcp_ ? "/tcp" : "");
 }
 
 }  // namespace nexus
@@ -51,6 +57,8 @@ size_t std::hash<nexus::SocketAddress>::operator()(const nexus::SocketAddress& a
   const nexus::ByteView ip = address.ip();
   std::memcpy(&high, ip.data(), std::min<size_t>(8, ip.size()));
   if (ip.size() == 16) std::memcpy(&low, ip.data() + 8, 8);
-  uint64_t mixed = (high ^ (low * 0x9E3779B97F4A7C15ull) ^ address.port()) * 0xBF58476D1CE4E5B9ull;
+  uint64_t mixed =
+      (high ^ (low * 0x9E3779B97F4A7C15ull) ^ address.port() ^ (address.is_tcp() ? 0x10000u : 0u)) *
+      0xBF58476D1CE4E5B9ull;
   return static_cast<size_t>(mixed ^ (mixed >> 31));
 }

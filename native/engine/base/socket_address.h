@@ -1,4 +1,4 @@
-// An IPv4 or IPv6 address with a port, as a value: key of maps, free of kernel structures.
+// An IPv4 or IPv6 address with a port, over UDP or TCP, as a value: key of maps, free of kernel structures.
 #pragma once
 
 #include <array>
@@ -20,11 +20,15 @@ class SocketAddress {
   // Parses "192.0.2.1" or "2001:db8::1" (no brackets).
   static std::optional<SocketAddress> Parse(std::string_view ip, uint16_t port);
 
+  // The same address over TCP (RFC 6544): another path, and another key in every map.
+  SocketAddress OverTcp() const;
+
   bool is_v6() const { return v6_; }
+  bool is_tcp() const { return tcp_; }
   uint16_t port() const { return port_; }
   // 4 or 16 bytes, network order.
   ByteView ip() const { return ByteView(ip_).first(v6_ ? 16 : 4); }
-  // "192.0.2.1:3478" or "[2001:db8::1]:3478".
+  // "192.0.2.1:3478" or "[2001:db8::1]:3478"; "/tcp" behind it where it is TCP.
   std::string ToString() const;
   std::string IpString() const;
 
@@ -34,6 +38,7 @@ class SocketAddress {
   std::array<uint8_t, 16> ip_{};
   uint16_t port_ = 0;
   bool v6_ = false;
+  bool tcp_ = false;
 };
 
 }  // namespace nexus

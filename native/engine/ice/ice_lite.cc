@@ -180,6 +180,16 @@ std::vector<SocketAddress> IceLite::validated() const {
   return addresses;
 }
 
+void IceLite::Forget(const SocketAddress& address) {
+  std::erase_if(remotes_, [&](const RemoteAddress& remote) { return remote.address == address; });
+  if (selected_ != address) return;
+  selected_.reset();
+  const auto newest = std::max_element(remotes_.begin(), remotes_.end(), [](const auto& a, const auto& b) {
+    return a.last_check < b.last_check;
+  });
+  if (newest != remotes_.end()) selected_ = newest->address;
+}
+
 bool IceLite::Restart(IceCredentials local, IceCredentials remote, Timestamp now) {
   // RFC 8839 section 4.4.1.1.1: a restart changes both ufrag and pwd.
   const bool is_new = local.ufrag != current_.local.ufrag && local.pwd != current_.local.pwd;

@@ -71,6 +71,9 @@ struct EngineReport {
   uint64_t send_backlog_drops = 0;
   uint64_t send_errors = 0;
   uint64_t receive_truncated = 0;
+  uint64_t tcp_accepted = 0;
+  uint64_t tcp_refused = 0;  // too many, no valid check, or bad framing
+  uint64_t tcp_connections = 0;
   double cpu_seconds = 0;
   uint64_t transports = 0;
   uint64_t events_dropped = 0;

@@ -63,6 +63,14 @@ void Shard::HandleStun(ByteView datagram, const SocketAddress& from, Timestamp n
   Sweep(*transport, now);
 }
 
+void Shard::HandleConnectionLost(const SocketAddress& from, Timestamp now) {
+  const auto known = by_address_.find(from);
+  if (known == by_address_.end()) return;
+  Transport& transport = *known->second;
+  by_address_.erase(known);
+  transport.OnPathLost(from, now);
+}
+
 void Shard::HandleTimeout(Timestamp now) {
   while (Deadline* due = deadlines_.PopDue(now)) {
     if (due->kind == 1) {

@@ -27,6 +27,10 @@ class Shard {
   void HandleDatagram(MutableByteView datagram, const SocketAddress& from, Timestamp now) {
     HandleDatagram(datagram, from, now, now);
   }
+  // A TCP connection is gone (RFC 6544): its address proves nothing any more.
+  void HandleConnectionLost(const SocketAddress& from, Timestamp now);
+  // Whether a valid check came from there: what else a connection carries is of a stranger.
+  bool Knows(const SocketAddress& address) const { return by_address_.contains(address); }
   void HandleCommand(const Command& command, Timestamp now);
   Timestamp NextDeadline() const { return deadlines_.next(); }
   void HandleTimeout(Timestamp now);

@@ -133,6 +133,12 @@ void Transport::OnDtlsConnected(Timestamp now) {
   for (const auto& slot : slots_) slot->OnReady(now);
 }
 
+void Transport::OnPathLost(const SocketAddress& address, Timestamp now) {
+  ice_.Forget(address);
+  CheckConsent(now);
+  Schedule();
+}
+
 void Transport::CheckConsent(Timestamp now) {
   const Timestamp disconnected_at =
       ice_.next_deadline() - context_.config.consent_timeout / kDisconnectedShare;

@@ -45,6 +45,7 @@ class Transport {
   void HandleRtp(MutableByteView datagram, Timestamp received, Timestamp now);
   void HandleRtcp(MutableByteView datagram, Timestamp now);
   void HandleTimeout(Timestamp now);
+  void OnPathLost(const SocketAddress& address, Timestamp now);
   // Moves this transport's entry among the shard's deadlines to where it belongs now.
   void Schedule();
 
