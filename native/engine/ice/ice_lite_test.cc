@@ -265,5 +265,25 @@ TEST_F(IceLiteTest, RestartBeforeAnyCheckForgetsTheOldCredentials) {
   EXPECT_EQ(ice_.next_deadline(), At(40));
 }
 
+TEST_F(IceLiteTest, APathThatIsGoneGivesWayToTheOneCheckedLast) {
+  const SocketAddress tcp = Address(1).OverTcp();
+  ASSERT_NE(tcp, Address(1));
+  ASSERT_TRUE(ice_.HandleStun(Make({.nominate = true}), tcp, At(1)).authenticated);
+  Send({}, 2, 2);
+  Send({}, 3, 3);
+  EXPECT_EQ(ice_.selected(), tcp);
+  ice_.Forget(Address(1));  // over UDP: never seen
+  EXPECT_EQ(ice_.selected(), tcp);
+  ice_.Forget(tcp);
+  EXPECT_EQ(ice_.selected(), Address(3));
+  EXPECT_FALSE(ice_.IsValidated(tcp));
+  ice_.Forget(Address(3));
+  ice_.Forget(Address(2));
+  EXPECT_FALSE(ice_.selected()) << "nowhere to send to, until the next check";
+  EXPECT_FALSE(ice_.expired(At(20))) << "consent is what ends it";
+  Send({}, 4, 21);
+  EXPECT_EQ(ice_.selected(), Address(4));
+}
+
 }  // namespace
 }  // namespace nexus

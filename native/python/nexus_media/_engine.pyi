@@ -56,6 +56,7 @@ class EngineConfig:
         srtp_profiles: Sequence[str] = ("AEAD_AES_128_GCM", "AES_CM_128_HMAC_SHA1_80"),
         udp_gso: bool = True,
         udp_gro: bool = True,
+        tcp: bool = True,
     ) -> None:
         """Shard k listens on UDP `port + k` (0: any free port). `announced_addresses` replace the bound ones
         in candidates (the node's public addresses). `bind_addresses`: one of each family at most.
@@ -93,6 +94,8 @@ class Candidate:
     def ip(self) -> str: ...
     @property
     def port(self) -> int: ...
+    @property
+    def tcp(self) -> bool: ...
     @property
     def priority(self) -> int: ...
     @property
@@ -294,6 +297,9 @@ class EngineReport:
     gso_runs: int
     gso_segments: int
     gso_fallbacks: int
+    tcp_accepted: int
+    tcp_refused: int
+    tcp_connections: int
     drops: dict[str, int]
     cpu_seconds: float
     transports: int

@@ -269,6 +269,18 @@ def test_ipv6_default_candidate() -> None:
     assert "m=audio 9000 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP6 2001:db8::1\r\n" in text
 
 
+def test_tcp_candidates_are_passive_and_never_the_default() -> None:
+    candidates = (
+        CandidateLine("1", 9, "192.0.2.1", 7882),
+        CandidateLine("2", 5, "192.0.2.1", 7882, tcp=True),
+    )
+    transport = AnswerTransport(TRANSPORT.ice, candidates, TRANSPORT.fingerprint)
+    text = build_answer(negotiate(parse_offer(MINIMAL), ()), transport, {}, session_id=1, session_version=1)
+    assert "a=candidate:1 1 udp 9 192.0.2.1 7882 typ host\r\n" in text
+    assert "a=candidate:2 1 tcp 5 192.0.2.1 7882 typ host tcptype passive\r\n" in text
+    assert "m=audio 7882 UDP/TLS/RTP/SAVPF 111\r\n" in text
+
+
 MINIMAL = "\r\n".join(
     [
         "v=0",

@@ -36,6 +36,7 @@ def open_engine(config: SfuConfig) -> EnginePort:
                 srtp_profiles=config.srtp_profiles,
                 udp_gso=config.udp_gso,
                 udp_gro=config.udp_gro,
+                tcp=config.tcp,
             )
         )
     except OSError as error:

@@ -41,6 +41,7 @@ class SfuConfig(ServiceConfig):
     shards: int = setting(1, unit="threads", reason="one per core that media may use", ge=1, le=256)
     udp_gso: bool = setting(True, reason="runs of packets in one system call; falls back by itself")
     udp_gro: bool = setting(True, reason="the same on receipt")
+    tcp: bool = setting(True, reason="ICE over TCP on the same port numbers, for networks without UDP")
     srtp_profiles: tuple[str, ...] = setting(
         ("AEAD_AES_128_GCM", "AES_CM_128_HMAC_SHA1_80"), reason="in the order of preference, as JSON"
     )

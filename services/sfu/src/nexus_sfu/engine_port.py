@@ -18,6 +18,8 @@ class EngineCandidate:
     priority: int
     ip: str
     port: int
+    # RFC 6544, passive; else UDP.
+    tcp: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,9 @@ class EngineFigures(Protocol):
     gso_runs: int
     gso_segments: int
     gso_fallbacks: int
+    tcp_accepted: int
+    tcp_refused: int
+    tcp_connections: int
     cpu_seconds: float
     transports: int
     events_dropped: int

@@ -63,6 +63,9 @@ class MemoryFigures:
     gso_runs: int = 0
     gso_segments: int = 0
     gso_fallbacks: int = 0
+    tcp_accepted: int = 0
+    tcp_refused: int = 0
+    tcp_connections: int = 0
     cpu_seconds: float = 0.0
     transports: int = 0
     events_dropped: int = 0

@@ -17,6 +17,8 @@ _COUNTERS = {
     "gso_runs": "Sends with more than one segment.",
     "gso_segments": "Segments in those sends.",
     "gso_fallbacks": "Paths that had no GSO.",
+    "tcp_accepted": "ICE-TCP connections accepted.",
+    "tcp_refused": "ICE-TCP connections refused or closed: too many, no valid check, bad framing.",
     "events_dropped": "Engine events that did not fit into the ring.",
 }
 
@@ -66,6 +68,8 @@ class EngineCollector(Collector):
         cpu = "CPU time of the media threads."
         yield CounterMetricFamily("nexus_sfu_engine_cpu_seconds", cpu, value=figures.cpu_seconds)
         yield GaugeMetricFamily("nexus_sfu_engine_transports", "Transports.", value=figures.transports)
+        tcp = "ICE-TCP connections that are open."
+        yield GaugeMetricFamily("nexus_sfu_engine_tcp_connections", tcp, value=figures.tcp_connections)
         drops = CounterMetricFamily("nexus_sfu_engine_drops", "Packets dropped.", labels=["reason"])
         for reason, count in figures.drops.items():
             drops.add_metric([reason], count)

@@ -138,7 +138,8 @@ def _opened(description: native.TransportDescription) -> port.OpenedTransport:
         transport=description.transport,
         ice=IceCredentials(description.ufrag, description.pwd),
         candidates=tuple(
-            port.EngineCandidate(c.foundation, c.priority, c.ip, c.port) for c in description.candidates
+            port.EngineCandidate(c.foundation, c.priority, c.ip, c.port, c.tcp)
+            for c in description.candidates
         ),
     )
 

@@ -173,7 +173,9 @@ class Sfu:
             negotiated,
             AnswerTransport(
                 opened.ice,
-                tuple(CandidateLine(c.foundation, c.priority, c.ip, c.port) for c in opened.candidates),
+                tuple(
+                    CandidateLine(c.foundation, c.priority, c.ip, c.port, c.tcp) for c in opened.candidates
+                ),
                 self._engine.fingerprint,
             ),
             _copied(participant.slots),

@@ -24,12 +24,13 @@ _OPUS_MIRRORED = ("stereo", "sprop-stereo", "usedtx", "maxaveragebitrate", "cbr"
 
 @dataclass(frozen=True, slots=True)
 class CandidateLine:
-    """A host candidate (RFC 8839 section 5.1)."""
+    """A host candidate (RFC 8839 section 5.1); over TCP a passive one (RFC 6544 section 4.5)."""
 
     foundation: str
     priority: int
     ip: str
     port: int
+    tcp: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,8 @@ def _transport(transport: AnswerTransport) -> Iterator[str]:
     yield f"a=fingerprint:sha-256 {transport.fingerprint}"
     yield "a=setup:passive"
     for c in transport.candidates:
-        yield f"a=candidate:{c.foundation} 1 udp {c.priority} {c.ip} {c.port} typ host"
+        protocol, kind = ("tcp", "host tcptype passive") if c.tcp else ("udp", "host")
+        yield f"a=candidate:{c.foundation} 1 {protocol} {c.priority} {c.ip} {c.port} typ {kind}"
     yield "a=end-of-candidates"
 
 
