@@ -466,13 +466,42 @@ describe("the end", () => {
     expect(platform.server.closedByClient).toBe(4007);
   });
 
-  it("by media that failed; an interruption is told and passes", async () => {
+  it("by media that failed at the first attempt; an interruption is told and passes", async () => {
     const { platform, join } = world();
     const room = await join();
     const states: string[] = [];
     room.on("connection-state", (state) => states.push(state));
-    for (const state of ["connecting", "connected", "disconnected", "connected", "failed"] as const) platform.peer.become(state);
-    expect(states).toEqual(["connected", "interrupted", "connected", "closed"]);
+    for (const state of ["connecting", "connected", "disconnected", "connected"] as const) platform.peer.become(state);
+    await platform.advance(20_000);
+    expect(states).toEqual(["connected", "interrupted", "connected"]);
+    expect(platform.peer.iceGeneration).toBe(0);
+    const second = world();
+    const other = await second.join();
+    second.platform.peer.become("failed");
+    expect(await other.closed).toBe("media-failed");
+  });
+
+  it("by a media path that ICE restarts do not mend", async () => {
+    const { platform, join } = world();
+    const room = await join();
+    platform.peer.become("connected");
+    platform.peer.become("disconnected");
+    await platform.advance(1_999);
+    expect(platform.peer.iceGeneration).toBe(0);
+    await platform.advance(2);
+    expect(platform.peer.iceGeneration).toBe(1);
+    expect(platform.server.named("offer").at(-1)?.value["sdp"]).toContain("generation1");
+    platform.peer.become("connected");
+    await platform.advance(60_000);
+    expect([room.connectionState, platform.peer.iceGeneration]).toEqual(["connected", 1]);
+    // A failure is restarted at once, and again, until the server has given the transport up.
+    platform.peer.become("failed");
+    await platform.advance(1);
+    expect(platform.peer.iceGeneration).toBe(2);
+    await platform.advance(28_000);
+    expect(platform.peer.iceGeneration).toBe(5);
+    expect(room.connectionState).toBe("interrupted");
+    await platform.advance(2_000);
     expect(await room.closed).toBe("media-failed");
   });
 

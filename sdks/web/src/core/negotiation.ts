@@ -5,6 +5,7 @@
  */
 import type { OfferResponse } from "../wire/messages.js";
 import type { NexusError } from "./error.js";
+import { takeRestart } from "./media_path.js";
 import type { Effect, Key, Negotiation, SessionState } from "./session_state.js";
 import { notify, type Step } from "./session_steps.js";
 import { readTrack } from "./vocabulary.js";
@@ -14,8 +15,9 @@ export function negotiate(state: SessionState, keys: readonly Key[]): Step {
   if (negotiation.name !== "idle") {
     return [{ ...state, negotiation: { ...negotiation, again: [...(negotiation.again ?? []), ...keys] } }, []];
   }
-  const offer: Effect = { type: "create-offer", slotCount: state.slotCount, initial: false };
-  return [{ ...state, negotiation: { name: "offering", keys, again: null } }, [offer]];
+  const [path, iceRestart] = takeRestart(state.path);
+  const offer: Effect = { type: "create-offer", slotCount: state.slotCount, initial: false, iceRestart };
+  return [{ ...state, path, negotiation: { name: "offering", keys, again: null } }, [offer]];
 }
 
 /** The offer is ready to be sent; false when none was awaited. */

@@ -8,6 +8,7 @@
 import type { JoinResponse, RoomEvent, RoomSnapshot, ServerMessage } from "../wire/messages.js";
 import { NexusError } from "./error.js";
 import type { DisconnectReason, Offer } from "./model.js";
+import { follow, isLost, nextPathDeadline, restartIfDue } from "./media_path.js";
 import { answerApplied, answerFailed, negotiate, offerCreated, offerFailed, offerReplied } from "./negotiation.js";
 import { applyRoomEvent, applySnapshot } from "./roster.js";
 import {
@@ -71,7 +72,7 @@ function react(state: SessionState, input: Input, nowMs: number): Step {
     case "answer-failed":
       return isJoining(state) ? close(state, "join-failed", input.error, 1000) : answerFailed(state, input.error);
     case "media":
-      return media(state, input.state);
+      return media(state, input.state, nowMs);
     case "negotiate":
       return negotiate(state, [input.key]);
     case "call":
@@ -98,6 +99,8 @@ export function nextDeadline(state: SessionState, nowMs: number): number | null 
     due.push(phase.nextPingMs, state.lastHeardMs + SILENCE_FACTOR * phase.pingIntervalMs);
     const wish = wishes.nextWishDeadline(state.wishes, state.slots, nowMs);
     if (wish !== null) due.push(wish);
+    const path = nextPathDeadline(state.path);
+    if (path !== null) due.push(path);
   }
   return due.length === 0 ? null : Math.min(...due);
 }
@@ -108,7 +111,7 @@ function startJoin(state: SessionState, details: JoinDetails, nowMs: number): St
   if (state.phase.name !== "idle") return [state, []];
   const deadlineMs = nowMs + JOIN_TIMEOUT_MS;
   const phase = { name: "preparing", details, offer: null, socketOpen: false, deadlineMs } as const;
-  const offer: Effect = { type: "create-offer", slotCount: state.slotCount, initial: true };
+  const offer: Effect = { type: "create-offer", slotCount: state.slotCount, initial: true, iceRestart: false };
   return [{ ...state, phase }, [{ type: "open-socket" }, offer]];
 }
 
@@ -280,7 +283,10 @@ function tick(state: SessionState, nowMs: number): Step {
   if (nowMs - state.lastHeardMs >= SILENCE_FACTOR * phase.pingIntervalMs) {
     return close(state, "signaling-lost", new NexusError("TIMEOUT", "The server fell silent."), 4007);
   }
+  if (isLost(state.path, nowMs)) return mediaFailed(state);
   let step = expire(state, nowMs);
+  const path = restartIfDue(state.path, nowMs);
+  if (path !== null) step = chain(step, (now) => negotiate({ ...now, path }, []));
   if (phase.nextPingMs <= nowMs) step = chain(step, (now) => ping(now, nowMs));
   return chain(step, (now) => askForSlots(now, nowMs));
 }
@@ -317,10 +323,13 @@ function leave(state: SessionState, nowMs: number): Step {
   return chain(farewell, (now) => close(now, "client-left", null, 1000));
 }
 
-function media(state: SessionState, mediaState: SessionState["media"]): Step {
-  const next = { ...state, media: mediaState };
-  if (mediaState !== "failed") return [next, []];
-  return close(next, "media-failed", new NexusError("MEDIA_FAILED", "The media connection failed."), 1000);
+function media(state: SessionState, mediaState: SessionState["media"], nowMs: number): Step {
+  const next = { ...state, media: mediaState, path: follow(state.path, mediaState, nowMs) };
+  return mediaState === "failed" && next.path.name === "unproved" ? mediaFailed(next) : [next, []];
+}
+
+function mediaFailed(state: SessionState): Step {
+  return close(state, "media-failed", new NexusError("MEDIA_FAILED", "The media connection failed."), 1000);
 }
 
 function socketClosed(state: SessionState, code: number): Step {

@@ -2,6 +2,7 @@
 import type { ClientMessage, IceServer, ServerMessage } from "../wire/messages.js";
 import type { NexusError } from "./error.js";
 import type { DisconnectReason, Grants, Offer, SlotCount, SlotTable, TrackDescription, TrackId } from "./model.js";
+import { UNPROVED, type MediaPath } from "./media_path.js";
 import { EMPTY_ROSTER, type Roster, type RosterNotice } from "./roster.js";
 import { NO_WISHES, type Wishes } from "./wishes.js";
 
@@ -77,6 +78,7 @@ export interface SessionState {
   readonly negotiation: Negotiation;
   readonly slotCount: SlotCount;
   readonly media: MediaState;
+  readonly path: MediaPath;
   readonly grants: Grants | null;
   readonly roomId: string;
   readonly lastHeardMs: number;
@@ -111,7 +113,7 @@ export type Notice =
 
 export type Effect =
   | { readonly type: "open-socket" }
-  | { readonly type: "create-offer"; readonly slotCount: SlotCount; readonly initial: boolean }
+  | { readonly type: "create-offer"; readonly slotCount: SlotCount; readonly initial: boolean; readonly iceRestart: boolean }
   | { readonly type: "send"; readonly requestId: number; readonly request: Request }
   | {
       readonly type: "apply-answer";
@@ -140,6 +142,7 @@ export const NEW_SESSION: SessionState = {
   negotiation: { name: "idle" },
   slotCount: INITIAL_SLOTS,
   media: "new",
+  path: UNPROVED,
   grants: null,
   roomId: "",
   lastHeardMs: 0,

@@ -54,9 +54,9 @@ export class Peer {
     return { sdp, publications: this.#publications((transceiver) => midOf.get(transceiver) ?? null) };
   }
 
-  async createReoffer(slotCount: SlotCount): Promise<Offer> {
+  async createReoffer(slotCount: SlotCount, iceRestart: boolean): Promise<Offer> {
     this.addSlots(slotCount);
-    const offer = await this.#connection.createOffer();
+    const offer = await this.#connection.createOffer({ iceRestart });
     await this.#connection.setLocalDescription(offer);
     return { sdp: offer.sdp ?? "", publications: this.#publications((transceiver) => transceiver.mid as Mid | null) };
   }

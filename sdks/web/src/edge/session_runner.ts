@@ -142,12 +142,12 @@ export class SessionRunner {
     this.dispatch(input);
   }
 
-  async #createOffer({ slotCount, initial }: Extract<Effect, { type: "create-offer" }>): Promise<void> {
+  async #createOffer({ slotCount, initial, iceRestart }: Extract<Effect, { type: "create-offer" }>): Promise<void> {
     try {
       // Whatever else the page publishes in this turn belongs to the same offer.
       await Promise.resolve();
       const peer = this.#peer;
-      const offer = initial ? await peer.createFirstOffer(slotCount) : await peer.createReoffer(slotCount);
+      const offer = initial ? await peer.createFirstOffer(slotCount) : await peer.createReoffer(slotCount, iceRestart);
       this.dispatch({ type: "offer-created", offer });
     } catch (cause) {
       const error = NexusError.from(cause, "NEGOTIATION_FAILED", "The browser could not create an offer");

@@ -66,6 +66,8 @@ export class FakePeerConnection extends EventTarget {
   configuration: RTCConfiguration;
   stats: RTCStatsReport = new Map();
   closed = false;
+  /** Grows with each ICE restart. */
+  iceGeneration = 0;
   /** Makes the next setRemoteDescription fail. */
   refuseAnswer = false;
 
@@ -86,11 +88,12 @@ export class FakePeerConnection extends EventTarget {
     return this.transceivers as unknown as RTCRtpTransceiver[];
   }
 
-  createOffer(): Promise<RTCSessionDescriptionInit> {
+  createOffer({ iceRestart = false }: RTCOfferOptions = {}): Promise<RTCSessionDescriptionInit> {
+    if (iceRestart) this.iceGeneration += 1;
     const sections = this.transceivers.map(
       ({ kind, direction, mid }, index) => `m=${kind} 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:${mid ?? index}\r\na=${direction}\r\n`,
     );
-    return Promise.resolve({ type: "offer", sdp: `v=0\r\n${sections.join("")}` });
+    return Promise.resolve({ type: "offer", sdp: `v=0\r\na=ice-ufrag:generation${this.iceGeneration}\r\n${sections.join("")}` });
   }
 
   setLocalDescription(description?: RTCLocalSessionDescriptionInit): Promise<void> {
