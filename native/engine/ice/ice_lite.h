@@ -61,8 +61,8 @@ class IceLite {
   // not to a session).
   const std::optional<SocketAddress>& selected() const { return selected_; }
   std::vector<SocketAddress> validated() const;
-  // The path is gone for good (RFC 6544 section 5.1: a TCP connection was closed). Another validated address, the one
-  // checked last, takes the place of a selected one.
+  // The path is gone for good (RFC 6544 section 5.1: a TCP connection was closed). Another validated address,
+  // the one checked last, takes the place of a selected one.
   void Forget(const SocketAddress& address);
 
   // New credentials (RFC 8445 section 9). The old selected address keeps media, and the old username is still
