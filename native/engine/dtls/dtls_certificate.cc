@@ -24,8 +24,8 @@ constexpr long kDay = 24 * 3600;
 
 // Only with forward secrecy and authenticated encryption; RFC 8827 section 6.5 demands the first.
 constexpr char kCiphers[] =
-    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305:"
-    "ECDHE-RSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384";
+    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
+    "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384";
 
 Certificate SelfSign(EVP_PKEY* key) {
   Certificate certificate(X509_new(), &X509_free);

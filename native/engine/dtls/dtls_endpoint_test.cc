@@ -7,6 +7,7 @@
 #include <random>
 
 #include "engine/dtls/dtls_network.h"
+#include "engine/dtls/dtls_record.h"
 
 namespace nexus {
 namespace {
@@ -219,6 +220,29 @@ TEST(DtlsEndpoint, TenThousandGarbageDatagramsAtAnyTimeCostNothing) {
     const DtlsCounters& counters = network.server.counters();
     EXPECT_GT(counters.dropped_not_dtls + counters.dropped_implausible, like_a_record ? 5'000u : 19'000u);
   }
+}
+
+// Once these ended the connection: too short for nonce and tag, of every type, before and after the keys are
+// there.
+TEST(DtlsEndpoint, ForgedRecordsTooShortToBeEncryptedCostNothing) {
+  DtlsNetwork network({}, {});
+  Flight forged;
+  for (uint8_t type = 20; type <= 23; ++type) {
+    for (uint8_t size = 0; size < kDtlsMinSealedSize; ++size) {
+      Datagram record = {type, 0xFE, 0xFD, 0, 1, 0, 0, 0, 0, 1, size, 0, size};
+      record.resize(record.size() + size, 0x5A);
+      forged.push_back(std::move(record));
+    }
+  }
+  network.set_treatment([&](DtlsRole sender, int, Flight& flight) {
+    if (sender == DtlsRole::kClient) flight.insert(flight.begin(), forged.begin(), forged.end());
+  });
+  network.Start();
+  network.RunFor(seconds(1));
+  ASSERT_TRUE(network.connected());
+  for (const Datagram& record : forged) network.Deliver(DtlsRole::kServer, record);
+  EXPECT_EQ(network.server.state(), DtlsState::kConnected);
+  EXPECT_GE(network.server.counters().dropped_implausible, 3 * forged.size());
 }
 
 TEST(DtlsEndpoint, OutputQueueIsBounded) {

@@ -36,7 +36,8 @@ bool IsPlausibleHandshake(ByteView fragment) {
 }  // namespace
 
 bool IsPlausible(const DtlsRecord& record) {
-  if (record.epoch != 0) return record.epoch == 1;  // there is no renegotiation
+  if (record.epoch > 1) return false;  // there is no renegotiation
+  if (record.epoch == 1) return record.fragment().size() >= kDtlsMinSealedSize;
   switch (record.type) {
     case DtlsContentType::kChangeCipherSpec:
       return record.fragment().size() == 1 && record.fragment()[0] == 1;

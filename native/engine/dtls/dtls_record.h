@@ -39,7 +39,12 @@ inline bool LooksLikeDtls(ByteView datagram) {
 // that is not a record.
 std::optional<DtlsRecord> NextDtlsRecord(ByteView& datagram);
 
-// False for a record in clear (epoch 0) that no peer would send.
+// RFC 5288 section 3: an encrypted record has an explicit nonce and a tag. OpenSSL 3.0 ends the whole
+// connection over a shorter one, although anybody can forge it; only suites with GCM are offered, so that
+// this bound holds.
+inline constexpr size_t kDtlsMinSealedSize = 8 + 16;
+
+// False for a record that no peer would send: in clear (epoch 0), or too short to be encrypted.
 bool IsPlausible(const DtlsRecord& record);
 
 }  // namespace nexus
