@@ -1,0 +1,230 @@
+#include "engine/bwe/send_side_estimator.h"
+
+#include <algorithm>
+
+namespace nexus {
+namespace {
+
+// Feedback comes every 100 ms or so while packets flow. Silence for longer than this means that the path, or
+// the way back, is gone: less is sent until something is heard again.
+constexpr Duration kSilence = std::chrono::milliseconds(1'500);
+constexpr Duration kSilenceStep = std::chrono::milliseconds(500);
+constexpr double kSilenceFactor = 0.8;
+// A peer that has negotiated feedback and sends none.
+constexpr Duration kNoFeedbackEver = std::chrono::seconds(3);
+// After a pause old spacings mean nothing.
+constexpr Duration kStale = std::chrono::seconds(2);
+// Sending less than so much of the estimate says little about the path.
+constexpr double kLimitedBelow = 0.65;
+constexpr double kLimitedUntil = 0.80;
+constexpr Duration kStandingQueue = std::chrono::milliseconds(80);
+constexpr Duration kFullDrain = std::chrono::milliseconds(600);
+constexpr double kLeastDrain = 0.5;
+
+AimdConfig AimdFrom(const BweConfig& config) { return {config.start_bps, config.min_bps, config.max_bps}; }
+ProbeConfig ProbesFrom(const BweConfig& config) {
+  ProbeConfig probes;
+  probes.start_bps = config.start_bps;
+  probes.max_bps = config.max_bps;
+  return probes;
+}
+
+}  // namespace
+
+SendSideEstimator::SendSideEstimator(const BweConfig& config, bool transport_feedback,
+                                     uint16_t first_sequence)
+    : config_(config),
+      transport_feedback_(transport_feedback),
+      feedback_(first_sequence),
+      aimd_(AimdFrom(config)),
+      probes_(ProbesFrom(config)) {
+  if (transport_feedback_) estimate_bps_ = config.start_bps;
+}
+
+void SendSideEstimator::Start(Timestamp now) {
+  if (started_) return;
+  started_ = now;
+  if (!transport_feedback_) return;
+  probes_.Start(now);
+  next_silence_check_ = now + kSilenceStep;
+}
+
+void SendSideEstimator::OnSent(size_t bytes, ProbeClusterId cluster, Timestamp now) {
+  sent_.Add(bytes, now);
+  last_sent_ = now;
+  if (transport_feedback_)
+    feedback_.OnSent({now, static_cast<uint16_t>(std::min<size_t>(bytes, 65'535)), cluster});
+}
+
+void SendSideEstimator::OnFeedback(const TwccFeedbackView& view, Timestamp now) {
+  if (!transport_feedback_) return;
+  const FeedbackResult& result = feedback_.OnFeedback(view, now);
+  if (result.packets.empty()) return;
+  ++feedbacks_;
+  if (last_feedback_ && now - *last_feedback_ > kStale) {
+    inter_arrival_.Reset();
+    trendline_ = {};
+    queue_.Reset();
+  }
+  last_feedback_ = now;
+  measured_ = true;
+  if (silence_limit_bps_) {
+    aimd_.Limit(*silence_limit_bps_, now);
+    silence_limit_bps_.reset();
+  }
+  UseDelay(result, now);
+  UseLoss(result, now);
+  Conclude(now);
+}
+
+void SendSideEstimator::NoteArrivals(const FeedbackResult& result, Timestamp now) {
+  by_arrival_.clear();
+  std::optional<Duration> least;
+  for (const PacketResult& packet : result.packets) {
+    if (!packet.arrived) continue;
+    by_arrival_.push_back(packet);
+    const Duration one_way = *packet.arrived - packet.sent;
+    if (!packet.recovered) least = std::min(least.value_or(one_way), one_way);
+  }
+  std::stable_sort(by_arrival_.begin(), by_arrival_.end(),
+                   [](const PacketResult& a, const PacketResult& b) { return *a.arrived < *b.arrived; });
+  if (least) queue_.OnDelay(*least, now);
+}
+
+// The estimate is steady and therefore slow. When the path is in trouble what arrived in the last quarter of
+// a second is the better measure.
+std::optional<int64_t> SendSideEstimator::Acknowledged(const FeedbackResult& result) {
+  const std::optional<int64_t> steady = acknowledged_.bitrate_bps();
+  const bool heavy_loss = result.lost * 5 > result.packets.size();
+  if (!steady || by_arrival_.empty() || (queue_.delay() < kStandingQueue && !heavy_loss)) return steady;
+  return std::min(*steady, arrived_.bitrate_bps(*by_arrival_.back().arrived));
+}
+
+void SendSideEstimator::UseDelay(const FeedbackResult& result, Timestamp now) {
+  NoteArrivals(result, now);
+  bool overused = false;
+  for (const PacketResult& packet : by_arrival_) {
+    acknowledged_.OnArrival(*packet.arrived, packet.size);
+    arrived_.Add(packet.size, *packet.arrived);
+    if (packet.recovered) continue;  // its delay is that of its detour
+    const auto delta = inter_arrival_.OnPacket(packet.sent, *packet.arrived);
+    if (delta) trendline_.OnGroup(*delta, *packet.arrived);
+    overused = overused || trendline_.usage() == BandwidthUsage::kOverusing;
+  }
+  usage_ = overused ? BandwidthUsage::kOverusing : trendline_.usage();
+  // A queue that neither grows nor shrinks is no reason to send more.
+  if (usage_ == BandwidthUsage::kNormal && queue_.delay() > kStandingQueue)
+    usage_ = BandwidthUsage::kUnderusing;
+  const std::optional<ProbeResult> probe = BestProbe(result);
+  if (probe && usage_ != BandwidthUsage::kOverusing) {
+    UseProbe(*probe, now);
+  } else {
+    aimd_.Update(usage_, Acknowledged(result), now);
+  }
+  if (probe) probes_.OnResult(*probe, now);
+}
+
+// A probe raises the estimate. It lowers it only while that is still the guess of the start: a full link
+// shows in the delays, and a probe that competes with others measures too little.
+void SendSideEstimator::UseProbe(const ProbeResult& probe, Timestamp now) {
+  const bool guess = aimd_.rate_bps() == config_.start_bps;
+  if (probe.capacity_bps > aimd_.rate_bps() || guess) aimd_.OnProbe(probe.capacity_bps, now);
+  loss_.OnCapacity(probe.capacity_bps);
+}
+
+// While a queue stands less is sent than the link carries, so that it drains.
+double SendSideEstimator::DrainFactor() const {
+  const double over = static_cast<double>((queue_.delay() - kStandingQueue).count());
+  return std::clamp(1 - over / static_cast<double>(kFullDrain.count()), kLeastDrain, 1.0);
+}
+
+std::optional<ProbeResult> SendSideEstimator::BestProbe(const FeedbackResult& result) {
+  std::optional<ProbeResult> latest;
+  for (const PacketResult& packet : result.packets) {
+    if (packet.cluster == kNoProbe) continue;
+    if (const auto measured = probe_bitrate_.OnPacket(packet)) latest = measured;
+  }
+  return latest;
+}
+
+void SendSideEstimator::UseLoss(const FeedbackResult& result, Timestamp now) {
+  size_t bytes = 0;
+  for (const PacketResult& packet : result.packets) bytes += packet.recovered ? 0 : packet.size;
+  loss_.OnRecovered(result.recovered);
+  loss_.Update(result.packets.size() - result.recovered, result.lost, bytes, acknowledged_.bitrate_bps(),
+               aimd_.rate_bps(), now);
+}
+
+void SendSideEstimator::OnRemb(int64_t bps, Timestamp now) {
+  reports_.OnRemb(bps);
+  Conclude(now);
+}
+
+void SendSideEstimator::OnReport(uint8_t fraction_lost, Timestamp now) {
+  reports_.OnReport(fraction_lost, sent_.bitrate_bps(now), now);
+  Conclude(now);
+}
+
+void SendSideEstimator::OnRtt(Duration rtt) {
+  rtt_ = rtt;
+  aimd_.set_rtt(rtt);
+}
+
+double SendSideEstimator::loss() const { return measured_ ? loss_.loss() : reports_.loss(); }
+
+void SendSideEstimator::Conclude(Timestamp now) {
+  if (!measured_) {
+    // Without transport-wide feedback there is only what the peer says; nothing said is no limit.
+    if (!transport_feedback_ || reports_.limit_bps()) estimate_bps_ = reports_.limit_bps();
+    return;
+  }
+  int64_t estimate = aimd_.rate_bps();
+  if (loss_.limit_bps()) estimate = std::min(estimate, *loss_.limit_bps());
+  if (silence_limit_bps_) estimate = std::min(estimate, *silence_limit_bps_);
+  estimate_bps_ =
+      std::max(static_cast<int64_t>(static_cast<double>(estimate) * DrainFactor()), config_.min_bps);
+  const auto sent = static_cast<double>(sent_.bitrate_bps(now));
+  const double share = sent / static_cast<double>(*estimate_bps_);
+  if (application_limited_ && share > kLimitedUntil) {
+    application_limited_ = false;
+    acknowledged_.OnApplicationLimitedEnded();
+  } else if (share < kLimitedBelow) {
+    application_limited_ = true;
+  }
+  const bool congested = usage_ == BandwidthUsage::kOverusing || queue_.delay() > kStandingQueue;
+  probes_.OnEstimate(estimate, congested, application_limited_, now);
+}
+
+bool SendSideEstimator::Silent(Timestamp now) const {
+  return measured_ && last_sent_ && feedback_.history().in_flight_bytes() > 0 &&
+         *last_sent_ > *last_feedback_ && now - *last_feedback_ > kSilence + rtt_;
+}
+
+void SendSideEstimator::HandleTimeout(Timestamp now) {
+  if (now >= next_silence_check_) {
+    next_silence_check_ = now + kSilenceStep;
+    if (Silent(now)) {
+      const auto from = static_cast<double>(silence_limit_bps_.value_or(*estimate_bps_));
+      silence_limit_bps_ = std::max(static_cast<int64_t>(from * kSilenceFactor), config_.min_bps);
+      Conclude(now);
+    } else if (!measured_ && started_ && now - *started_ > kNoFeedbackEver &&
+               feedback_.history().in_flight_bytes() > 0) {
+      estimate_bps_ = reports_.limit_bps();
+    }
+  }
+  if (measured_ && silence_limit_bps_) return;  // nothing would answer
+  probes_.HandleTimeout(now);
+}
+
+Timestamp SendSideEstimator::next_deadline() const {
+  if (!started_ || !transport_feedback_) return kNever;
+  return std::min(next_silence_check_, probes_.next_deadline());
+}
+
+std::optional<ProbeCluster> SendSideEstimator::TakeProbe(Timestamp now) {
+  std::optional<ProbeCluster> cluster = probes_.Take(now);
+  if (cluster) probe_bitrate_.Begin(*cluster);
+  return cluster;
+}
+
+}  // namespace nexus

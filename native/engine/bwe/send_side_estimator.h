@@ -1,0 +1,99 @@
+// What one subscriber's path carries, from everything that its feedback tells: delay and loss of what was
+// sent (transport-wide feedback), or, from peers that have none, REMB and receiver reports. Sans-I/O: told
+// what leaves and what comes back, asked for the estimate.
+#pragma once
+
+#include <optional>
+
+#include "engine/bwe/acknowledged_bitrate.h"
+#include "engine/bwe/aimd_rate_control.h"
+#include "engine/bwe/loss_based_estimator.h"
+#include "engine/bwe/probe_controller.h"
+#include "engine/bwe/queue_delay.h"
+#include "engine/bwe/rate_window.h"
+#include "engine/bwe/report_based_limit.h"
+#include "engine/bwe/transport_feedback_adapter.h"
+
+namespace nexus {
+
+struct BweConfig {
+  int64_t start_bps = 500'000;
+  int64_t min_bps = 50'000;
+  int64_t max_bps = 100'000'000;
+};
+
+class SendSideEstimator {
+ public:
+  SendSideEstimator(const BweConfig& config, bool transport_feedback, uint16_t first_sequence);
+
+  // Keys and path are there: probing may begin.
+  void Start(Timestamp now);
+  // The number of the next packet, when transport-wide feedback is negotiated.
+  uint16_t next_sequence() const { return feedback_.next_sequence(); }
+  void OnSent(size_t bytes, ProbeClusterId cluster, Timestamp now);
+  void OnFeedback(const TwccFeedbackView& feedback, Timestamp now);
+  void OnRemb(int64_t bps, Timestamp now);
+  void OnReport(uint8_t fraction_lost, Timestamp now);
+  void OnRtt(Duration rtt);
+  void HandleTimeout(Timestamp now);
+  Timestamp next_deadline() const;
+
+  // What all wanted layers together would take; 0: not known.
+  void SetDemand(int64_t bps, Timestamp now) { probes_.SetDemand(bps, now); }
+  std::optional<ProbeCluster> TakeProbe(Timestamp now);
+
+  // Nothing: no reason to believe in any limit (the peer gives no feedback).
+  std::optional<int64_t> estimate_bps() const { return estimate_bps_; }
+  // Before the first answer the estimate is a guess, and no reason to hold anything back.
+  bool measured() const { return measured_; }
+  int64_t acknowledged_bps() const { return acknowledged_.bitrate_bps().value_or(0); }
+  double loss() const;
+  // What waits on the path, as far as delays tell.
+  Duration queue_delay() const { return queue_.delay(); }
+  int64_t sent_bps(Timestamp now) { return sent_.bitrate_bps(now); }
+  uint64_t probe_clusters() const { return probes_.clusters(); }
+  uint64_t feedbacks() const { return feedbacks_; }
+  const TransportFeedbackAdapter& adapter() const { return feedback_; }
+  const AimdRateControl& delay_based() const { return aimd_; }
+  const LossBasedEstimator& loss_based() const { return loss_; }
+
+ private:
+  void UseDelay(const FeedbackResult& result, Timestamp now);
+  void UseProbe(const ProbeResult& probe, Timestamp now);
+  void NoteArrivals(const FeedbackResult& result, Timestamp now);
+  std::optional<int64_t> Acknowledged(const FeedbackResult& result);
+  double DrainFactor() const;
+  void UseLoss(const FeedbackResult& result, Timestamp now);
+  std::optional<ProbeResult> BestProbe(const FeedbackResult& result);
+  void Conclude(Timestamp now);
+  bool Silent(Timestamp now) const;
+
+  BweConfig config_;
+  bool transport_feedback_;
+  TransportFeedbackAdapter feedback_;
+  InterArrival inter_arrival_;
+  TrendlineEstimator trendline_;
+  AcknowledgedBitrate acknowledged_;
+  AimdRateControl aimd_;
+  LossBasedEstimator loss_;
+  ProbeBitrate probe_bitrate_;
+  ProbeController probes_;
+  ReportBasedLimit reports_;
+  QueueDelay queue_;
+  RateWindow<50'000> sent_;
+  RateWindow<25'000> arrived_;            // on the peer's clock
+  std::vector<PacketResult> by_arrival_;  // scratch
+  std::optional<int64_t> estimate_bps_;
+  std::optional<int64_t> silence_limit_bps_;
+  bool measured_ = false;
+  bool application_limited_ = false;
+  BandwidthUsage usage_ = BandwidthUsage::kNormal;
+  Duration rtt_ = std::chrono::milliseconds(200);
+  std::optional<Timestamp> started_;
+  std::optional<Timestamp> last_feedback_;
+  std::optional<Timestamp> last_sent_;
+  Timestamp next_silence_check_ = kNever;
+  uint64_t feedbacks_ = 0;
+};
+
+}  // namespace nexus
