@@ -1,0 +1,110 @@
+// The path of one client to its peer: ICE, DTLS-SRTP and the ciphers of both directions (RFC 8445, RFC 5764),
+// without a socket. What leaves goes into the caller's batch, so that thousands of clients share one
+// sendmmsg. Datagrams that come are told apart, proved and opened here; what they mean is the client's
+// affair.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "engine/dtls/dtls_endpoint.h"
+#include "engine/ice/ice_agent.h"
+#include "engine/room/run_builder.h"
+#include "engine/rtp/rtp_packet.h"
+#include "engine/srtp/srtp_opener.h"
+#include "engine/srtp/srtp_sealer.h"
+
+namespace nexus {
+
+struct ClientTransportConfig {
+  IceCredentials ice;
+  IceAgentConfig ice_agent;
+  std::shared_ptr<const DtlsCertificate> certificate;
+  std::vector<SrtpProfile> srtp_profiles = {SrtpProfile::kAeadAes128Gcm, SrtpProfile::kAes128CmHmacSha1_80};
+  uint64_t seed = 1;
+};
+
+// What signaling says about the peer.
+struct ClientRemote {
+  IceCredentials ice;
+  std::vector<DtlsFingerprint> fingerprints;
+  std::vector<IceRemoteCandidate> candidates;
+};
+
+enum class ClientState : uint8_t { kNew, kConnecting, kConnected, kClosed, kFailed };
+// Why it ended.
+enum class ClientEnd : uint8_t { kNone, kClosedHere, kClosedByPeer, kIceTimeout, kDtlsFailed };
+
+struct ClientTransportCounters {
+  uint64_t packets_out = 0;
+  uint64_t bytes_out = 0;
+  uint64_t packets_in = 0;
+  uint64_t bytes_in = 0;
+  uint64_t dropped_unknown_protocol = 0;
+  uint64_t dropped_unknown_address = 0;  // nothing but STUN from an address that proved nothing
+  uint64_t dropped_no_keys = 0;
+  uint64_t dropped_batch_full = 0;
+  uint64_t dropped_seal_failed = 0;
+};
+
+// A datagram that means something to the client. The bytes are the caller's, opened in place.
+struct IncomingRtp {
+  RtpHeader header;
+  MutableByteView datagram;  // still sealed: OpenRtp opens it
+};
+struct IncomingRtcp {
+  ByteView packet;  // in clear
+};
+using Incoming = std::variant<std::monostate, IncomingRtp, IncomingRtcp>;
+
+class ClientTransport {
+ public:
+  ClientTransport(ClientTransportConfig config, RunBuilder& out);
+
+  void Start(const ClientRemote& remote, Timestamp now);
+  void AddRemoteCandidate(const IceRemoteCandidate& candidate, Timestamp now);
+  bool RestartIce(IceCredentials local, IceCredentials remote, Timestamp now);
+  Incoming HandleDatagram(MutableByteView datagram, const SocketAddress& from, Timestamp now);
+  void HandleTimeout(Timestamp now);
+  Timestamp next_deadline() const;
+  // close_notify, when there is somebody to tell.
+  void Close();
+
+  ClientState state() const { return state_; }
+  ClientEnd end() const { return end_; }
+  bool ready() const { return sealer_.has_value() && state_ == ClientState::kConnected; }
+  std::optional<SrtpProfile> srtp_profile() const;
+
+  // The plain packet in `incoming.datagram`; nothing when it does not open.
+  std::optional<RtpPacketView> OpenRtp(const IncomingRtp& incoming);
+  // Header in clear, `prefix` and `payload` sealed into the batch. Bytes that leave, 0: it did not leave.
+  size_t SendRtp(ByteView header, ByteView prefix, ByteView payload, uint64_t index);
+  bool SendRtcp(ByteView compound);
+
+  const IceAgent& ice() const { return ice_; }
+  const SrtpCounters* srtp_counters() const { return opener_ ? &opener_->counters() : nullptr; }
+  const ClientTransportCounters& counters() const { return counters_; }
+
+ private:
+  void SendSingle(const SocketAddress& to, ByteView bytes);
+  void PumpIce(Timestamp now);
+  void PumpDtls(Timestamp now);
+  void End(ClientState state, ClientEnd end);
+
+  ClientTransportConfig config_;
+  RunBuilder& out_;
+  RunCursor cursor_;
+  IceAgent ice_;
+  std::optional<DtlsEndpoint> dtls_;
+  std::optional<SrtpOpener> opener_;
+  std::optional<SrtpSealer> sealer_;
+  ClientState state_ = ClientState::kNew;
+  ClientEnd end_ = ClientEnd::kNone;
+  ClientTransportCounters counters_;
+};
+
+}  // namespace nexus

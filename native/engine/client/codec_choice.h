@@ -1,0 +1,36 @@
+// Which codec a client sends: what was negotiated, narrowed to what its device can do well, in its own order
+// of preference.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "engine/codec/h264/h264_inspector.h"
+#include "engine/room/command.h"
+
+namespace nexus {
+
+struct EncoderCapability {
+  Codec codec = Codec::kVp8;
+  bool hardware = false;
+  uint32_t max_pixels_per_second = 0;       // that it encodes in real time; 0: no limit known
+  std::optional<H264Profile> h264_profile;  // nothing: any
+  int vp9_profile = 0;
+};
+
+struct SendDemand {
+  uint32_t width = 0;
+  uint32_t height = 0;
+  uint32_t frames_per_second = 0;
+  size_t encodings = 1;         // simulcast: each costs a fraction of the one above it
+  bool prefer_hardware = true;  // battery before bitrate
+};
+
+// The negotiated binding to send with; capabilities come in order of preference. Where none is fast enough
+// the first that is negotiated at all is better than silence. Nothing: no codec in common.
+std::optional<CodecBinding> ChooseCodec(std::span<const CodecBinding> negotiated,
+                                        std::span<const EncoderCapability> capabilities,
+                                        const SendDemand& demand);
+
+}  // namespace nexus

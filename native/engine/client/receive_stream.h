@@ -1,0 +1,98 @@
+// One stream that a client receives: one SSRC with its RTX stream. Knows what is missing and when to ask
+// (NACK, PLI), what to report (RFC 3550), whose media it is at the moment (the CSRC that the SFU writes), and
+// restores what came by RTX. What it takes in comes out again as an outcome; playing it is the jitter
+// buffer's affair.
+#pragma once
+
+#include <array>
+#include <optional>
+
+#include "engine/base/unwrap.h"
+#include "engine/codec/codec.h"
+#include "engine/forward/keyframe_requester.h"
+#include "engine/forward/nack_generator.h"
+#include "engine/forward/receiver_stats.h"
+#include "engine/room/command.h"
+#include "engine/rtp/rtp_packet.h"
+
+namespace nexus {
+
+struct ReceiveStreamConfig {
+  MediaKind kind = MediaKind::kVideo;
+  uint32_t clock_rate = 90'000;
+  Ssrc ssrc;
+  std::optional<Ssrc> rtx_ssrc;
+  NackConfig nack;
+  KeyframeRequesterConfig keyframes;
+};
+
+struct ReceiveStreamCounters {
+  uint64_t duplicates = 0;
+  uint64_t padding_only = 0;
+  uint64_t source_changes = 0;
+  uint64_t rtx_packets = 0;
+  uint64_t rtx_unusable = 0;  // probes, or a number that restores nothing
+};
+
+// A media packet that was taken in. The views are good until the client gets the next datagram.
+struct ReceivedMedia {
+  int64_t sequence_number = 0;  // unwrapped
+  uint32_t timestamp = 0;
+  bool marker = false;
+  bool repaired = false;  // it came by RTX
+  bool opened = false;    // false: authenticity unknown and payload unread (sampling, see ClientConfig)
+  PayloadType payload_type;
+  uint32_t source = 0;  // CSRC: whose media this is; 0: not told
+  ByteView payload;     // without padding; empty unless opened
+  ByteView dependency_descriptor;
+  std::optional<AudioLevel> audio_level;
+};
+
+class ReceiveStream {
+ public:
+  explicit ReceiveStream(ReceiveStreamConfig config);
+
+  // A packet of the media SSRC; nothing when it is a duplicate or a probe.
+  std::optional<ReceivedMedia> OnPacket(const RtpPacketView& packet, bool opened, const RtpExtensionIds& ids,
+                                        Timestamp now);
+  // A packet of the RTX SSRC, opened. `payload_type` is the media's.
+  std::optional<ReceivedMedia> OnRtx(const RtpPacketView& packet, PayloadType payload_type,
+                                     const RtpExtensionIds& ids, Timestamp now);
+  void OnSenderReport(const SenderReport& report, Timestamp now);
+
+  // The decoder, or whoever stands for it, cannot go on.
+  void RequestKeyframe(Timestamp now) { keyframes_.Request(now); }
+  void OnKeyframe(Timestamp now) { keyframes_.OnKeyframe(now); }
+
+  const ReceiveStreamConfig& config() const { return config_; }
+  const ReceiveStreamCounters& counters() const { return counters_; }
+  uint32_t source() const { return source_; }
+  // When a media timestamp was sampled, on the sender's NTP line; nothing before a sender report.
+  std::optional<int64_t> NtpMicrosOf(uint32_t timestamp) const;
+
+  NackGenerator& nacks() { return nacks_; }
+  const NackGenerator& nacks() const { return nacks_; }
+  KeyframeRequester& keyframes() { return keyframes_; }
+  ReceiverStats& stats() { return stats_; }
+  const ReceiverStats& stats() const { return stats_; }
+
+ private:
+  std::optional<ReceivedMedia> Take(const RtpPacketView& packet, bool opened, bool repaired,
+                                    const RtpExtensionIds& ids, Timestamp now);
+  bool SeenBefore(int64_t sequence);
+
+  ReceiveStreamConfig config_;
+  Unwrapper<uint16_t> sequence_;
+  NackGenerator nacks_;
+  ReceiverStats stats_;
+  KeyframeRequester keyframes_;
+  std::array<int64_t, 1024> seen_{};  // by the low bits of the number: a window against duplicates
+  uint32_t source_ = 0;
+  std::optional<uint32_t> sr_timestamp_;
+  int64_t sr_ntp_us_ = 0;
+  uint64_t given_up_ = 0;
+  std::array<uint8_t, 1'500> restored_;
+  ReceiveStreamCounters counters_;
+};
+
+}  // namespace nexus
