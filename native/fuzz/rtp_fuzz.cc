@@ -1,4 +1,4 @@
-// RTP from a peer: header, extensions, RTX, RED; what was parsed is written again.
+// RTP from a peer: header, extensions, RTX; what was parsed is written again.
 #include <array>
 #include <cstdlib>
 
@@ -9,7 +9,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace nexus;
   const ByteView packet(data, size);
   (void)ParseRtpHeader(packet);
-  (void)RedPrimaryPayloadType(packet);
   const auto view = ParseRtp(packet);
   if (!view) return 0;
   std::array<uint8_t, kMaxRtpHeaderSize> header_bytes;

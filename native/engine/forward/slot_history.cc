@@ -48,6 +48,14 @@ ResendOutcome SlotHistory::OnNack(uint16_t sequence_number, Timestamp now, Durat
   return ResendOutcome::kResend;
 }
 
+std::optional<SentPacket> SlotHistory::Find(int64_t sequence_number) const {
+  const int64_t capacity = static_cast<int64_t>(mask_) + 1;
+  if (sequence_number > highest_ || sequence_number <= highest_ - capacity) return std::nullopt;
+  const Entry& entry = entries_[static_cast<size_t>(sequence_number) & mask_];
+  if (!entry.used || entry.sequence != static_cast<uint16_t>(sequence_number)) return std::nullopt;
+  return Describe(entry, sequence_number);
+}
+
 bool SlotHistory::TooSoon(const Entry& entry, Timestamp now, Duration rtt) const {
   const Duration since{int64_t{1000} * static_cast<uint16_t>(Milliseconds(now) - entry.resent_ms)};
   return since < std::max(rtt, config_.min_resend_interval);

@@ -31,6 +31,8 @@ class SlotHistory {
   void OnSent(LayerId layer, int64_t source_sequence, const Rewritten& rewritten);
   // A NACK for `sequence_number`. kResend counts as resent at `now`.
   ResendOutcome OnNack(uint16_t sequence_number, Timestamp now, Duration rtt, SentPacket& sent);
+  // What was sent under an unwrapped number, while it is remembered.
+  std::optional<SentPacket> Find(int64_t sequence_number) const;
 
  private:
   struct Entry {

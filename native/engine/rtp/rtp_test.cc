@@ -258,14 +258,6 @@ TEST(Rtx, ProbesHoldNoOriginal) {
   }
 }
 
-TEST(Red, NamesThePrimaryEncoding) {
-  EXPECT_EQ(RedPrimaryPayloadType(Bytes{111, 1, 2}), PayloadType{111});
-  EXPECT_EQ(RedPrimaryPayloadType(Bytes{0x80 | 63, 0, 0, 2, 111, 1, 2, 3}), PayloadType{111});
-  EXPECT_FALSE(RedPrimaryPayloadType(Bytes{0x80 | 63, 0, 0, 9, 111, 1, 2, 3}));
-  EXPECT_FALSE(RedPrimaryPayloadType(Bytes{0x80 | 63, 0}));
-  EXPECT_FALSE(RedPrimaryPayloadType({}));
-}
-
 // Hard problem 24: the inputs that broke other parsers.
 TEST(RtpParse, SurvivesTheCorpus) {
   NEXUS_LOAD_CAPTURE(unused, "vp8.pcap");

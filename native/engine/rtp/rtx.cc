@@ -32,20 +32,4 @@ size_t WriteRtxPrefix(MutableByteView out, uint16_t original_sequence_number) {
   return writer.ok() ? writer.size() : 0;
 }
 
-std::optional<PayloadType> RedPrimaryPayloadType(ByteView payload) {
-  // RFC 2198 §3: |F| block PT | timestamp offset (14) | block length (10) |, the last header is |0| block PT
-  // |.
-  ByteReader reader(payload);
-  size_t redundant = 0;
-  while (true) {
-    const uint8_t head = reader.U8();
-    if (!reader.ok()) return std::nullopt;
-    if (!(head & 0x80)) {
-      if (redundant > reader.remaining()) return std::nullopt;
-      return PayloadType{static_cast<uint8_t>(head & 0x7F)};
-    }
-    redundant += reader.U24() & 0x3FF;
-  }
-}
-
 }  // namespace nexus

@@ -1,5 +1,5 @@
 // Retransmission payload format (RFC 4588): the payload is the original sequence number and the original
-// payload. Also recognises redundant audio (RFC 2198), which is passed on as it is.
+// payload.
 #pragma once
 
 #include <optional>
@@ -20,8 +20,5 @@ size_t RestoreFromRtx(const RtpPacketView& rtx, Ssrc original_ssrc, PayloadType 
 
 // The two bytes in front of the original payload.
 size_t WriteRtxPrefix(MutableByteView out, uint16_t original_sequence_number);
-
-// The payload type of the primary encoding of a RED packet; nothing when the block headers do not fit.
-std::optional<PayloadType> RedPrimaryPayloadType(ByteView payload);
 
 }  // namespace nexus
