@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "engine/room/demultiplexer.h"
+#include "engine/rtp/red.h"
 #include "engine/rtp/rtp_extensions.h"
 #include "engine/rtp/rtx.h"
 
@@ -11,7 +12,6 @@ namespace nexus::testing {
 namespace {
 
 constexpr size_t kVideoPayload = 1000;
-constexpr size_t kAudioPayload = 80;
 constexpr Ssrc kFeedbackSender{0xFEEDBACC};
 
 std::string Credential(uint64_t seed, size_t size) {
@@ -46,6 +46,21 @@ std::vector<uint8_t> FixedHeader(bool marker, uint8_t payload_type, uint16_t seq
   return header;
 }
 
+// RFC 2198: as libwebrtc does it, what came right before rides along while its offset fits.
+std::vector<uint8_t> WithRedundancy(const PublishedStream& stream, size_t distance, PayloadType opus) {
+  const auto& [timestamp, primary] = stream.sent_audio.front();
+  std::vector<RedBlock> blocks;
+  for (size_t i = 1; i <= distance && i < stream.sent_audio.size(); ++i) {
+    const uint32_t offset = timestamp - stream.sent_audio[i].first;
+    if (offset > kMaxRedTimestampOffset) break;
+    blocks.insert(blocks.begin(), {opus, static_cast<uint16_t>(offset), stream.sent_audio[i].second});
+  }
+  std::vector<uint8_t> payload(4000);
+  payload.resize(WriteRedPrefix(payload, opus, blocks));
+  payload.insert(payload.end(), primary.begin(), primary.end());
+  return payload;
+}
+
 }  // namespace
 
 TestPeer::TestPeer(TestPeerOptions options)
@@ -68,6 +83,7 @@ TransportSettings TestPeer::Settings() const {
   opus.payload_type = PayloadType{static_cast<uint8_t>(first + 2)};
   opus.codec = Codec::kOpus;
   opus.clock_rate = 48'000;
+  if (options_.red) opus.red_payload_type = red_payload_type();
   settings.codecs = {vp8, opus};
   const uint8_t id = options_.first_extension_id;
   settings.extensions.Set(RtpExtension::kAudioLevel, id);
@@ -212,13 +228,16 @@ void TestPeer::SendVideoFrame(PublishedStream& stream, Timestamp now, size_t pac
   }
 }
 
-void TestPeer::SendAudio(PublishedStream& stream, Timestamp now, uint8_t level) {
+void TestPeer::SendAudio(PublishedStream& stream, Timestamp now, const AudioPacketOptions& packet) {
+  const bool red = packet.red || packet.redundancy > 0;
+  const auto opus = static_cast<uint8_t>(options_.first_payload_type + 2);
+  const uint32_t timestamp = stream.TimestampAt(now);
   std::vector<uint8_t> header =
-      FixedHeader(false, static_cast<uint8_t>(options_.first_payload_type + 2),
-                  static_cast<uint16_t>(stream.sequence), stream.TimestampAt(now), stream.options.ssrc);
+      FixedHeader(false, red ? red_payload_type().value : opus, static_cast<uint16_t>(stream.sequence),
+                  timestamp, stream.options.ssrc);
   const uint8_t id = options_.first_extension_id;
-  std::vector<std::pair<uint8_t, std::vector<uint8_t>>> extensions = {
-      {id, {static_cast<uint8_t>(0x80 | level)}}};
+  std::vector<std::pair<uint8_t, std::vector<uint8_t>>> extensions;
+  if (packet.with_level) extensions.push_back({id, {static_cast<uint8_t>(0x80 | packet.level)}});
   if (stream.options.with_mid) {
     extensions.push_back(
         {static_cast<uint8_t>(id + 3), {stream.options.mid.begin(), stream.options.mid.end()}});
@@ -228,8 +247,11 @@ void TestPeer::SendAudio(PublishedStream& stream, Timestamp now, uint8_t level) 
   std::vector<uint8_t> payload = {0x78};  // RFC 6716 section 3.1: 20 ms CELT fullband
   ++stream.frames;
   PayloadMark{stream.options.mark, stream.frames, 0, now.time_since_epoch().count()}.Write(payload);
-  payload.resize(kAudioPayload, 0x66);
-  SendRtp(header, payload, static_cast<uint64_t>(stream.sequence));
+  payload.resize(packet.size, 0x66);
+  stream.sent_audio.push_front({timestamp, payload});
+  if (red) payload = WithRedundancy(stream, packet.redundancy, PayloadType{opus});
+  if (stream.sent_audio.size() > kKeptRedBlocks) stream.sent_audio.pop_back();
+  if (!packet.lost) SendRtp(header, payload, static_cast<uint64_t>(stream.sequence));
   ++stream.sequence;
   ++stream.packets;
 }
@@ -261,7 +283,7 @@ void TestPeer::SendReceiverReports(Timestamp now) {
     if (stream.packets.empty()) continue;
     ReportBlock block;
     block.source = stream.ssrc;
-    block.fraction_lost = 64;
+    block.fraction_lost = fraction_lost;
     block.last_sr = stream.sr_compact;
     block.delay_since_last_sr = static_cast<uint32_t>((now - stream.sr_arrival).count() * 65536 / 1'000'000);
     writer.AddReceiverReport(kFeedbackSender, std::span(&block, 1));
@@ -300,7 +322,10 @@ void TestPeer::HandleRtp(std::vector<uint8_t> datagram, Timestamp now) {
   ++rtp_received;
   const auto packet = CompleteRtp(*header, ByteView(datagram).first(*size));
   for (ReceivedStream& stream : received_) {
-    if (packet && stream.ssrc == header->ssrc) return stream.OnPacket(*packet, now, false);
+    if (packet && stream.ssrc == header->ssrc) {
+      const bool red = options_.red && header->payload_type == red_payload_type();
+      return stream.OnPacket(*packet, now, false, red);
+    }
     if (!packet || stream.rtx_ssrc != header->ssrc) continue;
     stream.rtx_sequences.push_back(header->sequence_number);
     std::array<uint8_t, 2048> original;

@@ -25,6 +25,7 @@ struct TestPeerOptions {
   uint64_t seed = 1;
   std::vector<SrtpProfile> profiles = {SrtpProfile::kAeadAes128Gcm, SrtpProfile::kAes128CmHmacSha1_80};
   uint8_t first_payload_type = 96;  // VP8, its RTX, Opus follow one another
+  bool red = false;                 // has redundant audio, behind Opus
   uint8_t first_extension_id = 1;   // audio level, abs-send-time, TWCC, MID follow one another
   Duration ntp_offset{0};           // of the peer's wall clock
   std::shared_ptr<const DtlsCertificate> certificate;
@@ -53,7 +54,13 @@ class TestPeer {
   PublishedStream& Publish(const PublishedStreamOptions& options);
   ReceivedStream& Receive(Ssrc ssrc, std::optional<Ssrc> rtx_ssrc, MediaKind kind);
   void SendVideoFrame(PublishedStream& stream, Timestamp now, size_t packets = 3);
-  void SendAudio(PublishedStream& stream, Timestamp now, uint8_t level);
+  void SendAudio(PublishedStream& stream, Timestamp now, uint8_t level) {
+    SendAudio(stream, now, AudioPacketOptions{.level = level});
+  }
+  void SendAudio(PublishedStream& stream, Timestamp now, const AudioPacketOptions& packet);
+  PayloadType red_payload_type() const {
+    return PayloadType{static_cast<uint8_t>(options_.first_payload_type + 3)};
+  }
   void SendSenderReport(const PublishedStream& stream, Timestamp now);
   void SendReceiverReports(Timestamp now);
   void SendPli(Ssrc media);
@@ -64,6 +71,7 @@ class TestPeer {
   // Checks stop, as when a laptop is shut.
   void Vanish() { vanished_ = true; }
 
+  uint8_t fraction_lost = 64;  // what receiver reports tell, of 256
   uint64_t rtp_received = 0;
   uint64_t rtcp_received = 0;
   uint64_t rejected = 0;       // SRTP that did not open

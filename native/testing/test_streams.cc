@@ -2,6 +2,8 @@
 
 #include <sstream>
 
+#include "engine/rtp/red.h"
+
 namespace nexus::testing {
 
 uint32_t PublishedStream::TimestampAt(Timestamp now) const {
@@ -34,7 +36,15 @@ std::optional<PayloadMark> PayloadMark::Read(ByteView bytes) {
 ReceivedStream::ReceivedStream(Ssrc ssrc, std::optional<Ssrc> rtx_ssrc, MediaKind kind)
     : ssrc(ssrc), rtx_ssrc(rtx_ssrc), kind(kind), nacks(NackConfig{}) {}
 
-void ReceivedStream::OnPacket(const RtpPacketView& packet, Timestamp now, bool repaired) {
+namespace {
+
+std::optional<PayloadMark> MarkOfAudio(ByteView payload) {
+  return PayloadMark::Read(payload.subspan(std::min<size_t>(payload.size(), 1)));  // behind the Opus TOC
+}
+
+}  // namespace
+
+void ReceivedStream::OnPacket(const RtpPacketView& packet, Timestamp now, bool repaired, bool red) {
   ReceivedPacket received;
   received.sequence = sequence_.Unwrap(packet.header().sequence_number);
   received.timestamp = packet.header().timestamp;
@@ -42,7 +52,15 @@ void ReceivedStream::OnPacket(const RtpPacketView& packet, Timestamp now, bool r
   received.csrc = packet.header().csrc_count == 1 ? packet.csrc(0) : 0;
   received.repaired = repaired;
   received.arrival = now;
+  received.payload_type = packet.header().payload_type.value;
+  received.payload_size = packet.payload().size();
   ByteView rest = packet.payload();
+  if (const auto parsed = red ? ParseRed(rest) : std::nullopt) {
+    rest = parsed->primary;
+    for (const RedBlock& block : parsed->redundant()) {
+      received.redundant.push_back({received.timestamp - block.timestamp_offset, MarkOfAudio(block.payload)});
+    }
+  }
   if (kind == MediaKind::kVideo) {
     received.vp8 = ParseVp8Descriptor(rest);
     if (received.vp8) {
@@ -51,10 +69,8 @@ void ReceivedStream::OnPacket(const RtpPacketView& packet, Timestamp now, bool r
       // The frame tag and start code of the first packet, one byte of others (see TestPeer::SendVideoFrame).
       rest = rest.subspan(std::min<size_t>(rest.size(), received.vp8->start_of_partition ? 10 : 1));
     }
-  } else {
-    rest = rest.subspan(std::min<size_t>(rest.size(), 1));  // Opus TOC
   }
-  received.mark = PayloadMark::Read(rest);
+  received.mark = kind == MediaKind::kVideo ? PayloadMark::Read(rest) : MarkOfAudio(rest);
   if (kind == MediaKind::kVideo) nacks.OnPacket(received.sequence, now);
   if (!packets.emplace(received.sequence, received).second) ++duplicates;
 }

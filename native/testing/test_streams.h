@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <deque>
 #include <map>
 #include <optional>
 #include <string>
@@ -32,6 +33,16 @@ struct StoredPacket {
   std::vector<uint8_t> payload;
 };
 
+// How one audio packet is sent.
+struct AudioPacketOptions {
+  uint8_t level = 20;      // -dBov
+  bool with_level = true;  // of the packet's header extensions
+  size_t size = 80;        // of the payload: two bytes are Opus's silence
+  size_t redundancy = 0;   // so many earlier packets ride along (RFC 2198), with RED's payload type
+  bool red = false;        // RED's payload type also without any
+  bool lost = false;       // made and numbered, and never sent
+};
+
 struct PublishedStream {
   explicit PublishedStream(const PublishedStreamOptions& given)
       : options(given), sequence(given.first_sequence), rtx_sequence(77) {}
@@ -49,6 +60,7 @@ struct PublishedStream {
   uint64_t twcc_feedbacks = 0;
   std::vector<ReportBlock> reports;
   std::map<uint16_t, StoredPacket> history;
+  std::deque<std::pair<uint32_t, std::vector<uint8_t>>> sent_audio;  // time and payload, newest first
 
   uint32_t TimestampAt(Timestamp now) const;
 };
@@ -65,6 +77,14 @@ struct PayloadMark {
 };
 
 struct ReceivedPacket {
+  // What rode along in redundant audio, oldest first.
+  struct Redundant {
+    uint32_t timestamp = 0;
+    std::optional<PayloadMark> mark;
+  };
+  std::vector<Redundant> redundant;
+  uint8_t payload_type = 0;
+  size_t payload_size = 0;
   int64_t sequence = 0;
   uint32_t timestamp = 0;
   bool marker = false;
@@ -80,7 +100,8 @@ class ReceivedStream {
  public:
   ReceivedStream(Ssrc ssrc, std::optional<Ssrc> rtx_ssrc, MediaKind kind);
 
-  void OnPacket(const RtpPacketView& packet, Timestamp now, bool repaired);
+  // `red`: the payload is redundant audio.
+  void OnPacket(const RtpPacketView& packet, Timestamp now, bool repaired, bool red = false);
 
   Ssrc ssrc;
   std::optional<Ssrc> rtx_ssrc;

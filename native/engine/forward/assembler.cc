@@ -65,6 +65,18 @@ OutgoingPacket AssembleMedia(MutableByteView scratch, const OutgoingStream& stre
   return Finish(scratch, size, 0, packet, rewritten);
 }
 
+OutgoingPacket AssembleRed(MutableByteView scratch, const OutgoingStream& stream,
+                           const Transmission& transmission, const SourcePacket& packet,
+                           const Rewritten& rewritten, ByteView red_prefix) {
+  if (!stream.red_payload_type) return {};
+  const Identity identity{stream.ssrc, *stream.red_payload_type,
+                          static_cast<uint16_t>(rewritten.sequence_number)};
+  const size_t size = WriteHeader(scratch, stream, transmission, packet, rewritten, identity);
+  OutgoingPacket out = Finish(scratch, size, 0, packet, rewritten);
+  if (!out.header.empty()) out.prefix = red_prefix;  // nothing is rewritten in Opus
+  return out;
+}
+
 OutgoingPacket AssembleRtx(MutableByteView scratch, const OutgoingStream& stream,
                            const Transmission& transmission, const SourcePacket& packet,
                            const Rewritten& rewritten, int64_t rtx_sequence_number) {

@@ -14,6 +14,7 @@ struct OutgoingStream {
   PayloadType payload_type;
   Ssrc rtx_ssrc;
   PayloadType rtx_payload_type;
+  std::optional<PayloadType> red_payload_type;  // audio
   bool video = false;
   RtpExtensionIds ids;
 };
@@ -38,6 +39,11 @@ inline constexpr size_t kAssemblySize = kMaxRtpHeaderSize + kRtxPrefixSize + 8;
 OutgoingPacket AssembleMedia(MutableByteView scratch, const OutgoingStream& stream,
                              const Transmission& transmission, const SourcePacket& packet,
                              const Rewritten& rewritten);
+// The same with earlier packets in front (see WriteRedundancy), in RED's payload type. `red_prefix` is not
+// copied.
+OutgoingPacket AssembleRed(MutableByteView scratch, const OutgoingStream& stream,
+                           const Transmission& transmission, const SourcePacket& packet,
+                           const Rewritten& rewritten, ByteView red_prefix);
 OutgoingPacket AssembleRtx(MutableByteView scratch, const OutgoingStream& stream,
                            const Transmission& transmission, const SourcePacket& packet,
                            const Rewritten& rewritten, int64_t rtx_sequence_number);

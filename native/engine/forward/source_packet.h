@@ -20,6 +20,7 @@ struct SourcePacket {
   Timestamp media_time;  // when it was sampled, on the SFU's clock (SourceClock)
   bool marker = false;
   FrameInfo frame;
+  bool redundant = false;  // came as RED: the publisher sends earlier packets along
   std::optional<AudioLevel> audio_level;
   std::optional<uint8_t> video_orientation;
   // Both point into the ring's slab (or the caller's buffer before it is stored).

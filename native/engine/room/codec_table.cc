@@ -32,6 +32,7 @@ int Fit(const CodecBinding& candidate, const CodecBinding& source) {
 CodecTable::CodecTable(std::vector<CodecBinding> bindings) : bindings_(std::move(bindings)) {
   media_.fill(kNone);
   rtx_.fill(kNone);
+  red_.fill(kNone);
   if (bindings_.size() > media_.size()) bindings_.resize(media_.size());
   for (size_t i = 0; i < bindings_.size(); ++i) {
     const CodecBinding& binding = bindings_[i];
@@ -39,6 +40,9 @@ CodecTable::CodecTable(std::vector<CodecBinding> bindings) : bindings_(std::move
       media_[binding.payload_type.value] = static_cast<uint8_t>(i);
     if (binding.rtx_payload_type && binding.rtx_payload_type->value < rtx_.size()) {
       rtx_[binding.rtx_payload_type->value] = static_cast<uint8_t>(i);
+    }
+    if (binding.red_payload_type && binding.red_payload_type->value < red_.size()) {
+      red_[binding.red_payload_type->value] = static_cast<uint8_t>(i);
     }
   }
 }

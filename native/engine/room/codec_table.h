@@ -16,6 +16,8 @@ class CodecTable {
   const CodecBinding* ByPayloadType(PayloadType type) const { return Find(media_, type); }
   // The codec whose retransmissions have this payload type (RFC 4588 section 8.6, `apt`).
   const CodecBinding* ByRtxPayloadType(PayloadType type) const { return Find(rtx_, type); }
+  // The codec whose redundant packets have this payload type (RFC 2198).
+  const CodecBinding* ByRedPayloadType(PayloadType type) const { return Find(red_, type); }
   // What to send a stream of `source` as; null when this peer cannot decode it.
   const CodecBinding* Matching(const CodecBinding& source) const;
 
@@ -30,6 +32,7 @@ class CodecTable {
   std::vector<CodecBinding> bindings_;
   Index media_;
   Index rtx_;
+  Index red_;
 };
 
 }  // namespace nexus

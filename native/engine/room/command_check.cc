@@ -72,9 +72,10 @@ std::optional<std::string> CheckCodecs(const std::vector<CodecBinding>& codecs) 
   for (const CodecBinding& codec : codecs) {
     if (codec.clock_rate == 0) return "clock_rate must not be 0";
     if (!take(codec.payload_type)) return "payload types must be usable with rtcp-mux and differ";
-    if (codec.rtx_payload_type && !take(*codec.rtx_payload_type)) {
-      return "payload types must be usable with rtcp-mux and differ";
+    for (const auto& further : {codec.rtx_payload_type, codec.red_payload_type}) {
+      if (further && !take(*further)) return "payload types must be usable with rtcp-mux and differ";
     }
+    if (codec.red_payload_type && IsVideo(codec.codec)) return "red_payload_type is for audio";
   }
   return std::nullopt;
 }

@@ -42,6 +42,8 @@ std::string_view DropReasonName(DropReason reason) {
       return "too_large";
     case DropReason::kLayerNotForwarded:
       return "layer_not_forwarded";
+    case DropReason::kRedMalformed:
+      return "red_malformed";
     case DropReason::kRtxUnusable:
       return "rtx_unusable";
     case DropReason::kWaitingForKeyframe:

@@ -28,6 +28,7 @@ enum class DropReason : uint8_t {
   kTooOld,              // behind the ring
   kTooLarge,            // does not fit the ring
   kLayerNotForwarded,   // of a simulcast layer that no slot shows
+  kRedMalformed,        // redundant audio that is none, or of another codec
   kRtxUnusable,         // a retransmission that restores nothing
   kWaitingForKeyframe,  // video to a slot that cannot start with it
   kCodecNotNegotiated,  // the subscriber has no payload type for it

@@ -69,7 +69,8 @@ const SourcePacket* PublishedLayer::Receive(const Arrival& arrival, RemoteClockO
   packet.arrival = arrival.received;
   packet.media_time = clock_->OnPacket(packet.timestamp, arrival.received, remote);
   packet.marker = header.marker;
-  packet.payload = arrival.packet.payload();
+  packet.payload = arrival.red != nullptr ? arrival.red->primary : arrival.packet.payload();
+  packet.redundant = arrival.red != nullptr;
   packet.dependency_descriptor = arrival.extensions.dependency_descriptor;
   packet.audio_level = arrival.extensions.audio_level;
   packet.video_orientation = arrival.extensions.video_orientation;
@@ -90,6 +91,26 @@ const SourcePacket* PublishedLayer::Receive(const Arrival& arrival, RemoteClockO
     keyframe_requests_.OnKeyframe(arrival.now);
   }
   return stored;
+}
+
+// Reports go on telling the publisher of the loss: it is what its encoder protects against.
+size_t PublishedLayer::Recover(const RedPacket& red, const SourcePacket& primary,
+                               std::span<const SourcePacket*> recovered) {
+  std::array<LostAudio, kKeptRedBlocks> lost;
+  const size_t found = FindLostAudio(*ring_, red, primary, std::span(lost).first(recovered.size()));
+  size_t count = 0;
+  for (size_t i = 0; i < found; ++i) {
+    SourcePacket packet = primary;  // the CSRCs (RFC 2198 section 3) and, for want of its own, the level
+    packet.sequence_number = lost[i].sequence_number;
+    packet.timestamp = lost[i].timestamp;
+    packet.media_time -= Duration((primary.timestamp - lost[i].timestamp) * 1'000'000 / codec_->clock_rate);
+    packet.payload = lost[i].payload;
+    packet.marker = false;
+    packet.frame = inspector_->Inspect(packet.payload, static_cast<uint32_t>(packet.timestamp), false, {});
+    if (ring_->Insert(packet, recovered[count]) == InsertOutcome::kStored) ++count;
+  }
+  red_recovered_ += count;
+  return count;
 }
 
 void PublishedLayer::ReceiveMuted(const Arrival& arrival) {

@@ -12,6 +12,7 @@
 #include "engine/forward/nack_generator.h"
 #include "engine/forward/packet_ring.h"
 #include "engine/forward/receiver_stats.h"
+#include "engine/forward/red_recovery.h"
 #include "engine/forward/source_clock.h"
 #include "engine/room/command.h"
 #include "engine/room/incoming_extensions.h"
@@ -35,10 +36,13 @@ class PublishedLayer {
     const CodecBinding& codec;
     Timestamp received;  // as the kernel saw it
     Timestamp now;
-    bool repaired = false;  // restored from RTX
+    bool repaired = false;           // restored from RTX
+    const RedPacket* red = nullptr;  // the payload, when it is redundant audio
   };
   // Counts, inspects and stores. Null when the packet goes no further; `reason` says why.
   const SourcePacket* Receive(const Arrival& arrival, RemoteClockOffset& remote, DropReason& reason);
+  // What `red` brings back of what was lost in front of `primary`, stored; oldest first. Returns how many.
+  size_t Recover(const RedPacket& red, const SourcePacket& primary, std::span<const SourcePacket*> recovered);
   // A muted track's packet: counted, nothing kept.
   void ReceiveMuted(const Arrival& arrival);
   void OnSenderReport(const SenderReport& report, Timestamp now);
@@ -61,6 +65,7 @@ class PublishedLayer {
   const LayerMeter& meter() const { return meter_; }
   // Its place among the track's encodings, low to high.
   uint8_t encoding() const { return encoding_; }
+  uint64_t red_recovered() const { return red_recovered_; }
   uint64_t keyframe_count() const { return keyframe_count_; }
   Timestamp last_packet() const { return last_packet_; }
 
@@ -87,6 +92,7 @@ class PublishedLayer {
   NackGenerator nacks_;
   KeyframeRequester keyframe_requests_;
   uint64_t keyframe_count_ = 0;
+  uint64_t red_recovered_ = 0;
   Timestamp last_packet_{};
 };
 

@@ -128,6 +128,7 @@ TrackReport PublishedTrack::Report() const {
   TrackReport report;
   report.track = id_;
   for (const auto& layer : layers_) {
+    report.red_recovered += layer->red_recovered();
     report.nacks_sent += layer->nacks().counters().requested;
     report.plis_sent += layer->keyframes().sent();
     report.keyframes += layer->keyframe_count();

@@ -41,6 +41,7 @@ struct TrackReport {
   uint64_t packets = 0;
   uint64_t bytes = 0;
   int64_t packets_lost = 0;
+  uint64_t red_recovered = 0;  // audio packets that a later one's redundancy brought back
   uint64_t nacks_sent = 0;
   uint64_t plis_sent = 0;
   uint64_t keyframes = 0;

@@ -21,6 +21,9 @@ struct ShardConfig {
   Duration keyframe_interval = std::chrono::milliseconds(300);  // between two PLIs to one layer
   size_t audio_loudest = 6;                                     // audio sources of a room that are forwarded
 
+  // Earlier packets that ride along to a subscriber with redundant audio (RFC 2198): 0, 1 or 2.
+  uint8_t red_distance = 1;
+
   // Bounds: beyond them commands are rejected and packets dropped, both counted.
   size_t max_transports = 20'000;
   size_t max_tracks_per_transport = 64;

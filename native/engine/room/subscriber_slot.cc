@@ -21,6 +21,12 @@ SlotHistoryConfig HistoryConfig(const SlotSettings& settings) {
   return config;
 }
 
+RedSenderConfig RedConfig(const ShardConfig& shard) {
+  RedSenderConfig config;
+  config.distance = shard.red_distance;
+  return config;
+}
+
 }  // namespace
 
 SubscriberSlot::SubscriberSlot(ShardContext& context, Transport& subscriber, SlotId id,
@@ -31,6 +37,7 @@ SubscriberSlot::SubscriberSlot(ShardContext& context, Transport& subscriber, Slo
       settings_(settings),
       forwarder_(ForwarderConfig(settings, context.random, now)),
       history_(HistoryConfig(settings)),
+      red_(RedConfig(context.config)),
       // Below 2^15, so that the first wrap is far away (hard problem 8).
       rtx_sequence_(static_cast<int64_t>(context.random() & 0x7FFF)) {}
 
@@ -148,7 +155,7 @@ bool SubscriberSlot::Forward(PublishedLayer& layer, const SourcePacket& packet, 
     return false;
   }
   history_.OnSent(layer.id(), packet.sequence_number, *rewritten);
-  const size_t sent = subscriber_.SendMedia(*stream_, packet, *rewritten, now);
+  const size_t sent = Send(layer, packet, *rewritten, now);
   if (sent == 0) return false;
   if (packets_ == 0) subscriber_.ReportSoon(now);  // lips are in sync from the first report on
   ++packets_;
@@ -156,6 +163,18 @@ bool SubscriberSlot::Forward(PublishedLayer& layer, const SourcePacket& packet, 
   payload_bytes_ += packet.payload.size();
   Announce(layer.track().id());
   return true;
+}
+
+size_t SubscriberSlot::Send(const PublishedLayer& layer, const SourcePacket& packet,
+                            const Rewritten& rewritten, Timestamp now) {
+  const size_t distance = stream_->red_payload_type ? red_.Distance(packet.redundant, now) : 0;
+  if (distance == 0 || layer.ring() == nullptr)
+    return subscriber_.SendMedia(*stream_, packet, rewritten, now);
+  std::array<uint8_t, kMaxRedPrefixSize> scratch;
+  const ByteView redundancy = WriteRedundancy(scratch, history_, layer.id(), *layer.ring(), packet, rewritten,
+                                              stream_->payload_type, distance);
+  payload_bytes_ += redundancy.size();
+  return subscriber_.SendMedia(*stream_, packet, rewritten, now, redundancy);
 }
 
 void SubscriberSlot::ForwardStored(PublishedLayer& layer, int64_t from, Timestamp now) {
@@ -177,6 +196,7 @@ std::optional<OutgoingStream> SubscriberSlot::StreamFor(const CodecBinding& sour
   stream.rtx_ssrc = settings_.rtx_ssrc.value_or(Ssrc{});
   stream.rtx_payload_type =
       settings_.rtx_ssrc ? binding->rtx_payload_type.value_or(PayloadType{}) : PayloadType{};
+  stream.red_payload_type = binding->red_payload_type;
   stream.video = settings_.kind == MediaKind::kVideo;
   stream.ids = subscriber_.extension_ids();
   return stream;
@@ -203,6 +223,11 @@ void SubscriberSlot::Resend(const SentPacket& sent, Timestamp now) {
   ++rtx_sequence_;
   ++retransmissions_;
   bytes_ += size;
+}
+
+void SubscriberSlot::OnReportBlock(const ReportBlock& block, Timestamp now) {
+  fraction_lost_ = block.fraction_lost;
+  red_.OnFractionLost(block.fraction_lost, now);
 }
 
 void SubscriberSlot::OnKeyframeRequest(Timestamp now) {

@@ -7,6 +7,7 @@
 
 #include "engine/forward/assembler.h"
 #include "engine/forward/layer_target.h"
+#include "engine/forward/red_sender.h"
 #include "engine/forward/slot_forwarder.h"
 #include "engine/forward/slot_history.h"
 #include "engine/room/published_track.h"
@@ -44,7 +45,7 @@ class SubscriberSlot {
   void OnNack(const Nack& nack, Timestamp now);
   // PLI or FIR.
   void OnKeyframeRequest(Timestamp now);
-  void OnReportBlock(const ReportBlock& block) { fraction_lost_ = block.fraction_lost; }
+  void OnReportBlock(const ReportBlock& block, Timestamp now);
 
   SlotPreferences preferences;  // of the subscriber; read by the allocator
 
@@ -65,6 +66,8 @@ class SubscriberSlot {
   bool Forward(PublishedLayer& layer, const SourcePacket& packet, Timestamp now, bool& first_of_binding);
   void ForwardStored(PublishedLayer& layer, int64_t from, Timestamp now);
   std::optional<OutgoingStream> StreamFor(const CodecBinding& source) const;
+  size_t Send(const PublishedLayer& layer, const SourcePacket& packet, const Rewritten& rewritten,
+              Timestamp now);
   void Resend(const SentPacket& sent, Timestamp now);
   void LeaveShown();
   void Announce(std::optional<TrackId> track);
@@ -75,6 +78,7 @@ class SubscriberSlot {
   SlotSettings settings_;
   SlotForwarder forwarder_;
   SlotHistory history_;
+  RedSender red_;
   std::optional<OutgoingStream> stream_;  // for the source that is shown
   PublishedTrack* wanted_ = nullptr;
   PublishedTrack* shown_ = nullptr;

@@ -72,7 +72,7 @@ class Transport {
   // Media to this peer. The bytes on the wire, 0 when it was dropped and counted.
   bool ready() const { return sealer_.has_value() && ice_.selected().has_value(); }
   size_t SendMedia(const OutgoingStream& stream, const SourcePacket& packet, const Rewritten& rewritten,
-                   Timestamp now);
+                   Timestamp now, ByteView red_prefix = {});
   size_t SendRtx(const OutgoingStream& stream, const SourcePacket& packet, const Rewritten& rewritten,
                  int64_t rtx_sequence, Timestamp now);
   // A sender report within a few milliseconds: a slot has begun to send.
@@ -121,6 +121,9 @@ class Transport {
   PublishedTrack* TrackByMid(std::string_view mid) const;
   void HandleMedia(PublishedLayer& layer, const RtpPacketView& packet, const IncomingExtensions& extensions,
                    Timestamp received, Timestamp now, bool repaired);
+  // Lost audio that `red` brings back goes out in front of its primary.
+  void RouteRecovered(PublishedLayer& layer, const RedPacket& red, const SourcePacket& primary,
+                      Timestamp now);
   void HandleRetransmission(PublishedLayer& layer, const RtpPacketView& packet, Timestamp received,
                             Timestamp now);
   void ForgetLayer(const PublishedLayer& layer);

@@ -65,7 +65,7 @@ void Transport::HandleReportBlocks(const ReportBlocks& blocks, Timestamp now) {
     const ReportBlock block = blocks[i];
     SubscriberSlot* slot = SlotBySsrc(block.source);
     if (slot == nullptr) continue;
-    slot->OnReportBlock(block);
+    slot->OnReportBlock(block, now);
     if (const auto rtt = RoundTripTime(block, NtpFromTimestamp(now))) rtt_ = *rtt;
   }
 }

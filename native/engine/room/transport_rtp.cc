@@ -108,12 +108,21 @@ void Transport::HandleMedia(PublishedLayer& layer, const RtpPacketView& packet,
                             const IncomingExtensions& extensions, Timestamp received, Timestamp now,
                             bool repaired) {
   PublishedTrack& track = layer.track();
-  const CodecBinding* codec = codecs_.ByPayloadType(packet.header().payload_type);
+  const PayloadType type = packet.header().payload_type;
+  const CodecBinding* codec = codecs_.ByPayloadType(type);
+  std::optional<RedPacket> red;
+  if (codec == nullptr && (codec = codecs_.ByRedPayloadType(type)) != nullptr && !packet.payload().empty()) {
+    red = ParseRed(packet.payload());
+    if (!red || red->primary_type != codec->payload_type) {
+      return context_.drops.Count(DropReason::kRedMalformed);
+    }
+  }
   if (codec == nullptr) return context_.drops.Count(DropReason::kUnknownPayloadType);
   if (IsVideo(codec->codec) != (track.kind() == MediaKind::kVideo)) {
     return context_.drops.Count(DropReason::kCodecKindMismatch);
   }
-  const PublishedLayer::Arrival arrival{packet, extensions, *codec, received, now, repaired};
+  const PublishedLayer::Arrival arrival{packet,   extensions,           *codec, received, now,
+                                        repaired, red ? &*red : nullptr};
   if (!track.started) {
     track.started = true;
     context_.events.Push(TrackStarted{track.id(), codec->codec});
@@ -130,7 +139,15 @@ void Transport::HandleMedia(PublishedLayer& layer, const RtpPacketView& packet,
     track.NoteAudioLevel(*stored, extensions_.has(RtpExtension::kAudioLevel), now);
   }
   if (&layer != track.shown_layer()) return context_.drops.Count(DropReason::kLayerNotForwarded);
+  if (red) RouteRecovered(layer, *red, *stored, now);
   track.Route(layer, *stored, now);
+}
+
+void Transport::RouteRecovered(PublishedLayer& layer, const RedPacket& red, const SourcePacket& primary,
+                               Timestamp now) {
+  std::array<const SourcePacket*, kKeptRedBlocks> recovered{};
+  const size_t count = layer.Recover(red, primary, recovered);
+  for (size_t i = 0; i < count; ++i) layer.track().Route(layer, *recovered[i], now);
 }
 
 }  // namespace nexus

@@ -22,10 +22,11 @@ size_t Transport::Seal(const OutgoingPacket& packet, uint64_t index) {
 }
 
 size_t Transport::SendMedia(const OutgoingStream& stream, const SourcePacket& packet,
-                            const Rewritten& rewritten, Timestamp now) {
+                            const Rewritten& rewritten, Timestamp now, ByteView red_prefix) {
   std::array<uint8_t, kAssemblySize> scratch;
   const Transmission transmission{AbsSendTimeAt(now), next_transport_sequence_};
-  return Seal(AssembleMedia(scratch, stream, transmission, packet, rewritten),
+  return Seal(red_prefix.empty() ? AssembleMedia(scratch, stream, transmission, packet, rewritten)
+                                 : AssembleRed(scratch, stream, transmission, packet, rewritten, red_prefix),
               static_cast<uint64_t>(rewritten.sequence_number));
 }
 
