@@ -35,11 +35,12 @@ void Construct(EngineConfig* self, int64_t shards, const std::vector<std::string
                int64_t port, const std::vector<std::string>& announced_addresses, int64_t audio_loudest,
                int64_t consent_timeout_ms, int64_t connect_timeout_ms, int64_t speaker_interval_ms,
                int64_t max_transports, const std::vector<std::string>& srtp_profiles, bool udp_gso,
-               bool udp_gro, bool tcp) {
+               bool udp_gro, bool tcp, int64_t red_distance) {
   Bound(shards, 1, 256, "shards");
   Bound(port, 0, 65'535, "port");
   if (port != 0) Bound(port + shards - 1, 1, 65'535, "port");
   Bound(audio_loudest, 0, 64, "audio_loudest");
+  Bound(red_distance, 0, 2, "red_distance");
   Bound(max_transports, 1, 1'000'000, "max_transports");
   EngineConfig config;
   config.shards = static_cast<size_t>(shards);
@@ -57,6 +58,7 @@ void Construct(EngineConfig* self, int64_t shards, const std::vector<std::string
   config.shard.srtp_profiles.clear();
   for (const std::string& name : srtp_profiles) config.shard.srtp_profiles.push_back(ParseProfile(name));
   if (config.shard.srtp_profiles.empty()) throw nb::value_error("srtp_profiles: at least one");
+  config.shard.red_distance = static_cast<uint8_t>(red_distance);
   config.shard.audio_loudest = static_cast<size_t>(audio_loudest);
   config.shard.consent_timeout = Millis(consent_timeout_ms, "consent_timeout_ms");
   config.shard.connect_timeout = Millis(connect_timeout_ms, "connect_timeout_ms");
@@ -79,7 +81,8 @@ void AddConfig(nb::module_& module) {
            nb::arg("consent_timeout_ms") = 30'000, nb::arg("connect_timeout_ms") = 30'000,
            nb::arg("speaker_interval_ms") = 300, nb::arg("max_transports") = 20'000,
            nb::arg("srtp_profiles") = Names{"AEAD_AES_128_GCM", "AES_CM_128_HMAC_SHA1_80"},
-           nb::arg("udp_gso") = true, nb::arg("udp_gro") = true, nb::arg("tcp") = true);
+           nb::arg("udp_gso") = true, nb::arg("udp_gro") = true, nb::arg("tcp") = true,
+           nb::arg("red_distance") = 1);
 }
 
 }  // namespace nexus::bindings

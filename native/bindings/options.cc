@@ -27,7 +27,7 @@ std::vector<Ssrc> SsrcsFrom(const std::vector<int64_t>& values) {
 
 void ConstructCodec(CodecBinding* self, int64_t payload_type, PyCodec codec, int64_t clock_rate,
                     std::optional<int64_t> rtx_payload_type, std::optional<int64_t> h264_profile_level_id,
-                    int h264_packetization_mode, int vp9_profile) {
+                    int h264_packetization_mode, int vp9_profile, std::optional<int64_t> red_payload_type) {
   CodecBinding binding;
   binding.payload_type = PayloadTypeFrom(payload_type);
   binding.codec = FromPython(codec);
@@ -42,6 +42,7 @@ void ConstructCodec(CodecBinding* self, int64_t payload_type, PyCodec codec, int
   }
   binding.h264_packetization_mode = h264_packetization_mode;
   binding.vp9_profile = vp9_profile;
+  if (red_payload_type) binding.red_payload_type = PayloadTypeFrom(*red_payload_type);
   new (self) CodecBinding(binding);
 }
 
@@ -86,7 +87,7 @@ void AddOptions(nb::module_& module) {
       .def("__init__", &ConstructCodec, nb::kw_only(), nb::arg("payload_type"), nb::arg("codec"),
            nb::arg("clock_rate"), nb::arg("rtx_payload_type") = nb::none(),
            nb::arg("h264_profile_level_id") = nb::none(), nb::arg("h264_packetization_mode") = 0,
-           nb::arg("vp9_profile") = 0);
+           nb::arg("vp9_profile") = 0, nb::arg("red_payload_type") = nb::none());
   nb::class_<TransportSettings>(module, "TransportOptions")
       .def("__init__", &ConstructTransport, nb::kw_only(), nb::arg("remote_ufrag"), nb::arg("remote_pwd"),
            nb::arg("fingerprints"), nb::arg("codecs"), nb::arg("extensions"),

@@ -47,6 +47,7 @@ void AddReports(nb::module_& module) {
       .def_ro("packets", &TrackReport::packets)
       .def_ro("bytes", &TrackReport::bytes)
       .def_ro("packets_lost", &TrackReport::packets_lost)
+      .def_ro("red_recovered", &TrackReport::red_recovered)
       .def_ro("nacks_sent", &TrackReport::nacks_sent)
       .def_ro("plis_sent", &TrackReport::plis_sent)
       .def_ro("keyframes", &TrackReport::keyframes)

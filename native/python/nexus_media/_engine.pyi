@@ -57,10 +57,12 @@ class EngineConfig:
         udp_gso: bool = True,
         udp_gro: bool = True,
         tcp: bool = True,
+        red_distance: int = 1,
     ) -> None:
         """Shard k listens on UDP `port + k` (0: any free port). `announced_addresses` replace the bound ones
         in candidates (the node's public addresses). `bind_addresses`: one of each family at most.
-        `audio_loudest`: how many audio sources of a room are forwarded at most."""
+        `audio_loudest`: how many audio sources of a room are forwarded at most. `red_distance`: how many
+        earlier packets ride along to a subscriber with redundant audio (RFC 2198), 0 to 2; 0 strips it."""
 
 class CodecBinding:
     def __init__(
@@ -73,7 +75,9 @@ class CodecBinding:
         h264_profile_level_id: int | None = None,
         h264_packetization_mode: int = 0,
         vp9_profile: int = 0,
-    ) -> None: ...
+        red_payload_type: int | None = None,
+    ) -> None:
+        """`red_payload_type`: that of redundant audio around this one (RFC 2198), for Opus."""
 
 class TransportOptions:
     def __init__(
@@ -274,6 +278,7 @@ class TrackReport:
     packets: int
     bytes: int
     packets_lost: int
+    red_recovered: int  # audio packets that a later one's redundancy brought back
     nacks_sent: int
     plis_sent: int
     keyframes: int
