@@ -14,9 +14,9 @@ struct OutgoingStream {
   PayloadType payload_type;
   Ssrc rtx_ssrc;
   PayloadType rtx_payload_type;
-  std::optional<PayloadType> red_payload_type;  // audio
   bool video = false;
   RtpExtensionIds ids;
+  std::optional<PayloadType> red_payload_type;  // audio
 };
 
 // Values of this one transmission.
