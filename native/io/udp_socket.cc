@@ -240,7 +240,7 @@ size_t UdpSocket::SendMessages(const RunBuilder& batch) {
   size_t position = 0;
   while (position < messages_.size()) {
     const size_t filled = FillHeaders(batch, position);
-    const int sent = sendmmsg(fd_, send_->headers.data(), static_cast<unsigned>(filled), MSG_DONTWAIT);
+    const int sent = options_.send(fd_, send_->headers.data(), static_cast<unsigned>(filled), MSG_DONTWAIT);
     if (sent > 0) {
       CountSent(position, static_cast<size_t>(sent));
       position += static_cast<size_t>(sent);

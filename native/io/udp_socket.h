@@ -23,6 +23,8 @@ struct UdpSocketOptions {
   int receive_buffer = 8 << 20;  // the kernel may give less
   int send_buffer = 8 << 20;
   size_t max_backlog_bytes = 4u << 20;
+  // What sends: a seam, because a kernel cannot be made to refuse at will.
+  int (*send)(int fd, mmsghdr* messages, unsigned count, int flags) = &::sendmmsg;
 };
 
 struct UdpSocketCounters {

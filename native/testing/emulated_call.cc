@@ -5,17 +5,17 @@
 namespace nexus::testing {
 namespace {
 
-ShardConfig WithCertificate(ShardConfig config, uint64_t seed) {
-  if (config.certificate == nullptr) config.certificate = DtlsCertificate::Generate();
-  config.seed = seed;
-  return config;
+EmulatedCallOptions WithCertificate(EmulatedCallOptions options) {
+  if (options.shard.certificate == nullptr) options.shard.certificate = DtlsCertificate::Generate();
+  options.shard.seed = options.seed;
+  return options;
 }
 
 }  // namespace
 
 EmulatedCall::EmulatedCall(EmulatedCallOptions options)
-    : options_(std::move(options)),
-      shard_(WithCertificate(options_.shard, options_.seed)),
+    : options_(WithCertificate(std::move(options))),
+      shard_(options_.shard),
       network_(options_.seed),
       server_(*SocketAddress::Parse("192.0.2.1", 5000)) {
   if (options_.on_time) options_.on_time(now_);
@@ -40,9 +40,14 @@ Member& EmulatedCall::Join(TestPeerOptions options) {
   const IceCredentials local{"server" + std::to_string(id), "serverpasswordserverpass" + std::to_string(id)};
   Command(CreateTransport{member->transport, room(), local, member->peer->Settings()});
   by_address_[member->peer->address()] = member->peer.get();
-  member->peer->Connect(local, server_, now_);
+  member->peer->Connect(Describe(local), now_);
   members.push_back(std::move(member));
   return *members.back();
+}
+
+void EmulatedCall::ForgetMembers() {
+  by_address_.clear();
+  members.clear();
 }
 
 void EmulatedCall::Publish(Member& member, MediaKind kind, bool muted, bool announce_ssrc) {

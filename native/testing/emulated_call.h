@@ -42,10 +42,15 @@ class EmulatedCall {
   EmulatedNetwork& network() { return network_; }
   Timestamp now() const { return now_; }
   RoomId room() const { return RoomId{1}; }
-  const SocketAddress& server() const { return server_; }
+  // The server as its answers describe it, under the credentials of one transport.
+  ServerDescription Describe(IceCredentials local) const {
+    return {std::move(local), options_.shard.certificate->fingerprint(), server_};
+  }
 
   // A member that has a transport and is on its way to connect.
   Member& Join(TestPeerOptions options = {});
+  // All peers go, without a word to the shard. Only while none of them has media started.
+  void ForgetMembers();
   void Publish(Member& member, MediaKind kind, bool muted = false, bool announce_ssrc = true);
   Member::Slot& AddSlot(Member& member, MediaKind kind, int pair = 0);
   void Command(nexus::Command command) { shard_.HandleCommand(command, now_); }

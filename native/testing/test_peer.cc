@@ -93,12 +93,13 @@ TransportSettings TestPeer::Settings() const {
   return settings;
 }
 
-void TestPeer::Connect(const IceCredentials& server, const SocketAddress& address, Timestamp now) {
-  server_ = address;
-  ice_.emplace(local_, server, options_.ice, options_.seed, now);
+void TestPeer::Connect(const ServerDescription& server, Timestamp now) {
+  server_ = server.address;
+  ice_.emplace(local_, server.ice, options_.ice, options_.seed, now);
   DtlsConfig config;
   config.role = DtlsRole::kClient;
   config.certificate = options_.certificate;
+  config.remote_fingerprints = {{"sha-256", server.fingerprint}};
   config.profiles = options_.profiles;
   dtls_.emplace(std::move(config));
   HandleTimeout(now);

@@ -32,13 +32,20 @@ struct TestPeerOptions {
   IceControllingConfig ice;
 };
 
+// What an answer says of the server.
+struct ServerDescription {
+  IceCredentials ice;
+  std::string fingerprint;  // sha-256
+  SocketAddress address;
+};
+
 class TestPeer {
  public:
   explicit TestPeer(TestPeerOptions options);
 
   // What signaling would say about this peer, in both directions.
   TransportSettings Settings() const;
-  void Connect(const IceCredentials& server, const SocketAddress& address, Timestamp now);
+  void Connect(const ServerDescription& server, Timestamp now);
 
   void HandleDatagram(ByteView datagram, Timestamp now);
   void HandleTimeout(Timestamp now);

@@ -117,17 +117,22 @@ class ReceivedStream {
   Timestamp sr_arrival;
   std::vector<std::string> cnames;
 
-  // Numbers between the first and the last that never came.
+  // Numbers between the first that came and the last that never came. What the network let overtake by the
+  // very first packet is not among them: no receiver asks for numbers below the one that it began with.
   std::vector<int64_t> Missing() const;
   // What is wrong with the stream, in words; empty when nothing is: gaps that no switch explains, time or
   // picture ids that go back, a source that begins without a keyframe, a payload of another than the CSRC
-  // says.
+  // says. A switch may leave open what was not yet there, or not yet repaired, when the new source took over.
   std::string Faults(const std::map<uint32_t, uint32_t>& csrc_of_mark) const;
   // When the packet was sampled, read off the stream's sender report, on the SFU's clock.
   std::optional<int64_t> PresentationUs(const ReceivedPacket& packet) const;
 
  private:
+  // Sampled so shortly before a switch that the old source had no time to bring what is missing.
+  bool IsCutOff(const ReceivedPacket& packet, const std::map<int64_t, int64_t>& switches) const;
+
   Unwrapper<uint16_t> sequence_;
+  std::optional<int64_t> first_arrived_;
 };
 
 }  // namespace nexus::testing

@@ -2,6 +2,7 @@
 // rows of the design's list of what broke other media servers.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "engine/dtls/emulated_wall_clock.h"

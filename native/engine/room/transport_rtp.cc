@@ -71,7 +71,8 @@ Transport::SsrcBinding Transport::Learn(const RtpHeader& header, const IncomingE
   PublishedLayer* layer = track->LayerFor(rid);
   if (layer == nullptr) return context_.drops.Count(DropReason::kSsrcTableFull), SsrcBinding{};
   if (rtx) {
-    if (layer->rtx_ssrc) ssrcs_.erase(*layer->rtx_ssrc);
+    // It changes only together with the layer's own: what is restored from it counts as the layer's packets.
+    if (layer->rtx_ssrc) return context_.drops.Count(DropReason::kSsrcTableFull), SsrcBinding{};
     layer->rtx_ssrc = header.ssrc;
   } else if (!layer->ssrc) {
     layer->ssrc = header.ssrc;

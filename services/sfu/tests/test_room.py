@@ -81,7 +81,14 @@ class Room:
 
     @property
     def engine(self) -> list[fx.Effect]:
-        return [effect for effect in self.last.effects if not isinstance(effect, fx.Emit)]
+        """Without preferences, which follow every binding: see `test_watching`."""
+        return [effect for effect in self.last.effects if not isinstance(effect, fx.Emit | fx.PreferSlot)]
+
+    @property
+    def preferences(self) -> dict[tuple[str, str], fx.SlotPreferences]:
+        """By participant and mid."""
+        preferred = [effect for effect in self.last.effects if isinstance(effect, fx.PreferSlot)]
+        return {(effect.participant_id, effect.mid): effect.preferences for effect in preferred}
 
     def track(self, participant_id: str, source: Source = Source.CAMERA) -> str:
         tracks = self.state.participant(participant_id).tracks.values()

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from nexus_sfu.core.model import IceCredentials, Kind, Track, TransportOffer
+from nexus_sfu.core.effects import SlotPreferences
+from nexus_sfu.core.model import IceCredentials, Kind, LayerLimit, Track, TransportOffer
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +73,11 @@ class SlotPaused:
 
 
 @dataclass(frozen=True, slots=True)
-class SlotPreferences:
-    """What a subscriber shows in a video slot and how much it matters."""
+class LayersWanted:
+    """The highest layers of a track that any slot aims for; None: no slot does."""
 
-    # Pixels on its screen; larger layers are not sent. 0: not told.
-    width: int = 0
-    height: int = 0
-    # 0 to 255, the higher is served first.
-    priority: int = 0
-    pinned: bool = False
-    # False: nothing is sent.
-    visible: bool = True
-    # The highest layer that is wanted: (spatial, temporal), from 0.
-    max_layer: tuple[int, int] | None = None
+    track: int
+    highest: LayerLimit | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +176,7 @@ EngineEvent = (
     | TransportGone
     | TrackStarted
     | SlotPaused
+    | LayersWanted
     | SpeakersChanged
     | CommandRejected
     | Report
@@ -232,8 +226,8 @@ class EnginePort(Protocol):
 
     def unbind_slot(self, slot: int) -> None: ...
 
-    def set_subscribed(self, transport: int, track: int, subscribed: bool) -> None: ...
-
     def set_slot_preferences(self, slot: int, preferences: SlotPreferences) -> None: ...
+
+    def set_subscribed(self, transport: int, track: int, subscribed: bool) -> None: ...
 
     def request_report(self, room: int | None) -> int: ...

@@ -18,6 +18,7 @@ from nexus_runtime import ClientError, NexusError
 
 from nexus_sfu import requests
 from nexus_sfu.core import commands as cmd
+from nexus_sfu.core import watching
 from nexus_sfu.core.model import Reason, RoomKey
 from nexus_sfu.core.room import RoomState
 from nexus_sfu.core.wire import participant_message, slot_table_message, track_message
@@ -78,6 +79,11 @@ class SfuServicer(sfu_pb2_grpc.SfuServiceServicer):
         self, request: sfu_pb2.UpdateSubscriptionsRequest, context: Context
     ) -> sfu_pb2.UpdateSubscriptionsResponse:
         return await self._answer("UpdateSubscriptions", self._update_subscriptions, request, context)
+
+    async def UpdateView(
+        self, request: sfu_pb2.UpdateViewRequest, context: Context
+    ) -> sfu_pb2.UpdateViewResponse:
+        return await self._answer("UpdateView", self._update_view, request, context)
 
     async def SetMuted(self, request: sfu_pb2.SetMutedRequest, context: Context) -> sfu_pb2.SetMutedResponse:
         return await self._answer("SetMuted", self._set_muted, request, context)
@@ -213,6 +219,11 @@ class SfuServicer(sfu_pb2_grpc.SfuServiceServicer):
         self._sfu.handle(key, command)
         return sfu_pb2.UpdateSubscriptionsResponse(slots=self._slots(key, request.participant_id))
 
+    async def _update_view(self, request: sfu_pb2.UpdateViewRequest) -> sfu_pb2.UpdateViewResponse:
+        command = cmd.UpdateView(request.participant_id, requests.views(request.views))
+        self._sfu.handle(requests.room_key(request.room), command)
+        return sfu_pb2.UpdateViewResponse()
+
     async def _set_muted(self, request: sfu_pb2.SetMutedRequest) -> sfu_pb2.SetMutedResponse:
         command = cmd.SetMuted(request.participant_id, request.track_id, request.muted)
         self._sfu.handle(requests.room_key(request.room), command)
@@ -240,6 +251,8 @@ class SfuServicer(sfu_pb2_grpc.SfuServiceServicer):
             participants=[participant_message(p, with_mids=p is asker) for p in visible],
             slots=slot_table_message(asker) if asker else None,
             revision=room.revision,
+            layers_wanted=watching.wanted_messages(asker) if asker else (),
+            paused_track_ids=watching.paused_tracks(asker) if asker else (),
         )
 
     async def _close_room(self, request: sfu_pb2.CloseRoomRequest) -> sfu_pb2.CloseRoomResponse:

@@ -33,6 +33,7 @@ class Media:
         self._participants: dict[int, str] = {}
         self._tracks: dict[str, int] = {}
         self._track_ids: dict[int, str] = {}
+        self._publishers: dict[int, str] = {}
         self._slot_ids: dict[int, tuple[str, str]] = {}
         # Freed by the engine, not yet by the room: empty but for an instant.
         self._gone: set[int] = set()
@@ -61,6 +62,16 @@ class Media:
 
     def track_of(self, track: int | None) -> str | None:
         return None if track is None else self._track_ids.get(track)
+
+    def publisher_of(self, track: int) -> str | None:
+        return self._publishers.get(track)
+
+    def key_of_track(self, track: int) -> RoomKey | None:
+        participant_id = self._publishers.get(track)
+        return None if participant_id is None else self._seats[participant_id].room
+
+    def room_key(self, participant_id: str) -> RoomKey:
+        return self._seats[participant_id].room
 
     def slot_of(self, slot: int) -> tuple[str, str] | None:
         """(participant, mid)"""
@@ -95,7 +106,7 @@ class Media:
                 self._close_transport(effect.participant_id)
             case fx.AddTrack() | fx.RemoveTrack() | fx.MuteTrack() | fx.SetSubscribed():
                 self._apply_to_track(effect)
-            case fx.AddSlot() | fx.RemoveSlot() | fx.BindSlot() | fx.UnbindSlot():
+            case fx.AddSlot() | fx.RemoveSlot() | fx.BindSlot() | fx.UnbindSlot() | fx.PreferSlot():
                 self._apply_to_slot(effect)
             case _:
                 assert_never(effect)
@@ -108,7 +119,8 @@ class Media:
         if seat is None:
             return  # the engine had refused to open it
         for track_id in seat.tracks:
-            del self._track_ids[self._tracks.pop(track_id)]
+            number = self._tracks.pop(track_id)
+            del self._track_ids[number], self._publishers[number]
         for slot in seat.slots.values():
             del self._slot_ids[slot.slot]
         del self._participants[seat.opened.transport]
@@ -124,10 +136,11 @@ class Media:
                 number = self._engine.add_track(seat.opened.transport, effect.track)
                 self._tracks[effect.track.id] = number
                 self._track_ids[number] = effect.track.id
+                self._publishers[number] = effect.track.participant_id
                 seat.tracks.add(effect.track.id)
             case fx.RemoveTrack():
                 number = self._tracks.pop(effect.track_id)
-                del self._track_ids[number]
+                del self._track_ids[number], self._publishers[number]
                 self._seats[effect.participant_id].tracks.discard(effect.track_id)
                 self._engine.remove_track(number)
             case fx.MuteTrack():
@@ -136,7 +149,9 @@ class Media:
                 transport = self._transport(effect.participant_id)
                 self._engine.set_subscribed(transport, self._tracks[effect.track_id], effect.subscribed)
 
-    def _apply_to_slot(self, effect: fx.AddSlot | fx.RemoveSlot | fx.BindSlot | fx.UnbindSlot) -> None:
+    def _apply_to_slot(
+        self, effect: fx.AddSlot | fx.RemoveSlot | fx.BindSlot | fx.UnbindSlot | fx.PreferSlot
+    ) -> None:
         seat = self._seats[effect.participant_id]
         match effect:
             case fx.AddSlot():
@@ -151,3 +166,5 @@ class Media:
                 self._engine.bind_slot(seat.slots[effect.mid].slot, self._tracks[effect.track_id])
             case fx.UnbindSlot():
                 self._engine.unbind_slot(seat.slots[effect.mid].slot)
+            case fx.PreferSlot():
+                self._engine.set_slot_preferences(seat.slots[effect.mid].slot, effect.preferences)

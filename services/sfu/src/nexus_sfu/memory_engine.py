@@ -10,6 +10,7 @@ import os
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from nexus_sfu.core.effects import SlotPreferences
 from nexus_sfu.core.model import IceCredentials, Kind, Track, TransportOffer
 from nexus_sfu.engine_port import (
     EngineCandidate,
@@ -18,7 +19,6 @@ from nexus_sfu.engine_port import (
     OpenedTransport,
     Report,
     SlotFigures,
-    SlotPreferences,
     TrackFigures,
     TransportFigures,
     TransportGone,
@@ -41,6 +41,7 @@ class MemoryTrack:
     kind: Kind
     muted: bool
     ssrcs: tuple[int, ...]
+    rids: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -178,7 +179,7 @@ class MemoryEngine:
         assert track.number not in numbers
         number = next(self._ids)
         self.tracks[number] = MemoryTrack(
-            transport, track.number, track.mid, track.kind, track.muted, track.ssrcs
+            transport, track.number, track.mid, track.kind, track.muted, track.ssrcs, track.rids
         )
         return number
 
@@ -210,6 +211,11 @@ class MemoryEngine:
     def unbind_slot(self, slot: int) -> None:
         self.slots[slot].track = None
 
+    def set_slot_preferences(self, slot: int, preferences: SlotPreferences) -> None:
+        assert self.slots[slot].kind is Kind.VIDEO
+        assert 1 <= preferences.priority <= 255
+        self.slots[slot].preferences = preferences
+
     def set_subscribed(self, transport: int, track: int, subscribed: bool) -> None:
         assert track in self.tracks
         unsubscribed = self.transports[transport].unsubscribed
@@ -217,10 +223,6 @@ class MemoryEngine:
             unsubscribed.discard(track)
         else:
             unsubscribed.add(track)
-
-    def set_slot_preferences(self, slot: int, preferences: SlotPreferences) -> None:
-        assert self.slots[slot].kind is Kind.VIDEO
-        self.slots[slot].preferences = preferences
 
     def request_report(self, room: int | None) -> int:
         """Answered at once, with everything that is there."""

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import nexus_media as native
 
 from nexus_sfu import engine_port as port
+from nexus_sfu.core.effects import SlotPreferences
 from nexus_sfu.core.model import CodecChoice, IceCredentials, Kind, Track, TransportOffer
 
 
@@ -67,6 +68,7 @@ class NativeEngine:
             mid=track.mid,
             ssrcs=track.ssrcs,
             rtx_ssrcs=track.rtx_ssrcs,
+            rids=track.rids,
             group=track.source.group,
             muted=track.muted,
         )
@@ -94,8 +96,8 @@ class NativeEngine:
     def set_subscribed(self, transport: int, track: int, subscribed: bool) -> None:
         self._engine.set_subscribed(transport, track, subscribed)
 
-    def set_slot_preferences(self, slot: int, preferences: port.SlotPreferences) -> None:
-        spatial, temporal = preferences.max_layer or (None, None)
+    def set_slot_preferences(self, slot: int, preferences: SlotPreferences) -> None:
+        highest = preferences.highest
         self._engine.set_slot_preferences(
             slot,
             width=preferences.width,
@@ -103,8 +105,8 @@ class NativeEngine:
             priority=preferences.priority,
             pinned=preferences.pinned,
             visible=preferences.visible,
-            max_spatial=spatial,
-            max_temporal=temporal,
+            max_spatial=None if highest is None else highest.spatial,
+            max_temporal=None if highest is None else highest.temporal,
         )
 
     def request_report(self, room: int | None) -> int:

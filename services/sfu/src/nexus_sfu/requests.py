@@ -1,7 +1,7 @@
 """gRPC request messages → the service's types. What no enum or limit allows is INVALID_ARGUMENT here,
 once."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from functools import partial
 from typing import TypeVar
@@ -11,11 +11,14 @@ from nexus.types.v1 import media_pb2
 
 from nexus_sfu import errors
 from nexus_sfu.core import commands as cmd
-from nexus_sfu.core.model import Codec, Grants, Reason, RoomKey, Source
+from nexus_sfu.core.model import Codec, Grants, Layer, Reason, RoomKey, Source, View
 from nexus_sfu.sdp import PublicationWish
 from nexus_sfu.sfu import JoinWish
 
 MAX_KEY_BYTES = 512
+MAX_VIEWS = 256
+MAX_PRIORITY = 255
+MAX_PIXELS = 65_535
 E = TypeVar("E", bound=IntEnum)
 
 
@@ -71,8 +74,40 @@ def publications(messages: Iterable[media_pb2.Publication]) -> tuple[Publication
             preferred=_member(Codec, message.preferred_codec, "preferred_codec")
             if message.preferred_codec
             else None,
+            layers=tuple(
+                Layer(
+                    rid=layer.rid,
+                    width=layer.width,
+                    height=layer.height,
+                    max_bitrate_bps=layer.max_bitrate_bps,
+                )
+                for layer in message.layers
+            ),
+            scalability_mode=message.scalability_mode,
         )
         for message in messages
+    )
+
+
+def views(messages: Sequence[media_pb2.TrackView]) -> tuple[View, ...]:
+    if len(messages) > MAX_VIEWS:
+        raise errors.invalid_argument("too many views in one request", limit=MAX_VIEWS)
+    return tuple(_view(message) for message in messages)
+
+
+def _view(message: media_pb2.TrackView) -> View:
+    if message.priority > MAX_PRIORITY:
+        raise errors.invalid_argument("the priority of a view is out of range", limit=MAX_PRIORITY)
+    return View(
+        track_id=message.track_id,
+        # Larger than any screen or layer there is: all of it.
+        width=min(message.width, MAX_PIXELS),
+        height=min(message.height, MAX_PIXELS),
+        hidden=message.hidden,
+        pinned=message.pinned,
+        priority=message.priority,
+        max_spatial=message.max_spatial if message.HasField("max_spatial") else None,
+        max_temporal=message.max_temporal if message.HasField("max_temporal") else None,
     )
 
 

@@ -23,6 +23,7 @@ from nexus_sfu.grpc_server import GrpcServer, SfuServicer
 from nexus_sfu.load import Load, NodeIdentity
 from nexus_sfu.metrics import Metrics
 from nexus_sfu.nats_bus import EventPublisher, Heartbeat
+from nexus_sfu.quality import QualityWatch
 from nexus_sfu.sdp_worker import SdpWorker
 from nexus_sfu.sfu import Sfu
 from nexus_sfu.stats import ReportLost, Reports, Stats
@@ -62,6 +63,7 @@ class Service:
     sfu: Sfu
     stats: Stats
     load: Load
+    quality: QualityWatch
     metrics: Metrics
     events: EventPublisher
     heartbeat: Heartbeat
@@ -101,6 +103,7 @@ class Service:
             return
         self.metrics.engine.update(report.engine)
         self.load.update(report.engine, wall_clock_ms())
+        self.quality.observe(report, wall_clock_ms())
 
     async def drain(self) -> None:
         """Takes nothing new; returns when everybody has left, or after the configured wait."""
@@ -164,6 +167,7 @@ def assemble(config: SfuConfig, engine: EnginePort, registry: CollectorRegistry)
         sfu=sfu,
         stats=stats,
         load=load,
+        quality=QualityWatch(sfu),
         metrics=metrics,
         events=events,
         heartbeat=heartbeat,

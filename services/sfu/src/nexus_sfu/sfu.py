@@ -214,12 +214,14 @@ class Sfu:
                     "engine_command_rejected", command=event.command, id=event.id, reason=event.reason
                 )
                 self._metrics.commands_rejected.labels(event.reason).inc()
+            case port.SlotPaused():
+                self._slot_paused(event)
+            case port.LayersWanted():
+                self._layers_wanted(event)
             case port.Report():
                 self._on_report(event)
             case port.TrackStarted():
                 log.debug("track_started", track=self.media.track_of(event.track))
-            case port.SlotPaused():
-                log.debug("slot_paused", slot=self.media.slot_of(event.slot), paused=event.paused)
 
     def _transport_connected(self, event: port.TransportConnected) -> None:
         seat = self.media.seat_of_transport(event.transport)
@@ -242,6 +244,18 @@ class Sfu:
         self._log_transport("media_closed" if left else "media_failed", event.transport, reason=event.reason)
         self.media.transport_gone(event.transport)
         self.leave(key, participant_id, Reason.CLIENT_LEFT if left else Reason.MEDIA_FAILED)
+
+    def _slot_paused(self, event: port.SlotPaused) -> None:
+        place = self.media.slot_of(event.slot)
+        if place is not None:
+            participant_id, mid = place
+            command = cmd.SlotPaused(participant_id, mid, event.paused)
+            self.handle(self.media.room_key(participant_id), command)
+
+    def _layers_wanted(self, event: port.LayersWanted) -> None:
+        track_id, key = self.media.track_of(event.track), self.media.key_of_track(event.track)
+        if track_id is not None and key is not None:
+            self.handle(key, cmd.LayersWatched(track_id, event.highest))
 
     def _speakers_changed(self, event: port.SpeakersChanged) -> None:
         key = self.media.key_of(event.room)

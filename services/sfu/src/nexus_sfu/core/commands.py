@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from nexus_sfu.core.model import Grants, MediaOffer, Reason
+from nexus_sfu.core.model import Grants, LayerLimit, MediaOffer, Quality, Reason, View
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,14 @@ class UpdateSubscriptions:
     participant_id: str
     track_ids: tuple[str, ...]
     subscribed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateView:
+    """Each view replaces the one of its track; those of tracks that are not here are passed over."""
+
+    participant_id: str
+    views: tuple[View, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,16 +100,46 @@ class Speakers:
     speakers: tuple[tuple[str, float], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class LayersWatched:
+    """The engine: the highest layers of a track that anybody watches; None: nobody watches it."""
+
+    track_id: str
+    highest: LayerLimit | None
+
+
+@dataclass(frozen=True, slots=True)
+class SlotPaused:
+    """The engine: a slot's bandwidth does not hold even the lowest layer, or does again."""
+
+    participant_id: str
+    mid: str
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class QualityChanged:
+    """The measurements: how a participant's connection does."""
+
+    participant_id: str
+    quality: Quality
+    score: float
+
+
 Command = (
     Join
     | Offer
     | Leave
     | UpdateSlots
     | UpdateSubscriptions
+    | UpdateView
     | SetMuted
     | Unpublish
     | UpdateParticipant
     | Close
     | MediaUp
     | Speakers
+    | LayersWatched
+    | SlotPaused
+    | QualityChanged
 )

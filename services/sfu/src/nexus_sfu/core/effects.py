@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from nexus.events.v1 import room_pb2
 
-from nexus_sfu.core.model import IceCredentials, Kind, RoomKey, Track, TransportOffer
+from nexus_sfu.core.model import IceCredentials, Kind, LayerLimit, RoomKey, Track, TransportOffer
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +90,27 @@ class UnbindSlot:
 
 
 @dataclass(frozen=True, slots=True)
+class SlotPreferences:
+    """What a subscriber shows in a slot, and how much it matters: bandwidth is shared by it."""
+
+    # In device pixels; 0: not told.
+    width: int = 0
+    height: int = 0
+    visible: bool = True
+    pinned: bool = False
+    # 1 to 255, the higher first.
+    priority: int = 1
+    highest: LayerLimit | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PreferSlot:
+    participant_id: str
+    mid: str
+    preferences: SlotPreferences
+
+
+@dataclass(frozen=True, slots=True)
 class SetSubscribed:
     participant_id: str
     track_id: str
@@ -115,6 +136,7 @@ EngineEffect = (
     | RemoveSlot
     | BindSlot
     | UnbindSlot
+    | PreferSlot
     | SetSubscribed
 )
 Effect = EngineEffect | Emit

@@ -118,6 +118,17 @@ class TransportOffer:
 
 
 @dataclass(frozen=True, slots=True)
+class Layer:
+    """An encoding of a simulcast, or a spatial layer (`VideoLayer`); 0 and "" where nothing was said."""
+
+    rid: str = ""
+    spatial: int = 0
+    width: int = 0
+    height: int = 0
+    max_bitrate_bps: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class PublicationOffer:
     """A media section in which the client wants to send."""
 
@@ -128,9 +139,50 @@ class PublicationOffer:
     muted: bool = False
     width: int = 0
     height: int = 0
-    # Pair up by position.
+    # Pair up by position. Empty for simulcast by rid, whose packets name their encoding.
     ssrcs: tuple[int, ...] = ()
     rtx_ssrcs: tuple[int, ...] = ()
+    # Low to high; empty: one encoding without spatial layers.
+    layers: tuple[Layer, ...] = ()
+    scalability_mode: str = ""
+
+    @property
+    def rids(self) -> tuple[str, ...]:
+        return tuple(layer.rid for layer in self.layers if layer.rid)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How a participant looks at a video track (`TrackView`)."""
+
+    track_id: str
+    # In device pixels; 0: not told, any size will do.
+    width: int = 0
+    height: int = 0
+    hidden: bool = False
+    pinned: bool = False
+    # 0: by the track's source.
+    priority: int = 0
+    max_spatial: int | None = None
+    max_temporal: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LayerLimit:
+    """Up to this spatial layer (or encoding) and this temporal one, 0 being the lowest."""
+
+    spatial: int
+    temporal: int
+
+
+class Quality(IntEnum):
+    """How a connection does (`ConnectionQuality`)."""
+
+    UNKNOWN = 0
+    LOST = 1
+    POOR = 2
+    GOOD = 3
+    EXCELLENT = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,10 +217,20 @@ class Track:
     height: int = 0
     ssrcs: tuple[int, ...] = ()
     rtx_ssrcs: tuple[int, ...] = ()
+    layers: tuple[Layer, ...] = ()
+    scalability_mode: str = ""
+    # What of it is watched, once the engine has said so; None: nothing.
+    wanted: LayerLimit | None = None
+    wanted_known: bool = False
 
     @property
     def kind(self) -> Kind:
         return self.source.kind
+
+    @property
+    def rids(self) -> tuple[str, ...]:
+        """Of a simulcast, low to high."""
+        return tuple(layer.rid for layer in self.layers if layer.rid)
 
 
 @dataclass(slots=True)
@@ -181,6 +243,8 @@ class Slot:
     ssrc: int = 0
     rtx_ssrc: int | None = None
     track_id: str | None = None
+    # The engine sends nothing through it for want of bandwidth.
+    paused: bool = False
 
     @property
     def stream(self) -> str:
@@ -206,5 +270,8 @@ class Participant:
     # Video tracks that this participant wants to see, oldest wish first; those without a slot wait.
     wishes: dict[str, None] = field(default_factory=dict)
     unsubscribed: set[str] = field(default_factory=set)
+    # By track, as last told.
+    views: dict[str, View] = field(default_factory=dict)
+    quality: Quality = Quality.UNKNOWN
     # ICE and DTLS were up at least once.
     connected: bool = False

@@ -15,20 +15,24 @@ from nexus.types.v1 import media_pb2
 
 from nexus_sfu import errors
 from nexus_sfu.core import effects as fx
-from nexus_sfu.core import slot_table
+from nexus_sfu.core import slot_table, watching
 from nexus_sfu.core.commands import (
     Close,
     Command,
     Join,
+    LayersWatched,
     Leave,
     MediaUp,
     Offer,
+    QualityChanged,
     SetMuted,
+    SlotPaused,
     Speakers,
     Unpublish,
     UpdateParticipant,
     UpdateSlots,
     UpdateSubscriptions,
+    UpdateView,
 )
 from nexus_sfu.core.limits import Limits
 from nexus_sfu.core.model import (
@@ -79,6 +83,7 @@ class RoomState:
         """Raises ClientError; then nothing has changed."""
         self._effects = []
         outcome = self._dispatch(command, now_ms)
+        self._follow_bindings(now_ms)
         self._note_emptiness(now_ms)
         return Outcome(tuple(self._effects), outcome.participant_id, outcome.unplaced)
 
@@ -109,6 +114,8 @@ class RoomState:
                 self._leave(command, now_ms)
             case UpdateSubscriptions():
                 self._update_subscriptions(command)
+            case UpdateView():
+                self._update_view(command)
             case SetMuted():
                 self._set_muted(command, now_ms)
             case Unpublish():
@@ -119,6 +126,12 @@ class RoomState:
                 self._media_up(command, now_ms)
             case Speakers():
                 self._speakers(command, now_ms)
+            case LayersWatched():
+                self._layers_watched(command, now_ms)
+            case SlotPaused():
+                self._slot_paused(command, now_ms)
+            case QualityChanged():
+                self._quality_changed(command, now_ms)
             case Close():
                 self._close(command.reason, now_ms)
         return Outcome(())
@@ -251,6 +264,8 @@ class RoomState:
             height=offer.height,
             ssrcs=offer.ssrcs,
             rtx_ssrcs=offer.rtx_ssrcs,
+            layers=offer.layers,
+            scalability_mode=offer.scalability_mode,
         )
         participant.tracks[track.id] = track
         self.tracks[track.id] = track
@@ -282,8 +297,10 @@ class RoomState:
         moderator's mute."""
         track.width, track.height = publication.width, publication.height
         track.codec = publication.codec
+        track.scalability_mode = publication.scalability_mode
+        before, track.layers = track.rids, publication.layers
         sources = (publication.ssrcs, publication.rtx_ssrcs)
-        if sources == (track.ssrcs, track.rtx_ssrcs):
+        if sources == (track.ssrcs, track.rtx_ssrcs) and track.rids == before:
             return
         track.ssrcs, track.rtx_ssrcs = sources
         self._effects += [fx.RemoveTrack(track.participant_id, track.id), fx.AddTrack(track)]
@@ -316,6 +333,8 @@ class RoomState:
             del self.tracks[track_id]
         for participant in self.participants.values():
             participant.unsubscribed.difference_update(ids)
+            for track_id in ids:
+                participant.views.pop(track_id, None)
             changes = slot_table.change_wishes(participant, bind=(), unbind=ids)
             self._effects += changes
             if changes:
@@ -381,6 +400,29 @@ class RoomState:
             video = [track.id for track in changed if track.kind is Kind.VIDEO]
             self._effects += slot_table.change_wishes(participant, bind=(), unbind=video)
 
+    def _update_view(self, command: UpdateView) -> None:
+        participant = self.participant(command.participant_id)
+        if not participant.grants.subscribe:
+            raise errors.permission_denied("the token does not grant subscribing", grant="subscribe")
+        self._effects += watching.see(participant, command.views, self.tracks)
+
+    def _follow_bindings(self, now_ms: int) -> None:
+        """A slot that shows another track is preferred as that track is looked at; what is paused is told of
+        the track that it shows now."""
+        changes = [effect for effect in self._effects if isinstance(effect, fx.BindSlot | fx.UnbindSlot)]
+        for change in changes:
+            participant = self.participants.get(change.participant_id)
+            slot = None if participant is None else participant.slots.get(change.mid)
+            if participant is None or slot is None:
+                continue
+            track = self.tracks.get(slot.track_id or "")
+            if track is not None:
+                self._effects.append(watching.prefer(participant, slot.mid, track))
+                if slot.paused:
+                    self._tell_paused(participant, track.id, True, now_ms)
+            else:
+                slot.paused = False
+
     def _set_muted(self, command: SetMuted, now_ms: int) -> None:
         track = self.tracks.get(command.track_id)
         if track is None:
@@ -442,6 +484,44 @@ class RoomState:
             if track_id in self.tracks
         ]
         self._emit(now_ms, state=False, active_speakers=room_pb2.ActiveSpeakers(speakers=speakers))
+
+    def _layers_watched(self, command: LayersWatched, now_ms: int) -> None:
+        track = self.tracks.get(command.track_id)
+        if track is None or (track.wanted_known and track.wanted == command.highest):
+            return
+        track.wanted, track.wanted_known = command.highest, True
+        wanted = room_pb2.LayersWanted(tracks=[watching.wanted_message(track)])
+        self._emit(now_ms, target=track.participant_id, layers_wanted=wanted)
+
+    def _slot_paused(self, command: SlotPaused, now_ms: int) -> None:
+        participant = self.participants.get(command.participant_id)
+        slot = None if participant is None else participant.slots.get(command.mid)
+        if participant is None or slot is None or slot.paused is command.paused:
+            return
+        slot.paused = command.paused
+        if slot.track_id is not None:
+            self._tell_paused(participant, slot.track_id, slot.paused, now_ms)
+
+    def _tell_paused(self, participant: Participant, track_id: str, paused: bool, now_ms: int) -> None:
+        target, internal = participant.id, participant.grants.hidden
+        if paused:
+            event = room_pb2.TrackPaused(track_id=track_id, reason=room_pb2.PAUSE_REASON_BANDWIDTH)
+            self._emit(now_ms, target=target, internal=internal, track_paused=event)
+        else:
+            resumed = room_pb2.TrackResumed(track_id=track_id)
+            self._emit(now_ms, target=target, internal=internal, track_resumed=resumed)
+
+    def _quality_changed(self, command: QualityChanged, now_ms: int) -> None:
+        participant = self.participants.get(command.participant_id)
+        if participant is None or participant.quality is command.quality:
+            return
+        participant.quality = command.quality
+        changed = room_pb2.ConnectionQualityChanged(
+            participant_id=participant.id,
+            quality=media_pb2.ConnectionQuality.ValueType(command.quality),
+            score=command.score,
+        )
+        self._emit(now_ms, state=False, internal=participant.grants.hidden, connection_quality=changed)
 
     def _emit(
         self, now_ms: int, *, state: bool = True, target: str = "", internal: bool = False, **event: Any

@@ -19,6 +19,17 @@ def track_message(track: Track, *, with_mid: bool = False) -> media_pb2.Track:
         width=track.width,
         height=track.height,
         mid=track.mid if with_mid else "",
+        layers=[
+            media_pb2.VideoLayer(
+                rid=layer.rid,
+                spatial=layer.spatial,
+                width=layer.width,
+                height=layer.height,
+                max_bitrate_bps=layer.max_bitrate_bps,
+            )
+            for layer in track.layers
+        ],
+        scalability_mode=track.scalability_mode,
     )
 
 
@@ -31,6 +42,7 @@ def participant_message(participant: Participant, *, with_mids: bool = False) ->
         attributes=participant.attributes,
         joined_at_ms=participant.joined_at_ms,
         tracks=[track_message(track, with_mid=with_mids) for track in participant.tracks.values()],
+        connection_quality=media_pb2.ConnectionQuality.ValueType(participant.quality),
     )
 
 

@@ -12,6 +12,7 @@ from nexus_sfu.core.model import Codec, IceCredentials, Slot
 from nexus_sfu.sdp.codec_policy import Accepted
 from nexus_sfu.sdp.negotiate import Negotiated, Plan, Role
 from nexus_sfu.sdp.offer import ExtMap, RtpCodec
+from nexus_sfu.sdp.simulcast import answered_parameters
 
 # SDP's "no address" (RFC 8840 section 4.1.3); nothing binds to it.
 NO_ADDRESS = "0.0.0.0"  # noqa: S104
@@ -131,6 +132,19 @@ def _section(plan: Plan, slot: Slot | None) -> Iterator[str]:
         yield from _codec(accepted)
     if plan.role is Role.SLOT and slot is not None:
         yield from _sources(slot)
+    yield from _simulcast(plan)
+
+
+def _simulcast(plan: Plan) -> Iterator[str]:
+    """RFC 8851 section 6.2.2, RFC 8853 section 5.3.2: what the offerer sends we receive, in its order."""
+    if not plan.encodings:
+        return
+    payload_type = plan.codecs[0].rtp.payload_type
+    for encoding in plan.encodings:
+        parameters = answered_parameters(encoding.rid, payload_type)
+        yield f"a=rid:{encoding.rid.id} recv{' ' + parameters if parameters else ''}"
+    streams = ";".join(f"{'~' if e.paused else ''}{e.rid.id}" for e in plan.encodings)
+    yield f"a=simulcast:recv {streams}"
 
 
 def _extmap(extension: ExtMap) -> str:

@@ -16,6 +16,7 @@ from nexus_sfu.core.model import (
     CodecChoice,
     Extension,
     Kind,
+    Layer,
     MediaOffer,
     PublicationOffer,
     SlotOffer,
@@ -24,6 +25,7 @@ from nexus_sfu.core.model import (
 )
 from nexus_sfu.sdp.codec_policy import VIDEO_ORDER, Accepted, extension_of, for_publication, supported
 from nexus_sfu.sdp.offer import ExtMap, Offer, Section
+from nexus_sfu.sdp.simulcast import Encoding, choose
 from nexus_sfu.sdp.validate import HASHES
 
 
@@ -36,6 +38,9 @@ class PublicationWish:
     width: int = 0
     height: int = 0
     preferred: Codec | None = None
+    # Low to high.
+    layers: tuple[Layer, ...] = ()
+    scalability_mode: str = ""
 
 
 class Role(Enum):
@@ -53,6 +58,10 @@ class Plan:
     role: Role
     codecs: tuple[Accepted, ...] = ()
     extensions: tuple[ExtMap, ...] = ()
+    # Of a publication that is simulcast by rid, in the offer's order.
+    encodings: tuple[Encoding, ...] = ()
+    # Of a publication, low to high; empty: one encoding without spatial layers.
+    layers: tuple[Layer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +160,16 @@ def _plan(section: Section, wish: PublicationWish | None, group: _Group, order: 
         extension = extension_of(offered, kind, two_byte=group.two_byte)
         if extension is not None and extension not in extensions and group.take_extension(extension, offered):
             extensions[extension] = offered
-    return Plan(section, role, taken, tuple(extensions.values()))
+    encodings: tuple[Encoding, ...] = ()
+    layers: tuple[Layer, ...] = ()
+    if role is Role.PUBLICATION and wish is not None and kind is Kind.VIDEO:
+        encodings, layers = choose(section, taken[0].rtp.payload_type, wish.layers, wish.scalability_mode)
+        if encodings and not {Extension.RTP_STREAM_ID, Extension.MID} <= extensions.keys():
+            # RFC 8852 section 3: without them nobody can tell the encodings from one another.
+            raise errors.invalid_sdp(
+                "simulcast by rid needs the extensions mid and rtp-stream-id", mid=section.mid
+            )
+    return Plan(section, role, taken, tuple(extensions.values()), encodings, layers)
 
 
 def _role(section: Section, wish: PublicationWish | None) -> Role:
@@ -184,9 +202,7 @@ def _media(
 
 
 def _publication(plan: Plan, wish: PublicationWish) -> PublicationOffer:
-    repair = dict(plan.section.fid)
-    # They pair up by position: those with a repair stream come first.
-    ssrcs = tuple(sorted(plan.section.ssrcs, key=lambda ssrc: ssrc not in repair))
+    ssrcs, rtx_ssrcs = _ssrcs(plan)
     return PublicationOffer(
         mid=wish.mid,
         source=wish.source,
@@ -196,5 +212,23 @@ def _publication(plan: Plan, wish: PublicationWish) -> PublicationOffer:
         width=wish.width,
         height=wish.height,
         ssrcs=ssrcs,
-        rtx_ssrcs=tuple(repair[ssrc] for ssrc in ssrcs if ssrc in repair),
+        rtx_ssrcs=rtx_ssrcs,
+        layers=plan.layers,
+        scalability_mode=wish.scalability_mode,
     )
+
+
+def _ssrcs(plan: Plan) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Media and RTX, paired up by position."""
+    if plan.encodings:
+        return (), ()  # Firefox lists SSRCs beside rids, without saying which is whose
+    section = plan.section
+    repair = dict(section.fid)
+    if section.sim:
+        # Low to high; the engine pairs them up by position, so none may be missing.
+        ssrcs = section.sim[0]
+        complete = all(ssrc in repair for ssrc in ssrcs)
+        return ssrcs, tuple(repair[ssrc] for ssrc in ssrcs) if complete else ()
+    # Those with a repair stream come first.
+    ssrcs = tuple(sorted(section.ssrcs, key=lambda ssrc: ssrc not in repair))
+    return ssrcs, tuple(repair[ssrc] for ssrc in ssrcs if ssrc in repair)

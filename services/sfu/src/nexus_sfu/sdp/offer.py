@@ -71,6 +71,8 @@ class Section:
     ssrcs: tuple[int, ...]
     # (media, RTX), `a=ssrc-group:FID` (RFC 5576 section 4.2).
     fid: tuple[tuple[int, int], ...]
+    # `a=ssrc-group:SIM`: simulcast by SSRC, low to high.
+    sim: tuple[tuple[int, ...], ...]
     msid: str
     ice: IceCredentials | None
     fingerprints: tuple[tuple[str, str], ...]

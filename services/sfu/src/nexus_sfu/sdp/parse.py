@@ -34,6 +34,7 @@ class _Draft:
     fingerprints: list[tuple[str, str]] = field(default_factory=list)
     ssrcs: dict[int, None] = field(default_factory=dict)
     fid: list[tuple[int, int]] = field(default_factory=list)
+    sim: list[tuple[int, ...]] = field(default_factory=list)
     groups: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -82,6 +83,8 @@ def _read_attribute(draft: _Draft, content: str) -> None:
         semantics, ssrcs = lines.SSRC_GROUP.read(content)
         if semantics == "FID":
             draft.fid.append(_pair(ssrcs))
+        elif semantics == "SIM":
+            draft.sim.append(tuple(_ssrc(text) for text in ssrcs.split()))
     elif name == "fingerprint":
         hash_name, digest = lines.FINGERPRINT.read(content)
         draft.fingerprints.append((hash_name.lower(), digest.upper()))
@@ -123,6 +126,7 @@ def _section(draft: _Draft, session: _Draft) -> Section:
         capabilities=_capabilities("\n".join(draft.capability_lines)),
         ssrcs=tuple(ssrc for ssrc in draft.ssrcs if ssrc not in rtx),
         fid=tuple(draft.fid),
+        sim=tuple(draft.sim),
         msid=draft.values.get("msid", ""),
         ice=_ice(draft) or _ice(session),
         fingerprints=tuple(draft.fingerprints or session.fingerprints),

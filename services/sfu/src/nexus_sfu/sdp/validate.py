@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from nexus_sfu import errors
 from nexus_sfu.sdp.offer import Offer, Section
+from nexus_sfu.sdp.simulcast import check_rids, check_ssrc_groups
 
 # The hashes that the engine verifies and the lengths of their digests in bytes; others are ignored (RFC 8122
 # section 5).
@@ -46,6 +47,9 @@ def check_offer(offer: Offer, *, ice_lite: bool) -> None:
         raise errors.invalid_sdp("a=rtcp-mux is missing: RTP and RTCP share one port here", mid=tagged.mid)
     _check_transport(tagged)
     _check_ssrcs(offer)
+    for section in offer.sections:
+        check_rids(section.capabilities, section.mid)
+        check_ssrc_groups(section)
 
 
 def _check_mids(offer: Offer) -> None:
@@ -85,7 +89,7 @@ def _check_transport(section: Section) -> None:
 def _check_ssrcs(offer: Offer) -> None:
     seen: set[int] = set()
     for section in offer.sections:
-        own = {*section.ssrcs, *(ssrc for pair in section.fid for ssrc in pair)}
+        own = {*section.ssrcs, *(ssrc for group in (*section.fid, *section.sim) for ssrc in group)}
         if seen & own:
             raise errors.invalid_sdp("an SSRC stands in two media sections", mid=section.mid)
         seen |= own

@@ -510,7 +510,7 @@ class TrackView(_message.Message):
     """The largest place where it is shown, in device pixels; 0: not known, and any size will do."""
     height: _builtins.int
     hidden: _builtins.bool
-    """Shown nowhere just now: sent only if bandwidth is left over."""
+    """Shown nowhere just now: nothing is sent."""
     pinned: _builtins.bool
     priority: _builtins.int
     """1 to 255, higher first; 0: the SFU's own choice (a screen before cameras)."""

@@ -443,7 +443,7 @@ export declare type TrackView = Message<"nexus.types.v1.TrackView"> & {
   height: number;
 
   /**
-   * Shown nowhere just now: sent only if bandwidth is left over.
+   * Shown nowhere just now: nothing is sent.
    *
    * @generated from field: bool hidden = 4;
    */

@@ -1,0 +1,167 @@
+"""How each participant's connection does, out of what the engine reports of its transport, tracks and slots.
+
+For each direction and interval:
+
+    score = 100 − 400 · loss − max(0, delay − 100 ms) / 5 − 50 · starved
+
+* `loss`: the share of packets lost, 0 to 1. The denominator is never taken below `MIN_PACKETS`: with DTX a
+  silent microphone sends a few packets a second, and one lost of three is no bad line. (A rate that counts
+  as normal is not guessed from a histogram: that is where others went wrong.)
+* `delay`: half the round trip plus twice the jitter, what a jitter buffer has to wait, in milliseconds.
+* `starved` (downlink only): the share of the pictures wished for that is paused for want of bandwidth.
+
+So 5 % loss, or 200 ms of delay, or two of five pictures paused cost twenty points. The worse direction
+counts, smoothed: faster down than up, as people notice. From 80 the connection is EXCELLENT, from 60 GOOD,
+below POOR; a boundary must be crossed by `HYSTERESIS` before the rating follows, so that it does not flicker.
+LOST says that ICE consent is missing (RFC 7675): a statement about the path, not about how much is said on
+it, so that somebody who is muted or only listens is never lost.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from nexus_sfu.core.model import Quality
+
+MIN_PACKETS = 50
+EXCELLENT_FROM = 80.0
+GOOD_FROM = 60.0
+HYSTERESIS = 4.0
+FALL, RISE = 0.7, 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """One direction in one interval."""
+
+    packets: int = 0
+    lost: float = 0.0
+    rtt_ms: float = 0.0
+    jitter_ms: float = 0.0
+    # 0 to 1.
+    starved: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class TrackCounters:
+    """Of a published track, from its start."""
+
+    track: int
+    packets: int
+    lost: int
+    jitter_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class SlotCounters:
+    """Of a slot, from its start; `fraction_lost` as its receiver reported last."""
+
+    slot: int
+    packets: int
+    fraction_lost: float
+    bound: bool
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Everything that one report says of one participant."""
+
+    participant_id: str
+    # The engine's state: "connected", "disconnected", …
+    state: str
+    rtt_ms: float
+    tracks: tuple[TrackCounters, ...] = ()
+    slots: tuple[SlotCounters, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rating:
+    participant_id: str
+    quality: Quality
+    score: float
+
+
+def score(flow: Flow) -> float:
+    loss = min(1.0, max(0.0, flow.lost) / max(MIN_PACKETS, flow.packets + max(0.0, flow.lost)))
+    delay_ms = flow.rtt_ms / 2 + 2 * flow.jitter_ms
+    penalty = 400 * loss + max(0.0, delay_ms - 100) / 5 + 50 * flow.starved
+    return min(100.0, max(0.0, 100 - penalty))
+
+
+def rate(value: float, before: Quality) -> Quality:
+    """With hysteresis: what was, stays, until the score is clearly on the other side."""
+    up = HYSTERESIS if before in (Quality.POOR, Quality.GOOD) else 0.0
+    down = HYSTERESIS if before in (Quality.EXCELLENT, Quality.GOOD) else 0.0
+    excellent = EXCELLENT_FROM - down if before is Quality.EXCELLENT else EXCELLENT_FROM + up
+    good = GOOD_FROM + up if before is Quality.POOR else GOOD_FROM - down
+    if value >= excellent:
+        return Quality.EXCELLENT
+    return Quality.GOOD if value >= good else Quality.POOR
+
+
+@dataclass(slots=True)
+class _Meter:
+    """What is remembered of one participant between two reports."""
+
+    quality: Quality = Quality.UNKNOWN
+    smoothed: float | None = None
+    tracks: dict[int, TrackCounters] = field(default_factory=dict)
+    slots: dict[int, int] = field(default_factory=dict)
+
+    def update(self, line: Line) -> Rating | None:
+        """A rating when it changed."""
+        value = min(score(self._uplink(line)), score(self._downlink(line)))
+        self.tracks = {track.track: track for track in line.tracks}
+        self.slots = {slot.slot: slot.packets for slot in line.slots}
+        if line.state == "disconnected":
+            # What comes after it starts afresh.
+            self.smoothed = None
+            return self._became(line.participant_id, Quality.LOST, 0.0)
+        if line.state != "connected":
+            return None
+        weight = 1.0 if self.smoothed is None else FALL if value < self.smoothed else RISE
+        self.smoothed = value if self.smoothed is None else self.smoothed + weight * (value - self.smoothed)
+        return self._became(line.participant_id, rate(self.smoothed, self.quality), self.smoothed)
+
+    def _became(self, participant_id: str, quality: Quality, value: float) -> Rating | None:
+        before, self.quality = self.quality, quality
+        return None if quality is before else Rating(participant_id, quality, value)
+
+    def _uplink(self, line: Line) -> Flow:
+        packets, lost, jitter = 0, 0, 0.0
+        for track in line.tracks:
+            before = self.tracks.get(track.track, TrackCounters(track.track, 0, 0, 0.0))
+            arrived = max(0, track.packets - before.packets)
+            packets += arrived
+            lost += track.lost - before.lost
+            if arrived:  # the jitter of a track that is silent is old news
+                jitter = max(jitter, track.jitter_ms)
+        return Flow(packets, lost, line.rtt_ms, jitter)
+
+    def _downlink(self, line: Line) -> Flow:
+        sent = {slot.slot: max(0, slot.packets - self.slots.get(slot.slot, 0)) for slot in line.slots}
+        # Of what was sent a share was lost: `packets` are those that arrived.
+        lost = sum(sent[slot.slot] * slot.fraction_lost for slot in line.slots)
+        packets = sum(sent.values())
+        bound = [slot for slot in line.slots if slot.bound]
+        starved = sum(slot.paused for slot in bound) / len(bound) if bound else 0.0
+        return Flow(max(0, packets - round(lost)), lost, line.rtt_ms, 0.0, starved)
+
+
+class ConnectionMeters:
+    """Those of a node. A participant that no report names any more is forgotten."""
+
+    def __init__(self) -> None:
+        self._meters: dict[str, _Meter] = {}
+
+    def observe(self, lines: Iterable[Line]) -> list[Rating]:
+        """What changed."""
+        present: dict[str, _Meter] = {}
+        changed = []
+        for line in lines:
+            meter = present[line.participant_id] = self._meters.get(line.participant_id) or _Meter()
+            rating = meter.update(line)
+            if rating is not None:
+                changed.append(rating)
+        self._meters = present
+        return changed

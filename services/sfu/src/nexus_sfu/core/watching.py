@@ -1,0 +1,76 @@
+"""What participants look at, and what follows: preferences for their slots, which layers publishers need not
+send, which pictures are paused."""
+
+from collections.abc import Iterable, Iterator
+
+from nexus.types.v1 import media_pb2
+
+from nexus_sfu.core import slot_table
+from nexus_sfu.core.effects import Effect, PreferSlot, SlotPreferences
+from nexus_sfu.core.model import LayerLimit, Participant, Source, Track, View
+
+# What the engine's highest temporal layer is, when only the spatial one is limited, and the other way round.
+HIGHEST_SPATIAL = 3
+HIGHEST_TEMPORAL = 3
+# Text that cannot be read is worth less than a smaller face.
+DEFAULT_PRIORITY = {Source.SCREEN: 200, Source.CAMERA: 100}
+
+
+def preferences(view: View | None, track: Track) -> SlotPreferences:
+    default = DEFAULT_PRIORITY.get(track.source, 1)
+    if view is None:
+        return SlotPreferences(priority=default)
+    return SlotPreferences(
+        width=view.width,
+        height=view.height,
+        visible=not view.hidden,
+        pinned=view.pinned,
+        priority=view.priority or default,
+        highest=_limit(view),
+    )
+
+
+def _limit(view: View) -> LayerLimit | None:
+    if view.max_spatial is None and view.max_temporal is None:
+        return None
+    spatial = HIGHEST_SPATIAL if view.max_spatial is None else view.max_spatial
+    temporal = HIGHEST_TEMPORAL if view.max_temporal is None else view.max_temporal
+    return LayerLimit(min(spatial, HIGHEST_SPATIAL), min(temporal, HIGHEST_TEMPORAL))
+
+
+def prefer(participant: Participant, mid: str, track: Track) -> PreferSlot:
+    return PreferSlot(participant.id, mid, preferences(participant.views.get(track.id), track))
+
+
+def see(participant: Participant, views: Iterable[View], tracks: dict[str, Track]) -> Iterator[Effect]:
+    """Notes the views; yields what changes for tracks that sit in a slot. Only tracks that are here are
+    noted, so a participant's views are never more than the room's tracks."""
+    for view in views:
+        track = tracks.get(view.track_id)
+        if track is None or participant.views.get(view.track_id) == view:
+            continue
+        participant.views[view.track_id] = view
+        slot = slot_table.slot_of(participant, view.track_id)
+        if slot is not None:
+            yield prefer(participant, slot.mid, track)
+
+
+def paused_tracks(participant: Participant) -> list[str]:
+    return [slot.track_id for slot in participant.slots.values() if slot.paused and slot.track_id]
+
+
+def wanted_message(track: Track) -> media_pb2.WantedLayers:
+    if track.wanted is None:
+        return media_pb2.WantedLayers(track_id=track.id)
+    return media_pb2.WantedLayers(
+        track_id=track.id,
+        watched=True,
+        max_spatial=track.wanted.spatial,
+        max_temporal=track.wanted.temporal,
+        rids=track.rids[: track.wanted.spatial + 1],
+    )
+
+
+def wanted_messages(publisher: Participant) -> list[media_pb2.WantedLayers]:
+    """Of all tracks of which anything was said yet."""
+    return [wanted_message(track) for track in publisher.tracks.values() if track.wanted_known]
