@@ -26,7 +26,8 @@ inline constexpr uint32_t kDtlsMaxHandshakeSize = 16 * 1024;
 struct DtlsRecord {
   DtlsContentType type = DtlsContentType::kHandshake;
   uint16_t epoch = 0;
-  ByteView bytes;  // header included
+  uint64_t sequence_number = 0;  // 48 bits
+  ByteView bytes;                // header included
   ByteView fragment() const { return bytes.subspan(kDtlsRecordHeaderSize); }
 };
 
@@ -43,6 +44,10 @@ std::optional<DtlsRecord> NextDtlsRecord(ByteView& datagram);
 // connection over a shorter one, although anybody can forge it; only suites with GCM are offered, so that
 // this bound holds.
 inline constexpr size_t kDtlsMinSealedSize = 8 + 16;
+
+// A handshake with all its retransmissions has fewer records in clear. OpenSSL moves its replay window by
+// what anybody can forge: a number far ahead would make it drop everything that the peer says afterwards.
+inline constexpr uint64_t kDtlsMaxClearSequence = 1023;
 
 // False for a record that no peer would send: in clear (epoch 0), or too short to be encrypted.
 bool IsPlausible(const DtlsRecord& record);
