@@ -9,6 +9,16 @@ import { installSyntheticMedia } from "/pages/synthetic_media.mjs";
 /** Frequencies that may be looked for in what is heard, Hz. */
 const FFT_SIZE = 8192;
 
+/** The browser's own connections, for what only it can tell. @type {RTCPeerConnection[]} */
+const connections = [];
+window.RTCPeerConnection = class extends RTCPeerConnection {
+  /** @param {RTCConfiguration} [configuration] */
+  constructor(configuration) {
+    super(configuration);
+    connections.push(this);
+  }
+};
+
 class ParticipantPage {
   /** @param {any} options */
   async configure(options) {
@@ -109,6 +119,17 @@ class ParticipantPage {
   async publishScreen() {
     this.screen = await this.room.createScreenTracks();
     await this.room.publish(this.screen.video);
+  }
+
+  /** "udp" or "tcp": of the path that media takes now. */
+  async pathProtocol() {
+    const stats = await connections.at(-1)?.getStats();
+    for (const entry of stats?.values() ?? []) {
+      if (entry.type !== "transport") continue;
+      const pair = stats?.get(entry.selectedCandidatePairId ?? "");
+      return stats?.get(pair?.remoteCandidateId ?? "")?.protocol ?? null;
+    }
+    return null;
   }
 
   /** The mean colour of every tile, by whom it is shown for. */

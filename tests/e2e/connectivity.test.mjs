@@ -1,0 +1,64 @@
+// Networks that let no UDP through, or stop doing so in the middle of a call (RFC 6544, RFC 8445 section 9).
+// @ts-check
+import { afterEach, test } from "node:test";
+
+import { block, unblockAll } from "./support/blockade.mjs";
+import { startFixture } from "./support/fixture.mjs";
+import { keepsMoving, seesExactly } from "./support/people.mjs";
+import { freePort } from "./support/system.mjs";
+import { eventually } from "./support/wait.mjs";
+
+const port = await freePort();
+const { open, closeAll } = startFixture({ system: { args: ["--media-address", "127.0.0.1", "--media-port", String(port)] } });
+afterEach(async () => {
+  await unblockAll();
+  await closeAll();
+});
+
+/** @param {string} room */
+async function call(room) {
+  const red = await open(room, "red");
+  const green = await open(room, "green");
+  for (const page of [red, green]) {
+    await page.evaluate(() => window.participant.join());
+    await page.evaluate(() => window.participant.publishCamera());
+  }
+  await seesExactly(red, ["green"]);
+  await seesExactly(green, ["red"]);
+  return { red, green };
+}
+
+/** @param {import("./support/participant.mjs").Page} page @param {"udp" | "tcp"} protocol */
+async function goesBy(page, protocol) {
+  await eventually(`media by ${protocol}`, () => page.evaluate(() => window.participant.pathProtocol()), (now) => now === protocol);
+}
+
+test("without UDP a call goes by TCP", async () => {
+  await block("udp", port);
+  const { red, green } = await call("no-udp");
+  await goesBy(red, "tcp");
+  await goesBy(green, "tcp");
+  await keepsMoving(red, "green");
+  await keepsMoving(green, "red");
+});
+
+test("UDP is preferred, and where it dies the call goes on by TCP", async () => {
+  const { red, green } = await call("udp-dies");
+  await goesBy(red, "udp");
+  await block("udp", port);
+  await goesBy(red, "tcp");
+  await keepsMoving(red, "green");
+  await keepsMoving(green, "red");
+});
+
+test("a path that is gone altogether comes back by an ICE restart, within the same session", async () => {
+  const { red, green } = await call("path-gone");
+  await block("udp", port);
+  await block("tcp", port);
+  const state = () => red.evaluate(() => window.participant.room.connectionState);
+  await eventually("an interruption", state, (now) => now === "interrupted");
+  await unblockAll();
+  await eventually("the path to come back", state, (now) => now === "connected");
+  await keepsMoving(red, "green");
+  await keepsMoving(green, "red");
+});
