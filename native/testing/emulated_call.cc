@@ -28,6 +28,11 @@ SocketAddress EmulatedCall::NewAddress() {
       {10, static_cast<uint8_t>(n >> 16), static_cast<uint8_t>(n >> 8), static_cast<uint8_t>(n)}, 40'000);
 }
 
+void EmulatedCall::MoveTo(Member& member, const SocketAddress& address) {
+  member.peer->MoveTo(address);
+  by_address_[address] = member.peer.get();
+}
+
 Member& EmulatedCall::Join(TestPeerOptions options) {
   static const std::shared_ptr<const DtlsCertificate> certificate = DtlsCertificate::Generate();
   const uint32_t id = ++next_id_;

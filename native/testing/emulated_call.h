@@ -54,6 +54,9 @@ class EmulatedCall {
   void Publish(Member& member, MediaKind kind, bool muted = false, bool announce_ssrc = true);
   Member::Slot& AddSlot(Member& member, MediaKind kind, int pair = 0);
   void Command(nexus::Command command) { shard_.HandleCommand(command, now_); }
+  // The member's datagrams come from there from now on, and those to there reach it, beside those to where it
+  // was.
+  void MoveTo(Member& member, const SocketAddress& address);
   // An address that nobody has yet.
   SocketAddress NewAddress();
 

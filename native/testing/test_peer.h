@@ -75,6 +75,9 @@ class TestPeer {
   void SendRtp(ByteView header, ByteView payload, uint64_t index);
   void SendRaw(std::vector<uint8_t> datagram);
   void Close();
+  // Another address from now on, without knowing it: a NAT gave it a new one, or the path goes by another
+  // way.
+  void MoveTo(const SocketAddress& address) { options_.address = address; }
   // Checks stop, as when a laptop is shut.
   void Vanish() { vanished_ = true; }
 

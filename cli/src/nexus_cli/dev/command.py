@@ -83,7 +83,8 @@ def _settings(
     ports.check(ports.PortWish(host, port, "--port"))
     if media_port:
         for each in (media_host,) if media_host else EVERYWHERE:
-            ports.check(ports.PortWish(each, media_port, "--media-port", "udp"))
+            for kind in ("udp", "tcp"):  # ICE-TCP is on the same number
+                ports.check(ports.PortWish(each, media_port, "--media-port", kind))
     return Settings(
         host=host,
         port=port,

@@ -1,0 +1,127 @@
+// Paths that change under a call: NAT rebinding, flapping nominations, TCP connections that end (hard problem
+// 14).
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "engine/dtls/emulated_wall_clock.h"
+#include "testing/emulated_call.h"
+
+namespace nexus::testing {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+EmulatedCallOptions Options(uint64_t seed) {
+  EmulatedCallOptions options;
+  options.seed = seed;
+  options.on_time = SetEmulatedWallClock;
+  return options;
+}
+
+// One sends a picture to the other.
+class Connectivity : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    publisher_ = &call_.Join();
+    subscriber_ = &call_.Join();
+    call_.Publish(*publisher_, MediaKind::kVideo);
+    call_.AddSlot(*subscriber_, MediaKind::kVideo);
+    call_.Command(BindSlot{subscriber_->slots[0].id, publisher_->video_track});
+    call_.StartMedia(*publisher_);
+    call_.StartMedia(*subscriber_);
+    ASSERT_TRUE(call_.RunUntilConnected());
+    call_.RunFor(seconds(2));
+    ASSERT_FALSE(video().packets.empty());
+  }
+  ReceivedStream& video() { return *subscriber_->slots[0].stream; }
+  const std::optional<SocketAddress>& selected(const Member& member) {
+    return call_.shard().FindTransport(member.transport)->ice().selected();
+  }
+  bool Follows(const Member& member, const SocketAddress& address) {
+    return call_.RunUntil(seconds(20), [&] { return selected(member) == address; });
+  }
+  void ExpectThatPicturesGoOn() {
+    const size_t before = video().packets.size();
+    call_.RunFor(seconds(2));
+    EXPECT_GE(video().packets.size(), before + 100);
+  }
+  void ExpectThatNobodyWasLost() {
+    for (const TransportChanged& change : call_.EventsOf<TransportChanged>()) {
+      EXPECT_NE(change.state, TransportState::kFailed) << change.reason;
+    }
+  }
+  void ExpectThatEverythingIsFreed() {
+    call_.shard().CloseAll(call_.now());
+    Shard::Counts nothing;
+    EXPECT_EQ(call_.shard().counts(), nothing);
+  }
+
+  EmulatedCall call_{Options(11)};
+  Member* publisher_ = nullptr;
+  Member* subscriber_ = nullptr;
+};
+
+TEST_F(Connectivity, ANatThatRebindsTheSubscriberIsFollowed) {
+  const SocketAddress moved = call_.NewAddress();
+  call_.MoveTo(*subscriber_, moved);
+  ASSERT_TRUE(Follows(*subscriber_, moved)) << "the next consent check proves the new address (RFC 7675)";
+  ExpectThatPicturesGoOn();
+  ExpectThatNobodyWasLost();
+  // Only the two proved addresses are known; the old one goes with the transport.
+  EXPECT_LE(call_.shard().counts().addresses, 3u);
+  ExpectThatEverythingIsFreed();
+}
+
+TEST_F(Connectivity, ANatThatRebindsThePublisherCostsNoFault) {
+  const SocketAddress moved = call_.NewAddress();
+  call_.MoveTo(*publisher_, moved);
+  ASSERT_TRUE(Follows(*publisher_, moved));
+  ExpectThatPicturesGoOn();
+  ExpectThatNobodyWasLost();
+  ExpectThatEverythingIsFreed();
+}
+
+TEST_F(Connectivity, MediaFromAnUnprovedAddressIsDropped) {
+  const uint64_t before = call_.shard().drops()[DropReason::kUnknownAddress];
+  call_.MoveTo(*publisher_, call_.NewAddress());
+  call_.RunFor(milliseconds(400));
+  EXPECT_GT(call_.shard().drops()[DropReason::kUnknownAddress], before);
+}
+
+TEST_F(Connectivity, FlappingBetweenTwoPathsLosesNothing) {
+  const SocketAddress home = subscriber_->peer->address();
+  const SocketAddress away = call_.NewAddress();
+  for (int turn = 0; turn < 40; ++turn) {
+    const SocketAddress& to = turn % 2 == 0 ? away : home;
+    call_.MoveTo(*subscriber_, to);
+    ASSERT_TRUE(Follows(*subscriber_, to)) << "turn " << turn;
+  }
+  call_.RunFor(seconds(1));
+  EXPECT_EQ(video().Faults(call_.csrcs()), "");
+  EXPECT_TRUE(video().Missing().empty());
+  ExpectThatNobodyWasLost();
+  ExpectThatEverythingIsFreed();
+}
+
+TEST_F(Connectivity, AnEndedTcpConnectionGivesWayToTheOtherPath) {
+  const SocketAddress udp = subscriber_->peer->address();
+  const SocketAddress tcp = call_.NewAddress().OverTcp();
+  call_.MoveTo(*subscriber_, tcp);
+  ASSERT_TRUE(Follows(*subscriber_, tcp));
+  call_.MoveTo(*subscriber_, udp);
+  call_.shard().HandleConnectionLost(tcp, call_.now());
+  EXPECT_FALSE(call_.shard().Knows(tcp));
+  EXPECT_EQ(selected(*subscriber_), udp) << "it was proved before";
+  ExpectThatPicturesGoOn();
+  call_.shard().HandleConnectionLost(udp, call_.now());
+  EXPECT_FALSE(selected(*subscriber_));
+  ASSERT_TRUE(Follows(*subscriber_, udp)) << "the next check proves it again";
+  ExpectThatPicturesGoOn();
+  ExpectThatNobodyWasLost();
+  ExpectThatEverythingIsFreed();
+}
+
+}  // namespace
+}  // namespace nexus::testing
