@@ -315,7 +315,7 @@ class ClientCall {
     taken.sequences.insert(received->media.sequence_number);
     taken.repaired += received->media.repaired ? 1 : 0;
     taken.sources.insert(received->media.source);
-    if (!received->media.opened) return;
+    if (!received->media.opened || received->media.payload.empty()) return;
     ++taken.opened;
     const uint8_t body = received->stream->config().kind == MediaKind::kVideo ? 0x55 : 0x66;
     if (received->media.payload.back() != body) ++taken.wrong_payload;

@@ -52,10 +52,7 @@ std::optional<ReceivedMedia> ReceiveStream::Take(const RtpPacketView& packet, bo
     given_up_ = nacks_.counters().given_up;
     keyframes_.Request(now);
   }
-  if (opened && packet.payload().empty()) {
-    ++counters_.padding_only;
-    return std::nullopt;
-  }
+  if (opened && packet.payload().empty()) ++counters_.padding_only;
   ReceivedMedia media;
   media.sequence_number = sequence;
   media.timestamp = header.timestamp;

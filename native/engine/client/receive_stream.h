@@ -43,7 +43,7 @@ struct ReceivedMedia {
   bool opened = false;    // false: authenticity unknown and payload unread (sampling, see ClientConfig)
   PayloadType payload_type;
   uint32_t source = 0;  // CSRC: whose media this is; 0: not told
-  ByteView payload;     // without padding; empty unless opened
+  ByteView payload;     // without padding; empty unless opened, and of a probe
   ByteView dependency_descriptor;
   std::optional<AudioLevel> audio_level;
 };
@@ -52,7 +52,8 @@ class ReceiveStream {
  public:
   explicit ReceiveStream(ReceiveStreamConfig config);
 
-  // A packet of the media SSRC; nothing when it is a duplicate or a probe.
+  // A packet of the media SSRC; nothing when it is a duplicate. A probe comes without a
+  // payload: it only takes a number, which the jitter buffer must know.
   std::optional<ReceivedMedia> OnPacket(const RtpPacketView& packet, bool opened, const RtpExtensionIds& ids,
                                         Timestamp now);
   // A packet of the RTX SSRC, opened. `payload_type` is the media's.

@@ -1,0 +1,104 @@
+// Audio packets in order, one for each time the device asks, and what to do where there is none. The codec
+// and the stretching of sound are outside: what is decided here comes out as a word (the decisions are those
+// of NetEq). The buffer's level follows the target by stretching alone; a stretched packet simply makes the
+// device ask later or sooner.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "engine/base/unwrap.h"
+#include "engine/client/jitter_buffer/delay_estimator.h"
+#include "engine/client/receive_stream.h"
+
+namespace nexus {
+
+struct AudioJitterBufferConfig {
+  uint32_t clock_rate = 48'000;
+  Duration packet_duration = std::chrono::milliseconds(20);  // until packets have told it
+  DelayEstimatorConfig delay = {.quantile = 0.97,
+                                .min_target = std::chrono::milliseconds(20),
+                                .max_target = std::chrono::milliseconds(1'000)};
+  size_t max_packets = 200;
+  // An in-band FEC copy is looked for in the packet behind a lost one (RFC 7587 section 3.3).
+  bool use_fec = true;
+  // After so much concealment without a packet the sound is faded out: the stream has ended or paused.
+  Duration max_concealment = std::chrono::milliseconds(120);
+};
+
+enum class AudioDecision : uint8_t {
+  kSilence,       // not begun, or concealment has run out
+  kNormal,        // decode and play
+  kAccelerate,    // decode, shorten (by a pitch period or two), play
+  kDecelerate,    // decode, lengthen, play
+  kConceal,       // the codec's concealment for one packet's length
+  kFec,           // `payload` is the packet behind: decode its in-band copy of the lost one
+  kComfortNoise,  // the speaker's encoder has gone quiet (DTX)
+};
+
+struct AudioPlayout {
+  AudioDecision decision = AudioDecision::kSilence;
+  // Set for kNormal, kAccelerate, kDecelerate, kFec; good until the next Pull or Insert.
+  ByteView payload;
+  int64_t timestamp = 0;
+  uint32_t source = 0;
+  bool after_concealment = false;  // to be merged with the concealment's tail
+};
+
+struct AudioJitterBufferCounters {
+  uint64_t played = 0;
+  uint64_t concealed = 0;  // events, one packet's length each
+  uint64_t fec = 0;
+  uint64_t comfort_noise = 0;
+  uint64_t accelerated = 0;
+  uint64_t decelerated = 0;
+  uint64_t late = 0;  // came after their time
+  uint64_t duplicates = 0;
+  uint64_t overflows = 0;  // packets dropped because the buffer was full
+  uint64_t restarts = 0;   // another source, or its clock has jumped
+};
+
+class AudioJitterBuffer {
+ public:
+  explicit AudioJitterBuffer(const AudioJitterBufferConfig& config = {});
+
+  void Insert(const ReceivedMedia& media, Timestamp now);
+  // The device needs more.
+  AudioPlayout Pull(Timestamp now);
+
+  Duration target() const { return delay_.target(); }
+  Duration level() const;  // what is buffered, holes included
+  size_t packets() const { return packets_.size(); }
+  const AudioJitterBufferCounters& counters() const { return counters_; }
+
+ private:
+  struct Packet {
+    std::vector<uint8_t> payload;
+    uint32_t source = 0;
+  };
+  using Packets = std::map<int64_t, Packet>;
+  void Restart(int64_t timestamp);
+  void LearnDuration(int64_t sequence, int64_t timestamp);
+  int64_t Ticks(Duration duration) const { return duration.count() * config_.clock_rate / 1'000'000; }
+  Duration Time(int64_t ticks) const { return Duration(ticks * 1'000'000 / config_.clock_rate); }
+  AudioPlayout Play(Packets::iterator packet);
+  AudioPlayout PlayNothing();
+  AudioDecision Stretch() const;
+
+  AudioJitterBufferConfig config_;
+  DelayEstimator delay_;
+  Unwrapper<uint32_t> timestamp_;
+  Packets packets_;  // by timestamp
+  std::vector<uint8_t> current_;
+  int64_t duration_;  // of a packet, in ticks
+  std::optional<int64_t> next_;
+  std::optional<uint32_t> source_;
+  std::optional<std::pair<int64_t, int64_t>> last_inserted_;  // sequence, timestamp
+  bool playing_ = false;
+  bool quiet_ = false;  // DTX
+  int64_t concealed_ticks_ = 0;
+  AudioJitterBufferCounters counters_;
+};
+
+}  // namespace nexus

@@ -1,0 +1,84 @@
+// Whole frames, in decoding order, each at the time at which it is to be shown. In order means: each
+// continues the one before without a missing number, or is a keyframe. What cannot be continued is waited for
+// until a keyframe is due; when nothing is there to go on with, a keyframe is asked for. Bounded in frames;
+// what is dropped is counted.
+#pragma once
+
+#include <map>
+#include <optional>
+
+#include "engine/base/unwrap.h"
+#include "engine/client/jitter_buffer/delay_estimator.h"
+#include "engine/client/jitter_buffer/frame_assembler.h"
+#include "engine/client/receive_stream.h"
+
+namespace nexus {
+
+struct VideoJitterBufferConfig {
+  Codec codec = Codec::kVp8;
+  uint32_t clock_rate = 90'000;
+  DelayEstimatorConfig delay;
+  FrameAssemblerConfig assembler;
+  size_t max_frames = 100;
+  // A frame that should be on the screen and is not whole is waited for so long before a keyframe is asked
+  // for: time for a retransmission or two.
+  Duration patience = std::chrono::milliseconds(200);
+  Duration keyframe_retry = std::chrono::milliseconds(500);
+};
+
+struct VideoFrame {
+  AssembledFrame frame;
+  Timestamp playout;
+  bool after_gap = false;  // frames before it were given up: it is a keyframe
+};
+
+struct VideoJitterBufferCounters {
+  uint64_t released = 0;
+  uint64_t dropped = 0;  // whole frames that nothing could be done with
+  uint64_t late = 0;     // released behind their time
+  uint64_t gaps = 0;
+  uint64_t keyframe_requests = 0;
+  uint64_t overflows = 0;
+};
+
+class VideoJitterBuffer {
+ public:
+  explicit VideoJitterBuffer(const VideoJitterBufferConfig& config);
+
+  void Insert(const ReceivedMedia& media, Timestamp now);
+  // The next frame whose time has come.
+  std::optional<VideoFrame> Poll(Timestamp now);
+  Timestamp next_deadline() const;
+  // True when the publisher is to be asked for a keyframe now.
+  bool TakeKeyframeRequest(Timestamp now);
+
+  Duration target() const { return delay_.target(); }
+  size_t frames() const { return frames_.size(); }
+  const FrameAssembler& assembler() const { return assembler_; }
+  const VideoJitterBufferCounters& counters() const { return counters_; }
+
+ private:
+  using Frames = std::map<int64_t, AssembledFrame>;
+  Duration MediaTime(int64_t timestamp) const;
+  Timestamp PlayoutOf(const AssembledFrame& frame) const;
+  void Take(AssembledFrame frame, Timestamp now);
+  // The one that may come next: the continuing one, else the first keyframe.
+  Frames::const_iterator Next() const;
+  bool Continues(const AssembledFrame& frame) const;
+  void MakeRoom();
+
+  VideoJitterBufferConfig config_;
+  FrameAssembler assembler_;
+  DelayEstimator delay_;
+  Unwrapper<uint32_t> timestamp_;
+  Frames frames_;  // by first number
+  std::optional<int64_t> next_sequence_;
+  std::optional<int64_t> last_timestamp_;
+  std::optional<uint32_t> source_;
+  std::optional<Timestamp> starving_since_;
+  std::optional<Timestamp> asked_;
+  bool came_since_asked_ = false;
+  VideoJitterBufferCounters counters_;
+};
+
+}  // namespace nexus
