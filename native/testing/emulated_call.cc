@@ -176,6 +176,11 @@ void EmulatedCall::Collect() {
   }
   batch.Clear();
   while (auto event = shard_.PollEvent()) events.push_back(std::move(*event));
+  while (read_taps) {
+    const auto batch = shard_.PollTap();
+    if (!batch) break;
+    taps[batch->tap].Add(*batch);
+  }
 }
 
 bool EmulatedCall::RunUntilConnected(Duration at_most) {

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "engine/room/shard.h"
 #include "testing/emulated_network.h"
+#include "testing/tap_reading.h"
 #include "testing/test_peer.h"
 
 namespace nexus::testing {
@@ -78,6 +80,9 @@ class EmulatedCall {
   const std::map<uint32_t, uint32_t>& csrcs() const { return csrc_of_mark_; }
   std::vector<std::unique_ptr<Member>> members;
   std::vector<Event> events;
+  // What taps have recorded, fetched as it comes unless somebody reads slowly.
+  std::map<TapId, TapReading> taps;
+  bool read_taps = true;
   uint64_t datagrams_from_server = 0;
   uint64_t runs_of_several = 0;
 

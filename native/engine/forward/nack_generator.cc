@@ -48,13 +48,20 @@ void NackGenerator::OnPacket(int64_t sequence_number, Timestamp now) {
 
 Timestamp NackGenerator::DueAt(const Missing& missing, Duration rtt) const {
   if (missing.requests == 0) return missing.since + config_.reorder_patience;
-  return missing.asked + std::max(rtt, config_.min_retry_interval);
+  if (missing.requests < config_.max_requests)
+    return missing.asked + std::max(rtt, config_.min_retry_interval);
+  return missing.asked +
+         std::max(rtt, patience_.count() > 0 ? config_.late_retry_interval : config_.min_retry_interval);
+}
+
+bool NackGenerator::Exhausted(const Missing& missing, Duration rtt, Timestamp now) const {
+  return missing.requests >= config_.max_requests && DueAt(missing, rtt) <= now &&
+         now - missing.since >= patience_;
 }
 
 size_t NackGenerator::Collect(Timestamp now, Duration rtt, std::span<uint16_t> out) {
-  const auto given_up = std::remove_if(missing_.begin(), missing_.end(), [&](const Missing& missing) {
-    return missing.requests >= config_.max_requests && DueAt(missing, rtt) <= now;
-  });
+  const auto given_up = std::remove_if(missing_.begin(), missing_.end(),
+                                       [&](const Missing& missing) { return Exhausted(missing, rtt, now); });
   counters_.given_up += static_cast<uint64_t>(missing_.end() - given_up);
   missing_.erase(given_up, missing_.end());
   size_t count = 0;
@@ -63,7 +70,7 @@ size_t NackGenerator::Collect(Timestamp now, Duration rtt, std::span<uint16_t> o
     if (DueAt(missing, rtt) > now) continue;
     out[count++] = static_cast<uint16_t>(missing.sequence);
     missing.asked = now;
-    ++missing.requests;
+    if (missing.requests < config_.max_requests) ++missing.requests;
   }
   counters_.requested += count;
   return count;

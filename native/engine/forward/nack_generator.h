@@ -15,7 +15,8 @@ struct NackConfig {
   uint8_t max_requests = 10;
   Duration reorder_patience = Duration(10'000);  // a hole is asked for when it is this old
   Duration min_retry_interval = Duration(20'000);
-  int64_t max_gap = 1000;  // a larger jump is a restart, not loss
+  int64_t max_gap = 1000;                            // a larger jump is a restart, not loss
+  Duration late_retry_interval = Duration(100'000);  // beyond max_requests, while there is patience
 };
 
 struct NackCounters {
@@ -37,6 +38,9 @@ class NackGenerator {
   size_t missing() const { return missing_.size(); }
   // Nothing is waited for any more (the track is muted, or a keyframe made the past worthless).
   void Clear() { missing_.clear(); }
+  // Somebody can still use what comes so late (a recording): asked for, at long intervals, until it is this
+  // old. 0: no longer than `max_requests` allow.
+  void set_patience(Duration patience) { patience_ = patience; }
   const NackCounters& counters() const { return counters_; }
 
  private:
@@ -47,9 +51,11 @@ class NackGenerator {
     uint8_t requests;
   };
   Timestamp DueAt(const Missing& missing, Duration rtt) const;
+  bool Exhausted(const Missing& missing, Duration rtt, Timestamp now) const;
   void Restart(int64_t sequence_number);
 
   NackConfig config_;
+  Duration patience_{0};
   std::vector<Missing> missing_;  // ascending, capacity reserved
   std::optional<int64_t> highest_;
   NackCounters counters_;

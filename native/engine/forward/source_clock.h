@@ -69,7 +69,7 @@ class SourceClock {
   // For each packet, in arrival order; `remote` is the participant's. `rtp_timestamp` is unwrapped by this
   // clock's caller.
   Timestamp OnPacket(int64_t rtp_timestamp, Timestamp arrival, RemoteClockOffset& remote);
-  bool synchronised() const { return synchronised_; }
+  bool synchronised() const { return synchronised_; }  // a sender report has told
 
  private:
   RtpNtpClock ntp_;

@@ -13,6 +13,7 @@
 #include "engine/forward/layer_target.h"
 #include "engine/ice/ice_credentials.h"
 #include "engine/rtp/rtp_extensions.h"
+#include "engine/tap/tap_settings.h"
 
 namespace nexus {
 
@@ -133,6 +134,19 @@ struct SetSlotPreferences {
   SlotId slot;
   SlotPreferences preferences;
 };
+// Frames out: see track_tap.h.
+struct AddTap {
+  TapId tap;
+  TrackId track;
+  TapSettings settings;
+};
+struct RemoveTap {
+  TapId tap;
+};
+// The tap's reader has lost something: the next keyframe is asked for.
+struct RefreshTap {
+  TapId tap;
+};
 struct RequestReport {
   uint32_t request = 0;
   std::optional<RoomId> room;
@@ -141,6 +155,6 @@ struct RequestReport {
 using Command =
     std::variant<CreateRoom, CloseRoom, CreateTransport, UpdateTransport, RestartIce, CloseTransport,
                  AddTrack, RemoveTrack, MuteTrack, RequestKeyframe, AddSlot, RemoveSlot, BindSlot, UnbindSlot,
-                 SetSubscribed, SetSlotPreferences, RequestReport>;
+                 SetSubscribed, SetSlotPreferences, RequestReport, AddTap, RemoveTap, RefreshTap>;
 
 }  // namespace nexus

@@ -12,6 +12,13 @@ namespace nexus {
 
 class DeadlineHeap;
 
+// What `owner` points to.
+namespace DeadlineKind {
+inline constexpr int kTransport = 0;
+inline constexpr int kRoom = 1;
+inline constexpr int kTap = 2;
+}  // namespace DeadlineKind
+
 // A member of whoever waits. Takes itself out when it is destroyed.
 class Deadline {
  public:

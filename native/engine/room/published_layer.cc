@@ -31,7 +31,7 @@ PublishedLayer::PublishedLayer(ShardContext& context, PublishedTrack& track, std
       id_(context.layers.Add(this)),
       rid_(std::move(rid)),
       encoding_(encoding),
-      nacks_(NackConfig{}),
+      nacks_(NackConfig { nacks_.set_patience(track.nack_patience()); }),
       keyframe_requests_(KeyframeRequesterConfig{context.config.keyframe_interval}) {}
 
 PublishedLayer::~PublishedLayer() { context_.layers.Remove(id_); }
@@ -124,6 +124,7 @@ void PublishedLayer::OnSenderReport(const SenderReport& report, Timestamp now) {
   if (!clock_) return;  // before the first packet nothing says which clock rate
   clock_->OnSenderReport(report.ntp, report.rtp_timestamp);
   stats_->OnSenderReport(report.ntp, now);
+  track_.SenderReportToSinks(*this, report, now);
 }
 
 void PublishedLayer::RequestKeyframe(Timestamp now) {

@@ -68,6 +68,8 @@ class PublishedLayer {
   uint64_t red_recovered() const { return red_recovered_; }
   uint64_t keyframe_count() const { return keyframe_count_; }
   Timestamp last_packet() const { return last_packet_; }
+  // Media times come from the publisher's sender reports.
+  bool synchronised() const { return clock_ && clock_->synchronised(); }
 
   std::optional<Ssrc> ssrc;
   std::optional<Ssrc> rtx_ssrc;

@@ -1,8 +1,10 @@
 #include "engine/room/published_track.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "engine/room/subscriber_slot.h"
+#include "engine/room/track_sink.h"
 #include "engine/room/transport.h"
 
 namespace nexus {
@@ -40,6 +42,7 @@ PublishedTrack::~PublishedTrack() {
   // Each slot takes itself out of `subscribers_` when it forgets the track.
   const std::vector<SubscriberSlot*> watching = subscribers_;
   for (SubscriberSlot* slot : watching) slot->OnTrackGone(*this);
+  for (TrackSink* sink : std::exchange(sinks_, {})) sink->OnTrackGone(*this);
 }
 
 PublishedLayer* PublishedTrack::LayerFor(std::string_view rid) {
@@ -101,16 +104,46 @@ void PublishedTrack::RemoveSubscriber(SubscriberSlot& slot) {
   subscribers_.pop_back();
 }
 
+void PublishedTrack::AddSink(TrackSink& sink) {
+  sinks_.push_back(&sink);
+  SpreadNackPatience();
+}
+
+void PublishedTrack::RemoveSink(TrackSink& sink) {
+  std::erase(sinks_, &sink);
+  SpreadNackPatience();
+}
+
+Duration PublishedTrack::nack_patience() const {
+  Duration patience{0};
+  for (const TrackSink* sink : sinks_) patience = std::max(patience, sink->nack_patience());
+  return patience;
+}
+
+void PublishedTrack::SpreadNackPatience() {
+  const Duration patience = nack_patience();
+  for (const auto& layer : layers_) layer->nacks().set_patience(patience);
+}
+
+void PublishedTrack::ToSinks(PublishedLayer& layer, const SourcePacket& packet, Timestamp now) {
+  for (TrackSink* sink : sinks_) sink->OnPacket(layer, packet, now);
+}
+
+void PublishedTrack::SenderReportToSinks(PublishedLayer& layer, const SenderReport& report, Timestamp now) {
+  for (TrackSink* sink : sinks_) sink->OnSenderReport(layer, report, now);
+}
+
 void PublishedTrack::SetMuted(bool muted, Timestamp now) {
   if (settings_.muted == muted) return;
   settings_.muted = muted;
   for (SubscriberSlot* slot : subscribers_) slot->OnTrackPaused(*this);
+  for (TrackSink* sink : sinks_) sink->OnMuted(muted, now);
   if (kind() != MediaKind::kVideo) return;
   for (const auto& layer : layers_) {
     layer->nacks().Clear();
     if (muted) {
       layer->keyframes().Cancel();
-    } else if (!subscribers_.empty()) {
+    } else if (!subscribers_.empty() || !sinks_.empty()) {
       layer->RequestKeyframe(now);
     }
   }

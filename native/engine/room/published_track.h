@@ -13,6 +13,7 @@
 namespace nexus {
 
 class SubscriberSlot;
+class TrackSink;
 class Transport;
 
 class PublishedTrack {
@@ -42,6 +43,14 @@ class PublishedTrack {
   void RemoveSubscriber(SubscriberSlot& slot);
   const std::vector<SubscriberSlot*>& subscribers() const { return subscribers_; }
 
+  // Who takes packets beside the slots (track_sink.h). Takes itself out before it goes.
+  void AddSink(TrackSink& sink);
+  void RemoveSink(TrackSink& sink);
+  // What is missing is asked for as long as the most patient sink wants it.
+  Duration nack_patience() const;
+  void ToSinks(PublishedLayer& layer, const SourcePacket& packet, Timestamp now);
+  void SenderReportToSinks(PublishedLayer& layer, const SenderReport& report, Timestamp now);
+
   void SetMuted(bool muted, Timestamp now);
   bool muted() const { return settings_.muted; }
 
@@ -62,6 +71,7 @@ class PublishedTrack {
 
  private:
   uint8_t EncodingOf(std::string_view rid) const;
+  void SpreadNackPatience();
 
   ShardContext& context_;
   Transport& publisher_;
@@ -71,6 +81,7 @@ class PublishedTrack {
   std::vector<std::unique_ptr<PublishedLayer>> layers_;
   std::vector<SubscriberSlot*> subscribers_;
   AudioLevelSmoother level_;
+  std::vector<TrackSink*> sinks_;
 };
 
 }  // namespace nexus

@@ -25,7 +25,7 @@ Room::Room(ShardContext& context, RoomId id, Timestamp now)
       }()),
       next_speakers_(now) {
   deadline_.owner = this;
-  deadline_.kind = 1;
+  deadline_.kind = DeadlineKind::kRoom;
 }
 
 void Room::Remove(Transport& transport) { std::erase(transports_, &transport); }

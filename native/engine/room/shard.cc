@@ -73,8 +73,12 @@ void Shard::HandleConnectionLost(const SocketAddress& from, Timestamp now) {
 
 void Shard::HandleTimeout(Timestamp now) {
   while (Deadline* due = deadlines_.PopDue(now)) {
-    if (due->kind == 1) {
+    if (due->kind == DeadlineKind::kRoom) {
       static_cast<Room*>(due->owner)->HandleTimeout(now);
+      continue;
+    }
+    if (due->kind == DeadlineKind::kTap) {
+      static_cast<TrackTap*>(due->owner)->HandleTimeout(now);
       continue;
     }
     Transport& transport = *static_cast<Transport*>(due->owner);
@@ -108,6 +112,7 @@ void Shard::Remove(Transport& transport, TransportState state, std::string reaso
     tracks_.erase(track->id());
   }
   transports_.erase(transport.id());
+  SweepTaps();
   room.OnAudioTracksChanged(now);
 }
 
@@ -122,8 +127,8 @@ void Shard::CloseAll(Timestamp now) {
 }
 
 Shard::Counts Shard::counts() const {
-  return {rooms_.size(),  transports_.size(), tracks_.size(),     slots_.size(),
-          layers_.size(), by_ufrag_.size(),   by_address_.size(), deadlines_.size()};
+  return {rooms_.size(),    transports_.size(), tracks_.size(),    slots_.size(), layers_.size(),
+          by_ufrag_.size(), by_address_.size(), deadlines_.size(), taps_.size()};
 }
 
 const Transport* Shard::FindTransport(TransportId id) const {

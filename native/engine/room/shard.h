@@ -11,6 +11,7 @@
 #include "engine/room/event.h"
 #include "engine/room/room.h"
 #include "engine/room/shard_context.h"
+#include "engine/room/track_tap.h"
 #include "engine/room/transport.h"
 
 namespace nexus {
@@ -40,6 +41,8 @@ class Shard {
   // What is to be sent. The caller sends and clears it after each tick, or sooner when it grows large.
   RunBuilder& transmit() { return out_; }
   std::optional<Event> PollEvent() { return events_.Poll(); }
+  // What taps have recorded; bounded for each by its backlog.
+  std::optional<TapBatch> PollTap() { return tap_batches_.Poll(); }
 
   const DropCounters& drops() const { return drops_; }
   // What is alive; a shard without rooms has none of it.
@@ -52,6 +55,7 @@ class Shard {
     size_t ufrags = 0;
     size_t addresses = 0;
     size_t deadlines = 0;
+    size_t taps = 0;
     friend bool operator==(const Counts&, const Counts&) = default;
   };
   Counts counts() const;
@@ -78,12 +82,17 @@ class Shard {
   void Handle(const UnbindSlot& command, Timestamp now);
   void Handle(const SetSubscribed& command, Timestamp now);
   void Handle(const SetSlotPreferences& command, Timestamp now);
+  void Handle(const AddTap& command, Timestamp now);
+  void Handle(const RemoveTap& command, Timestamp now);
+  void Handle(const RefreshTap& command, Timestamp now);
   void Handle(const RequestReport& command, Timestamp now);
   void Reject(std::string_view command, uint32_t id, std::string_view reason);
 
   // Removes the transport when it has ended.
   void Sweep(Transport& transport, Timestamp now);
   void Remove(Transport& transport, TransportState state, std::string reason, Timestamp now);
+  // Forgets taps whose track went.
+  void SweepTaps();
   void CloseRoomNow(Room& room, Timestamp now);
 
   ShardConfig config_;
@@ -99,6 +108,8 @@ class Shard {
   std::unordered_map<TransportId, std::unique_ptr<Transport>> transports_;
   std::unordered_map<TrackId, PublishedTrack*> tracks_;
   std::unordered_map<SlotId, SubscriberSlot*> slots_;
+  TapOutbox tap_batches_;
+  std::unordered_map<TapId, std::unique_ptr<TrackTap>> taps_;
   std::unordered_map<std::string, Transport*> by_ufrag_;
   // The whole address is the key: a hash of it would collide one day (hard problem 25).
   std::unordered_map<SocketAddress, Transport*> by_address_;

@@ -93,6 +93,7 @@ void Shard::Handle(const RemoveTrack& command, Timestamp now) {
   tracks_.erase(command.track);
   transport.room().ForgetTrack(command.track);
   transport.RemoveTrack(*track);
+  SweepTaps();
   transport.room().OnAudioTracksChanged(now);
 }
 

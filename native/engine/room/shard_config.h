@@ -30,6 +30,7 @@ struct ShardConfig {
   size_t max_layers_per_track = 4;
   size_t max_slots_per_transport = 256;
   size_t max_events = 65'536;
+  size_t max_taps = 4'096;
 
   // First numbers of streams and RTCP phases; nothing secret comes of it.
   uint64_t seed = 1;

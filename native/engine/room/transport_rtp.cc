@@ -139,6 +139,7 @@ void Transport::HandleMedia(PublishedLayer& layer, const RtpPacketView& packet,
   if (track.kind() == MediaKind::kAudio) {
     track.NoteAudioLevel(*stored, extensions_.has(RtpExtension::kAudioLevel), now);
   }
+  track.ToSinks(layer, *stored, now);
   if (&layer != track.shown_layer()) return context_.drops.Count(DropReason::kLayerNotForwarded);
   if (red) RouteRecovered(layer, *red, *stored, now);
   track.Route(layer, *stored, now);

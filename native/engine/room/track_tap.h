@@ -1,0 +1,69 @@
+// A recorder's or transcriber's eye on one track: whole packets, in order, with gaps told. It follows the
+// best encoding that is there, waits for what the call would give up, and asks for a keyframe where its own
+// stream needs one.
+#pragma once
+
+#include <deque>
+
+#include "engine/room/shard_context.h"
+#include "engine/room/track_sink.h"
+#include "engine/tap/reorder_buffer.h"
+#include "engine/tap/tap_encoder.h"
+#include "engine/tap/tap_outbox.h"
+
+namespace nexus {
+
+class TrackTap final : public TrackSink {
+ public:
+  TrackTap(ShardContext& context, TapOutbox& out, PublishedTrack& track, TapId id,
+           const TapSettings& settings, Timestamp now);
+  ~TrackTap() override;
+  TrackTap(const TrackTap&) = delete;
+  TrackTap& operator=(const TrackTap&) = delete;
+
+  void OnPacket(PublishedLayer& layer, const SourcePacket& packet, Timestamp now) override;
+  void OnSenderReport(PublishedLayer& layer, const SenderReport& report, Timestamp now) override;
+  void OnMuted(bool muted, Timestamp now) override;
+  void OnTrackGone(PublishedTrack& track) override;
+  Duration nack_patience() const override { return settings_.patience; }
+
+  void HandleTimeout(Timestamp now);
+  // The reader lost something behind us: video begins anew.
+  void RequestKeyframe(Timestamp now);
+
+  TapId id() const { return id_; }
+  // The track is gone: so is this, once its last batch is out.
+  bool gone() const { return track_ == nullptr; }
+
+ private:
+  bool Choose(PublishedLayer& layer, const SourcePacket& packet, Timestamp now);
+  void SwitchTo(PublishedLayer& layer);
+  void RestartAt(PublishedLayer& layer, const SourcePacket& packet, Timestamp now);
+  PublishedLayer* Current() const;
+  uint32_t NoteFor(PublishedLayer& layer);
+  void Emit(const SourcePacket& packet, uint32_t note);
+  void EmitDue(Timestamp now);
+  void Drain();
+  void Tell(const SequenceGap& gap, Timestamp now);
+  void Ask(PublishedLayer& layer, Timestamp now);
+  void Flush(bool ended);
+  void Schedule(Timestamp now);
+
+  ShardContext& context_;
+  TapOutbox& out_;
+  PublishedTrack* track_;
+  TapId id_;
+  TapSettings settings_;
+  ReorderBuffer order_;
+  TapEncoder encoder_;
+  LayerId layer_;                  // 0: none yet
+  std::deque<TapSource> sources_;  // of what is held; the last is what comes in now
+  uint32_t first_source_ = 1;      // the number of sources_.front()
+  uint32_t told_source_ = 0;       // the number of the last that was told
+  bool wants_keyframe_ = false;    // from the reader's view: until the next keyframe nothing decodes
+  int64_t last_timestamp_ = 0;
+  Timestamp flush_at_ = kNever;
+  Deadline deadline_;
+};
+
+}  // namespace nexus
