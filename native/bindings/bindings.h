@@ -41,6 +41,8 @@ void AddConfig(nb::module_& module);
 void AddOptions(nb::module_& module);
 void AddReports(nb::module_& module);
 void AddEvents(nb::module_& module);
+void AddTaps(nb::module_& module);
+void AddTapCalls(nb::class_<Engine>& engine);
 void AddEngine(nb::module_& module);
 
 }  // namespace nexus::bindings

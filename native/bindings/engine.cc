@@ -8,40 +8,13 @@
 #include <cerrno>
 #include <cstring>
 
-#include "bindings/bindings.h"
+#include "bindings/calls.h"
 #include "bindings/extension_ids.h"
 #include "bindings/slot_preferences.h"
 #include "engine/room/command_check.h"
 
 namespace nexus::bindings {
 namespace {
-
-// Calls that lock or block let other Python threads run meanwhile.
-template <class Call>
-auto WithoutGil(Call&& call) {
-  const nb::gil_scoped_release released;
-  return call();
-}
-
-void Check(CallError error) {
-  switch (error) {
-    case CallError::kNone:
-      return;
-    case CallError::kClosed:
-      throw std::runtime_error("the engine is closed");
-    case CallError::kUnknownId:
-      throw nb::value_error("no such id was ever given out");
-    case CallError::kQueueFull:
-      throw std::runtime_error("the shard's command queue is full");
-    case CallError::kTooManyTransports:
-      throw std::runtime_error("too many transports");
-  }
-}
-
-template <class Call>
-void Do(Call&& call) {
-  Check(WithoutGil(call));
-}
 
 std::unique_ptr<Engine> Open(const EngineConfig& config) {
   int error = 0;
@@ -54,14 +27,7 @@ std::unique_ptr<Engine> Open(const EngineConfig& config) {
   return engine;
 }
 
-TransportId Transport(int64_t id) {
-  if (id < 0 || id > UINT32_MAX) throw nb::value_error("no such id was ever given out");
-  return TransportId{static_cast<uint32_t>(id)};
-}
-template <class Id>
-Id As(int64_t id) {
-  return Id{Transport(id).value};
-}
+TransportId Transport(int64_t id) { return As<TransportId>(id); }
 
 }  // namespace
 
@@ -88,8 +54,8 @@ void AddDescriptions(nb::module_& module) {
 
 void AddEngine(nb::module_& module) {
   AddDescriptions(module);
-  nb::class_<Engine>(module, "Engine")
-      .def(nb::new_(&Open), nb::arg("config"))
+  nb::class_<Engine> engine(module, "Engine");
+  engine.def(nb::new_(&Open), nb::arg("config"))
       .def_prop_ro("event_fd", &Engine::event_fd)
       .def_prop_ro("fingerprint", [](const Engine& e) { return e.fingerprint(); })
       .def_prop_ro("ports", &Engine::ports)
@@ -229,6 +195,7 @@ void AddEngine(nb::module_& module) {
             return request;
           },
           nb::arg("room") = nb::none());
+  AddTapCalls(engine);
 }
 
 }  // namespace nexus::bindings

@@ -8,5 +8,6 @@ NB_MODULE(_engine, module) {
   AddOptions(module);
   AddReports(module);
   AddEvents(module);
+  AddTaps(module);
   AddEngine(module);
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "io/clock.h"
 #include "io/random.h"
 
 namespace nexus {
@@ -72,6 +73,7 @@ std::unique_ptr<Engine> Engine::Open(EngineConfig config, int& error) {
 Engine::Engine(EngineConfig config)
     : config_(std::move(config)),
       events_(config_.max_events),
+      unix_offset_us_(ReadClockMicros(CLOCK_REALTIME) - ReadClockMicros(CLOCK_MONOTONIC)),
       interfaces_(InterfaceAddresses()),
       ssrc_key_(static_cast<uint32_t>(RandomU64())) {}
 
@@ -88,7 +90,8 @@ bool Engine::OpenShards(int& error) {
     ShardConfig config = config_.shard;
     config.max_transports = config_.max_transports;
     config.seed = RandomU64();
-    shards_.push_back(std::make_unique<ShardThread>(std::move(config), std::move(bound[i]), events_, i));
+    shards_.push_back(
+        std::make_unique<ShardThread>(std::move(config), std::move(bound[i]), events_, taps_, i));
   }
   return true;
 }

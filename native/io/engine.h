@@ -15,6 +15,7 @@
 #include "io/candidates.h"
 #include "io/event_ring.h"
 #include "io/shard_thread.h"
+#include "io/tap_ring.h"
 
 namespace nexus {
 
@@ -44,7 +45,7 @@ struct SlotDescription {
 };
 
 // Why a call could not even be queued.
-enum class CallError : uint8_t { kNone, kClosed, kUnknownId, kQueueFull, kTooManyTransports };
+enum class CallError : uint8_t { kNone, kClosed, kUnknownId, kQueueFull, kTooManyTransports, kTooManyTaps };
 
 class Engine {
  public:
@@ -69,6 +70,14 @@ class Engine {
   CallError AddTrack(TransportId transport, TrackSettings settings, TrackId& track);
   CallError AddSlot(TransportId transport, MediaKind kind, int pair, SlotDescription& description);
   CallError RequestReport(std::optional<RoomId> room, uint32_t& request);
+  // Its records can be read until one says that they have ended, or until RemoveTap.
+  CallError AddTap(TrackId track, TapSettings settings, TapId& tap);
+  CallError RemoveTap(TapId tap);
+  int tap_fd() const { return taps_.fd(); }
+  // Taps that have got records since they were last named here.
+  std::vector<TapId> ReadyTaps() { return taps_.TakeReady(); }
+  // What has come, up to about `limit` bytes; nothing for a tap that is not there.
+  TapBatch ReadTap(TapId tap, size_t limit);
   // Commands that only name what exists: sent to the shard of that id.
   CallError Update(nexus::UpdateTransport command);
   CallError Send(nexus::RemoveTrack command);
@@ -108,6 +117,8 @@ class Engine {
 
   EngineConfig config_;
   EventRing events_;
+  TapRing taps_;
+  int64_t unix_offset_us_;  // Unix time at the engine clock's zero, measured once: media times never step
   std::vector<SocketAddress> interfaces_;
   std::vector<std::unique_ptr<ShardThread>> shards_;
 
@@ -117,6 +128,7 @@ class Engine {
   IdSource transports_;
   IdSource tracks_;
   IdSource slots_;
+  IdSource tap_ids_;
   uint32_t reports_ = 0;
   uint32_t ssrc_counter_ = 0;
   uint32_t ssrc_key_ = 0;

@@ -20,12 +20,14 @@ constexpr int kLongestWaitMs = 1'000;
 
 }  // namespace
 
-ShardThread::ShardThread(ShardConfig config, ShardSockets sockets, EventRing& events, size_t index)
+ShardThread::ShardThread(ShardConfig config, ShardSockets sockets, EventRing& events, TapRing& taps,
+                         size_t index)
     : shard_(std::move(config)),
       sockets_(std::move(sockets.udp)),
       tcp_(std::move(sockets.tcp)),
       waits_writable_(sockets_.size(), false),
       events_(events),
+      taps_(taps),
       commands_(kMaxCommands),
       epoll_(epoll_create1(EPOLL_CLOEXEC)) {
   for (const UdpSocket& socket : sockets_) addresses_.push_back(socket.local());
@@ -94,11 +96,13 @@ void ShardThread::Run() {
     SweepTcp();
     SendAll();
     PassEvents();
+    PassTaps();
   }
   RunCommands();
   shard_.CloseAll(Now());
   SendAll();
   PassEvents();
+  PassTaps();
 }
 
 void ShardThread::ReadSocket(UdpSocket& socket) {
@@ -168,6 +172,11 @@ void ShardThread::PassEvents() {
     told_.push_back(std::move(*event));
   }
   events_.Push(told_);
+}
+
+void ShardThread::PassTaps() {
+  while (auto batch = shard_.PollTap()) recorded_.push_back(*std::move(batch));
+  taps_.Push(recorded_);
 }
 
 void ShardThread::CompleteReport(EngineReport& report) const {

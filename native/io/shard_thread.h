@@ -10,6 +10,7 @@
 #include "engine/room/shard.h"
 #include "io/command_queue.h"
 #include "io/event_ring.h"
+#include "io/tap_ring.h"
 #include "io/tcp_server.h"
 #include "io/udp_socket.h"
 
@@ -23,7 +24,7 @@ struct ShardSockets {
 
 class ShardThread {
  public:
-  ShardThread(ShardConfig config, ShardSockets sockets, EventRing& events, size_t index);
+  ShardThread(ShardConfig config, ShardSockets sockets, EventRing& events, TapRing& taps, size_t index);
   ~ShardThread();
   ShardThread(const ShardThread&) = delete;
   ShardThread& operator=(const ShardThread&) = delete;
@@ -50,6 +51,7 @@ class ShardThread {
   void RunCommands();
   void SendAll();
   void PassEvents();
+  void PassTaps();
   void CompleteReport(EngineReport& report) const;
   Timestamp Now();
 
@@ -60,9 +62,11 @@ class ShardThread {
   std::vector<SocketAddress> addresses_;
   std::vector<bool> waits_writable_;
   EventRing& events_;
+  TapRing& taps_;
   CommandQueue commands_;
   std::vector<Command> taken_;
   std::vector<Event> told_;
+  std::vector<TapBatch> recorded_;
   WallClockOffset clock_;
   Timestamp now_{};
   int epoll_ = -1;

@@ -31,8 +31,10 @@ PublishedLayer::PublishedLayer(ShardContext& context, PublishedTrack& track, std
       id_(context.layers.Add(this)),
       rid_(std::move(rid)),
       encoding_(encoding),
-      nacks_(NackConfig { nacks_.set_patience(track.nack_patience()); }),
-      keyframe_requests_(KeyframeRequesterConfig{context.config.keyframe_interval}) {}
+      nacks_(NackConfig{}),
+      keyframe_requests_(KeyframeRequesterConfig{context.config.keyframe_interval}) {
+  nacks_.set_patience(track.nack_patience());
+}
 
 PublishedLayer::~PublishedLayer() { context_.layers.Remove(id_); }
 

@@ -1,4 +1,4 @@
-"""The media engine's Python module: commands in, events out, never a packet. See `_engine.pyi`."""
+"""The media engine's Python module: commands in, events out, never a packet but for a tap's batches. See `_engine.pyi`."""
 
 from nexus_media._engine import (
     Candidate,
@@ -16,6 +16,8 @@ from nexus_media._engine import (
     SlotPaused,
     SlotReport,
     SpeakersChanged,
+    TapBatch,
+    TapOptions,
     TrackOptions,
     TrackReport,
     TrackStarted,
@@ -53,6 +55,8 @@ __all__ = [
     "SlotPaused",
     "SlotReport",
     "SpeakersChanged",
+    "TapBatch",
+    "TapOptions",
     "TrackOptions",
     "TrackReport",
     "TrackStarted",

@@ -1,4 +1,4 @@
-"""The engine as Python sees it: commands in, events out, never a packet.
+"""The engine as Python sees it: commands in, events out, never a packet but for a tap's batches.
 
 Every call returns at once (it is queued to the shard's thread); what came of it arrives as an event. Calls
 raise `ValueError` for arguments that cannot be right (ids that were never given out among them) and
@@ -133,6 +133,26 @@ class TrackOptions:
         together (camera with microphone 0, screen with screen audio 1): audio is placed into the pair that
         shows its group's video."""
 
+class TapOptions:
+    def __init__(
+        self, *, patience_ms: int = 1_500, batch_ms: int = 50, backlog_bytes: int = 4 * 1024 * 1024
+    ) -> None:
+        """`patience_ms`: how long a missing packet is waited for (0 to 10,000). `batch_ms`: how long records
+        wait for company (0 to 1,000). `backlog_bytes`: kept for a slow reader (64 KiB to 64 MiB)."""
+
+class TapBatch:
+    @property
+    def records(self) -> bytes:
+        """A serialised nexus.sfu.v1.StreamTrackResponse; may be empty."""
+    @property
+    def packets(self) -> int: ...
+    @property
+    def packets_dropped(self) -> int:
+        """Because the reader was slow; the records hold the gap."""
+    @property
+    def ended(self) -> bool:
+        """The track has ended (or there was none); the tap is gone."""
+
 class SlotDescription:
     @property
     def slot(self) -> int: ...
@@ -196,6 +216,17 @@ class Engine:
         `width`/`height`: pixels on its screen, larger layers are not sent; 0: not told. `priority`: 0 to 255,
         the higher is served first. Not `visible`: nothing is sent. `max_spatial`/`max_temporal`: the highest
         layer that is wanted, from 0 (both or none)."""
+    @property
+    def tap_fd(self) -> int:
+        """Readable while a tap has records that `ready_taps` has not told of."""
+    def add_tap(self, track: int, options: TapOptions) -> int:
+        """RuntimeError beyond 4,096 taps."""
+    def remove_tap(self, tap: int) -> None:
+        """Its records are gone at once. Also for one that has ended."""
+    def ready_taps(self) -> list[int]:
+        """Which taps have got records since they were last named here."""
+    def read_tap(self, tap: int, limit: int = 1024 * 1024) -> TapBatch:
+        """What has come, whole batches, up to about `limit` bytes; empty when nothing has."""
     def request_report(self, room: int | None = None) -> int:
         """A number that comes back in the `ReportReady` of every shard's merged figures."""
 

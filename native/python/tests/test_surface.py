@@ -1,4 +1,4 @@
-"""The module is what its stub says, and no call of it could carry a packet."""
+"""The module is what its stub says, and nothing but a tap's batch could carry a packet."""
 
 import ast
 from enum import Enum
@@ -44,10 +44,11 @@ def annotations() -> list[tuple[str, set[str]]]:
     return found
 
 
-def test_no_call_takes_or_returns_anything_that_could_be_a_packet() -> None:
+def test_nothing_but_a_taps_batch_could_carry_a_packet() -> None:
     allowed = PLAIN | set(CLASSES)
     assert len(annotations()) > 100  # the walk sees the stub
-    assert [(where, names - allowed) for where, names in annotations() if names - allowed] == []
+    carrying = [(where, names - allowed) for where, names in annotations() if names - allowed]
+    assert carrying == [("TapBatch.records", {"bytes"})]
 
 
 def test_the_module_defines_what_the_stub_does_and_nothing_else() -> None:

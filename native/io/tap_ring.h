@@ -1,0 +1,34 @@
+// Records of taps on their way from the shards to whoever reads them: bounded for each tap, with a descriptor
+// that is readable while a tap has records that nobody was told of.
+#pragma once
+
+#include <mutex>
+#include <vector>
+
+#include "engine/tap/tap_outbox.h"
+
+namespace nexus {
+
+class TapRing {
+ public:
+  TapRing();
+  ~TapRing();
+  TapRing(const TapRing&) = delete;
+  TapRing& operator=(const TapRing&) = delete;
+
+  int fd() const { return fd_; }
+  void Open(TapId tap, size_t max_bytes);
+  void Close(TapId tap);
+  size_t size() const;
+  // All of one tick; `batches` is empty afterwards.
+  void Push(std::vector<TapBatch>& batches);
+  std::vector<TapId> TakeReady();
+  TapBatch Take(TapId tap, size_t limit);
+
+ private:
+  const int fd_;
+  mutable std::mutex mutex_;
+  TapOutbox outbox_;
+};
+
+}  // namespace nexus
