@@ -707,6 +707,41 @@ class SetDrainingResponse(_message.Message):
 Global___SetDrainingResponse: _TypeAlias = SetDrainingResponse  # noqa: Y015
 
 @_typing.final
+class StreamTrackRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROOM_FIELD_NUMBER: _builtins.int
+    TRACK_ID_FIELD_NUMBER: _builtins.int
+    PATIENCE_MS_FIELD_NUMBER: _builtins.int
+    BUFFER_BYTES_FIELD_NUMBER: _builtins.int
+    BATCH_MS_FIELD_NUMBER: _builtins.int
+    track_id: _builtins.str
+    patience_ms: _builtins.int
+    """How long a missing packet is waited for, and asked for again. 0: 1500; at most 10000."""
+    buffer_bytes: _builtins.int
+    """How much waits for a slow reader before the oldest is given up. 0: 4 MiB; 64 KiB to 64 MiB."""
+    batch_ms: _builtins.int
+    """How long a record may wait for others to travel with. 0: 50; at most 1000."""
+    @_builtins.property
+    def room(self) -> Global___RoomKey: ...
+    def __init__(
+        self,
+        *,
+        room: Global___RoomKey | None = ...,
+        track_id: _builtins.str = ...,
+        patience_ms: _builtins.int = ...,
+        buffer_bytes: _builtins.int = ...,
+        batch_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["room", b"room"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_ms", b"batch_ms", "buffer_bytes", b"buffer_bytes", "patience_ms", b"patience_ms", "room", b"room", "track_id", b"track_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamTrackRequest: _TypeAlias = StreamTrackRequest  # noqa: Y015
+
+@_typing.final
 class WatchStatsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from nexus.sfu.v1 import sfu_pb2 as nexus_dot_sfu_dot_v1_dot_sfu__pb2
+from nexus.sfu.v1 import track_stream_pb2 as nexus_dot_sfu_dot_v1_dot_track__stream__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -100,6 +101,11 @@ class SfuServiceStub:
                 request_serializer=nexus_dot_sfu_dot_v1_dot_sfu__pb2.WatchStatsRequest.SerializeToString,
                 response_deserializer=nexus_dot_sfu_dot_v1_dot_sfu__pb2.WatchStatsResponse.FromString,
                 _registered_method=True)
+        self.StreamTrack = channel.unary_stream(
+                '/nexus.sfu.v1.SfuService/StreamTrack',
+                request_serializer=nexus_dot_sfu_dot_v1_dot_sfu__pb2.StreamTrackRequest.SerializeToString,
+                response_deserializer=nexus_dot_sfu_dot_v1_dot_track__stream__pb2.StreamTrackResponse.FromString,
+                _registered_method=True)
 
 
 class SfuServiceServicer:
@@ -189,6 +195,14 @@ class SfuServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def StreamTrack(self, request, context):
+        """The media of one track from now on, for recorder and transcriber. Ends with the track. A reader that is slow finds
+        gaps, and never slows down the call.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SfuServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -256,6 +270,11 @@ def add_SfuServiceServicer_to_server(servicer, server):
                     servicer.WatchStats,
                     request_deserializer=nexus_dot_sfu_dot_v1_dot_sfu__pb2.WatchStatsRequest.FromString,
                     response_serializer=nexus_dot_sfu_dot_v1_dot_sfu__pb2.WatchStatsResponse.SerializeToString,
+            ),
+            'StreamTrack': grpc.unary_stream_rpc_method_handler(
+                    servicer.StreamTrack,
+                    request_deserializer=nexus_dot_sfu_dot_v1_dot_sfu__pb2.StreamTrackRequest.FromString,
+                    response_serializer=nexus_dot_sfu_dot_v1_dot_track__stream__pb2.StreamTrackResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -610,6 +629,33 @@ class SfuService:
             '/nexus.sfu.v1.SfuService/WatchStats',
             nexus_dot_sfu_dot_v1_dot_sfu__pb2.WatchStatsRequest.SerializeToString,
             nexus_dot_sfu_dot_v1_dot_sfu__pb2.WatchStatsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamTrack(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/nexus.sfu.v1.SfuService/StreamTrack',
+            nexus_dot_sfu_dot_v1_dot_sfu__pb2.StreamTrackRequest.SerializeToString,
+            nexus_dot_sfu_dot_v1_dot_track__stream__pb2.StreamTrackResponse.FromString,
             options,
             channel_credentials,
             insecure,

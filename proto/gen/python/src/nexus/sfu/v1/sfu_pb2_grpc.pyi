@@ -6,6 +6,7 @@ The SFU's control interface, called by signaling. The SFU owns rooms' live state
 from collections import abc as _abc
 from grpc import aio as _aio
 from nexus.sfu.v1 import sfu_pb2 as _sfu_pb2
+from nexus.sfu.v1 import track_stream_pb2 as _track_stream_pb2
 import abc as _abc_1
 
 
@@ -34,6 +35,10 @@ class SfuServiceStub:
     """Refuses new rooms (and, with `refuse_joins`, joins); what flows goes on."""
     WatchStats: _aio.UnaryStreamMultiCallable[_sfu_pb2.WatchStatsRequest, _sfu_pb2.WatchStatsResponse]
     """A report at once, then one an interval."""
+    StreamTrack: _aio.UnaryStreamMultiCallable[_sfu_pb2.StreamTrackRequest, _track_stream_pb2.StreamTrackResponse]
+    """The media of one track from now on, for recorder and transcriber. Ends with the track. A reader that is slow finds
+    gaps, and never slows down the call.
+    """
 
 class SfuServiceServicer(metaclass=_abc_1.ABCMeta):
     """Errors: gRPC status with `nexus-error-bin` trailing metadata holding nexus.types.v1.Error."""
@@ -133,5 +138,15 @@ class SfuServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_sfu_pb2.WatchStatsRequest, _abc.AsyncIterator[_sfu_pb2.WatchStatsResponse]],
     ) -> _abc.AsyncIterator[_sfu_pb2.WatchStatsResponse]:
         """A report at once, then one an interval."""
+
+    @_abc_1.abstractmethod
+    def StreamTrack(
+        self,
+        request: _sfu_pb2.StreamTrackRequest,
+        context: _aio.ServicerContext[_sfu_pb2.StreamTrackRequest, _abc.AsyncIterator[_track_stream_pb2.StreamTrackResponse]],
+    ) -> _abc.AsyncIterator[_track_stream_pb2.StreamTrackResponse]:
+        """The media of one track from now on, for recorder and transcriber. Ends with the track. A reader that is slow finds
+        gaps, and never slows down the call.
+        """
 
 def add_SfuServiceServicer_to_server(servicer: SfuServiceServicer, server: _aio.Server) -> None: ...

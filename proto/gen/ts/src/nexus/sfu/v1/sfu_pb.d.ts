@@ -7,6 +7,7 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { DisconnectReason, Grants, Participant, Publication, Room, SlotTable, Track, TrackView, WantedLayers } from "../../types/v1/media_pb.js";
+import type { StreamTrackResponseSchema } from "./track_stream_pb.js";
 
 /**
  * Describes the file nexus/sfu/v1/sfu.proto.
@@ -643,6 +644,48 @@ export declare type SetDrainingResponse = Message<"nexus.sfu.v1.SetDrainingRespo
 export declare const SetDrainingResponseSchema: GenMessage<SetDrainingResponse>;
 
 /**
+ * @generated from message nexus.sfu.v1.StreamTrackRequest
+ */
+export declare type StreamTrackRequest = Message<"nexus.sfu.v1.StreamTrackRequest"> & {
+  /**
+   * @generated from field: nexus.sfu.v1.RoomKey room = 1;
+   */
+  room?: RoomKey | undefined;
+
+  /**
+   * @generated from field: string track_id = 2;
+   */
+  trackId: string;
+
+  /**
+   * How long a missing packet is waited for, and asked for again. 0: 1500; at most 10000.
+   *
+   * @generated from field: uint32 patience_ms = 3;
+   */
+  patienceMs: number;
+
+  /**
+   * How much waits for a slow reader before the oldest is given up. 0: 4 MiB; 64 KiB to 64 MiB.
+   *
+   * @generated from field: uint32 buffer_bytes = 4;
+   */
+  bufferBytes: number;
+
+  /**
+   * How long a record may wait for others to travel with. 0: 50; at most 1000.
+   *
+   * @generated from field: uint32 batch_ms = 5;
+   */
+  batchMs: number;
+};
+
+/**
+ * Describes the message nexus.sfu.v1.StreamTrackRequest.
+ * Use `create(StreamTrackRequestSchema)` to create a new message.
+ */
+export declare const StreamTrackRequestSchema: GenMessage<StreamTrackRequest>;
+
+/**
  * @generated from message nexus.sfu.v1.WatchStatsRequest
  */
 export declare type WatchStatsRequest = Message<"nexus.sfu.v1.WatchStatsRequest"> & {
@@ -1116,6 +1159,17 @@ export declare const SfuService: GenService<{
     methodKind: "server_streaming";
     input: typeof WatchStatsRequestSchema;
     output: typeof WatchStatsResponseSchema;
+  },
+  /**
+   * The media of one track from now on, for recorder and transcriber. Ends with the track. A reader that is slow finds
+   * gaps, and never slows down the call.
+   *
+   * @generated from rpc nexus.sfu.v1.SfuService.StreamTrack
+   */
+  streamTrack: {
+    methodKind: "server_streaming";
+    input: typeof StreamTrackRequestSchema;
+    output: typeof StreamTrackResponseSchema;
   },
 }>;
 
