@@ -118,6 +118,7 @@ class Harness:
             "sfu_timeout_seconds": 2.0,
             "shutdown_seconds": 0.3,
             "node_timeout_seconds": 300.0,
+            "node_silence_seconds": 0.2,
         }
         self.config = SignalingConfig.from_env(**(settings | config))
         self.registry = CollectorRegistry()

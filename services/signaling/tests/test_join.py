@@ -1,5 +1,6 @@
 """Joining through a real WebSocket, in both subprotocols, to an SFU that speaks the real gRPC contract."""
 
+import asyncio
 from typing import Any
 
 import grpc
@@ -142,18 +143,53 @@ async def test_the_apps_limit_of_rooms() -> None:
         assert code_of(await client.join(mint("bob", "two"), room="two")) == "TOO_MANY_ROOMS"
 
 
-async def test_no_node_no_room_and_an_unreachable_one_says_when_to_retry(harness: Harness) -> None:
+async def test_without_the_only_node_there_is_no_room_and_a_time_to_retry(harness: Harness) -> None:
     await harness.joined("ann")
     await harness.sfu.stop()
-    client = await harness.connect()
-    reply = await client.join(mint("bob"))
-    assert code_of(reply) == "SFU_UNREACHABLE"
-    assert reply.error.retry_after_ms > 0
-    # Nobody is in the other room, so another node would do; there is none.
-    client = await harness.connect()
-    reply = await client.join(mint("bob", "new"), room="new")
-    assert code_of(reply) == "NO_SFU_AVAILABLE"
-    assert reply.error.retry_after_ms > 0
+    for room in ("lobby", "new"):
+        client = await harness.connect()
+        reply = await client.join(mint("bob", room), room=room)
+        assert code_of(reply) == "NO_SFU_AVAILABLE"
+        assert reply.error.retry_after_ms > 0
+
+
+async def test_the_room_of_a_node_that_died_is_served_by_another_within_the_same_join(
+    harness: Harness,
+) -> None:
+    """Its record is still there: nobody deletes it after kill -9, it expires later."""
+    other = FakeSfu(harness.bus, "sfu-2")
+    await harness.joined("ann")
+    await harness.sfu.stop()
+    await other.start()
+    try:
+        await wait_until(lambda: harness.service.nodes.fresh_count() == 2)
+        _, answer = await harness.joined("bob")
+        assert answer.node_id == "sfu-2"
+        _, answer = await harness.joined("cat")
+        assert answer.node_id == "sfu-2"
+        assert len(other.rooms[APP, "lobby"].participants) == 2
+    finally:
+        await other.stop()
+
+
+async def test_a_room_is_not_split_while_its_node_lives_and_only_we_do_not_reach_it() -> None:
+    async with Harness(node_silence_seconds=300.0) as harness:
+        other = FakeSfu(harness.bus, "sfu-2")
+        await harness.joined("ann")
+        await harness.sfu.stop()
+        await other.start()
+        try:
+            await wait_until(lambda: harness.service.nodes.fresh_count() == 2)
+            client = await harness.connect()
+            joining = asyncio.create_task(client.join(mint("bob")))
+            await wait_until(lambda: harness.service.nodes.fresh("sfu-1") is None)
+            await harness.sfu.heartbeat()
+            reply = await joining
+            assert code_of(reply) == "SFU_UNREACHABLE"
+            assert reply.error.retry_after_ms > 0
+            assert not other.rooms
+        finally:
+            await other.stop()
 
 
 @pytest.mark.parametrize(

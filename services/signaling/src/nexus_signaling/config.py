@@ -62,6 +62,12 @@ class SignalingConfig(ServiceConfig):
     )
 
     node_timeout_seconds: float = setting(10.0, unit="s", reason="five heartbeats of an SFU node", gt=0)
+    node_silence_seconds: float = setting(
+        2.5,
+        unit="s",
+        reason="a heartbeat and a little: a node that refuses calls and is silent so long is gone",
+        gt=0,
+    )
     sfu_timeout_seconds: float = setting(5.0, unit="s", reason="for one call to an SFU", gt=0)
     sfu_join_timeout_seconds: float = setting(10.0, unit="s", reason="joins and offers parse SDP", gt=0)
     sweep_seconds: float = setting(

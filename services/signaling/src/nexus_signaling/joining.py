@@ -22,7 +22,8 @@ from nexus_signaling.tokens import Claims, TokenVerifier
 
 log = structlog.get_logger()
 
-_MAX_NODES_TRIED = 3
+# After a crash of a whole host several records may be left of nodes that are gone.
+_MAX_NODES_TRIED = 5
 
 IceServersFor = Callable[[str], list[media_pb2.IceServer]]
 
@@ -103,13 +104,22 @@ class Joiner:
 
     async def _may_move(self, refused: Refused, claims: Claims, placed: PlacedRoom) -> bool:
         """Whether the room may be placed on another node after this one refused: only if nobody is in it
-        here."""
+        here, or the node is gone."""
         if refused.code == ErrorCode.NODE_DRAINING:
             return not await self.holds_room(placed.address, claims.app, claims.room)
         if refused.code == ErrorCode.SFU_UNREACHABLE:
-            self._nodes.forget(placed.node_id)
-            return placed.placed_now
+            heard_at = self._nodes.forget(placed.node_id)
+            return placed.placed_now or await self._is_gone(placed, claims, heard_at)
         return False
+
+    async def _is_gone(self, placed: PlacedRoom, claims: Claims, heard_at: float) -> bool:
+        """A node that was killed keeps its record until that expires: asked twice and silent, it is gone.
+
+        One that still sends heartbeats lives, only we do not reach it: placing its room anew would split it.
+        """
+        if await self.holds_room(placed.address, claims.app, claims.room):
+            return False
+        return await self._nodes.falls_silent(placed.node_id, heard_at)
 
     async def holds_room(self, address: str, app: str, room: str) -> bool:
         return await holds_room(self._sfu, address, app, room)

@@ -18,6 +18,7 @@ MAX_NODES = 10_000
 MAX_REMEMBERED = 1_000
 # After an outage of the broker every heartbeat has expired; nodes write theirs every two seconds.
 SETTLING_SECONDS = 5.0
+_SILENCE_STEP_SECONDS = 0.05
 
 GoneListener = Callable[[str], None]
 
@@ -25,9 +26,12 @@ GoneListener = Callable[[str], None]
 class NodeDirectory:
     """`on_gone(node_id)` is called when a node's entry has expired or was deleted."""
 
-    def __init__(self, clock: Callable[[], float], timeout_seconds: float) -> None:
+    def __init__(
+        self, clock: Callable[[], float], timeout_seconds: float, silence_seconds: float = 2.5
+    ) -> None:
         self._clock = clock
         self._timeout_seconds = timeout_seconds
+        self._silence_seconds = silence_seconds
         self._nodes: dict[str, NodeView] = {}
         self._last_addresses: dict[str, str] = {}
         self._connected_at = clock()
@@ -76,11 +80,26 @@ class NodeDirectory:
         if node is not None:
             self._nodes[node_id] = replace(node, placed_since=node.placed_since + 1)
 
-    def forget(self, node_id: str) -> None:
-        """The node does not answer: not chosen again before its next heartbeat."""
+    def forget(self, node_id: str) -> float:
+        """The node does not answer: not chosen again before its next heartbeat. When it was last heard of."""
         node = self._nodes.get(node_id)
-        if node is not None:
-            self._nodes[node_id] = replace(node, seen_at=self._clock() - self._timeout_seconds)
+        if node is None:
+            return self._clock() - self._timeout_seconds
+        self._nodes[node_id] = replace(node, seen_at=self._clock() - self._timeout_seconds)
+        return node.seen_at
+
+    async def falls_silent(self, node_id: str, heard_at: float) -> bool:
+        """Whether no heartbeat comes for longer than nodes leave between two, counted from `heard_at`.
+
+        For a node that has been forgotten: a live one, which only we do not reach, soon tells of itself.
+        """
+        until = heard_at + self._silence_seconds
+        while self.fresh(node_id) is None:
+            left = until - self._clock()
+            if left <= 0:
+                return True
+            await asyncio.sleep(min(left, _SILENCE_STEP_SECONDS))
+        return False
 
     async def wait_until_known(self, timeout_seconds: float) -> bool:
         """Whether the list of nodes has been read once."""

@@ -61,7 +61,7 @@ class SignalingService:
         self._wall_clock = wall_clock
         self.metrics = Metrics(registry)
         self.health = Health()
-        self.nodes = NodeDirectory(clock, config.node_timeout_seconds)
+        self.nodes = NodeDirectory(clock, config.node_timeout_seconds, config.node_silence_seconds)
         self.sfu = SfuClient(
             self.metrics,
             timeout_seconds=config.sfu_timeout_seconds,
