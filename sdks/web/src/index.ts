@@ -10,6 +10,7 @@ export { Emitter, type EventMap, type Standing } from "./core/emitter.js";
 export type { MediaStats } from "./core/media_stats.js";
 export type {
   Codec,
+  ConnectionQuality,
   DisconnectReason,
   Grants,
   ParticipantId,
@@ -17,6 +18,7 @@ export type {
   TrackKind,
   TrackSource,
   VideoCodec,
+  VideoLayer,
 } from "./core/model.js";
 export type { Resolution } from "./core/presets.js";
 export type { Quality, QualityLevel } from "./core/quality.js";
@@ -25,6 +27,7 @@ export { SDK_VERSION } from "./core/version.js";
 export type { CameraOptions, Device, MicrophoneOptions, ScreenOptions } from "./edge/capture.js";
 export type { WireFormat } from "./edge/codec.js";
 export type { DeviceAccess, PeerConnection, Platform, Socket, SocketHandlers } from "./edge/platform.js";
+export type { ElementView } from "./edge/element_view.js";
 export type { NamedCodec } from "./core/codec_choice.js";
 export { LocalTrack, type LocalTrackEvents, type MuteOptions } from "./room/local_track.js";
 export {
@@ -35,6 +38,7 @@ export {
   type RemoteParticipantEvents,
 } from "./room/participants.js";
 export { createCameraVideoTrack, createCustomTrack, createMicrophoneAudioTrack, createScreenTracks } from "./open_tracks.js";
+export type { VideoLayerLimit } from "./room/remote_view.js";
 export { RemoteTrack, type RemoteTrackEvents } from "./room/remote_track.js";
 export { Room, type ActiveSpeaker, type RoomEvents } from "./room/room.js";
 export type { RoomStats, TrackStats } from "./room/stats.js";

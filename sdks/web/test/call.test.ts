@@ -308,13 +308,12 @@ describe("publishing", () => {
     return [room, camera];
   };
 
-  it("re-offers with the codec in front and one encoding", async () => {
+  it("re-offers with the codec in front", async () => {
     const one = world();
     const [, camera] = await publishCamera(one);
     const sending = one.platform.peer.transceivers[11];
     expect(sending?.direction).toBe("sendonly");
     expect(sending?.codecPreferences[0]?.mimeType).toBe("video/H264");
-    expect(sending?.sender.encodings).toEqual([{ maxBitrate: 1_700_000 }]);
     expect(camera.negotiatedCodec).toBe("h264");
   });
 

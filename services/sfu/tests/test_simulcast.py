@@ -134,6 +134,14 @@ def test_spatial_layers_need_nothing_in_the_sdp(offer: str) -> None:
     assert publication(camera_of(offer, mode="L1T3")).layers == ()
 
 
+def test_a_codec_without_spatial_layers_has_none(offer: str) -> None:
+    """The publisher meant VP9 and was answered VP8."""
+    found = publication(camera_of(offer, layers=(Layer(), Layer(), Layer()), mode="L3T3_KEY"))
+    assert found.codec is Codec.VP8
+    assert found.layers == ()
+    assert found.scalability_mode == ""
+
+
 @pytest.mark.parametrize(
     "lines",
     [
@@ -172,9 +180,13 @@ def test_layers_must_go_with_the_offer(offer: str) -> None:
     assert refusal(offer, *RIDS, layers=unknown) == "INVALID_ARGUMENT"
     assert refusal(offer, *RIDS, layers=(Layer("q"), Layer("q"))) == "INVALID_ARGUMENT"
     assert refusal(offer, layers=LOW_TO_HIGH) == "INVALID_ARGUMENT"
-    assert refusal(offer, layers=(Layer(), Layer()), mode="L3T1") == "INVALID_ARGUMENT"
-    assert refusal(offer, layers=(Layer("q"), Layer("h")), mode="L2T1") == "INVALID_ARGUMENT"
-    assert refusal(offer, *RIDS, mode="L3T3") == "INVALID_ARGUMENT"
+    for lines, layers in ((), (Layer(), Layer())), ((), (Layer("q"),) * 3), (RIDS, ()):
+        wish = PublicationWish(
+            "1", Source.CAMERA, preferred=Codec.VP9, layers=layers, scalability_mode="L3T3"
+        )
+        with pytest.raises(ClientError) as caught:
+            negotiate(parse_offer(with_lines(offer, *lines)), [wish])
+        assert caught.value.code == "INVALID_ARGUMENT"
     for mode in ("L4T1", "L1T1\r\na=x", "l1t1", "L1", "L1T3_KEYS"):
         assert refusal(offer, mode=mode) == "INVALID_ARGUMENT"
 

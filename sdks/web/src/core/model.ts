@@ -24,6 +24,27 @@ export type VideoCodec = "vp8" | "vp9" | "h264" | "av1";
 /** The codec that a track is sent with. */
 export type Codec = VideoCodec | "opus" | "unknown";
 
+/** One encoding of a simulcast, or one spatial layer of a scalable track. */
+export interface VideoLayer {
+  /** Of a simulcast by rid (RFC 8851); else empty. */
+  readonly rid: string;
+  /** In pixels; 0 when unknown. */
+  readonly width: number;
+  readonly height: number;
+  /** What it costs to receive up to this layer, at most; 0 when unknown. */
+  readonly maxBitrateBps: number;
+}
+
+/** What of a track of one's own is watched by anybody. @internal */
+export interface WantedLayers {
+  readonly watched: boolean;
+  readonly maxSpatial: number;
+  readonly maxTemporal: number;
+}
+
+/** How a participant's connection does, as the server measures it. */
+export type ConnectionQuality = "unknown" | "lost" | "poor" | "good" | "excellent";
+
 /** A published track as the server describes it. */
 export interface TrackDescription {
   readonly id: TrackId;
@@ -40,6 +61,8 @@ export interface TrackDescription {
   readonly height: number;
   /** The publisher's own media section; empty for tracks of others. */
   readonly mid: Mid;
+  /** Low to high; empty for one encoding without spatial layers. */
+  readonly layers: readonly VideoLayer[];
 }
 
 /** A participant as the server describes it. */
@@ -51,6 +74,7 @@ export interface ParticipantDescription {
   readonly attributes: Readonly<Record<string, string>>;
   readonly joinedAtMs: number;
   readonly tracks: readonly TrackDescription[];
+  readonly connectionQuality: ConnectionQuality;
 }
 
 /** What the token allows. */
@@ -108,6 +132,10 @@ export interface Publication {
   readonly width: number;
   readonly height: number;
   readonly preferredCodec: Codec;
+  /** Low to high. */
+  readonly layers: readonly VideoLayer[];
+  /** Of a scalable stream (W3C webrtc-svc); else empty. */
+  readonly scalabilityMode: string;
 }
 
 /** An offer (RFC 8866) with what its sections publish. */

@@ -4,6 +4,7 @@
  * Pure: each change gives the new roster and the notices that tell listeners what changed.
  */
 import type {
+  ConnectionQuality,
   DisconnectReason,
   ParticipantDescription,
   ParticipantId,
@@ -12,7 +13,7 @@ import type {
   TrackId,
 } from "./model.js";
 import type { RoomEvent } from "../wire/messages.js";
-import { readParticipant, readReason, readTrack } from "./vocabulary.js";
+import { readParticipant, readQuality, readReason, readTrack } from "./vocabulary.js";
 
 export interface Roster {
   readonly revision: bigint;
@@ -27,6 +28,7 @@ export type RosterNotice =
   | { readonly type: "track-published"; readonly track: TrackDescription }
   | { readonly type: "track-unpublished"; readonly track: TrackDescription }
   | { readonly type: "track-muted"; readonly track: TrackDescription }
+  | { readonly type: "connection-quality"; readonly id: ParticipantId; readonly quality: ConnectionQuality }
   | { readonly type: "active-speakers"; readonly speakers: readonly Speaker[] };
 
 type Step = readonly [Roster, readonly RosterNotice[]];
@@ -63,6 +65,8 @@ function applyBody(roster: Roster, body: RoomEvent["event"]): Step {
       return unpublish(roster, body.value.trackId as TrackId);
     case "trackMuted":
       return mute(roster, body.value.trackId as TrackId, body.value.muted);
+    case "connectionQuality":
+      return rate(roster, body.value.participantId as ParticipantId, readQuality(body.value.quality));
     case "activeSpeakers":
       return [roster, [{ type: "active-speakers", speakers: body.value.speakers.map(readSpeaker) }]];
     default:
@@ -83,7 +87,10 @@ export function applySnapshot(
     if (!present.has(id)) step = chain(step, (now) => leave(now, id, "signaling-lost"));
   }
   for (const participant of participants) {
-    if (participant.id === roster.own?.id) continue;
+    if (participant.id === roster.own?.id) {
+      step = chain(step, (now) => rate(now, participant.id, participant.connectionQuality));
+      continue;
+    }
     const before = roster.others.get(participant.id);
     step = chain(step, (now) => (before === undefined ? join(now, participant) : refresh(now, before, participant)));
   }
@@ -100,6 +107,7 @@ function refresh(roster: Roster, before: ParticipantDescription, after: Particip
   }
   const old = new Set(before.tracks.map((track) => track.id));
   for (const track of after.tracks) if (!old.has(track.id)) step = chain(step, (one) => publish(one, track));
+  step = chain(step, (one) => rate(one, after.id, after.connectionQuality));
   return sameFace(before, after) ? step : chain(step, (one) => update(one, after));
 }
 
@@ -121,7 +129,7 @@ function update(roster: Roster, participant: ParticipantDescription): Step {
   const before = find(roster, participant.id);
   if (before === undefined) return [roster, []];
   // Tracks have events of their own.
-  const after = { ...participant, tracks: before.tracks };
+  const after = { ...participant, tracks: before.tracks, connectionQuality: before.connectionQuality };
   return [put(roster, after), [{ type: "participant-updated", participant: after }]];
 }
 
@@ -146,6 +154,12 @@ function mute(roster: Roster, id: TrackId, muted: boolean): Step {
   const after = { ...track, muted };
   const tracks = owner.tracks.map((one) => (one.id === id ? after : one));
   return [put(roster, { ...owner, tracks }), [{ type: "track-muted", track: after }]];
+}
+
+function rate(roster: Roster, id: ParticipantId, quality: ConnectionQuality): Step {
+  const participant = find(roster, id);
+  if (participant === undefined || participant.connectionQuality === quality) return [roster, []];
+  return [put(roster, { ...participant, connectionQuality: quality }), [{ type: "connection-quality", id, quality }]];
 }
 
 function chain([roster, notices]: Step, change: (roster: Roster) => Step): Step {

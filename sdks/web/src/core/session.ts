@@ -26,6 +26,8 @@ import { askForSlots, seeTable, slotsAnswered, tellSlots } from "./session_slots
 import { chain, notify, REQUEST_TIMEOUT_MS, send, type Step } from "./session_steps.js";
 import { readCloseCode, readError, readGrants, readParticipant, readReason, writePublication } from "./vocabulary.js";
 import { SDK_NAME, SDK_VERSION } from "./version.js";
+import { askForViews, forgetUnbound, viewsAnswered, watchingEvent, watchingSnapshot } from "./session_watching.js";
+import * as views from "./views.js";
 import * as wishes from "./wishes.js";
 
 /** From `join()` to the server's answer, the opening of the WebSocket included. */
@@ -81,6 +83,8 @@ function react(state: SessionState, input: Input, nowMs: number): Step {
       return [{ ...state, wishes: wishes.want(state.wishes, input.trackId) }, []];
     case "unwant":
       return [{ ...state, wishes: wishes.unwant(state.wishes, input.trackId, nowMs) }, []];
+    case "look":
+      return [{ ...state, views: views.look(state.views, input.trackId, input.view, nowMs) }, []];
     case "leave":
       return leave(state, nowMs);
     case "abort":
@@ -101,6 +105,8 @@ export function nextDeadline(state: SessionState, nowMs: number): number | null 
     if (wish !== null) due.push(wish);
     const path = nextPathDeadline(state.path);
     if (path !== null) due.push(path);
+    const view = views.nextDeadline(state.views);
+    if (view !== null) due.push(view);
   }
   return due.length === 0 ? null : Math.min(...due);
 }
@@ -204,6 +210,8 @@ function settle(state: SessionState, open: OpenRequest, body: ServerMessage["bod
       return offerReplied(seeTable(state, value.value.slots, nowMs), value.value);
     case "slots":
       return slotsAnswered(state, value, error, nowMs);
+    case "view":
+      return viewsAnswered(state, error);
     case "ping":
       if (value?.case !== "ping") return [state, []];
       return [{ ...state, rttMs: Math.max(0, nowMs - Number(value.value.sentAtMs)) }, []];
@@ -220,7 +228,7 @@ function roomEvent(state: SessionState, event: RoomEvent, nowMs: number): Step {
   switch (event.event.case) {
     case "slotsChanged": {
       const next = seeTable(state, event.event.value.slots, nowMs);
-      return [next, tellSlots(state, next)];
+      return chain([next, tellSlots(state, next)], forgetUnbound);
     }
     case "reofferNeeded": {
       const { pairs, audioSlots } = event.event.value;
@@ -230,6 +238,10 @@ function roomEvent(state: SessionState, event: RoomEvent, nowMs: number): Step {
       };
       return negotiate({ ...state, slotCount }, []);
     }
+    case "layersWanted":
+    case "trackPaused":
+    case "trackResumed":
+      return watchingEvent(state, event.event);
     default: {
       const [roster, notices] = applyRoomEvent(state.roster, event);
       return rosterChanged({ ...state, roster }, notices);
@@ -241,15 +253,20 @@ function snapshot(state: SessionState, message: RoomSnapshot, nowMs: number): St
   const [roster, notices] = applySnapshot(state.roster, message.participants.map(readParticipant), message.revision);
   const seated = seeTable({ ...state, roster }, message.slots, nowMs);
   const [next, effects] = rosterChanged(seated, notices);
-  return [next, [...effects, ...tellSlots(state, next)]];
+  const told: Step = [next, [...effects, ...tellSlots(state, next)]];
+  return chain(told, (now) => watchingSnapshot(now, message));
 }
 
 function rosterChanged(state: SessionState, notices: readonly Notice[]): Step {
-  let kept = state.wishes;
-  for (const notice of notices) if (notice.type === "track-unpublished") kept = wishes.forget(kept, notice.track.id);
+  let [kept, seen] = [state.wishes, state.views];
+  for (const notice of notices) {
+    if (notice.type !== "track-unpublished") continue;
+    kept = wishes.forget(kept, notice.track.id);
+    seen = views.forget(seen, notice.track.id);
+  }
   // Before "joined" nobody listens yet; the roster itself is handed over then.
   const told = state.phase.name === "joined" ? notices.map(notify) : [];
-  return [{ ...state, wishes: kept }, told];
+  return [{ ...state, wishes: kept, views: seen }, told];
 }
 
 // Requests of the page and re-offers
@@ -288,7 +305,8 @@ function tick(state: SessionState, nowMs: number): Step {
   const path = restartIfDue(state.path, nowMs);
   if (path !== null) step = chain(step, (now) => negotiate({ ...now, path }, []));
   if (phase.nextPingMs <= nowMs) step = chain(step, (now) => ping(now, nowMs));
-  return chain(step, (now) => askForSlots(now, nowMs));
+  step = chain(step, (now) => askForSlots(now, nowMs));
+  return chain(step, (now) => askForViews(now, nowMs));
 }
 
 function expire(state: SessionState, nowMs: number): Step {

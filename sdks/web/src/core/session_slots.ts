@@ -2,7 +2,8 @@
 import type { ServerMessage, WireSlotTable } from "../wire/messages.js";
 import type { NexusError } from "./error.js";
 import type { TrackId } from "./model.js";
-import { notify, REQUEST_TIMEOUT_MS, send, type Step } from "./session_steps.js";
+import { forgetUnbound } from "./session_watching.js";
+import { chain, notify, REQUEST_TIMEOUT_MS, send, type Step } from "./session_steps.js";
 import type { Effect, OpenRequest, SessionState } from "./session_state.js";
 import { readSlotTable } from "./vocabulary.js";
 import * as wishes from "./wishes.js";
@@ -39,5 +40,6 @@ export function slotsAnswered(
   // After an error everything still unbound counts as refused, or the same request would be sent for ever.
   const unplaced = error === null ? (response?.unplacedTrackIds ?? []) : [...state.wishes.wanted];
   const settled = { ...next, wishes: wishes.answered(next.wishes, unplaced as TrackId[], next.slots) };
-  return [settled, [...tellSlots(state, next), ...(error === null ? [] : [notify({ type: "error", error })])]];
+  const told: Step = [settled, [...tellSlots(state, next), ...(error === null ? [] : [notify({ type: "error", error })])]];
+  return chain(told, forgetUnbound);
 }

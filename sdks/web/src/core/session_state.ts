@@ -1,9 +1,11 @@
 /** The state, inputs and effects of a session; `session.ts` has the rules. */
 import type { ClientMessage, IceServer, ServerMessage } from "../wire/messages.js";
 import type { NexusError } from "./error.js";
-import type { DisconnectReason, Grants, Offer, SlotCount, SlotTable, TrackDescription, TrackId } from "./model.js";
+import type { DisconnectReason, Grants, Offer, SlotCount, SlotTable, TrackDescription, TrackId, WantedLayers } from "./model.js";
 import { UNPROVED, type MediaPath } from "./media_path.js";
 import { EMPTY_ROSTER, type Roster, type RosterNotice } from "./roster.js";
+import { NOTHING_WATCHED, type Watching } from "./session_watching.js";
+import { NO_VIEWS, type View, type Views } from "./views.js";
 import { NO_WISHES, type Wishes } from "./wishes.js";
 
 /** Names the promise that an effect settles. */
@@ -54,6 +56,7 @@ export type Purpose =
   | { readonly name: "join" }
   | { readonly name: "offer" }
   | { readonly name: "slots" }
+  | { readonly name: "view" }
   | { readonly name: "ping" }
   | { readonly name: "call"; readonly key: Key };
 
@@ -75,6 +78,8 @@ export interface SessionState {
   readonly roster: Roster;
   readonly slots: SlotTable;
   readonly wishes: Wishes;
+  readonly views: Views;
+  readonly watching: Watching;
   readonly negotiation: Negotiation;
   readonly slotCount: SlotCount;
   readonly media: MediaState;
@@ -99,6 +104,7 @@ export type Input =
   | { readonly type: "negotiate"; readonly key: Key }
   | { readonly type: "call"; readonly key: Key; readonly request: Request }
   | { readonly type: "want" | "unwant"; readonly trackId: TrackId }
+  | { readonly type: "look"; readonly trackId: TrackId; readonly view: View }
   | { readonly type: "leave" }
   | { readonly type: "abort"; readonly error: NexusError }
   | { readonly type: "tick" };
@@ -107,6 +113,8 @@ export type Notice =
   | RosterNotice
   | { readonly type: "joined" }
   | { readonly type: "slots"; readonly slots: SlotTable }
+  | { readonly type: "layers-wanted"; readonly trackId: TrackId; readonly layers: WantedLayers }
+  | { readonly type: "track-paused" | "track-resumed"; readonly trackId: TrackId }
   | { readonly type: "connection-state"; readonly state: ConnectionState }
   | { readonly type: "error"; readonly error: NexusError }
   | { readonly type: "closed"; readonly reason: DisconnectReason; readonly error: NexusError | null };
@@ -139,6 +147,8 @@ export const NEW_SESSION: SessionState = {
   roster: EMPTY_ROSTER,
   slots: { revision: 0, slots: [] },
   wishes: NO_WISHES,
+  views: NO_VIEWS,
+  watching: NOTHING_WATCHED,
   negotiation: { name: "idle" },
   slotCount: INITIAL_SLOTS,
   media: "new",

@@ -3,6 +3,7 @@
  */
 import {
   Codec as WireCodec,
+  ConnectionQuality as WireQuality,
   DisconnectReason as WireReason,
   ENUM_NAMES,
   ErrorCode,
@@ -16,10 +17,12 @@ import type {
   WirePublication,
   WireSlotTable,
   WireTrack,
+  WireWantedLayers,
 } from "../wire/messages.js";
 import { NexusError, type NexusErrorCode } from "./error.js";
 import type {
   Codec,
+  ConnectionQuality,
   DisconnectReason,
   Grants,
   Mid,
@@ -30,6 +33,7 @@ import type {
   TrackDescription,
   TrackId,
   TrackSource,
+  WantedLayers,
 } from "./model.js";
 
 /** The numbers of an enum: the tables below must have them all. */
@@ -63,6 +67,14 @@ const REASONS: Readonly<Record<Value<typeof WireReason>, DisconnectReason>> = {
   [WireReason.SIGNALING_LOST]: "signaling-lost",
   [WireReason.PROTOCOL_ERROR]: "protocol-error",
   [WireReason.TOKEN_REJECTED]: "token-rejected",
+};
+
+const QUALITIES: Readonly<Record<Value<typeof WireQuality>, ConnectionQuality>> = {
+  [WireQuality.UNSPECIFIED]: "unknown",
+  [WireQuality.LOST]: "lost",
+  [WireQuality.POOR]: "poor",
+  [WireQuality.GOOD]: "good",
+  [WireQuality.EXCELLENT]: "excellent",
 };
 
 /** Why the server closed the WebSocket, by its close code (docs/architecture/contracts.md). */
@@ -117,7 +129,14 @@ export function readTrack(track: WireTrack): TrackDescription {
     width: track.width,
     height: track.height,
     mid: track.mid as Mid,
+    layers: track.layers.map(({ rid, width, height, maxBitrateBps }) => ({ rid, width, height, maxBitrateBps })),
   };
+}
+
+export const readQuality = (quality: number): ConnectionQuality => known(QUALITIES, quality, "unknown");
+
+export function readWanted({ watched, maxSpatial, maxTemporal }: WireWantedLayers): WantedLayers {
+  return { watched, maxSpatial, maxTemporal };
 }
 
 export function readParticipant(participant: WireParticipant): ParticipantDescription {
@@ -129,6 +148,7 @@ export function readParticipant(participant: WireParticipant): ParticipantDescri
     attributes: { ...participant.attributes },
     joinedAtMs: Number(participant.joinedAtMs),
     tracks: participant.tracks.map(readTrack),
+    connectionQuality: readQuality(participant.connectionQuality),
   };
 }
 
@@ -164,5 +184,6 @@ export function writePublication(publication: Publication): WirePublication {
     ...publication,
     source: wireKey(SOURCES, publication.source),
     preferredCodec: wireKey(CODECS, publication.preferredCodec),
+    layers: publication.layers.map((layer, spatial) => ({ ...layer, spatial })),
   };
 }

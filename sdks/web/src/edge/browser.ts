@@ -1,4 +1,5 @@
 /** The platform of a real page. */
+import { observeElement } from "./element_view.js";
 import type { Platform, Socket, SocketHandlers } from "./platform.js";
 
 /** Long enough for any timer of ours; `setTimeout` overflows above. */
@@ -49,6 +50,7 @@ export const browserPlatform: Platform = {
   createPeer: (configuration) => new RTCPeerConnection(configuration),
   createStream: (tracks) => new MediaStream([...tracks]),
   createAudioElement: () => document.createElement("audio"),
+  observeElement,
   devices: () => (typeof navigator === "undefined" ? null : mediaDevices(navigator)),
   sendableCodecs: (kind) => RTCRtpSender.getCapabilities(kind)?.codecs ?? [],
   encodesInHardware,

@@ -5,12 +5,15 @@
  * so slots are only ever added as [audio, video] for pairs and then [audio] for lone ones.
  */
 import { orderCodecs } from "../core/codec_choice.js";
-import type { Mid, Offer, Publication, SlotCount, TrackKind, VideoCodec } from "../core/model.js";
+import { encodingPlans, isTaken, type EncodingPlan } from "../core/encodings.js";
+import type { Mid, Offer, Publication, SlotCount, TrackKind, VideoCodec, WantedLayers } from "../core/model.js";
 import type { SlotReading } from "../core/attribution.js";
 import type { MediaState } from "../core/session_state.js";
 import { readMids } from "../core/sdp.js";
 import type { IceServer } from "../wire/messages.js";
+import { offerDependencyDescriptor } from "./dependency_descriptor.js";
 import type { PeerConnection, Platform } from "./platform.js";
+import { SenderLayers } from "./sender_layers.js";
 
 /** A local track on its way out. */
 export interface Outgoing {
@@ -19,7 +22,19 @@ export interface Outgoing {
   /** Null for audio. */
   readonly codec: VideoCodec | null;
   readonly maxBitrateBps: number;
-  readonly publication: Omit<Publication, "mid">;
+  /** Video: simulcast or SVC where the browser can. */
+  readonly layered: boolean;
+  readonly publication: Omit<Publication, "mid" | "layers" | "scalabilityMode">;
+}
+
+interface Sending {
+  readonly transceiver: RTCRtpTransceiver;
+  readonly layers: SenderLayers;
+}
+
+/** A section whose publication ended: mids never change, so it is used again. */
+interface Retired extends Sending {
+  readonly kind: TrackKind;
 }
 
 const CONFIGURATION: RTCConfiguration = { bundlePolicy: "max-bundle", rtcpMuxPolicy: "require" };
@@ -30,9 +45,8 @@ export class Peer {
   readonly #connection: PeerConnection;
   readonly #slots: RTCRtpTransceiver[] = [];
   readonly #streams = new Map<RTCRtpTransceiver, MediaStream>();
-  readonly #sending = new Map<Outgoing, RTCRtpTransceiver>();
-  /** Sections whose publication ended: mids never change, so they are used again. */
-  readonly #retired: { readonly kind: TrackKind; readonly transceiver: RTCRtpTransceiver }[] = [];
+  readonly #sending = new Map<Outgoing, Sending>();
+  readonly #retired: Retired[] = [];
   #slotCount: SlotCount = { pairs: 0, audioSlots: 0 };
   #firstOffer: RTCSessionDescriptionInit | null = null;
 
@@ -70,6 +84,7 @@ export class Peer {
       this.#firstOffer = null;
     }
     await this.#connection.setRemoteDescription({ type: "answer", sdp });
+    for (const { layers } of this.#sending.values()) layers.apply();
   }
 
   async rollBack(): Promise<void> {
@@ -80,7 +95,9 @@ export class Peer {
   /** Adds receive-only sections until there are as many; also done ahead of a join to save it the time. */
   addSlots(wanted: SlotCount): void {
     const add = (kind: TrackKind): void => {
-      this.#slots.push(this.#connection.addTransceiver(kind, { direction: "recvonly" }));
+      const slot = this.#connection.addTransceiver(kind, { direction: "recvonly" });
+      if (kind === "video") offerDependencyDescriptor(slot);
+      this.#slots.push(slot);
     };
     for (let pair = this.#slotCount.pairs; pair < wanted.pairs; pair += 1) {
       add("audio");
@@ -95,32 +112,33 @@ export class Peer {
 
   /** Takes effect with the next offer. */
   addOutgoing(outgoing: Outgoing): void {
-    const transceiver = this.#reuse(outgoing) ?? this.#connection.addTransceiver(outgoing.mediaStreamTrack, {
-      direction: "sendonly",
-      streams: [this.#platform.createStream([outgoing.mediaStreamTrack])],
-      // One encoding: simulcast layers will stand beside it.
-      sendEncodings: [{ maxBitrate: outgoing.maxBitrateBps }],
-    });
-    if (outgoing.codec !== null) this.#preferCodec(transceiver, outgoing.codec);
-    this.#sending.set(outgoing, transceiver);
+    const plans = plansFor(outgoing);
+    const sending = this.#reuse(outgoing, plans) ?? this.#open(outgoing, plans);
+    if (outgoing.codec !== null) this.#preferCodec(sending.transceiver, outgoing.codec);
+    this.#sending.set(outgoing, sending);
   }
 
   /** Media stops now; the section becomes inactive with the next offer. */
   removeOutgoing(outgoing: Outgoing): void {
-    const transceiver = this.#sending.get(outgoing);
-    if (transceiver === undefined) return;
+    const sending = this.#sending.get(outgoing);
+    if (sending === undefined) return;
     this.#sending.delete(outgoing);
-    transceiver.direction = "inactive";
-    this.#retired.push({ kind: outgoing.kind, transceiver });
-    void transceiver.sender.replaceTrack(null).catch(() => undefined);
+    sending.transceiver.direction = "inactive";
+    this.#retired.push({ kind: outgoing.kind, ...sending });
+    void sending.transceiver.sender.replaceTrack(null).catch(() => undefined);
   }
 
   async replaceTrack(outgoing: Outgoing, track: MediaStreamTrack | null): Promise<void> {
-    await this.#sending.get(outgoing)?.sender.replaceTrack(track);
+    await this.#sending.get(outgoing)?.transceiver.sender.replaceTrack(track);
   }
 
   midOf(outgoing: Outgoing): Mid | null {
-    return (this.#sending.get(outgoing)?.mid ?? null) as Mid | null;
+    return (this.#sending.get(outgoing)?.transceiver.mid ?? null) as Mid | null;
+  }
+
+  /** Sends only what is watched from now on. */
+  setWantedLayers(outgoing: Outgoing, wanted: WantedLayers): void {
+    this.#sending.get(outgoing)?.layers.want(wanted);
   }
 
   /** The stream of a slot: the same object for life. */
@@ -157,24 +175,58 @@ export class Peer {
 
   #publications(midOf: (transceiver: RTCRtpTransceiver) => Mid | null | undefined): Publication[] {
     const publications: Publication[] = [];
-    for (const [outgoing, transceiver] of this.#sending) {
+    for (const [outgoing, { transceiver, layers }] of this.#sending) {
       const mid = midOf(transceiver);
-      if (mid !== null && mid !== undefined) publications.push({ ...outgoing.publication, mid });
+      if (mid === null || mid === undefined) continue;
+      const { plan } = layers;
+      publications.push({ ...outgoing.publication, mid, layers: plan.layers, scalabilityMode: plan.scalabilityMode });
     }
     return publications;
   }
 
-  #reuse(outgoing: Outgoing): RTCRtpTransceiver | null {
-    const index = this.#retired.findIndex((one) => one.kind === outgoing.kind && one.transceiver.currentDirection === "inactive");
-    const [found] = index < 0 ? [] : this.#retired.splice(index, 1);
-    if (found === undefined) return null;
-    const { sender } = found.transceiver;
-    found.transceiver.direction = "sendonly";
-    void sender.replaceTrack(outgoing.mediaStreamTrack).catch(() => undefined);
-    const parameters = sender.getParameters();
-    for (const encoding of parameters.encodings) encoding.maxBitrate = outgoing.maxBitrateBps;
-    void sender.setParameters(parameters).catch(() => undefined);
-    return found.transceiver;
+  /** The first plan that the browser takes; what it refused leaves nothing behind. */
+  #open(outgoing: Outgoing, plans: readonly EncodingPlan[]): Sending {
+    const last = plans.length - 1;
+    for (const [index, plan] of plans.entries()) {
+      try {
+        const transceiver = this.#connection.addTransceiver(outgoing.mediaStreamTrack, {
+          direction: "sendonly",
+          streams: [this.#platform.createStream([outgoing.mediaStreamTrack])],
+          sendEncodings: plan.encodings.map((encoding) => ({ ...encoding })),
+        });
+        if (outgoing.kind === "video") offerDependencyDescriptor(transceiver);
+        // What was left out without an error is described as what it became: the plan that asks for no more.
+        const { encodings } = transceiver.sender.getParameters();
+        const taken = plans.slice(index).find((one) => isTaken(one, encodings)) ?? plans[last] ?? plan;
+        return { transceiver, layers: new SenderLayers(transceiver.sender, taken) };
+      } catch (error) {
+        // Unsupported encodings are an OperationError (W3C webrtc-svc section 4); the plain plan has to do.
+        if (index === last) throw error;
+      }
+    }
+    throw new TypeError("no plan");
+  }
+
+  /** A sender's encodings are as many as they were for life, so only one with the same names will do. */
+  #reuse(outgoing: Outgoing, plans: readonly EncodingPlan[]): Sending | null {
+    for (const plan of plans) {
+      const index = this.#retired.findIndex(
+        ({ kind, transceiver }) =>
+          kind === outgoing.kind &&
+          transceiver.currentDirection === "inactive" &&
+          isTaken(plan, transceiver.sender.getParameters().encodings),
+      );
+      const [found] = index < 0 ? [] : this.#retired.splice(index, 1);
+      if (found === undefined) continue;
+      const { transceiver } = found;
+      const { sender } = transceiver;
+      transceiver.direction = "sendonly";
+      void sender.replaceTrack(outgoing.mediaStreamTrack).catch(() => undefined);
+      const layers = new SenderLayers(sender, plan);
+      layers.apply();
+      return { transceiver, layers };
+    }
+    return null;
   }
 
   #preferCodec(transceiver: RTCRtpTransceiver, codec: VideoCodec): void {
@@ -185,6 +237,12 @@ export class Peer {
       // `preferred_codec` still tells what was wished for.
     }
   }
+}
+
+function plansFor({ kind, codec, layered, maxBitrateBps, publication }: Outgoing): EncodingPlan[] {
+  const { source, width, height } = publication;
+  const video = kind === "video";
+  return encodingPlans({ source, codec: codec ?? "vp8", width, height, maxBitrateBps, layered: video && layered });
 }
 
 function toIceServer({ urls, username, credential }: IceServer): RTCIceServer {

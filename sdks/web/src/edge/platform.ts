@@ -6,6 +6,7 @@
  */
 import type { NamedCodec } from "../core/codec_choice.js";
 import type { TrackKind } from "../core/model.js";
+import type { ElementView } from "./element_view.js";
 
 export interface SocketHandlers {
   readonly onOpen: () => void;
@@ -54,6 +55,8 @@ export interface Platform {
   createStream(tracks: readonly MediaStreamTrack[]): MediaStream;
   /** An audio element of the SDK's own, not in the document. */
   createAudioElement(): HTMLAudioElement;
+  /** Tells how an element is seen, now and whenever that changes; what is returned ends it. */
+  observeElement(element: HTMLElement, listener: (view: ElementView) => void): () => void;
   /** Null where there are no devices: insecure contexts. */
   devices(): DeviceAccess | null;
   /** What this browser can send. */

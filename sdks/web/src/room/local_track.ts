@@ -23,6 +23,8 @@ export interface LocalTrackOrigin {
   readonly mediaStreamTrack: MediaStreamTrack;
   readonly codec: VideoCodec | null;
   readonly maxBitrateBps: number;
+  /** Simulcast or SVC; of no meaning for audio. */
+  readonly layered: boolean;
   /** Opens the device again, or another one; null for screens, which cannot be opened without asking. */
   readonly reopen: ((deviceId: string | undefined) => Promise<MediaStreamTrack>) | null;
 }
@@ -161,6 +163,7 @@ export class LocalTrack extends Emitter<LocalTrackEvents> {
       mediaStreamTrack: this.#track,
       codec: this.codec,
       maxBitrateBps: this.#origin.maxBitrateBps,
+      layered: this.#origin.layered,
       publication: {
         source: this.source,
         name: this.name,

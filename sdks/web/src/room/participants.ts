@@ -1,6 +1,13 @@
 /** The people of a room: others, and oneself. */
 import { Emitter, type EventMap, type Standing } from "../core/emitter.js";
-import type { DisconnectReason, ParticipantDescription, ParticipantId, TrackId, TrackSource } from "../core/model.js";
+import type {
+  ConnectionQuality,
+  DisconnectReason,
+  ParticipantDescription,
+  ParticipantId,
+  TrackId,
+  TrackSource,
+} from "../core/model.js";
 import type { LocalTrack } from "./local_track.js";
 import type { RemoteTrack } from "./remote_track.js";
 
@@ -43,6 +50,11 @@ export abstract class Participant<Events extends EventMap> extends Emitter<Event
     return this.described.joinedAtMs;
   }
 
+  /** How their connection to the server does, as the server measures it; one's own included. */
+  get connectionQuality(): ConnectionQuality {
+    return this.described.connectionQuality;
+  }
+
   get speaking(): boolean {
     return this.isSpeaking;
   }
@@ -57,6 +69,7 @@ export type RemoteParticipantEvents = {
   updated: [];
   /** Has begun or ceased to speak. */
   speaking: [speaking: boolean];
+  "connection-quality": [quality: ConnectionQuality];
   left: [reason: DisconnectReason];
 };
 
@@ -84,6 +97,12 @@ export class RemoteParticipant extends Participant<RemoteParticipantEvents> {
   }
 
   /** @internal */
+  rate(quality: ConnectionQuality): void {
+    this.described = { ...this.described, connectionQuality: quality };
+    this.emit("connection-quality", quality);
+  }
+
+  /** @internal */
   setSpeaking(speaking: boolean): void {
     if (speaking === this.isSpeaking) return;
     this.isSpeaking = speaking;
@@ -106,6 +125,7 @@ export type LocalParticipantEvents = {
   "track-unpublished": [track: LocalTrack];
   updated: [];
   speaking: [speaking: boolean];
+  "connection-quality": [quality: ConnectionQuality];
 };
 
 /** Oneself. */
@@ -129,6 +149,12 @@ export class LocalParticipant extends Participant<LocalParticipantEvents> {
   redescribe(description: ParticipantDescription): void {
     this.described = description;
     this.emit("updated");
+  }
+
+  /** @internal */
+  rate(quality: ConnectionQuality): void {
+    this.described = { ...this.described, connectionQuality: quality };
+    this.emit("connection-quality", quality);
   }
 
   /** @internal */

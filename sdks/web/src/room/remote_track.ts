@@ -1,12 +1,17 @@
 /** A track of somebody else. It belongs to the person, not to a slot: slots come and go beneath it. */
 import { Emitter } from "../core/emitter.js";
-import type { Codec, TrackDescription, TrackId, TrackKind, TrackSource } from "../core/model.js";
+import type { Codec, TrackDescription, TrackId, TrackKind, TrackSource, VideoLayer } from "../core/model.js";
+import type { View } from "../core/views.js";
+import type { ElementView } from "../edge/element_view.js";
 import type { Sink } from "../edge/playback.js";
 import type { RemoteParticipant } from "./participants.js";
+import { RemoteView, type VideoLayerLimit } from "./remote_view.js";
 
 export type RemoteTrackEvents = {
   /** The publisher muted or unmuted. */
   muted: [muted: boolean];
+  /** It stops coming because one's bandwidth does not hold even its lowest layer, or it comes again. */
+  paused: [paused: boolean];
   /** The stream that carries the track from now on; null while nothing of it arrives. */
   stream: [stream: MediaStream | null];
   /** Unpublished, or its participant left. */
@@ -17,6 +22,9 @@ export type RemoteTrackEvents = {
 export interface TrackHost {
   /** The page wants to see it, or no longer. */
   wish(id: TrackId, wanted: boolean): void;
+  /** The page looks at it in another way. */
+  look(id: TrackId, view: View): void;
+  observe(element: HTMLElement, listener: (view: ElementView) => void): () => void;
   subscribe(id: TrackId, subscribed: boolean): Promise<void>;
   /** An element has just shown a frame. */
   frameShown(id: TrackId): void;
@@ -28,6 +36,8 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> implements Sink {
   readonly participant: RemoteParticipant;
   readonly #host: TrackHost;
   readonly #elements = new Map<HTMLMediaElement, () => void>();
+  readonly #view = new RemoteView();
+  #paused = false;
   #description: TrackDescription;
   #stream: MediaStream | null = null;
   #volume = 1;
@@ -84,6 +94,20 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> implements Sink {
     return this.#ended;
   }
 
+  /** What its publisher sends, low to high; empty for one encoding without spatial layers. */
+  get layers(): readonly VideoLayer[] {
+    return this.#description.layers;
+  }
+
+  /** It does not come just now because one's bandwidth does not hold it. */
+  get paused(): boolean {
+    return this.#paused;
+  }
+
+  get pinned(): boolean {
+    return this.#view.pinned;
+  }
+
   /** What carries the track just now, for analysers and canvases; null while nothing of it arrives. */
   get mediaStream(): MediaStream | null {
     return this.#stream;
@@ -110,7 +134,7 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> implements Sink {
     element.autoplay = true;
     element.setAttribute("playsinline", "");
     if (this.#elements.size === 0 && this.kind === "video") this.#host.wish(this.id, true);
-    this.#elements.set(element, this.#watchFrames(element));
+    this.#elements.set(element, this.#watch(element));
     this.#show(element);
   }
 
@@ -121,9 +145,32 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> implements Sink {
       if (unwatch === undefined) continue;
       unwatch();
       this.#elements.delete(one);
+      this.#view.close(one);
       one.srcObject = null;
       if (this.#elements.size === 0 && this.kind === "video" && !this.#ended) this.#host.wish(this.id, false);
+      this.#look();
     }
+  }
+
+  /** Gives the picture bandwidth before all that are not pinned. */
+  pin(pinned = true): void {
+    this.#view.pin(pinned);
+    this.#look();
+  }
+
+  /** 1 to 255, higher first when bandwidth is short; 0 leaves it to the server: screens before cameras. */
+  setPriority(priority: number): void {
+    this.#view.prioritise(priority);
+    this.#look();
+  }
+
+  /**
+   * Receives no more than these layers, however large the elements are; null lifts the limit. Without it the picture
+   * follows the size of the elements by itself.
+   */
+  setVideoLayers(limit: VideoLayerLimit | null): void {
+    this.#view.limit(limit);
+    this.#look();
   }
 
   /** How loud the person is here, 0 to 1. */
@@ -159,6 +206,13 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> implements Sink {
   }
 
   /** @internal */
+  pause(paused: boolean): void {
+    if (paused === this.#paused) return;
+    this.#paused = paused;
+    this.emit("paused", paused);
+  }
+
+  /** @internal */
   end(): void {
     this.#ended = true;
     this.carry(null);
@@ -172,9 +226,26 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> implements Sink {
     if (this.#stream !== null) element.play().catch(() => undefined);
   }
 
+  #look(): void {
+    if (this.kind === "video" && !this.#ended) this.#host.look(this.id, this.#view.current(this.layers));
+  }
+
+  #watch(element: HTMLMediaElement): () => void {
+    if (this.kind !== "video") return () => undefined;
+    const ignoreFrames = this.#watchFrames(element);
+    const ignoreView = this.#host.observe(element, (view) => {
+      this.#view.see(element, view);
+      this.#look();
+    });
+    return () => {
+      ignoreFrames();
+      ignoreView();
+    };
+  }
+
   /** Asks after each frame whose it was, so that an element is emptied within one frame when its slot is given away. */
   #watchFrames(element: HTMLMediaElement): () => void {
-    if (this.kind !== "video" || !("requestVideoFrameCallback" in element)) return () => undefined;
+    if (!("requestVideoFrameCallback" in element)) return () => undefined;
     const video = element as HTMLVideoElement;
     let handle = 0;
     const next = (): void => {

@@ -5,6 +5,7 @@ import { Emitter } from "../core/emitter.js";
 import { NexusError } from "../core/error.js";
 import { pathRttMs, summariseStats, type StatsReport } from "../core/media_stats.js";
 import type {
+  ConnectionQuality,
   DisconnectReason,
   Grants,
   ParticipantDescription,
@@ -12,6 +13,7 @@ import type {
   Speaker,
   TrackDescription,
   TrackId,
+  WantedLayers,
 } from "../core/model.js";
 import { connectionState, type ConnectionState, type Notice } from "../core/session_state.js";
 import { listDevices, type Device } from "../edge/capture.js";
@@ -50,6 +52,12 @@ export type RoomEvents = {
   "track-published": [track: RemoteTrack, participant: RemoteParticipant];
   "track-unpublished": [track: RemoteTrack, participant: RemoteParticipant];
   "track-muted": [track: RemoteTrack, muted: boolean];
+  /** One's bandwidth does not hold even the lowest layer of a track: its picture stands still. */
+  "track-paused": [track: RemoteTrack, participant: RemoteParticipant];
+  /** The picture comes again. */
+  "track-resumed": [track: RemoteTrack, participant: RemoteParticipant];
+  /** Somebody's connection has become better or worse, one's own included. */
+  "connection-quality": [participant: RemoteParticipant | LocalParticipant, quality: ConnectionQuality];
   /** Loudest first; empty when nobody speaks. */
   "active-speakers": [speakers: readonly ActiveSpeaker[]];
   "connection-state": [state: ConnectionState];
@@ -113,6 +121,9 @@ export class Room extends Emitter<RoomEvents> {
     for (const participant of others.values()) this.#addParticipant(participant);
     for (const [track, outgoing] of this.#outgoing) this.#adopt(track, outgoing, own.tracks);
     this.#playback.setTable(parts.runner.state.slots);
+    const { wanted, paused } = parts.runner.state.watching;
+    for (const [id, layers] of wanted) this.#want(id, layers);
+    for (const id of paused) this.#tracks.get(id)?.pause(true);
     this.#playback.start();
     parts.platform.devices()?.addEventListener("devicechange", this.#onDevicesChanged);
   }
@@ -264,6 +275,13 @@ export class Room extends Emitter<RoomEvents> {
         return this.#trackUnpublished(notice.track.id);
       case "track-muted":
         return this.#trackMuted(notice.track);
+      case "track-paused":
+      case "track-resumed":
+        return this.#trackPaused(notice.trackId, notice.type === "track-paused");
+      case "layers-wanted":
+        return this.#want(notice.trackId, notice.layers);
+      case "connection-quality":
+        return this.#rated(notice.id, notice.quality);
       case "active-speakers":
         return this.#speakers(notice.speakers);
       case "slots":
@@ -306,6 +324,8 @@ export class Room extends Emitter<RoomEvents> {
     const track = new RemoteTrack(
       {
         wish: (trackId, wanted) => this.#parts.runner.dispatch({ type: wanted ? "want" : "unwant", trackId }),
+        look: (trackId, view) => this.#parts.runner.dispatch({ type: "look", trackId, view }),
+        observe: (element, listener) => this.#parts.platform.observeElement(element, listener),
         subscribe: (id, subscribed) => this.#subscribe(id, subscribed),
         frameShown: (id) => this.#playback.readTrack(id),
         volumeChanged: () => this.#playback.applyVolumes(),
@@ -346,6 +366,26 @@ export class Room extends Emitter<RoomEvents> {
     this.emit("track-muted", track, description.muted);
   }
 
+  #trackPaused(id: TrackId, paused: boolean): void {
+    const track = this.#tracks.get(id);
+    if (track === undefined) return;
+    track.pause(paused);
+    this.emit(paused ? "track-paused" : "track-resumed", track, track.participant);
+  }
+
+  #want(id: TrackId, layers: WantedLayers): void {
+    for (const [track, outgoing] of this.#outgoing) {
+      if (track.id === id) this.#parts.peer.setWantedLayers(outgoing, layers);
+    }
+  }
+
+  #rated(id: ParticipantId, quality: ConnectionQuality): void {
+    const participant = id === this.localParticipant.id ? this.localParticipant : this.#participants.get(id);
+    if (participant === undefined) return;
+    participant.rate(quality);
+    this.emit("connection-quality", participant, quality);
+  }
+
   #speakers(speakers: readonly Speaker[]): void {
     const active: ActiveSpeaker[] = [];
     for (const { participantId, trackId, levelDbov } of speakers) {
@@ -370,6 +410,8 @@ export class Room extends Emitter<RoomEvents> {
       ended: () => void this.unpublish(track).catch((error: unknown) => this.#tellError(error)),
     });
     track.published(description.id, description.codec);
+    const wanted = this.#parts.runner.state.watching.wanted.get(description.id);
+    if (wanted !== undefined) this.#parts.peer.setWantedLayers(outgoing, wanted);
     this.localParticipant.addTrack(track);
     this.localParticipant.emit("track-published", track);
     // Muted between the offer and its answer.

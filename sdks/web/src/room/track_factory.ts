@@ -25,6 +25,11 @@ export interface CameraTrackOptions extends CameraOptions {
   readonly codec?: VideoCodec;
   /** Unless told, a default for the resolution and the codec. */
   readonly maxBitrateBps?: number;
+  /**
+   * Sends several qualities at once (simulcast with VP8 and H.264, SVC with VP9 and AV1), so that everybody receives what
+   * fits. On unless told; not for pictures that are small already.
+   */
+  readonly layered?: boolean;
   readonly name?: string;
 }
 
@@ -36,6 +41,8 @@ export interface MicrophoneTrackOptions extends MicrophoneOptions {
 export interface ScreenTrackOptions extends ScreenOptions {
   readonly codec?: VideoCodec;
   readonly maxBitrateBps?: number;
+  /** Temporal layers where the codec has them; on unless told. */
+  readonly layered?: boolean;
   readonly name?: string;
 }
 
@@ -44,6 +51,8 @@ export interface CustomTrackOptions {
   readonly source?: TrackSource;
   readonly codec?: VideoCodec;
   readonly maxBitrateBps?: number;
+  /** As for a camera. */
+  readonly layered?: boolean;
   readonly name?: string;
 }
 
@@ -76,6 +85,7 @@ export class TrackFactory {
       mediaStreamTrack,
       codec,
       maxBitrateBps: options.maxBitrateBps ?? maxBitrateFor(preset, codec),
+      layered: options.layered ?? true,
       reopen: (deviceId) => captureCamera(this.#platform, deviceId === undefined ? options : { ...options, deviceId }),
     });
   }
@@ -118,6 +128,7 @@ export class TrackFactory {
       mediaStreamTrack,
       codec,
       maxBitrateBps: options.maxBitrateBps ?? maxBitrateFor(preset, codec),
+      layered: options.layered ?? true,
       reopen: null,
     });
   }
@@ -137,6 +148,7 @@ export class TrackFactory {
       mediaStreamTrack,
       codec: null,
       maxBitrateBps: options.maxBitrateBps ?? maxBitrateBps,
+      layered: false,
       reopen,
     });
   }

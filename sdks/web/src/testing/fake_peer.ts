@@ -25,7 +25,7 @@ export class FakeTransceiver {
 
 export class FakeSender {
   track: MediaStreamTrack | null;
-  readonly encodings: RTCRtpEncodingParameters[];
+  encodings: RTCRtpEncodingParameters[];
 
   constructor(track: MediaStreamTrack | null, encodings: RTCRtpEncodingParameters[]) {
     this.track = track;
@@ -38,10 +38,11 @@ export class FakeSender {
   }
 
   getParameters(): { encodings: RTCRtpEncodingParameters[] } {
-    return { encodings: this.encodings };
+    return { encodings: this.encodings.map((encoding) => ({ ...encoding })) };
   }
 
-  setParameters(): Promise<void> {
+  setParameters({ encodings }: { encodings: RTCRtpEncodingParameters[] }): Promise<void> {
+    this.encodings = encodings;
     return Promise.resolve();
   }
 }
@@ -68,6 +69,8 @@ export class FakePeerConnection extends EventTarget {
   closed = false;
   /** Grows with each ICE restart. */
   iceGeneration = 0;
+  /** Browsers without SVC leave the member out; older ones refuse it. */
+  scalability: "taken" | "ignored" | "refused" = "taken";
   /** Makes the next setRemoteDescription fail. */
   refuseAnswer = false;
 
@@ -78,8 +81,13 @@ export class FakePeerConnection extends EventTarget {
 
   addTransceiver(what: string | MediaStreamTrack, init: RTCRtpTransceiverInit = {}): RTCRtpTransceiver {
     const track = typeof what === "string" ? null : what;
+    const encodings = init.sendEncodings ?? [{}];
+    if (this.scalability === "refused" && encodings.some((one) => "scalabilityMode" in one)) {
+      throw new DOMException("unsupported scalabilityMode", "OperationError");
+    }
+    const kept = this.scalability === "taken" ? encodings : encodings.map(withoutScalability);
     const kind = (typeof what === "string" ? what : what.kind) === "audio" ? "audio" : "video";
-    const transceiver = new FakeTransceiver(kind, this.transceivers.length, init, track);
+    const transceiver = new FakeTransceiver(kind, this.transceivers.length, { ...init, sendEncodings: kept }, track);
     this.transceivers.push(transceiver);
     return transceiver as unknown as RTCRtpTransceiver;
   }
@@ -149,4 +157,10 @@ export class FakePeerConnection extends EventTarget {
   asPeerConnection(): PeerConnection {
     return this as unknown as PeerConnection;
   }
+}
+
+function withoutScalability(encoding: RTCRtpEncodingParameters): RTCRtpEncodingParameters {
+  const kept = { ...encoding } as RTCRtpEncodingParameters & { scalabilityMode?: string };
+  delete kept.scalabilityMode;
+  return kept;
 }

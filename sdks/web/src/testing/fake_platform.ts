@@ -1,4 +1,5 @@
 /** A platform in emulated time, with a server that does what a test says. */
+import type { ElementView } from "../edge/element_view.js";
 import type { Platform, Socket, SocketHandlers } from "../edge/platform.js";
 import type { TrackKind } from "../core/model.js";
 import { FakeElement } from "./fake_element.js";
@@ -26,6 +27,7 @@ export class FakePlatform implements Platform {
   sendable: readonly string[] = CODECS;
   hardware: readonly string[] = [];
   #nowMs = 1_000_000;
+  readonly #viewers = new Map<HTMLElement, (view: ElementView) => void>();
   readonly #timers = new Set<Timer>();
 
   nowMs(): number {
@@ -60,6 +62,17 @@ export class FakePlatform implements Platform {
     const element = new FakeElement(() => this.autoplayBlocked);
     this.audioElements.push(element);
     return element as unknown as HTMLAudioElement;
+  }
+
+  observeElement(element: HTMLElement, listener: (view: ElementView) => void): () => void {
+    this.#viewers.set(element, listener);
+    listener({ width: 0, height: 0, visible: true });
+    return () => this.#viewers.delete(element);
+  }
+
+  /** An element is laid out, scrolled, hidden. */
+  see(element: FakeElement, view: ElementView): void {
+    this.#viewers.get(element.asMediaElement())?.(view);
   }
 
   devices(): FakeDevices {

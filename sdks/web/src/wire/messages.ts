@@ -40,6 +40,7 @@ export type WireError = Plain<GenError>;
 export type WireTrack = Plain<media.Track>;
 export type WireParticipant = Plain<media.Participant>;
 export type WireSlotTable = Plain<media.SlotTable>;
+export type WireWantedLayers = Plain<media.WantedLayers>;
 export type WireGrants = Plain<media.Grants>;
 export type WirePublication = Init<media.Publication>;
 export type IceServer = Plain<media.IceServer>;

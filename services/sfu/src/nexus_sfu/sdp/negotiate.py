@@ -25,7 +25,7 @@ from nexus_sfu.core.model import (
 )
 from nexus_sfu.sdp.codec_policy import VIDEO_ORDER, Accepted, extension_of, for_publication, supported
 from nexus_sfu.sdp.offer import ExtMap, Offer, Section
-from nexus_sfu.sdp.simulcast import Encoding, choose
+from nexus_sfu.sdp.simulcast import Encoding, choose, is_scalable
 from nexus_sfu.sdp.validate import HASHES
 
 
@@ -163,7 +163,7 @@ def _plan(section: Section, wish: PublicationWish | None, group: _Group, order: 
     encodings: tuple[Encoding, ...] = ()
     layers: tuple[Layer, ...] = ()
     if role is Role.PUBLICATION and wish is not None and kind is Kind.VIDEO:
-        encodings, layers = choose(section, taken[0].rtp.payload_type, wish.layers, wish.scalability_mode)
+        encodings, layers = choose(section, taken[0], wish.layers, wish.scalability_mode)
         if encodings and not {Extension.RTP_STREAM_ID, Extension.MID} <= extensions.keys():
             # RFC 8852 section 3: without them nobody can tell the encodings from one another.
             raise errors.invalid_sdp(
@@ -214,7 +214,7 @@ def _publication(plan: Plan, wish: PublicationWish) -> PublicationOffer:
         ssrcs=ssrcs,
         rtx_ssrcs=rtx_ssrcs,
         layers=plan.layers,
-        scalability_mode=wish.scalability_mode,
+        scalability_mode=wish.scalability_mode if is_scalable(plan.codecs[0].codec) else "",
     )
 
 

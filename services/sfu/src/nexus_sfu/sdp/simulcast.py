@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from nexus_sfu import errors
-from nexus_sfu.core.model import Layer
+from nexus_sfu.core.model import Codec, Layer
+from nexus_sfu.sdp.codec_policy import Accepted
 from nexus_sfu.sdp.offer import Capabilities, Rid, Section
 
 # What the engine holds of one track.
@@ -121,12 +122,15 @@ def answered_parameters(rid: Rid, payload_type: int) -> str:
 
 
 def choose(
-    section: Section, payload_type: int, layers: Sequence[Layer], scalability_mode: str
+    section: Section, accepted: Accepted, layers: Sequence[Layer], scalability_mode: str
 ) -> tuple[tuple[Encoding, ...], tuple[Layer, ...]]:
     """The encodings to answer (by rid only), in the offer's order, and the layers of the track, low to high.
     Raises INVALID_SDP, INVALID_ARGUMENT."""
     spatial = _spatial_layers(scalability_mode, section.mid)
-    offered = encodings(section, payload_type)
+    if spatial > 1 and not is_scalable(accepted.codec):
+        # Another codec than the publisher had in mind: it sends one layer of that.
+        spatial, layers = 1, ()
+    offered = encodings(section, accepted.rtp.payload_type)
     by_ssrc = section.sim[0] if section.sim else ()
     simulcast = len(offered) > 1 or len(by_ssrc) > 1
     if simulcast and spatial > 1:
@@ -158,6 +162,11 @@ def _by_rid(
     if not set(names).issubset(encoding.rid.id for encoding in offered):
         raise errors.invalid_argument("a layer of a publication has a rid that a=simulcast lacks", mid=mid)
     return tuple(encoding for encoding in offered if encoding.rid.id in names), _numbered(layers)
+
+
+def is_scalable(codec: Codec) -> bool:
+    """Whether it has spatial layers."""
+    return codec in (Codec.VP9, Codec.AV1)
 
 
 def _spatial_layers(mode: str, mid: str) -> int:

@@ -1,0 +1,102 @@
+import { describe, expect, it } from "vitest";
+import { encodingPlans, isTaken, wantedEncodings, type EncodingPlan, type Picture } from "./encodings.js";
+import type { WantedLayers } from "./model.js";
+
+const camera: Picture = {
+  source: "camera",
+  codec: "vp8",
+  width: 1280,
+  height: 720,
+  maxBitrateBps: 1_700_000,
+  layered: true,
+};
+const first = (picture: Picture): EncodingPlan => {
+  const [plan] = encodingPlans(picture);
+  if (plan === undefined) throw new Error("no plan");
+  return plan;
+};
+const wanted = (maxSpatial: number, watched = true): WantedLayers => ({ watched, maxSpatial, maxTemporal: 2 });
+
+describe("a camera", () => {
+  it.each(["vp8", "h264"] as const)("is simulcast low to high with %s", (codec) => {
+    const { encodings, layers, scalabilityMode } = first({ ...camera, codec });
+    expect(encodings.map(({ rid, scaleResolutionDownBy }) => [rid, scaleResolutionDownBy])).toEqual([["q", 4], ["h", 2], ["f", 1]]);
+    expect(encodings.map(({ maxBitrate }) => maxBitrate)).toEqual([153_000, 510_000, 1_700_000]);
+    expect(layers.map(({ rid, width, height }) => [rid, width, height])).toEqual([
+      ["q", 320, 180],
+      ["h", 640, 360],
+      ["f", 1280, 720],
+    ]);
+    expect(scalabilityMode).toBe("");
+  });
+
+  it.each(["vp9", "av1"] as const)("is scalable with %s", (codec) => {
+    const plan = first({ ...camera, codec });
+    expect(plan.encodings).toEqual([{ maxBitrate: 1_700_000, scalabilityMode: "L3T3_KEY" }]);
+    expect(plan.layers.map(({ rid, width }) => [rid, width])).toEqual([["", 320], ["", 640], ["", 1280]]);
+    expect(encodingPlans({ ...camera, codec }).map((one) => one.scalabilityMode)).toEqual(["L3T3_KEY", "L3T3", "L1T3", ""]);
+  });
+
+  it.each([
+    [1920, 1080, 3],
+    [960, 540, 3],
+    [640, 360, 2],
+    [320, 180, 1],
+    [0, 0, 3],
+  ])("of %i × %i has %i encodings", (width, height, count) => {
+    expect(first({ ...camera, width, height }).encodings).toHaveLength(count);
+  });
+
+  it("can do without", () => {
+    expect(encodingPlans({ ...camera, layered: false })).toEqual([
+      { encodings: [{ maxBitrate: 1_700_000 }], layers: [], scalabilityMode: "" },
+    ]);
+  });
+
+  it("keeps the smallest layer worth looking at", () => {
+    expect(first({ ...camera, maxBitrateBps: 300_000 }).encodings[0]?.maxBitrate).toBe(60_000);
+  });
+});
+
+it("a screen has one size, and temporal layers where they can be told apart", () => {
+  expect(first({ ...camera, source: "screen" }).encodings).toEqual([{ maxBitrate: 1_700_000, scalabilityMode: "L1T3" }]);
+  expect(first({ ...camera, source: "screen", codec: "h264" }).encodings).toEqual([{ maxBitrate: 1_700_000 }]);
+});
+
+it("ends every list of plans with what any browser takes", () => {
+  for (const codec of ["vp8", "h264", "vp9", "av1"] as const) {
+    expect(encodingPlans({ ...camera, codec }).at(-1)?.encodings).toEqual([{ maxBitrate: 1_700_000 }]);
+  }
+});
+
+it("notices what a browser left out", () => {
+  const plan = first({ ...camera, codec: "vp9" });
+  expect(isTaken(plan, [{ scalabilityMode: "L3T3_KEY" }])).toBe(true);
+  expect(isTaken(plan, [{}])).toBe(false);
+  expect(isTaken(first(camera), [{ rid: "q" }])).toBe(false);
+});
+
+describe("layers that nobody watches", () => {
+  it("are switched off from above in a simulcast", () => {
+    const plan = first(camera);
+    const active = (layers: WantedLayers | null): boolean[] => wantedEncodings(plan, layers).map((one) => one.active);
+    expect(active(null)).toEqual([true, true, true]);
+    expect(active(wanted(2))).toEqual([true, true, true]);
+    expect(active(wanted(1))).toEqual([true, true, false]);
+    expect(active(wanted(0))).toEqual([true, false, false]);
+    expect(active(wanted(0, false))).toEqual([false, false, false]);
+  });
+
+  it("are starved by the bit rate of a scalable stream", () => {
+    const plan = first({ ...camera, codec: "av1" });
+    expect(wantedEncodings(plan, wanted(0))).toEqual([{ active: true, maxBitrate: 153_000 }]);
+    expect(wantedEncodings(plan, wanted(2))).toEqual([{ active: true, maxBitrate: 1_700_000 }]);
+    expect(wantedEncodings(plan, wanted(3))).toEqual([{ active: true, maxBitrate: 1_700_000 }]);
+    expect(wantedEncodings(plan, wanted(0, false))[0]?.active).toBe(false);
+  });
+
+  it("leave a plain stream as it is", () => {
+    const plan = first({ ...camera, layered: false });
+    expect(wantedEncodings(plan, wanted(0))).toEqual([{ active: true, maxBitrate: 1_700_000 }]);
+  });
+});

@@ -1,0 +1,78 @@
+/** What is watched, in a session: one's own layers that others want, pictures that are paused, views to tell. */
+import type { RoomEvent, RoomSnapshot, WireWantedLayers } from "../wire/messages.js";
+import type { NexusError } from "./error.js";
+import type { TrackId, WantedLayers } from "./model.js";
+import { notify, REQUEST_TIMEOUT_MS, send, type Step } from "./session_steps.js";
+import type { Effect, OpenRequest, SessionState } from "./session_state.js";
+import { readWanted } from "./vocabulary.js";
+import * as views from "./views.js";
+
+type WatchingEvent = Extract<RoomEvent["event"], { case: "layersWanted" | "trackPaused" | "trackResumed" }>;
+
+export interface Watching {
+  /** Of one's own tracks; nothing was said yet of those that are not there. */
+  readonly wanted: ReadonlyMap<TrackId, WantedLayers>;
+  /** Tracks of others that do not come for want of bandwidth. */
+  readonly paused: ReadonlySet<TrackId>;
+}
+
+export const NOTHING_WATCHED: Watching = { wanted: new Map(), paused: new Set() };
+
+export function watchingEvent(state: SessionState, event: WatchingEvent): Step {
+  if (event.case === "layersWanted") return want(state, event.value.tracks);
+  const paused = new Set(state.watching.paused);
+  const id = event.value.trackId as TrackId;
+  if (event.case === "trackPaused") paused.add(id);
+  else paused.delete(id);
+  return pause(state, paused);
+}
+
+export function watchingSnapshot(state: SessionState, { layersWanted, pausedTrackIds }: RoomSnapshot): Step {
+  const [next, effects] = want(state, layersWanted);
+  const [last, more] = pause(next, new Set(pausedTrackIds as TrackId[]));
+  return [last, [...effects, ...more]];
+}
+
+/** A track that has lost its slot is not paused, it is not asked for. */
+export function forgetUnbound(state: SessionState): Step {
+  const bound = new Set(state.slots.slots.map((slot) => slot.trackId));
+  const paused = [...state.watching.paused].filter((id) => bound.has(id));
+  return paused.length === state.watching.paused.size ? [state, []] : pause(state, new Set(paused));
+}
+
+export function askForViews(state: SessionState, nowMs: number): Step {
+  const news = views.nextRequest(state.views, nowMs);
+  if (news === null) return [state, []];
+  const value = { views: [...news].map(([trackId, view]) => ({ trackId, ...view })) };
+  const open: OpenRequest = { purpose: { name: "view" }, deadlineMs: nowMs + REQUEST_TIMEOUT_MS };
+  return send({ ...state, views: views.requested(state.views, news) }, { case: "view", value }, open);
+}
+
+/** A view that was refused is not told again before it changes: the picture comes, if not in the best size. */
+export function viewsAnswered(state: SessionState, error: NexusError | null): Step {
+  const effects = error === null ? [] : [notify({ type: "error", error })];
+  return [{ ...state, views: views.answered(state.views) }, effects];
+}
+
+function want(state: SessionState, tracks: readonly WireWantedLayers[]): Step {
+  const wanted = new Map(state.watching.wanted);
+  const effects: Effect[] = [];
+  for (const track of tracks) {
+    const [trackId, layers] = [track.trackId as TrackId, readWanted(track)];
+    wanted.set(trackId, layers);
+    effects.push(notify({ type: "layers-wanted", trackId, layers }));
+  }
+  return [{ ...state, watching: { ...state.watching, wanted } }, told(state, effects)];
+}
+
+function pause(state: SessionState, paused: ReadonlySet<TrackId>): Step {
+  const before = state.watching.paused;
+  const effects = [
+    ...[...paused].filter((id) => !before.has(id)).map((trackId) => notify({ type: "track-paused", trackId })),
+    ...[...before].filter((id) => !paused.has(id)).map((trackId) => notify({ type: "track-resumed", trackId })),
+  ];
+  return [{ ...state, watching: { ...state.watching, paused } }, told(state, effects)];
+}
+
+/** Before "joined" nobody listens yet; the room reads the state then. */
+const told = (state: SessionState, effects: Effect[]): Effect[] => (state.phase.name === "joined" ? effects : []);

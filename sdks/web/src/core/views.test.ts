@@ -1,0 +1,60 @@
+import { expect, it } from "vitest";
+import type { TrackId } from "./model.js";
+import { answered, DEFAULT_VIEW, forget, HIDE_DELAY_MS, look, MAX_VIEWS_PER_REQUEST, nextDeadline, nextRequest, NO_VIEWS, requested, VIEW_DELAY_MS } from "./views.js";
+
+const A = "TR_a" as TrackId;
+const B = "TR_b" as TrackId;
+const small = { ...DEFAULT_VIEW, width: 320, height: 180 };
+const large = { ...DEFAULT_VIEW, width: 1280, height: 720 };
+
+it("gathers what changes within the delay", () => {
+  const first = look(NO_VIEWS, A, small, 0);
+  expect(nextDeadline(first)).toBe(VIEW_DELAY_MS);
+  expect(nextRequest(first, VIEW_DELAY_MS - 1)).toBeNull();
+  const both = look(look(first, B, small, 50), A, large, 90);
+  expect(nextRequest(both, VIEW_DELAY_MS)).toEqual(new Map([[A, large], [B, small]]));
+});
+
+it("tells nothing twice, and nothing that came to nothing", () => {
+  const views = look(NO_VIEWS, A, small, 0);
+  const told = answered(requested(views, new Map([[A, small]])));
+  expect(nextDeadline(told)).toBeNull();
+  expect(look(told, A, small, 500)).toBe(told);
+  const back = look(look(told, A, { ...small, hidden: true }, 500), A, small, 600);
+  expect(nextDeadline(back)).toBeNull();
+  expect(nextRequest(back, 10_000)).toBeNull();
+});
+
+it("waits before it gives a picture up", () => {
+  const told = answered(requested(look(NO_VIEWS, A, small, 0), new Map([[A, small]])));
+  const hidden = look(told, A, { ...small, hidden: true }, 1_000);
+  expect(nextDeadline(hidden)).toBe(1_000 + HIDE_DELAY_MS);
+  expect(nextDeadline(look(hidden, A, large, 1_200))).toBe(1_200 + VIEW_DELAY_MS);
+});
+
+it("has one request under way and tells the rest after its answer", () => {
+  const sent = requested(look(NO_VIEWS, A, small, 0), new Map([[A, small]]));
+  const more = look(sent, A, large, 150);
+  expect(nextDeadline(more)).toBeNull();
+  expect(nextRequest(more, 1_000)).toBeNull();
+  expect(nextRequest(answered(more), 1_000)).toEqual(new Map([[A, large]]));
+});
+
+it("fits a request", () => {
+  let views = NO_VIEWS;
+  for (let index = 0; index < 300; index += 1) views = look(views, `TR_${index}` as TrackId, small, 0);
+  const news = nextRequest(views, 100);
+  expect(news?.size).toBe(MAX_VIEWS_PER_REQUEST);
+  const rest = answered(requested(views, news ?? new Map()));
+  expect(nextRequest(rest, 100)?.size).toBe(300 - MAX_VIEWS_PER_REQUEST);
+});
+
+it("forgets tracks that are gone", () => {
+  const views = forget(look(NO_VIEWS, A, small, 0), A);
+  expect(nextRequest(views, 1_000)).toBeNull();
+  expect(views.looked.size).toBe(0);
+});
+
+it("does not tell what the server supposes anyway", () => {
+  expect(nextRequest(look(NO_VIEWS, A, DEFAULT_VIEW, 0), 1_000)).toBeNull();
+});
