@@ -26,6 +26,7 @@ struct SourcePacket {
   // Both point into the ring's slab (or the caller's buffer before it is stored).
   ByteView payload;  // empty: a padding-only probe
   ByteView dependency_descriptor;
+  LayerId layer;  // whose ring holds it
 };
 
 }  // namespace nexus

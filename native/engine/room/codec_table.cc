@@ -47,6 +47,13 @@ CodecTable::CodecTable(std::vector<CodecBinding> bindings) : bindings_(std::move
   }
 }
 
+std::optional<PayloadType> CodecTable::AnyRtxPayloadType() const {
+  for (const CodecBinding& binding : bindings_) {
+    if (binding.rtx_payload_type) return binding.rtx_payload_type;
+  }
+  return std::nullopt;
+}
+
 const CodecBinding* CodecTable::Matching(const CodecBinding& source) const {
   const CodecBinding* best = nullptr;
   int best_fit = 0;

@@ -18,6 +18,8 @@ class CodecTable {
   const CodecBinding* ByRtxPayloadType(PayloadType type) const { return Find(rtx_, type); }
   // The codec whose redundant packets have this payload type (RFC 2198).
   const CodecBinding* ByRedPayloadType(PayloadType type) const { return Find(red_, type); }
+  // Some retransmission payload type; nothing when none was negotiated.
+  std::optional<PayloadType> AnyRtxPayloadType() const;
   // What to send a stream of `source` as; null when this peer cannot decode it.
   const CodecBinding* Matching(const CodecBinding& source) const;
 

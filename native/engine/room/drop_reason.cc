@@ -58,6 +58,10 @@ std::string_view DropReasonName(DropReason reason) {
       return "seal_failed";
     case DropReason::kTransmitOverflow:
       return "transmit_overflow";
+    case DropReason::kPacerOverflow:
+      return "pacer_overflow";
+    case DropReason::kPacerExpired:
+      return "pacer_expired";
     case DropReason::kEventOverflow:
       return "event_overflow";
     case DropReason::kCount:

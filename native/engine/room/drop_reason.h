@@ -36,6 +36,8 @@ enum class DropReason : uint8_t {
   kTransportNotReady,   // to a subscriber that is not connected
   kSealFailed,          // encryption failed
   kTransmitOverflow,    // the batch is full
+  kPacerOverflow,       // too much waits for the subscriber's path already
+  kPacerExpired,        // gone from the ring before the subscriber's path had room
   kEventOverflow,       // events nobody fetched
   kCount,
 };

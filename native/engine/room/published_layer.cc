@@ -65,6 +65,7 @@ const SourcePacket* PublishedLayer::Receive(const Arrival& arrival, RemoteClockO
   UseCodec(arrival.codec);
   const RtpHeader& header = arrival.packet.header();
   SourcePacket packet;
+  packet.layer = id_;
   packet.sequence_number = sequence_.Unwrap(header.sequence_number);
   packet.timestamp = timestamp_.Unwrap(header.timestamp);
   Count(arrival, packet.sequence_number);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/base/time.h"
+#include "engine/bwe/send_side_estimator.h"
 #include "engine/dtls/dtls_certificate.h"
 #include "engine/srtp/srtp_keys.h"
 
@@ -23,6 +24,9 @@ struct ShardConfig {
 
   // Earlier packets that ride along to a subscriber with redundant audio (RFC 2198): 0, 1 or 2.
   uint8_t red_distance = 1;
+  // Of each subscriber's path: where the estimate begins, and between what it stays.
+  BweConfig bandwidth;
+  uint16_t first_transport_sequence = 1;
 
   // Bounds: beyond them commands are rejected and packets dropped, both counted.
   size_t max_transports = 20'000;

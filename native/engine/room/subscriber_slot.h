@@ -42,6 +42,9 @@ class SubscriberSlot {
   void SetTarget(std::optional<LayerTarget> target, Timestamp now);
   const std::optional<LayerTarget>& target() const { return target_; }
 
+  // A packet that brings nothing new, for probing: the bytes on the wire, 0 when there is no way to send one.
+  size_t SendPadding(Timestamp now);
+
   void OnNack(const Nack& nack, Timestamp now);
   // PLI or FIR.
   void OnKeyframeRequest(Timestamp now);
@@ -85,6 +88,7 @@ class SubscriberSlot {
   std::optional<TrackId> announced_;
   std::optional<LayerTarget> target_ = kHighestLayer;
   int64_t rtx_sequence_;
+  uint32_t padding_turn_ = 0;
   uint64_t packets_ = 0;
   uint64_t bytes_ = 0;          // on the wire
   uint64_t payload_bytes_ = 0;  // as sender reports count (RFC 3550 section 6.4.1)

@@ -59,6 +59,9 @@ Transport::Transport(ShardContext& context, Room& room, const CreateTransport& c
       extensions_(command.settings.extensions),
       ice_(command.local, command.settings.remote, IceConfigFrom(context.config), now),
       connect_deadline_(now + context.config.connect_timeout),
+      send_(std::make_unique<SendControl>(context.config.bandwidth,
+                                          extensions_.has(RtpExtension::kTransportSequenceNumber),
+                                          context.config.first_transport_sequence)),
       local_ssrc_{static_cast<uint32_t>(context.random() | 1)},
       cname_(RandomCname(context.random)) {
   deadline_.owner = this;
@@ -131,6 +134,9 @@ void Transport::OnDtlsConnected(Timestamp now) {
   next_report_ = now + Duration(static_cast<int64_t>(interval / 2 + context_.random() % interval / 2));
   ChangeState(TransportState::kConnected, "");
   for (const auto& slot : slots_) slot->OnReady(now);
+  send_->estimator.Start(now);
+  OnEstimate(now);
+  PumpSending(now);
 }
 
 void Transport::OnPathLost(const SocketAddress& address, Timestamp now) {
@@ -163,6 +169,11 @@ void Transport::HandleTimeout(Timestamp now) {
   if (ready()) {
     SendFeedback(now);
     if (now >= next_report_) SendReports(now);
+    if (now >= send_->estimator.next_deadline()) {
+      send_->estimator.HandleTimeout(now);
+      OnEstimate(now);
+    }
+    PumpSending(now);
   }
   Schedule();
 }
@@ -175,7 +186,7 @@ Timestamp Transport::NextDeadline() const {
     next = std::min(next, ice_.next_deadline() - context_.config.consent_timeout / kDisconnectedShare);
   }
   if (!ready()) return next;
-  next = std::min({next, next_report_, twcc_.next_deadline()});
+  next = std::min({next, next_report_, twcc_.next_deadline(), NextSendDeadline()});
   for (const auto& track : tracks_) {
     if (track->kind() != MediaKind::kVideo || track->muted()) continue;
     for (const auto& layer : track->layers()) {
@@ -222,6 +233,12 @@ void Transport::Shutdown() {
 void Transport::Update(std::vector<CodecBinding> codecs, const RtpExtensionIds& extensions) {
   codecs_ = CodecTable(std::move(codecs));
   extensions_ = extensions;
+  const bool feedback = extensions_.has(RtpExtension::kTransportSequenceNumber);
+  if (feedback != send_->has_transport_feedback) {
+    send_ = std::make_unique<SendControl>(context_.config.bandwidth, feedback,
+                                          context_.config.first_transport_sequence);
+    if (ready()) send_->estimator.Start(last_timeout_);
+  }
   for (const auto& slot : slots_) slot->OnRenegotiated();
 }
 
@@ -292,6 +309,15 @@ TransportReport Transport::Report() const {
   report.bytes_in = bytes_in_;
   report.packets_out = packets_out_;
   report.bytes_out = bytes_out_;
+  const SendSideEstimator& estimator = send_->estimator;
+  report.estimate_bps = static_cast<uint64_t>(estimator.estimate_bps().value_or(0));
+  report.acknowledged_bps = static_cast<uint64_t>(estimator.acknowledged_bps());
+  report.loss = estimator.loss();
+  report.pacer_queue_packets = send_->queue.size();
+  report.pacer_queue_bytes = send_->queue.bytes();
+  report.pacer_drops = send_->queue_drops + send_->expired_drops;
+  report.probe_clusters = estimator.probe_clusters();
+  report.probe_packets = send_->probe_packets;
   if (rtt_) report.rtt_ms = static_cast<double>(rtt_->count()) / 1000.0;
   return report;
 }

@@ -19,6 +19,7 @@
 #include "engine/room/codec_table.h"
 #include "engine/room/published_track.h"
 #include "engine/room/report.h"
+#include "engine/room/send_control.h"
 #include "engine/room/subscriber_slot.h"
 #include "engine/rtcp/rtcp_reader.h"
 #include "engine/srtp/srtp_opener.h"
@@ -75,6 +76,10 @@ class Transport {
                    Timestamp now, ByteView red_prefix = {});
   size_t SendRtx(const OutgoingStream& stream, const SourcePacket& packet, const Rewritten& rewritten,
                  int64_t rtx_sequence, Timestamp now);
+  // Sent at once, whatever waits: a retransmission, or padding alone on a retransmission stream.
+  size_t SealRtx(const OutgoingStream& stream, const SourcePacket& packet, const Rewritten& rewritten,
+                 int64_t rtx_sequence, Timestamp now);
+  size_t SealPadding(const OutgoingStream& stream, int64_t rtx_sequence, Timestamp now);
   // A sender report within a few milliseconds: a slot has begun to send.
   void ReportSoon(Timestamp now);
 
@@ -84,6 +89,7 @@ class Transport {
   const IceLite& ice() const { return ice_; }
   const CodecTable& codecs() const { return codecs_; }
   const RtpExtensionIds& extension_ids() const { return extensions_; }
+  const SendControl& send_control() const { return *send_; }
   Duration rtt() const { return rtt_.value_or(kAssumedRtt); }
   const std::vector<std::unique_ptr<PublishedTrack>>& tracks() const { return tracks_; }
   const std::vector<std::unique_ptr<SubscriberSlot>>& slots() const { return slots_; }
@@ -142,7 +148,19 @@ class Transport {
   void WriteTwcc(RtcpCompoundWriter& writer, Timestamp now);
 
   // transport_send.cc
-  size_t Seal(const OutgoingPacket& packet, uint64_t index);
+  size_t Seal(const OutgoingPacket& packet, uint64_t index, Timestamp now);
+  size_t SealMedia(const OutgoingStream& stream, const SourcePacket& packet, const Rewritten& rewritten,
+                   Timestamp now, ByteView red_prefix = {});
+
+  // transport_pacing.cc
+  void OnEstimate(Timestamp now);
+  bool Hold(const OutgoingStream& stream, const SourcePacket& packet, const Rewritten& rewritten,
+            std::optional<int64_t> rtx_sequence, Timestamp now);
+  size_t SendQueued(const QueuedPacket& waiting, Timestamp now);
+  void PumpSending(Timestamp now);
+  void PumpProbes(Timestamp now);
+  size_t SendPadding(Timestamp now);
+  Timestamp NextSendDeadline() const;
 
   ShardContext& context_;
   Room& room_;
@@ -169,7 +187,7 @@ class Transport {
   RemoteClockOffset remote_clock_;
   TwccRecorder twcc_;
   Ssrc last_media_ssrc_;
-  uint16_t next_transport_sequence_ = 0;
+  std::unique_ptr<SendControl> send_;
   Ssrc local_ssrc_;
   std::string cname_;
   Timestamp next_report_ = kNever;
@@ -181,9 +199,6 @@ class Transport {
   uint64_t bytes_in_ = 0;
   uint64_t packets_out_ = 0;
   uint64_t bytes_out_ = 0;
-  // Where a bandwidth estimator will stand: how much it would have been told.
-  uint64_t twcc_feedback_received_ = 0;
-  uint64_t remb_received_ = 0;
 };
 
 }  // namespace nexus

@@ -33,31 +33,39 @@ SubscriberSlot* Transport::SlotBySsrc(Ssrc ssrc) const {
 }
 
 void Transport::HandleRtcpItem(const RtcpItem& item, Timestamp now) {
-  std::visit(
-      Overloaded{
-          [&](const SenderReport& report) {
-            const auto source = ssrcs_.find(report.sender);
-            if (source != ssrcs_.end() && !source->second.rtx)
-              source->second.layer->OnSenderReport(report, now);
-            HandleReportBlocks(report.blocks, now);
-          },
-          [&](const ReceiverReport& report) { HandleReportBlocks(report.blocks, now); },
-          [&](const Nack& nack) {
-            if (SubscriberSlot* slot = SlotBySsrc(nack.media)) slot->OnNack(nack, now);
-          },
-          [&](const PictureLoss& loss) {
-            if (SubscriberSlot* slot = SlotBySsrc(loss.media)) slot->OnKeyframeRequest(now);
-          },
-          [&](const FullIntra& request) {
-            // RFC 5104 section 4.3.1.2: the target stands in the item, the header's media SSRC is 0.
-            for (size_t i = 0; i < request.size(); ++i) {
-              if (SubscriberSlot* slot = SlotBySsrc(request.target(i))) slot->OnKeyframeRequest(now);
-            }
-          },
-          [&](const TwccFeedbackView&) { ++twcc_feedback_received_; }, [&](const Remb&) { ++remb_received_; },
-          [](const SdesCname&) {}, [](const Goodbye&) {},  // tracks end by signaling
-      },
-      item);
+  std::visit(Overloaded{
+                 [&](const SenderReport& report) {
+                   const auto source = ssrcs_.find(report.sender);
+                   if (source != ssrcs_.end() && !source->second.rtx)
+                     source->second.layer->OnSenderReport(report, now);
+                   HandleReportBlocks(report.blocks, now);
+                 },
+                 [&](const ReceiverReport& report) { HandleReportBlocks(report.blocks, now); },
+                 [&](const Nack& nack) {
+                   if (SubscriberSlot* slot = SlotBySsrc(nack.media)) slot->OnNack(nack, now);
+                 },
+                 [&](const PictureLoss& loss) {
+                   if (SubscriberSlot* slot = SlotBySsrc(loss.media)) slot->OnKeyframeRequest(now);
+                 },
+                 [&](const FullIntra& request) {
+                   // RFC 5104 section 4.3.1.2: the target stands in the item, the header's media SSRC is 0.
+                   for (size_t i = 0; i < request.size(); ++i) {
+                     if (SubscriberSlot* slot = SlotBySsrc(request.target(i))) slot->OnKeyframeRequest(now);
+                   }
+                 },
+                 [&](const TwccFeedbackView& feedback) {
+                   send_->estimator.OnFeedback(feedback, now);
+                   OnEstimate(now);
+                   PumpSending(now);
+                 },
+                 [&](const Remb& remb) {
+                   send_->estimator.OnRemb(
+                       static_cast<int64_t>(std::min<uint64_t>(remb.bitrate_bps, INT64_MAX)), now);
+                   OnEstimate(now);
+                 },
+                 [](const SdesCname&) {}, [](const Goodbye&) {},  // tracks end by signaling
+             },
+             item);
 }
 
 void Transport::HandleReportBlocks(const ReportBlocks& blocks, Timestamp now) {
@@ -66,7 +74,11 @@ void Transport::HandleReportBlocks(const ReportBlocks& blocks, Timestamp now) {
     SubscriberSlot* slot = SlotBySsrc(block.source);
     if (slot == nullptr) continue;
     slot->OnReportBlock(block, now);
-    if (const auto rtt = RoundTripTime(block, NtpFromTimestamp(now))) rtt_ = *rtt;
+    if (const auto rtt = RoundTripTime(block, NtpFromTimestamp(now))) {
+      rtt_ = *rtt;
+      send_->estimator.OnRtt(*rtt);
+    }
+    send_->estimator.OnReport(block.fraction_lost, now);
   }
 }
 

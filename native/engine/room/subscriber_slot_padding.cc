@@ -1,0 +1,38 @@
+// What a slot can send that costs its receiver nothing (hard problem 4): probes.
+#include "engine/room/subscriber_slot.h"
+#include "engine/room/transport.h"
+
+namespace nexus {
+namespace {
+
+// Of the packets sent last, so that no decoder's buffer is troubled with what it has long forgotten.
+constexpr uint32_t kRepeatable = 16;
+
+}  // namespace
+
+size_t SubscriberSlot::SendPadding(Timestamp now) {
+  if (!settings_.rtx_ssrc) return 0;
+  for (uint32_t i = 0; i < kRepeatable && forwarder_.highest_sequence(); ++i) {
+    const std::optional<SentPacket> sent =
+        history_.Find(*forwarder_.highest_sequence() - padding_turn_++ % kRepeatable);
+    const PublishedLayer* layer = sent ? context_.layers.Find(sent->layer) : nullptr;
+    if (layer == nullptr || layer->ring() == nullptr || !layer->codec()) continue;
+    const SourcePacket* packet = layer->ring()->Find(sent->source_sequence);
+    const std::optional<OutgoingStream> stream = StreamFor(*layer->codec());
+    if (packet == nullptr || !stream || stream->rtx_payload_type.value == 0) continue;
+    const size_t size = subscriber_.SealRtx(*stream, *packet, sent->rewritten, rtx_sequence_, now);
+    if (size > 0) ++rtx_sequence_;
+    return size;
+  }
+  const std::optional<PayloadType> payload_type = subscriber_.codecs().AnyRtxPayloadType();
+  if (!payload_type) return 0;
+  OutgoingStream stream;
+  stream.rtx_ssrc = *settings_.rtx_ssrc;
+  stream.rtx_payload_type = *payload_type;
+  stream.ids = subscriber_.extension_ids();
+  const size_t size = subscriber_.SealPadding(stream, rtx_sequence_, now);
+  if (size > 0) ++rtx_sequence_;
+  return size;
+}
+
+}  // namespace nexus
