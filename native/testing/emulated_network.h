@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <queue>
 #include <random>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "engine/base/bytes.h"
 #include "engine/base/socket_address.h"
 #include "engine/base/time.h"
+#include "testing/bottleneck.h"
 
 namespace nexus::testing {
 
@@ -32,17 +34,40 @@ class EmulatedNetwork {
   explicit EmulatedNetwork(uint64_t seed) : random_(seed) {}
 
   LinkConditions conditions;
+  // Of one direction instead of `conditions`: what goes to an address.
+  void SetConditionsTo(const SocketAddress& to, const LinkConditions& given) { conditions_to_[to] = given; }
+  // What goes to these addresses passes one link with a rate and a queue.
+  std::shared_ptr<Bottleneck> Narrow(const std::vector<SocketAddress>& to, int64_t bps, size_t queue_bytes,
+                                     Timestamp now) {
+    auto link = std::make_shared<Bottleneck>();
+    link->SetRate(bps, now);
+    link->SetQueue(queue_bytes);
+    for (const SocketAddress& address : to) bottlenecks_[address] = link;
+    return link;
+  }
   // Datagrams to or from an address that is down are lost.
   void SetDown(const SocketAddress& address, bool down) { down_[address] = down; }
 
   void Send(Datagram datagram, Timestamp now) {
     if (IsDown(datagram.from) || IsDown(datagram.to)) return;
-    if (Chance(conditions.loss)) {
+    const auto own = conditions_to_.find(datagram.to);
+    const LinkConditions& link = own == conditions_to_.end() ? conditions : own->second;
+    if (Chance(link.loss)) {
       ++lost_;
       return;
     }
-    if (Chance(conditions.duplication)) Queue(datagram, now);
-    Queue(std::move(datagram), now);
+    const auto narrow = bottlenecks_.find(datagram.to);
+    if (narrow != bottlenecks_.end()) {
+      constexpr size_t kUdpAndIp = 28;
+      const auto through = narrow->second->Pass(datagram.bytes.size() + kUdpAndIp, now);
+      if (!through) {
+        ++lost_;
+        return;
+      }
+      now = *through;
+    }
+    if (Chance(link.duplication)) Queue(datagram, link, now);
+    Queue(std::move(datagram), link, now);
   }
   Timestamp next() const { return queue_.empty() ? kNever : queue_.top().at; }
   // The next datagram that has arrived; nothing when none has.
@@ -71,10 +96,10 @@ class EmulatedNetwork {
   bool Chance(double probability) {
     return probability > 0 && std::uniform_real_distribution<double>(0, 1)(random_) < probability;
   }
-  void Queue(Datagram datagram, Timestamp now) {
-    Duration delay = conditions.delay;
-    if (conditions.jitter.count() > 0) {
-      delay += Duration(std::uniform_int_distribution<int64_t>(0, conditions.jitter.count())(random_));
+  void Queue(Datagram datagram, const LinkConditions& link, Timestamp now) {
+    Duration delay = link.delay;
+    if (link.jitter.count() > 0) {
+      delay += Duration(std::uniform_int_distribution<int64_t>(0, link.jitter.count())(random_));
     }
     queue_.push({now + delay, ++order_, std::move(datagram)});
   }
@@ -87,6 +112,8 @@ class EmulatedNetwork {
   std::mt19937_64 random_;
   std::priority_queue<Travelling> queue_;
   std::map<SocketAddress, bool, AddressOrder> down_;
+  std::map<SocketAddress, LinkConditions, AddressOrder> conditions_to_;
+  std::map<SocketAddress, std::shared_ptr<Bottleneck>, AddressOrder> bottlenecks_;
   uint64_t order_ = 0;
   uint64_t lost_ = 0;
 };

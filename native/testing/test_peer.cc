@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "engine/room/demultiplexer.h"
+#include "engine/room/incoming_extensions.h"
 #include "engine/rtp/red.h"
 #include "engine/rtp/rtp_extensions.h"
 #include "engine/rtp/rtx.h"
@@ -153,6 +154,7 @@ void TestPeer::HandleTimeout(Timestamp now) {
     PumpDtls();
   }
   if (connected() && now >= next_nack_) SendNacks(now);
+  if (connected() && twcc_.due(now)) SendTransportFeedback(now);
 }
 
 Timestamp TestPeer::NextDeadline() const {
@@ -162,7 +164,7 @@ Timestamp TestPeer::NextDeadline() const {
   for (const ReceivedStream& stream : received_) {
     if (stream.rtx_ssrc) next = std::min(next, stream.nacks.next_deadline(Duration(50'000)));
   }
-  return std::max(next, next_nack_);
+  return std::min(std::max(next, next_nack_), twcc_.next_deadline());
 }
 
 std::vector<Datagram> TestPeer::TakeDatagrams() { return std::exchange(outgoing_, {}); }
@@ -312,6 +314,16 @@ void TestPeer::SendNacks(Timestamp now) {
   SendRtcp(writer);
 }
 
+void TestPeer::SendTransportFeedback(Timestamp now) {
+  std::array<uint8_t, kRtcpMtu> buffer;
+  std::array<uint8_t, kRtcpMtu - 100> feedback;
+  while (const size_t size = twcc_.WriteFeedback(feedback, kFeedbackSender, Ssrc{1}, now)) {
+    RtcpCompoundWriter writer(buffer);
+    writer.AddPacket(ByteView(feedback).first(size));
+    SendRtcp(writer);
+  }
+}
+
 void TestPeer::HandleRtp(std::vector<uint8_t> datagram, Timestamp now) {
   const auto header = ParseRtpHeader(datagram);
   if (!opener_ || !header) return;
@@ -322,6 +334,10 @@ void TestPeer::HandleRtp(std::vector<uint8_t> datagram, Timestamp now) {
   }
   ++rtp_received;
   const auto packet = CompleteRtp(*header, ByteView(datagram).first(*size));
+  if (packet && options_.transport_feedback) {
+    const auto extensions = ReadExtensions(*packet, Settings().extensions);
+    if (extensions.transport_sequence_number) twcc_.OnPacket(*extensions.transport_sequence_number, now);
+  }
   for (ReceivedStream& stream : received_) {
     if (packet && stream.ssrc == header->ssrc) {
       const bool red = options_.red && header->payload_type == red_payload_type();

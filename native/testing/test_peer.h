@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/dtls/dtls_endpoint.h"
+#include "engine/forward/twcc_recorder.h"
 #include "engine/ice/ice_controlling.h"
 #include "engine/room/command.h"
 #include "engine/rtcp/rtcp_reader.h"
@@ -30,6 +31,7 @@ struct TestPeerOptions {
   Duration ntp_offset{0};           // of the peer's wall clock
   std::shared_ptr<const DtlsCertificate> certificate;
   IceControllingConfig ice;
+  bool transport_feedback = true;  // of what it receives (TWCC)
 };
 
 // What an answer says of the server.
@@ -92,6 +94,7 @@ class TestPeer {
   void HandleRtp(std::vector<uint8_t> datagram, Timestamp now);
   void HandleRtcp(std::vector<uint8_t> datagram, Timestamp now);
   void SendNacks(Timestamp now);
+  void SendTransportFeedback(Timestamp now);
   void SendRtcp(const RtcpCompoundWriter& writer);
   NtpTime Ntp(Timestamp now) const { return NtpFromTimestamp(now + options_.ntp_offset); }
 
@@ -105,6 +108,7 @@ class TestPeer {
   std::deque<PublishedStream> published_;
   std::deque<ReceivedStream> received_;
   std::vector<Datagram> outgoing_;
+  TwccRecorder twcc_;
   Timestamp next_nack_{};
   bool vanished_ = false;
 };
