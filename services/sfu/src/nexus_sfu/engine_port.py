@@ -170,6 +170,33 @@ class Report:
     slots: Sequence[SlotFigures]
 
 
+@dataclass(frozen=True, slots=True)
+class TapOptions:
+    # How long a missing packet is waited for.
+    patience_ms: int
+    # How long a record waits for others to travel with.
+    batch_ms: int
+    # Kept for a slow reader at most.
+    backlog_bytes: int
+
+
+class TapBatch(Protocol):
+    @property
+    def records(self) -> bytes:
+        """A serialised `StreamTrackResponse`; empty when nothing has come."""
+
+    @property
+    def packets(self) -> int: ...
+
+    @property
+    def packets_dropped(self) -> int:
+        """Because nobody read."""
+
+    @property
+    def ended(self) -> bool:
+        """The engine's track is gone, and the tap with it."""
+
+
 EngineEvent = (
     TransportConnected
     | TransportDisconnected
@@ -229,5 +256,18 @@ class EnginePort(Protocol):
     def set_slot_preferences(self, slot: int, preferences: SlotPreferences) -> None: ...
 
     def set_subscribed(self, transport: int, track: int, subscribed: bool) -> None: ...
+
+    @property
+    def tap_fd(self) -> int:
+        """Readable when `ready_taps` has something to tell."""
+
+    def add_tap(self, track: int, options: TapOptions) -> int: ...
+
+    def remove_tap(self, tap: int) -> None:
+        """Idempotent."""
+
+    def ready_taps(self) -> Sequence[int]: ...
+
+    def read_tap(self, tap: int, limit: int) -> TapBatch: ...
 
     def request_report(self, room: int | None) -> int: ...

@@ -73,6 +73,10 @@ class Media:
     def room_key(self, participant_id: str) -> RoomKey:
         return self._seats[participant_id].room
 
+    def engine_track(self, track_id: str) -> int | None:
+        """What the engine calls the track now; None when it has ended."""
+        return self._tracks.get(track_id)
+
     def slot_of(self, slot: int) -> tuple[str, str] | None:
         """(participant, mid)"""
         return self._slot_ids.get(slot)

@@ -19,6 +19,8 @@ from nexus_sfu.engine_port import (
     OpenedTransport,
     Report,
     SlotFigures,
+    TapBatch,
+    TapOptions,
     TrackFigures,
     TransportFigures,
     TransportGone,
@@ -96,6 +98,21 @@ class MemorySlotFigures:
     fraction_lost: float = 0.0
 
 
+@dataclass(slots=True)
+class MemoryBatch:
+    records: bytes = b""
+    packets: int = 0
+    packets_dropped: int = 0
+    ended: bool = False
+
+
+@dataclass(slots=True)
+class MemoryTap:
+    track: int
+    options: TapOptions
+    batches: list[MemoryBatch] = field(default_factory=list)
+
+
 class MemoryEngine:
     """An `EnginePort`."""
 
@@ -113,6 +130,11 @@ class MemoryEngine:
         self.refuse_transport = False
         self._ids = itertools.count(1)
         self._events: list[EngineEvent] = []
+        self.taps: dict[int, MemoryTap] = {}
+        # Set to make the next add_tap fail as the real one does when there are too many.
+        self.refuse_tap = False
+        self._ready: list[int] = []
+        self.tap_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.event_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
     def tell(self, *events: EngineEvent) -> None:
@@ -136,6 +158,7 @@ class MemoryEngine:
         if not self.closed:
             self.closed = True
             os.close(self.event_fd)
+            os.close(self.tap_fd)
 
     def create_room(self) -> int:
         room = next(self._ids)
@@ -188,6 +211,9 @@ class MemoryEngine:
 
     def remove_track(self, track: int) -> None:
         del self.tracks[track]
+        for number, tap in self.taps.items():
+            if tap.track == track:
+                self.record(number, MemoryBatch(ended=True))
         for slot in self.slots.values():
             if slot.track == track:
                 slot.track = None
@@ -223,6 +249,34 @@ class MemoryEngine:
             unsubscribed.discard(track)
         else:
             unsubscribed.add(track)
+
+    def record(self, tap: int, batch: MemoryBatch) -> None:
+        """A test's way to let media come."""
+        self.taps[tap].batches.append(batch)
+        self._ready.append(tap)
+        os.eventfd_write(self.tap_fd, 1)
+
+    def add_tap(self, track: int, options: TapOptions) -> int:
+        assert track in self.tracks
+        if self.refuse_tap:
+            raise RuntimeError("too many taps")
+        tap = next(self._ids)
+        self.taps[tap] = MemoryTap(track, options)
+        return tap
+
+    def remove_tap(self, tap: int) -> None:
+        self.taps.pop(tap, None)
+
+    def ready_taps(self) -> list[int]:
+        with suppress(BlockingIOError):
+            os.eventfd_read(self.tap_fd)
+        ready, self._ready = self._ready, []
+        return ready
+
+    def read_tap(self, tap: int, limit: int) -> TapBatch:
+        assert limit > 0
+        batches = self.taps[tap].batches
+        return batches.pop(0) if batches else MemoryBatch()
 
     def request_report(self, room: int | None) -> int:
         """Answered at once, with everything that is there."""

@@ -40,6 +40,11 @@ class Metrics:
         self.events_published = counter("room_events", "Room events handed to NATS, by kind.", "event")
         self.events_dropped = counter("room_events_dropped", "Room events that did not fit the buffer.")
         self.heartbeats_failed = counter("heartbeats_failed", "Heartbeats that NATS did not take.")
+        self.stream_packets = counter("stream_packets", "Packets given to readers of StreamTrack.")
+        self.stream_packets_dropped = counter(
+            "stream_packets_dropped", "Packets that readers of StreamTrack were too slow for."
+        )
+        self.streams = gauge("streams", "StreamTrack calls under way.")
         self.rooms = gauge("rooms", "Rooms on this node.")
         self.participants = gauge("participants", "Participants on this node.")
         self.tracks = gauge("tracks", "Published tracks on this node.", "kind")

@@ -1,6 +1,7 @@
 """The real engine, `nexus_media`, behind `EnginePort`: values translated, nothing decided."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import nexus_media as native
 
@@ -108,6 +109,26 @@ class NativeEngine:
             max_spatial=None if highest is None else highest.spatial,
             max_temporal=None if highest is None else highest.temporal,
         )
+
+    @property
+    def tap_fd(self) -> int:
+        return self._engine.tap_fd
+
+    def add_tap(self, track: int, options: port.TapOptions) -> int:
+        native_options = native.TapOptions(
+            patience_ms=options.patience_ms, batch_ms=options.batch_ms, backlog_bytes=options.backlog_bytes
+        )
+        return self._engine.add_tap(track, native_options)
+
+    def remove_tap(self, tap: int) -> None:
+        with suppress(RuntimeError):  # after `close` there is none
+            self._engine.remove_tap(tap)
+
+    def ready_taps(self) -> Sequence[int]:
+        return self._engine.ready_taps()
+
+    def read_tap(self, tap: int, limit: int) -> port.TapBatch:
+        return self._engine.read_tap(tap, limit)
 
     def request_report(self, room: int | None) -> int:
         return self._engine.request_report(room)

@@ -27,6 +27,7 @@ from nexus_sfu.quality import QualityWatch
 from nexus_sfu.sdp_worker import SdpWorker
 from nexus_sfu.sfu import Sfu
 from nexus_sfu.stats import ReportLost, Reports, Stats
+from nexus_sfu.track_stream import TapReaders, TrackStreams
 
 log = structlog.get_logger()
 
@@ -70,9 +71,12 @@ class Service:
     grpc: GrpcServer
     health: HealthServer
     sdp: SdpWorker
+    taps: TapReaders
 
     async def start(self) -> None:
-        asyncio.get_running_loop().add_reader(self.engine.event_fd, self.sfu.handle_engine_events)
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self.engine.event_fd, self.sfu.handle_engine_events)
+        loop.add_reader(self.engine.tap_fd, self.taps.wake)
         await self.grpc.start()
         await self.health.start()
         log.info(
@@ -127,7 +131,9 @@ class Service:
             await self.heartbeat.forget(bus, self.node_id)
         await self.grpc.close()
         await self.health.close()
-        asyncio.get_running_loop().remove_reader(self.engine.event_fd)
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self.engine.event_fd)
+        loop.remove_reader(self.engine.tap_fd)
         self.engine.close()
         self.sdp.close()
 
@@ -147,6 +153,8 @@ def assemble(config: SfuConfig, engine: EnginePort, registry: CollectorRegistry)
     stats = Stats(reports, sfu.media, wall_clock_ms)
     servicer = SfuServicer(sfu, stats, metrics, node_id)
     grpc = GrpcServer(servicer, config.grpc_host, config.grpc_port, config.grpc_message_bytes)
+    taps = TapReaders(engine)
+    grpc.add_method("StreamTrack", TrackStreams(sfu, sfu.media, taps, metrics).handler())
     address = config.grpc_address or f"{reachable_host(config.grpc_host)}:{grpc.port}"
     identity = NodeIdentity(
         node_id, config.region, address, version("nexus-sfu"), config.shards, config.max_participants
@@ -174,4 +182,5 @@ def assemble(config: SfuConfig, engine: EnginePort, registry: CollectorRegistry)
         grpc=grpc,
         health=HealthServer(health, config.health_host, config.health_port, registry),
         sdp=sdp,
+        taps=taps,
     )

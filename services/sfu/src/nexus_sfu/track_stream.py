@@ -1,0 +1,153 @@
+"""StreamTrack: one track's packets for a recorder or transcriber.
+
+The engine writes serialised `StreamTrackResponse`s, which pass through here as bytes: the next are read when
+gRPC has taken the last, so a slow reader makes the engine's backlog grow to its bound and then finds a gap.
+Only the last record, `end`, is written here, because only here it is known why.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import grpc
+import structlog
+from nexus.sfu.v1 import sfu_pb2, track_stream_pb2
+from nexus_runtime import ClientError, NexusError
+
+from nexus_sfu import errors, requests
+from nexus_sfu.core.model import RoomKey
+from nexus_sfu.engine_port import EnginePort, TapOptions
+from nexus_sfu.grpc_server import Context, abort
+from nexus_sfu.media import Media
+from nexus_sfu.metrics import Metrics
+from nexus_sfu.sfu import Sfu
+
+log = structlog.get_logger()
+
+# A message of this size and one batch more stays far below gRPC's default limit of 4 MiB.
+READ_BYTES = 1 << 20
+DEFAULT_PATIENCE_MS = 1_500
+DEFAULT_BUFFER_BYTES = 4 << 20
+DEFAULT_BATCH_MS = 50
+_END = track_stream_pb2.StreamEndReason
+
+
+def tap_options(request: sfu_pb2.StreamTrackRequest) -> TapOptions:
+    """Raises ClientError."""
+
+    def within(name: str, least: int, most: int, default: int) -> int:
+        value: int = getattr(request, name) or default
+        if not least <= value <= most:
+            raise errors.invalid_argument(f"{name} must be {least} to {most}", field=name)
+        return value
+
+    return TapOptions(
+        patience_ms=within("patience_ms", 1, 10_000, DEFAULT_PATIENCE_MS),
+        batch_ms=within("batch_ms", 1, 1_000, DEFAULT_BATCH_MS),
+        backlog_bytes=within("buffer_bytes", 64 << 10, 64 << 20, DEFAULT_BUFFER_BYTES),
+    )
+
+
+class TapReaders:
+    """Wakes whoever waits for a tap's records."""
+
+    def __init__(self, engine: EnginePort) -> None:
+        self._engine = engine
+        self._waiting: dict[int, asyncio.Event] = {}
+
+    def wake(self) -> None:
+        """To be called when the engine's tap_fd is readable."""
+        for tap in self._engine.ready_taps():
+            if tap in self._waiting:
+                self._waiting[tap].set()
+
+    @property
+    def count(self) -> int:
+        return len(self._waiting)
+
+    async def read(self, track: int, options: TapOptions, metrics: Metrics) -> AsyncIterator[bytes]:
+        """Batches until the engine's track ends. Raises ClientError when the engine takes no more taps."""
+        try:
+            tap = self._engine.add_tap(track, options)
+        except RuntimeError as error:
+            raise ClientError("SERVICE_UNAVAILABLE", "the node takes no more streams") from error
+        ready = self._waiting[tap] = asyncio.Event()
+        try:
+            while True:
+                ready.clear()
+                batch = self._engine.read_tap(tap, READ_BYTES)
+                metrics.stream_packets.inc(batch.packets)
+                metrics.stream_packets_dropped.inc(batch.packets_dropped)
+                if batch.records:
+                    yield batch.records
+                elif not batch.ended:
+                    await ready.wait()
+                if batch.ended:
+                    return
+        finally:
+            del self._waiting[tap]
+            self._engine.remove_tap(tap)
+
+
+class TrackStreams:
+    """What `StreamTrack` does. Answers in bytes: see `handler`."""
+
+    def __init__(self, sfu: Sfu, media: Media, readers: TapReaders, metrics: Metrics) -> None:
+        self._sfu = sfu
+        self._media = media
+        self._readers = readers
+        self._metrics = metrics
+
+    def handler(self) -> "grpc.RpcMethodHandler[sfu_pb2.StreamTrackRequest, bytes]":
+        """A method handler whose answers are serialised already."""
+        return grpc.unary_stream_rpc_method_handler(
+            self.stream_track,
+            request_deserializer=sfu_pb2.StreamTrackRequest.FromString,
+            response_serializer=bytes,
+        )
+
+    async def stream_track(
+        self, request: sfu_pb2.StreamTrackRequest, context: Context
+    ) -> AsyncIterator[bytes]:
+        code = "CANCELLED"
+        self._metrics.streams.inc()
+        try:
+            key = requests.room_key(request.room)
+            participant_id = self._publisher_of(key, request.track_id)
+            log.info("stream_started", room=key.room, track=request.track_id)
+            async for records in self._records(request.track_id, tap_options(request)):
+                yield records
+            yield self._end(key, participant_id, request.track_id)
+            code = "OK"
+        except NexusError as error:
+            code = error.code
+            await abort(context, error)
+        finally:
+            self._metrics.streams.dec()
+            self._metrics.requests.labels("StreamTrack", code).inc()
+            log.info("stream_ended", track=request.track_id, code=code)
+
+    def _publisher_of(self, key: RoomKey, track_id: str) -> str:
+        for participant in self._sfu.node.room(key).participants.values():
+            if track_id in participant.tracks:
+                return participant.id
+        raise errors.track_not_found(track_id)
+
+    async def _records(self, track_id: str, options: TapOptions) -> AsyncIterator[bytes]:
+        """Through all lives of the track in the engine: one whose SSRCs changed in a re-offer is another."""
+        before = None
+        while (number := self._media.engine_track(track_id)) is not None and number != before:
+            before = number
+            async for records in self._readers.read(number, options, self._metrics):
+                yield records
+
+    def _end(self, key: RoomKey, participant_id: str, track_id: str) -> bytes:
+        room = self._sfu.node.rooms.get(key)
+        if room is None:
+            reason = _END.STREAM_END_REASON_ROOM_CLOSED
+        elif participant_id not in room.participants or self._media.engine_track(track_id) is not None:
+            # In the second case the engine has ended the track by itself: its transport is lost.
+            reason = _END.STREAM_END_REASON_PARTICIPANT_LEFT
+        else:
+            reason = _END.STREAM_END_REASON_TRACK_ENDED
+        end = track_stream_pb2.StreamRecord(end=track_stream_pb2.StreamEnd(reason=reason))
+        return track_stream_pb2.StreamTrackResponse(records=[end]).SerializeToString()
