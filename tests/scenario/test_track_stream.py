@@ -1,0 +1,147 @@
+"""StreamTrack in a real room: what a recorder would get of somebody's camera and microphone decodes."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sysconfig
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import pytest
+from av import AudioFrame, CodecContext, Packet, VideoFrame
+from nexus.sfu.v1 import sfu_pb2, sfu_pb2_grpc, track_stream_pb2
+from nexus.types.v1 import media_pb2
+from nexus_cli import development
+from nexus_rtc import App, Client, LocalTrack, mint_token
+from nexus_rtc.synthetic import SyntheticCamera, SyntheticMicrophone, colour_of
+from nexus_testkit import free_port
+
+APP = App(development.KEY_ID, development.SECRET)
+COLOUR = (220, 30, 30)
+PATIENCE_SECONDS = 90.0
+
+pytestmark = pytest.mark.timeout(400)
+
+
+@dataclass
+class Development:
+    url: str
+    sfu: str
+
+
+@pytest.fixture(scope="module")
+def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Development]:
+    folder = tmp_path_factory.mktemp("dev")
+    log = folder / "log"
+    nexus = str(Path(sysconfig.get_path("scripts")) / "nexus")
+    with log.open("w") as out:
+        process = subprocess.Popen(
+            [nexus, "dev", "--port", str(free_port()), "--data-dir", str(folder)],
+            stdout=subprocess.PIPE,
+            stderr=out,
+            text=True,
+            env={**os.environ, "NEXUS_LOG_FORMAT": "json"},
+        )
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert line.startswith("ready "), log.read_text()[-4000:]
+    yield Development(line.split()[1], f"127.0.0.1:{_grpc_port(log.read_text())}")
+    process.terminate()
+    assert process.wait(60) == 0
+
+
+def _grpc_port(log: str) -> int:
+    for line in log.splitlines():
+        start = line.find("{")
+        if "sfu_ready" in line and start >= 0:
+            return int(json.loads(line[start:])["grpc_port"])
+    raise AssertionError(f"the log names no gRPC port: {log[-2000:]}")
+
+
+async def packets_of(
+    stub: sfu_pb2_grpc.SfuServiceStub, room: sfu_pb2.RoomKey, track_id: str, count: int
+) -> list[track_stream_pb2.StreamPacket]:
+    """The first `count` packets; the first record must be the source."""
+    records: list[track_stream_pb2.StreamRecord] = []
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        stream = stub.StreamTrack(sfu_pb2.StreamTrackRequest(room=room, track_id=track_id))
+        async for batch in stream:
+            records += batch.records
+            if sum(r.HasField("packet") for r in records) >= count:
+                break
+        stream.cancel()
+    assert records[0].HasField("source")
+    return [r.packet for r in records if r.HasField("packet")]
+
+
+def without_vp8_descriptor(payload: bytes) -> bytes:
+    """RFC 7741 section 4.2."""
+    size = 1
+    if payload[0] & 0x80:
+        extensions = payload[1]
+        size += 1
+        if extensions & 0x80:
+            size += 2 if payload[2] & 0x80 else 1
+        size += bool(extensions & 0x40) + bool(extensions & 0x30)
+    return payload[size:]
+
+
+def pictures_of(packets: list[track_stream_pb2.StreamPacket]) -> list[VideoFrame]:
+    decoder = CodecContext.create("vp8", "r")
+    pictures: list[VideoFrame] = []
+    frame = b""
+    for packet in packets:
+        frame += without_vp8_descriptor(packet.payload)
+        if packet.marker:
+            pictures += decoder.decode(Packet(frame))
+            frame = b""
+    return pictures
+
+
+async def test_a_recorder_gets_what_it_can_decode(dev: Development) -> None:
+    camera = LocalTrack(SyntheticCamera(COLOUR, width=160, height=96, fps=10), width=160, height=96)
+    microphone = LocalTrack(SyntheticMicrophone())
+    token = mint_token(APP, room="recorded", identity="alice", grants=("create", "publish"))
+    room = await Client(dev.url, token, connect_seconds=60).join(publish=(camera, microphone))
+    key = sfu_pb2.RoomKey(app=APP.key_id, room="recorded")
+    async with grpc.aio.insecure_channel(dev.sfu) as channel:
+        stub = sfu_pb2_grpc.SfuServiceStub(channel)
+        there = await stub.GetRoom(sfu_pb2.GetRoomRequest(room=key))
+        tracks = {t.kind: t.id for p in there.participants for t in p.tracks}
+        video, audio = await asyncio.gather(
+            packets_of(stub, key, tracks[media_pb2.TRACK_KIND_VIDEO], 30),
+            packets_of(stub, key, tracks[media_pb2.TRACK_KIND_AUDIO], 100),
+        )
+        pictures = pictures_of(video)
+        assert video[0].keyframe
+        assert len(pictures) >= 10
+        assert colour_of(pictures[-1]) == pytest.approx(COLOUR, abs=40)
+        numbers = [p.sequence_number for p in audio]
+        assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+        decoder = CodecContext.create("opus", "r")
+        sound = [f for p in audio for f in decoder.decode(Packet(p.payload))]
+        assert all(isinstance(f, AudioFrame) for f in sound)
+        assert sum(f.samples for f in sound) >= 90 * 960
+        # Both on one line of time: the streams were asked for together.
+        assert abs(video[0].media_time_us - audio[0].media_time_us) < 5_000_000
+
+        # The stream ends with the participant.
+        stream = stub.StreamTrack(
+            sfu_pb2.StreamTrackRequest(room=key, track_id=tracks[media_pb2.TRACK_KIND_AUDIO])
+        )
+        first = await stream.read()
+        assert isinstance(first, track_stream_pb2.StreamTrackResponse)
+        assert first.records[0].HasField("source")
+        await room.leave()
+        last = None
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            async for batch in stream:
+                last = batch.records[-1]
+        assert last is not None
+        assert last.end.reason in (
+            track_stream_pb2.STREAM_END_REASON_PARTICIPANT_LEFT,
+            track_stream_pb2.STREAM_END_REASON_ROOM_CLOSED,
+        )
