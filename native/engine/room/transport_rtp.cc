@@ -149,7 +149,10 @@ void Transport::RouteRecovered(PublishedLayer& layer, const RedPacket& red, cons
                                Timestamp now) {
   std::array<const SourcePacket*, kKeptRedBlocks> recovered{};
   const size_t count = layer.Recover(red, primary, recovered);
-  for (size_t i = 0; i < count; ++i) layer.track().Route(layer, *recovered[i], now);
+  for (size_t i = 0; i < count; ++i) {
+    layer.track().ToSinks(layer, *recovered[i], now);
+    layer.track().Route(layer, *recovered[i], now);
+  }
 }
 
 }  // namespace nexus
