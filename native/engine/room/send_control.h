@@ -4,13 +4,17 @@
 
 #include <memory>
 #include <optional>
+#include <vector>
 
+#include "engine/allocate/bandwidth_allocator.h"
 #include "engine/bwe/active_probe.h"
 #include "engine/bwe/pacing_budget.h"
 #include "engine/bwe/send_side_estimator.h"
 #include "engine/room/send_queue.h"
 
 namespace nexus {
+
+class SubscriberSlot;
 
 struct SendControl {
   SendControl(const BweConfig& config, bool transport_feedback, uint16_t first_sequence)
@@ -22,6 +26,14 @@ struct SendControl {
   SendQueue queue;
   std::optional<ActiveProbe> probe;
   size_t padding_slot = 0;  // whose turn it is
+
+  BandwidthAllocator allocator;
+  std::vector<SlotDemand> demands;  // scratch
+  std::vector<SubscriberSlot*> demanding;
+  Timestamp next_allocation{};
+  Timestamp last_allocation{};
+  int64_t allocated_for_bps = 0;
+  int64_t target_bps = 0;
 
   // Counted for reports.
   uint64_t queue_drops = 0;    // too much waited

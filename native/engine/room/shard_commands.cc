@@ -141,6 +141,7 @@ void Shard::Handle(const BindSlot& command, Timestamp now) {
   if (track->kind() != MediaKind::kVideo) return Reject("bind_slot", id, "not_video");
   if (&track->publisher().room() != &slot->subscriber().room()) return Reject("bind_slot", id, "other_room");
   slot->Bind(*track, now);
+  slot->subscriber().AllocateSoon();
 }
 
 void Shard::Handle(const UnbindSlot& command, Timestamp) {

@@ -202,6 +202,12 @@ std::optional<OutgoingStream> SubscriberSlot::StreamFor(const CodecBinding& sour
   return stream;
 }
 
+void SubscriberSlot::SetPaused(bool paused) {
+  if (paused_ == paused) return;
+  paused_ = paused;
+  context_.events.Push(SlotPaused{id_, paused});
+}
+
 void SubscriberSlot::OnNack(const Nack& nack, Timestamp now) {
   nack.ForEach([&](uint16_t sequence) {
     ++nacks_received_;
@@ -264,6 +270,7 @@ SlotReport SubscriberSlot::Report() const {
 void SubscriberSlot::Announce(std::optional<TrackId> track) {
   if (announced_ == track) return;
   announced_ = track;
+  subscriber_.AllocateSoon();
   if (settings_.kind == MediaKind::kVideo)
     subscriber_.audio_placement_stale = true;  // its pair's voice may move here
   context_.events.Push(SlotChanged{id_, track});

@@ -42,6 +42,9 @@ class SubscriberSlot {
   void SetTarget(std::optional<LayerTarget> target, Timestamp now);
   const std::optional<LayerTarget>& target() const { return target_; }
 
+  // For want of bandwidth; told once for each change.
+  void SetPaused(bool paused);
+
   // A packet that brings nothing new, for probing: the bytes on the wire, 0 when there is no way to send one.
   size_t SendPadding(Timestamp now);
 
@@ -89,6 +92,7 @@ class SubscriberSlot {
   std::optional<LayerTarget> target_ = kHighestLayer;
   int64_t rtx_sequence_;
   uint32_t padding_turn_ = 0;
+  bool paused_ = false;
   uint64_t packets_ = 0;
   uint64_t bytes_ = 0;          // on the wire
   uint64_t payload_bytes_ = 0;  // as sender reports count (RFC 3550 section 6.4.1)

@@ -174,6 +174,7 @@ void Transport::HandleTimeout(Timestamp now) {
       OnEstimate(now);
     }
     PumpSending(now);
+    if (now >= send_->next_allocation) Allocate(now);
   }
   Schedule();
 }
@@ -186,7 +187,7 @@ Timestamp Transport::NextDeadline() const {
     next = std::min(next, ice_.next_deadline() - context_.config.consent_timeout / kDisconnectedShare);
   }
   if (!ready()) return next;
-  next = std::min({next, next_report_, twcc_.next_deadline(), NextSendDeadline()});
+  next = std::min({next, next_report_, twcc_.next_deadline(), NextSendDeadline(), send_->next_allocation});
   for (const auto& track : tracks_) {
     if (track->kind() != MediaKind::kVideo || track->muted()) continue;
     for (const auto& layer : track->layers()) {
@@ -287,6 +288,7 @@ SubscriberSlot* Transport::AddSlot(SlotId id, const SlotSettings& settings, Time
   slots_.push_back(std::make_unique<SubscriberSlot>(context_, *this, id, settings, now));
   slots_by_ssrc_[settings.ssrc] = slots_.back().get();
   audio_placement_stale = true;
+  AllocateSoon();
   return slots_.back().get();
 }
 
@@ -294,10 +296,6 @@ void Transport::RemoveSlot(SubscriberSlot& slot) {
   slots_by_ssrc_.erase(slot.settings().ssrc);
   audio_placement_stale = true;
   std::erase_if(slots_, [&](const auto& owned) { return owned.get() == &slot; });
-}
-
-void Transport::SetPreferences(SubscriberSlot& slot, const SlotPreferences& preferences, Timestamp) {
-  slot.preferences = preferences;
 }
 
 TransportReport Transport::Report() const {
@@ -311,6 +309,8 @@ TransportReport Transport::Report() const {
   report.bytes_out = bytes_out_;
   const SendSideEstimator& estimator = send_->estimator;
   report.estimate_bps = static_cast<uint64_t>(estimator.estimate_bps().value_or(0));
+  report.target_bps = static_cast<uint64_t>(send_->target_bps);
+  report.slots_paused = send_->allocator.paused();
   report.acknowledged_bps = static_cast<uint64_t>(estimator.acknowledged_bps());
   report.loss = estimator.loss();
   report.pacer_queue_packets = send_->queue.size();

@@ -69,6 +69,8 @@ class Transport {
   SubscriberSlot* AddSlot(SlotId id, const SlotSettings& settings, Timestamp now, std::string_view& refusal);
   void RemoveSlot(SubscriberSlot& slot);
   void SetPreferences(SubscriberSlot& slot, const SlotPreferences& preferences, Timestamp now);
+  // What slots show has changed: the bandwidth is shared out anew with the next tick.
+  void AllocateSoon();
 
   // Media to this peer. The bytes on the wire, 0 when it was dropped and counted.
   bool ready() const { return sealer_.has_value() && ice_.selected().has_value(); }
@@ -161,6 +163,11 @@ class Transport {
   void PumpProbes(Timestamp now);
   size_t SendPadding(Timestamp now);
   Timestamp NextSendDeadline() const;
+
+  // transport_allocation.cc
+  void Allocate(Timestamp now);
+  void AllocateAfterEstimate(Timestamp now);
+  void CollectDemands(Timestamp now);
 
   ShardContext& context_;
   Room& room_;

@@ -32,6 +32,7 @@ void Transport::OnEstimate(Timestamp now) {
     relaxed = static_cast<double>(estimator.sent_bps(now)) < kRelaxedBelow * static_cast<double>(*estimate);
   }
   send_->budget.SetRate(rate, relaxed, now);
+  AllocateAfterEstimate(now);
 }
 
 // True: the packet waits or was dropped, and counted.

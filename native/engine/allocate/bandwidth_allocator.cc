@@ -1,0 +1,133 @@
+#include "engine/allocate/bandwidth_allocator.h"
+
+#include <algorithm>
+#include <tuple>
+
+namespace nexus {
+namespace {
+
+// What is sent may exceed the budget by so much (rates are measured over a second and vary) before it is
+// lowered.
+constexpr double kKeep = 1.05;
+// And so much of the budget may be given out anew.
+constexpr double kRaise = 0.92;
+constexpr Duration kFirstHold = std::chrono::milliseconds(500);
+constexpr Duration kLongestHold = std::chrono::seconds(8);
+// Taken back within this time of having been given: it should not have been given.
+constexpr Duration kRegret = std::chrono::seconds(5);
+// So long a slot goes on with its lowest layer, though that does not fit.
+constexpr Duration kStarve = std::chrono::milliseconds(400);
+
+// Slots of one class climb together; within it the larger picture goes first.
+auto ClassOf(const SlotDemand& demand) { return std::tuple(demand.priority, demand.screen, demand.pinned); }
+
+}  // namespace
+
+BandwidthAllocator::State& BandwidthAllocator::StateOf(SlotId slot) {
+  for (State& state : states_) {
+    if (state.slot == slot) return state;
+  }
+  states_.push_back({slot});
+  return states_.back();
+}
+
+void BandwidthAllocator::Order(std::span<const SlotDemand> demands) {
+  order_.resize(demands.size());
+  for (size_t i = 0; i < order_.size(); ++i) order_[i] = i;
+  std::stable_sort(order_.begin(), order_.end(), [&](size_t left, size_t right) {
+    const SlotDemand& a = demands[left];
+    const SlotDemand& b = demands[right];
+    return std::tuple(ClassOf(a), a.area, a.speaking) > std::tuple(ClassOf(b), b.area, b.speaking);
+  });
+}
+
+void BandwidthAllocator::Distribute(std::span<const SlotDemand> demands, int64_t budget_bps,
+                                    std::vector<size_t>& steps) {
+  steps.assign(demands.size(), 0);
+  int64_t left = budget_bps;
+  const auto climb = [&](size_t i) {
+    const LayerLadder& ladder = ladders_[i];
+    if (steps[i] >= ladder.top()) return false;
+    const auto more = static_cast<int64_t>(ladder.bps(steps[i] + 1) - ladder.bps(steps[i]));
+    if (more > left) return false;
+    left -= more;
+    ++steps[i];
+    return true;
+  };
+  for (const size_t i : order_) climb(i);
+  for (size_t begin = 0; begin < order_.size();) {
+    size_t end = begin;
+    while (end < order_.size() && ClassOf(demands[order_[end]]) == ClassOf(demands[order_[begin]])) ++end;
+    for (bool climbed = true; climbed;) {
+      climbed = false;
+      for (size_t k = begin; k < end; ++k) {
+        if (steps[order_[k]] > 0) climbed = climb(order_[k]) || climbed;
+      }
+    }
+    begin = end;
+  }
+}
+
+// `keep` is what fits when everything is counted tightly, `ideal` what fits with room to spare.
+size_t BandwidthAllocator::Decide(State& state, size_t current, size_t keep, size_t ideal, bool may_pause,
+                                  Timestamp now) const {
+  if (keep < current) {
+    if (keep == 0) {
+      if (!state.starving_since) state.starving_since = now;
+      if (!may_pause || now - *state.starving_since < kStarve) return 1;
+    }
+    const bool regret = now - state.raised < kRegret;
+    state.hold = regret ? std::clamp(state.hold * 2, kFirstHold, kLongestHold) : kFirstHold;
+    state.may_rise = now + state.hold;
+    return keep;
+  }
+  if (keep > 0) state.starving_since.reset();
+  const size_t raised = std::min(ideal, keep);
+  if (raised <= current || now < state.may_rise) return current;
+  state.raised = now;
+  return raised;
+}
+
+std::span<const SlotGrant> BandwidthAllocator::Update(std::span<const SlotDemand> demands,
+                                                      std::optional<int64_t> budget_bps, bool may_pause,
+                                                      Timestamp now) {
+  ++updates_;
+  ladders_.clear();
+  wanted_bps_ = granted_bps_ = 0;
+  paused_ = 0;
+  for (const SlotDemand& demand : demands) {
+    ladders_.emplace_back(demand.rates, demand.max);
+    wanted_bps_ += static_cast<int64_t>(ladders_.back().bps(ladders_.back().top()));
+  }
+  Order(demands);
+  const auto budget = static_cast<double>(budget_bps.value_or(int64_t{1} << 50));
+  Distribute(demands, static_cast<int64_t>(budget * kKeep), keep_);
+  Distribute(demands, static_cast<int64_t>(budget * kRaise), ideal_);
+  grants_.clear();
+  for (size_t i = 0; i < demands.size(); ++i) {
+    State& state = StateOf(demands[i].slot);
+    state.seen = updates_;
+    const LayerLadder& ladder = ladders_[i];
+    SlotGrant grant{demands[i].slot, demands[i].max};
+    if (ladder.top() > 0) {  // else: nothing known yet, nothing to hold back
+      const size_t current = state.fresh    ? 0
+                             : state.target ? std::max<size_t>(ladder.StepOf(*state.target), 1)
+                                            : 0;
+      size_t step = Decide(state, current, keep_[i], ideal_[i], may_pause, now);
+      if (step == 0 && (state.fresh || !may_pause)) step = may_pause ? keep_[i] : 1;
+      state.fresh = false;
+      state.target.reset();
+      if (step > 0) state.target = ladder.at(step).target;
+      grant.target = state.target;
+      granted_bps_ += static_cast<int64_t>(ladder.bps(step));
+      // The top of what is known is no bound: a layer that only now comes to life may be shown at once.
+      if (step == ladder.top()) grant.target = demands[i].max;
+      paused_ += step == 0 ? 1 : 0;
+    }
+    grants_.push_back(grant);
+  }
+  std::erase_if(states_, [this](const State& state) { return state.seen != updates_; });
+  return grants_;
+}
+
+}  // namespace nexus
