@@ -7,6 +7,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "engine/codec/codec.h"
 #include "io/engine.h"
@@ -44,5 +45,11 @@ void AddEvents(nb::module_& module);
 void AddTaps(nb::module_& module);
 void AddTapCalls(nb::class_<Engine>& engine);
 void AddEngine(nb::module_& module);
+
+// (spatial, temporal)
+inline std::optional<std::pair<int, int>> ToPython(const std::optional<LayerTarget>& layer) {
+  if (!layer) return std::nullopt;
+  return std::pair<int, int>(layer->spatial, layer->temporal);
+}
 
 }  // namespace nexus::bindings

@@ -28,6 +28,9 @@ void AddEvents(nb::module_& module) {
   nb::class_<SlotPaused>(module, "SlotPaused")
       .def_prop_ro("slot", [](const SlotPaused& e) { return e.slot.value; })
       .def_ro("paused", &SlotPaused::paused);
+  nb::class_<LayersWanted>(module, "LayersWanted")
+      .def_prop_ro("track", [](const LayersWanted& e) { return e.track.value; })
+      .def_prop_ro("highest", [](const LayersWanted& e) { return ToPython(e.highest); });
   nb::class_<SpeakersChanged>(module, "SpeakersChanged")
       .def_prop_ro("room", [](const SpeakersChanged& e) { return e.room.value; })
       .def_prop_ro("speakers", [](const SpeakersChanged& e) {

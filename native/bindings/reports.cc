@@ -1,6 +1,8 @@
 #include <nanobind/stl/map.h>
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
 
 #include "bindings/bindings.h"
 
@@ -18,6 +20,12 @@ std::map<std::string, uint64_t> Drops(const EngineReport& report) {
   drops["send_error"] = report.send_errors;
   drops["receive_truncated"] = report.receive_truncated;
   return drops;
+}
+
+std::vector<std::vector<uint64_t>> LayerBitrates(const TrackReport& report) {
+  std::vector<std::vector<uint64_t>> rates;
+  for (const auto& spatial : report.layer_bitrates) rates.emplace_back(spatial.begin(), spatial.end());
+  return rates;
 }
 
 }  // namespace
@@ -51,7 +59,8 @@ void AddReports(nb::module_& module) {
       .def_ro("nacks_sent", &TrackReport::nacks_sent)
       .def_ro("plis_sent", &TrackReport::plis_sent)
       .def_ro("keyframes", &TrackReport::keyframes)
-      .def_ro("jitter_ms", &TrackReport::jitter_ms);
+      .def_ro("jitter_ms", &TrackReport::jitter_ms)
+      .def_prop_ro("layer_bitrates", &LayerBitrates);
   nb::class_<SlotReport>(module, "SlotReport")
       .def_prop_ro("slot", [](const SlotReport& r) { return r.slot.value; })
       .def_prop_ro("track",
@@ -64,7 +73,11 @@ void AddReports(nb::module_& module) {
       .def_ro("nacks_received", &SlotReport::nacks_received)
       .def_ro("retransmissions", &SlotReport::retransmissions)
       .def_ro("plis_received", &SlotReport::plis_received)
-      .def_ro("fraction_lost", &SlotReport::fraction_lost);
+      .def_ro("fraction_lost", &SlotReport::fraction_lost)
+      .def_prop_ro("target", [](const SlotReport& r) { return ToPython(r.target); })
+      .def_prop_ro("layer", [](const SlotReport& r) { return ToPython(r.layer); })
+      .def_ro("layer_switches", &SlotReport::layer_switches)
+      .def_ro("layer_packets_left_out", &SlotReport::layer_packets_left_out);
   nb::class_<EngineReport>(module, "EngineReport")
       .def_ro("datagrams_in", &EngineReport::datagrams_in)
       .def_ro("bytes_in", &EngineReport::bytes_in)

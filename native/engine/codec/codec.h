@@ -23,17 +23,20 @@ constexpr bool IsVideo(Codec codec) { return codec != Codec::kOpus; }
 // Worked out once per published packet and shared by all its subscribers.
 struct FrameInfo {
   bool keyframe_start = false;  // a decoder that has seen nothing can begin with this packet
-  bool frame_start = false;     // as far as the payload tells
-  bool frame_end = false;       // the marker
+  bool frame_start = false;     // as far as the payload tells; of SVC: of a layer's frame
+  bool frame_end = false;       // the marker; of SVC: of a layer's frame
   bool dtx = false;             // audio: comfort noise or nothing to hear
+  bool switching_up = false;    // from here on a higher temporal layer can be decoded (VP8 Y, VP9 U)
   uint8_t temporal_id = 0;
   uint8_t spatial_id = 0;
-  std::variant<std::monostate, Vp8Descriptor, Vp9Descriptor, DependencyDescriptor> descriptor;
+  std::variant<std::monostate, Vp8Descriptor, Vp9Descriptor> descriptor;
+  // Of any codec, when the packet has one that can be read. Layers and keyframes are then told by it alone.
+  std::optional<DependencyDescriptor> dependency;
 };
 
 // What a slot changes in a packet. VP8, VP9: `bytes` stand in the place of the first `replaces` bytes of the
-// payload. AV1: `bytes` stand in the place of the first `replaces` (= size) bytes of the dependency
-// descriptor.
+// payload. AV1: of the dependency descriptor; two more bytes are the decode targets that are forwarded (see
+// descriptor_rewrite.h).
 struct CodecPatch {
   uint8_t size = 0;
   uint8_t replaces = 0;

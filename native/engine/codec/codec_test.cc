@@ -29,7 +29,7 @@ Seen Look(const testing::CapturedStream& stream) {
     if (seen.packets++ == 0) seen.first_is_keyframe = packet.frame.keyframe_start;
     seen.keyframes += packet.frame.keyframe_start;
     seen.frames += packet.frame.frame_start;
-    seen.described += packet.frame.descriptor.index() != 0;
+    seen.described += packet.frame.descriptor.index() != 0 || packet.frame.dependency;
   }
   return seen;
 }

@@ -18,6 +18,7 @@ void FillVp8(ByteView payload, FrameInfo& frame) {
   frame.frame_start = descriptor->start_of_partition && descriptor->partition == 0;
   frame.keyframe_start = IsVp8KeyframeStart(*descriptor, payload);
   frame.temporal_id = descriptor->temporal_id;
+  frame.switching_up = descriptor->layer_sync;
   frame.descriptor = *descriptor;
 }
 
@@ -25,6 +26,8 @@ void FillVp9(ByteView payload, FrameInfo& frame) {
   const auto descriptor = ParseVp9Descriptor(payload);
   if (!descriptor) return;
   frame.frame_start = descriptor->start_of_frame;
+  frame.frame_end = descriptor->end_of_frame;
+  frame.switching_up = descriptor->switching_up;
   frame.keyframe_start = IsVp9KeyframeStart(*descriptor);
   frame.temporal_id = descriptor->temporal_id;
   frame.spatial_id = descriptor->spatial_id;
@@ -56,6 +59,30 @@ FrameInfo PayloadInspector::Inspect(ByteView payload, uint32_t rtp_timestamp, bo
   FrameInfo frame;
   frame.frame_end = marker;
   if (payload.empty()) return frame;  // a probe begins nothing
+  InspectPayload(payload, rtp_timestamp, frame);
+  if (!dependency_descriptor.empty() && IsVideo(codec_)) InspectDependency(dependency_descriptor, frame);
+  return frame;
+}
+
+bool PayloadInspector::InspectDependency(ByteView dependency_descriptor, FrameInfo& frame) {
+  frame.dependency = ParseDependencyDescriptor(dependency_descriptor, dependency_);
+  if (!frame.dependency) return false;
+  const DependencyDescriptor& dependency = *frame.dependency;
+  // A receiver of AV1 reads the descriptor too and can begin with nothing that lacks the structure. Of the
+  // others the payload counts until the descriptor has told its structure; from then on it may as well be
+  // encrypted.
+  if (dependency_.structure || codec_ == Codec::kAv1) {
+    frame.keyframe_start = dependency.BeginsKeyframe();
+    frame.frame_start = dependency.start_of_frame;
+    frame.frame_end = dependency.end_of_frame;
+  }
+  if (!dependency.layer_known) return false;
+  frame.spatial_id = dependency.spatial_id;
+  frame.temporal_id = dependency.temporal_id;
+  return true;
+}
+
+void PayloadInspector::InspectPayload(ByteView payload, uint32_t rtp_timestamp, FrameInfo& frame) {
   std::visit(Overload{
                  [&](Opus&) {
                    frame.keyframe_start = true;  // every packet can be decoded alone
@@ -71,17 +98,12 @@ FrameInfo PayloadInspector::Inspect(ByteView payload, uint32_t rtp_timestamp, bo
                    frame.frame_start = result.frame_start;
                  },
                  [&](Av1Inspector& inspector) {
-                   const auto result = inspector.Inspect(payload, rtp_timestamp, dependency_descriptor);
+                   const auto result = inspector.Inspect(payload, rtp_timestamp);
                    frame.keyframe_start = result.keyframe_start;
                    frame.frame_start = result.frame_start;
-                   if (!result.descriptor) return;
-                   frame.temporal_id = result.descriptor->temporal_id;
-                   frame.spatial_id = result.descriptor->spatial_id;
-                   frame.descriptor = *result.descriptor;
                  },
              },
              state_);
-  return frame;
 }
 
 }  // namespace nexus

@@ -1,5 +1,5 @@
 // Looks at the payloads of one published layer, in arrival order, and says what each packet is. Keeps what
-// only earlier packets tell: the AV1 template structure, H.264 parameter sets.
+// only earlier packets tell: the template structure of dependency descriptors, H.264 parameter sets.
 #pragma once
 
 #include "engine/base/bytes.h"
@@ -15,6 +15,8 @@ class PayloadInspector {
   Codec codec() const { return codec_; }
   // `dependency_descriptor` is the extension's value, empty when absent.
   FrameInfo Inspect(ByteView payload, uint32_t rtp_timestamp, bool marker, ByteView dependency_descriptor);
+  // Once more, for a packet that overtook the structure it needs. False: still unknown.
+  bool InspectDependency(ByteView dependency_descriptor, FrameInfo& frame);
 
  private:
   struct Opus {};
@@ -23,8 +25,11 @@ class PayloadInspector {
   using State = std::variant<Opus, Vp8, Vp9, H264Inspector, Av1Inspector>;
   static State StateFor(Codec codec);
 
+  void InspectPayload(ByteView payload, uint32_t rtp_timestamp, FrameInfo& frame);
+
   Codec codec_;
   State state_;
+  DependencyState dependency_;
 };
 
 }  // namespace nexus

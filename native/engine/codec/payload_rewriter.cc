@@ -27,12 +27,25 @@ void PayloadRewriter::Bind(Codec codec) {
   }
 }
 
-CodecPatch PayloadRewriter::Rewrite(const FrameInfo& frame, ByteView payload,
-                                    ByteView dependency_descriptor) {
+void PayloadRewriter::LeaveOut(const FrameInfo& frame) {
+  const auto* descriptor = std::get_if<Vp8Descriptor>(&frame.descriptor);
+  auto* rewriter = std::get_if<Vp8Rewriter>(&state_);
+  if (descriptor != nullptr && rewriter != nullptr) rewriter->LeaveOut(*descriptor);
+}
+
+bool PayloadRewriter::HasPlace(const FrameInfo& frame) const {
+  const auto* descriptor = std::get_if<Vp8Descriptor>(&frame.descriptor);
+  const auto* rewriter = std::get_if<Vp8Rewriter>(&state_);
+  return descriptor != nullptr && rewriter != nullptr && rewriter->HasPlace(*descriptor);
+}
+
+CodecPatch PayloadRewriter::Rewrite(const FrameInfo& frame, ByteView payload, ByteView dependency_descriptor,
+                                    uint16_t active_targets) {
   struct Visitor {
     const FrameInfo& frame;
     ByteView payload;
     ByteView dependency_descriptor;
+    uint16_t active_targets;
     CodecPatch operator()(AsItIs&) const { return {}; }
     CodecPatch operator()(Vp8Rewriter& rewriter) const {
       const auto* descriptor = std::get_if<Vp8Descriptor>(&frame.descriptor);
@@ -43,11 +56,11 @@ CodecPatch PayloadRewriter::Rewrite(const FrameInfo& frame, ByteView payload,
       return descriptor ? rewriter.Rewrite(*descriptor, payload) : CodecPatch{};
     }
     CodecPatch operator()(Av1Rewriter& rewriter) const {
-      const auto* descriptor = std::get_if<DependencyDescriptor>(&frame.descriptor);
-      return descriptor ? rewriter.Rewrite(*descriptor, dependency_descriptor) : CodecPatch{};
+      const auto* descriptor = frame.dependency ? &*frame.dependency : nullptr;
+      return descriptor ? rewriter.Rewrite(*descriptor, dependency_descriptor, active_targets) : CodecPatch{};
     }
   };
-  return std::visit(Visitor{frame, payload, dependency_descriptor}, state_);
+  return std::visit(Visitor{frame, payload, dependency_descriptor, active_targets}, state_);
 }
 
 }  // namespace nexus

@@ -13,7 +13,14 @@ class PayloadRewriter {
  public:
   // A new source: the next packet begins at the count behind the last one that was sent.
   void Bind(Codec codec);
-  CodecPatch Rewrite(const FrameInfo& frame, ByteView payload, ByteView dependency_descriptor);
+  // The packet's layer is not sent. Only VP8 closes its numbers up: those of VP9 and of dependency
+  // descriptors are counted by the differences between frames.
+  void LeaveOut(const FrameInfo& frame);
+  // The frame was to be left out, but came so late that its number is already missed.
+  bool HasPlace(const FrameInfo& frame) const;
+  // `active_targets`: see Av1Rewriter.
+  CodecPatch Rewrite(const FrameInfo& frame, ByteView payload, ByteView dependency_descriptor,
+                     uint16_t active_targets = 0);
 
  private:
   struct AsItIs {};  // Opus, H.264

@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "engine/codec/av1/descriptor_rewrite.h"
+
 namespace nexus {
 namespace {
 
@@ -10,6 +12,12 @@ struct Identity {
   PayloadType payload_type;
   uint16_t sequence_number;
 };
+
+// The patch is of the descriptor when the codec's payload has none of its own and the packet carries one.
+bool PatchesDescriptor(const SourcePacket& packet, const Rewritten& rewritten) {
+  return rewritten.patch.size != 0 && packet.frame.dependency &&
+         std::holds_alternative<std::monostate>(packet.frame.descriptor);
+}
 
 size_t WriteHeader(MutableByteView out, const OutgoingStream& stream, const Transmission& transmission,
                    const SourcePacket& packet, const Rewritten& rewritten, const Identity& identity) {
@@ -27,15 +35,12 @@ size_t WriteHeader(MutableByteView out, const OutgoingStream& stream, const Tran
   header.audio_level = packet.audio_level;
   header.video_orientation = packet.video_orientation;
   // Only AV1 passes its descriptor on: the other codecs have their own, which is what is kept continuous.
-  if (!std::holds_alternative<DependencyDescriptor>(packet.frame.descriptor))
-    return WriteRtpHeader(out, header);
+  if (!PatchesDescriptor(packet, rewritten)) return WriteRtpHeader(out, header);
   const ByteView original = packet.dependency_descriptor;
-  std::array<uint8_t, 255> patched;
-  if (original.size() > patched.size() || rewritten.patch.replaces > original.size()) return 0;
-  ByteWriter writer(patched);
-  writer.Bytes(ByteView(rewritten.patch.bytes).first(rewritten.patch.size));
-  writer.Bytes(original.subspan(rewritten.patch.replaces));
-  header.dependency_descriptor = writer.written();
+  std::array<uint8_t, 255> buffer;
+  header.dependency_descriptor =
+      WriteRewrittenDescriptor(original, *packet.frame.dependency, rewritten.patch, buffer);
+  if (header.dependency_descriptor.empty()) return 0;
   return WriteRtpHeader(out, header);
 }
 
@@ -43,7 +48,7 @@ OutgoingPacket Finish(MutableByteView scratch, size_t header_size, size_t prefix
                       const SourcePacket& packet, const Rewritten& rewritten) {
   OutgoingPacket out;
   if (header_size == 0) return out;
-  const bool in_payload = !std::holds_alternative<DependencyDescriptor>(packet.frame.descriptor);
+  const bool in_payload = !PatchesDescriptor(packet, rewritten);
   const size_t replaces = in_payload ? rewritten.patch.replaces : 0;
   if (replaces > packet.payload.size()) return out;
   ByteWriter writer(scratch.subspan(header_size + prefix_size));
@@ -51,7 +56,7 @@ OutgoingPacket Finish(MutableByteView scratch, size_t header_size, size_t prefix
   if (!writer.ok()) return out;
   out.header = ByteView(scratch).first(header_size);
   out.prefix = ByteView(scratch).subspan(header_size, prefix_size + writer.size());
-  out.rest = packet.payload.subspan(replaces);
+  if (!rewritten.empty) out.rest = packet.payload.subspan(replaces);
   return out;
 }
 

@@ -52,6 +52,12 @@ InsertOutcome PacketRing::Insert(const SourcePacket& packet, const SourcePacket*
   return InsertOutcome::kStored;
 }
 
+SourcePacket* PacketRing::FindToCorrect(int64_t sequence_number) {
+  if (!InWindow(sequence_number)) return nullptr;
+  Entry& entry = entries_[Index(sequence_number)];
+  return entry.used && !Expired(entry.packet) ? &entry.packet : nullptr;
+}
+
 const SourcePacket* PacketRing::Find(int64_t sequence_number) const {
   if (!InWindow(sequence_number)) return nullptr;
   const Entry& entry = entries_[Index(sequence_number)];

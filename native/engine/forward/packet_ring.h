@@ -27,6 +27,8 @@ class PacketRing {
   // moved on by `capacity` packets.
   InsertOutcome Insert(const SourcePacket& packet, const SourcePacket*& stored);
   const SourcePacket* Find(int64_t sequence_number) const;
+  // For what is learned of a stored packet later.
+  SourcePacket* FindToCorrect(int64_t sequence_number);
   // Forgets what came before `now - max_age`. Insert does it too, by the packet's arrival.
   void Expire(Timestamp now) { now_ = std::max(now_, now); }
 

@@ -49,20 +49,51 @@ std::optional<Rewritten> SlotForwarder::Forward(LayerId layer, const SourcePacke
     Start(packet);
     rewritten.first_of_binding = true;
   }
+  LayerDecision decision;
+  if (config_.video && !packet.payload.empty() && packet.sequence_number >= sequence_.first()) {
+    decision = selector_.Decide(packet);
+    if (decision.verdict != LayerVerdict::kForward && LeaveOut(packet, decision.verdict, rewritten)) {
+      return std::nullopt;
+    }
+  }
   const auto out = MapSequence(packet);
   if (!out) return std::nullopt;
   CorrectTime(packet);
   const int64_t timestamp = MapTimestamp(packet.timestamp);
   last_timestamp_ = std::max(last_timestamp_, timestamp);
-  if (!any_sent_ || *out > highest_out_) highest_marker_ = packet.marker;
+  rewritten.marker = packet.marker || decision.ends_picture;
+  if (!any_sent_ || *out > highest_out_) highest_marker_ = rewritten.marker;
   MarkSent(*out);
   ++counters_.forwarded;
   rewritten.sequence_number = *out;
   rewritten.timestamp = static_cast<uint32_t>(timestamp);
-  rewritten.marker = packet.marker;
   rewritten.csrc = source_->csrc;
-  rewritten.patch = rewriter_.Rewrite(packet.frame, packet.payload, packet.dependency_descriptor);
+  if (rewritten.empty) {
+    rewritten.marker = false;
+    ++counters_.holes_closed;
+    return rewritten;
+  }
+  rewritten.patch =
+      rewriter_.Rewrite(packet.frame, packet.payload, packet.dependency_descriptor, decision.active_targets);
   return rewritten;
+}
+
+// True when nothing is to be sent. A packet of a layer that is not sent has its number closed up, if nothing
+// behind it was sent yet. Else the subscriber misses that number: it gets the number without the payload, or,
+// where the whole frame is missed by its picture id (VP8), the frame.
+bool SlotForwarder::LeaveOut(const SourcePacket& packet, LayerVerdict verdict, Rewritten& rewritten) {
+  if (verdict == LayerVerdict::kHold) {
+    ++counters_.held;
+    return true;
+  }
+  if (packet.sequence_number > sequence_.highest()) {
+    sequence_.LeaveOut(packet.sequence_number);
+    rewriter_.LeaveOut(packet.frame);
+    ++counters_.layers_left_out;
+    return true;
+  }
+  rewritten.empty = !rewriter_.HasPlace(packet.frame);
+  return false;
 }
 
 bool SlotForwarder::CanStart(const SourcePacket& packet) const {
@@ -80,6 +111,7 @@ void SlotForwarder::Start(const SourcePacket& packet) {
   }
   sequence_.Start(packet.sequence_number, out);
   StartTime(packet);
+  selector_.Start(packet);
   started_ = true;
 }
 

@@ -5,9 +5,10 @@
 #include <array>
 #include <bitset>
 
+#include "engine/base/sequence_map.h"
 #include "engine/codec/payload_rewriter.h"
+#include "engine/forward/layer_selector.h"
 #include "engine/forward/packet_ring.h"
-#include "engine/forward/sequence_map.h"
 #include "engine/forward/slot_timeline.h"
 #include "engine/forward/source_packet.h"
 
@@ -37,6 +38,8 @@ struct Rewritten {
   // First packet of a binding. When the ring already holds later packets of the source (reordering, a
   // keyframe replayed), forward them now: they are not sent otherwise.
   bool first_of_binding = false;
+  // Nothing but the header goes out: the packet's layer is not sent, but its number was already missed.
+  bool empty = false;
   CodecPatch patch;
 };
 
@@ -47,6 +50,9 @@ struct SlotCounters {
   uint64_t duplicates = 0;            // dropped
   uint64_t too_old = 0;               // dropped: below the window in which repeats are known
   uint64_t probes = 0;                // left out: padding only
+  uint64_t layers_left_out = 0;       // of layers above the target
+  uint64_t holes_closed = 0;          // sent empty: of such a layer, but late
+  uint64_t held = 0;                  // dropped: their structure is missing
   uint64_t source_restarts = 0;       // a jump in the source's numbers, treated as a new binding
   uint64_t time_corrections = 0;
   uint64_t switches = 0;
@@ -62,6 +68,12 @@ class SlotForwarder {
   const std::optional<SlotSource>& source() const { return source_; }
   // True while a video source is bound and its keyframe has not come: ask for one.
   bool waiting_for_keyframe() const { return source_ && !started_ && config_.video; }
+
+  // How far up the source's layers to go; kept over bindings.
+  void SetLimit(LayerTarget limit) { selector_.SetLimit(limit); }
+  LayerTarget layer() const { return selector_.current(); }
+  // The limit cannot be reached without one.
+  bool wants_keyframe() const { return started_ && selector_.wants_keyframe(); }
 
   // Nothing when this packet is not to be sent; the counters say why. `layer` must be that of the packet.
   std::optional<Rewritten> Forward(LayerId layer, const SourcePacket& packet, Timestamp now);
@@ -85,6 +97,7 @@ class SlotForwarder {
   bool IsRestart(const SourcePacket& packet) const;
   bool Sent(int64_t out) const;
   void MarkSent(int64_t out);
+  bool LeaveOut(const SourcePacket& packet, LayerVerdict verdict, Rewritten& rewritten);
   std::optional<int64_t> MapSequence(const SourcePacket& packet);
   int64_t MapTimestamp(int64_t source_timestamp) const;
   void StartTime(const SourcePacket& packet);
@@ -105,6 +118,7 @@ class SlotForwarder {
   std::array<TimeStep, kMaxTimeSteps> time_steps_{};  // oldest first
   size_t time_step_count_ = 0;
   std::bitset<kRepeatWindow> sent_;
+  LayerSelector selector_;
   PayloadRewriter rewriter_;
   SlotCounters counters_;
 };

@@ -28,6 +28,7 @@ void SlotHistory::OnSent(LayerId layer, int64_t source_sequence, const Rewritten
   entry.sequence = static_cast<uint16_t>(rewritten.sequence_number);
   entry.used = 1;
   entry.marker = rewritten.marker ? 1 : 0;
+  entry.empty = rewritten.empty ? 1 : 0;
   entry.patch_size = rewritten.patch.size & 0x0F;
   entry.patch_replaces = rewritten.patch.replaces & 0x0F;
   entry.patch = rewritten.patch.bytes;
@@ -69,6 +70,7 @@ SentPacket SlotHistory::Describe(const Entry& entry, int64_t sequence) {
   sent.rewritten.timestamp = entry.timestamp;
   sent.rewritten.marker = entry.marker != 0;
   sent.rewritten.csrc = entry.csrc;
+  sent.rewritten.empty = entry.empty != 0;
   sent.rewritten.patch.size = entry.patch_size;
   sent.rewritten.patch.replaces = entry.patch_replaces;
   sent.rewritten.patch.bytes = entry.patch;

@@ -42,7 +42,8 @@ class SlotHistory {
     uint32_t csrc = 0;
     uint16_t sequence = 0;   // low bits of the outgoing number
     uint16_t resent_ms = 0;  // low bits of the engine's time
-    uint8_t resends : 6 = 0;
+    uint8_t resends : 5 = 0;
+    uint8_t empty : 1 = 0;
     uint8_t used : 1 = 0;
     uint8_t marker : 1 = 0;
     uint8_t patch_size : 4 = 0;

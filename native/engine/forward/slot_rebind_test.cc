@@ -78,7 +78,7 @@ std::optional<uint32_t> FrameNumber(Codec codec, const SourcePacket& packet, con
   if (codec == Codec::kVp8) return ParseVp8Descriptor(Patched(patch, packet.payload))->picture_id;
   if (codec == Codec::kVp9) return ParseVp9Descriptor(Patched(patch, packet.payload))->picture_id;
   if (codec != Codec::kAv1 || packet.dependency_descriptor.empty()) return std::nullopt;
-  std::optional<DependencyStructure> unused;
+  DependencyState unused;
   const auto bytes = Patched(patch, packet.dependency_descriptor);
   return ParseDependencyDescriptor(ByteView(bytes).first(3), unused)->frame_number;
 }
@@ -86,7 +86,7 @@ std::optional<uint32_t> FrameNumber(Codec codec, const SourcePacket& packet, con
 std::optional<uint32_t> SourceFrameNumber(const SourcePacket& packet) {
   if (const auto* vp8 = std::get_if<Vp8Descriptor>(&packet.frame.descriptor)) return vp8->picture_id;
   if (const auto* vp9 = std::get_if<Vp9Descriptor>(&packet.frame.descriptor)) return vp9->picture_id;
-  if (const auto* av1 = std::get_if<DependencyDescriptor>(&packet.frame.descriptor)) return av1->frame_number;
+  if (packet.frame.dependency) return packet.frame.dependency->frame_number;
   return std::nullopt;
 }
 

@@ -10,6 +10,7 @@
 #include "engine/base/ids.h"
 #include "engine/base/socket_address.h"
 #include "engine/codec/codec.h"
+#include "engine/forward/layer_target.h"
 #include "engine/room/report.h"
 
 namespace nexus {
@@ -40,6 +41,13 @@ struct SlotPaused {
   bool paused = false;
 };
 
+// The highest layers of a track that anybody wants, when it changed; nothing: nobody watches it. A publisher
+// need not send more. Until the first of these it sends all.
+struct LayersWanted {
+  TrackId track;
+  std::optional<LayerTarget> highest;
+};
+
 struct SpeakersChanged {
   RoomId room;
   std::vector<std::pair<TrackId, double>> speakers;  // smoothed level in dBov, loudest first
@@ -59,7 +67,7 @@ struct ReportReady {
   std::vector<SlotReport> slots;
 };
 
-using Event = std::variant<TransportChanged, TrackStarted, SlotChanged, SlotPaused, SpeakersChanged,
-                           CommandRejected, ReportReady>;
+using Event = std::variant<TransportChanged, TrackStarted, SlotChanged, SlotPaused, LayersWanted,
+                           SpeakersChanged, CommandRejected, ReportReady>;
 
 }  // namespace nexus

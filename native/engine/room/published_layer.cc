@@ -89,6 +89,9 @@ const SourcePacket* PublishedLayer::Receive(const Arrival& arrival, RemoteClockO
   }
   meter_.OnPacket(packet.frame.spatial_id, packet.frame.temporal_id, arrival.packet.packet().size(),
                   packet.frame.frame_start, arrival.now);
+  if (packet.frame.dependency && packet.frame.dependency->has_structure) {
+    ReadAgainBehind(packet.sequence_number);
+  }
   if (packet.frame.keyframe_start) {
     ++keyframe_count_;
     keyframe_requests_.OnKeyframe(arrival.now);
@@ -114,6 +117,15 @@ size_t PublishedLayer::Recover(const RedPacket& red, const SourcePacket& primary
   }
   red_recovered_ += count;
   return count;
+}
+
+// A structure that came late: what overtook it could not be understood.
+void PublishedLayer::ReadAgainBehind(int64_t sequence) {
+  for (int64_t next = sequence + 1; next <= *ring_->newest(); ++next) {
+    SourcePacket* held = ring_->FindToCorrect(next);
+    if (held == nullptr || !held->frame.dependency || held->frame.dependency->layer_known) continue;
+    inspector_->InspectDependency(held->dependency_descriptor, held->frame);
+  }
 }
 
 void PublishedLayer::ReceiveMuted(const Arrival& arrival) {

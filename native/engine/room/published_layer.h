@@ -15,6 +15,7 @@
 #include "engine/forward/red_recovery.h"
 #include "engine/forward/source_clock.h"
 #include "engine/room/command.h"
+#include "engine/room/encoding_liveness.h"
 #include "engine/room/incoming_extensions.h"
 #include "engine/room/shard_context.h"
 #include "engine/rtp/rtp_packet.h"
@@ -71,12 +72,17 @@ class PublishedLayer {
   // Media times come from the publisher's sender reports.
   bool synchronised() const { return clock_ && clock_->synchronised(); }
 
+  EncodingLiveness liveness;
+  // Its rates are of the past.
+  void StopMeasuring() { meter_.Reset(); }
+
   std::optional<Ssrc> ssrc;
   std::optional<Ssrc> rtx_ssrc;
 
  private:
   void UseCodec(const CodecBinding& codec);
   void Count(const Arrival& arrival, int64_t sequence);
+  void ReadAgainBehind(int64_t sequence);
 
   ShardContext& context_;
   PublishedTrack& track_;

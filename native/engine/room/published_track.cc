@@ -13,21 +13,6 @@ namespace {
 constexpr uint8_t kLevelWithoutExtension = 40;  // -40 dBov: a quiet voice
 constexpr uint8_t kLevelOfSilence = 127;
 
-// Cost of everything at or below each layer; the table is cumulative over temporal layers already.
-LayerRates CumulativeOverSpatial(const LayerRates& rates) {
-  LayerRates sums = rates;
-  for (size_t s = 1; s < kMaxSpatialLayers; ++s) {
-    for (size_t t = 0; t < kMaxTemporalLayers; ++t) {
-      if (sums[s][t] == 0) continue;
-      // The lower layer may have fewer temporal layers than this one.
-      size_t below = t;
-      while (below > 0 && sums[s - 1][below] == 0) --below;
-      sums[s][t] += sums[s - 1][below];
-    }
-  }
-  return sums;
-}
-
 }  // namespace
 
 PublishedTrack::PublishedTrack(ShardContext& context, Transport& publisher, TrackId id,
@@ -36,7 +21,13 @@ PublishedTrack::PublishedTrack(ShardContext& context, Transport& publisher, Trac
       publisher_(publisher),
       id_(id),
       settings_(std::move(settings)),
-      owner_{publisher.id().value << 8 | (static_cast<uint32_t>(settings_.group) & 0xFF)} {}
+      owner_{publisher.id().value << 8 | (static_cast<uint32_t>(settings_.group) & 0xFF)},
+      wishes_(context.config.layers_hold) {
+  wishes_deadline_.owner = this;
+  wishes_deadline_.kind = DeadlineKind::kTrack;
+  // Nobody watches it yet.
+  if (kind() == MediaKind::kVideo) context_.deadlines.Set(wishes_deadline_, Timestamp{});
+}
 
 PublishedTrack::~PublishedTrack() {
   // Each slot takes itself out of `subscribers_` when it forgets the track.
@@ -50,6 +41,7 @@ PublishedLayer* PublishedTrack::LayerFor(std::string_view rid) {
     if (layer->rid() == rid) return layer.get();
   }
   if (layers_.size() >= context_.config.max_layers_per_track) return nullptr;
+  routes_stale_ = true;
   layers_.push_back(std::make_unique<PublishedLayer>(context_, *this, std::string(rid), EncodingOf(rid)));
   return layers_.back().get();
 }
@@ -57,60 +49,22 @@ PublishedLayer* PublishedTrack::LayerFor(std::string_view rid) {
 PublishedLayer* PublishedTrack::ReplaceLayer(PublishedLayer& layer) {
   for (auto& owned : layers_) {
     if (owned.get() != &layer) continue;
+    routes_stale_ = true;
     owned = std::make_unique<PublishedLayer>(context_, *this, layer.rid(), layer.encoding());
     return owned.get();
   }
   return nullptr;
 }
 
-// RIDs stand low to high in the settings; an SSRC without one is a layer of its own ("#1" and so on), in
-// order.
-uint8_t PublishedTrack::EncodingOf(std::string_view rid) const {
-  const auto found = std::find(settings_.rids.begin(), settings_.rids.end(), rid);
-  const auto index =
-      found != settings_.rids.end() ? static_cast<size_t>(found - settings_.rids.begin()) : layers_.size();
-  return static_cast<uint8_t>(std::min(index, kMaxSpatialLayers - 1));
-}
-
-LayerRates PublishedTrack::LayerBitrates(Timestamp now) const {
-  LayerRates rates{};
-  for (const auto& layer : layers_) {
-    const LayerRates own = layer->meter().Rates(now);
-    for (size_t s = 0; s < kMaxSpatialLayers; ++s) {
-      for (size_t t = 0; t < kMaxTemporalLayers; ++t)
-        rates[simulcast() ? layer->encoding() : s][t] += own[s][t];
-    }
-  }
-  // Cumulative over what is there; a layer that sends nothing stays 0.
-  for (size_t s = 0; s < kMaxSpatialLayers; ++s) {
-    uint64_t sum = 0;
-    for (size_t t = 0; t < kMaxTemporalLayers; ++t) {
-      if (rates[s][t] == 0) continue;
-      sum += rates[s][t];
-      rates[s][t] = sum;
-    }
-  }
-  return simulcast() ? rates : CumulativeOverSpatial(rates);
-}
-
-void PublishedTrack::Route(PublishedLayer& layer, const SourcePacket& packet, Timestamp now) {
-  for (SubscriberSlot* slot : subscribers_) slot->OnPacket(layer, packet, now);
-}
-
-void PublishedTrack::RemoveSubscriber(SubscriberSlot& slot) {
-  const auto found = std::find(subscribers_.begin(), subscribers_.end(), &slot);
-  if (found == subscribers_.end()) return;
-  *found = subscribers_.back();
-  subscribers_.pop_back();
-}
-
 void PublishedTrack::AddSink(TrackSink& sink) {
   sinks_.push_back(&sink);
+  OnWishesChanged();
   SpreadNackPatience();
 }
 
 void PublishedTrack::RemoveSink(TrackSink& sink) {
   std::erase(sinks_, &sink);
+  OnWishesChanged();
   SpreadNackPatience();
 }
 
@@ -157,8 +111,9 @@ void PublishedTrack::NoteAudioLevel(const SourcePacket& packet, bool extension_n
   }
 }
 
-TrackReport PublishedTrack::Report() const {
+TrackReport PublishedTrack::Report(Timestamp now) const {
   TrackReport report;
+  report.layer_bitrates = LayerBitrates(now);
   report.track = id_;
   for (const auto& layer : layers_) {
     report.red_recovered += layer->red_recovered();

@@ -2,12 +2,14 @@
 // goes to each of them, whatever the size of the room.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <string_view>
 #include <vector>
 
 #include "engine/audio/audio_level_smoother.h"
 #include "engine/audio/slot_placement.h"
+#include "engine/room/layer_wishes.h"
 #include "engine/room/published_layer.h"
 
 namespace nexus {
@@ -28,8 +30,9 @@ class PublishedTrack {
   PublishedLayer* LayerFor(std::string_view rid);
   // A new life for a layer whose SSRC changed; the old one is gone.
   PublishedLayer* ReplaceLayer(PublishedLayer& layer);
-  // The layer that slots show; null before any is known.
-  PublishedLayer* shown_layer() const { return layers_.empty() ? nullptr : layers_.front().get(); }
+  // What a slot with this target is to show: the highest living encoding up to it, else the lowest one; null
+  // while there is none.
+  PublishedLayer* EncodingFor(LayerTarget target) const;
   const std::vector<std::unique_ptr<PublishedLayer>>& layers() const { return layers_; }
 
   // Several encodings: a LayerTarget's spatial part counts them. Else it counts the layers within the one.
@@ -37,9 +40,11 @@ class PublishedTrack {
   // What forwarding up to each layer takes (see LayerRates).
   LayerRates LayerBitrates(Timestamp now) const;
 
-  // Forwards a stored packet to every slot that shows the track or waits for it.
+  // Before `Route`: which encodings are alive.
+  void NoteArrival(PublishedLayer& layer, const SourcePacket& packet, Timestamp now);
+  // Forwards a stored packet to every slot that shows its encoding or waits for it.
   void Route(PublishedLayer& layer, const SourcePacket& packet, Timestamp now);
-  void AddSubscriber(SubscriberSlot& slot) { subscribers_.push_back(&slot); }
+  void AddSubscriber(SubscriberSlot& slot);
   void RemoveSubscriber(SubscriberSlot& slot);
   const std::vector<SubscriberSlot*>& subscribers() const { return subscribers_; }
 
@@ -50,6 +55,12 @@ class PublishedTrack {
   Duration nack_patience() const;
   void ToSinks(PublishedLayer& layer, const SourcePacket& packet, Timestamp now);
   void SenderReportToSinks(PublishedLayer& layer, const SenderReport& report, Timestamp now);
+
+  // A slot shows or waits for another encoding; its wish is as before.
+  void OnRoutesChanged() { routes_stale_ = true; }
+  void OnWishesChanged();
+  // Dynacast: tells the publisher what anybody wants, when it is time.
+  void HandleTimeout(Timestamp now);
 
   void SetMuted(bool muted, Timestamp now);
   bool muted() const { return settings_.muted; }
@@ -66,12 +77,13 @@ class PublishedTrack {
   Transport& publisher() const { return publisher_; }
   // Tracks with the same owner belong together: one transport, one group.
   ParticipantNumber owner() const { return owner_; }
-  TrackReport Report() const;
+  TrackReport Report(Timestamp now) const;
   bool started = false;  // TrackStarted was told
 
  private:
   uint8_t EncodingOf(std::string_view rid) const;
   void SpreadNackPatience();
+  void BuildRoutes();
 
   ShardContext& context_;
   Transport& publisher_;
@@ -80,6 +92,10 @@ class PublishedTrack {
   ParticipantNumber owner_;
   std::vector<std::unique_ptr<PublishedLayer>> layers_;
   std::vector<SubscriberSlot*> subscribers_;
+  std::array<std::vector<SubscriberSlot*>, kMaxSpatialLayers> routes_;  // by encoding; part of subscribers_
+  bool routes_stale_ = true;
+  LayerWishes wishes_;
+  Deadline wishes_deadline_;
   AudioLevelSmoother level_;
   std::vector<TrackSink*> sinks_;
 };

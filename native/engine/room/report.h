@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/base/ids.h"
+#include "engine/forward/layer_target.h"
 #include "engine/room/drop_reason.h"
 
 namespace nexus {
@@ -46,6 +47,7 @@ struct TrackReport {
   uint64_t plis_sent = 0;
   uint64_t keyframes = 0;
   double jitter_ms = 0;
+  LayerRates layer_bitrates{};  // see LayerRates
 };
 
 struct SlotReport {
@@ -57,6 +59,10 @@ struct SlotReport {
   uint64_t retransmissions = 0;
   uint64_t plis_received = 0;
   double fraction_lost = 0;
+  std::optional<LayerTarget> target;    // nothing: paused
+  std::optional<LayerTarget> layer;     // that is sent; nothing: none is
+  uint64_t layer_switches = 0;          // to another encoding of the same track
+  uint64_t layer_packets_left_out = 0;  // of layers above the one that is sent
 };
 
 // The core fills what it can see; sockets and threads add theirs at the edge.

@@ -73,6 +73,10 @@ void Shard::HandleConnectionLost(const SocketAddress& from, Timestamp now) {
 
 void Shard::HandleTimeout(Timestamp now) {
   while (Deadline* due = deadlines_.PopDue(now)) {
+    if (due->kind == DeadlineKind::kTrack) {
+      static_cast<PublishedTrack*>(due->owner)->HandleTimeout(now);
+      continue;
+    }
     if (due->kind == DeadlineKind::kRoom) {
       static_cast<Room*>(due->owner)->HandleTimeout(now);
       continue;

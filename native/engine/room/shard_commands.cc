@@ -109,7 +109,9 @@ void Shard::Handle(const RequestKeyframe& command, Timestamp now) {
   PublishedTrack* track = Find(tracks_, command.track);
   if (track == nullptr) return Reject("request_keyframe", command.track.value, "unknown_track");
   if (track->kind() != MediaKind::kVideo) return Reject("request_keyframe", command.track.value, "not_video");
-  if (PublishedLayer* layer = track->shown_layer()) layer->RequestKeyframe(now);
+  for (const auto& layer : track->layers()) {
+    if (!track->simulcast() || layer->liveness.live()) layer->RequestKeyframe(now);
+  }
 }
 
 void Shard::Handle(const AddSlot& command, Timestamp now) {
@@ -173,9 +175,10 @@ void Shard::Handle(const SetSlotPreferences& command, Timestamp now) {
   if (slot == nullptr) return Reject("set_slot_preferences", id, "unknown_slot");
   if (slot->settings().kind != MediaKind::kVideo) return Reject("set_slot_preferences", id, "not_video");
   slot->subscriber().SetPreferences(*slot, command.preferences, now);
+  slot->OnWishChanged();
 }
 
-void Shard::Handle(const RequestReport& command, Timestamp) {
+void Shard::Handle(const RequestReport& command, Timestamp now) {
   ReportReady report;
   report.request = command.request;
   report.engine.drops = drops_;
@@ -183,7 +186,7 @@ void Shard::Handle(const RequestReport& command, Timestamp) {
   for (const auto& [id, transport] : transports_) {
     if (command.room && transport->room().id() != *command.room) continue;
     report.transports.push_back(transport->Report());
-    for (const auto& track : transport->tracks()) report.tracks.push_back(track->Report());
+    for (const auto& track : transport->tracks()) report.tracks.push_back(track->Report(now));
     for (const auto& slot : transport->slots()) report.slots.push_back(slot->Report());
   }
   events_.Push(std::move(report));

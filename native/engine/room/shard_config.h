@@ -20,7 +20,8 @@ struct ShardConfig {
   Duration speaker_interval = std::chrono::milliseconds(300);
   Duration rtcp_interval = std::chrono::seconds(1);
   Duration keyframe_interval = std::chrono::milliseconds(300);  // between two PLIs to one layer
-  size_t audio_loudest = 6;                                     // audio sources of a room that are forwarded
+  Duration layers_hold = std::chrono::seconds(4);  // a publisher goes on with layers nobody wants any more
+  size_t audio_loudest = 6;                        // audio sources of a room that are forwarded
 
   // Earlier packets that ride along to a subscriber with redundant audio (RFC 2198): 0, 1 or 2.
   uint8_t red_distance = 1;

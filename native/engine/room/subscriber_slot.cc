@@ -50,16 +50,11 @@ void SubscriberSlot::Bind(PublishedTrack& track, Timestamp now) {
   if (wanted_ == &track) return;
   if (wanted_ != nullptr && wanted_ != shown_) wanted_->RemoveSubscriber(*this);
   wanted_ = &track;
-  if (shown_ == &track) return;  // back to what is still shown
-  track.AddSubscriber(*this);
-  OnReady(now);
+  if (shown_ != &track) track.AddSubscriber(*this);  // else back to what is still shown
+  OnChoiceChanged(now);
 }
 
-void SubscriberSlot::OnReady(Timestamp now) {
-  if (wanted_ == nullptr || wanted_ == shown_ || !subscriber_.ready()) return;
-  if (wanted_->kind() != MediaKind::kVideo || wanted_->muted()) return;
-  if (PublishedLayer* layer = wanted_->shown_layer()) layer->RequestKeyframe(now);
-}
+void SubscriberSlot::OnReady(Timestamp now) { AskForWanted(now); }
 
 void SubscriberSlot::Unbind() {
   if (wanted_ != nullptr && wanted_ != shown_) wanted_->RemoveSubscriber(*this);
@@ -97,30 +92,21 @@ bool SubscriberSlot::ContinuesSource(const PublishedLayer& layer) const {
 
 void SubscriberSlot::OnPacket(PublishedLayer& layer, const SourcePacket& packet, Timestamp now) {
   if (!subscriber_.ready()) return context_.drops.Count(DropReason::kTransportNotReady);
-  if (!target_) return context_.drops.Count(DropReason::kLayerNotForwarded);
-  // A new SSRC or another codec under the same track is a new source.
-  if (shown_ == &layer.track() && wanted_ == shown_ && !ContinuesSource(layer)) LeaveShown();
-  if (shown_ != &layer.track() && !Start(layer, packet, now)) return;
+  // What is shown goes on until what is wanted begins: another track, another encoding, another codec or
+  // SSRC.
+  if (!ContinuesSource(layer) && !Start(layer, packet, now)) return;
   bool first_of_binding = false;
-  if (Forward(layer, packet, now, first_of_binding) && first_of_binding) {
-    ForwardStored(layer, packet.sequence_number + 1, now);
-  }
-}
-
-void SubscriberSlot::SetTarget(std::optional<LayerTarget> target, Timestamp now) {
-  if (target_ == target) return;
-  const bool resumes = !target_;
-  target_ = target;
-  if (!target_) return forwarder_.Unbind();
-  PublishedTrack* track = shown_ != nullptr ? shown_ : wanted_;
-  if (!resumes || track == nullptr || track->muted() || settings_.kind != MediaKind::kVideo) return;
-  // The binding begins anew, with a keyframe.
-  if (shown_ == wanted_) LeaveShown();
-  if (PublishedLayer* layer = track->shown_layer()) layer->RequestKeyframe(now);
+  if (!Forward(layer, packet, now, first_of_binding)) return;
+  // The keyframe's beginning came late: what overtook it follows from the ring, and nobody is asked again.
+  if (first_of_binding || packet.frame.keyframe_start) ForwardStored(layer, packet.sequence_number + 1, now);
+  if (forwarder_.wants_keyframe() && !layer.keyframes().pending()) layer.RequestKeyframe(now);
 }
 
 bool SubscriberSlot::Start(PublishedLayer& layer, const SourcePacket& packet, Timestamp now) {
-  if (wanted_ != &layer.track()) return false;
+  if (WantedEncoding() != &layer) {
+    context_.drops.Count(DropReason::kLayerNotForwarded);
+    return false;
+  }
   if (settings_.kind == MediaKind::kVideo && !packet.frame.keyframe_start) {
     context_.drops.Count(DropReason::kWaitingForKeyframe);
     if (!layer.keyframes().pending()) layer.RequestKeyframe(now);
@@ -131,10 +117,13 @@ bool SubscriberSlot::Start(PublishedLayer& layer, const SourcePacket& packet, Ti
     context_.drops.Count(DropReason::kCodecNotNegotiated);
     return false;
   }
-  LeaveShown();
+  if (shown_ != &layer.track()) LeaveShown();
+  if (Bound() != nullptr) ++layer_switches_;
   stream_ = stream;
   shown_ = &layer.track();
   forwarder_.Bind(SlotSource{layer.id(), shown_->settings().number, layer.codec()->codec}, now);
+  shown_->OnRoutesChanged();
+  LimitLayers();
   return true;
 }
 
@@ -238,9 +227,10 @@ void SubscriberSlot::OnReportBlock(const ReportBlock& block, Timestamp now) {
 
 void SubscriberSlot::OnKeyframeRequest(Timestamp now) {
   ++keyframe_requests_;
-  PublishedTrack* track = shown_ != nullptr ? shown_ : wanted_;
-  if (track == nullptr || track->muted() || track->kind() != MediaKind::kVideo) return;
-  if (PublishedLayer* layer = track->shown_layer()) layer->RequestKeyframe(now);
+  if (settings_.kind != MediaKind::kVideo) return;
+  PublishedLayer* layer = Bound() != nullptr ? Bound() : WantedEncoding();
+  if (layer == nullptr || layer->track().muted()) return;
+  layer->RequestKeyframe(now);
 }
 
 std::optional<SenderReportFields> SubscriberSlot::MakeSenderReport(Timestamp now) const {
@@ -264,6 +254,10 @@ SlotReport SubscriberSlot::Report() const {
   report.retransmissions = retransmissions_;
   report.plis_received = keyframe_requests_;
   report.fraction_lost = fraction_lost_ / 256.0;
+  report.target = target_;
+  report.layer = CurrentLayer();
+  report.layer_switches = layer_switches_;
+  report.layer_packets_left_out = forwarder_.counters().layers_left_out;
   return report;
 }
 

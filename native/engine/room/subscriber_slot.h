@@ -41,6 +41,17 @@ class SubscriberSlot {
   // again.
   void SetTarget(std::optional<LayerTarget> target, Timestamp now);
   const std::optional<LayerTarget>& target() const { return target_; }
+  // How far up it would be shown if bandwidth were no matter; nothing: it is not looked at. Not the target: a
+  // publisher that stops what is not affordable could never be measured again.
+  void SetWish(std::optional<LayerTarget> wish);
+  std::optional<LayerTarget> Wish() const;
+  void OnWishChanged();
+  // An encoding of the track began or stopped.
+  void OnEncodingsChanged(Timestamp now);
+  // What is sent; nothing when nothing is.
+  std::optional<LayerTarget> CurrentLayer() const;
+  // It is shown from this encoding or waits for it.
+  bool Takes(const PublishedLayer& layer) const;
 
   // For want of bandwidth; told once for each change.
   void SetPaused(bool paused);
@@ -69,6 +80,14 @@ class SubscriberSlot {
  private:
   bool Start(PublishedLayer& layer, const SourcePacket& packet, Timestamp now);
   bool ContinuesSource(const PublishedLayer& layer) const;
+
+  // subscriber_slot_layers.cc
+  PublishedLayer* Bound() const;
+  PublishedLayer* WantedEncoding() const;
+  void OnChoiceChanged(Timestamp now);
+  void LimitLayers();
+  void AskForWanted(Timestamp now);
+
   bool Forward(PublishedLayer& layer, const SourcePacket& packet, Timestamp now, bool& first_of_binding);
   void ForwardStored(PublishedLayer& layer, int64_t from, Timestamp now);
   std::optional<OutgoingStream> StreamFor(const CodecBinding& source) const;
@@ -90,6 +109,7 @@ class SubscriberSlot {
   PublishedTrack* shown_ = nullptr;
   std::optional<TrackId> announced_;
   std::optional<LayerTarget> target_ = kHighestLayer;
+  std::optional<LayerTarget> wish_ = kHighestLayer;
   int64_t rtx_sequence_;
   uint32_t padding_turn_ = 0;
   bool paused_ = false;
@@ -99,6 +119,7 @@ class SubscriberSlot {
   uint64_t nacks_received_ = 0;
   uint64_t retransmissions_ = 0;
   uint64_t keyframe_requests_ = 0;
+  uint64_t layer_switches_ = 0;  // to another encoding of the same track
   uint8_t fraction_lost_ = 0;
 };
 

@@ -140,8 +140,8 @@ void Transport::HandleMedia(PublishedLayer& layer, const RtpPacketView& packet,
     track.NoteAudioLevel(*stored, extensions_.has(RtpExtension::kAudioLevel), now);
   }
   track.ToSinks(layer, *stored, now);
-  if (&layer != track.shown_layer()) return context_.drops.Count(DropReason::kLayerNotForwarded);
   if (red) RouteRecovered(layer, *red, *stored, now);
+  if (!repaired) track.NoteArrival(layer, *stored, now);
   track.Route(layer, *stored, now);
 }
 

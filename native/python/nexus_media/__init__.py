@@ -10,6 +10,7 @@ from nexus_media._engine import (
     EngineReport,
     HeaderExtension,
     Kind,
+    LayersWanted,
     ReportReady,
     SlotChanged,
     SlotDescription,
@@ -33,6 +34,7 @@ Event = (
     | TrackStarted
     | SlotChanged
     | SlotPaused
+    | LayersWanted
     | SpeakersChanged
     | CommandRejected
     | ReportReady
@@ -49,6 +51,7 @@ __all__ = [
     "Event",
     "HeaderExtension",
     "Kind",
+    "LayersWanted",
     "ReportReady",
     "SlotChanged",
     "SlotDescription",

@@ -269,6 +269,16 @@ class SlotPaused:
     @property
     def paused(self) -> bool: ...
 
+class LayersWanted:
+    """The highest layers of a video track that anybody wants, when it changed; None: nobody watches it. Rises
+    at once, falls after some seconds. Until the first of these a publisher sends all."""
+
+    @property
+    def track(self) -> int: ...
+    @property
+    def highest(self) -> tuple[int, int] | None:
+        """(spatial, temporal)"""
+
 class SpeakersChanged:
     @property
     def room(self) -> int: ...
@@ -314,6 +324,9 @@ class TrackReport:
     plis_sent: int
     keyframes: int
     jitter_ms: float
+    @property
+    def layer_bitrates(self) -> list[list[int]]:
+        """Bits per second that forwarding up to [spatial][temporal] takes, 4 by 4; 0: not there."""
 
 class SlotReport:
     slot: int
@@ -324,6 +337,14 @@ class SlotReport:
     retransmissions: int
     plis_received: int
     fraction_lost: float
+    @property
+    def target(self) -> tuple[int, int] | None:
+        """(spatial, temporal) to go up to; None: paused."""
+    @property
+    def layer(self) -> tuple[int, int] | None:
+        """(spatial, temporal) that is sent; None: nothing is."""
+    layer_switches: int
+    layer_packets_left_out: int
 
 class EngineReport:
     datagrams_in: int
@@ -358,6 +379,7 @@ Event = (
     | TrackStarted
     | SlotChanged
     | SlotPaused
+    | LayersWanted
     | SpeakersChanged
     | CommandRejected
     | ReportReady

@@ -47,21 +47,13 @@ std::optional<Av1Packet> ParseAv1Payload(ByteView payload) {
   return packet;
 }
 
-Av1Inspector::Result Av1Inspector::Inspect(ByteView payload, uint32_t rtp_timestamp,
-                                           ByteView dependency_descriptor) {
+Av1Inspector::Result Av1Inspector::Inspect(ByteView payload, uint32_t rtp_timestamp) {
   Result result;
   result.frame_start = last_timestamp_ != rtp_timestamp;
   last_timestamp_ = rtp_timestamp;
-  if (!dependency_descriptor.empty()) {
-    result.descriptor = ParseDependencyDescriptor(dependency_descriptor, structure_);
-    if (result.descriptor) result.frame_start = result.descriptor->start_of_frame;
-  }
   const auto packet = ParseAv1Payload(payload);
   if (!packet || packet->continues) return result;
   result.keyframe_start = packet->new_sequence || packet->sequence_header;
-  // With descriptors in use the receiver needs the template structure too, or it could read none of what
-  // follows.
-  if (result.descriptor) result.keyframe_start = result.keyframe_start && result.descriptor->has_structure;
   return result;
 }
 

@@ -20,12 +20,10 @@ class Av1Inspector {
   struct Result {
     bool keyframe_start = false;
     bool frame_start = false;
-    std::optional<DependencyDescriptor> descriptor;
   };
-  Result Inspect(ByteView payload, uint32_t rtp_timestamp, ByteView dependency_descriptor);
+  Result Inspect(ByteView payload, uint32_t rtp_timestamp);
 
  private:
-  std::optional<DependencyStructure> structure_;
   std::optional<uint32_t> last_timestamp_;
 };
 

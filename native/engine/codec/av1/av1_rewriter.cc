@@ -12,7 +12,8 @@ void Av1Rewriter::Bind() {
   fresh_ = true;
 }
 
-CodecPatch Av1Rewriter::Rewrite(const DependencyDescriptor& descriptor, ByteView value) {
+CodecPatch Av1Rewriter::Rewrite(const DependencyDescriptor& descriptor, ByteView value,
+                                uint16_t active_targets) {
   if (value.size() < 3) return {};
   if (descriptor.has_structure) {
     if (fresh_) {
@@ -30,15 +31,10 @@ CodecPatch Av1Rewriter::Rewrite(const DependencyDescriptor& descriptor, ByteView
   out.U8(static_cast<uint8_t>((value[0] & ~kTemplateMask) |
                               ((descriptor.template_id + template_shift_) & kTemplateMask)));
   out.U16(static_cast<uint16_t>(frame_number_.Map(descriptor.frame_number, 16)));
-  if (descriptor.has_structure && value.size() >= 5) {
-    // Behind five flags the structure begins with its six-bit template_id_offset: bits 29 to 34.
-    const uint8_t offset =
-        static_cast<uint8_t>((descriptor.template_id_offset + template_shift_) & kTemplateMask);
-    out.U8(static_cast<uint8_t>((value[3] & 0xF8) | offset >> 3));
-    out.U8(static_cast<uint8_t>((value[4] & 0x1F) | offset << 5));
-  }
+  // Written with as many bits as there are targets, which must be known.
+  if (active_targets != 0 && descriptor.layer_known) out.U16(active_targets);
   patch.size = static_cast<uint8_t>(out.size());
-  patch.replaces = patch.size;
+  patch.replaces = 3;
   return patch;
 }
 

@@ -1,6 +1,6 @@
 // Keeps the dependency descriptor's frame numbers continuous across sources, and gives the templates of each
 // new structure numbers of their own, so that a packet can never be read with the structure of the source
-// before.
+// before. Frames that are left out keep their numbers: the differences of others count them.
 #pragma once
 
 #include "engine/codec/codec.h"
@@ -11,7 +11,10 @@ namespace nexus {
 class Av1Rewriter {
  public:
   void Bind();
-  CodecPatch Rewrite(const DependencyDescriptor& descriptor, ByteView value);
+  // `active_targets`: the decode targets that this subscriber gets; 0: as the source says. The patch holds
+  // the first three bytes of the descriptor and, when they are told, the targets (see
+  // WriteRewrittenDescriptor).
+  CodecPatch Rewrite(const DependencyDescriptor& descriptor, ByteView value, uint16_t active_targets = 0);
 
  private:
   PictureCounter<16> frame_number_;

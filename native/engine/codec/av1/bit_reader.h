@@ -10,6 +10,7 @@ class BitReader {
   explicit BitReader(ByteView bytes) : bytes_(bytes) {}
 
   bool ok() const { return ok_; }
+  size_t position() const { return position_; }  // in bits
   uint32_t Bits(unsigned count) {
     uint32_t value = 0;
     for (unsigned i = 0; i < count; ++i) value = value << 1 | Bit();

@@ -1,71 +1,67 @@
 #include "engine/codec/av1/dependency_descriptor.h"
 
-#include "engine/codec/av1/bit_reader.h"
+#include <algorithm>
 
 namespace nexus {
 namespace {
 
-constexpr unsigned kSpatialLayers = 4;  // A.8.3.1: at most four spatial and eight temporal layers
-constexpr unsigned kTemporalLayers = 8;
+struct ExtendedFields {
+  bool custom_indications = false;
+  bool custom_frame_diffs = false;
+  bool custom_chains = false;
+};
 
-// template_layers()
-bool ReadTemplateLayers(BitReader& bits, DependencyStructure& structure) {
-  uint8_t spatial = 0;
-  uint8_t temporal = 0;
-  while (true) {
-    if (structure.template_count == kMaxDdTemplates) return false;
-    if (spatial >= kSpatialLayers || temporal >= kTemporalLayers) return false;
-    structure.spatial_id[structure.template_count] = spatial;
-    structure.temporal_id[structure.template_count] = temporal;
-    ++structure.template_count;
-    switch (bits.Bits(2)) {  // next_layer_idc
-      case 0:
-        break;
-      case 1:
-        ++temporal;
-        break;
-      case 2:
-        temporal = 0;
-        ++spatial;
-        break;
-      default:
-        return bits.ok();
-    }
-    if (!bits.ok()) return false;
+// frame_fdiffs()
+bool ReadFrameDiffs(BitReader& bits, FrameDiffs& diffs) {
+  diffs.count = 0;
+  for (uint32_t size = bits.Bits(2); size != 0; size = bits.Bits(2)) {
+    if (!bits.ok() || diffs.count == kMaxDdFrameDiffs) return false;
+    diffs.values[diffs.count++] = static_cast<uint16_t>(bits.Bits(4 * size) + 1);
   }
-}
-
-// template_chains(); the values do not matter to forwarding, only that they are there.
-bool SkipTemplateChains(BitReader& bits, DependencyStructure& structure) {
-  structure.chain_count = static_cast<uint8_t>(bits.NonSymmetric(structure.decode_target_count + 1u));
-  if (structure.chain_count == 0) return bits.ok();
-  for (unsigned i = 0; i < structure.decode_target_count; ++i) (void)bits.NonSymmetric(structure.chain_count);
-  bits.Skip(size_t{4} * structure.template_count * structure.chain_count);
   return bits.ok();
 }
 
-// template_dependency_structure()
-std::optional<DependencyStructure> ReadStructure(BitReader& bits) {
-  DependencyStructure structure;
-  structure.template_id_offset = static_cast<uint8_t>(bits.Bits(6));
-  structure.decode_target_count = static_cast<uint8_t>(bits.Bits(5) + 1);
-  if (!ReadTemplateLayers(bits, structure)) return std::nullopt;
-  bits.Skip(size_t{2} * structure.template_count * structure.decode_target_count);  // template_dtis()
-  for (unsigned i = 0; i < structure.template_count; ++i) {                         // template_fdiffs()
-    while (bits.Flag()) bits.Skip(4);
+// frame_dependency_definition(); false when the bits do not fit.
+bool ReadFrame(BitReader& bits, const DependencyStructure& structure, const ExtendedFields& extended,
+               DependencyDescriptor& out) {
+  // Template ids count modulo 64 from the structure's offset.
+  const unsigned index = (out.template_id + 64u - structure.template_id_offset) % 64u;
+  if (index >= structure.template_count) return true;
+  const DependencyTemplate& given = structure.templates[index];
+  out.indications = given.indications;
+  out.frame_diffs = given.frame_diffs;
+  if (extended.custom_indications) {  // frame_dtis()
+    out.indications = {};
+    for (unsigned target = 0; target < structure.decode_target_count; ++target) {
+      out.indications.Set(target, bits.Bits(2));
+    }
   }
-  if (!SkipTemplateChains(bits, structure)) return std::nullopt;
-  if (bits.Flag()) {  // resolutions_present_flag: one for each spatial layer
-    bits.Skip(size_t{32} * (structure.spatial_id[structure.template_count - 1u] + 1u));
+  if (extended.custom_frame_diffs && !ReadFrameDiffs(bits, out.frame_diffs)) return false;
+  std::array<uint8_t, kMaxDdChains> chains = given.chain_diffs;
+  if (extended.custom_chains) {  // frame_chains()
+    for (unsigned chain = 0; chain < structure.chain_count; ++chain) {
+      chains[chain] = static_cast<uint8_t>(bits.Bits(8));
+    }
   }
-  if (!bits.ok()) return std::nullopt;
-  return structure;
+  if (!bits.ok()) return false;
+  out.layer_known = true;
+  out.spatial_id = given.spatial_id;
+  out.temporal_id = given.temporal_id;
+  out.decode_target_count = structure.decode_target_count;
+  out.has_chains = structure.chain_count > 0;
+  if (structure.has_resolutions) out.resolution = structure.resolutions[given.spatial_id];
+  const size_t targets = std::min<size_t>(structure.decode_target_count, kMaxSelectableTargets);
+  for (size_t target = 0; target < targets; ++target) {
+    out.target_spatial_id[target] = structure.target_spatial_id[target];
+    out.target_temporal_id[target] = structure.target_temporal_id[target];
+    if (out.has_chains) out.chain_diff[target] = chains[structure.protected_by[target]];
+  }
+  return true;
 }
 
 }  // namespace
 
-std::optional<DependencyDescriptor> ParseDependencyDescriptor(ByteView value,
-                                                              std::optional<DependencyStructure>& structure) {
+std::optional<DependencyDescriptor> ParseDependencyDescriptor(ByteView value, DependencyState& state) {
   // mandatory_descriptor_fields(): start (1) end (1) template id (6) frame number (16)
   BitReader bits(value);
   DependencyDescriptor descriptor;
@@ -74,25 +70,33 @@ std::optional<DependencyDescriptor> ParseDependencyDescriptor(ByteView value,
   descriptor.template_id = static_cast<uint8_t>(bits.Bits(6));
   descriptor.frame_number = static_cast<uint16_t>(bits.Bits(16));
   if (!bits.ok()) return std::nullopt;
+  ExtendedFields extended;
+  std::optional<DependencyStructure> attached;
+  uint32_t active = state.active_targets;
   if (value.size() > 3) {  // extended_descriptor_fields()
     descriptor.has_structure = bits.Flag();
-    bits.Skip(4);  // active_decode_targets, custom_dtis, custom_fdiffs, custom_chains
+    descriptor.has_active_targets = bits.Flag();
+    extended.custom_indications = bits.Flag();
+    extended.custom_frame_diffs = bits.Flag();
+    extended.custom_chains = bits.Flag();
     if (descriptor.has_structure) {
-      const auto attached = ReadStructure(bits);
+      attached = ReadDependencyStructure(bits);
       if (!attached) return std::nullopt;
-      structure = attached;
       descriptor.template_id_offset = attached->template_id_offset;
       descriptor.template_count = attached->template_count;
+      active = attached->all_targets();
     }
+    const DependencyStructure* known = attached ? &*attached : state.structure ? &*state.structure : nullptr;
+    if (descriptor.has_active_targets && known != nullptr) active = bits.Bits(known->decode_target_count);
   }
-  if (!structure) return descriptor;
-  // Template ids count modulo 64 from the structure's offset.
-  const unsigned index = (descriptor.template_id + 64u - structure->template_id_offset) % 64u;
-  if (index < structure->template_count) {
-    descriptor.layer_known = true;
-    descriptor.spatial_id = structure->spatial_id[index];
-    descriptor.temporal_id = structure->temporal_id[index];
-  }
+  const DependencyStructure* structure = attached          ? &*attached
+                                         : state.structure ? &*state.structure
+                                                           : nullptr;
+  if (structure != nullptr && !ReadFrame(bits, *structure, extended, descriptor)) return std::nullopt;
+  descriptor.active_targets = active;
+  if (attached) state.structure = attached;
+  // A bitmask read by the structure of another template says nothing.
+  if (descriptor.layer_known || attached) state.active_targets = active;
   return descriptor;
 }
 

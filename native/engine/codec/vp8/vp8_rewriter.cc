@@ -3,8 +3,17 @@
 namespace nexus {
 
 void Vp8Rewriter::Bind() {
-  picture_id_.Bind();
+  pictures_.Bind();
   tl0_picture_index_.Bind();
+}
+
+void Vp8Rewriter::LeaveOut(const Vp8Descriptor& descriptor) {
+  if (descriptor.picture_id_bits != 0) pictures_.LeaveOut(descriptor.picture_id, descriptor.picture_id_bits);
+}
+
+bool Vp8Rewriter::HasPlace(const Vp8Descriptor& descriptor) const {
+  return descriptor.picture_id_bits != 0 &&
+         pictures_.HasPlace(descriptor.picture_id, descriptor.picture_id_bits);
 }
 
 CodecPatch Vp8Rewriter::Rewrite(const Vp8Descriptor& descriptor, ByteView payload) {
@@ -17,8 +26,7 @@ CodecPatch Vp8Rewriter::Rewrite(const Vp8Descriptor& descriptor, ByteView payloa
   out.U8(in.U8());
   if (descriptor.picture_id_bits != 0) {
     in.Skip(descriptor.picture_id_bits == 15 ? 2 : 1);
-    out.U16(
-        static_cast<uint16_t>(0x8000 | picture_id_.Map(descriptor.picture_id, descriptor.picture_id_bits)));
+    out.U16(static_cast<uint16_t>(0x8000 | pictures_.Map(descriptor.picture_id, descriptor.picture_id_bits)));
   }
   if (descriptor.has_tl0_picture_index) {
     in.Skip(1);

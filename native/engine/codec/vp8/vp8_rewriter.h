@@ -1,18 +1,24 @@
-// Keeps picture ids (always written with 15 bits) and TL0PICIDX of VP8 continuous across sources.
+// Keeps picture ids (always written with 15 bits) and TL0PICIDX of VP8 continuous across sources and over
+// temporal layers that are left out: a receiver takes a missing picture id for a picture that it waits for.
 #pragma once
 
 #include "engine/codec/codec.h"
 #include "engine/codec/picture_counter.h"
+#include "engine/codec/picture_numbers.h"
 
 namespace nexus {
 
 class Vp8Rewriter {
  public:
   void Bind();
+  // TL0PICIDX needs nothing: it counts pictures of layer 0, and these are never left out (RFC 7741
+  // section 4.2).
+  void LeaveOut(const Vp8Descriptor& descriptor);
+  bool HasPlace(const Vp8Descriptor& descriptor) const;
   CodecPatch Rewrite(const Vp8Descriptor& descriptor, ByteView payload);
 
  private:
-  PictureCounter<15> picture_id_;
+  PictureNumbers pictures_;
   PictureCounter<8> tl0_picture_index_;
 };
 

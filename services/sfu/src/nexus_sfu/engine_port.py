@@ -149,6 +149,10 @@ class TrackFigures(Protocol):
     keyframes: int
     jitter_ms: float
 
+    @property
+    def layer_bitrates(self) -> Sequence[Sequence[int]]:
+        """Bits per second that forwarding up to [spatial][temporal] takes; 0: not there."""
+
 
 class SlotFigures(Protocol):
     slot: int
@@ -159,6 +163,16 @@ class SlotFigures(Protocol):
     retransmissions: int
     plis_received: int
     fraction_lost: float
+    layer_switches: int
+    layer_packets_left_out: int
+
+    @property
+    def target(self) -> tuple[int, int] | None:
+        """(spatial, temporal) to go up to; None: paused."""
+
+    @property
+    def layer(self) -> tuple[int, int] | None:
+        """(spatial, temporal) that is sent; None: nothing is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ the service should never send one by itself.
 
 import itertools
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -84,6 +85,7 @@ class MemoryTrackFigures:
     plis_sent: int = 0
     keyframes: int = 0
     jitter_ms: float = 0.0
+    layer_bitrates: Sequence[Sequence[int]] = ()
 
 
 @dataclass(slots=True)
@@ -96,6 +98,10 @@ class MemorySlotFigures:
     retransmissions: int = 0
     plis_received: int = 0
     fraction_lost: float = 0.0
+    target: tuple[int, int] | None = None
+    layer: tuple[int, int] | None = None
+    layer_switches: int = 0
+    layer_packets_left_out: int = 0
 
 
 @dataclass(slots=True)

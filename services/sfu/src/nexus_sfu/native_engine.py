@@ -7,7 +7,7 @@ import nexus_media as native
 
 from nexus_sfu import engine_port as port
 from nexus_sfu.core.effects import SlotPreferences
-from nexus_sfu.core.model import CodecChoice, IceCredentials, Kind, Track, TransportOffer
+from nexus_sfu.core.model import CodecChoice, IceCredentials, Kind, LayerLimit, Track, TransportOffer
 
 
 class NativeEngine:
@@ -174,6 +174,8 @@ def _event(event: native.Event) -> port.EngineEvent | None:
             return port.TrackStarted(event.track)
         case native.SlotPaused():
             return port.SlotPaused(event.slot, event.paused)
+        case native.LayersWanted():
+            return port.LayersWanted(event.track, LayerLimit(*event.highest) if event.highest else None)
         case native.SpeakersChanged():
             return port.SpeakersChanged(event.room, tuple(event.speakers))
         case native.CommandRejected():

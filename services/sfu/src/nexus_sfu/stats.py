@@ -113,6 +113,12 @@ class Stats:
             plis_sent=t.plis_sent,
             keyframes=t.keyframes,
             jitter_ms=t.jitter_ms,
+            layers=[
+                sfu_pb2.LayerBitrate(spatial=spatial, temporal=temporal, bitrate_bps=bps)
+                for spatial, rates in enumerate(t.layer_bitrates)
+                for temporal, bps in enumerate(rates)
+                if bps > 0
+            ],
         )
 
     def _slot(self, s: port.SlotFigures) -> sfu_pb2.SlotStats | None:
@@ -129,7 +135,15 @@ class Stats:
             retransmissions=s.retransmissions,
             plis_received=s.plis_received,
             fraction_lost=s.fraction_lost,
+            target=_position(s.target),
+            layer=_position(s.layer),
+            layer_switches=s.layer_switches,
+            layer_packets_left_out=s.layer_packets_left_out,
         )
+
+
+def _position(layer: tuple[int, int] | None) -> sfu_pb2.LayerPosition | None:
+    return None if layer is None else sfu_pb2.LayerPosition(spatial=layer[0], temporal=layer[1])
 
 
 def _engine(figures: port.EngineFigures) -> sfu_pb2.EngineStats:

@@ -965,6 +965,7 @@ class TrackStats(_message.Message):
     PLIS_SENT_FIELD_NUMBER: _builtins.int
     KEYFRAMES_FIELD_NUMBER: _builtins.int
     JITTER_MS_FIELD_NUMBER: _builtins.int
+    LAYERS_FIELD_NUMBER: _builtins.int
     track_id: _builtins.str
     packets: _builtins.int
     bytes: _builtins.int
@@ -974,6 +975,10 @@ class TrackStats(_message.Message):
     plis_sent: _builtins.int
     keyframes: _builtins.int
     jitter_ms: _builtins.float
+    @_builtins.property
+    def layers(self) -> _containers.RepeatedCompositeFieldContainer[Global___LayerBitrate]:
+        """Those that are there."""
+
     def __init__(
         self,
         *,
@@ -985,14 +990,65 @@ class TrackStats(_message.Message):
         plis_sent: _builtins.int = ...,
         keyframes: _builtins.int = ...,
         jitter_ms: _builtins.float = ...,
+        layers: _abc.Iterable[Global___LayerBitrate] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "jitter_ms", b"jitter_ms", "keyframes", b"keyframes", "nacks_sent", b"nacks_sent", "packets", b"packets", "packets_lost", b"packets_lost", "plis_sent", b"plis_sent", "track_id", b"track_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "jitter_ms", b"jitter_ms", "keyframes", b"keyframes", "layers", b"layers", "nacks_sent", b"nacks_sent", "packets", b"packets", "packets_lost", b"packets_lost", "plis_sent", b"plis_sent", "track_id", b"track_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TrackStats: _TypeAlias = TrackStats  # noqa: Y015
+
+@_typing.final
+class LayerBitrate(_message.Message):
+    """What it takes to forward a track up to a layer, as measured over about a second."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SPATIAL_FIELD_NUMBER: _builtins.int
+    TEMPORAL_FIELD_NUMBER: _builtins.int
+    BITRATE_BPS_FIELD_NUMBER: _builtins.int
+    spatial: _builtins.int
+    """Encoding of simulcast or spatial layer of SVC, 0 the lowest."""
+    temporal: _builtins.int
+    bitrate_bps: _builtins.int
+    def __init__(
+        self,
+        *,
+        spatial: _builtins.int = ...,
+        temporal: _builtins.int = ...,
+        bitrate_bps: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bitrate_bps", b"bitrate_bps", "spatial", b"spatial", "temporal", b"temporal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LayerBitrate: _TypeAlias = LayerBitrate  # noqa: Y015
+
+@_typing.final
+class LayerPosition(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SPATIAL_FIELD_NUMBER: _builtins.int
+    TEMPORAL_FIELD_NUMBER: _builtins.int
+    spatial: _builtins.int
+    temporal: _builtins.int
+    def __init__(
+        self,
+        *,
+        spatial: _builtins.int = ...,
+        temporal: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["spatial", b"spatial", "temporal", b"temporal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LayerPosition: _TypeAlias = LayerPosition  # noqa: Y015
 
 @_typing.final
 class SlotStats(_message.Message):
@@ -1007,6 +1063,10 @@ class SlotStats(_message.Message):
     RETRANSMISSIONS_FIELD_NUMBER: _builtins.int
     PLIS_RECEIVED_FIELD_NUMBER: _builtins.int
     FRACTION_LOST_FIELD_NUMBER: _builtins.int
+    TARGET_FIELD_NUMBER: _builtins.int
+    LAYER_FIELD_NUMBER: _builtins.int
+    LAYER_SWITCHES_FIELD_NUMBER: _builtins.int
+    LAYER_PACKETS_LEFT_OUT_FIELD_NUMBER: _builtins.int
     participant_id: _builtins.str
     mid: _builtins.str
     track_id: _builtins.str
@@ -1017,6 +1077,18 @@ class SlotStats(_message.Message):
     plis_received: _builtins.int
     fraction_lost: _builtins.float
     """As the receiver reports (RFC 3550), 0 to 1."""
+    layer_switches: _builtins.int
+    """To another encoding of the same track."""
+    layer_packets_left_out: _builtins.int
+    """Packets of layers above the one that is sent."""
+    @_builtins.property
+    def target(self) -> Global___LayerPosition:
+        """How far up to go; unset: paused."""
+
+    @_builtins.property
+    def layer(self) -> Global___LayerPosition:
+        """What is sent; unset: nothing is."""
+
     def __init__(
         self,
         *,
@@ -1029,10 +1101,14 @@ class SlotStats(_message.Message):
         retransmissions: _builtins.int = ...,
         plis_received: _builtins.int = ...,
         fraction_lost: _builtins.float = ...,
+        target: Global___LayerPosition | None = ...,
+        layer: Global___LayerPosition | None = ...,
+        layer_switches: _builtins.int = ...,
+        layer_packets_left_out: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["layer", b"layer", "target", b"target"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "fraction_lost", b"fraction_lost", "mid", b"mid", "nacks_received", b"nacks_received", "packets", b"packets", "participant_id", b"participant_id", "plis_received", b"plis_received", "retransmissions", b"retransmissions", "track_id", b"track_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "fraction_lost", b"fraction_lost", "layer", b"layer", "layer_packets_left_out", b"layer_packets_left_out", "layer_switches", b"layer_switches", "mid", b"mid", "nacks_received", b"nacks_received", "packets", b"packets", "participant_id", b"participant_id", "plis_received", b"plis_received", "retransmissions", b"retransmissions", "target", b"target", "track_id", b"track_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

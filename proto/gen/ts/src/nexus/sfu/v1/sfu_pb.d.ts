@@ -974,6 +974,13 @@ export declare type TrackStats = Message<"nexus.sfu.v1.TrackStats"> & {
    * @generated from field: double jitter_ms = 8;
    */
   jitterMs: number;
+
+  /**
+   * Those that are there.
+   *
+   * @generated from field: repeated nexus.sfu.v1.LayerBitrate layers = 9;
+   */
+  layers: LayerBitrate[];
 };
 
 /**
@@ -981,6 +988,57 @@ export declare type TrackStats = Message<"nexus.sfu.v1.TrackStats"> & {
  * Use `create(TrackStatsSchema)` to create a new message.
  */
 export declare const TrackStatsSchema: GenMessage<TrackStats>;
+
+/**
+ * What it takes to forward a track up to a layer, as measured over about a second.
+ *
+ * @generated from message nexus.sfu.v1.LayerBitrate
+ */
+export declare type LayerBitrate = Message<"nexus.sfu.v1.LayerBitrate"> & {
+  /**
+   * Encoding of simulcast or spatial layer of SVC, 0 the lowest.
+   *
+   * @generated from field: uint32 spatial = 1;
+   */
+  spatial: number;
+
+  /**
+   * @generated from field: uint32 temporal = 2;
+   */
+  temporal: number;
+
+  /**
+   * @generated from field: uint64 bitrate_bps = 3;
+   */
+  bitrateBps: bigint;
+};
+
+/**
+ * Describes the message nexus.sfu.v1.LayerBitrate.
+ * Use `create(LayerBitrateSchema)` to create a new message.
+ */
+export declare const LayerBitrateSchema: GenMessage<LayerBitrate>;
+
+/**
+ * @generated from message nexus.sfu.v1.LayerPosition
+ */
+export declare type LayerPosition = Message<"nexus.sfu.v1.LayerPosition"> & {
+  /**
+   * @generated from field: uint32 spatial = 1;
+   */
+  spatial: number;
+
+  /**
+   * @generated from field: uint32 temporal = 2;
+   */
+  temporal: number;
+};
+
+/**
+ * Describes the message nexus.sfu.v1.LayerPosition.
+ * Use `create(LayerPositionSchema)` to create a new message.
+ */
+export declare const LayerPositionSchema: GenMessage<LayerPosition>;
 
 /**
  * @generated from message nexus.sfu.v1.SlotStats
@@ -1032,6 +1090,34 @@ export declare type SlotStats = Message<"nexus.sfu.v1.SlotStats"> & {
    * @generated from field: double fraction_lost = 9;
    */
   fractionLost: number;
+
+  /**
+   * How far up to go; unset: paused.
+   *
+   * @generated from field: nexus.sfu.v1.LayerPosition target = 10;
+   */
+  target?: LayerPosition | undefined;
+
+  /**
+   * What is sent; unset: nothing is.
+   *
+   * @generated from field: nexus.sfu.v1.LayerPosition layer = 11;
+   */
+  layer?: LayerPosition | undefined;
+
+  /**
+   * To another encoding of the same track.
+   *
+   * @generated from field: uint64 layer_switches = 12;
+   */
+  layerSwitches: bigint;
+
+  /**
+   * Packets of layers above the one that is sent.
+   *
+   * @generated from field: uint64 layer_packets_left_out = 13;
+   */
+  layerPacketsLeftOut: bigint;
 };
 
 /**

@@ -1,5 +1,5 @@
 // Hard problem 4: numbers with left-out probes are continuous, and late packets find theirs.
-#include "engine/forward/sequence_map.h"
+#include "engine/base/sequence_map.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "engine/forward/sequence_map.h"
+#include "engine/base/sequence_map.h"
 
 #include <algorithm>
 

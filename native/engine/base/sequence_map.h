@@ -1,6 +1,6 @@
-// From a source's sequence numbers to a slot's, while one binding lasts: a constant offset that shrinks by
-// one behind each packet that is left out (a padding-only probe). Remembers the last changes, so that late
-// packets find their number.
+// From a source's numbers (of packets, of pictures) to a slot's, while one binding lasts: a constant offset
+// that shrinks by one behind each packet that is left out (a padding-only probe, a layer). Remembers the last
+// changes, so that late packets find their number.
 #pragma once
 
 #include <array>

@@ -1,0 +1,52 @@
+#include "engine/codec/av1/descriptor_rewrite.h"
+
+#include "engine/codec/av1/bit_writer.h"
+
+namespace nexus {
+namespace {
+
+constexpr uint8_t kTemplateMask = 0x3F;
+constexpr size_t kMandatory = 3;
+
+// The structure with its template ids moved by as much as the packet's own.
+bool CopyStructure(BitReader& in, BoundedBitWriter& out, ByteView original, uint8_t shift) {
+  BitReader measure(original);
+  measure.Skip(in.position());
+  if (!ReadDependencyStructure(measure)) return false;
+  const uint32_t offset = in.Bits(6);
+  out.Bits((offset + shift) & kTemplateMask, 6);
+  out.Copy(in, measure.position() - in.position());
+  return true;
+}
+
+}  // namespace
+
+ByteView WriteRewrittenDescriptor(ByteView original, const DependencyDescriptor& parsed,
+                                  const CodecPatch& patch, MutableByteView out) {
+  if (original.size() < kMandatory || patch.size < kMandatory) return {};
+  const bool has_mask = patch.size > kMandatory;
+  BitReader in(original);
+  in.Skip(kMandatory * 8);
+  BoundedBitWriter bits(out);
+  for (size_t i = 0; i < kMandatory; ++i) bits.Bits(patch.bytes[i], 8);
+  if (original.size() == kMandatory && !has_mask) return bits.ok() ? bits.written() : ByteView();
+
+  const bool extended = original.size() > kMandatory;
+  bits.Bits(extended && in.Flag(), 1);  // template_dependency_structure_present_flag
+  const bool had_mask = extended && in.Flag();
+  bits.Bits(has_mask || had_mask, 1);  // active_decode_targets_present_flag
+  bits.Bits(extended ? in.Bits(3) : 0, 3);
+  const auto shift =
+      static_cast<uint8_t>(((patch.bytes[0] & kTemplateMask) - parsed.template_id) & kTemplateMask);
+  if (parsed.has_structure && !CopyStructure(in, bits, original, shift)) return {};
+  const uint32_t mask = had_mask ? in.Bits(parsed.decode_target_count) : 0;
+  if (has_mask) {
+    bits.Bits(static_cast<uint32_t>(patch.bytes[3] << 8 | patch.bytes[4]), parsed.decode_target_count);
+  } else if (had_mask) {
+    bits.Bits(mask, parsed.decode_target_count);
+  }
+  if (extended) bits.Copy(in, original.size() * 8 - in.position());
+  return bits.ok() && in.ok() ? bits.written() : ByteView();
+}
+
+}  // namespace nexus

@@ -1,0 +1,89 @@
+// Which encoding and which layers a slot shows: chosen by its target among what the publisher sends, changed
+// at a keyframe of the one to come.
+#include <algorithm>
+
+#include "engine/room/subscriber_slot.h"
+#include "engine/room/transport.h"
+
+namespace nexus {
+
+PublishedLayer* SubscriberSlot::Bound() const {
+  return forwarder_.source() ? context_.layers.Find(forwarder_.source()->layer) : nullptr;
+}
+
+PublishedLayer* SubscriberSlot::WantedEncoding() const {
+  if (wanted_ == nullptr || !target_) return nullptr;
+  return wanted_->EncodingFor(*target_);
+}
+
+std::optional<LayerTarget> SubscriberSlot::CurrentLayer() const {
+  const PublishedLayer* bound = Bound();
+  if (bound == nullptr || settings_.kind != MediaKind::kVideo) return std::nullopt;
+  LayerTarget layer = forwarder_.layer();
+  if (bound->track().simulcast()) layer.spatial = bound->encoding();
+  return layer;
+}
+
+bool SubscriberSlot::Takes(const PublishedLayer& layer) const {
+  if (!target_) return false;
+  const bool bound = forwarder_.source() && forwarder_.source()->layer == layer.id();
+  return bound || WantedEncoding() == &layer;
+}
+
+void SubscriberSlot::SetTarget(std::optional<LayerTarget> target, Timestamp now) {
+  if (target_ == target) return;
+  target_ = target;
+  // A pause ends the binding; what comes after it begins with a keyframe and goes on without a gap.
+  if (!target_) forwarder_.Unbind();
+  OnChoiceChanged(now);
+}
+
+void SubscriberSlot::SetWish(std::optional<LayerTarget> wish) {
+  if (wish_ == wish) return;
+  wish_ = wish;
+  OnWishChanged();
+}
+
+std::optional<LayerTarget> SubscriberSlot::Wish() const {
+  if (!wish_ || !preferences.visible) return std::nullopt;
+  if (!preferences.max) return wish_;
+  return LayerTarget{std::min(wish_->spatial, preferences.max->spatial),
+                     std::min(wish_->temporal, preferences.max->temporal)};
+}
+
+void SubscriberSlot::OnWishChanged() {
+  if (wanted_ != nullptr) wanted_->OnWishesChanged();
+}
+
+void SubscriberSlot::OnEncodingsChanged(Timestamp now) { OnChoiceChanged(now); }
+
+void SubscriberSlot::OnChoiceChanged(Timestamp now) {
+  for (PublishedTrack* track : {shown_, wanted_}) {
+    if (track != nullptr) track->OnRoutesChanged();
+  }
+  LimitLayers();
+  AskForWanted(now);
+}
+
+// Of simulcast the target's spatial part chooses the encoding, and its temporal part holds in that one. On
+// the way down the bound encoding is thinned out at once: its keyframe to go on with may take a while.
+void SubscriberSlot::LimitLayers() {
+  if (!target_) return;
+  const PublishedLayer* bound = Bound();
+  if (bound == nullptr || !bound->track().simulcast()) return forwarder_.SetLimit(*target_);
+  LayerTarget limit{kMaxSpatialLayers - 1, kMaxTemporalLayers - 1};
+  if (bound->encoding() == target_->spatial) limit.temporal = target_->temporal;
+  if (bound->encoding() > target_->spatial) limit.temporal = 0;
+  forwarder_.SetLimit(limit);
+}
+
+// A keyframe of the encoding that is to come; coalesced with everybody else's requests.
+void SubscriberSlot::AskForWanted(Timestamp now) {
+  if (!subscriber_.ready() || wanted_ == nullptr || wanted_->muted()) return;
+  if (settings_.kind != MediaKind::kVideo) return;
+  PublishedLayer* layer = WantedEncoding();
+  if (layer == nullptr || layer == Bound()) return;
+  layer->RequestKeyframe(now);
+}
+
+}  // namespace nexus
