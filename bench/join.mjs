@@ -32,7 +32,7 @@ const pages = await servePages();
 const browser = await launchChromium();
 try {
   const publisher = await openParticipant(browser, pages.origin, system, { room: "bench", identity: "publisher", color: "#2060c0" });
-  await publisher.evaluate(async (codec) => {
+  await publisher.evaluate(async (/** @type {string | undefined} */ codec) => {
     await window.participant.join();
     await window.participant.publishCamera({ codec });
   }, values.codec);

@@ -136,7 +136,7 @@ test("flash and beep stay together, before and after a rebind", async () => {
         const page = window.participant;
         page.watch("red");
         const tile = page.tiles.get(page.remoteTrack("red", "camera").id);
-        return tile.frames > 10 && page.remoteTrack("red", "microphone").mediaStream !== null;
+        return tile.element.videoWidth > 2 && page.remoteTrack("red", "microphone").mediaStream !== null;
       }),
     );
     const measured = await blue.evaluate(() => window.participant.measureSync("red", 7));

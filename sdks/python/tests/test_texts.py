@@ -4,6 +4,7 @@ import jwt
 import nexus_rtc
 import pytest
 from nexus.signaling.v1 import session_pb2 as wire
+from nexus_rtc.edge.host_addresses import with_loopback_as_last_resort
 from nexus_rtc.edge.socket import socket_url
 from nexus_rtc.sdp import spread_candidates
 from nexus_rtc.token import App, mint_token, unverified_claims
@@ -93,6 +94,14 @@ def test_a_frame_that_is_no_message() -> None:
     for frame in (b"\xff\xff\xff", "{", '{"requestId": "many"}'):
         with pytest.raises(ValueError):
             decode(frame)
+
+
+def test_without_a_network_there_is_still_the_loopback() -> None:
+    offline = with_loopback_as_last_resort(lambda use_ipv4, use_ipv6: [])
+    assert offline(True, True) == ["127.0.0.1"]
+    assert offline(False, True) == ["::1"]
+    online = with_loopback_as_last_resort(lambda use_ipv4, use_ipv6: ["192.0.2.7"])
+    assert online(True, True) == ["192.0.2.7"]
 
 
 def test_candidates_reach_every_section() -> None:

@@ -63,14 +63,7 @@ class ParticipantPage {
     element.width = 160;
     document.body.append(element);
     track.attach(element);
-    this.tiles.set(track.id, { track, element, frames: 0 });
-    const count = () => {
-      const tile = this.tiles.get(track.id);
-      if (!tile) return;
-      tile.frames += 1;
-      element.requestVideoFrameCallback(count);
-    };
-    element.requestVideoFrameCallback(count);
+    this.tiles.set(track.id, { track, element, changes: 0, last: "" });
     track.on("ended", () => {
       this.tiles.delete(track.id);
       element.remove();
@@ -132,22 +125,28 @@ class ParticipantPage {
     return null;
   }
 
-  /** The mean colour of every tile, by whom it is shown for. */
+  /**
+   * The colour of every tile by whom it is shown for, and how often its moving mark was seen elsewhere than before.
+   * Read from pixels alone: frame callbacks rest in a tab that is not in front, and Firefox counts no frames of streams.
+   */
   colors() {
     const canvas = document.createElement("canvas");
-    canvas.width = 16;
-    canvas.height = 16;
     const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d", { willReadFrequently: true }));
-    return [...this.tiles.values()].map(({ track, element, frames }) => {
-      const shown = element.srcObject !== null && element.readyState >= 2 && frames > 0;
+    return [...this.tiles.values()].map((tile) => {
+      const { track, element } = tile;
       /** @type {[number, number, number] | null} */
       let color = null;
-      if (shown) {
-        context.drawImage(element, 0, 0, 16, 16);
-        const [red = 0, green = 0, blue = 0] = context.getImageData(8, 6, 1, 1).data;
+      if (element.srcObject !== null && element.readyState >= 2 && element.videoWidth > 2) {
+        canvas.width = element.videoWidth;
+        canvas.height = element.videoHeight;
+        context.drawImage(element, 0, 0);
+        const [red = 0, green = 0, blue = 0] = context.getImageData(canvas.width / 2, canvas.height / 3, 1, 1).data;
         color = [red, green, blue];
+        const mark = context.getImageData(0, canvas.height - 4, canvas.width, 1).data.join();
+        if (mark !== tile.last) tile.changes += 1;
+        tile.last = mark;
       }
-      return { identity: track.participant.identity, source: track.source, frames, color };
+      return { identity: track.participant.identity, source: track.source, changes: tile.changes, color };
     });
   }
 

@@ -10,7 +10,7 @@ import { System } from "./system.mjs";
 
 /** @param {{launch?: () => Promise<any>, system?: Parameters<typeof System.start>[0]}} [options] */
 export function startFixture(options = {}) {
-  /** @type {{system: System, origin: string, browser: any, pages: import("./participant.mjs").Page[]}} */
+  /** @type {{system: System, origin: string, documents: Map<string, string>, browser: any, pages: import("./participant.mjs").Page[]}} */
   const fixture = /** @type {any} */ ({ pages: [] });
   /** @type {() => Promise<unknown>} */
   let closePages = async () => undefined;
@@ -19,6 +19,7 @@ export function startFixture(options = {}) {
     const server = await servePages();
     closePages = server.close;
     fixture.origin = server.origin;
+    fixture.documents = server.documents;
     fixture.browser = await (options.launch ?? launchChromium)();
   });
   after(async () => {

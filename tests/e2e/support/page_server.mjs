@@ -16,8 +16,15 @@ const roots = [
 ];
 
 export async function servePages() {
+  /** Pages that a test has made up, by path. @type {Map<string, string>} */
+  const documents = new Map();
   const server = createServer(async (request, response) => {
     const path = normalize(new URL(request.url ?? "/", "http://localhost").pathname);
+    const document = documents.get(path);
+    if (document !== undefined) {
+      response.writeHead(200, { "content-type": types[".html"] }).end(document);
+      return;
+    }
     const root = roots.find(([prefix]) => path.startsWith(prefix));
     try {
       if (!root) throw new Error("no such root");
@@ -31,5 +38,5 @@ export async function servePages() {
   await once(server, "listening");
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("no port");
-  return { origin: `http://localhost:${address.port}`, close: () => new Promise((done) => server.close(done)) };
+  return { origin: `http://localhost:${address.port}`, documents, close: () => new Promise((done) => server.close(done)) };
 }

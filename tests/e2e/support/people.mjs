@@ -80,8 +80,8 @@ function requireOwn(what, identity, whose) {
 
 /** Resolves when the picture of somebody moves on. @param {import("./participant.mjs").Page} page @param {string} identity */
 export async function keepsMoving(page, identity) {
-  const frames = async () =>
-    (await page.evaluate(() => window.participant.colors())).find((/** @type {any} */ tile) => tile.identity === identity)?.frames ?? 0;
-  const before = await frames();
-  return eventually(`new frames of ${identity}`, frames, (now) => now > before + 5);
+  const changes = async () =>
+    (await page.evaluate(() => window.participant.colors())).find((/** @type {any} */ tile) => tile.identity === identity)?.changes ?? 0;
+  const before = await changes();
+  return eventually(`the picture of ${identity} to move`, changes, (now) => now > before + 5);
 }

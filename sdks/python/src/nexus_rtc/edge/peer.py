@@ -22,6 +22,7 @@ from aiortc import (
 from aiortc.rtcdtlstransport import SRTP_PROFILES, RTCDtlsTransport
 from aiortc.rtp import is_rtcp
 
+from nexus_rtc.edge import host_addresses
 from nexus_rtc.edge.slot_receiver import OnFrame, SlotReceiver
 from nexus_rtc.sdp import spread_candidates
 
@@ -75,6 +76,7 @@ class Peer:
         ]
         # An empty list, not the default: that would be a public STUN server.
         configuration = RTCConfiguration(iceServers=servers, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
+        host_addresses.install()
         self._connection = RTCPeerConnection(configuration)
         self._on_frame = on_frame
         self._srtp_profile = srtp_profile
