@@ -103,6 +103,7 @@ class Client {
   const ClientTransport& transport() const { return transport_; }
   const ClientCounters& counters() const { return counters_; }
   const std::deque<SendStream>& send_streams() const { return send_streams_; }
+  const std::vector<std::unique_ptr<ReceiveStream>>& receive_streams() const { return receive_streams_; }
   uint64_t target_bps() const { return bandwidth_->target_bps(); }
   // By receiver reports about what is sent; of a client that only receives, by ICE.
   Duration rtt() const { return rtt_.value_or(transport_.ice().rtt()); }

@@ -1,0 +1,224 @@
+#include "bench/load/load_generator.h"
+
+#include <poll.h>
+
+#include <cstdio>
+#include <ctime>
+#include <utility>
+
+namespace nexus::load {
+namespace {
+
+constexpr int kBatchesPerTurn = 8;
+constexpr size_t kFlushBytes = 2u << 20;
+
+double ThreadCpuSeconds() { return static_cast<double>(ReadClockMicros(CLOCK_THREAD_CPUTIME_ID)) / 1e6; }
+
+}  // namespace
+
+LoadGenerator::LoadGenerator(LoadSocket socket, const LoadOptions& options)
+    : socket_(std::move(socket)), options_(options), certificate_(DtlsCertificate::Generate()) {}
+
+IceCredentials LoadGenerator::CredentialsOf(uint32_t peer) {
+  return {"load" + std::to_string(peer), "loadpasswordloadpassword" + std::to_string(peer)};
+}
+
+Timestamp LoadGenerator::Now() {
+  now_ = std::max(now_, MonotonicNow());
+  return now_;
+}
+
+LoadPeer& LoadGenerator::AddPeer(std::vector<CodecBinding> codecs, const RtpExtensionIds& extensions) {
+  const auto index = static_cast<uint32_t>(peers_.size());
+  ClientConfig config;
+  config.transport.ice = CredentialsOf(index);
+  config.transport.certificate = certificate_;
+  config.transport.seed = index + 1;
+  config.codecs = std::move(codecs);
+  config.extensions = extensions;
+  config.cname = "load" + std::to_string(index);
+  config.open_one_in = options_.open_one_in;
+  config.seed = index + 1;
+  config.twcc.max_recorded = 1'000;
+  peers_.push_back(std::make_unique<LoadPeer>(index, std::move(config), out_, totals_));
+  return *peers_.back();
+}
+
+void LoadGenerator::Connect(LoadPeer& peer, const ClientRemote& remote) {
+  peer.client().Connect(remote, Now());
+  NoteOwners(peer.index());
+  Mark(peer);
+}
+
+void LoadGenerator::Touch(LoadPeer& peer) { Mark(peer); }
+
+void LoadGenerator::Mark(LoadPeer& peer) {
+  if (peer.dirty) return;
+  peer.dirty = true;
+  dirty_.push_back(&peer);
+}
+
+void LoadGenerator::Reschedule() {
+  for (LoadPeer* peer : dirty_) {
+    peer->dirty = false;
+    deadlines_.Set(peer->deadline, peer->NextDeadline());
+  }
+  dirty_.clear();
+}
+
+// Runs that came new into the batch while `peer` was at work are its own.
+void LoadGenerator::NoteOwners(uint32_t peer) { owners_.resize(out_.runs().size(), peer); }
+
+void LoadGenerator::Flush() {
+  if (out_.empty()) return;
+  socket_.Send(out_, owners_);
+  out_.Clear();
+  owners_.clear();
+}
+
+void LoadGenerator::ReadSocket() {
+  for (int batch = 0; batch < kBatchesPerTurn; ++batch) {
+    const Timestamp now = Now();
+    const bool more = socket_.Receive(
+        clock_, now,
+        [&](uint32_t index, MutableByteView bytes, const SocketAddress& from, Timestamp received) {
+          if (index >= peers_.size()) return;
+          LoadPeer& peer = *peers_[index];
+          peer.HandleDatagram(bytes, from, received, now);
+          NoteOwners(index);
+          Mark(peer);
+        });
+    if (out_.bytes() > kFlushBytes) Flush();
+    if (!more) return;
+  }
+}
+
+void LoadGenerator::RunDue(Timestamp now) {
+  while (Deadline* due = deadlines_.PopDue(now)) {
+    LoadPeer& peer = *static_cast<LoadPeer*>(due->owner);
+    peer.HandleTimeout(now);
+    NoteOwners(peer.index());
+    Mark(peer);
+    if (out_.bytes() > kFlushBytes) Flush();
+  }
+}
+
+void LoadGenerator::RunUntil(Timestamp end, const std::function<bool()>& done) {
+  while (Now() < end && !done()) {
+    Reschedule();
+    Flush();
+    const Timestamp next = std::min(deadlines_.next(), end);
+    const Duration wait = std::clamp(next - Now(), Duration(0), Duration(50'000));
+    pollfd waiting{socket_.fd(), POLLIN, 0};
+    const timespec timeout{0, static_cast<long>(wait.count()) * 1'000};
+    ppoll(&waiting, 1, &timeout, nullptr);
+    clock_.Measure();
+    if (waiting.revents & POLLIN) ReadSocket();
+    Reschedule();
+    RunDue(Now());
+  }
+  Reschedule();
+  Flush();
+}
+
+size_t LoadGenerator::connected() const {
+  return static_cast<size_t>(std::count_if(peers_.begin(), peers_.end(), [](const auto& peer) {
+    return peer->client().state() == ClientState::kConnected;
+  }));
+}
+
+size_t LoadGenerator::ended() const {
+  return static_cast<size_t>(std::count_if(peers_.begin(), peers_.end(), [](const auto& peer) {
+    return peer->client().state() == ClientState::kFailed || peer->client().state() == ClientState::kClosed;
+  }));
+}
+
+LoadGenerator::Baseline LoadGenerator::Sum() const {
+  Baseline sum;
+  sum.began = now_;
+  sum.cpu_seconds = ThreadCpuSeconds();
+  sum.socket = socket_.counters();
+  for (const auto& peer : peers_) {
+    sum.nacks += peer->client().counters().nacks_sent;
+    sum.plis += peer->client().counters().plis_sent;
+    for (const auto& [stream, video] : peer->watched()) {
+      sum.pictures += video.pictures;
+      sum.freezes += video.freezes;
+    }
+    for (const auto& stream : peer->client().receive_streams()) {
+      const ReceiverStats& stats = stream->stats();
+      sum.expected += stats.packets() + static_cast<uint64_t>(std::max<int64_t>(stats.cumulative_lost(), 0));
+      sum.lost += std::max<int64_t>(stats.cumulative_lost(), 0);
+      sum.repaired += stats.repaired();
+    }
+  }
+  return sum;
+}
+
+void LoadGenerator::BeginMeasuring() {
+  Now();
+  totals_.media_in = 0;
+  totals_.media_bytes_in = 0;
+  totals_.latency.Clear();
+  baseline_ = Sum();
+}
+
+double LoadGenerator::cpu_share() const {
+  const double wall = static_cast<double>((now_ - baseline_.began).count()) / 1e6;
+  return wall <= 0 ? 0 : (ThreadCpuSeconds() - baseline_.cpu_seconds) / wall;
+}
+
+std::string LoadGenerator::Report() const {
+  const Baseline sum = Sum();
+  const double wall = static_cast<double>((now_ - baseline_.began).count()) / 1e6;
+  const auto expected = static_cast<double>(sum.expected - baseline_.expected);
+  const double lost = static_cast<double>(sum.lost - baseline_.lost);
+  const double repaired = static_cast<double>(sum.repaired - baseline_.repaired);
+  double jitter_ms = 0;
+  size_t streams = 0;
+  for (const auto& peer : peers_) {
+    for (const auto& stream : peer->client().receive_streams()) {
+      if (stream->stats().packets() == 0) continue;
+      jitter_ms += stream->stats().jitter_ms();
+      ++streams;
+    }
+  }
+  char text[1'024];
+  std::snprintf(
+      text, sizeof text,
+      "\"seconds\": %.3f, \"peers\": %zu, \"connected\": %zu, \"media_packets_in\": %llu, "
+      "\"media_bytes_in\": %llu, "
+      "\"datagrams_out\": %llu, \"datagrams_in\": %llu, \"datagrams_per_receive\": %.2f, "
+      "\"latency_samples\": %llu, "
+      "\"latency_p50_ms\": %.2f, \"latency_p99_ms\": %.2f, \"loss\": %.6f, \"loss_after_repair\": %.6f, "
+      "\"jitter_ms\": %.2f, \"pictures\": %llu, \"freezes\": %llu, \"nacks\": %llu, \"plis\": %llu, "
+      "\"generator_cpu_share\": %.3f, \"generator_receive_overflow\": %llu, \"generator_send_errors\": %llu",
+      wall, peers_.size(), connected(), static_cast<unsigned long long>(totals_.media_in),
+      static_cast<unsigned long long>(totals_.media_bytes_in),
+      static_cast<unsigned long long>(sum.socket.datagrams_out - baseline_.socket.datagrams_out),
+      static_cast<unsigned long long>(sum.socket.datagrams_in - baseline_.socket.datagrams_in),
+      static_cast<double>(sum.socket.datagrams_in - baseline_.socket.datagrams_in) /
+          std::max<double>(1, static_cast<double>(sum.socket.messages_in - baseline_.socket.messages_in)),
+      static_cast<unsigned long long>(totals_.latency.total()), totals_.latency.QuantileMs(0.5),
+      totals_.latency.QuantileMs(0.99), expected > 0 ? lost / expected : 0,
+      expected > 0 ? std::max(0.0, lost - repaired) / expected : 0,
+      streams > 0 ? jitter_ms / static_cast<double>(streams) : 0,
+      static_cast<unsigned long long>(sum.pictures - baseline_.pictures),
+      static_cast<unsigned long long>(sum.freezes - baseline_.freezes),
+      static_cast<unsigned long long>(sum.nacks - baseline_.nacks),
+      static_cast<unsigned long long>(sum.plis - baseline_.plis), cpu_share(),
+      static_cast<unsigned long long>(sum.socket.receive_overflow - baseline_.socket.receive_overflow),
+      static_cast<unsigned long long>(sum.socket.send_errors - baseline_.socket.send_errors));
+  return text;
+}
+
+void LoadGenerator::CloseAll() {
+  for (const auto& peer : peers_) {
+    peer->client().Close();
+    NoteOwners(peer->index());
+    if (out_.bytes() > kFlushBytes) Flush();
+  }
+  Flush();
+}
+
+}  // namespace nexus::load

@@ -1,0 +1,60 @@
+// What the load's publishers send: frames whose sizes follow a real encoder's (a keyframe of several times
+// the mean, then log-normal deltas held to the rate), and in each packet when it was sent, so that whoever
+// receives it in this process knows how long it took.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <optional>
+#include <random>
+#include <vector>
+
+#include "engine/base/bytes.h"
+#include "engine/base/time.h"
+
+namespace nexus::load {
+
+// The last bytes of a packet's payload.
+struct SendStamp {
+  static constexpr size_t kSize = 12;
+  static constexpr uint32_t kMagic = 0x4E585354;
+  static void Write(MutableByteView payload, Timestamp now) {
+    if (payload.size() < kSize) return;
+    ByteWriter writer(payload.last(kSize));
+    writer.U32(kMagic);
+    writer.U64(static_cast<uint64_t>(now.time_since_epoch().count()));
+  }
+  static std::optional<Timestamp> Read(ByteView payload) {
+    if (payload.size() < kSize) return std::nullopt;
+    ByteReader reader(payload.last(kSize));
+    if (reader.U32() != kMagic) return std::nullopt;
+    return TimestampFromMicros(static_cast<int64_t>(reader.U64()));
+  }
+};
+
+// Sizes of an encoder with one-second rate control. The spread (sigma 0.3) and the keyframe's weight (6 mean
+// frames) are those of libvpx's realtime mode on talking heads, by order of magnitude.
+class FrameSizes {
+ public:
+  FrameSizes(uint64_t bitrate_bps, unsigned frames_per_second, uint64_t seed)
+      : mean_(static_cast<double>(bitrate_bps) / 8 / frames_per_second), random_(seed) {}
+
+  size_t Next(bool keyframe) {
+    constexpr double kSigma = 0.3;
+    const double spread = std::exp(normal_(random_) * kSigma - kSigma * kSigma / 2);
+    const double wanted = keyframe ? mean_ * 6 : mean_ * spread;
+    // What was sent too much is saved over the next frames, at most 40 % of each.
+    const double saved = keyframe ? 0 : std::min(debt_, wanted * 0.4);
+    const double size = std::max(wanted - saved, 60.0);
+    debt_ = std::max(0.0, debt_ + size - mean_);
+    return static_cast<size_t>(size);
+  }
+
+ private:
+  double mean_;
+  double debt_ = 0;
+  std::mt19937_64 random_;
+  std::normal_distribution<double> normal_;
+};
+
+}  // namespace nexus::load

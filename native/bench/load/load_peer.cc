@@ -1,0 +1,162 @@
+#include "bench/load/load_peer.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace nexus::load {
+namespace {
+
+constexpr Duration kAudioInterval = std::chrono::milliseconds(20);
+constexpr size_t kMaxPayload = 1'150;
+
+// A bitstream that the codec's packetiser and every SFU's keyframe detector understand; its content is
+// nothing.
+void FillFrame(std::vector<uint8_t>& frame, Codec codec, bool keyframe, size_t size) {
+  frame.assign(size, 0xA5);
+  ByteWriter writer(frame);
+  switch (codec) {
+    case Codec::kVp8:  // RFC 6386 section 9.1: P bit, then the start code and 1280x720
+      writer.U24(keyframe ? 0x100000u : 0x110000u);
+      if (keyframe) writer.U24(0x9D012A), writer.U16(0x0005), writer.U16(0xD002);
+      break;
+    case Codec::kH264:
+      writer.U32(1);
+      if (keyframe) {
+        writer.U8(0x67), writer.U24(0x42E01F), writer.U24(0x8C8D40), writer.U32(1);
+        writer.U8(0x68), writer.U24(0xCE3C80), writer.U32(1);
+      }
+      writer.U8(keyframe ? 0x65 : 0x41);
+      break;
+    case Codec::kVp9:
+    case Codec::kAv1:
+    case Codec::kOpus:
+      break;
+  }
+}
+
+}  // namespace
+
+void WatchedVideo::OnPacket(const ReceivedMedia& media, Timestamp now) {
+  if (media.sequence_number > last_marker) ++since_marker;
+  if (!media.marker || media.sequence_number <= last_marker) return;
+  const bool whole = last_marker < 0 || since_marker == media.sequence_number - last_marker;
+  last_marker = media.sequence_number;
+  since_marker = 0;
+  if (!whole) return;
+  ++pictures;
+  if (last_picture != Timestamp{}) {
+    const auto interval = static_cast<double>((now - last_picture).count());
+    if (interval > std::max(3 * mean_interval_us, mean_interval_us + 150'000)) ++freezes;
+    mean_interval_us += (interval - mean_interval_us) / 30;
+  }
+  last_picture = now;
+}
+
+LoadPeer::LoadPeer(uint32_t index, ClientConfig config, RunBuilder& out, LoadTotals& totals)
+    : index_(index), client_(std::move(config), out), totals_(totals) {
+  deadline.owner = this;
+}
+
+void LoadPeer::Publish(const PublishSpec& spec) {
+  SendStream* stream = client_.AddSendStream(spec.stream);
+  if (stream == nullptr) return;
+  const uint64_t seed = spec.stream.ssrc.value;
+  const Encoding encoding{stream, FrameSizes(std::max<uint64_t>(spec.bitrate_bps, 1),
+                                             std::max(spec.frames_per_second, 1u), seed)};
+  const auto known = std::find_if(sources_.begin(), sources_.end(), [&](const Source& source) {
+    return source.spec.stream.mid == spec.stream.mid && source.spec.stream.kind == spec.stream.kind;
+  });
+  Source& source = known != sources_.end() ? *known : sources_.emplace_back();
+  if (known == sources_.end()) {
+    source.spec = spec;
+    source.next = Timestamp{};
+  }
+  source.encodings.push_back(encoding);
+  source.packetizers.emplace_back(PacketizerConfig{.codec = spec.stream.codec,
+                                                   .max_payload = kMaxPayload,
+                                                   .first_picture_id = static_cast<uint16_t>(seed * 7)});
+}
+
+void LoadPeer::HandleDatagram(MutableByteView datagram, const SocketAddress& from, Timestamp received,
+                              Timestamp now) {
+  const auto media = client_.HandleDatagram(datagram, from, received, now);
+  if (!media) return;
+  ++totals_.media_in;
+  totals_.media_bytes_in += datagram.size();
+  if (media->media.opened && !media->media.repaired) {
+    if (const auto sent = SendStamp::Read(media->media.payload)) totals_.latency.Add(received - *sent);
+  }
+  if (media->stream->config().kind == MediaKind::kVideo)
+    watched_[media->stream].OnPacket(media->media, received);
+}
+
+void LoadPeer::HandleTimeout(Timestamp now) {
+  if (client_.NextDeadline() <= now) client_.HandleTimeout(now);
+  while (client_.PollEvent()) {
+  }
+  if (client_.state() != ClientState::kConnected) return;
+  for (Source& source : sources_) {
+    const bool video = source.spec.stream.kind == MediaKind::kVideo;
+    const Duration interval = video ? Duration(1'000'000 / source.spec.frames_per_second) : kAudioInterval;
+    if (source.next == Timestamp{}) {
+      // Cameras are not in step with one another.
+      source.first = now + interval * (index_ * 37 % 100) / 100;
+      source.next = source.first;
+    }
+    while (source.next <= now) {
+      if (video) {
+        SendFrame(source, now);
+      } else {
+        SendAudio(source, now);
+      }
+      ++source.frames;
+      source.next += interval;
+      if (now - source.next > std::chrono::milliseconds(200))
+        source.next = now;  // a stall is not made up for
+    }
+  }
+}
+
+void LoadPeer::SendFrame(Source& source, Timestamp now) {
+  // A frame that does not tell its parts from another encoding's: each has its own size, at the same instant.
+  for (size_t i = 0; i < source.encodings.size(); ++i) {
+    Encoding& encoding = source.encodings[i];
+    if (!encoding.stream->active()) continue;
+    const bool keyframe = encoding.stream->TakeKeyframeRequest();
+    FrameToSend frame;
+    FillFrame(frame_, encoding.stream->config().codec, keyframe, encoding.sizes.Next(keyframe));
+    frame.bitstream = frame_;
+    frame.keyframe = keyframe;
+    SendPacket packet;
+    packet.timestamp = static_cast<uint32_t>((now - source.first).count() * 9 / 100);
+    for (const PacketPayload& part : source.packetizers[i].Cut(frame)) {
+      // The parts lie in our own frame: the stamp is written into it.
+      const size_t at = static_cast<size_t>(part.rest.data() - frame_.data());
+      SendStamp::Write(MutableByteView(frame_).subspan(at, part.rest.size()), now);
+      packet.prefix = part.prefix;
+      packet.payload = part.rest;
+      packet.marker = part.marker;
+      encoding.stream->Send(packet, now);
+    }
+  }
+}
+
+void LoadPeer::SendAudio(Source& source, Timestamp now) {
+  frame_.assign(source.spec.audio_bytes, 0x5A);
+  frame_[0] = 0x78;  // RFC 6716 section 3.1: 20 ms CELT fullband
+  SendStamp::Write(frame_, now);
+  SendPacket packet;
+  packet.timestamp = static_cast<uint32_t>(source.frames * 960);
+  packet.payload = frame_;
+  packet.audio_level = AudioLevel{static_cast<uint8_t>(20 + index_ % 20), true};
+  source.encodings[0].stream->Send(packet, now);
+}
+
+Timestamp LoadPeer::NextDeadline() const {
+  Timestamp next = client_.NextDeadline();
+  if (client_.state() != ClientState::kConnected) return next;
+  for (const Source& source : sources_) next = std::min(next, source.next);
+  return next;
+}
+
+}  // namespace nexus::load

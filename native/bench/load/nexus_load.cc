@@ -1,0 +1,109 @@
+// The load generator: thousands of real WebRTC peers on one core, against an SFU on another.
+//
+//   nexus_load local <livestream|meeting|audio> [people=100] [seconds=10] [warmup=5] [gro=0|1] [gso=1]
+//   [simulcast=1]
+//                    [codec=VP8|H264] [open=32] [server_core=0] [generator_core=1]
+//   nexus_load script        commands on standard input: see load_script.h
+//
+// Prints one JSON object. A point at which the generator was above 80 % of its core says "void": true.
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <string>
+
+#include "bench/load/load_script.h"
+#include "bench/load/local_server.h"
+
+namespace nexus::load {
+namespace {
+
+class Arguments {
+ public:
+  Arguments(int argc, char** argv, int first) {
+    for (int i = first; i < argc; ++i) {
+      const std::string argument = argv[i];
+      const size_t at = argument.find('=');
+      if (at != std::string::npos) values_[argument.substr(0, at)] = argument.substr(at + 1);
+    }
+  }
+  int64_t Number(const std::string& name, int64_t otherwise) const {
+    const auto found = values_.find(name);
+    return found == values_.end() ? otherwise : std::strtoll(found->second.c_str(), nullptr, 10);
+  }
+  std::string Text(const std::string& name, const std::string& otherwise) const {
+    const auto found = values_.find(name);
+    return found == values_.end() ? otherwise : found->second;
+  }
+
+ private:
+  std::map<std::string, std::string> values_;
+};
+
+int RunLocal(const Arguments& arguments, Scene scene) {
+  SceneOptions options;
+  options.scene = scene;
+  options.people = static_cast<size_t>(arguments.Number("people", 100));
+  options.simulcast = arguments.Number("simulcast", 1) != 0;
+  options.codec = CodecFromName(arguments.Text("codec", "VP8")).value_or(Codec::kVp8);
+  int error = 0;
+  const bool gso = arguments.Number("gso", 1) != 0;
+  auto server = LocalServer::Open(static_cast<int>(arguments.Number("server_core", 0)), gso, error);
+  PinToCore(static_cast<int>(arguments.Number("generator_core", 1)));
+  LoadOptions load;
+  load.socket.gro = arguments.Number("gro", 0) != 0;
+  load.open_one_in = static_cast<uint32_t>(arguments.Number("open", 32));
+  auto socket = LoadSocket::Open(load.socket, error);
+  if (server == nullptr || !socket) return std::fprintf(stderr, "no socket: error %d\n", error), 1;
+  LoadGenerator generator(std::move(*socket), load);
+  if (!server->Join(options, generator)) return std::fputs("the engine refused the scene\n", stderr), 1;
+  const size_t everybody = generator.peers().size();
+  generator.RunUntil(MonotonicNow() + std::chrono::seconds(30),
+                     [&] { return generator.connected() == everybody; });
+  generator.RunUntil(MonotonicNow() + std::chrono::seconds(arguments.Number("warmup", 5)));
+  const auto before = server->Report();
+  generator.BeginMeasuring();
+  generator.RunUntil(MonotonicNow() + std::chrono::seconds(arguments.Number("seconds", 10)));
+  const std::string seen = generator.Report();
+  const bool is_void = generator.cpu_share() > 0.8;
+  const auto after = server->Report();
+  if (!before || !after) return std::fputs("the engine gave no report\n", stderr), 1;
+  const double cpu = after->cpu_seconds - before->cpu_seconds;
+  const auto out = static_cast<double>(after->datagrams_out - before->datagrams_out);
+  const auto segments = static_cast<double>(after->gso_segments - before->gso_segments);
+  const auto runs = static_cast<double>(after->gso_runs - before->gso_runs);
+  std::printf(
+      "{\"server\": \"nexus, in process\", \"scene\": \"%s\", \"people\": %zu, \"gro\": %s, "
+      "\"server_cpu_seconds\": %.3f, "
+      "\"server_packets_out\": %.0f, \"packets_out_per_cpu_second\": %.0f, \"server_gbit_per_cpu_second\": "
+      "%.2f, "
+      "\"share_in_gso_runs\": %.3f, \"packets_per_run\": %.2f, \"server_backlog_drops\": %llu, \"void\": %s, "
+      "%s}\n",
+      arguments.Text("scene_name", "").c_str(), options.people, load.socket.gro ? "true" : "false", cpu, out,
+      cpu > 0 ? out / cpu : 0,
+      cpu > 0 ? static_cast<double>(after->bytes_out - before->bytes_out) * 8e-9 / cpu : 0,
+      out > 0 ? segments / out : 0, runs > 0 ? segments / runs : 0,
+      static_cast<unsigned long long>(after->send_backlog_drops - before->send_backlog_drops),
+      is_void ? "true" : "false", seen.c_str());
+  generator.CloseAll();
+  return 0;
+}
+
+int Main(int argc, char** argv) {
+  const std::string mode = argc > 1 ? argv[1] : "";
+  if (mode == "script") return RunScript();
+  const auto scene = argc > 2 ? SceneFromName(argv[2]) : std::nullopt;
+  if (mode != "local" || !scene) {
+    std::fputs("usage: nexus_load local <livestream|meeting|audio> [key=value ...] | nexus_load script\n",
+               stderr);
+    return 2;
+  }
+  std::string name = std::string("scene_name=") + argv[2];
+  argv[2] = name.data();
+  return RunLocal(Arguments(argc, argv, 2), *scene);
+}
+
+}  // namespace
+}  // namespace nexus::load
+
+int main(int argc, char** argv) { return nexus::load::Main(argc, argv); }
