@@ -7,7 +7,7 @@ export { NexusClient, type JoinOptions, type NexusClientOptions } from "./client
 export { NexusError } from "./core/error.js";
 export type { ClientErrorCode, NexusErrorCode, NexusErrorOptions, ServerErrorCode } from "./core/error.js";
 export { Emitter, type EventMap, type Standing } from "./core/emitter.js";
-export type { MediaStats } from "./core/media_stats.js";
+export type { EncodingStats, MediaStats } from "./core/media_stats.js";
 export type {
   Codec,
   ConnectionQuality,

@@ -26,6 +26,8 @@ export class Call {
   readonly #room: Room;
   readonly #settings: Settings;
   readonly #tiles = new Map<string, Tile>();
+  /** What a tile of somebody else shows. */
+  readonly #trackOf = new Map<string, () => RemoteTrack | undefined>();
   readonly #grid = h("div", { class: "grid" });
   readonly #note = h("div", { class: "note", role: "status", "aria-live": "polite" });
   readonly #state = h("span", { class: "state", role: "status" });
@@ -47,7 +49,7 @@ export class Call {
     this.#toolbar = this.#buildToolbar();
     this.root = this.#build();
     this.#listen(onEnd);
-    this.#addTile(this.#ownKey, room.localParticipant.name, true, false);
+    this.#addTile(this.#ownKey, room.localParticipant.name, true, false).setQuality(room.localParticipant.connectionQuality);
     for (const track of room.localParticipant.tracks) this.#showOwn(track);
     this.#refreshButtons();
     this.#observer.observe(this.#grid);
@@ -97,6 +99,7 @@ export class Call {
     room.on("error", (error) => this.#fail(error));
     room.on("autoplay-blocked", () => (this.#unblock.hidden = false));
     room.on("disconnected", (reason) => onEnd(reason));
+    room.on("connection-quality", ({ id }, quality) => this.#tiles.get(id)?.setQuality(quality));
     room.localParticipant.on("speaking", (speaking) => this.#tiles.get(this.#ownKey)?.setSpeaking(speaking));
     room.localParticipant.on("track-unpublished", (track) => this.#hideOwn(track));
   }
@@ -104,11 +107,16 @@ export class Call {
   // People
 
   #addPerson(participant: RemoteParticipant): void {
-    const tile = this.#addTile(participant.id, participant.name, false, false);
+    const tile = this.#addTile(participant.id, participant.name, false, false, () => participant.track("camera"));
+    tile.setQuality(participant.connectionQuality);
     if (participant.joinedAtMs > this.#room.localParticipant.joinedAtMs) this.#say(`${participant.name} is here`);
     participant.on("updated", () => tile.setName(participant.name));
     participant.on("speaking", (speaking) => tile.setSpeaking(speaking));
-    participant.on("track-published", (track) => this.#showTrack(participant, track));
+    participant.on("track-published", (track) => {
+      this.#showTrack(participant, track);
+      const key = track.source === "screen" ? track.id : participant.id;
+      if (track.kind === "video") track.on("paused", (paused) => this.#tiles.get(key)?.setPaused(paused));
+    });
     participant.on("track-unpublished", (track) => this.#hideTrack(participant, track));
     participant.on("track-muted", (track) => this.#showTrack(participant, track));
     this.#refreshMicrophone(participant);
@@ -120,17 +128,25 @@ export class Call {
   }
 
   #showTrack(participant: RemoteParticipant, track: RemoteTrack): void {
-    if (track.source === "screen") {
-      this.#addTile(track.id, participant.name, false, true).setPicture(track);
-    } else if (track.source === "camera") {
-      this.#tiles.get(participant.id)?.setPicture(track.muted ? null : track);
-    } else this.#refreshMicrophone(participant);
+    if (track.kind === "audio") {
+      this.#refreshMicrophone(participant);
+      return;
+    }
+    const screen = track.source === "screen";
+    const tile = screen ? this.#addTile(track.id, participant.name, false, true, () => track) : this.#tiles.get(participant.id);
+    if (tile === undefined) return;
+    tile.setPicture(track.muted ? null : track);
+    tile.setPaused(track.paused);
+    track.pin(tile.pinned);
+    this.#offerLayers(tile);
   }
 
   #hideTrack(participant: RemoteParticipant, track: RemoteTrack): void {
     if (track.source === "screen") this.#removeTile(track.id);
-    else if (track.source === "camera") this.#tiles.get(participant.id)?.setPicture(null);
-    else this.#refreshMicrophone(participant);
+    else if (track.source === "camera") {
+      this.#tiles.get(participant.id)?.setPicture(null);
+      this.#tiles.get(participant.id)?.setPaused(false);
+    } else this.#refreshMicrophone(participant);
   }
 
   #refreshMicrophone(participant: RemoteParticipant): void {
@@ -219,16 +235,14 @@ export class Call {
   #toggleStats(): void {
     this.#stats.toggle();
     this.#refreshButtons();
+    for (const tile of this.#tiles.values()) this.#offerLayers(tile);
     void this.#measure();
   }
 
   async #measure(): Promise<void> {
     if (this.#room.connectionState === "closed") return;
-    const stats = await this.#room.getStats();
-    for (const tile of this.#tiles.values()) {
-      if (!tile.isScreen) tile.setQuality([...stats.quality].find(([id]) => id === tile.key)?.[1] ?? null);
-    }
     if (!this.#stats.open) return;
+    const stats = await this.#room.getStats();
     this.#stats.show(stats, ({ participantId }) => {
       if (participantId === this.#ownKey) return "You";
       return this.#room.participants.get(participantId)?.name ?? "";
@@ -258,10 +272,12 @@ export class Call {
 
   // The grid
 
-  #addTile(key: string, name: string, own: boolean, screen: boolean): Tile {
+  #addTile(key: string, name: string, own: boolean, screen: boolean, track?: () => RemoteTrack | undefined): Tile {
     const known = this.#tiles.get(key);
     if (known !== undefined) return known;
-    const tile = new Tile({ key, name, own, screen });
+    const onPin = track === undefined ? null : (pinned: boolean): void => this.#pin(key, pinned);
+    const tile = new Tile({ key, name, own, screen, onPin });
+    if (track !== undefined) this.#trackOf.set(key, track);
     this.#tiles.set(key, tile);
     this.#grid.append(tile.root);
     this.#arrange();
@@ -271,18 +287,38 @@ export class Call {
   #removeTile(key: string): void {
     this.#tiles.get(key)?.remove();
     this.#tiles.delete(key);
+    this.#trackOf.delete(key);
     this.#arrange();
+  }
+
+  /** One at a time takes the stage. */
+  #pin(key: string, pinned: boolean): void {
+    for (const [other, tile] of this.#tiles) {
+      const now = pinned && other === key;
+      if (now === tile.pinned) continue;
+      tile.setPinned(now);
+      this.#trackOf.get(other)?.()?.pin(now);
+    }
+    this.#arrange();
+  }
+
+  /** For trying things out: a choice of layers on each tile while the statistics are open. */
+  #offerLayers(tile: Tile): void {
+    const track = this.#trackOf.get(tile.key)?.();
+    const labels = this.#stats.open ? (track?.layers.map(({ height }) => `${height}p`) ?? []) : [];
+    tile.offerLayers(labels, (spatial) => track?.setVideoLayers(spatial === null ? null : { spatial }));
   }
 
   #arrange(): void {
     const people = this.#room.participants.size + 1;
     this.#count.textContent = people === 1 ? "only you" : `${people} people`;
     const tiles = [...this.#tiles.values()];
-    const screens = tiles.some((tile) => tile.isScreen);
-    this.#grid.classList.toggle("with-screen", screens);
+    const staged = tiles.find((tile) => tile.pinned) ?? tiles.find((tile) => tile.isScreen);
+    for (const tile of tiles) tile.setStaged(tile === staged);
+    this.#grid.classList.toggle("with-stage", staged !== undefined);
     const { clientWidth, clientHeight } = this.#grid;
     this.#grid.style.setProperty("--stage-height", `${clientHeight}px`);
-    if (screens) return;
+    if (staged !== undefined) return;
     const { tileWidth } = bestGrid(tiles.length, clientWidth, clientHeight, GAP_PX);
     this.#grid.style.setProperty("--tile-width", `${tileWidth}px`);
   }

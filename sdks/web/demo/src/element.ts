@@ -27,6 +27,7 @@ const ICONS = {
   stats: "M4 20h16M7 16v-4M12 16V6M17 16v-7",
   link: "M10 14a4 4 0 0 0 6 0l3-3a4 4 0 0 0-6-6l-1 1M14 10a4 4 0 0 0-6 0l-3 3a4 4 0 0 0 6 6l1-1",
   devices: "M5 8h9M18 8h1M5 16h1M10 16h9M16 6v4M8 14v4",
+  pin: "M9 4h6l-1 6 3 3v2H7v-2l3-3-1-6ZM12 15v6",
   leave: "M4 15c5-5 11-5 16 0l-2 3-4-2v-2c-1-.4-3-.4-4 0v2l-4 2-2-3Z",
 } as const;
 

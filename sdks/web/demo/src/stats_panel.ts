@@ -2,7 +2,7 @@
 import type { LocalTrack, RoomStats, TrackStats } from "@nexus-rtc/web";
 import { h } from "./element.js";
 
-const HEADINGS = ["Who", "What", "Codec", "Picture", "Rate", "Loss", "Jitter", "Quality"];
+const HEADINGS = ["Who", "What", "Codec", "Picture", "Layers", "Rate", "Loss", "Jitter", "Quality"];
 
 export class StatsPanel {
   readonly root: HTMLElement;
@@ -32,7 +32,8 @@ export class StatsPanel {
 
   show(stats: RoomStats, nameOf: (stats: TrackStats) => string): void {
     const signaling = stats.signalingRttMs === null ? "–" : `${Math.round(stats.signalingRttMs)} ms`;
-    this.#summary.textContent = `Round trip: media ${Math.round(stats.rttMs)} ms, signaling ${signaling}`;
+    const uplink = stats.uplinkEstimateBps === 0 ? "–" : kbits(stats.uplinkEstimateBps);
+    this.#summary.textContent = `Round trip: media ${Math.round(stats.rttMs)} ms, signaling ${signaling}. Uplink estimate: ${uplink}`;
     this.#rows.replaceChildren(...stats.tracks.map((one) => row(one, nameOf(one))));
   }
 }
@@ -44,12 +45,28 @@ function row(stats: TrackStats, name: string): HTMLTableRowElement {
     `${sourceOf(track.source)} ${stats.direction === "sent" ? "↑" : "↓"}`,
     codec,
     picture,
-    `${Math.round(bitrateBps / 1000)} kbit/s`,
+    layersOf(stats),
+    kbits(bitrateBps),
     `${(lossRatio * 100).toFixed(1)} %`,
     `${Math.round(jitterMs)} ms`,
     `${quality.score.toFixed(1)} ${quality.level}`,
   ];
   return h("tr", {}, h("th", { scope: "row" }, name), ...cells.map((text) => h("td", {}, text)));
 }
+
+/** Sent: each encoding and what it costs. Received: which of the publisher's layers this is. */
+function layersOf({ track, encodings, width }: TrackStats): string {
+  const shown = encodings.map(({ rid, scalabilityMode, active, height, bitrateBps }) => {
+    const name = rid || scalabilityMode || "one";
+    return active ? `${name} ${height}p ${kbits(bitrateBps)}` : `${name} off`;
+  });
+  if (shown.length > 0) return shown.join(", ");
+  if (!("layers" in track) || track.layers.length === 0) return "–";
+  if (track.paused) return "paused";
+  const fitting = track.layers.filter((layer) => layer.width <= width).length;
+  return `${Math.max(1, fitting)} of ${track.layers.length}`;
+}
+
+const kbits = (bps: number): string => `${Math.round(bps / 1000)} kbit/s`;
 
 const sourceOf = (source: LocalTrack["source"]): string => (source === "screen-audio" ? "screen sound" : source);

@@ -1,5 +1,5 @@
 /** One picture in the grid: somebody's camera, or a screen. */
-import type { Quality } from "@nexus-rtc/web";
+import type { ConnectionQuality } from "@nexus-rtc/web";
 import { h, icon } from "./element.js";
 
 export interface Picture {
@@ -12,9 +12,16 @@ export interface TileOptions {
   readonly name: string;
   readonly own: boolean;
   readonly screen: boolean;
+  /** Null for oneself, who takes no bandwidth. */
+  readonly onPin: ((pinned: boolean) => void) | null;
 }
 
-const QUALITY_WORDS = { good: "Good connection", ok: "Fair connection", poor: "Poor connection" } as const;
+const QUALITY_WORDS = {
+  excellent: "Excellent connection",
+  good: "Good connection",
+  poor: "Poor connection",
+  lost: "Connection lost",
+} as const;
 
 export class Tile {
   readonly root: HTMLElement;
@@ -23,11 +30,19 @@ export class Tile {
   readonly #name = h("span", { class: "name" });
   readonly #microphone = h("span", { class: "mic-state", hidden: true }, icon("mic-off"), h("span", { class: "visually-hidden" }, "microphone off"));
   readonly #badge = h("span", { class: "badge", hidden: true, role: "img" }, h("i"), h("i"), h("i"));
+  readonly #paused = h("div", { class: "paused", hidden: true, role: "status" }, "Paused: your connection is slow");
+  readonly #pin: HTMLButtonElement;
+  readonly #layers = h("select", { class: "layers", hidden: true, "aria-label": "Picture size" });
   readonly #options: TileOptions;
   #picture: Picture | null = null;
 
   constructor(options: TileOptions) {
     this.#options = options;
+    this.#pin = h(
+      "button",
+      { type: "button", class: "pin", hidden: options.onPin === null, "aria-pressed": "false", click: () => options.onPin?.(!this.pinned) },
+      icon("pin"),
+    );
     this.root = h(
       "article",
       { class: `tile${options.own ? " own" : ""}${options.screen ? " screen" : ""}`, "data-key": options.key },
@@ -35,6 +50,8 @@ export class Tile {
       this.#video,
       h("div", { class: "caption" }, this.#microphone, this.#name),
       this.#badge,
+      this.#paused,
+      h("div", { class: "tile-controls" }, this.#layers, this.#pin),
     );
     this.#video.muted = true;
     this.setName(options.name);
@@ -49,10 +66,39 @@ export class Tile {
     return this.#options.screen;
   }
 
+  get pinned(): boolean {
+    return this.#pin.getAttribute("aria-pressed") === "true";
+  }
+
+  setPinned(pinned: boolean): void {
+    this.#pin.setAttribute("aria-pressed", String(pinned));
+    this.#labelPin();
+  }
+
+  /** On the stage: large, with the others beside it. */
+  setStaged(staged: boolean): void {
+    this.root.classList.toggle("staged", staged);
+  }
+
+  setPaused(paused: boolean): void {
+    this.#paused.hidden = !paused;
+  }
+
+  /** Shows a choice of sizes; empty: none. `chosen` counts from the lowest, null follows the tile. */
+  offerLayers(labels: readonly string[], choose: (chosen: number | null) => void): void {
+    this.#layers.hidden = labels.length === 0;
+    this.#layers.replaceChildren(
+      h("option", { value: "" }, "auto"),
+      ...labels.map((label, index) => h("option", { value: String(index) }, label)),
+    );
+    this.#layers.onchange = () => choose(this.#layers.value === "" ? null : Number(this.#layers.value));
+  }
+
   setName(name: string): void {
     const shown = this.#options.screen ? `${name} · screen` : this.#options.own ? `${name} (you)` : name;
     this.#name.textContent = shown;
     this.root.setAttribute("aria-label", shown);
+    this.#labelPin();
     this.#avatar.textContent = initials(name);
     this.#avatar.style.setProperty("--hue", String(hue(name)));
   }
@@ -74,17 +120,23 @@ export class Tile {
     this.root.classList.toggle("speaking", speaking);
   }
 
-  setQuality(quality: Quality | null): void {
-    this.#badge.hidden = quality === null;
-    if (quality === null) return;
-    this.#badge.dataset["level"] = quality.level;
-    this.#badge.setAttribute("aria-label", QUALITY_WORDS[quality.level]);
-    this.#badge.title = `${QUALITY_WORDS[quality.level]} (${quality.score.toFixed(1)} of 5)`;
+  setQuality(quality: ConnectionQuality): void {
+    this.#badge.hidden = quality === "unknown";
+    if (quality === "unknown") return;
+    this.#badge.dataset["level"] = quality;
+    this.#badge.setAttribute("aria-label", QUALITY_WORDS[quality]);
+    this.#badge.title = QUALITY_WORDS[quality];
   }
 
   remove(): void {
     this.setPicture(null);
     this.root.remove();
+  }
+
+  #labelPin(): void {
+    const label = `${this.pinned ? "Unpin" : "Pin"} ${this.#name.textContent}`;
+    this.#pin.setAttribute("aria-label", label);
+    this.#pin.title = label;
   }
 }
 

@@ -9,6 +9,20 @@ import { rateQuality, type Quality } from "./quality.js";
 export type StatsEntry = Readonly<Record<string, unknown>>;
 export type StatsReport = ReadonlyMap<string, StatsEntry>;
 
+/** One encoding of a track that is sent, over the time since the last `getStats()`. */
+export interface EncodingStats {
+  /** Of a simulcast; else empty. */
+  readonly rid: string;
+  readonly width: number;
+  readonly height: number;
+  readonly framesPerSecond: number;
+  readonly bitrateBps: number;
+  /** False while nobody watches it. */
+  readonly active: boolean;
+  /** Of a scalable encoding (W3C webrtc-svc); else empty. */
+  readonly scalabilityMode: string;
+}
+
 /** How one track does, over the time since the last `getStats()`. */
 export interface MediaStats {
   readonly direction: "sent" | "received";
@@ -24,6 +38,8 @@ export interface MediaStats {
   readonly width: number;
   readonly height: number;
   readonly quality: Quality;
+  /** Of sent video, from the smallest; empty for what is received and for audio. */
+  readonly encodings: readonly EncodingStats[];
 }
 
 const NO_ENTRY: StatsEntry = {};
@@ -57,6 +73,15 @@ export function pathRttMs(report: StatsReport): number {
   return 0;
 }
 
+/** What the browser thinks that its uplink carries; 0 while unknown. */
+export function uplinkEstimateBps(report: StatsReport): number {
+  let best = 0;
+  for (const entry of report.values()) {
+    if (entry["type"] === "candidate-pair") best = Math.max(best, number(entry, "availableOutgoingBitrate"));
+  }
+  return best;
+}
+
 function received(report: StatsReport, entry: StatsEntry, before: StatsEntry, rttMs: number): MediaStats {
   const lost = Math.max(0, grown(entry, before, "packetsLost"));
   const seconds = elapsedSeconds(entry, before);
@@ -71,6 +96,7 @@ function received(report: StatsReport, entry: StatsEntry, before: StatsEntry, rt
     jitterMs,
     rttMs,
     quality: rateQuality({ lossRatio, rttMs, jitterMs, frozenRatio }),
+    encodings: [],
   };
 }
 
@@ -89,14 +115,28 @@ function sent(
   const lost = Math.max(0, grown(remote, remoteBefore, "packetsLost"));
   const lossRatio = share(lost, Math.max(lost, grown(entry, before, "packetsSent")));
   const jitterMs = number(remote, "jitter") * 1000;
-  return {
-    ...shape(report, entry, "sent"),
+  const rates = {
     bitrateBps: 8 * rate(grown(entry, before, "bytesSent"), seconds),
     framesPerSecond: rate(grown(entry, before, "framesEncoded"), seconds),
+  };
+  const described = shape(report, entry, "sent");
+  const { width, height } = described;
+  const encoding: EncodingStats = {
+    rid: text(entry, "rid"),
+    width,
+    height,
+    ...rates,
+    active: entry["active"] !== false,
+    scalabilityMode: text(entry, "scalabilityMode"),
+  };
+  return {
+    ...described,
+    ...rates,
     lossRatio,
     jitterMs,
     rttMs,
     quality: rateQuality({ lossRatio, rttMs, jitterMs, frozenRatio: 0 }),
+    encodings: described.kind === "video" ? [encoding] : [],
   };
 }
 
@@ -116,7 +156,8 @@ function shape(
 
 function addLayer(a: MediaStats, b: MediaStats): MediaStats {
   const larger = a.width * a.height >= b.width * b.height ? a : b;
-  return { ...larger, bitrateBps: a.bitrateBps + b.bitrateBps };
+  const encodings = [...a.encodings, ...b.encodings].sort((one, other) => one.width - other.width);
+  return { ...larger, bitrateBps: a.bitrateBps + b.bitrateBps, encodings };
 }
 
 const CODECS: readonly Codec[] = ["opus", "vp8", "vp9", "h264", "av1"];
@@ -131,6 +172,11 @@ function codecOf(report: StatsReport, entry: StatsEntry): Codec {
 function number(entry: StatsEntry, name: string): number {
   const value = entry[name];
   return typeof value === "number" && Number.isFinite(value) ? value : 0;
+}
+
+function text(entry: StatsEntry, name: string): string {
+  const value = entry[name];
+  return typeof value === "string" ? value : "";
 }
 
 const grown = (entry: StatsEntry, before: StatsEntry, name: string): number =>

@@ -3,7 +3,7 @@
  */
 import { Emitter } from "../core/emitter.js";
 import { NexusError } from "../core/error.js";
-import { pathRttMs, summariseStats, type StatsReport } from "../core/media_stats.js";
+import { pathRttMs, summariseStats, uplinkEstimateBps, type StatsReport } from "../core/media_stats.js";
 import type {
   ConnectionQuality,
   DisconnectReason,
@@ -249,7 +249,8 @@ export class Room extends Emitter<RoomEvents> {
       const stats = mid === null ? undefined : summary.get(mid);
       if (stats !== undefined) tracks.push({ ...stats, track, participantId: track.participant.id });
     }
-    return roomStats(pathRttMs(report), this.#parts.runner.state.rttMs, tracks);
+    const signalingRttMs = this.#parts.runner.state.rttMs;
+    return roomStats({ rttMs: pathRttMs(report), uplinkEstimateBps: uplinkEstimateBps(report), signalingRttMs }, tracks);
   }
 
   /** Leaves, and closes the devices of all published tracks. */

@@ -15,6 +15,8 @@ export interface TrackStats extends MediaStats {
 export interface RoomStats {
   /** Of the media path; 0 while unknown. */
   readonly rttMs: number;
+  /** What the browser thinks that its uplink carries; 0 while unknown. */
+  readonly uplinkEstimateBps: number;
   /** Of the WebSocket; null before the first ping came back. */
   readonly signalingRttMs: number | null;
   /** Tracks that are being sent or received just now. */
@@ -23,7 +25,10 @@ export interface RoomStats {
   readonly quality: ReadonlyMap<ParticipantId, Quality>;
 }
 
-export function roomStats(rttMs: number, signalingRttMs: number | null, tracks: readonly TrackStats[]): RoomStats {
+export function roomStats(
+  path: Pick<RoomStats, "rttMs" | "uplinkEstimateBps" | "signalingRttMs">,
+  tracks: readonly TrackStats[],
+): RoomStats {
   const byParticipant = new Map<ParticipantId, Quality[]>();
   for (const { participantId, quality } of tracks) {
     byParticipant.set(participantId, [...(byParticipant.get(participantId) ?? []), quality]);
@@ -33,5 +38,5 @@ export function roomStats(rttMs: number, signalingRttMs: number | null, tracks: 
     const worst = worstQuality(all);
     if (worst !== null) quality.set(id, worst);
   }
-  return { rttMs, signalingRttMs, tracks, quality };
+  return { ...path, tracks, quality };
 }
