@@ -230,3 +230,31 @@ def test_a_closed_socket_fails_what_waits() -> None:
 
 def test_an_unknown_event_of_a_newer_server_is_passed_over() -> None:
     assert joined_session().receive(wire.ServerMessage(event=room.RoomEvent(revision=11)), 0.0) == []
+
+
+def test_pauses_and_quality_are_told() -> None:
+    session = joined_session(ada(camera()))
+    paused = room.TrackPaused(track_id="TR_5", reason=room.PAUSE_REASON_BANDWIDTH)
+    assert session.receive(event(11, track_paused=paused), 101.0) == [events.TrackPaused("TR_5")]
+    resumed = room.TrackResumed(track_id="TR_5")
+    assert session.receive(event(12, track_resumed=resumed), 101.0) == [events.TrackResumed("TR_5")]
+    for participant_id in ("PA_ada", "PA_me"):
+        changed = room.ConnectionQualityChanged(
+            participant_id=participant_id, quality=media.CONNECTION_QUALITY_POOR, score=40.0
+        )
+        told = session.receive(event(0, connection_quality=changed), 101.0)
+        assert told == [events.ConnectionQualityChanged(participant_id, "poor", 40.0)]
+    assert session.me is not None
+    assert session.me.connection_quality == "poor"
+    assert session.roster.participants["PA_ada"].connection_quality == "poor"
+    # A new name is one event, not one of quality as well.
+    updated = room.ParticipantUpdated(participant=ada(camera(), name="Ada"))
+    assert names(session.receive(event(13, participant_updated=updated), 102.0)) == ["ParticipantUpdated"]
+
+
+def test_layers_are_known() -> None:
+    track = camera()
+    track.layers.add(rid="q", width=320, height=180, max_bitrate_bps=150_000)
+    session = joined_session(ada(track))
+    (layer,) = session.roster.participants["PA_ada"].tracks["TR_5"].layers
+    assert (layer.rid, layer.width, layer.max_bitrate_bps) == ("q", 320, 150_000)

@@ -39,7 +39,7 @@ class ParticipantPage {
   async join(options = {}) {
     const room = await this.client().join(this.options.room, options);
     this.room = room;
-    for (const name of ["participant-left", "track-unpublished", "track-muted", "connection-state", "error", "disconnected"]) {
+    for (const name of ["participant-left", "track-unpublished", "track-muted", "connection-state", "error", "disconnected", "track-paused", "track-resumed", "connection-quality"]) {
       room.on(name, (first, second) => {
         this.events.push({ name, who: first?.identity ?? first?.participant?.identity ?? null, value: simple(first) ?? simple(second) });
       });
@@ -92,6 +92,58 @@ class ParticipantPage {
     this.tiles.get(track.id)?.element.remove();
     this.tiles.delete(track.id);
     track.detach();
+  }
+
+  /** Shows somebody's picture at this size. @param {string} identity @param {number} width @param {number} height */
+  resize(identity, width, height, source = "camera") {
+    const { element } = this.tiles.get(this.remoteTrack(identity, source).id);
+    Object.assign(element.style, { width: `${width}px`, height: `${height}px`, display: width > 0 ? "" : "none" });
+  }
+
+  /** What the browser says of a picture that it receives. @param {string} identity */
+  async received(identity, source = "camera") {
+    const track = this.remoteTrack(identity, source);
+    const { tracks } = await this.room.getStats();
+    const mine = tracks.find((/** @type {any} */ one) => one.track === track);
+    const stream = track?.mediaStream;
+    const id = stream?.getVideoTracks()[0]?.id;
+    const report = [...((await connections.at(-1)?.getStats())?.values() ?? [])];
+    const inbound = report.find((entry) => entry.type === "inbound-rtp" && entry.trackIdentifier === id);
+    const { framesDecoded = 0, freezeCount = 0, framesDropped = 0 } = inbound ?? {};
+    return { width: mine?.width ?? 0, height: mine?.height ?? 0, framesDecoded, freezeCount, framesDropped, paused: track?.paused, codec: mine?.codec };
+  }
+
+  /** Each encoding that is sent. */
+  async sent() {
+    const report = [...((await connections.at(-1)?.getStats())?.values() ?? [])];
+    return report
+      .filter((entry) => entry.type === "outbound-rtp" && entry.kind === "video")
+      .map(({ rid, active, framesEncoded, frameWidth, frameHeight, bytesSent, scalabilityMode }) => ({
+        rid,
+        active,
+        framesEncoded,
+        width: frameWidth,
+        height: frameHeight,
+        bytesSent,
+        scalabilityMode,
+      }))
+      .sort((a, b) => String(a.rid).localeCompare(String(b.rid)));
+  }
+
+  /** The port at which media arrives. */
+  async mediaPort() {
+    const report = await connections.at(-1)?.getStats();
+    for (const entry of report?.values() ?? []) {
+      if (entry.type !== "transport") continue;
+      const pair = report?.get(entry.selectedCandidatePairId ?? "");
+      return report?.get(pair?.localCandidateId ?? "")?.port ?? null;
+    }
+    return null;
+  }
+
+  /** @param {string} identity @param {boolean} pinned */
+  pin(identity, pinned, source = "camera") {
+    this.remoteTrack(identity, source).pin(pinned);
   }
 
   async openCamera(options = {}) {

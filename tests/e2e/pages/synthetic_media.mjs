@@ -4,7 +4,7 @@
 
 export const BEEP_HZ = 3000;
 
-/** @typedef {{color: string, toneHz: number, flash: boolean, width: number, height: number}} Scene */
+/** @typedef {{color: string, toneHz: number, flash: boolean, busy: boolean, width: number, height: number}} Scene */
 
 /** @param {Scene} scene */
 export function createSyntheticMedia(scene) {
@@ -29,6 +29,7 @@ export function createSyntheticMedia(scene) {
     const now = performance.now();
     context.fillStyle = now < flashUntil ? "#ffffff" : scene.color;
     context.fillRect(0, 0, canvas.width, canvas.height);
+    if (scene.busy) scatter(context);
     // A moving mark, so that a frozen picture is told from a still one.
     frame += 1;
     context.fillStyle = "#808080";
@@ -57,6 +58,16 @@ export function createSyntheticMedia(scene) {
       return stream;
     },
   };
+}
+
+/** Detail that moves, so that every encoder needs all the bits that it may have. @param {CanvasRenderingContext2D} context */
+function scatter(context) {
+  const { width, height } = context.canvas;
+  for (let mark = 0; mark < 250; mark += 1) {
+    const grey = Math.floor(Math.random() * 256);
+    context.fillStyle = `rgb(${grey} ${grey} ${grey})`;
+    context.fillRect(Math.random() * width, Math.random() * height, width / 60, height / 40);
+  }
 }
 
 /**

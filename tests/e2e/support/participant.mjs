@@ -8,6 +8,7 @@
  * @property {string} [color] CSS colour of the synthetic camera
  * @property {number} [toneHz] of the synthetic microphone; 0 is silence
  * @property {boolean} [flash] flash and beep together every 1.5 s
+ * @property {boolean} [busy] a picture that needs many bits
  * @property {"binary" | "json"} [wireFormat]
  * @property {boolean} [attach] attach every picture as it is published (the default)
  * @property {number} [width]
@@ -43,6 +44,7 @@ export async function openParticipant(browser, origin, system, person, credentia
       color: person.color ?? "#404040",
       toneHz: person.toneHz ?? 0,
       flash: person.flash ?? false,
+      busy: person.busy ?? false,
       width: person.width ?? 320,
       height: person.height ?? 180,
     },

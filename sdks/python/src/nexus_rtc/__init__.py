@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     )
     from nexus_rtc.events import (
         ActiveSpeakers,
+        ConnectionQualityChanged,
         Event,
         MediaConnected,
         ParticipantJoined,
@@ -37,10 +38,12 @@ if TYPE_CHECKING:
         SlotsChanged,
         Speaker,
         TrackMuted,
+        TrackPaused,
         TrackPublished,
+        TrackResumed,
         TrackUnpublished,
     )
-    from nexus_rtc.model import Participant, Slot, Track
+    from nexus_rtc.model import Participant, Slot, Track, VideoLayer
     from nexus_rtc.publishing import LocalTrack
     from nexus_rtc.remote_media import RemoteMedia
     from nexus_rtc.room import Room
@@ -63,6 +66,7 @@ _HOMES = {
     ),
     "events": (
         "ActiveSpeakers",
+        "ConnectionQualityChanged",
         "Event",
         "MediaConnected",
         "ParticipantJoined",
@@ -73,10 +77,12 @@ _HOMES = {
         "SlotsChanged",
         "Speaker",
         "TrackMuted",
+        "TrackPaused",
         "TrackPublished",
+        "TrackResumed",
         "TrackUnpublished",
     ),
-    "model": ("Participant", "Slot", "Track"),
+    "model": ("Participant", "Slot", "Track", "VideoLayer"),
     "publishing": ("LocalTrack",),
     "remote_media": ("RemoteMedia",),
     "room": ("Room",),
@@ -89,6 +95,7 @@ __all__ = [
     "App",
     "Client",
     "ConnectionFailed",
+    "ConnectionQualityChanged",
     "Disconnected",
     "Event",
     "IceServer",
@@ -115,8 +122,11 @@ __all__ = [
     "TokenRejected",
     "Track",
     "TrackMuted",
+    "TrackPaused",
     "TrackPublished",
+    "TrackResumed",
     "TrackUnpublished",
+    "VideoLayer",
     "mint_token",
 ]
 

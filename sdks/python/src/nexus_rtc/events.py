@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nexus_rtc.model import Participant, Slot, Track
+from nexus_rtc.model import ConnectionQuality, Participant, Slot, Track
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,27 @@ class TrackMuted:
 
     participant: Participant
     track: Track
+
+
+@dataclass(frozen=True, slots=True)
+class TrackPaused:
+    """Our bandwidth does not hold even the lowest layer of this track."""
+
+    track_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrackResumed:
+    track_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionQualityChanged:
+    """Of somebody, or of us; `score` is 0 to 100."""
+
+    participant_id: str
+    quality: ConnectionQuality
+    score: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +112,9 @@ Event = (
     | TrackPublished
     | TrackUnpublished
     | TrackMuted
+    | TrackPaused
+    | TrackResumed
+    | ConnectionQualityChanged
     | ActiveSpeakers
     | SlotsChanged
     | ReofferNeeded

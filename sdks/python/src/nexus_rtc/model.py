@@ -20,6 +20,30 @@ SOURCE_VALUES: Final[Mapping[Source, media_pb2.TrackSource.ValueType]] = {
 }
 
 
+ConnectionQuality = Literal["unknown", "lost", "poor", "good", "excellent"]
+
+_QUALITIES: Final[Mapping[int, ConnectionQuality]] = {
+    media_pb2.CONNECTION_QUALITY_LOST: "lost",
+    media_pb2.CONNECTION_QUALITY_POOR: "poor",
+    media_pb2.CONNECTION_QUALITY_GOOD: "good",
+    media_pb2.CONNECTION_QUALITY_EXCELLENT: "excellent",
+}
+
+
+def quality_from_wire(quality: int) -> ConnectionQuality:
+    return _QUALITIES.get(quality, "unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class VideoLayer:
+    """One encoding of a simulcast, or one spatial layer; 0 and "" where nothing was said."""
+
+    rid: str = ""
+    width: int = 0
+    height: int = 0
+    max_bitrate_bps: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Track:
     """A published track. `number` stands in the CSRC of each of its packets (RFC 3550 section 5.1)."""
@@ -35,6 +59,8 @@ class Track:
     width: int = 0
     height: int = 0
     mid: str = ""
+    # Low to high; empty for one encoding without spatial layers.
+    layers: tuple[VideoLayer, ...] = ()
 
     @classmethod
     def from_wire(cls, track: media_pb2.Track) -> "Track":
@@ -50,6 +76,10 @@ class Track:
             width=track.width,
             height=track.height,
             mid=track.mid,
+            layers=tuple(
+                VideoLayer(layer.rid, layer.width, layer.height, layer.max_bitrate_bps)
+                for layer in track.layers
+            ),
         )
 
 
@@ -64,6 +94,7 @@ class Participant:
     attributes: Mapping[str, str] = field(default_factory=dict)
     joined_at_ms: int = 0
     tracks: Mapping[str, Track] = field(default_factory=dict)
+    connection_quality: ConnectionQuality = "unknown"
 
     @classmethod
     def from_wire(cls, participant: media_pb2.Participant) -> "Participant":
@@ -75,6 +106,7 @@ class Participant:
             attributes=dict(participant.attributes),
             joined_at_ms=participant.joined_at_ms,
             tracks=tracks_by_id(participant.tracks),
+            connection_quality=quality_from_wire(participant.connection_quality),
         )
 
 

@@ -8,6 +8,7 @@ from typing import Self
 
 from aiortc import MediaStreamTrack
 from nexus.signaling.v1 import session_pb2 as wire
+from nexus.types.v1.media_pb2 import TrackView
 
 from nexus_rtc import events as happened
 from nexus_rtc.connection import Connection
@@ -139,6 +140,32 @@ class Room:
     async def unsee(self, *tracks: Track) -> None:
         asked = wire.SlotsRequest(unbind_track_ids=[track.id for track in tracks])
         await self.request(wire.ClientMessage(slots=asked))
+
+    async def view(
+        self,
+        track: Track,
+        *,
+        width: int = 0,
+        height: int = 0,
+        hidden: bool = False,
+        pinned: bool = False,
+        priority: int = 0,
+        max_spatial: int | None = None,
+        max_temporal: int | None = None,
+    ) -> None:
+        """How we look at a video track: layers and bandwidth follow it. `width`, `height`: device pixels, 0:
+        any size will do. `priority`: 1 to 255, 0 leaves it to the server. Replaces what was said before."""
+        asked = TrackView(
+            track_id=track.id,
+            width=width,
+            height=height,
+            hidden=hidden,
+            pinned=pinned,
+            priority=priority,
+            max_spatial=max_spatial,
+            max_temporal=max_temporal,
+        )
+        await self.request(wire.ClientMessage(view=wire.ViewRequest(views=[asked])))
 
     async def set_subscribed(self, subscribed: bool, *tracks: Track) -> None:
         """Whether we take part in tracks at all: an unsubscribed voice is never heard."""

@@ -11,7 +11,7 @@ from nexus.events.v1.room_pb2 import RoomEvent
 from nexus.types.v1 import media_pb2
 
 from nexus_rtc import events
-from nexus_rtc.model import Participant, Track
+from nexus_rtc.model import ConnectionQuality, Participant, Track
 
 
 class Roster:
@@ -76,6 +76,11 @@ class Roster:
                 return self._mute(event.track_muted.track_id, event.track_muted.muted)
         return []
 
+    def rate(self, participant_id: str, quality: ConnectionQuality) -> None:
+        person = self._people.get(participant_id)
+        if person is not None:
+            self._people[participant_id] = replace(person, connection_quality=quality)
+
     def _put(self, person: Participant) -> list[events.Event]:
         before = self._people.get(person.id)
         self._people[person.id] = person
@@ -109,7 +114,10 @@ def _difference(before: Participant | None, now: Participant) -> list[events.Eve
         published: list[events.Event] = [events.TrackPublished(now, track) for track in now.tracks.values()]
         return [events.ParticipantJoined(now), *published]
     changes: list[events.Event] = []
-    if replace(before, tracks={}) != replace(now, tracks={}):
+    # Quality has events of its own, and is not repeated with every change of a profile.
+    if replace(before, tracks={}, connection_quality="unknown") != replace(
+        now, tracks={}, connection_quality="unknown"
+    ):
         changes.append(events.ParticipantUpdated(now))
     for track in before.tracks.values():
         if track.id not in now.tracks:

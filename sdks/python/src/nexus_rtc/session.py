@@ -9,13 +9,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from nexus.events.v1.room_pb2 import RoomEvent
+from nexus.events.v1.room_pb2 import ConnectionQualityChanged, RoomEvent
 from nexus.signaling.v1 import session_pb2 as wire
 from nexus.types.v1 import media_pb2
 
 from nexus_rtc import events
 from nexus_rtc.errors import NexusError, disconnected, from_wire
-from nexus_rtc.model import Participant, Slot, tracks_by_id
+from nexus_rtc.model import Participant, Slot, quality_from_wire, tracks_by_id
 from nexus_rtc.roster import Roster
 
 # A server silent for this many ping intervals is gone; it says the same of us.
@@ -173,11 +173,24 @@ class Session:
             case "media_connected":
                 mine = self.me is not None and event.media_connected.participant_id == self.me.id
                 return [events.MediaConnected(event.media_connected.srtp_profile)] if mine else []
+            case "track_paused":
+                return [events.TrackPaused(event.track_paused.track_id)]
+            case "track_resumed":
+                return [events.TrackResumed(event.track_resumed.track_id)]
+            case "connection_quality":
+                return self._quality(event.connection_quality)
             case _ if self._is_mine(event):
                 self.roster.revision = max(self.roster.revision, event.revision)
                 return []
             case _:
                 return self.roster.apply(event)
+
+    def _quality(self, changed: ConnectionQualityChanged) -> Sequence[events.Event]:
+        quality = quality_from_wire(changed.quality)
+        self.roster.rate(changed.participant_id, quality)
+        if self.me is not None and self.me.id == changed.participant_id:
+            self.me = replace(self.me, connection_quality=quality)
+        return [events.ConnectionQualityChanged(changed.participant_id, quality, changed.score)]
 
     def _is_mine(self, event: RoomEvent) -> bool:
         """Events about ourselves only move the revision: what we are is told by the answers to our
