@@ -45,6 +45,7 @@ void AddEvents(nb::module_& module);
 void AddTaps(nb::module_& module);
 void AddTapCalls(nb::class_<Engine>& engine);
 void AddEngine(nb::module_& module);
+void AddDataCalls(nb::class_<Engine>& engine);
 
 // (spatial, temporal)
 inline std::optional<std::pair<int, int>> ToPython(const std::optional<LayerTarget>& layer) {

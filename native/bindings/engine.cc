@@ -55,6 +55,7 @@ void AddDescriptions(nb::module_& module) {
 void AddEngine(nb::module_& module) {
   AddDescriptions(module);
   nb::class_<Engine> engine(module, "Engine");
+  AddDataCalls(engine);
   engine.def(nb::new_(&Open), nb::arg("config"))
       .def_prop_ro("event_fd", &Engine::event_fd)
       .def_prop_ro("fingerprint", [](const Engine& e) { return e.fingerprint(); })

@@ -49,7 +49,12 @@ void AddReports(nb::module_& module) {
       .def_ro("pacer_drops", &TransportReport::pacer_drops)
       .def_ro("probe_clusters", &TransportReport::probe_clusters)
       .def_ro("probe_packets", &TransportReport::probe_packets)
-      .def_ro("slots_paused", &TransportReport::slots_paused);
+      .def_ro("slots_paused", &TransportReport::slots_paused)
+      .def_ro("data_messages_in", &TransportReport::data_messages_in)
+      .def_ro("data_bytes_in", &TransportReport::data_bytes_in)
+      .def_ro("data_messages_out", &TransportReport::data_messages_out)
+      .def_ro("data_bytes_out", &TransportReport::data_bytes_out)
+      .def_ro("data_messages_dropped", &TransportReport::data_messages_dropped);
   nb::class_<TrackReport>(module, "TrackReport")
       .def_prop_ro("track", [](const TrackReport& r) { return r.track.value; })
       .def_ro("packets", &TrackReport::packets)

@@ -279,6 +279,14 @@ CallError Engine::Send(nexus::SetSubscribed command) {
 CallError Engine::Send(nexus::SetSlotPreferences command) {
   return Post(slots_, command.slot.value, command);
 }
+CallError Engine::Send(nexus::ConfigureData command) {
+  const uint32_t id = command.transport.value;
+  return Post(transports_, id, std::move(command));
+}
+CallError Engine::Send(nexus::SendData command) {
+  const uint32_t id = command.room.value;
+  return Post(rooms_, id, std::move(command));
+}
 
 // The first two characters name the shard, so that whoever receives a check knows whose it is.
 IceCredentials Engine::NewCredentials(size_t shard) const {

@@ -88,6 +88,8 @@ class Engine {
   CallError Send(nexus::UnbindSlot command);
   CallError Send(nexus::SetSubscribed command);
   CallError Send(nexus::SetSlotPreferences command);
+  CallError Send(nexus::ConfigureData command);
+  CallError Send(nexus::SendData command);
 
  private:
   // Ids of one kind: the shard is the remainder, so that no table is needed and none can leak.

@@ -102,6 +102,7 @@ void TestPeer::Connect(const ServerDescription& server, Timestamp now) {
   config.certificate = options_.certificate;
   config.remote_fingerprints = {{"sha-256", server.fingerprint}};
   config.profiles = options_.profiles;
+  config.max_received = 64;
   dtls_.emplace(std::move(config));
   HandleTimeout(now);
 }
@@ -126,6 +127,7 @@ void TestPeer::HandleDatagram(ByteView datagram, Timestamp now) {
     case Protocol::kDtls:
       dtls_->HandleDatagram(datagram, now);
       PumpDtls();
+      PumpData();
       break;
     case Protocol::kRtp:
       HandleRtp({datagram.begin(), datagram.end()}, now);
@@ -167,7 +169,10 @@ Timestamp TestPeer::NextDeadline() const {
   return std::min(std::max(next, next_nack_), twcc_.next_deadline());
 }
 
-std::vector<Datagram> TestPeer::TakeDatagrams() { return std::exchange(outgoing_, {}); }
+std::vector<Datagram> TestPeer::TakeDatagrams() {
+  PumpData();
+  return std::exchange(outgoing_, {});
+}
 
 void TestPeer::SendRaw(std::vector<uint8_t> datagram) {
   if (vanished_) return;
@@ -405,6 +410,21 @@ void TestPeer::HandleRtcp(std::vector<uint8_t> datagram, Timestamp now) {
       }
     }
   }
+}
+
+TestData& TestPeer::UseData() {
+  if (!data_) data_ = std::make_unique<TestData>();
+  return *data_;
+}
+
+void TestPeer::PumpData() {
+  if (!data_ || !connected()) return;
+  if (!std::exchange(data_connected_, true)) data_->channels.Connect();
+  while (auto packet = dtls_->PollApplicationData()) data_->channels.HandlePacket(*packet);
+  data_->Read();
+  data_->channels.Flush();
+  while (auto packet = data_->channels.PollTransmit()) dtls_->SendApplicationData(*packet);
+  while (auto datagram = dtls_->PollTransmit()) SendRaw(std::move(*datagram));
 }
 
 void TestPeer::Close() {

@@ -16,6 +16,7 @@
 #include "engine/srtp/srtp_opener.h"
 #include "engine/srtp/srtp_sealer.h"
 #include "testing/emulated_network.h"
+#include "testing/test_data.h"
 #include "testing/test_streams.h"
 
 namespace nexus::testing {
@@ -76,6 +77,8 @@ class TestPeer {
   // Any RTP packet, sealed: for hostile tests.
   void SendRtp(ByteView header, ByteView payload, uint64_t index);
   void SendRaw(std::vector<uint8_t> datagram);
+  // Data channels; their association begins when DTLS is up.
+  TestData& UseData();
   void Close();
   // Another address from now on, without knowing it: a NAT gave it a new one, or the path goes by another
   // way.
@@ -91,6 +94,7 @@ class TestPeer {
 
  private:
   void PumpDtls();
+  void PumpData();
   void HandleRtp(std::vector<uint8_t> datagram, Timestamp now);
   void HandleRtcp(std::vector<uint8_t> datagram, Timestamp now);
   void SendNacks(Timestamp now);
@@ -107,6 +111,8 @@ class TestPeer {
   std::optional<SrtpSealer> sealer_;
   std::deque<PublishedStream> published_;
   std::deque<ReceivedStream> received_;
+  std::unique_ptr<TestData> data_;
+  bool data_connected_ = false;
   std::vector<Datagram> outgoing_;
   TwccRecorder twcc_;
   Timestamp next_nack_{};

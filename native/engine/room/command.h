@@ -12,7 +12,9 @@
 #include "engine/dtls/dtls_endpoint.h"
 #include "engine/forward/layer_target.h"
 #include "engine/ice/ice_credentials.h"
+#include "engine/room/data_settings.h"
 #include "engine/rtp/rtp_extensions.h"
+#include "engine/sctp/data_channels.h"
 #include "engine/tap/tap_settings.h"
 
 namespace nexus {
@@ -147,14 +149,27 @@ struct RemoveTap {
 struct RefreshTap {
   TapId tap;
 };
+// Opens data channels for this peer, or changes what they may do.
+struct ConfigureData {
+  TransportId transport;
+  DataSettings data;
+};
+// A message of the server's own, an envelope from WriteDataEnvelope; to everybody in the room when nobody is
+// named.
+struct SendData {
+  RoomId room;
+  std::vector<TransportId> to;
+  DataChannelOptions kind;
+  SharedBytes message;
+};
 struct RequestReport {
   uint32_t request = 0;
   std::optional<RoomId> room;
 };
 
-using Command =
-    std::variant<CreateRoom, CloseRoom, CreateTransport, UpdateTransport, RestartIce, CloseTransport,
-                 AddTrack, RemoveTrack, MuteTrack, RequestKeyframe, AddSlot, RemoveSlot, BindSlot, UnbindSlot,
-                 SetSubscribed, SetSlotPreferences, RequestReport, AddTap, RemoveTap, RefreshTap>;
+using Command = std::variant<CreateRoom, CloseRoom, CreateTransport, UpdateTransport, RestartIce,
+                             CloseTransport, AddTrack, RemoveTrack, MuteTrack, RequestKeyframe, AddSlot,
+                             RemoveSlot, BindSlot, UnbindSlot, SetSubscribed, SetSlotPreferences,
+                             RequestReport, AddTap, RemoveTap, RefreshTap, ConfigureData, SendData>;
 
 }  // namespace nexus

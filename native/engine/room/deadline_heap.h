@@ -18,6 +18,7 @@ inline constexpr int kTransport = 0;
 inline constexpr int kRoom = 1;
 inline constexpr int kTap = 2;
 inline constexpr int kTrack = 3;
+inline constexpr int kData = 4;
 }  // namespace DeadlineKind
 
 // A member of whoever waits. Takes itself out when it is destroyed.

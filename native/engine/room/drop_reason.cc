@@ -62,6 +62,24 @@ std::string_view DropReasonName(DropReason reason) {
       return "pacer_overflow";
     case DropReason::kPacerExpired:
       return "pacer_expired";
+    case DropReason::kDataNotNegotiated:
+      return "data_not_negotiated";
+    case DropReason::kDataMalformed:
+      return "data_malformed";
+    case DropReason::kDataNoChannel:
+      return "data_no_channel";
+    case DropReason::kDataUnknownProtocol:
+      return "data_unknown_protocol";
+    case DropReason::kDataTooLarge:
+      return "data_too_large";
+    case DropReason::kDataNotPermitted:
+      return "data_not_permitted";
+    case DropReason::kDataUnknownDestination:
+      return "data_unknown_destination";
+    case DropReason::kDataSlowReader:
+      return "data_slow_reader";
+    case DropReason::kDataLossyOverflow:
+      return "data_lossy_overflow";
     case DropReason::kEventOverflow:
       return "event_overflow";
     case DropReason::kCount:

@@ -39,6 +39,17 @@ enum class DropReason : uint8_t {
   kPacerOverflow,       // too much waits for the subscriber's path already
   kPacerExpired,        // gone from the ring before the subscriber's path had room
   kEventOverflow,       // events nobody fetched
+
+  kDataNotNegotiated,       // application data of a peer without data channels
+  kDataMalformed,           // no DCEP, no envelope, or one that claims a sender
+  kDataNoChannel,           // data for no channel, or a channel beyond the limit
+  kDataUnknownProtocol,     // a channel of a protocol that is not ours
+  kDataTooLarge,            // beyond max-message-size, either way
+  kDataNotPermitted,        // without the grant `data`
+  kDataUnknownDestination,  // to somebody who is not in the room
+  kDataSlowReader,          // a reliable channel that could not keep up was closed
+  kDataLossyOverflow,       // a lossy channel that could not keep up
+
   kCount,
 };
 inline constexpr size_t kDropReasonCount = static_cast<size_t>(DropReason::kCount);

@@ -24,6 +24,11 @@ struct TransportReport {
   uint64_t packets_out = 0;
   uint64_t bytes_out = 0;
   double rtt_ms = 0;
+  uint64_t data_messages_in = 0;
+  uint64_t data_bytes_in = 0;
+  uint64_t data_messages_out = 0;
+  uint64_t data_bytes_out = 0;
+  uint64_t data_messages_dropped = 0;  // by or for this peer; why: EngineReport::drops
   // Towards the peer: what its path is thought to carry, what was shared out, what arrived. 0: unknown.
   uint64_t estimate_bps = 0;
   uint64_t target_bps = 0;

@@ -9,7 +9,8 @@ Shard::Shard(ShardConfig config)
     : config_(std::move(config)),
       events_(config_.max_events, drops_),
       random_(config_.seed),
-      context_{config_, out_, events_, drops_, deadlines_, layers_, random_} {}
+      context_{config_, out_, events_, drops_, deadlines_, layers_, random_, data_},
+      data_(context_) {}
 
 Shard::~Shard() {
   // Slots point into tracks of other transports; take the people out one by one.
@@ -29,6 +30,7 @@ void Shard::HandleDatagram(MutableByteView datagram, const SocketAddress& from, 
   switch (protocol) {
     case Protocol::kDtls:
       transport.HandleDtls(datagram, now);
+      data_.Transmit();
       break;
     case Protocol::kRtp:
       return transport.HandleRtp(datagram, received, now);  // never ends a transport
@@ -83,6 +85,10 @@ void Shard::HandleTimeout(Timestamp now) {
     }
     if (due->kind == DeadlineKind::kTap) {
       static_cast<TrackTap*>(due->owner)->HandleTimeout(now);
+      continue;
+    }
+    if (due->kind == DeadlineKind::kData) {
+      data_.HandleTimeout(now);
       continue;
     }
     Transport& transport = *static_cast<Transport*>(due->owner);

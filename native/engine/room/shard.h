@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "engine/room/command.h"
+#include "engine/room/data_router.h"
 #include "engine/room/event.h"
 #include "engine/room/room.h"
 #include "engine/room/shard_context.h"
@@ -85,6 +86,8 @@ class Shard {
   void Handle(const AddTap& command, Timestamp now);
   void Handle(const RemoveTap& command, Timestamp now);
   void Handle(const RefreshTap& command, Timestamp now);
+  void Handle(const ConfigureData& command, Timestamp now);
+  void Handle(const SendData& command, Timestamp now);
   void Handle(const RequestReport& command, Timestamp now);
   void Reject(std::string_view command, uint32_t id, std::string_view reason);
 
@@ -103,6 +106,7 @@ class Shard {
   LayerIndex layers_;
   std::mt19937_64 random_;
   ShardContext context_;
+  DataRouter data_;
 
   std::unordered_map<RoomId, std::unique_ptr<Room>> rooms_;
   std::unordered_map<TransportId, std::unique_ptr<Transport>> transports_;

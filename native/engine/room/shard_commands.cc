@@ -178,6 +178,20 @@ void Shard::Handle(const SetSlotPreferences& command, Timestamp now) {
   slot->OnWishChanged();
 }
 
+void Shard::Handle(const ConfigureData& command, Timestamp now) {
+  Transport* transport = Find(transports_, command.transport);
+  if (transport == nullptr) return Reject("configure_data", command.transport.value, "unknown_transport");
+  transport->ConfigureData(command.data, now);
+  data_.Transmit();
+}
+
+void Shard::Handle(const SendData& command, Timestamp now) {
+  Room* room = Find(rooms_, command.room);
+  if (room == nullptr) return Reject("send_data", command.room.value, "unknown_room");
+  data_.FromServer(command.room, command.to, {command.message, command.kind}, now);
+  data_.Transmit();
+}
+
 void Shard::Handle(const RequestReport& command, Timestamp now) {
   ReportReady report;
   report.request = command.request;

@@ -8,6 +8,7 @@
 #include "engine/base/time.h"
 #include "engine/bwe/send_side_estimator.h"
 #include "engine/dtls/dtls_certificate.h"
+#include "engine/sctp/data_channels.h"
 #include "engine/srtp/srtp_keys.h"
 
 namespace nexus {
@@ -36,6 +37,10 @@ struct ShardConfig {
   size_t max_slots_per_transport = 256;
   size_t max_events = 65'536;
   size_t max_taps = 4'096;
+  // What one peer may send on its data channels; beyond, its window closes and nothing is lost.
+  double data_messages_per_second = 1'000;
+  double data_bytes_per_second = 4u << 20;
+  DataChannelLimits data_limits;
 
   // First numbers of streams and RTCP phases; nothing secret comes of it.
   uint64_t seed = 1;

@@ -13,6 +13,7 @@
 
 namespace nexus {
 
+class DataRouter;
 class PublishedLayer;
 
 // Finds the ring that holds what a slot sent, also after the slot was bound to something else.
@@ -43,6 +44,7 @@ struct ShardContext {
   DeadlineHeap& deadlines;
   LayerIndex& layers;
   std::mt19937_64& random;
+  DataRouter& data;
 };
 
 }  // namespace nexus

@@ -9,6 +9,8 @@ namespace {
 
 // Two checks of RFC 7675 section 5.1 may be lost before the peer counts as disconnected.
 constexpr int kDisconnectedShare = 2;
+// Of one datagram; they are read before the next one comes.
+constexpr size_t kMaxDataRecords = 64;
 // A deadline that has passed by our clock but not by OpenSSL's must not spin.
 constexpr Duration kTimerGranularity{1'000};
 
@@ -95,12 +97,14 @@ void Transport::HandleDtls(ByteView datagram, Timestamp now) {
     config.certificate = context_.config.certificate;
     config.remote_fingerprints = settings_.fingerprints;
     config.profiles = context_.config.srtp_profiles;
+    config.max_received = kMaxDataRecords;
     config.handshake_timeout = context_.config.connect_timeout;
     dtls_.emplace(std::move(config));
     dtls_->Start(now);
   }
   dtls_->HandleDatagram(datagram, now);
   PumpDtls(now);
+  ReadData(now);
   Schedule();
 }
 
@@ -137,6 +141,7 @@ void Transport::OnDtlsConnected(Timestamp now) {
   send_->estimator.Start(now);
   OnEstimate(now);
   PumpSending(now);
+  if (data_) data_->OnConnected();
 }
 
 void Transport::OnPathLost(const SocketAddress& address, Timestamp now) {
@@ -225,6 +230,7 @@ void Transport::End(TransportState state, std::string reason) {
 
 void Transport::Shutdown() {
   if (!dtls_) return;
+  if (data_) data_->Shutdown();
   dtls_->Close();
   while (auto datagram = dtls_->PollTransmit()) {
     if (ice_.selected()) context_.out.AppendSingle(*ice_.selected(), *datagram);
@@ -318,6 +324,7 @@ TransportReport Transport::Report() const {
   report.pacer_drops = send_->queue_drops + send_->expired_drops;
   report.probe_clusters = estimator.probe_clusters();
   report.probe_packets = send_->probe_packets;
+  if (data_) data_->Report(report);
   if (rtt_) report.rtt_ms = static_cast<double>(rtt_->count()) / 1000.0;
   return report;
 }

@@ -1,6 +1,7 @@
 // One peer: ICE, DTLS and SRTP of its one connection, the tracks that it publishes and the slots that it
 // receives. Split by direction: transport.cc (life, STUN, DTLS, timers), transport_rtp.cc (RTP in),
-// transport_rtcp.cc (RTCP in), transport_feedback.cc (RTCP out), transport_send.cc (media out).
+// transport_rtcp.cc (RTCP in), transport_feedback.cc (RTCP out), transport_send.cc (media out),
+// transport_data.cc (data channels).
 #pragma once
 
 #include <memory>
@@ -17,6 +18,7 @@
 #include "engine/forward/twcc_recorder.h"
 #include "engine/ice/ice_lite.h"
 #include "engine/room/codec_table.h"
+#include "engine/room/data_peer.h"
 #include "engine/room/published_track.h"
 #include "engine/room/report.h"
 #include "engine/room/send_control.h"
@@ -62,6 +64,11 @@ class Transport {
 
   void Update(std::vector<CodecBinding> codecs, const RtpExtensionIds& extensions);
   bool RestartIce(const IceCredentials& local, const IceCredentials& remote, Timestamp now);
+
+  // Data channels (transport_data.cc).
+  void ConfigureData(const DataSettings& settings, Timestamp now);
+  void SendDataPacket(ByteView packet);
+  const DataPeer* data() const { return data_.get(); }
 
   // Null, with a reason, when it cannot be.
   PublishedTrack* AddTrack(TrackId id, const TrackSettings& settings, std::string_view& refusal);
@@ -119,6 +126,7 @@ class Transport {
   // transport.cc
   void PumpDtls(Timestamp now);
   void OnDtlsConnected(Timestamp now);
+  void ReadData(Timestamp now);
   void ChangeState(TransportState state, std::string reason);
   void CheckConsent(Timestamp now);
   Timestamp NextDeadline() const;
@@ -180,6 +188,7 @@ class Transport {
   std::optional<SrtpOpener> opener_;
   std::optional<SrtpSealer> sealer_;
   RunCursor cursor_;
+  RunCursor data_cursor_;
   TransportState state_ = TransportState::kNew;
   std::optional<Ending> ending_;
   Timestamp connect_deadline_;
@@ -201,6 +210,8 @@ class Transport {
   Timestamp last_timeout_{};
   std::optional<Duration> rtt_;
   Deadline deadline_;
+
+  std::unique_ptr<DataPeer> data_;
 
   uint64_t packets_in_ = 0;
   uint64_t bytes_in_ = 0;

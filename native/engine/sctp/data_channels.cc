@@ -31,6 +31,13 @@ std::vector<uint16_t> DataChannels::OpenStreams() const {
   return streams;
 }
 
+bool DataChannels::closing_reliable() const {
+  return std::ranges::any_of(channels_, [](const auto& entry) {
+    const Channel& channel = entry.second;
+    return channel.closing && !channel.peer_closed && channel.options.reliable();
+  });
+}
+
 std::optional<DataChannelEvent> DataChannels::Poll() {
   while (events_.empty()) {
     std::optional<SctpEvent> event = association_.Poll();

@@ -83,6 +83,8 @@ class DataChannels {
   // Null for one that is not there or is closing.
   const DataChannelOptions* Find(uint16_t stream) const;
   std::vector<uint16_t> OpenStreams() const;
+  // We closed a reliable channel and the peer has not yet taken what was sent before.
+  bool closing_reliable() const;
   bool congested() const { return congested_ > 0; }
   size_t queued_bytes() const { return queued_bytes_; }
   // Messages that were queued and not yet given to SCTP.

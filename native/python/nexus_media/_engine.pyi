@@ -227,6 +227,31 @@ class Engine:
         """Which taps have got records since they were last named here."""
     def read_tap(self, tap: int, limit: int = 1024 * 1024) -> TapBatch:
         """What has come, whole batches, up to about `limit` bytes; empty when nothing has."""
+    def configure_data(
+        self,
+        transport: int,
+        *,
+        remote_port: int = 5000,
+        max_message_size: int = 65_536,
+        participant: str = "",
+        publish: bool = True,
+        receive: bool = True,
+    ) -> None:
+        """Data channels for this transport, as its description offers them (RFC 8841); again to change what
+        it may do. `participant`: what receivers are told about who sent, at most 64 bytes; empty: nobody."""
+    def send_data(
+        self,
+        room: int,
+        payload: bytes,
+        *,
+        to: Sequence[int] = (),
+        topic: str = "",
+        text: bool = False,
+        reliable: bool = True,
+        ordered: bool = True,
+    ) -> None:
+        """A message from the server to these transports, or to everybody in the room. ValueError when payload
+        (255 KiB) or topic (128 bytes) are too long."""
     def request_report(self, room: int | None = None) -> int:
         """A number that comes back in the `ReportReady` of every shard's merged figures."""
 
@@ -313,6 +338,11 @@ class TransportReport:
     probe_clusters: int
     probe_packets: int
     slots_paused: int
+    data_messages_in: int
+    data_bytes_in: int
+    data_messages_out: int
+    data_bytes_out: int
+    data_messages_dropped: int
 
 class TrackReport:
     track: int

@@ -1,0 +1,275 @@
+// Data messages through the shard: who gets them, who may send, what a slow or hostile peer can do to others.
+#include <gtest/gtest.h>
+
+#include "engine/dtls/emulated_wall_clock.h"
+#include "testing/emulated_call.h"
+
+namespace nexus::testing {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+struct Talker {
+  Member* member = nullptr;
+  TestData* data = nullptr;
+};
+
+class DataCallTest : public ::testing::Test {
+ protected:
+  DataCallTest() : call_(Options()) {}
+  static EmulatedCallOptions Options() {
+    EmulatedCallOptions options;
+    options.on_time = SetEmulatedWallClock;
+    return options;
+  }
+  Talker Join(std::string participant, bool publish = true, bool receive = true) {
+    Talker talker;
+    talker.member = &call_.Join();
+    talker.data = &talker.member->peer->UseData();
+    DataSettings settings;
+    settings.participant = std::move(participant);
+    settings.publish = publish;
+    settings.receive = receive;
+    settings.max_message_size = 256u << 10;
+    call_.Command(ConfigureData{talker.member->transport, settings});
+    return talker;
+  }
+  bool Connected() {
+    if (!call_.RunUntilConnected()) return false;
+    return call_.RunUntil(seconds(10), [&] {
+      return std::ranges::all_of(call_.members,
+                                 [](const auto& member) { return member->peer->UseData().channels.up(); });
+    });
+  }
+  uint64_t Drops(DropReason reason) { return call_.shard().drops()[reason]; }
+  TransportReport Report(const Talker& talker) {
+    return call_.shard().FindTransport(talker.member->transport)->Report();
+  }
+
+  EmulatedCall call_;
+};
+
+TEST_F(DataCallTest, AMessageToTheRoomReachesAllOthersUnderTheSendersName) {
+  const Talker anna = Join("PA_anna");
+  const Talker ben = Join("PA_ben");
+  const Talker cleo = Join("PA_cleo");
+  ASSERT_TRUE(Connected());
+  anna.data->Send(anna.data->Open(), "hello", {}, "chat");
+  ASSERT_TRUE(call_.RunUntil(seconds(5),
+                             [&] { return ben.data->received.size() + cleo.data->received.size() == 2; }));
+  for (const Talker& other : {ben, cleo}) {
+    ASSERT_EQ(other.data->received.size(), 1u);
+    const ReceivedData& data = *other.data->received[0];
+    ASSERT_TRUE(data.envelope);
+    EXPECT_EQ(data.envelope->sender, "PA_anna");
+    EXPECT_EQ(data.envelope->topic, "chat");
+    EXPECT_EQ(data.Payload(), "hello");
+    EXPECT_FALSE(data.envelope->directed || data.envelope->from_server);
+    EXPECT_TRUE(data.kind.reliable() && data.kind.ordered);
+  }
+  EXPECT_TRUE(anna.data->received.empty());
+  EXPECT_EQ(Report(anna).data_messages_in, 1u);
+  EXPECT_EQ(Report(ben).data_messages_out, 1u);
+}
+
+TEST_F(DataCallTest, AMessageToSomeReachesOnlyThemAndUnknownOnesAreCounted) {
+  const Talker anna = Join("PA_anna");
+  const Talker ben = Join("PA_ben");
+  const Talker cleo = Join("PA_cleo");
+  ASSERT_TRUE(Connected());
+  anna.data->Send(anna.data->Open(), "psst", {"PA_cleo", "PA_nobody"});
+  ASSERT_TRUE(call_.RunUntil(seconds(5), [&] { return cleo.data->received.size() == 1; }));
+  call_.RunFor(seconds(1));
+  EXPECT_TRUE(ben.data->received.empty());
+  EXPECT_TRUE(cleo.data->received[0]->envelope->directed);
+  EXPECT_TRUE(cleo.data->received[0]->envelope->destinations.empty());
+  EXPECT_EQ(Drops(DropReason::kDataUnknownDestination), 1u);
+}
+
+TEST_F(DataCallTest, LossyStaysLossyAndOrderIsKeptAsAsked) {
+  const Talker anna = Join("PA_anna");
+  const Talker ben = Join("PA_ben");
+  ASSERT_TRUE(Connected());
+  for (const bool reliable : {true, false}) {
+    for (const bool ordered : {true, false}) anna.data->Send(anna.data->Open(reliable, ordered), "x");
+  }
+  ASSERT_TRUE(call_.RunUntil(seconds(5), [&] { return ben.data->received.size() == 4; }));
+  std::set<std::pair<bool, bool>> kinds;
+  for (const auto& data : ben.data->received) kinds.emplace(data->kind.reliable(), data->kind.ordered);
+  EXPECT_EQ(kinds.size(), 4u);
+}
+
+TEST_F(DataCallTest, WithoutTheGrantNothingIsPassedOnAndWithoutSubscribeNothingComes) {
+  const Talker anna = Join("PA_anna", /*publish=*/false);
+  const Talker ben = Join("PA_ben");
+  const Talker cleo = Join("PA_cleo", true, /*receive=*/false);
+  ASSERT_TRUE(Connected());
+  anna.data->Send(anna.data->Open(), "no");
+  ben.data->Send(ben.data->Open(), "yes");
+  ASSERT_TRUE(call_.RunUntil(seconds(5), [&] { return anna.data->received.size() == 1; }));
+  call_.RunFor(seconds(1));
+  EXPECT_TRUE(ben.data->received.empty() && cleo.data->received.empty());
+  EXPECT_EQ(Drops(DropReason::kDataNotPermitted), 1u);
+}
+
+TEST_F(DataCallTest, NobodySpeaksInAnothersNameOrTheServers) {
+  const Talker anna = Join("PA_anna");
+  const Talker ben = Join("PA_ben");
+  ASSERT_TRUE(Connected());
+  const uint16_t stream = anna.data->Open();
+  DataEnvelope forged;
+  forged.sender = "PA_cleo";
+  anna.data->SendRaw(stream, WriteDataEnvelope(forged));
+  forged = {};
+  forged.from_server = true;
+  anna.data->SendRaw(stream, WriteDataEnvelope(forged));
+  anna.data->SendRaw(stream, {1, 2, 3});
+  call_.RunFor(seconds(2));
+  EXPECT_TRUE(ben.data->received.empty());
+  EXPECT_EQ(Drops(DropReason::kDataMalformed), 3u);
+  EXPECT_EQ(Report(anna).data_messages_dropped, 3u);
+}
+
+TEST_F(DataCallTest, AHiddenSenderHasNoName) {
+  const Talker hidden = Join("");
+  const Talker ben = Join("PA_ben");
+  ASSERT_TRUE(Connected());
+  hidden.data->Send(hidden.data->Open(), "boo");
+  ASSERT_TRUE(call_.RunUntil(seconds(5), [&] { return ben.data->received.size() == 1; }));
+  EXPECT_EQ(ben.data->received[0]->envelope->sender, "");
+  EXPECT_FALSE(ben.data->received[0]->envelope->from_server);
+}
+
+TEST_F(DataCallTest, TheServerSpeaksToAllAndToOne) {
+  const Talker anna = Join("PA_anna");
+  const Talker ben = Join("PA_ben");
+  ASSERT_TRUE(Connected());
+  call_.RunFor(seconds(1));  // the server's side is up a little after the client's
+  DataEnvelope envelope;
+  envelope.from_server = true;
+  envelope.topic = "news";
+  const auto message = std::make_shared<const std::vector<uint8_t>>(WriteDataEnvelope(envelope));
+  call_.Command(SendData{call_.room(), {}, {}, message});
+  ASSERT_TRUE(call_.RunUntil(
+      seconds(5), [&] { return anna.data->received.size() == 1 && ben.data->received.size() == 1; }));
+  EXPECT_TRUE(anna.data->received[0]->envelope->from_server);
+  EXPECT_EQ(anna.data->received[0]->envelope->topic, "news");
+  call_.Command(SendData{call_.room(), {ben.member->transport}, {}, message});
+  ASSERT_TRUE(call_.RunUntil(seconds(5), [&] { return ben.data->received.size() == 2; }));
+  call_.RunFor(seconds(1));
+  EXPECT_EQ(anna.data->received.size(), 1u);
+}
+
+TEST_F(DataCallTest, AMessageOf256KiBCrossesALossyNetwork) {
+  const Talker anna = Join("PA_anna");
+  const Talker ben = Join("PA_ben");
+  ASSERT_TRUE(Connected());
+  call_.network().conditions.loss = 0.03;
+  call_.network().conditions.jitter = milliseconds(20);
+  const std::string payload((256u << 10) - kMaxDataHeader, 'p');
+  ASSERT_EQ(anna.data->Send(anna.data->Open(), payload), DataSendOutcome::kQueued);
+  ASSERT_TRUE(call_.RunUntil(seconds(60), [&] { return ben.data->received.size() == 1; }));
+  EXPECT_EQ(ben.data->received[0]->Payload(), payload);
+}
+
+TEST_F(DataCallTest, MessagesMayCrossWhileMediaFlows) {
+  const Talker anna = Join("PA_anna");
+  const Talker ben = Join("PA_ben");
+  call_.Publish(*anna.member, MediaKind::kVideo);
+  call_.AddSlot(*ben.member, MediaKind::kAudio);
+  call_.AddSlot(*ben.member, MediaKind::kVideo);
+  call_.Command(BindSlot{ben.member->slots[1].id, anna.member->video_track});
+  call_.StartMedia(*anna.member);
+  ASSERT_TRUE(Connected());
+  const uint16_t from_anna = anna.data->Open();
+  const uint16_t from_ben = ben.data->Open();
+  call_.Every(milliseconds(50), [&] {
+    anna.data->Send(from_anna, std::string(2'000, 'a'));
+    ben.data->Send(from_ben, std::string(2'000, 'b'));
+  });
+  call_.RunFor(seconds(5));
+  EXPECT_GT(anna.data->received.size(), 80u);
+  EXPECT_GT(ben.data->received.size(), 80u);
+  EXPECT_EQ(ben.member->slots[1].stream->Faults(call_.csrcs()), "");
+}
+
+TEST_F(DataCallTest, ForeignChannelsAreClosed) {
+  const Talker anna = Join("PA_anna");
+  ASSERT_TRUE(Connected());
+  anna.data->Open(true, true, "sip");
+  ASSERT_TRUE(call_.RunUntil(seconds(5), [&] { return anna.data->closed == 1; }));
+  EXPECT_EQ(Drops(DropReason::kDataUnknownProtocol), 1u);
+}
+
+// Hard problem 17: a reader that takes nothing costs the sender its patience and the room some seconds, no
+// memory.
+TEST_F(DataCallTest, AStalledReaderHoldsTheSenderBackAndIsThenClosed) {
+  const Talker anna = Join("PA_anna");
+  const Talker ben = Join("PA_ben");
+  const Talker slow = Join("PA_slow");
+  ASSERT_TRUE(Connected());
+  slow.data->reading = false;
+  const uint16_t stream = anna.data->Open();
+  int refused = 0;
+  uint64_t sent = 0;
+  call_.Every(milliseconds(20), [&] {
+    if (anna.data->Send(stream, std::string(30'000, 'z')) == DataSendOutcome::kQueued) {
+      ++sent;
+    } else {
+      ++refused;
+    }
+  });
+  call_.RunFor(seconds(4));
+  EXPECT_GT(refused, 0);  // the sender was held back
+  call_.RunFor(seconds(20));
+  EXPECT_GE(Drops(DropReason::kDataSlowReader), 1u);
+  const size_t before = ben.data->received.size();
+  call_.RunFor(seconds(5));
+  EXPECT_GT(ben.data->received.size(), before + 100);  // and the others go on
+  // Everything that the fast reader was promised came, in order and once.
+  EXPECT_LE(ben.data->received.size(), sent);
+}
+
+TEST_F(DataCallTest, AFloodIsHeldToTheRateAndNothingIsLost) {
+  const Talker anna = Join("PA_anna");
+  const Talker ben = Join("PA_ben");
+  ASSERT_TRUE(Connected());
+  const uint16_t stream = anna.data->Open();
+  uint64_t sent = 0;
+  for (int i = 0; i < 20'000; ++i) {
+    if (anna.data->Send(stream, "0123456789") == DataSendOutcome::kQueued) ++sent;
+  }
+  call_.RunFor(seconds(3));
+  // A second's burst and three seconds of the rate.
+  EXPECT_LE(Report(anna).data_messages_in, 4'100u);
+  EXPECT_GE(Report(anna).data_messages_in, 3'000u);
+  ASSERT_TRUE(call_.RunUntil(seconds(60), [&] { return ben.data->received.size() == sent; }));
+}
+
+TEST_F(DataCallTest, LeavingAndComingLeavesNothingBehind) {
+  const Talker anna = Join("PA_anna");
+  ASSERT_TRUE(Connected());
+  const uint16_t stream = anna.data->Open();
+  for (int i = 0; i < 10; ++i) {
+    const Talker other = Join("PA_other");
+    ASSERT_TRUE(call_.RunUntil(seconds(10), [&] { return other.data->channels.up(); }));
+    anna.data->Send(stream, std::string(100'000, 'x'));
+    call_.RunFor(milliseconds(i * 7));
+    call_.Command(CloseTransport{other.member->transport});
+  }
+  call_.RunFor(seconds(1));
+  call_.Command(CloseRoom{call_.room()});
+  EXPECT_EQ(call_.shard().counts(), Shard::Counts{});
+}
+
+TEST_F(DataCallTest, DataOfAPeerWithoutChannelsIsCounted) {
+  Member& member = call_.Join();
+  member.peer->UseData();
+  ASSERT_TRUE(call_.RunUntilConnected());
+  call_.RunFor(seconds(2));
+  EXPECT_GT(Drops(DropReason::kDataNotNegotiated), 0u);
+}
+
+}  // namespace
+}  // namespace nexus::testing
