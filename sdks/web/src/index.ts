@@ -41,6 +41,7 @@ export { createCameraVideoTrack, createCustomTrack, createMicrophoneAudioTrack, 
 export type { VideoLayerLimit } from "./room/remote_view.js";
 export { RemoteTrack, type RemoteTrackEvents } from "./room/remote_track.js";
 export { Room, type ActiveSpeaker, type RoomEvents } from "./room/room.js";
+export type { DataDestination, DataInfo, PublishDataOptions } from "./room/room_data.js";
 export type { RoomStats, TrackStats } from "./room/stats.js";
 export type {
   CameraTrackOptions,

@@ -58,10 +58,13 @@ export interface World {
 export interface WorldOptions {
   readonly others?: readonly object[];
   readonly bound?: Readonly<Record<string, string>>;
+  readonly grants?: object;
   readonly client?: Partial<NexusClientOptions>;
 }
 
-export function world({ others = [], bound = {}, client: options = {} }: WorldOptions = {}): World {
+const GRANTS = { publish: true, subscribe: true, data: true };
+
+export function world({ others = [], bound = {}, grants = GRANTS, client: options = {} }: WorldOptions = {}): World {
   const platform = new FakePlatform();
   let tableRevision = 1;
   const ownTracks = (publications: unknown): object[] =>
@@ -77,7 +80,7 @@ export function world({ others = [], bound = {}, client: options = {} }: WorldOp
       sdp: "v=0\r\nanswer",
       slots: slotTable(sdp as string, tableRevision, bound),
       iceServers: [{ urls: ["turn:127.0.0.1:3478"], username: "u", credential: "c" }],
-      grants: { publish: true, subscribe: true },
+      grants,
       revision: 5n,
       pingIntervalMs: 5_000,
     },

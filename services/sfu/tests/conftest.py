@@ -18,7 +18,7 @@ from nexus_sfu.service import Service, assemble
 from prometheus_client import CollectorRegistry
 
 OFFERS = Path(__file__).parent / "offers"
-ALL_GRANTS = media_pb2.Grants(create=True, publish=True, subscribe=True)
+ALL_GRANTS = media_pb2.Grants(create=True, publish=True, subscribe=True, data=True)
 
 OfferReader = Callable[[str], str]
 

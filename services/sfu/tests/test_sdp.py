@@ -27,7 +27,6 @@ from nexus_sfu.sdp import (
     negotiate,
     parse_offer,
 )
-from nexus_sfu.sdp.negotiate import Role
 
 OfferReader = Callable[[str], str]
 
@@ -96,7 +95,7 @@ def test_answers_go_with_their_offers(browser: str, case: str, read_offer: Offer
     assert "goog-remb" not in text
     for section in live:
         assert "a=setup:passive" in section
-        assert "a=rtcp-mux" in section
+        assert ("a=rtcp-mux" in section) is not section[0].startswith("m=application")
         assert sum(line.startswith("a=candidate:") for line in section) == 2
         assert "a=candidate:1 1 udp 2130706431 192.0.2.1 7882 typ host" in section
         assert "a=end-of-candidates" in section
@@ -186,13 +185,43 @@ def test_opus_parameters_are_mirrored(read_offer: OfferReader) -> None:
     assert "a=fmtp:111 minptime=10;useinbandfec=1;usedtx=1" in microphone
 
 
-def test_data_sections_are_refused_without_harm(read_offer: OfferReader) -> None:
-    for browser in BROWSERS:
+def test_data_sections_are_answered(read_offer: OfferReader) -> None:
+    """RFC 8841: both browsers' limits are read, ours is said."""
+    for browser, limit in (("chromium", 262_144), ("firefox", 1_073_741_823)):
         result = negotiated(read_offer(f"{browser}_data"), *WISHES)
-        (data,) = [plan for plan in result.plans if plan.section.kind == "application"]
-        assert data.role is Role.REJECTED
-        last = sections(answer(result))[-1]
-        assert last[0] == "m=application 0 UDP/DTLS/SCTP webrtc-datachannel"
+        assert result.media.data is not None
+        assert (result.media.data.port, result.media.data.max_message_size) == (5000, limit)
+        text = answer(result)
+        last = sections(text)[-1]
+        assert re.fullmatch(r"m=application [1-9]\d* UDP/DTLS/SCTP webrtc-datachannel", last[0])
+        assert "a=sctp-port:5000" in last
+        assert "a=max-message-size:262144" in last
+        assert not any(line.startswith(("a=rtcp", "a=inactive")) for line in last)
+        mid = result.media.data.mid
+        assert f" {mid}" in next(line for line in text.split("\r\n") if line.startswith("a=group:BUNDLE"))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("a=sctp-port:5000\r\n", ""),
+        ("a=sctp-port:5000", "a=sctp-port:0"),
+        ("UDP/DTLS/SCTP webrtc-datachannel", "UDP/DTLS/SCTP sip"),
+        ("UDP/DTLS/SCTP", "DTLS/SCTP"),
+    ],
+)
+def test_data_sections_of_another_kind_are_refused_without_harm(
+    read_offer: OfferReader, before: str, after: str
+) -> None:
+    result = negotiated(read_offer("chromium_data").replace(before, after), *WISHES)
+    assert result.media.data is None
+    assert sections(answer(result))[-1][0].startswith("m=application 0 ")
+
+
+@pytest.mark.parametrize("line", ["a=sctp-port:65536", "a=sctp-port:x", "a=sctp-port:"])
+def test_a_bad_sctp_port_is_told(read_offer: OfferReader, line: str) -> None:
+    with pytest.raises(ClientError, match="an SCTP port"):
+        negotiated(read_offer("chromium_data").replace("a=sctp-port:5000", line), *WISHES)
 
 
 def test_unlisted_and_ungranted_sections_are_inactive(read_offer: OfferReader) -> None:
@@ -325,12 +354,12 @@ def test_session_level_transport_is_enough() -> None:
         ("m=audio 9 ", "m=audio 70000 ", "port"),
         ("s=-\r\n", "s=-\r\na=ice-lite\r\n", "ICE-lite"),
         ("a=rtpmap:111 ", "a=rtpmap:999 ", "payload type"),
-        ("a=rtpmap:111 opus/48000/2", "a=rtpmap:111 PCMU/8000", "no audio or video section"),
+        ("a=rtpmap:111 opus/48000/2", "a=rtpmap:111 PCMU/8000", "no audio, video or data section"),
         ("a=rtcp-mux\r\n", "a=rtcp-mux\r\na=ssrc:x cname:y\r\n", "malformed line: a=ssrc:x"),
         ("a=rtcp-mux\r\n", "a=rtcp-mux\r\na=ssrc-group:FID 1\r\n", "two SSRCs"),
         ("m=audio 9", "m=", "malformed line"),
         ("a=mid:0\r\n", "a=mid:0\r\n" + "a=extmap:1 urn:x\r\n" * 1_001, "too many lines"),
-        ("UDP/TLS/RTP/SAVPF", "RTP/AVP", "no audio or video section"),
+        ("UDP/TLS/RTP/SAVPF", "RTP/AVP", "no audio, video or data section"),
     ],
 )
 def test_refusals_say_what_is_wrong(before: str, after: str, words: str) -> None:

@@ -12,6 +12,7 @@ import type { MediaState } from "../core/session_state.js";
 import { readMids } from "../core/sdp.js";
 import type { IceServer } from "../wire/messages.js";
 import { offerDependencyDescriptor } from "./dependency_descriptor.js";
+import { DataLink, type Delivery } from "./data_link.js";
 import type { PeerConnection, Platform } from "./platform.js";
 import { SenderLayers } from "./sender_layers.js";
 
@@ -47,12 +48,17 @@ export class Peer {
   readonly #streams = new Map<RTCRtpTransceiver, MediaStream>();
   readonly #sending = new Map<Outgoing, Sending>();
   readonly #retired: Retired[] = [];
+  /** Data channels. */
+  readonly data: DataLink;
+  /** Who hears what comes on them; before there is a room, nothing does. */
+  onData: (message: Uint8Array, delivery: Delivery) => void = () => undefined;
   #slotCount: SlotCount = { pairs: 0, audioSlots: 0 };
   #firstOffer: RTCSessionDescriptionInit | null = null;
 
   constructor(platform: Platform, onMediaState: (state: MediaState) => void) {
     this.#platform = platform;
     this.#connection = platform.createPeer(CONFIGURATION);
+    this.data = new DataLink(this.#connection, (message, delivery) => this.onData(message, delivery));
     // `negotiationneeded` is not listened to: the session decides when to offer.
     this.#connection.addEventListener("connectionstatechange", () => onMediaState(this.#connection.connectionState));
   }
@@ -60,6 +66,8 @@ export class Peer {
   /** The offer for `join`: created before, applied only with the answer, which brings the ICE servers. */
   async createFirstOffer(slotCount: SlotCount): Promise<Offer> {
     this.addSlots(slotCount);
+    // After the transceivers, whose sections come first (RFC 9429 section 5.2.1).
+    this.data.open();
     this.#firstOffer = await this.#connection.createOffer();
     const sdp = this.#firstOffer.sdp ?? "";
     // No mid is assigned before setLocalDescription; sections stand in the order of transceivers (RFC 9429 section 5.2.1).
@@ -166,6 +174,7 @@ export class Peer {
   }
 
   close(): void {
+    this.data.close();
     this.#connection.close();
   }
 

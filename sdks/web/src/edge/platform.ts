@@ -28,6 +28,7 @@ export type PeerConnection = Pick<
   | "addTransceiver"
   | "close"
   | "connectionState"
+  | "createDataChannel"
   | "createOffer"
   | "getStats"
   | "getTransceivers"

@@ -24,6 +24,7 @@ import type { SessionRunner } from "../edge/session_runner.js";
 import type { LocalTrack } from "./local_track.js";
 import { LocalParticipant, RemoteParticipant } from "./participants.js";
 import { RemoteTrack } from "./remote_track.js";
+import { RoomData, type DataInfo, type PublishDataOptions } from "./room_data.js";
 import { roomStats, type RoomStats, type TrackStats } from "./stats.js";
 import type {
   CameraTrackOptions,
@@ -60,6 +61,8 @@ export type RoomEvents = {
   "connection-quality": [participant: RemoteParticipant | LocalParticipant, quality: ConnectionQuality];
   /** Loudest first; empty when nobody speaks. */
   "active-speakers": [speakers: readonly ActiveSpeaker[]];
+  /** Somebody, or the server, has sent a message; text comes as a string. */
+  data: [payload: Uint8Array | string, info: DataInfo];
   "connection-state": [state: ConnectionState];
   /** Something failed that no call of yours is waiting for. */
   error: [error: NexusError];
@@ -98,6 +101,7 @@ export class Room extends Emitter<RoomEvents> {
   readonly #tracks = new Map<TrackId, RemoteTrack>();
   readonly #outgoing: Map<LocalTrack, Outgoing>;
   readonly #playback: Playback;
+  readonly #data: RoomData;
   readonly #onDevicesChanged = (): void => void this.#tellDevices();
   #lastReport: StatsReport | null = null;
   #settleClosed: (reason: DisconnectReason) => void = () => undefined;
@@ -117,6 +121,8 @@ export class Room extends Emitter<RoomEvents> {
     this.participants = this.#participants;
     this.closed = new Promise((resolve) => (this.#settleClosed = resolve));
     this.#playback = new Playback(parts.platform, parts.peer, () => this.emit("autoplay-blocked"));
+    this.#data = new RoomData(parts.peer.data, this.#participants, (payload, info) => this.emit("data", payload, info));
+    parts.peer.onData = (message, delivery) => this.#data.receive(message, delivery);
     this.#outgoing = new Map(parts.tracks);
     for (const participant of others.values()) this.#addParticipant(participant);
     for (const [track, outgoing] of this.#outgoing) this.#adopt(track, outgoing, own.tracks);
@@ -202,6 +208,15 @@ export class Room extends Emitter<RoomEvents> {
     await this.#parts.runner.negotiate();
   }
 
+  /**
+   * Sends a message to everybody, or to some; needs the data grant. Resolves when the browser has taken it and has room
+   * for more: await it, and a slow network slows the sender. At most 255 KiB.
+   */
+  async publishData(payload: Uint8Array | string, options: PublishDataOptions = {}): Promise<void> {
+    if (this.connectionState === "closed") throw new NexusError("CLOSED", "The room has been left.");
+    await this.#data.publish(this.grants, payload, options);
+  }
+
   /** Changes one's own name; everybody is told. */
   async setName(name: string): Promise<void> {
     await this.#update({ name });
@@ -265,7 +280,7 @@ export class Room extends Emitter<RoomEvents> {
       case "participant-joined":
         this.emit("participant-joined", this.#addParticipant(notice.participant));
         for (const track of this.#tracksOf(notice.participant.id)) this.emit("track-published", track, track.participant);
-        return;
+        return this.#data.release(notice.participant.id);
       case "participant-left":
         return this.#removeParticipant(notice.id, notice.reason);
       case "participant-updated":

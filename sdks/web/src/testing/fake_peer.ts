@@ -1,5 +1,6 @@
 /** An RTCPeerConnection that negotiates text instead of media: mids, directions and contributing sources are real. */
 import type { PeerConnection } from "../edge/platform.js";
+import { FakeDataChannel } from "./fake_data_channel.js";
 import { FakeMediaStreamTrack } from "./fake_media.js";
 
 export class FakeTransceiver {
@@ -62,6 +63,7 @@ export class FakeReceiver {
 
 export class FakePeerConnection extends EventTarget {
   readonly transceivers: FakeTransceiver[] = [];
+  readonly dataChannels: FakeDataChannel[] = [];
   connectionState: RTCPeerConnectionState = "new";
   signalingState: RTCSignalingState = "stable";
   configuration: RTCConfiguration;
@@ -90,6 +92,12 @@ export class FakePeerConnection extends EventTarget {
     const transceiver = new FakeTransceiver(kind, this.transceivers.length, { ...init, sendEncodings: kept }, track);
     this.transceivers.push(transceiver);
     return transceiver as unknown as RTCRtpTransceiver;
+  }
+
+  createDataChannel(label: string, init?: RTCDataChannelInit): RTCDataChannel {
+    const channel = new FakeDataChannel(label, init);
+    this.dataChannels.push(channel);
+    return channel as unknown as RTCDataChannel;
   }
 
   getTransceivers(): RTCRtpTransceiver[] {

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from nexus_sfu.core.effects import SlotPreferences
-from nexus_sfu.core.model import IceCredentials, Kind, LayerLimit, Track, TransportOffer
+from nexus_sfu.core.model import DataOffer, IceCredentials, Kind, LayerLimit, Track, TransportOffer
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +93,19 @@ class CommandRejected:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class DataMessage:
+    """From the server, on data channels."""
+
+    payload: bytes
+    # Transports; none: everybody in the room.
+    to: tuple[int, ...] = ()
+    topic: str = ""
+    text: bool = False
+    reliable: bool = True
+    ordered: bool = True
+
+
 class EngineFigures(Protocol):
     """The engine's `EngineReport`; what each means is said in `sfu.proto`."""
 
@@ -137,6 +150,11 @@ class TransportFigures:
     probe_clusters: int = 0
     probe_packets: int = 0
     slots_paused: int = 0
+    data_messages_in: int = 0
+    data_bytes_in: int = 0
+    data_messages_out: int = 0
+    data_bytes_out: int = 0
+    data_messages_dropped: int = 0
 
 
 class TrackFigures(Protocol):
@@ -250,6 +268,12 @@ class EnginePort(Protocol):
     def update_transport(self, transport: int, offer: TransportOffer) -> None: ...
 
     def restart_ice(self, transport: int, ice: IceCredentials) -> OpenedTransport: ...
+
+    def configure_data(
+        self, transport: int, offer: DataOffer, sender: str, publish: bool, receive: bool
+    ) -> None: ...
+
+    def send_data(self, room: int, message: DataMessage) -> None: ...
 
     def close_transport(self, transport: int) -> None: ...
 

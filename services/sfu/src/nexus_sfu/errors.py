@@ -4,6 +4,10 @@ fields."""
 from nexus_runtime import ClientError
 
 
+def data_too_large(limit: int) -> ClientError:
+    return ClientError("DATA_TOO_LARGE", "the message is too large for a data channel", limit=limit)
+
+
 def invalid_sdp(message: str, **fields: str | int) -> ClientError:
     return ClientError("INVALID_SDP", message, **fields)
 

@@ -22,6 +22,7 @@ from nexus_sfu.core import watching
 from nexus_sfu.core.model import Reason, RoomKey
 from nexus_sfu.core.room import RoomState
 from nexus_sfu.core.wire import participant_message, slot_table_message, track_message
+from nexus_sfu.engine_port import DataMessage
 from nexus_sfu.metrics import Metrics
 from nexus_sfu.sfu import Sfu
 from nexus_sfu.stats import ReportLost, Stats
@@ -39,6 +40,7 @@ Context = aio.ServicerContext[Any, Any]
 
 _STATUS = {
     "INVALID_ARGUMENT": grpc.StatusCode.INVALID_ARGUMENT,
+    "DATA_TOO_LARGE": grpc.StatusCode.INVALID_ARGUMENT,
     "INVALID_SDP": grpc.StatusCode.INVALID_ARGUMENT,
     "UNSUPPORTED_CODEC": grpc.StatusCode.INVALID_ARGUMENT,
     "PERMISSION_DENIED": grpc.StatusCode.PERMISSION_DENIED,
@@ -100,6 +102,9 @@ class SfuServicer(sfu_pb2_grpc.SfuServiceServicer):
 
     async def GetRoom(self, request: sfu_pb2.GetRoomRequest, context: Context) -> sfu_pb2.GetRoomResponse:
         return await self._answer("GetRoom", self._get_room, request, context)
+
+    async def SendData(self, request: sfu_pb2.SendDataRequest, context: Context) -> sfu_pb2.SendDataResponse:
+        return await self._answer("SendData", self._send_data, request, context)
 
     async def CloseRoom(
         self, request: sfu_pb2.CloseRoomRequest, context: Context
@@ -259,6 +264,20 @@ class SfuServicer(sfu_pb2_grpc.SfuServiceServicer):
             layers_wanted=watching.wanted_messages(asker) if asker else (),
             paused_track_ids=watching.paused_tracks(asker) if asker else (),
         )
+
+    async def _send_data(self, request: sfu_pb2.SendDataRequest) -> sfu_pb2.SendDataResponse:
+        self._sfu.send_data(
+            requests.room_key(request.room),
+            request.identities,
+            DataMessage(
+                payload=request.payload,
+                topic=request.topic,
+                text=request.text,
+                reliable=not request.lossy,
+                ordered=not request.unordered,
+            ),
+        )
+        return sfu_pb2.SendDataResponse()
 
     async def _close_room(self, request: sfu_pb2.CloseRoomRequest) -> sfu_pb2.CloseRoomResponse:
         self._sfu.close_room(requests.room_key(request.room), Reason.ROOM_CLOSED)

@@ -106,6 +106,11 @@ class Media:
             case fx.RestartIce():
                 seat = self._seats[effect.participant_id]
                 seat.opened = self._engine.restart_ice(seat.opened.transport, effect.ice)
+            case fx.ConfigureData():
+                transport = self._transport(effect.participant_id)
+                self._engine.configure_data(
+                    transport, effect.offer, effect.sender, effect.publish, effect.receive
+                )
             case fx.CloseTransport():
                 self._close_transport(effect.participant_id)
             case fx.AddTrack() | fx.RemoveTrack() | fx.MuteTrack() | fx.SetSubscribed():

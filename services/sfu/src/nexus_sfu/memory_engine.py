@@ -12,8 +12,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from nexus_sfu.core.effects import SlotPreferences
-from nexus_sfu.core.model import IceCredentials, Kind, Track, TransportOffer
+from nexus_sfu.core.model import DataOffer, IceCredentials, Kind, Track, TransportOffer
 from nexus_sfu.engine_port import (
+    DataMessage,
     EngineCandidate,
     EngineEvent,
     OpenedSlot,
@@ -29,11 +30,20 @@ from nexus_sfu.engine_port import (
 
 
 @dataclass(slots=True)
+class MemoryData:
+    offer: DataOffer
+    sender: str
+    publish: bool
+    receive: bool
+
+
+@dataclass(slots=True)
 class MemoryTransport:
     room: int
     offer: TransportOffer
     restarts: int = 0
     unsubscribed: set[int] = field(default_factory=set)
+    data: MemoryData | None = None
 
 
 @dataclass(slots=True)
@@ -132,6 +142,7 @@ class MemoryEngine:
         self.slots: dict[int, MemorySlot] = {}
         self.figures = MemoryFigures()
         self.closed = False
+        self.sent_data: list[tuple[int, DataMessage]] = []
         # Set to make the next create_transport fail as the real one does for arguments that it cannot use.
         self.refuse_transport = False
         self._ids = itertools.count(1)
@@ -196,6 +207,16 @@ class MemoryEngine:
         assert ice.ufrag
         self.transports[transport].restarts += 1
         return self._describe(transport)
+
+    def configure_data(
+        self, transport: int, offer: DataOffer, sender: str, publish: bool, receive: bool
+    ) -> None:
+        self.transports[transport].data = MemoryData(offer, sender, publish, receive)
+
+    def send_data(self, room: int, message: DataMessage) -> None:
+        assert room in self.rooms
+        assert all(self.transports[transport].room == room for transport in message.to)
+        self.sent_data.append((room, message))
 
     def close_transport(self, transport: int) -> None:
         del self.transports[transport]

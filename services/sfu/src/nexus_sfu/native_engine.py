@@ -7,7 +7,15 @@ import nexus_media as native
 
 from nexus_sfu import engine_port as port
 from nexus_sfu.core.effects import SlotPreferences
-from nexus_sfu.core.model import CodecChoice, IceCredentials, Kind, LayerLimit, Track, TransportOffer
+from nexus_sfu.core.model import (
+    CodecChoice,
+    DataOffer,
+    IceCredentials,
+    Kind,
+    LayerLimit,
+    Track,
+    TransportOffer,
+)
 
 
 class NativeEngine:
@@ -58,6 +66,29 @@ class NativeEngine:
 
     def restart_ice(self, transport: int, ice: IceCredentials) -> port.OpenedTransport:
         return _opened(self._engine.restart_ice(transport, ice.ufrag, ice.pwd))
+
+    def configure_data(
+        self, transport: int, offer: DataOffer, sender: str, publish: bool, receive: bool
+    ) -> None:
+        self._engine.configure_data(
+            transport,
+            remote_port=offer.port,
+            max_message_size=offer.max_message_size,
+            participant=sender,
+            publish=publish,
+            receive=receive,
+        )
+
+    def send_data(self, room: int, message: port.DataMessage) -> None:
+        self._engine.send_data(
+            room,
+            message.payload,
+            to=message.to,
+            topic=message.topic,
+            text=message.text,
+            reliable=message.reliable,
+            ordered=message.ordered,
+        )
 
     def close_transport(self, transport: int) -> None:
         self._engine.close_transport(transport)
@@ -219,4 +250,9 @@ def _transport_figures(report: native.TransportReport) -> port.TransportFigures:
         probe_clusters=report.probe_clusters,
         probe_packets=report.probe_packets,
         slots_paused=report.slots_paused,
+        data_messages_in=report.data_messages_in,
+        data_bytes_in=report.data_bytes_in,
+        data_messages_out=report.data_messages_out,
+        data_bytes_out=report.data_bytes_out,
+        data_messages_dropped=report.data_messages_dropped,
     )

@@ -16,6 +16,7 @@ from nexus.events.v1 import room_pb2
 from nexus_sfu import engine_port as port
 from nexus_sfu import errors
 from nexus_sfu.core import commands as cmd
+from nexus_sfu.core import data
 from nexus_sfu.core import effects as fx
 from nexus_sfu.core.model import MediaOffer, Participant, Reason, RoomKey, Slot
 from nexus_sfu.core.node import NodeState
@@ -107,6 +108,16 @@ class Sfu:
         """Idempotent: a room or participant that is gone has been left."""
         if key in self.node.rooms:
             self.handle(key, cmd.Leave(participant_id, reason))
+
+    def send_data(self, key: RoomKey, identities: Sequence[str], message: port.DataMessage) -> None:
+        """Raises ROOM_NOT_FOUND, PARTICIPANT_NOT_FOUND, DATA_TOO_LARGE, INVALID_ARGUMENT."""
+        room = self.node.room(key)
+        data.check_message(message.payload, message.topic)
+        to = data.destinations(room.participants.values(), identities)
+        transports = tuple(self.media.transport(participant_id).transport for participant_id in to)
+        number = self.media.room_of(key)
+        if number is not None:
+            self._engine.send_data(number, replace(message, to=transports))
 
     def close_room(self, key: RoomKey, reason: Reason) -> None:
         """Idempotent."""

@@ -98,6 +98,11 @@ class Stats:
             probe_clusters=t.probe_clusters,
             probe_packets=t.probe_packets,
             slots_paused=t.slots_paused,
+            data_messages_in=t.data_messages_in,
+            data_bytes_in=t.data_bytes_in,
+            data_messages_out=t.data_messages_out,
+            data_bytes_out=t.data_bytes_out,
+            data_messages_dropped=t.data_messages_dropped,
         )
 
     def _track(self, t: port.TrackFigures) -> sfu_pb2.TrackStats | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from nexus.events.v1 import room_pb2
 
-from nexus_sfu.core.model import IceCredentials, Kind, LayerLimit, RoomKey, Track, TransportOffer
+from nexus_sfu.core.model import DataOffer, IceCredentials, Kind, LayerLimit, RoomKey, Track, TransportOffer
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,18 @@ class UpdateTransport:
 class RestartIce:
     participant_id: str
     ice: IceCredentials
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigureData:
+    """Data channels for a transport; said again, their grants are changed."""
+
+    participant_id: str
+    offer: DataOffer
+    # What receivers are told about who sent; empty: nobody.
+    sender: str
+    publish: bool
+    receive: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +140,7 @@ EngineEffect = (
     | OpenTransport
     | UpdateTransport
     | RestartIce
+    | ConfigureData
     | CloseTransport
     | AddTrack
     | RemoveTrack

@@ -194,12 +194,23 @@ class SlotOffer:
 
 
 @dataclass(frozen=True, slots=True)
+class DataOffer:
+    """A section for data channels (RFC 8841)."""
+
+    mid: str
+    port: int
+    # What the client takes in one message; 0: any size.
+    max_message_size: int
+
+
+@dataclass(frozen=True, slots=True)
 class MediaOffer:
     """What an SDP offer means to a room, in the order of its sections."""
 
     transport: TransportOffer
     publications: tuple[PublicationOffer, ...] = ()
     slots: tuple[SlotOffer, ...] = ()
+    data: DataOffer | None = None
 
 
 @dataclass(slots=True)

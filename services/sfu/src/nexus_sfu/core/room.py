@@ -14,8 +14,8 @@ from nexus.events.v1 import room_pb2
 from nexus.types.v1 import media_pb2
 
 from nexus_sfu import errors
+from nexus_sfu.core import data, slot_table, watching
 from nexus_sfu.core import effects as fx
-from nexus_sfu.core import slot_table, watching
 from nexus_sfu.core.commands import (
     Close,
     Command,
@@ -161,6 +161,7 @@ class RoomState:
             transport=join.media.transport,
         )
         self._effects.append(fx.OpenTransport(self.key, participant.id, join.media.transport))
+        self._effects += data.configure(participant, join.media)
         if join.bind_existing and join.grants.subscribe:
             room_for = sum(1 for slot in join.media.slots if slot.kind is Kind.VIDEO)
             existing = [t.id for t in self.tracks.values() if t.kind is Kind.VIDEO][:room_for]
@@ -183,6 +184,7 @@ class RoomState:
         if set(media.transport.fingerprints) != set(participant.transport.fingerprints):
             raise errors.invalid_sdp("the fingerprint of a session cannot change: join anew")
         self._update_transport(participant, media)
+        self._effects += data.configure(participant, media)
         self._reconcile_publications(participant, media.publications, now_ms)
         slots = media.slots if participant.grants.subscribe else ()
         self._effects += slot_table.reconcile(participant, slots)

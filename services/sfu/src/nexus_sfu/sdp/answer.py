@@ -17,6 +17,10 @@ from nexus_sfu.sdp.simulcast import answered_parameters
 # SDP's "no address" (RFC 8840 section 4.1.3); nothing binds to it.
 NO_ADDRESS = "0.0.0.0"  # noqa: S104
 
+# The engine's side of an association, and what it takes in one message.
+SCTP_PORT = 5_000
+MAX_MESSAGE_SIZE = 256 * 1024
+
 _MIRRORED = {"sendonly": "recvonly", "recvonly": "sendonly"}
 # RFC 7587 section 6.1: what is offered of these is answered; FEC is always asked for.
 _OPUS_MIRRORED = ("stereo", "sprop-stereo", "usedtx", "maxaveragebitrate", "cbr")
@@ -59,6 +63,9 @@ def build_answer(
             continue
         lines += _media_line(plan, transport)
         lines += shared
+        if plan.role is Role.DATA:
+            lines += _data(plan)
+            continue
         lines += _section(plan, slots.get(plan.section.mid))
     lines.append("")
     return "\r\n".join(lines)
@@ -86,8 +93,19 @@ def _rejected(plan: Plan) -> Iterator[str]:
     yield "a=inactive"
 
 
+def _data(plan: Plan) -> Iterator[str]:
+    """RFC 8841 section 10.3."""
+    yield f"a=mid:{plan.section.mid}"
+    yield f"a=sctp-port:{SCTP_PORT}"
+    yield f"a=max-message-size:{MAX_MESSAGE_SIZE}"
+
+
 def _media_line(plan: Plan, transport: AnswerTransport) -> Iterator[str]:
-    payload_types = " ".join(str(codec.payload_type) for codec in _payload_types(plan.codecs))
+    payload_types = (
+        plan.section.formats
+        if plan.role is Role.DATA
+        else " ".join(str(codec.payload_type) for codec in _payload_types(plan.codecs))
+    )
     # The default destination (RFC 8839 section 4.2.1.2): that of the first candidate.
     first = transport.candidates[0] if transport.candidates else None
     port, ip = (first.port, first.ip) if first else (9, NO_ADDRESS)

@@ -14,6 +14,7 @@ from nexus_sfu import errors
 from nexus_sfu.core.model import (
     Codec,
     CodecChoice,
+    DataOffer,
     Extension,
     Kind,
     Layer,
@@ -46,6 +47,8 @@ class PublicationWish:
 class Role(Enum):
     SLOT = auto()
     PUBLICATION = auto()
+    # Data channels (RFC 8841): one section, with the protocol that browsers speak.
+    DATA = auto()
     # Kept, but nothing flows: a publication that is not listed, or an inactive section.
     IDLE = auto()
     # Port 0: stopped by the client, or nothing here that we could do.
@@ -77,10 +80,15 @@ def negotiate(
     """Raises INVALID_SDP, INVALID_ARGUMENT, UNSUPPORTED_CODEC."""
     wished = _by_mid(offer, wishes)
     group = _Group(offer.extmap_allow_mixed)
-    plans = tuple(_plan(section, wished.get(section.mid), group, order) for section in offer.sections)
+    # One association is all that a DTLS connection carries (RFC 8261 section 3).
+    data = next((section for section in offer.sections if _is_data(section)), None)
+    plans = tuple(
+        Plan(section, Role.DATA) if section is data else _plan(section, wished.get(section.mid), group, order)
+        for section in offer.sections
+    )
     live = [plan for plan in plans if plan.role is not Role.REJECTED]
     if not live:
-        raise errors.invalid_sdp("the offer has no audio or video section that can be used")
+        raise errors.invalid_sdp("the offer has no audio, video or data section that can be used")
     return Negotiated(offer, plans, _media(offer, plans, wished, group))
 
 
@@ -136,6 +144,16 @@ class _Group:
         return self.extensions.setdefault(extension, offered.id) == offered.id
 
 
+def _is_data(section: Section) -> bool:
+    return (
+        section.kind == "application"
+        and not section.stopped
+        and section.protocol in ("UDP/DTLS/SCTP", "TCP/DTLS/SCTP")
+        and section.formats == "webrtc-datachannel"
+        and section.sctp_port > 0
+    )
+
+
 def _plan(section: Section, wish: PublicationWish | None, group: _Group, order: Sequence[Codec]) -> Plan:
     kinds = {"audio": Kind.AUDIO, "video": Kind.VIDEO}
     kind = kinds.get(section.kind)
@@ -188,7 +206,9 @@ def _media(
         fingerprints=tuple(fp for fp in tagged.fingerprints if fp[0] in HASHES),
         codecs=tuple(group.choices.values()),
         extensions=tuple(group.extensions.items()),
-        reduced_size_rtcp=all(p.section.rtcp_rsize for p in plans if p.role is not Role.REJECTED),
+        reduced_size_rtcp=all(
+            p.section.rtcp_rsize for p in plans if p.role not in (Role.REJECTED, Role.DATA)
+        ),
     )
     return MediaOffer(
         transport=transport,
@@ -198,7 +218,12 @@ def _media(
         slots=tuple(
             SlotOffer(plan.section.mid, plan.codecs[0].codec.kind) for plan in plans if plan.role is Role.SLOT
         ),
+        data=next((_data(plan.section) for plan in plans if plan.role is Role.DATA), None),
     )
+
+
+def _data(section: Section) -> DataOffer:
+    return DataOffer(section.mid, section.sctp_port, section.max_message_size)
 
 
 def _publication(plan: Plan, wish: PublicationWish) -> PublicationOffer:

@@ -80,6 +80,9 @@ class Section:
     rtcp_mux: bool
     rtcp_rsize: bool
     bundle_only: bool
+    # RFC 8841 sections 5 and 6: of data channels; -1 and the default where nothing is said.
+    sctp_port: int = -1
+    max_message_size: int = 65_536
 
     @property
     def stopped(self) -> bool:

@@ -15,6 +15,8 @@ from nexus_sfu.sdp.offer import Capabilities, ExtMap, Offer, Rid, RtpCodec, Sect
 from nexus_sfu.sdp.validate import DEFAULT_BOUNDS, Bounds, check_offer
 
 MAX_U32 = 2**32 - 1
+# Chromium offers 262,144, Firefox 1,073,741,823; nobody means more than this.
+MAX_MESSAGE_SIZE = 2**53 - 1
 # Distinct codec blocks kept: a browser version has about four; a text costs some 3 kB.
 CACHED_BLOCKS = 512
 MAX_BLOCK_LINES = 1_000
@@ -134,7 +136,16 @@ def _section(draft: _Draft, session: _Draft) -> Section:
         rtcp_mux="rtcp-mux" in draft.values,
         rtcp_rsize="rtcp-rsize" in draft.values,
         bundle_only="bundle-only" in draft.values,
+        sctp_port=_sctp_port(draft),
+        max_message_size=lines.number(
+            draft.values.get("max-message-size", "65536"), MAX_MESSAGE_SIZE, "a message size"
+        ),
     )
+
+
+def _sctp_port(draft: _Draft) -> int:
+    port = draft.values.get("sctp-port")
+    return -1 if port is None else lines.number(port, 65_535, "an SCTP port")
 
 
 def _ice(draft: _Draft) -> IceCredentials | None:

@@ -43,7 +43,8 @@ def check_offer(offer: Offer, *, ice_lite: bool) -> None:
     tagged = offer.tagged
     if tagged.stopped:
         raise errors.invalid_sdp("the first section of the BUNDLE group is stopped", mid=tagged.mid)
-    if not tagged.rtcp_mux:
+    # A section for data alone has no RTP to multiplex (RFC 8841).
+    if not tagged.rtcp_mux and tagged.kind != "application":
         raise errors.invalid_sdp("a=rtcp-mux is missing: RTP and RTCP share one port here", mid=tagged.mid)
     _check_transport(tagged)
     _check_ssrcs(offer)

@@ -635,6 +635,66 @@ class GetRoomResponse(_message.Message):
 Global___GetRoomResponse: _TypeAlias = GetRoomResponse  # noqa: Y015
 
 @_typing.final
+class SendDataRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROOM_FIELD_NUMBER: _builtins.int
+    IDENTITIES_FIELD_NUMBER: _builtins.int
+    PAYLOAD_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    TOPIC_FIELD_NUMBER: _builtins.int
+    LOSSY_FIELD_NUMBER: _builtins.int
+    UNORDERED_FIELD_NUMBER: _builtins.int
+    payload: _builtins.bytes
+    """At most 255 KiB, else DATA_TOO_LARGE."""
+    text: _builtins.bool
+    """The payload is UTF-8."""
+    topic: _builtins.str
+    """At most 128 bytes."""
+    lossy: _builtins.bool
+    """May be lost, is not repeated."""
+    unordered: _builtins.bool
+    @_builtins.property
+    def room(self) -> Global___RoomKey: ...
+    @_builtins.property
+    def identities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """None: everybody in the room. One who is not here: PARTICIPANT_NOT_FOUND, and nothing is sent."""
+
+    def __init__(
+        self,
+        *,
+        room: Global___RoomKey | None = ...,
+        identities: _abc.Iterable[_builtins.str] | None = ...,
+        payload: _builtins.bytes = ...,
+        text: _builtins.bool = ...,
+        topic: _builtins.str = ...,
+        lossy: _builtins.bool = ...,
+        unordered: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["room", b"room"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["identities", b"identities", "lossy", b"lossy", "payload", b"payload", "room", b"room", "text", b"text", "topic", b"topic", "unordered", b"unordered"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SendDataRequest: _TypeAlias = SendDataRequest  # noqa: Y015
+
+@_typing.final
+class SendDataResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SendDataResponse: _TypeAlias = SendDataResponse  # noqa: Y015
+
+@_typing.final
 class CloseRoomRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -897,6 +957,11 @@ class TransportStats(_message.Message):
     PROBE_CLUSTERS_FIELD_NUMBER: _builtins.int
     PROBE_PACKETS_FIELD_NUMBER: _builtins.int
     SLOTS_PAUSED_FIELD_NUMBER: _builtins.int
+    DATA_MESSAGES_IN_FIELD_NUMBER: _builtins.int
+    DATA_BYTES_IN_FIELD_NUMBER: _builtins.int
+    DATA_MESSAGES_OUT_FIELD_NUMBER: _builtins.int
+    DATA_BYTES_OUT_FIELD_NUMBER: _builtins.int
+    DATA_MESSAGES_DROPPED_FIELD_NUMBER: _builtins.int
     participant_id: _builtins.str
     state: _builtins.str
     srtp_profile: _builtins.str
@@ -923,6 +988,12 @@ class TransportStats(_message.Message):
     probe_packets: _builtins.int
     slots_paused: _builtins.int
     """For want of bandwidth."""
+    data_messages_in: _builtins.int
+    """On data channels: messages with their headers; what was dropped by or for this participant."""
+    data_bytes_in: _builtins.int
+    data_messages_out: _builtins.int
+    data_bytes_out: _builtins.int
+    data_messages_dropped: _builtins.int
     def __init__(
         self,
         *,
@@ -944,10 +1015,15 @@ class TransportStats(_message.Message):
         probe_clusters: _builtins.int = ...,
         probe_packets: _builtins.int = ...,
         slots_paused: _builtins.int = ...,
+        data_messages_in: _builtins.int = ...,
+        data_bytes_in: _builtins.int = ...,
+        data_messages_out: _builtins.int = ...,
+        data_bytes_out: _builtins.int = ...,
+        data_messages_dropped: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged_bps", b"acknowledged_bps", "bytes_in", b"bytes_in", "bytes_out", b"bytes_out", "estimate_bps", b"estimate_bps", "loss", b"loss", "pacer_drops", b"pacer_drops", "pacer_queue_bytes", b"pacer_queue_bytes", "pacer_queue_packets", b"pacer_queue_packets", "packets_in", b"packets_in", "packets_out", b"packets_out", "participant_id", b"participant_id", "probe_clusters", b"probe_clusters", "probe_packets", b"probe_packets", "rtt_ms", b"rtt_ms", "slots_paused", b"slots_paused", "srtp_profile", b"srtp_profile", "state", b"state", "target_bps", b"target_bps"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged_bps", b"acknowledged_bps", "bytes_in", b"bytes_in", "bytes_out", b"bytes_out", "data_bytes_in", b"data_bytes_in", "data_bytes_out", b"data_bytes_out", "data_messages_dropped", b"data_messages_dropped", "data_messages_in", b"data_messages_in", "data_messages_out", b"data_messages_out", "estimate_bps", b"estimate_bps", "loss", b"loss", "pacer_drops", b"pacer_drops", "pacer_queue_bytes", b"pacer_queue_bytes", "pacer_queue_packets", b"pacer_queue_packets", "packets_in", b"packets_in", "packets_out", b"packets_out", "participant_id", b"participant_id", "probe_clusters", b"probe_clusters", "probe_packets", b"probe_packets", "rtt_ms", b"rtt_ms", "slots_paused", b"slots_paused", "srtp_profile", b"srtp_profile", "state", b"state", "target_bps", b"target_bps"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -86,6 +86,11 @@ class SfuServiceStub:
                 request_serializer=nexus_dot_sfu_dot_v1_dot_sfu__pb2.GetRoomRequest.SerializeToString,
                 response_deserializer=nexus_dot_sfu_dot_v1_dot_sfu__pb2.GetRoomResponse.FromString,
                 _registered_method=True)
+        self.SendData = channel.unary_unary(
+                '/nexus.sfu.v1.SfuService/SendData',
+                request_serializer=nexus_dot_sfu_dot_v1_dot_sfu__pb2.SendDataRequest.SerializeToString,
+                response_deserializer=nexus_dot_sfu_dot_v1_dot_sfu__pb2.SendDataResponse.FromString,
+                _registered_method=True)
         self.CloseRoom = channel.unary_unary(
                 '/nexus.sfu.v1.SfuService/CloseRoom',
                 request_serializer=nexus_dot_sfu_dot_v1_dot_sfu__pb2.CloseRoomRequest.SerializeToString,
@@ -175,6 +180,13 @@ class SfuServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SendData(self, request, context):
+        """A message of the server's on data channels. Who has none, or is not connected yet, does not get it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CloseRoom(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -255,6 +267,11 @@ def add_SfuServiceServicer_to_server(servicer, server):
                     servicer.GetRoom,
                     request_deserializer=nexus_dot_sfu_dot_v1_dot_sfu__pb2.GetRoomRequest.FromString,
                     response_serializer=nexus_dot_sfu_dot_v1_dot_sfu__pb2.GetRoomResponse.SerializeToString,
+            ),
+            'SendData': grpc.unary_unary_rpc_method_handler(
+                    servicer.SendData,
+                    request_deserializer=nexus_dot_sfu_dot_v1_dot_sfu__pb2.SendDataRequest.FromString,
+                    response_serializer=nexus_dot_sfu_dot_v1_dot_sfu__pb2.SendDataResponse.SerializeToString,
             ),
             'CloseRoom': grpc.unary_unary_rpc_method_handler(
                     servicer.CloseRoom,
@@ -548,6 +565,33 @@ class SfuService:
             '/nexus.sfu.v1.SfuService/GetRoom',
             nexus_dot_sfu_dot_v1_dot_sfu__pb2.GetRoomRequest.SerializeToString,
             nexus_dot_sfu_dot_v1_dot_sfu__pb2.GetRoomResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SendData(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/nexus.sfu.v1.SfuService/SendData',
+            nexus_dot_sfu_dot_v1_dot_sfu__pb2.SendDataRequest.SerializeToString,
+            nexus_dot_sfu_dot_v1_dot_sfu__pb2.SendDataResponse.FromString,
             options,
             channel_credentials,
             insecure,

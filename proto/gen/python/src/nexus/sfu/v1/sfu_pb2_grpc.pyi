@@ -30,6 +30,8 @@ class SfuServiceStub:
     Unpublish: _aio.UnaryUnaryMultiCallable[_sfu_pb2.UnpublishRequest, _sfu_pb2.UnpublishResponse]
     UpdateParticipant: _aio.UnaryUnaryMultiCallable[_sfu_pb2.UpdateParticipantRequest, _sfu_pb2.UpdateParticipantResponse]
     GetRoom: _aio.UnaryUnaryMultiCallable[_sfu_pb2.GetRoomRequest, _sfu_pb2.GetRoomResponse]
+    SendData: _aio.UnaryUnaryMultiCallable[_sfu_pb2.SendDataRequest, _sfu_pb2.SendDataResponse]
+    """A message of the server's on data channels. Who has none, or is not connected yet, does not get it."""
     CloseRoom: _aio.UnaryUnaryMultiCallable[_sfu_pb2.CloseRoomRequest, _sfu_pb2.CloseRoomResponse]
     SetDraining: _aio.UnaryUnaryMultiCallable[_sfu_pb2.SetDrainingRequest, _sfu_pb2.SetDrainingResponse]
     """Refuses new rooms (and, with `refuse_joins`, joins); what flows goes on."""
@@ -115,6 +117,14 @@ class SfuServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sfu_pb2.GetRoomRequest,
         context: _aio.ServicerContext[_sfu_pb2.GetRoomRequest, _abc.Awaitable[_sfu_pb2.GetRoomResponse]],
     ) -> _abc.Awaitable[_sfu_pb2.GetRoomResponse]: ...
+
+    @_abc_1.abstractmethod
+    def SendData(
+        self,
+        request: _sfu_pb2.SendDataRequest,
+        context: _aio.ServicerContext[_sfu_pb2.SendDataRequest, _abc.Awaitable[_sfu_pb2.SendDataResponse]],
+    ) -> _abc.Awaitable[_sfu_pb2.SendDataResponse]:
+        """A message of the server's on data channels. Who has none, or is not connected yet, does not get it."""
 
     @_abc_1.abstractmethod
     def CloseRoom(

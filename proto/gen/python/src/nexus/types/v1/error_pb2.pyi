@@ -39,6 +39,7 @@ class _ErrorCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorCode.V
     UNSUPPORTED_CODEC: _ErrorCode.ValueType  # 8
     UNSUPPORTED_SUBPROTOCOL: _ErrorCode.ValueType  # 9
     JOIN_TIMEOUT: _ErrorCode.ValueType  # 10
+    DATA_TOO_LARGE: _ErrorCode.ValueType  # 11
     TOKEN_MISSING: _ErrorCode.ValueType  # 20
     """The token."""
     TOKEN_INVALID: _ErrorCode.ValueType  # 21
@@ -77,6 +78,7 @@ INVALID_SDP: ErrorCode.ValueType  # 7
 UNSUPPORTED_CODEC: ErrorCode.ValueType  # 8
 UNSUPPORTED_SUBPROTOCOL: ErrorCode.ValueType  # 9
 JOIN_TIMEOUT: ErrorCode.ValueType  # 10
+DATA_TOO_LARGE: ErrorCode.ValueType  # 11
 TOKEN_MISSING: ErrorCode.ValueType  # 20
 """The token."""
 TOKEN_INVALID: ErrorCode.ValueType  # 21

@@ -583,6 +583,74 @@ export declare type GetRoomResponse = Message<"nexus.sfu.v1.GetRoomResponse"> & 
 export declare const GetRoomResponseSchema: GenMessage<GetRoomResponse>;
 
 /**
+ * @generated from message nexus.sfu.v1.SendDataRequest
+ */
+export declare type SendDataRequest = Message<"nexus.sfu.v1.SendDataRequest"> & {
+  /**
+   * @generated from field: nexus.sfu.v1.RoomKey room = 1;
+   */
+  room?: RoomKey | undefined;
+
+  /**
+   * None: everybody in the room. One who is not here: PARTICIPANT_NOT_FOUND, and nothing is sent.
+   *
+   * @generated from field: repeated string identities = 2;
+   */
+  identities: string[];
+
+  /**
+   * At most 255 KiB, else DATA_TOO_LARGE.
+   *
+   * @generated from field: bytes payload = 3;
+   */
+  payload: Uint8Array;
+
+  /**
+   * The payload is UTF-8.
+   *
+   * @generated from field: bool text = 4;
+   */
+  text: boolean;
+
+  /**
+   * At most 128 bytes.
+   *
+   * @generated from field: string topic = 5;
+   */
+  topic: string;
+
+  /**
+   * May be lost, is not repeated.
+   *
+   * @generated from field: bool lossy = 6;
+   */
+  lossy: boolean;
+
+  /**
+   * @generated from field: bool unordered = 7;
+   */
+  unordered: boolean;
+};
+
+/**
+ * Describes the message nexus.sfu.v1.SendDataRequest.
+ * Use `create(SendDataRequestSchema)` to create a new message.
+ */
+export declare const SendDataRequestSchema: GenMessage<SendDataRequest>;
+
+/**
+ * @generated from message nexus.sfu.v1.SendDataResponse
+ */
+export declare type SendDataResponse = Message<"nexus.sfu.v1.SendDataResponse"> & {
+};
+
+/**
+ * Describes the message nexus.sfu.v1.SendDataResponse.
+ * Use `create(SendDataResponseSchema)` to create a new message.
+ */
+export declare const SendDataResponseSchema: GenMessage<SendDataResponse>;
+
+/**
  * @generated from message nexus.sfu.v1.CloseRoomRequest
  */
 export declare type CloseRoomRequest = Message<"nexus.sfu.v1.CloseRoomRequest"> & {
@@ -921,6 +989,33 @@ export declare type TransportStats = Message<"nexus.sfu.v1.TransportStats"> & {
    * @generated from field: uint64 slots_paused = 18;
    */
   slotsPaused: bigint;
+
+  /**
+   * On data channels: messages with their headers; what was dropped by or for this participant.
+   *
+   * @generated from field: uint64 data_messages_in = 19;
+   */
+  dataMessagesIn: bigint;
+
+  /**
+   * @generated from field: uint64 data_bytes_in = 20;
+   */
+  dataBytesIn: bigint;
+
+  /**
+   * @generated from field: uint64 data_messages_out = 21;
+   */
+  dataMessagesOut: bigint;
+
+  /**
+   * @generated from field: uint64 data_bytes_out = 22;
+   */
+  dataBytesOut: bigint;
+
+  /**
+   * @generated from field: uint64 data_messages_dropped = 23;
+   */
+  dataMessagesDropped: bigint;
 };
 
 /**
@@ -1217,6 +1312,16 @@ export declare const SfuService: GenService<{
     methodKind: "unary";
     input: typeof GetRoomRequestSchema;
     output: typeof GetRoomResponseSchema;
+  },
+  /**
+   * A message of the server's on data channels. Who has none, or is not connected yet, does not get it.
+   *
+   * @generated from rpc nexus.sfu.v1.SfuService.SendData
+   */
+  sendData: {
+    methodKind: "unary";
+    input: typeof SendDataRequestSchema;
+    output: typeof SendDataResponseSchema;
   },
   /**
    * @generated from rpc nexus.sfu.v1.SfuService.CloseRoom

@@ -121,6 +121,11 @@ export enum ErrorCode {
   JOIN_TIMEOUT = 10,
 
   /**
+   * @generated from enum value: DATA_TOO_LARGE = 11;
+   */
+  DATA_TOO_LARGE = 11,
+
+  /**
    * The token.
    *
    * @generated from enum value: TOKEN_MISSING = 20;

@@ -1,0 +1,121 @@
+/** Messages to and from the people of a room, over the session's data channels. */
+import {
+  MAX_DATA_BYTES,
+  MAX_DESTINATIONS,
+  MAX_TOPIC_BYTES,
+  readEnvelope,
+  writeEnvelope,
+  type DataEnvelope,
+} from "../core/data_envelope.js";
+import { NexusError } from "../core/error.js";
+import type { Grants, ParticipantId } from "../core/model.js";
+import type { DataLink, Delivery } from "../edge/data_link.js";
+import type { RemoteParticipant } from "./participants.js";
+
+/** How and to whom a message is sent. */
+export interface PublishDataOptions {
+  /** What the message is about; at most 128 bytes in UTF-8. */
+  readonly topic?: string;
+  /** Repeated until it arrives; else it may be lost and is never late. Default: true. */
+  readonly reliable?: boolean;
+  /** Messages arrive in order. Default: as `reliable`. */
+  readonly ordered?: boolean;
+  /** Identities or participants, at most 32; default: everybody. */
+  readonly to?: DataDestination | readonly DataDestination[];
+}
+
+/** Somebody in the room, or the identity of somebody. */
+export type DataDestination = string | RemoteParticipant;
+
+/** What comes with a message. */
+export interface DataInfo {
+  /** Null for the server's own messages and those of hidden participants. */
+  readonly participant: RemoteParticipant | null;
+  readonly fromServer: boolean;
+  readonly topic: string;
+  /** To some only, oneself among them. */
+  readonly directed: boolean;
+  readonly reliable: boolean;
+}
+
+/** Messages that came before word of their sender; beyond, the oldest are forgotten. */
+const MAX_EARLY = 64;
+
+interface Early {
+  readonly envelope: DataEnvelope;
+  readonly delivery: Delivery;
+}
+
+/** @internal */
+export class RoomData {
+  readonly #link: DataLink;
+  readonly #participants: ReadonlyMap<ParticipantId, RemoteParticipant>;
+  readonly #tell: (payload: Uint8Array | string, info: DataInfo) => void;
+  #early: Early[] = [];
+
+  constructor(
+    link: DataLink,
+    participants: ReadonlyMap<ParticipantId, RemoteParticipant>,
+    tell: (payload: Uint8Array | string, info: DataInfo) => void,
+  ) {
+    this.#link = link;
+    this.#participants = participants;
+    this.#tell = tell;
+  }
+
+  async publish(grants: Grants, payload: Uint8Array | string, options: PublishDataOptions): Promise<void> {
+    if (!grants.data) throw new NexusError("PERMISSION_DENIED", "The token does not grant data.", { details: { grant: "data" } });
+    const text = typeof payload === "string";
+    const bytes = text ? new TextEncoder().encode(payload) : payload;
+    if (bytes.length > MAX_DATA_BYTES) throw tooMuch("DATA_TOO_LARGE", "The message is too large.", MAX_DATA_BYTES);
+    const { topic = "", reliable = true, to = [] } = options;
+    if (new TextEncoder().encode(topic).length > MAX_TOPIC_BYTES) {
+      throw tooMuch("INVALID_ARGUMENT", "The topic is too long.", MAX_TOPIC_BYTES);
+    }
+    const destinations = (Array.isArray(to) ? to : [to]) as readonly DataDestination[];
+    if (destinations.length > MAX_DESTINATIONS) {
+      throw tooMuch("INVALID_ARGUMENT", "The message has too many destinations.", MAX_DESTINATIONS);
+    }
+    if (options.to !== undefined && destinations.length === 0) return;
+    const ids = destinations.map((destination) => this.#idOf(destination));
+    await this.#link.send({ reliable, ordered: options.ordered ?? reliable }, writeEnvelope(text, topic, ids, bytes));
+  }
+
+  receive(message: Uint8Array, delivery: Delivery): void {
+    const envelope = readEnvelope(message);
+    if (envelope === null) return; // of a newer server
+    const early = { envelope, delivery };
+    // Media may be faster than signaling's word of who has come.
+    if (envelope.sender !== "" && !this.#participants.has(envelope.sender as ParticipantId)) {
+      this.#early = [...this.#early.slice(1 - MAX_EARLY), early];
+      return;
+    }
+    this.#deliver(early);
+  }
+
+  /** Somebody has joined: what they have said is told now. */
+  release(id: ParticipantId): void {
+    const released = this.#early.filter(({ envelope }) => envelope.sender === id);
+    this.#early = this.#early.filter(({ envelope }) => envelope.sender !== id);
+    for (const early of released) this.#deliver(early);
+  }
+
+  #deliver({ envelope, delivery }: Early): void {
+    const { text, fromServer, directed, sender, topic, payload } = envelope;
+    const participant = this.#participants.get(sender as ParticipantId) ?? null;
+    const content = text ? new TextDecoder().decode(payload) : payload;
+    this.#tell(content, { participant, fromServer, topic, directed, reliable: delivery.reliable });
+  }
+
+  #idOf(destination: DataDestination): ParticipantId {
+    if (typeof destination !== "string") return destination.id;
+    for (const participant of this.#participants.values()) {
+      if (participant.identity === destination) return participant.id;
+    }
+    throw new NexusError("PARTICIPANT_NOT_FOUND", "Nobody of that identity is here.", { details: { identity: destination } });
+  }
+}
+
+function tooMuch(code: "DATA_TOO_LARGE" | "INVALID_ARGUMENT", message: string, limit: number): NexusError {
+  return new NexusError(code, message, { details: { limit: String(limit) } });
+}

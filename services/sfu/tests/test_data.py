@@ -1,0 +1,93 @@
+"""Data channels through the service, around the engine's twin: grants, names, the server's own messages."""
+
+from collections.abc import Callable
+
+import grpc
+import pytest
+from nexus.sfu.v1 import sfu_pb2
+from nexus.types.v1 import error_pb2, media_pb2
+from nexus_sfu.core.model import DataOffer
+from nexus_sfu.engine_port import DataMessage
+from nexus_sfu.memory_engine import MemoryData
+
+from services.sfu.tests.conftest import OfferReader, Running
+
+WireError = Callable[[grpc.aio.AioRpcError], error_pb2.Error]
+
+
+def data_of(running: Running) -> list[MemoryData]:
+    return [t.data for t in running.engine.transports.values() if t.data is not None]
+
+
+async def test_grants_and_name_reach_the_engine(running: Running, read_offer: OfferReader) -> None:
+    alice = await running.join("alice", read_offer("chromium_data"))
+    (data,) = data_of(running)
+    assert data.offer == DataOffer("13", 5000, 262_144)
+    assert (data.sender, data.publish, data.receive) == (alice.participant.id, True, True)
+
+
+@pytest.mark.parametrize(
+    ("grants", "expected"),
+    [
+        (media_pb2.Grants(create=True, subscribe=True), (True, False, True)),
+        (media_pb2.Grants(create=True, data=True), (True, True, False)),
+        (media_pb2.Grants(create=True, data=True, hidden=True, subscribe=True), (False, True, True)),
+    ],
+)
+async def test_what_is_not_granted_is_not_given(
+    running: Running,
+    read_offer: OfferReader,
+    grants: media_pb2.Grants,
+    expected: tuple[bool, bool, bool],
+) -> None:
+    request = sfu_pb2.JoinRequest(
+        room=running.room, identity="bob", sdp=read_offer("firefox_data"), grants=grants
+    )
+    await running.stub.Join(request)
+    (data,) = data_of(running)
+    assert (bool(data.sender), data.publish, data.receive) == expected
+
+
+async def test_an_offer_without_data_opens_none(running: Running, read_offer: OfferReader) -> None:
+    await running.join("alice", read_offer("chromium_join"))
+    assert data_of(running) == []
+
+
+async def test_the_server_speaks_to_all_and_to_some(running: Running, read_offer: OfferReader) -> None:
+    await running.join("alice", read_offer("chromium_data"))
+    await running.join("bob", read_offer("firefox_data"), publish=False)
+    await running.stub.SendData(sfu_pb2.SendDataRequest(room=running.room, payload=b"all", topic="t"))
+    await running.stub.SendData(
+        sfu_pb2.SendDataRequest(
+            room=running.room, identities=["bob", "bob"], payload=b"x", text=True, lossy=True, unordered=True
+        )
+    )
+    bob = list(running.engine.transports)[1]
+    assert [message for _, message in running.engine.sent_data] == [
+        DataMessage(b"all", topic="t"),
+        DataMessage(b"x", to=(bob,), text=True, reliable=False, ordered=False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"identities": ["nobody"]}, "PARTICIPANT_NOT_FOUND"),
+        ({"payload": bytes(255 * 1024 + 1)}, "DATA_TOO_LARGE"),
+        ({"topic": "t" * 129}, "INVALID_ARGUMENT"),
+        ({"room": sfu_pb2.RoomKey(app="devkey", room="elsewhere")}, "ROOM_NOT_FOUND"),
+    ],
+)
+async def test_what_cannot_be_sent_is_refused(
+    running: Running,
+    read_offer: OfferReader,
+    wire_error: WireError,
+    fields: dict[str, object],
+    code: str,
+) -> None:
+    await running.join("alice", read_offer("chromium_data"))
+    request = sfu_pb2.SendDataRequest(**{"room": running.room, **fields})  # type: ignore[arg-type]
+    with pytest.raises(grpc.aio.AioRpcError) as failure:
+        await running.stub.SendData(request)
+    assert error_pb2.ErrorCode.Name(wire_error(failure.value).code) == code
+    assert running.engine.sent_data == []
