@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import nexus_media as media
 from aiortc import RTCDataChannel, RTCPeerConnection, RTCSessionDescription, sdp
+from nexus_testkit import wait_until
 
 PROTOCOL = "nexus.data.v1"
 
@@ -72,9 +73,7 @@ class Talker:
 
 
 async def until(done: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not done():
-            await asyncio.sleep(0.01)
+    await wait_until(done, timeout=60)
 
 
 def named(sender: bytes, payload: bytes, flags: int = 0) -> bytes:
