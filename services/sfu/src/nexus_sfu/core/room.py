@@ -6,15 +6,11 @@ that a reader who misses one sees the gap. What the engine must do comes in the 
 
 import random
 import string
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
-
-from nexus.events.v1 import room_pb2
-from nexus.types.v1 import media_pb2
 
 from nexus_sfu import errors
-from nexus_sfu.core import data, slot_table, watching
+from nexus_sfu.core import admission, data, slot_table, watching
 from nexus_sfu.core import effects as fx
 from nexus_sfu.core.commands import (
     Close,
@@ -34,9 +30,9 @@ from nexus_sfu.core.commands import (
     UpdateSubscriptions,
     UpdateView,
 )
+from nexus_sfu.core.event_log import EventLog
 from nexus_sfu.core.limits import Limits
 from nexus_sfu.core.model import (
-    Grants,
     Kind,
     MediaOffer,
     Participant,
@@ -45,7 +41,6 @@ from nexus_sfu.core.model import (
     RoomKey,
     Track,
 )
-from nexus_sfu.core.wire import participant_message, slot_table_message, track_message
 
 ID_ALPHABET = string.ascii_letters + string.digits
 ID_LENGTH = 14
@@ -67,7 +62,6 @@ class RoomState:
         self.key = key
         self.room_id = room_id
         self.created_at_ms = created_at_ms
-        self.revision = 0
         self.participants: dict[str, Participant] = {}
         self.tracks: dict[str, Track] = {}
         # Since when nobody is here who keeps the room open.
@@ -78,12 +72,19 @@ class RoomState:
         self._last_number = 0
         self._opened = False
         self._effects: list[fx.Effect] = []
+        self._log = EventLog(key, room_id)
+
+    @property
+    def revision(self) -> int:
+        """Of the last event that carries state."""
+        return self._log.revision
 
     def handle(self, command: Command, now_ms: int) -> Outcome:
         """Raises ClientError; then nothing has changed."""
         self._effects = []
+        self._log.now_ms = now_ms
         outcome = self._dispatch(command, now_ms)
-        self._follow_bindings(now_ms)
+        self._follow_bindings()
         self._note_emptiness(now_ms)
         return Outcome(tuple(self._effects), outcome.participant_id, outcome.unplaced)
 
@@ -107,33 +108,33 @@ class RoomState:
             case Join():
                 return self._join(command, now_ms)
             case Offer():
-                return self._offer(command, now_ms)
+                return self._offer(command)
             case UpdateSlots():
-                return self._update_slots(command, now_ms)
+                return self._update_slots(command)
             case Leave():
-                self._leave(command, now_ms)
+                self._leave(command)
             case UpdateSubscriptions():
                 self._update_subscriptions(command)
             case UpdateView():
                 self._update_view(command)
             case SetMuted():
-                self._set_muted(command, now_ms)
+                self._set_muted(command)
             case Unpublish():
-                self._unpublish(command, now_ms)
+                self._unpublish(command)
             case UpdateParticipant():
-                self._update_participant(command, now_ms)
+                self._update_participant(command)
             case MediaUp():
-                self._media_up(command, now_ms)
+                self._media_up(command)
             case Speakers():
-                self._speakers(command, now_ms)
+                self._speakers(command)
             case LayersWatched():
-                self._layers_watched(command, now_ms)
+                self._layers_watched(command)
             case SlotPaused():
-                self._slot_paused(command, now_ms)
+                self._slot_paused(command)
             case QualityChanged():
-                self._quality_changed(command, now_ms)
+                self._quality_changed(command)
             case Close():
-                self._close(command.reason, now_ms)
+                self._close(command.reason)
         return Outcome(())
 
     # Joining, offering, leaving
@@ -143,13 +144,13 @@ class RoomState:
         limits = [limit for limit in (join.max_participants, self._limits.participants_per_room) if limit]
         if len(self.participants) - (old is not None) >= min(limits):
             raise errors.room_full(min(limits))
-        self._check_media(join.grants, join.media)
-        self._check_profile(join.name, join.metadata, join.attributes)
+        admission.check_media(self._limits, join.grants, join.media)
+        admission.check_profile(self._limits, join.name, join.metadata, join.attributes)
         if not self._opened:
             self._opened = True
             self._effects.append(fx.OpenRoom(self.key))
         if old is not None:
-            self._remove(old, Reason.REPLACED, now_ms)
+            self._remove(old, Reason.REPLACED)
         participant = Participant(
             id=self._new_id("PA_"),
             identity=join.identity,
@@ -170,22 +171,18 @@ class RoomState:
             self._publish(participant, publication)
         self.participants[participant.id] = participant
         self._effects += slot_table.reconcile(participant, join.media.slots if join.grants.subscribe else ())
-        self._emit(
-            now_ms,
-            internal=participant.grants.hidden,
-            participant_joined=room_pb2.ParticipantJoined(participant=participant_message(participant)),
-        )
+        self._effects.append(self._log.joined(participant))
         return Outcome((), participant.id)
 
-    def _offer(self, offer: Offer, now_ms: int) -> Outcome:
+    def _offer(self, offer: Offer) -> Outcome:
         participant = self.participant(offer.participant_id)
         media = offer.media
-        self._check_media(participant.grants, media)
+        admission.check_media(self._limits, participant.grants, media)
         if set(media.transport.fingerprints) != set(participant.transport.fingerprints):
             raise errors.invalid_sdp("the fingerprint of a session cannot change: join anew")
         self._update_transport(participant, media)
         self._effects += data.configure(participant, media)
-        self._reconcile_publications(participant, media.publications, now_ms)
+        self._reconcile_publications(participant, media.publications)
         slots = media.slots if participant.grants.subscribe else ()
         self._effects += slot_table.reconcile(participant, slots)
         return Outcome((), participant.id)
@@ -199,35 +196,25 @@ class RoomState:
             self._effects.append(fx.RestartIce(participant.id, after.ice))
         participant.transport = after
 
-    def _leave(self, leave: Leave, now_ms: int) -> None:
+    def _leave(self, leave: Leave) -> None:
         participant = self.participants.get(leave.participant_id)
         if participant is not None:
-            self._remove(participant, leave.reason, now_ms)
+            self._remove(participant, leave.reason)
 
-    def _remove(self, participant: Participant, reason: Reason, now_ms: int) -> None:
+    def _remove(self, participant: Participant, reason: Reason) -> None:
         del self.participants[participant.id]
-        self._emit(
-            now_ms,
-            internal=participant.grants.hidden,
-            participant_left=room_pb2.ParticipantLeft(
-                participant_id=participant.id,
-                identity=participant.identity,
-                reason=media_pb2.DisconnectReason.ValueType(reason),
-            ),
-        )
-        self._forget_tracks(list(participant.tracks.values()), now_ms)
+        self._effects.append(self._log.left(participant, reason))
+        self._forget_tracks(list(participant.tracks.values()))
         # The engine takes the tracks and slots of a closed transport with it.
         self._effects.append(fx.CloseTransport(participant.id))
 
-    def _close(self, reason: Reason, now_ms: int) -> None:
+    def _close(self, reason: Reason) -> None:
         for participant in list(self.participants.values()):
-            self._remove(participant, reason, now_ms)
+            self._remove(participant, reason)
         if self._opened:
             self._effects.append(fx.ShutRoom(self.key))
         self.closed = True
-        self._emit(
-            now_ms, room_closed=room_pb2.RoomClosed(reason=media_pb2.DisconnectReason.ValueType(reason))
-        )
+        self._effects.append(self._log.closed(reason))
 
     def _note_emptiness(self, now_ms: int) -> None:
         """A recorder alone does not keep a room open."""
@@ -237,19 +224,6 @@ class RoomState:
             self.empty_since_ms = now_ms
 
     # Publishing
-
-    def _check_media(self, grants: Grants, media: MediaOffer) -> None:
-        if media.publications and not grants.publish:
-            raise errors.permission_denied("the token does not grant publishing", grant="publish")
-        if media.publications and grants.hidden:
-            # Its tracks would be heard and seen without a name.
-            raise errors.permission_denied("a hidden participant cannot publish", grant="hidden")
-        if len(media.publications) > self._limits.tracks_per_participant:
-            raise errors.too_many_tracks(self._limits.tracks_per_participant)
-        if len(media.slots) > self._limits.slots_per_participant:
-            raise errors.slots_exhausted(self._limits.slots_per_participant)
-        if sum(1 for slot in media.slots if slot.kind is Kind.VIDEO) > self._limits.pairs:
-            raise errors.slots_exhausted(self._limits.pairs)
 
     def _publish(self, participant: Participant, offer: PublicationOffer) -> Track:
         self._last_number += 1
@@ -274,9 +248,7 @@ class RoomState:
         self._effects.append(fx.AddTrack(track))
         return track
 
-    def _reconcile_publications(
-        self, participant: Participant, offered: Iterable[PublicationOffer], now_ms: int
-    ) -> None:
+    def _reconcile_publications(self, participant: Participant, offered: Iterable[PublicationOffer]) -> None:
         wanted = {publication.mid: publication for publication in offered}
         kept: dict[str, Track] = {}
         gone: list[Track] = []
@@ -286,13 +258,13 @@ class RoomState:
                 gone.append(track)
             else:
                 kept[track.mid] = track
-        self._unpublish_tracks(participant, gone, now_ms)
+        self._unpublish_tracks(participant, gone)
         for mid, publication in wanted.items():
             if mid in kept:
                 self._refresh(kept[mid], publication)
                 continue
             track = self._publish(participant, publication)
-            self._emit(now_ms, track_published=room_pb2.TrackPublished(track=track_message(track)))
+            self._effects.append(self._log.published(track))
 
     def _refresh(self, track: Track, publication: PublicationOffer) -> None:
         """What may change under a track that stays. `muted` may not: a stale repetition must not undo a
@@ -313,22 +285,19 @@ class RoomState:
             if track.id in participant.unsubscribed and track.kind is Kind.AUDIO:
                 self._effects.append(fx.SetSubscribed(participant.id, track.id, False))
 
-    def _unpublish(self, command: Unpublish, now_ms: int) -> None:
+    def _unpublish(self, command: Unpublish) -> None:
         participant = self.participant(command.participant_id)
         wanted = [participant.tracks[i] for i in dict.fromkeys(command.track_ids) if i in participant.tracks]
-        self._unpublish_tracks(participant, wanted, now_ms)
+        self._unpublish_tracks(participant, wanted)
 
-    def _unpublish_tracks(self, participant: Participant, tracks: list[Track], now_ms: int) -> None:
+    def _unpublish_tracks(self, participant: Participant, tracks: list[Track]) -> None:
         for track in tracks:
             del participant.tracks[track.id]
-            self._emit(
-                now_ms,
-                track_unpublished=room_pb2.TrackUnpublished(track_id=track.id, participant_id=participant.id),
-            )
-        self._forget_tracks(tracks, now_ms)
+            self._effects.append(self._log.unpublished(track))
+        self._forget_tracks(tracks)
         self._effects += [fx.RemoveTrack(track.participant_id, track.id) for track in tracks]
 
-    def _forget_tracks(self, tracks: list[Track], now_ms: int) -> None:
+    def _forget_tracks(self, tracks: list[Track]) -> None:
         """Frees every slot that shows them; those who wait take the place."""
         ids = [track.id for track in tracks]
         for track_id in ids:
@@ -340,20 +309,15 @@ class RoomState:
             changes = slot_table.change_wishes(participant, bind=(), unbind=ids)
             self._effects += changes
             if changes:
-                self._emit(
-                    now_ms,
-                    target=participant.id,
-                    internal=participant.grants.hidden,
-                    slots_changed=room_pb2.SlotsChanged(slots=slot_table_message(participant)),
-                )
+                self._effects.append(self._log.slots_changed(participant))
 
     # Slots, subscriptions, mute, profile
 
-    def _update_slots(self, command: UpdateSlots, now_ms: int) -> Outcome:
+    def _update_slots(self, command: UpdateSlots) -> Outcome:
         participant = self.participant(command.participant_id)
         bind = list(dict.fromkeys(command.bind))
-        if bind and not participant.grants.subscribe:
-            raise errors.permission_denied("the token does not grant subscribing", grant="subscribe")
+        if bind:
+            admission.check_subscribe(participant.grants)
         for track_id in bind:
             track = self.tracks.get(track_id)
             if track is None:
@@ -368,22 +332,18 @@ class RoomState:
         waiting = set(slot_table.waiting(participant))
         unplaced = tuple(track_id for track_id in bind if track_id in waiting or track_id not in self.tracks)
         if waiting.intersection(unplaced):
-            self._ask_for_slots(participant, now_ms)
+            self._ask_for_slots(participant)
         return Outcome((), participant.id, unplaced)
 
-    def _ask_for_slots(self, participant: Participant, now_ms: int) -> None:
+    def _ask_for_slots(self, participant: Participant) -> None:
         pairs = slot_table.pairs_needed(participant, self._limits.pairs)
         if pairs is not None:
-            lone = sum(1 for slot in participant.slots.values() if slot.pair < 0)
-            needed = room_pb2.ReofferNeeded(pairs=pairs, audio_slots=lone)
-            self._emit(
-                now_ms, target=participant.id, internal=participant.grants.hidden, reoffer_needed=needed
-            )
+            self._effects.append(self._log.reoffer_needed(participant, pairs))
 
     def _update_subscriptions(self, command: UpdateSubscriptions) -> None:
         participant = self.participant(command.participant_id)
-        if command.subscribed and not participant.grants.subscribe:
-            raise errors.permission_denied("the token does not grant subscribing", grant="subscribe")
+        if command.subscribed:
+            admission.check_subscribe(participant.grants)
         tracks = [self.tracks[i] for i in dict.fromkeys(command.track_ids) if i in self.tracks]
         changed = [
             track
@@ -404,11 +364,10 @@ class RoomState:
 
     def _update_view(self, command: UpdateView) -> None:
         participant = self.participant(command.participant_id)
-        if not participant.grants.subscribe:
-            raise errors.permission_denied("the token does not grant subscribing", grant="subscribe")
+        admission.check_subscribe(participant.grants)
         self._effects += watching.see(participant, command.views, self.tracks)
 
-    def _follow_bindings(self, now_ms: int) -> None:
+    def _follow_bindings(self) -> None:
         """A slot that shows another track is preferred as that track is looked at; what is paused is told of
         the track that it shows now."""
         changes = [effect for effect in self._effects if isinstance(effect, fx.BindSlot | fx.UnbindSlot)]
@@ -421,11 +380,11 @@ class RoomState:
             if track is not None:
                 self._effects.append(watching.prefer(participant, slot.mid, track))
                 if slot.paused:
-                    self._tell_paused(participant, track.id, True, now_ms)
+                    self._tell_paused(participant, track.id, True)
             else:
                 slot.paused = False
 
-    def _set_muted(self, command: SetMuted, now_ms: int) -> None:
+    def _set_muted(self, command: SetMuted) -> None:
         track = self.tracks.get(command.track_id)
         if track is None:
             raise errors.track_not_found(command.track_id)
@@ -439,111 +398,58 @@ class RoomState:
             return
         track.muted = command.muted
         self._effects.append(fx.MuteTrack(track.id, track.muted))
-        muted = room_pb2.TrackMuted(track_id=track.id, participant_id=track.participant_id, muted=track.muted)
-        self._emit(now_ms, track_muted=muted)
+        self._effects.append(self._log.muted(track))
 
-    def _update_participant(self, command: UpdateParticipant, now_ms: int) -> None:
+    def _update_participant(self, command: UpdateParticipant) -> None:
         participant = self.participant(command.participant_id)
         name = participant.name if command.name is None else command.name
         metadata = participant.metadata if command.metadata is None else command.metadata
         attributes = {k: v for k, v in {**participant.attributes, **command.attributes}.items() if v}
-        self._check_profile(name, metadata, attributes)
+        admission.check_profile(self._limits, name, metadata, attributes)
         if (name, metadata, attributes) == (participant.name, participant.metadata, participant.attributes):
             return
         participant.name, participant.metadata, participant.attributes = name, metadata, attributes
-        self._emit(
-            now_ms,
-            internal=participant.grants.hidden,
-            participant_updated=room_pb2.ParticipantUpdated(participant=participant_message(participant)),
-        )
-
-    def _check_profile(self, name: str, metadata: str, attributes: Mapping[str, str]) -> None:
-        limits = self._limits
-        if len(name.encode()) > limits.name_bytes:
-            raise errors.invalid_argument("the name is too long", limit=limits.name_bytes)
-        if len(metadata.encode()) > limits.metadata_bytes:
-            raise errors.invalid_argument("the metadata are too long", limit=limits.metadata_bytes)
-        size = sum(len(key.encode()) + len(value.encode()) for key, value in attributes.items())
-        if len(attributes) > limits.attributes or size > limits.attributes_bytes:
-            raise errors.invalid_argument("too many attributes", limit=limits.attributes)
+        self._effects.append(self._log.updated(participant))
 
     # What the engine reports
 
-    def _media_up(self, command: MediaUp, now_ms: int) -> None:
+    def _media_up(self, command: MediaUp) -> None:
         participant = self.participants.get(command.participant_id)
         if participant is None:
             return
         participant.connected = True
-        connected = room_pb2.MediaConnected(participant_id=participant.id, srtp_profile=command.srtp_profile)
-        self._emit(now_ms, internal=participant.grants.hidden, media_connected=connected)
+        self._effects.append(self._log.connected(participant, command.srtp_profile))
 
-    def _speakers(self, command: Speakers, now_ms: int) -> None:
-        speakers = [
-            room_pb2.Speaker(
-                participant_id=self.tracks[track_id].participant_id, track_id=track_id, level_dbov=level
-            )
-            for track_id, level in command.speakers
-            if track_id in self.tracks
-        ]
-        self._emit(now_ms, state=False, active_speakers=room_pb2.ActiveSpeakers(speakers=speakers))
+    def _speakers(self, command: Speakers) -> None:
+        known = [(self.tracks[i], level) for i, level in command.speakers if i in self.tracks]
+        self._effects.append(self._log.speakers(known))
 
-    def _layers_watched(self, command: LayersWatched, now_ms: int) -> None:
+    def _layers_watched(self, command: LayersWatched) -> None:
         track = self.tracks.get(command.track_id)
         if track is None or (track.wanted_known and track.wanted == command.highest):
             return
         track.wanted, track.wanted_known = command.highest, True
-        wanted = room_pb2.LayersWanted(tracks=[watching.wanted_message(track)])
-        self._emit(now_ms, target=track.participant_id, layers_wanted=wanted)
+        self._effects.append(self._log.layers_wanted(track))
 
-    def _slot_paused(self, command: SlotPaused, now_ms: int) -> None:
+    def _slot_paused(self, command: SlotPaused) -> None:
         participant = self.participants.get(command.participant_id)
         slot = None if participant is None else participant.slots.get(command.mid)
         if participant is None or slot is None or slot.paused is command.paused:
             return
         slot.paused = command.paused
         if slot.track_id is not None:
-            self._tell_paused(participant, slot.track_id, slot.paused, now_ms)
+            self._tell_paused(participant, slot.track_id, slot.paused)
 
-    def _tell_paused(self, participant: Participant, track_id: str, paused: bool, now_ms: int) -> None:
-        target, internal = participant.id, participant.grants.hidden
-        if paused:
-            event = room_pb2.TrackPaused(track_id=track_id, reason=room_pb2.PAUSE_REASON_BANDWIDTH)
-            self._emit(now_ms, target=target, internal=internal, track_paused=event)
-        else:
-            resumed = room_pb2.TrackResumed(track_id=track_id)
-            self._emit(now_ms, target=target, internal=internal, track_resumed=resumed)
+    def _tell_paused(self, participant: Participant, track_id: str, paused: bool) -> None:
+        told = self._log.paused if paused else self._log.resumed
+        self._effects.append(told(participant, track_id))
 
-    def _quality_changed(self, command: QualityChanged, now_ms: int) -> None:
+    def _quality_changed(self, command: QualityChanged) -> None:
         participant = self.participants.get(command.participant_id)
         if participant is None or participant.quality is command.quality:
             return
         participant.quality = command.quality
-        changed = room_pb2.ConnectionQualityChanged(
-            participant_id=participant.id,
-            quality=media_pb2.ConnectionQuality.ValueType(command.quality),
-            score=command.score,
-        )
-        self._emit(now_ms, state=False, internal=participant.grants.hidden, connection_quality=changed)
-
-    def _emit(
-        self, now_ms: int, *, state: bool = True, target: str = "", internal: bool = False, **event: Any
-    ) -> None:
-        """`event`: the one field of `RoomEvent` that is set. Without `state` it takes no revision."""
-        self.revision += state
-        self._effects.append(
-            fx.Emit(
-                room_pb2.RoomEvent(
-                    app=self.key.app,
-                    room=self.key.room,
-                    room_id=self.room_id,
-                    revision=self.revision if state else 0,
-                    at_ms=now_ms,
-                    target_participant_id=target,
-                    internal=internal,
-                    **event,
-                )
-            )
-        )
+        self._effects.append(self._log.quality(participant, command.score))
 
     def _new_id(self, prefix: str) -> str:
         return prefix + "".join(self._rng.choices(ID_ALPHABET, k=ID_LENGTH))

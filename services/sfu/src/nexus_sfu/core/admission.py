@@ -1,0 +1,39 @@
+"""What a participant may bring: grants and limits, checked before anything changes."""
+
+from collections.abc import Mapping
+
+from nexus_sfu import errors
+from nexus_sfu.core.limits import Limits
+from nexus_sfu.core.model import Grants, Kind, MediaOffer
+
+
+def check_media(limits: Limits, grants: Grants, media: MediaOffer) -> None:
+    """Raises PERMISSION_DENIED, TOO_MANY_TRACKS, SLOTS_EXHAUSTED."""
+    if media.publications and not grants.publish:
+        raise errors.permission_denied("the token does not grant publishing", grant="publish")
+    if media.publications and grants.hidden:
+        # Its tracks would be heard and seen without a name.
+        raise errors.permission_denied("a hidden participant cannot publish", grant="hidden")
+    if len(media.publications) > limits.tracks_per_participant:
+        raise errors.too_many_tracks(limits.tracks_per_participant)
+    if len(media.slots) > limits.slots_per_participant:
+        raise errors.slots_exhausted(limits.slots_per_participant)
+    if sum(1 for slot in media.slots if slot.kind is Kind.VIDEO) > limits.pairs:
+        raise errors.slots_exhausted(limits.pairs)
+
+
+def check_subscribe(grants: Grants) -> None:
+    """Raises PERMISSION_DENIED."""
+    if not grants.subscribe:
+        raise errors.permission_denied("the token does not grant subscribing", grant="subscribe")
+
+
+def check_profile(limits: Limits, name: str, metadata: str, attributes: Mapping[str, str]) -> None:
+    """Raises INVALID_ARGUMENT."""
+    if len(name.encode()) > limits.name_bytes:
+        raise errors.invalid_argument("the name is too long", limit=limits.name_bytes)
+    if len(metadata.encode()) > limits.metadata_bytes:
+        raise errors.invalid_argument("the metadata are too long", limit=limits.metadata_bytes)
+    size = sum(len(key.encode()) + len(value.encode()) for key, value in attributes.items())
+    if len(attributes) > limits.attributes or size > limits.attributes_bytes:
+        raise errors.invalid_argument("too many attributes", limit=limits.attributes)

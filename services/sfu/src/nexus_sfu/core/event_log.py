@@ -1,0 +1,119 @@
+"""The room's events, in order: each change of state takes the next revision, so that a reader who misses one
+sees the gap.
+
+What a hidden participant does is `internal`: for services, never for clients.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from nexus.events.v1 import room_pb2
+from nexus.types.v1 import media_pb2
+
+from nexus_sfu.core.effects import Emit
+from nexus_sfu.core.model import Participant, Reason, RoomKey, Track
+from nexus_sfu.core.watching import wanted_message
+from nexus_sfu.core.wire import participant_message, slot_table_message, track_message
+
+
+class EventLog:
+    """Makes each event as an effect; `revision` is that of the last one that carries state."""
+
+    def __init__(self, key: RoomKey, room_id: str) -> None:
+        self.revision = 0
+        # Of the command that is being handled.
+        self.now_ms = 0
+        self._key = key
+        self._room_id = room_id
+
+    def joined(self, participant: Participant) -> Emit:
+        event = room_pb2.ParticipantJoined(participant=participant_message(participant))
+        return self._event(internal=participant.grants.hidden, participant_joined=event)
+
+    def left(self, participant: Participant, reason: Reason) -> Emit:
+        event = room_pb2.ParticipantLeft(
+            participant_id=participant.id, identity=participant.identity, reason=_reason(reason)
+        )
+        return self._event(internal=participant.grants.hidden, participant_left=event)
+
+    def updated(self, participant: Participant) -> Emit:
+        event = room_pb2.ParticipantUpdated(participant=participant_message(participant))
+        return self._event(internal=participant.grants.hidden, participant_updated=event)
+
+    def connected(self, participant: Participant, srtp_profile: str) -> Emit:
+        event = room_pb2.MediaConnected(participant_id=participant.id, srtp_profile=srtp_profile)
+        return self._event(internal=participant.grants.hidden, media_connected=event)
+
+    def published(self, track: Track) -> Emit:
+        return self._event(track_published=room_pb2.TrackPublished(track=track_message(track)))
+
+    def unpublished(self, track: Track) -> Emit:
+        event = room_pb2.TrackUnpublished(track_id=track.id, participant_id=track.participant_id)
+        return self._event(track_unpublished=event)
+
+    def muted(self, track: Track) -> Emit:
+        event = room_pb2.TrackMuted(track_id=track.id, participant_id=track.participant_id, muted=track.muted)
+        return self._event(track_muted=event)
+
+    def slots_changed(self, participant: Participant) -> Emit:
+        event = room_pb2.SlotsChanged(slots=slot_table_message(participant))
+        return self._event(target=participant.id, internal=participant.grants.hidden, slots_changed=event)
+
+    def reoffer_needed(self, participant: Participant, pairs: int) -> Emit:
+        lone = sum(1 for slot in participant.slots.values() if slot.pair < 0)
+        event = room_pb2.ReofferNeeded(pairs=pairs, audio_slots=lone)
+        return self._event(target=participant.id, internal=participant.grants.hidden, reoffer_needed=event)
+
+    def layers_wanted(self, track: Track) -> Emit:
+        event = room_pb2.LayersWanted(tracks=[wanted_message(track)])
+        return self._event(target=track.participant_id, layers_wanted=event)
+
+    def paused(self, participant: Participant, track_id: str) -> Emit:
+        event = room_pb2.TrackPaused(track_id=track_id, reason=room_pb2.PAUSE_REASON_BANDWIDTH)
+        return self._event(target=participant.id, internal=participant.grants.hidden, track_paused=event)
+
+    def resumed(self, participant: Participant, track_id: str) -> Emit:
+        event = room_pb2.TrackResumed(track_id=track_id)
+        return self._event(target=participant.id, internal=participant.grants.hidden, track_resumed=event)
+
+    def quality(self, participant: Participant, score: float) -> Emit:
+        """As good or as bad as it comes: no state of the room either."""
+        event = room_pb2.ConnectionQualityChanged(
+            participant_id=participant.id,
+            quality=media_pb2.ConnectionQuality.ValueType(participant.quality),
+            score=score,
+        )
+        return self._event(state=False, internal=participant.grants.hidden, connection_quality=event)
+
+    def closed(self, reason: Reason) -> Emit:
+        return self._event(room_closed=room_pb2.RoomClosed(reason=_reason(reason)))
+
+    def speakers(self, speakers: Iterable[tuple[Track, float]]) -> Emit:
+        """Louder or softer is no state of the room: it takes no revision."""
+        event = room_pb2.ActiveSpeakers(
+            speakers=[
+                room_pb2.Speaker(participant_id=track.participant_id, track_id=track.id, level_dbov=level)
+                for track, level in speakers
+            ]
+        )
+        return self._event(state=False, active_speakers=event)
+
+    def _event(self, *, state: bool = True, target: str = "", internal: bool = False, **content: Any) -> Emit:
+        """`content`: the one field of `RoomEvent` that is set."""
+        self.revision += state
+        return Emit(
+            room_pb2.RoomEvent(
+                app=self._key.app,
+                room=self._key.room,
+                room_id=self._room_id,
+                revision=self.revision if state else 0,
+                at_ms=self.now_ms,
+                target_participant_id=target,
+                internal=internal,
+                **content,
+            )
+        )
+
+
+def _reason(reason: Reason) -> media_pb2.DisconnectReason.ValueType:
+    return media_pb2.DisconnectReason.ValueType(reason)
