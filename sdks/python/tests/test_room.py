@@ -75,7 +75,7 @@ async def test_the_offer_is_as_the_contract_says(server: FakeServer, token: str)
     async with await Client(server.url, token).join(publish=[microphone]):
         join = server.last("join").join
     kinds = [line.split()[0] for line in join.sdp.splitlines() if line.startswith("m=")]
-    assert kinds == ["m=audio", "m=video"] * 4 + ["m=audio"] * 3 + ["m=audio"]
+    assert kinds == ["m=audio", "m=video"] * 4 + ["m=audio"] * 3 + ["m=audio", "m=application"]
     directions = [line for line in join.sdp.splitlines() if line in ("a=recvonly", "a=sendonly")]
     assert directions == ["a=recvonly"] * 11 + ["a=sendonly"]
     (publication,) = join.publications
@@ -155,7 +155,7 @@ async def test_more_slots_are_offered_when_asked_for(server: FakeServer, token: 
         await wait_until(lambda: "offer" in server.kinds())
         sdp = server.last("offer").offer.sdp
     kinds = [line.split()[0] for line in sdp.splitlines() if line.startswith("m=")]
-    assert kinds == ["m=audio", "m=video", "m=audio", "m=audio", "m=video"]
+    assert kinds == ["m=audio", "m=video", "m=audio", "m=application", "m=audio", "m=video"]
 
 
 async def test_publish_mute_and_unpublish_later(server: FakeServer, token: str) -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from nexus_rtc.events import (
         ActiveSpeakers,
         ConnectionQualityChanged,
+        DataReceived,
         Event,
         MediaConnected,
         ParticipantJoined,
@@ -67,6 +68,7 @@ _HOMES = {
     "events": (
         "ActiveSpeakers",
         "ConnectionQualityChanged",
+        "DataReceived",
         "Event",
         "MediaConnected",
         "ParticipantJoined",
@@ -96,6 +98,7 @@ __all__ = [
     "Client",
     "ConnectionFailed",
     "ConnectionQualityChanged",
+    "DataReceived",
     "Disconnected",
     "Event",
     "IceServer",

@@ -83,6 +83,7 @@ class Client:
             peer.add_slots(pairs, audio_slots)
             for local in publish:
                 joined.add(local)
+            peer.data.open()
             sdp = await peer.offer()
             on_step("offer")
             answer = await joined.request(

@@ -31,9 +31,7 @@ class DataEnvelope:
 
 
 def write_envelope(envelope: DataEnvelope) -> bytes:
-    flags = (
-        _TEXT * envelope.text | _FROM_SERVER * envelope.from_server | _DIRECTED * envelope.directed
-    )
+    flags = _TEXT * envelope.text | _FROM_SERVER * envelope.from_server | _DIRECTED * envelope.directed
     parts = [bytes([_VERSION, flags]), _named(envelope.sender), _named(envelope.topic)]
     parts.append(bytes([len(envelope.destinations)]))
     parts += [_named(identifier) for identifier in envelope.destinations]

@@ -64,6 +64,7 @@ _NOT_FOUND: Final = frozenset(
 _LIMITS: Final = frozenset(
     (
         ErrorCode.MESSAGE_TOO_LARGE,
+        ErrorCode.DATA_TOO_LARGE,
         ErrorCode.RATE_LIMITED,
         ErrorCode.SLOTS_EXHAUSTED,
         ErrorCode.ROOM_FULL,

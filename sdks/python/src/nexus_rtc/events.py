@@ -90,6 +90,20 @@ class ReofferNeeded:
 
 
 @dataclass(frozen=True, slots=True)
+class DataReceived:
+    """A message on a data channel; text is a str."""
+
+    payload: bytes | str
+    participant: Participant | None
+    """None for the server's own messages and those of hidden participants."""
+    topic: str = ""
+    from_server: bool = False
+    directed: bool = False
+    """To some only, us among them."""
+    reliable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class MediaConnected:
     """The server sees our ICE and DTLS up."""
 
@@ -118,6 +132,7 @@ Event = (
     | ActiveSpeakers
     | SlotsChanged
     | ReofferNeeded
+    | DataReceived
     | MediaConnected
     | SessionEnded
 )

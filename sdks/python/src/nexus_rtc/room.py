@@ -12,12 +12,14 @@ from nexus.types.v1.media_pb2 import TrackView
 
 from nexus_rtc import events as happened
 from nexus_rtc.connection import Connection
+from nexus_rtc.edge.data_link import Delivery
 from nexus_rtc.edge.peer import Peer
 from nexus_rtc.errors import NexusError
 from nexus_rtc.event_stream import EventStream
 from nexus_rtc.model import Participant, Slot, Track
 from nexus_rtc.publishing import LocalTrack
 from nexus_rtc.remote_media import Frame, RemoteMedia
+from nexus_rtc.room_data import Destination, Incoming, outgoing
 
 
 class Room:
@@ -34,6 +36,8 @@ class Room:
         self._offering = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._connection: Connection | None = None
+        self._incoming = Incoming(lambda: self.participants, self.on_event)
+        peer.on_data = lambda message, delivery: self._incoming.receive(message, delivery.reliable)
 
     # who and what is here
 
@@ -183,6 +187,25 @@ class Room:
         asked = wire.UpdateParticipantRequest(name=name, metadata=metadata, attributes=attributes or {})
         await self.request(wire.ClientMessage(update_participant=asked))
 
+    async def publish_data(
+        self,
+        payload: bytes | str,
+        *,
+        topic: str = "",
+        reliable: bool = True,
+        ordered: bool | None = None,
+        to: Destination | Sequence[Destination] | None = None,
+    ) -> None:
+        """A message to everybody, or to some (identities or participants); others get `DataReceived`.
+
+        At most 255 KiB. A lossy one is sent once; `ordered` is as `reliable` unless said otherwise. Returns
+        when there is room for more, so that a slow network slows the sender. Raises NexusError.
+        """
+        granted = self._running.session.grants.data
+        message = outgoing(payload, topic, to, self.participants, granted=granted)
+        if message is not None:
+            await self._peer.data.send(Delivery(reliable, reliable if ordered is None else ordered), message)
+
     async def request(self, message: wire.ClientMessage) -> wire.ServerMessage:
         """Any request of the protocol. Raises NexusError."""
         return await self._running.request(message)
@@ -236,6 +259,8 @@ class Room:
                     media.end()
         for listener in self._listeners:
             listener.put(event)
+        if isinstance(event, happened.ParticipantJoined):
+            self._incoming.release(event.participant.id)
 
     @property
     def _running(self) -> Connection:

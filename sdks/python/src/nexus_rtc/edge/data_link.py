@@ -1,5 +1,5 @@
-"""The data channels of a session, on aiortc: one for each kind of delivery, opened in band (RFC 8832), so that
-none costs a negotiation. Bytes in, bytes out.
+"""The data channels of a session, on aiortc: one for each kind of delivery, opened in band (RFC 8832), so
+that none costs a negotiation. Bytes in, bytes out.
 """
 
 import asyncio

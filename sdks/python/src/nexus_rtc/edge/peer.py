@@ -5,7 +5,7 @@ open that costs nothing, so the offer is sent with them.
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -23,6 +23,7 @@ from aiortc.rtcdtlstransport import SRTP_PROFILES, RTCDtlsTransport
 from aiortc.rtp import is_rtcp
 
 from nexus_rtc.edge import host_addresses
+from nexus_rtc.edge.data_link import DataLink, Delivery
 from nexus_rtc.edge.slot_receiver import OnFrame, SlotReceiver
 from nexus_rtc.sdp import spread_candidates
 
@@ -78,6 +79,8 @@ class Peer:
         configuration = RTCConfiguration(iceServers=servers, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
         host_addresses.install()
         self._connection = RTCPeerConnection(configuration)
+        self.on_data: Callable[[bytes, Delivery], None] = lambda message, delivery: None
+        self.data = DataLink(self._connection, lambda message, delivery: self.on_data(message, delivery))
         self._on_frame = on_frame
         self._srtp_profile = srtp_profile
         self._watched: RTCDtlsTransport | None = None
@@ -137,6 +140,7 @@ class Peer:
             slot.start()
 
     async def close(self) -> None:
+        self.data.close()
         await self._connection.close()
         for slot in self.slots:
             await slot.stop()

@@ -1,0 +1,71 @@
+"""Messages of data channels: their bytes, who they are from, what cannot be sent."""
+
+import pytest
+from nexus_rtc import events
+from nexus_rtc.data_envelope import DataEnvelope, read_envelope, write_envelope
+from nexus_rtc.errors import NexusError
+from nexus_rtc.model import Participant
+from nexus_rtc.room_data import MAX_EARLY, Destination, Incoming, outgoing
+
+BOB = Participant("PA_bob", "bob")
+PEOPLE = {BOB.id: BOB}
+
+
+def test_the_bytes_are_the_engines() -> None:
+    """The same vectors stand in native/engine/sctp/data_envelope_test.cc and in the web SDK."""
+    to_two = DataEnvelope(b"hi", text=True, topic="chat", destinations=("PA_a", "PA_b"))
+    assert write_envelope(to_two) == b"\x01\x01\x00\x04chat\x02\x04PA_a\x04PA_bhi"
+    assert read_envelope(write_envelope(to_two)) == to_two
+    server = DataEnvelope(sender="PA_me", from_server=True, directed=True)
+    assert write_envelope(server) == b"\x01\x06\x05PA_me\x00\x00"
+    assert read_envelope(write_envelope(server)) == server
+
+
+def test_every_cut_of_a_header_is_refused() -> None:
+    wire = write_envelope(DataEnvelope(topic="t", destinations=("PA_2",), sender="PA_1"))
+    assert all(read_envelope(wire[:size]) is None for size in range(len(wire)))
+    assert read_envelope(b"\x02" + wire[1:]) is None
+    assert read_envelope(b"\x01\x08" + wire[2:]) is None
+
+
+@pytest.mark.parametrize(
+    ("payload", "topic", "to", "granted", "code"),
+    [
+        ("x" * (255 * 1024 + 1), "", None, True, "DATA_TOO_LARGE"),
+        ("x", "ü" * 65, None, True, "INVALID_ARGUMENT"),
+        ("x", "", ["bob"] * 33, True, "INVALID_ARGUMENT"),
+        ("x", "", "carol", True, "PARTICIPANT_NOT_FOUND"),
+        ("x", "", None, False, "PERMISSION_DENIED"),
+    ],
+)
+def test_what_cannot_be_sent_is_said(
+    payload: str, topic: str, to: Destination | list[Destination] | None, granted: bool, code: str
+) -> None:
+    with pytest.raises(NexusError) as refused:
+        outgoing(payload, topic, to, PEOPLE, granted=granted)
+    assert refused.value.code == code
+
+
+def test_people_are_named_by_identity_or_as_they_are() -> None:
+    for to in ("bob", BOB, ["bob"], [BOB]):
+        message = outgoing(b"x", "", to, PEOPLE, granted=True)
+        assert message is not None
+        assert read_envelope(message) == DataEnvelope(b"x", destinations=("PA_bob",))
+    assert outgoing(b"x", "", [], PEOPLE, granted=True) is None
+
+
+def test_messages_wait_for_word_of_their_sender() -> None:
+    people: dict[str, Participant] = {}
+    told: list[events.Event] = []
+    incoming = Incoming(lambda: people, told.append)
+    for number in range(MAX_EARLY + 2):
+        incoming.receive(write_envelope(DataEnvelope(bytes([number]), sender="PA_bob")), reliable=False)
+    incoming.receive(write_envelope(DataEnvelope(b"news", text=True, from_server=True)), reliable=True)
+    incoming.receive(b"nonsense", reliable=True)
+    assert told == [events.DataReceived("news", None, from_server=True)]
+    people[BOB.id] = BOB
+    incoming.release(BOB.id)
+    assert [event.payload for event in told[1:] if isinstance(event, events.DataReceived)] == [
+        bytes([number]) for number in range(2, MAX_EARLY + 2)
+    ]
+    assert told[1] == events.DataReceived(bytes([2]), BOB, reliable=False)
