@@ -66,11 +66,9 @@ void LoadPeer::Publish(const PublishSpec& spec) {
   const auto known = std::find_if(sources_.begin(), sources_.end(), [&](const Source& source) {
     return source.spec.stream.mid == spec.stream.mid && source.spec.stream.kind == spec.stream.kind;
   });
-  Source& source = known != sources_.end() ? *known : sources_.emplace_back();
-  if (known == sources_.end()) {
-    source.spec = spec;
-    source.next = Timestamp{};
-  }
+  const bool is_new = known == sources_.end();
+  Source& source = is_new ? sources_.emplace_back() : *known;
+  if (is_new) source.spec = spec;
   source.encodings.push_back(encoding);
   source.packetizers.emplace_back(PacketizerConfig{.codec = spec.stream.codec,
                                                    .max_payload = kMaxPayload,

@@ -62,6 +62,7 @@ class Script {
     if (line.word == "send") return AddSend(*peer, line);
     if (line.word == "receive") return AddReceive(*peer, line);
     if (line.word == "connect") return Connect(*peer, line);
+    if (line.word == "streams") return Streams(*peer);
     if (line.word == "close") return peer->client().Close(), generator_.Touch(*peer), "ok";
     return "error unknown_command";
   }
@@ -139,6 +140,18 @@ class Script {
     if (remote.candidates.empty()) return "error no_candidate";
     generator_.Connect(peer, remote);
     return "ok";
+  }
+  std::string Streams(const LoadPeer& peer) const {
+    std::string text = "ok";
+    for (const SendStream& stream : peer.client().send_streams()) {
+      text += " sent." + std::to_string(stream.config().ssrc.value) + "=" +
+              std::to_string(stream.counters().packets);
+    }
+    for (const auto& stream : peer.client().receive_streams()) {
+      text += " received." + std::to_string(stream->config().ssrc.value) + "=" +
+              std::to_string(stream->stats().packets());
+    }
+    return text;
   }
   std::string Run(const ScriptLine& line) {
     const bool until_connected = line.Number("until_connected") != 0;
