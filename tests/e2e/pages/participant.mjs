@@ -153,6 +153,7 @@ class ParticipantPage {
   async publishCamera(options = {}) {
     if (!this.camera || this.camera.stopped) this.camera = await this.room.createCameraVideoTrack({ resolution: "360p", ...options });
     await this.room.publish(this.camera);
+    if (options.steady) await keepResolution(this.camera.mediaStreamTrack);
     return { id: this.camera.id, codec: this.camera.negotiatedCodec };
   }
 
@@ -261,6 +262,14 @@ class ParticipantPage {
 }
 
 /** @param {unknown} value */
+/** A busy machine costs frames, not pixels, so that sizes tell of layers alone. @param {MediaStreamTrack} track */
+async function keepResolution(track) {
+  const sender = connections.at(-1)?.getSenders().find((one) => one.track === track);
+  const parameters = sender?.getParameters();
+  if (!sender || !parameters) return;
+  await sender.setParameters({ ...parameters, degradationPreference: "maintain-resolution" });
+}
+
 function simple(value) {
   if (value === null || ["string", "number", "boolean"].includes(typeof value)) return value;
   if (value instanceof Error) return /** @type {any} */ (value).code ?? value.message;

@@ -7,25 +7,26 @@ import { promisify } from "node:util";
 const run = promisify(execFile);
 const tc = (/** @type {string} */ command) => run("tc", command.split(" "));
 
-/** Everything takes the first band; the third is the narrow one. */
-const ROOT = "qdisc replace dev lo root handle 1: prio bands 3 priomap 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0";
+/** Wide enough to be no limit here; a bucket of this rate still counts every packet. */
+const WIDE = "rate 10gbit quantum 60000";
 
 /**
  * UDP to these ports shares `kbits` kbit/s from now on.
  * @param {readonly number[]} ports @param {number} kbits
  */
 export async function narrow(ports, kbits) {
-  await tc(ROOT);
-  // 4 kB: a few packets; 200 ms of queue, then it drops.
-  await tc(`qdisc replace dev lo parent 1:3 handle 30: tbf rate ${kbits}kbit burst 4kb latency 200ms`);
+  await tc("qdisc replace dev lo root handle 1: htb default 10");
+  await tc(`class replace dev lo parent 1: classid 1:10 htb ${WIDE}`);
+  await tc(`class replace dev lo parent 1: classid 1:30 htb ${WIDE}`);
+  await setRate(kbits, "add");
   for (const port of ports) {
-    await tc(`filter add dev lo parent 1: protocol ip prio 1 u32 match ip protocol 17 0xff match ip dport ${port} 0xffff flowid 1:3`);
+    await tc(`filter add dev lo parent 1: protocol ip prio 1 u32 match ip protocol 17 0xff match ip dport ${port} 0xffff flowid 1:30`);
   }
 }
 
-/** Another rate for the same ports. @param {number} kbits */
-export async function setRate(kbits) {
-  await tc(`qdisc change dev lo parent 1:3 handle 30: tbf rate ${kbits}kbit burst 4kb latency 200ms`);
+/** Another rate for the same ports: 4 kB at once, a few packets; 200 ms of queue, then it drops. @param {number} kbits @param {"add" | "change"} [verb] */
+export async function setRate(kbits, verb = "change") {
+  await tc(`qdisc ${verb} dev lo parent 1:30 handle 30: tbf rate ${kbits}kbit burst 4kb latency 200ms`);
 }
 
 /** UDP to this port loses so large a share of its packets. @param {number} port @param {number} share */
