@@ -82,6 +82,7 @@ void Client::HandleTimeout(Timestamp now) {
   if (!transport_.ready()) return;
   if (now >= FeedbackDeadline()) SendFeedback(now);
   if (now >= next_report_) SendReports(now);
+  if (now >= bandwidth_->next_deadline()) bandwidth_->HandleTimeout(now);
 }
 
 Timestamp Client::FeedbackDeadline() const {
@@ -97,7 +98,7 @@ Timestamp Client::FeedbackDeadline() const {
 Timestamp Client::NextDeadline() const {
   const Timestamp next = transport_.next_deadline();
   if (!transport_.ready()) return next;
-  return std::min({next, FeedbackDeadline(), next_report_});
+  return std::min({next, FeedbackDeadline(), next_report_, bandwidth_->next_deadline()});
 }
 
 void Client::NoteState(Timestamp now) {
@@ -105,6 +106,7 @@ void Client::NoteState(Timestamp now) {
   told_state_ = transport_.state();
   Push(ClientStateChanged{told_state_, transport_.end()});
   if (told_state_ != ClientState::kConnected) return;
+  bandwidth_->Start(now);
   // RFC 3550 section 6.2: not all at once.
   next_report_ =
       now + config_.rtcp_interval / 2 + Duration(sampled_ % 1'000) * (config_.rtcp_interval.count() / 2'000);

@@ -1,5 +1,6 @@
 // The seam to whatever estimates how much a client may send. The client tells it what left and what the peer
-// answered; it tells a rate. `ReportedBandwidth` stands here for peers without transport-wide feedback.
+// answered; it tells a rate. `ReportedBandwidth` stands here for peers without transport-wide feedback;
+// `EstimatedBandwidth` is the engine's send-side estimator.
 #pragma once
 
 #include <algorithm>
@@ -14,10 +15,14 @@ namespace nexus {
 class SendBandwidth {
  public:
   virtual ~SendBandwidth() = default;
+  // Keys and path are there.
+  virtual void Start(Timestamp now) = 0;
   virtual void OnPacketSent(int64_t transport_sequence, size_t size, Timestamp now) = 0;
   virtual void OnFeedback(const TwccFeedbackView& feedback, Timestamp now) = 0;
   virtual void OnReport(uint8_t fraction_lost, std::optional<Duration> rtt, Timestamp now) = 0;
   virtual void OnRemb(uint64_t bitrate_bps, Timestamp now) = 0;
+  virtual void HandleTimeout(Timestamp now) = 0;
+  virtual Timestamp next_deadline() const = 0;
   virtual uint64_t target_bps() const = 0;
 };
 
@@ -34,6 +39,9 @@ class ReportedBandwidth final : public SendBandwidth {
   explicit ReportedBandwidth(const ReportedBandwidthConfig& config = {})
       : config_(config), loss_based_bps_(config.start_bps) {}
 
+  void Start(Timestamp) override {}
+  void HandleTimeout(Timestamp) override {}
+  Timestamp next_deadline() const override { return kNever; }
   void OnPacketSent(int64_t, size_t, Timestamp) override {}
   void OnFeedback(const TwccFeedbackView&, Timestamp) override {}
   void OnReport(uint8_t fraction_lost, std::optional<Duration>, Timestamp now) override {
