@@ -32,6 +32,7 @@ SIMULCAST = (("q", 150_000, 320, 180), ("h", 500_000, 640, 360), ("f", 1_500_000
 def build() -> None:
     """Configures and compiles the generator, when it is not there or its sources have changed."""
     configure = ["cmake", "-S", "native", "-B", str(BUILD), "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release"]
+    configure.append("-DCMAKE_CXX_COMPILER_LAUNCHER=ccache")
     quiet = subprocess.DEVNULL
     if not (BUILD / "build.ninja").exists():
         subprocess.run(

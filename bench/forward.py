@@ -1,0 +1,82 @@
+"""What forwarding costs: latency through the engine, CPU for a million packets, memory of a participant who
+only sits there. `bench/forward.py [--people 25] [--idle 200]`; figures go to bench/results/forward.json.
+
+Our SFU is a process on one core, the load generator on another; packets say when they were sent.
+"""
+
+import argparse
+import asyncio
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from _load import ROOT, Generator, Person, build
+from _load_nexus import NexusAdapter
+from sfu import GENERATOR_CORE, SERVER_CORE, machine, measure
+
+SETTLE_SECONDS = 2
+
+
+async def idle_memory(people: int) -> dict[str, object]:
+    """Connected, with a pair of slots, in a room in which nobody publishes."""
+    generator = Generator(core=GENERATOR_CORE, gro=False)
+    adapter = NexusAdapter()
+    try:
+        await adapter.start(core=SERVER_CORE)
+        empty = adapter.memory_bytes()
+        await adapter.join(generator, [Person(i, audio_slots=1, video_slots=1) for i in range(people)])
+        connected = int(generator.ask("run seconds=60 until_connected=1")["connected"])
+        generator.ask(f"run seconds={SETTLE_SECONDS}")
+        grown = adapter.memory_bytes() - empty
+        return {"people": people, "connected": connected, "bytes_per_participant": round(grown / people)}
+    finally:
+        generator.close()
+        await adapter.stop()
+
+
+def forwarding(row: dict[str, Any]) -> dict[str, object]:
+    seen = row["seen"]
+    return {
+        "people": row["people"],
+        "latency_ms": {"p50": seen["latency_p50_ms"], "p99": seen["latency_p99_ms"]},
+        "latency_samples": seen["latency_samples"],
+        "cpu_seconds_per_million_packets": round(1e6 / row["packets_per_cpu_second"], 2),
+        "media_cpu_seconds_per_million_packets": round(1e6 / row["packets_per_media_cpu_second"], 2),
+        "void": row["void"],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--people", type=int, default=25)
+    parser.add_argument("--idle", type=int, default=200)
+    parser.add_argument("--seconds", type=int, default=10)
+    parser.add_argument("--warmup", type=int, default=5)
+    parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results" / "forward.json")
+    options = parser.parse_args()
+    options.simulcast = False
+    build()
+    result: dict[str, Any] = {
+        "bench": "forward",
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": machine(),
+    }
+    row = asyncio.run(measure(NexusAdapter(), "livestream", options.people, options, gro=False))
+    result["forward"] = forwarding(row)
+    result["idle"] = asyncio.run(idle_memory(options.idle))
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(result, indent=2) + "\n")
+    forward, idle = result["forward"], result["idle"]
+    print(f"forward latency: p50 {forward['latency_ms']['p50']} ms, p99 {forward['latency_ms']['p99']} ms")
+    print(
+        f"server CPU per million packets: {forward['cpu_seconds_per_million_packets']} s "
+        f"(threads that carry media: {forward['media_cpu_seconds_per_million_packets']} s)"
+    )
+    print(f"memory per idle participant: {idle['bytes_per_participant'] / 1024:.0f} KiB")
+    if forward["void"]:
+        print("void: the generator had too little of its core; measure again on an idle machine")
+
+
+if __name__ == "__main__":
+    main()
