@@ -48,9 +48,10 @@ export class Tile {
       { class: `tile${options.own ? " own" : ""}${options.screen ? " screen" : ""}`, "data-key": options.key },
       this.#avatar,
       this.#video,
+      // Under the caption: one should see whose picture it is that is paused.
+      this.#paused,
       h("div", { class: "caption" }, this.#microphone, this.#name),
       this.#badge,
-      this.#paused,
       h("div", { class: "tile-controls" }, this.#layers, this.#pin),
     );
     this.#video.muted = true;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { pathRttMs, summariseStats, type StatsEntry, type StatsReport } from "./media_stats.js";
+import { pathRttMs, summariseStats, uplinkEstimateBps, type StatsEntry, type StatsReport } from "./media_stats.js";
 import type { Mid } from "./model.js";
 
 const report = (...entries: readonly StatsEntry[]): StatsReport =>
@@ -47,6 +47,19 @@ describe("what is sent", () => {
     const after = report(sent(1000, 1, 1000, 1), sent(1000, 2, 3000, 1));
     expect(summariseStats(after, before).get("2" as Mid)).toMatchObject({ bitrateBps: 32_000, width: 2 });
   });
+
+  it("lists its encodings from the smallest, and shows the largest that flows", () => {
+    const flowing = { ...sent(1000, 1, 1000, 1), rid: "q", framesEncoded: 25, active: true };
+    const stopped = { ...sent(1000, 2, 0, 0), rid: "f", active: false };
+    const summary = summariseStats(report(stopped, flowing), report(sent(0, 1, 0, 0), sent(0, 2, 0, 0))).get("2" as Mid);
+    expect(summary).toMatchObject({ width: 1, framesPerSecond: 25 });
+    expect(summary?.encodings.map(({ rid, active }) => [rid, active])).toEqual([["q", true], ["f", false]]);
+  });
+});
+
+it("tells what the browser thinks of its uplink", () => {
+  expect(uplinkEstimateBps(report(PAIR))).toBe(0);
+  expect(uplinkEstimateBps(report({ ...PAIR, availableOutgoingBitrate: 300_000 }))).toBe(300_000);
 });
 
 it("knows no round trip before a pair is nominated", () => {

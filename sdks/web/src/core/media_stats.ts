@@ -155,7 +155,9 @@ function shape(
 }
 
 function addLayer(a: MediaStats, b: MediaStats): MediaStats {
-  const larger = a.width * a.height >= b.width * b.height ? a : b;
+  // The largest that flows is the picture; one that nobody watches keeps its size in the report.
+  const size = ({ width, height, framesPerSecond }: MediaStats): number => width * height * (framesPerSecond > 0 ? 2 ** 32 : 1);
+  const larger = size(a) >= size(b) ? a : b;
   const encodings = [...a.encodings, ...b.encodings].sort((one, other) => one.width - other.width);
   return { ...larger, bitrateBps: a.bitrateBps + b.bitrateBps, encodings };
 }
