@@ -31,6 +31,7 @@ class Bottleneck {
     }
     free_at_ = std::max(free_at_, now) + Duration(static_cast<int64_t>(bytes) * 8 * 1'000'000 / rate_bps_);
     passed_bytes_ += bytes;
+    ++passed_;
     longest_ = std::max(longest_, free_at_ - now);
     return free_at_;
   }
@@ -38,6 +39,7 @@ class Bottleneck {
   int64_t rate_bps() const { return rate_bps_; }
   Duration Delay(Timestamp now) const { return std::max(free_at_ - now, Duration(0)); }
   uint64_t dropped() const { return dropped_; }
+  uint64_t passed() const { return passed_; }
   uint64_t passed_bytes() const { return passed_bytes_; }
   // The longest wait since it was asked for last.
   Duration TakeLongestDelay() { return std::exchange(longest_, Duration(0)); }
@@ -52,6 +54,7 @@ class Bottleneck {
   Timestamp free_at_{};
   Duration longest_{0};
   uint64_t dropped_ = 0;
+  uint64_t passed_ = 0;
   uint64_t passed_bytes_ = 0;
 };
 

@@ -79,6 +79,30 @@ void EmulatedCall::Publish(Member& member, MediaKind kind, bool muted, bool anno
   Command(AddTrack{TrackId{id}, member.transport, settings});
 }
 
+void EmulatedCall::PublishSimulcast(Member& member, const std::vector<std::pair<size_t, size_t>>& encodings) {
+  const uint32_t id = ++next_id_;
+  TrackSettings settings;
+  settings.kind = MediaKind::kVideo;
+  settings.number = 1000 + id;
+  settings.mid = std::to_string(id);
+  for (const auto& [packets, payload_size] : encodings) {
+    PublishedStreamOptions options;
+    options.kind = MediaKind::kVideo;
+    options.ssrc = Ssrc{++next_ssrc_};
+    options.rtx_ssrc = Ssrc{++next_ssrc_};
+    options.mid = settings.mid;
+    options.mark = 100'000 + ++next_id_;
+    options.payload_size = payload_size;
+    options.packets_per_frame = packets;
+    settings.ssrcs.push_back(options.ssrc);
+    settings.rtx_ssrcs.push_back(options.rtx_ssrc);
+    csrc_of_mark_[options.mark] = settings.number;
+    member.encodings.push_back(&member.peer->Publish(options));
+  }
+  member.video_track = TrackId{id};
+  Command(AddTrack{member.video_track, member.transport, settings});
+}
+
 Member::Slot& EmulatedCall::AddSlot(Member& member, MediaKind kind, int pair) {
   const SlotId id{++next_id_};
   SlotSettings settings;
@@ -101,6 +125,16 @@ void EmulatedCall::StartMedia(Member& member, uint8_t audio_level) {
       if (member.peer->connected()) member.peer->SendVideoFrame(*member.video, now_);
     });
   }
+  if (!member.encodings.empty()) {
+    Every(std::chrono::milliseconds(40), [this, &member] {
+      for (PublishedStream* stream : member.encodings) {
+        if (!member.peer->connected()) continue;
+        // A keyframe is several times as large.
+        const size_t factor = stream->keyframe_wanted ? 4 : 1;
+        member.peer->SendVideoFrame(*stream, now_, stream->options.packets_per_frame * factor);
+      }
+    });
+  }
   if (member.audio != nullptr) {
     Every(std::chrono::milliseconds(20), [this, &member, audio_level] {
       if (member.peer->connected()) member.peer->SendAudio(*member.audio, now_, audio_level);
@@ -108,7 +142,9 @@ void EmulatedCall::StartMedia(Member& member, uint8_t audio_level) {
   }
   Every(std::chrono::seconds(1), [this, &member] {
     if (!member.peer->connected()) return;
-    for (const PublishedStream* stream : {member.video, member.audio}) {
+    std::vector<const PublishedStream*> streams = {member.video, member.audio};
+    streams.insert(streams.end(), member.encodings.begin(), member.encodings.end());
+    for (const PublishedStream* stream : streams) {
       if (stream != nullptr && stream->packets > 0) member.peer->SendSenderReport(*stream, now_);
     }
     member.peer->SendReceiverReports(now_);

@@ -19,6 +19,7 @@ struct Member {
   std::unique_ptr<TestPeer> peer;
   TransportId transport;
   PublishedStream* video = nullptr;
+  std::vector<PublishedStream*> encodings;  // of a simulcast video, low to high
   PublishedStream* audio = nullptr;
   TrackId video_track;
   TrackId audio_track;
@@ -54,6 +55,8 @@ class EmulatedCall {
   // All peers go, without a word to the shard. Only while none of them has media started.
   void ForgetMembers();
   void Publish(Member& member, MediaKind kind, bool muted = false, bool announce_ssrc = true);
+  // A video of several encodings, low to high: packets a frame, and bytes of payload a packet.
+  void PublishSimulcast(Member& member, const std::vector<std::pair<size_t, size_t>>& encodings);
   Member::Slot& AddSlot(Member& member, MediaKind kind, int pair = 0);
   void Command(nexus::Command command) { shard_.HandleCommand(command, now_); }
   // The member's datagrams come from there from now on, and those to there reach it, beside those to where it

@@ -12,7 +12,6 @@
 namespace nexus::testing {
 namespace {
 
-constexpr size_t kVideoPayload = 1000;
 constexpr Ssrc kFeedbackSender{0xFEEDBACC};
 
 std::string Credential(uint64_t seed, size_t size) {
@@ -228,7 +227,7 @@ void TestPeer::SendVideoFrame(PublishedStream& stream, Timestamp now, size_t pac
     }
     PayloadMark{stream.options.mark, stream.frames, static_cast<uint16_t>(i), now.time_since_epoch().count()}
         .Write(payload);
-    payload.resize(kVideoPayload, 0x55);
+    payload.resize(stream.options.payload_size, 0x55);
     SendRtp(header, payload, static_cast<uint64_t>(stream.sequence));
     stream.history[sequence] = {std::move(header), std::move(payload)};
     ++stream.sequence;
@@ -338,6 +337,7 @@ void TestPeer::HandleRtp(std::vector<uint8_t> datagram, Timestamp now) {
     return;
   }
   ++rtp_received;
+  bytes_received += datagram.size();
   const auto packet = CompleteRtp(*header, ByteView(datagram).first(*size));
   if (packet && options_.transport_feedback) {
     const auto extensions = ReadExtensions(*packet, Settings().extensions);

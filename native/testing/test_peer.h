@@ -88,6 +88,7 @@ class TestPeer {
 
   uint8_t fraction_lost = 64;  // what receiver reports tell, of 256
   uint64_t rtp_received = 0;
+  uint64_t bytes_received = 0;  // of RTP, on the wire
   uint64_t rtcp_received = 0;
   uint64_t rejected = 0;       // SRTP that did not open
   uint64_t unknown_ssrcs = 0;  // RTP of streams that were not promised

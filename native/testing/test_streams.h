@@ -25,7 +25,9 @@ struct PublishedStreamOptions {
   uint32_t mark = 0;  // stands in every payload
   uint16_t first_sequence = 100;
   uint32_t first_timestamp = 5000;
-  bool with_mid = true;  // of the packet's header extensions
+  size_t packets_per_frame = 3;
+  size_t payload_size = 1'000;  // of a video packet
+  bool with_mid = true;         // of the packet's header extensions
 };
 
 struct StoredPacket {
