@@ -13,6 +13,7 @@ BandwidthScene::BandwidthScene(BandwidthSceneOptions options) : call(options.cal
     TestPeerOptions peer;
     peer.transport_feedback = options.transport_feedback;
     Member& member = call.Join(std::move(peer));
+    member.peer->fraction_lost = 0;
     call.AddSlot(member, MediaKind::kAudio);
     call.AddSlot(member, MediaKind::kVideo);
     call.Command(BindSlot{member.slots[1].id, publisher->video_track});

@@ -18,6 +18,8 @@ constexpr Duration kRegret = std::chrono::seconds(5);
 // So long a slot goes on with its lowest layer, though that does not fit.
 constexpr Duration kStarve = std::chrono::milliseconds(400);
 
+constexpr int64_t kPlenty = 3;
+
 // Slots of one class climb together; within it the larger picture goes first.
 auto ClassOf(const SlotDemand& demand) { return std::tuple(demand.priority, demand.screen, demand.pinned); }
 
@@ -120,11 +122,14 @@ std::span<const SlotGrant> BandwidthAllocator::Update(std::span<const SlotDemand
       if (step > 0) state.target = ladder.at(step).target;
       grant.target = state.target;
       granted_bps_ += static_cast<int64_t>(ladder.bps(step));
-      // The top of what is known is no bound: a layer that only now comes to life may be shown at once.
-      if (step == ladder.top()) grant.target = demands[i].max;
       paused_ += step == 0 ? 1 : 0;
     }
     grants_.push_back(grant);
+  }
+  // With room in plenty the top of what is known is no bound: a layer that only now comes to life is shown at
+  // once.
+  if (!budget_bps || *budget_bps > kPlenty * wanted_bps_) {
+    for (size_t i = 0; i < demands.size(); ++i) grants_[i].target = demands[i].max;
   }
   std::erase_if(states_, [this](const State& state) { return state.seen != updates_; });
   return grants_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstdlib>
 
 namespace nexus {
 namespace {
@@ -12,10 +13,25 @@ uint16_t Milliseconds(Timestamp now) { return static_cast<uint16_t>(now.time_sin
 
 SlotHistory::SlotHistory(const SlotHistoryConfig& config)
     : config_(config),
-      mask_(std::bit_ceil(std::clamp<size_t>(config.capacity, 2, 32'768)) - 1),
+      mask_(std::bit_ceil(std::clamp<size_t>(std::min(config.first_capacity, config.capacity), 2, 32'768)) -
+            1),
       entries_(mask_ + 1) {}
 
+void SlotHistory::Grow() {
+  std::vector<Entry> old(entries_.size() * 2);
+  old.swap(entries_);
+  mask_ = entries_.size() - 1;
+  for (const Entry& entry : old) {
+    if (!entry.used) continue;
+    const auto back = static_cast<uint16_t>(static_cast<uint16_t>(highest_) - entry.sequence);
+    entries_[static_cast<size_t>(highest_ - back) & mask_] = entry;
+  }
+}
+
 void SlotHistory::OnSent(LayerId layer, int64_t source_sequence, const Rewritten& rewritten) {
+  const Entry& before = entries_[static_cast<size_t>(rewritten.sequence_number) & mask_];
+  const auto age = static_cast<int32_t>(rewritten.timestamp - before.timestamp);
+  if (before.used && entries_.size() < config_.capacity && std::abs(age) < config_.keep_ticks) Grow();
   const int64_t capacity = static_cast<int64_t>(mask_) + 1;
   if (rewritten.sequence_number <= highest_ - capacity) return;  // its place belongs to a newer one
   highest_ = std::max(highest_, rewritten.sequence_number);

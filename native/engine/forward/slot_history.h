@@ -13,6 +13,10 @@ struct SlotHistoryConfig {
   size_t capacity = 1024;                           // power of two; audio: 128
   uint8_t max_resends = 5;                          // of one packet
   Duration min_resend_interval = Duration(10'000);  // lower bound of "one RTT"
+  // It begins with so many and doubles when something that young (in ticks of the stream's clock) would have
+  // to be forgotten: a slot of a small picture needs a few KiB.
+  size_t first_capacity = 64;
+  int32_t keep_ticks = 63'000;  // 700 ms of video; audio: 33'600
 };
 
 enum class ResendOutcome : uint8_t { kResend, kUnknown, kTooSoon, kTooOften };
@@ -52,6 +56,7 @@ class SlotHistory {
   };
   static_assert(sizeof(Entry) == 32);
 
+  void Grow();
   bool TooSoon(const Entry& entry, Timestamp now, Duration rtt) const;
   static SentPacket Describe(const Entry& entry, int64_t sequence);
 

@@ -18,6 +18,7 @@ SlotConfig ForwarderConfig(const SlotSettings& settings, std::mt19937_64& random
 SlotHistoryConfig HistoryConfig(const SlotSettings& settings) {
   SlotHistoryConfig config;
   config.capacity = settings.kind == MediaKind::kVideo ? 1024 : 128;
+  config.keep_ticks = settings.kind == MediaKind::kVideo ? 63'000 : 33'600;  // 700 ms
   return config;
 }
 

@@ -55,7 +55,10 @@ void SubscriberSlot::OnWishChanged() {
   if (wanted_ != nullptr) wanted_->OnWishesChanged();
 }
 
-void SubscriberSlot::OnEncodingsChanged(Timestamp now) { OnChoiceChanged(now); }
+void SubscriberSlot::OnEncodingsChanged(Timestamp now) {
+  OnChoiceChanged(now);
+  subscriber_.AllocateSoon();  // there is more to share the bandwidth with, or less
+}
 
 void SubscriberSlot::OnChoiceChanged(Timestamp now) {
   for (PublishedTrack* track : {shown_, wanted_}) {

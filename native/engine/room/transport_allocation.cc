@@ -117,6 +117,7 @@ void Transport::CollectDemands(Timestamp now) {
     const size_t encodings = Encodings(*track, demand.rates);
     AssumeTypical(demand.rates, *track, encodings);
     demand.max = MaxFor(preferences, encodings, demand.screen);
+    slot->SetWish(demand.max);
     demand.priority = preferences.priority;
     demand.pinned = preferences.pinned;
     demand.area = uint32_t{preferences.width} * preferences.height;
