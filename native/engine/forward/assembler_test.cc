@@ -36,7 +36,7 @@ TEST_P(Assembly, RetransmissionsAreByteExactAcrossARebind) {
   auto loaded = testing::LoadStream(capture, codec);
   if (codec == Codec::kAv1) loaded = testing::WithDescriptors(std::move(loaded));
   SlotForwarder slot({true, 90'000, 0x7F00, 5, {}});
-  SlotHistory history({2048, 5, Duration(0)});  // the VP9 capture has gaps of its own
+  SlotHistory history({2048, 5, Duration(0), 2048});  // the VP9 capture has gaps of its own
   PacketRing first_ring({1024, Duration(1'000'000'000)});
   PacketRing second_ring({1024, Duration(1'000'000'000)});
   std::map<uint32_t, PacketRing*> rings = {{1, &first_ring}, {2, &second_ring}};
