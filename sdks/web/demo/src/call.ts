@@ -7,6 +7,7 @@ import {
   type RemoteTrack,
   type Room,
 } from "@nexus-rtc/web";
+import { ChatPanel } from "./chat_panel.js";
 import { DeviceDialog } from "./device_dialog.js";
 import { h } from "./element.js";
 import { bestGrid } from "./layout.js";
@@ -35,6 +36,7 @@ export class Call {
   readonly #unblock: HTMLButtonElement;
   readonly #toolbar: Toolbar;
   readonly #stats: StatsPanel;
+  readonly #chat: ChatPanel;
   readonly #devices: DeviceDialog;
   readonly #observer = new ResizeObserver(() => this.#arrange());
   readonly #timer: ReturnType<typeof setInterval>;
@@ -44,6 +46,7 @@ export class Call {
     this.#room = room;
     this.#settings = settings;
     this.#stats = new StatsPanel(() => this.#toggleStats());
+    this.#chat = new ChatPanel(room, () => this.#toggleChat(), (count) => this.#showUnread(count), (error) => this.#fail(error));
     this.#devices = new DeviceDialog(room, (error) => this.#fail(error));
     this.#unblock = h("button", { type: "button", class: "unblock primary", hidden: true, click: () => void this.#startAudio() }, "Click to hear the others");
     this.#toolbar = this.#buildToolbar();
@@ -74,7 +77,7 @@ export class Call {
   #build(): HTMLElement {
     const { name } = this.#room;
     const header = h("header", { class: "bar" }, h("h1", {}, name), this.#count, this.#state);
-    return h("main", { class: "call" }, header, this.#grid, this.#stats.root, this.#unblock, this.#note, this.#toolbar.root, this.#devices.root);
+    return h("main", { class: "call" }, header, this.#grid, this.#chat.root, this.#stats.root, this.#unblock, this.#note, this.#toolbar.root, this.#devices.root);
   }
 
   #buildToolbar(): Toolbar {
@@ -83,6 +86,7 @@ export class Call {
       { id: "microphone", key: "m", label: "Mute", icon: "mic", run: () => void this.#guard("microphone", () => this.#toggleMicrophone()) },
       { id: "camera", key: "v", label: "Camera off", icon: "camera", run: () => void this.#guard("camera", () => this.#toggleCamera()) },
       { id: "screen", key: "s", label: "Share screen", icon: "screen", available: canShare, run: () => void this.#guard("screen", () => this.#toggleScreen()) },
+      { id: "chat", key: "t", label: "Chat", icon: "chat", run: () => this.#toggleChat() },
       { id: "devices", key: "d", label: "Devices", icon: "devices", run: () => void this.#devices.show() },
       { id: "stats", key: "i", label: "Statistics", icon: "stats", run: () => this.#toggleStats() },
       { id: "invite", key: "c", label: "Copy invite", icon: "link", run: () => void this.#copyInvite() },
@@ -230,6 +234,16 @@ export class Call {
   async #startAudio(): Promise<void> {
     await this.#room.startAudio();
     this.#unblock.hidden = true;
+  }
+
+  #toggleChat(): void {
+    this.#chat.toggle();
+    this.root.classList.toggle("with-chat", this.#chat.open);
+    this.#showUnread(0);
+  }
+
+  #showUnread(count: number): void {
+    this.#toolbar.set("chat", { label: count === 0 ? "Chat" : `Chat (${count})`, icon: "chat", pressed: this.#chat.open });
   }
 
   #toggleStats(): void {
