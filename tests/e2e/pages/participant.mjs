@@ -44,6 +44,13 @@ class ParticipantPage {
         this.events.push({ name, who: first?.identity ?? first?.participant?.identity ?? null, value: simple(first) ?? simple(second) });
       });
     }
+    this.data = [];
+    room.on("data", (payload, { participant, topic, fromServer, directed, reliable }) => {
+      const text = typeof payload === "string";
+      // Large ones are summed up: what crosses to the test is JSON.
+      const sum = text ? 0 : payload.reduce((/** @type {number} */ total, /** @type {number} */ byte) => (total * 31 + byte) % 1_000_003, 7);
+      this.data.push({ from: participant?.identity ?? null, topic, fromServer, directed, reliable, text: text ? payload : null, length: payload.length, sum });
+    });
     room.on("active-speakers", (speakers) => {
       this.speakers = speakers.map(({ participant }) => participant.identity);
     });
@@ -68,6 +75,23 @@ class ParticipantPage {
       this.tiles.delete(track.id);
       element.remove();
     });
+  }
+
+  /** A payload that can be known again by its sum. @param {number} length @param {any} options */
+  async publishBytes(length, options) {
+    const payload = Uint8Array.from({ length }, (_one, index) => (index * 7) % 251);
+    await this.room.publishData(payload, options);
+    return payload.reduce((total, byte) => (total * 31 + byte) % 1_000_003, 7);
+  }
+
+  /** Resolves with the code of the error, if there was one. @param {string} text @param {any} options */
+  async publishText(text, options) {
+    try {
+      await this.room.publishData(text, options);
+      return null;
+    } catch (error) {
+      return /** @type {any} */ (error).code;
+    }
   }
 
   /** @param {string} identity @param {string} source */
