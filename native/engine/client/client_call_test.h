@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "engine/client/client.h"
+#include "engine/client/jitter_buffer/audio_jitter_buffer.h"
+#include "engine/client/jitter_buffer/video_jitter_buffer.h"
 #include "engine/dtls/emulated_wall_clock.h"
 #include "engine/room/shard.h"
 #include "testing/emulated_network.h"
@@ -46,6 +48,11 @@ struct ClientMember {
   std::vector<ClientEvent> events;
   std::unordered_map<Ssrc, Taken> taken;
   bool silent = false;  // the laptop is shut
+  // Plays one stream of each kind when there is a screen and a speaker.
+  std::optional<VideoJitterBuffer> screen;
+  std::optional<AudioJitterBuffer> speaker;
+  std::vector<VideoFrame> shown;
+  ReceiveStream* watched = nullptr;
 
   template <class E>
   std::vector<E> EventsOf() const {
@@ -258,6 +265,7 @@ class ClientCall {
     }
     for (const auto& member : members) {
       if (!member->silent && member->client->NextDeadline() <= now) member->client->HandleTimeout(now);
+      Show(*member);
     }
     shard_.HandleTimeout(now);
     Collect();
@@ -296,10 +304,20 @@ class ClientCall {
     }
     batch.Clear();
   }
+  void Show(ClientMember& member) {
+    if (!member.screen) return;
+    while (auto frame = member.screen->Poll(now)) {
+      if (frame->frame.keyframe && member.watched != nullptr) member.watched->OnKeyframe(now);
+      member.shown.push_back(std::move(*frame));
+    }
+    if (member.screen->TakeKeyframeRequest(now) && member.watched != nullptr)
+      member.watched->RequestKeyframe(now);
+  }
   Timestamp NextStep() const {
     Timestamp next = std::min(network.next(), shard_.NextDeadline());
     for (const auto& member : members) {
       if (!member->silent) next = std::min(next, member->client->NextDeadline());
+      if (member->screen) next = std::min(next, member->screen->next_deadline());
     }
     for (const Task& task : tasks_) next = std::min(next, task.at);
     return next;
@@ -314,6 +332,12 @@ class ClientCall {
     Taken& taken = member.taken[received->stream->config().ssrc];
     taken.sequences.insert(received->media.sequence_number);
     taken.repaired += received->media.repaired ? 1 : 0;
+    const bool video = received->stream->config().kind == MediaKind::kVideo;
+    if (video && member.screen) {
+      member.screen->Insert(received->media, now);
+      member.watched = received->stream;
+    }
+    if (!video && member.speaker) member.speaker->Insert(received->media, now);
     taken.sources.insert(received->media.source);
     if (!received->media.opened || received->media.payload.empty()) return;
     ++taken.opened;

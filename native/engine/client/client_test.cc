@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "engine/client/client_call_test.h"
 
 namespace nexus::testing {
@@ -93,6 +95,37 @@ TEST_P(LossyClient, EveryLossIsRepaired) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, LossyClient, ::testing::Values(1, 2, 3, 4, 5, 6));
+
+// The whole way: lost, repaired and reordered packets, frames, the screen and the speaker.
+TEST_P(LossyClient, ThePictureGoesOnAndTheSoundIsHeard) {
+  SCOPED_TRACE("seed " + std::to_string(GetParam()));
+  ClientCall call(GetParam());
+  call.network.conditions = {
+      .loss = 0.03, .duplication = 0.02, .delay = milliseconds(15), .jitter = milliseconds(12)};
+  Pair pair(call);
+  pair.subscriber.screen.emplace(VideoJitterBufferConfig{});
+  pair.subscriber.speaker.emplace();
+  std::map<AudioDecision, int> heard;
+  call.Every(milliseconds(20), [&] { ++heard[pair.subscriber.speaker->Pull(call.now).decision]; });
+  ASSERT_TRUE(call.RunUntilConnected());
+  call.RunFor(seconds(20));
+  const std::vector<VideoFrame>& shown = pair.subscriber.shown;
+  ASSERT_GT(shown.size(), 450u);  // of 500
+  EXPECT_TRUE(shown.front().frame.keyframe);
+  for (size_t i = 1; i < shown.size(); ++i) {
+    EXPECT_GT(shown[i].frame.timestamp, shown[i - 1].frame.timestamp);
+    EXPECT_EQ(shown[i].frame.source, shown[0].frame.source);
+    if (shown[i].frame.first_sequence != shown[i - 1].frame.last_sequence + 1) {
+      EXPECT_TRUE(shown[i].frame.keyframe) << "shown without what it refers to";
+    }
+  }
+  EXPECT_LE(pair.subscriber.screen->counters().gaps, 5u);
+  EXPECT_GT(
+      heard[AudioDecision::kNormal] + heard[AudioDecision::kAccelerate] + heard[AudioDecision::kDecelerate],
+      900);
+  EXPECT_GT(heard[AudioDecision::kFec], 5);  // audio is not asked for again: the codec's own copy helps
+  EXPECT_LT(heard[AudioDecision::kSilence], 60);
+}
 
 TEST(Client, MeasuresWithoutOpeningEveryPacket) {
   ClientCall call(3);
