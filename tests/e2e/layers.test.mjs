@@ -137,3 +137,19 @@ test("a pinned picture is served first", async () => {
     await moves(blue, first);
   }
 });
+
+test("encodings that nobody watches are not sent, and are sent again", async () => {
+  const red = await publisher("dynacast", "vp8");
+  const green = await watcher("dynacast", "green", 160);
+  const active = (/** @type {any[]} */ encodings, /** @type {string} */ rid) => encodings.find((one) => one.rid === rid)?.active;
+  await sends(red, "the lowest encoding alone", (now) => active(now, "q") === true && active(now, "h") === false && active(now, "f") === false);
+  await moves(green);
+  await show(green, "red", TOP);
+  await sends(red, "all encodings", (now) => active(now, "f") === true);
+  await widthBecomes(green, "the top layer", isTop);
+  await show(green, "red", 0);
+  await sends(red, "nothing", (now) => now.every((one) => one.active === false));
+  await show(green, "red", 160);
+  await sends(red, "the lowest encoding", (now) => active(now, "q") === true);
+  await moves(green);
+});

@@ -8,6 +8,7 @@ from nexus_sfu.core.connection_quality import (
     Rating,
     SlotCounters,
     TrackCounters,
+    layer_distance,
     rate,
     score,
 )
@@ -35,8 +36,8 @@ class Connection:
         paused: int = 0,
     ) -> list[Rating]:
         self.packets, self.lost, self.sent = self.packets + up, self.lost + up_lost, self.sent + down
-        slots = [SlotCounters(1, self.sent, down_loss, False, False)]
-        slots += [SlotCounters(10 + i, 0, 0.0, True, i < paused) for i in range(bound)]
+        slots = [SlotCounters(1, self.sent, down_loss, False, 0.0)]
+        slots += [SlotCounters(10 + i, 0, 0.0, True, float(i < paused)) for i in range(bound)]
         tracks = (TrackCounters(1, self.packets, self.lost, jitter_ms),)
         return self.meters.observe([Line("PA_1", state, rtt_ms, tracks, tuple(slots))])
 
@@ -155,3 +156,22 @@ def test_who_is_gone_is_forgotten_and_starts_anew() -> None:
     assert len(meters.observe([good])) == 1
     assert meters.observe([]) == []
     assert len(meters.observe([good])) == 1
+
+
+@pytest.mark.parametrize(
+    ("wished", "sent", "target", "paused", "distance"),
+    [
+        (2, 2, 2, False, 0),
+        (2, 2, 1, False, 1 / 3),
+        (2, 2, 0, False, 2 / 3),
+        (1, 2, 3, False, 0),
+        (2, 0, 0, False, 0),  # the publisher's uplink is no fault of the subscriber's
+        (2, 2, None, False, 0),
+        (2, 2, None, True, 1),
+        (0, 2, 0, False, 0),
+    ],
+)
+def test_the_distance_from_the_wished_layer(
+    wished: int, sent: int, target: int | None, paused: bool, distance: float
+) -> None:
+    assert layer_distance(wished, sent, target, paused=paused) == pytest.approx(distance)

@@ -165,3 +165,17 @@ def test_views_never_outgrow_the_room() -> None:
         ids = [track, *(f"TR_{rng.random()}" for _ in range(9))]
         room.do(cmd.UpdateView(bob, tuple(View(i, rng.randrange(9)) for i in ids)))
     assert list(room.state.participant(bob).views) == [track]
+
+
+def test_the_wished_layer_is_the_lowest_that_fills_the_view() -> None:
+    room = Room()
+    _, _, camera = seen(room)
+    track = room.state.tracks[camera]
+    assert watching.wished_layer(None, track) == 0
+    track.layers = tuple(Layer(width=w, height=w * 9 // 16) for w in (320, 640, 1280))
+    assert watching.wished_layer(None, track) == 2
+    assert watching.wished_layer(View(camera), track) == 2
+    assert watching.wished_layer(View(camera, max_spatial=1), track) == 1
+    for width, layer in ((160, 0), (360, 0), (640, 1), (730, 1), (800, 2), (4_000, 2)):
+        assert watching.wished_layer(View(camera, width, width * 9 // 16), track) == layer
+    assert watching.wished_layer(View(camera, 4_000, 2_000, max_spatial=0), track) == 0

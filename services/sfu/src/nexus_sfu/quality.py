@@ -2,7 +2,14 @@
 
 from nexus_sfu import engine_port as port
 from nexus_sfu.core import commands as cmd
-from nexus_sfu.core.connection_quality import ConnectionMeters, Line, SlotCounters, TrackCounters
+from nexus_sfu.core import watching
+from nexus_sfu.core.connection_quality import (
+    ConnectionMeters,
+    Line,
+    SlotCounters,
+    TrackCounters,
+    layer_distance,
+)
 from nexus_sfu.sfu import Sfu
 
 # Longer than a receiver's reports are apart (RFC 3550 section 6.2), shorter than people take to ask.
@@ -32,11 +39,12 @@ class QualityWatch:
             if publisher is not None:
                 counters = TrackCounters(track.track, track.packets, track.packets_lost, track.jitter_ms)
                 tracks.setdefault(publisher, []).append(counters)
+        sent = {track.track: _highest(track) for track in report.tracks}
         slots: dict[str, list[SlotCounters]] = {}
         for slot in report.slots:
             place = media.slot_of(slot.slot)
             if place is not None:
-                slots.setdefault(place[0], []).append(self._slot(slot, *place))
+                slots.setdefault(place[0], []).append(self._slot(slot, *place, sent))
         lines = []
         for transport in report.transports:
             seat = media.seat_of_transport(transport.transport)
@@ -53,9 +61,21 @@ class QualityWatch:
                 )
         return lines
 
-    def _slot(self, figures: port.SlotFigures, participant_id: str, mid: str) -> SlotCounters:
+    def _slot(
+        self, figures: port.SlotFigures, participant_id: str, mid: str, sent: dict[int, int]
+    ) -> SlotCounters:
         room = self._sfu.node.room(self._sfu.media.room_key(participant_id))
-        slot = room.participant(participant_id).slots[mid]
-        return SlotCounters(
-            figures.slot, figures.packets, figures.fraction_lost, slot.track_id is not None, slot.paused
-        )
+        participant = room.participant(participant_id)
+        slot = participant.slots[mid]
+        track = room.tracks.get(slot.track_id or "")
+        distance = 0.0
+        if track is not None and figures.track is not None:
+            wished = watching.wished_layer(participant.views.get(track.id), track)
+            target = None if figures.target is None else figures.target[0]
+            distance = layer_distance(wished, sent.get(figures.track, 0), target, paused=slot.paused)
+        return SlotCounters(figures.slot, figures.packets, figures.fraction_lost, track is not None, distance)
+
+
+def _highest(track: port.TrackFigures) -> int:
+    """The highest spatial layer of which anything arrives."""
+    return max((spatial for spatial, rates in enumerate(track.layer_bitrates) if any(rates)), default=0)

@@ -8,9 +8,11 @@ For each direction and interval:
   silent microphone sends a few packets a second, and one lost of three is no bad line. (A rate that counts
   as normal is not guessed from a histogram: that is where others went wrong.)
 * `delay`: half the round trip plus twice the jitter, what a jitter buffer has to wait, in milliseconds.
-* `starved` (downlink only): the share of the pictures wished for that is paused for want of bandwidth.
+* `starved` (downlink only): how far the pictures are from what was wished of them, on average: 1 for one
+  that is paused for want of bandwidth, 1/3 for the second of three layers where the third was wished, 0 for
+  one that comes as wished or whose publisher does not send more.
 
-So 5 % loss, or 200 ms of delay, or two of five pictures paused cost twenty points. The worse direction
+So 5 % loss, or 200 ms of delay, or two of five pictures paused, cost twenty points. The worse direction
 counts, smoothed: faster down than up, as people notice. From 80 the connection is EXCELLENT, from 60 GOOD,
 below POOR; a boundary must be crossed by `HYSTERESIS` before the rating follows, so that it does not flicker.
 LOST says that ICE consent is missing (RFC 7675): a statement about the path, not about how much is said on
@@ -59,7 +61,8 @@ class SlotCounters:
     packets: int
     fraction_lost: float
     bound: bool
-    paused: bool
+    # From what was wished of its picture, 0 to 1.
+    distance: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,17 @@ class Rating:
     participant_id: str
     quality: Quality
     score: float
+
+
+def layer_distance(wished: int, sent: int, target: int | None, *, paused: bool) -> float:
+    """Of one slot. `sent`: the highest spatial layer that its publisher sends; `target`: the one that the
+    subscriber's bandwidth holds, None where nothing is aimed for (hidden, muted)."""
+    if paused:
+        return 1.0
+    if target is None:
+        return 0.0
+    reachable = min(wished, sent)
+    return max(0, reachable - target) / (reachable + 1)
 
 
 def score(flow: Flow) -> float:
@@ -144,7 +158,7 @@ class _Meter:
         lost = sum(sent[slot.slot] * slot.fraction_lost for slot in line.slots)
         packets = sum(sent.values())
         bound = [slot for slot in line.slots if slot.bound]
-        starved = sum(slot.paused for slot in bound) / len(bound) if bound else 0.0
+        starved = sum(slot.distance for slot in bound) / len(bound) if bound else 0.0
         return Flow(max(0, packets - round(lost)), lost, line.rtt_ms, 0.0, starved)
 
 

@@ -12,6 +12,8 @@ from nexus_sfu.core.model import LayerLimit, Participant, Source, Track, View
 # What the engine's highest temporal layer is, when only the spatial one is limited, and the other way round.
 HIGHEST_SPATIAL = 3
 HIGHEST_TEMPORAL = 3
+# A picture may be shown a little larger than it is.
+STRETCH = 1.15
 # Text that cannot be read is worth less than a smaller face.
 DEFAULT_PRIORITY = {Source.SCREEN: 200, Source.CAMERA: 100}
 
@@ -36,6 +38,21 @@ def _limit(view: View) -> LayerLimit | None:
     spatial = HIGHEST_SPATIAL if view.max_spatial is None else view.max_spatial
     temporal = HIGHEST_TEMPORAL if view.max_temporal is None else view.max_temporal
     return LayerLimit(min(spatial, HIGHEST_SPATIAL), min(temporal, HIGHEST_TEMPORAL))
+
+
+def wished_layer(view: View | None, track: Track) -> int:
+    """The spatial layer that this view needs: the lowest that fills it, and none above its limit."""
+    highest = max(0, len(track.layers) - 1)
+    if view is None:
+        return highest
+    limit = highest if view.max_spatial is None else min(highest, view.max_spatial)
+    if view.width == 0 or view.height == 0:
+        return limit
+    shown = min(view.width, view.height)
+    for index, layer in enumerate(track.layers):
+        if min(layer.width, layer.height) * STRETCH >= shown:
+            return min(limit, index)
+    return limit
 
 
 def prefer(participant: Participant, mid: str, track: Track) -> PreferSlot:
