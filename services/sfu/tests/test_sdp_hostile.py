@@ -23,7 +23,8 @@ TRANSPORT = AnswerTransport(
 )
 FRAGMENTS = (
     b"m=", b"a=", b"a=mid:", b"a=rtpmap:", b"a=fmtp:", b"a=extmap:", b"a=ssrc:", b"a=ssrc-group:FID ",
-    b"a=group:BUNDLE ", b"a=rid:1 send", b"a=simulcast:send 1;2", b"\r\n", b"\n", b"\x00", b" ", b":", b"/",
+    b"a=group:BUNDLE ", b"a=rid:1 send", b"a=simulcast:send 1;2", b"a=ssrc-group:SIM ",
+    b"a=simulcast:recv x send 1,~2;3", b"\r\n", b"\n", b"\x00", b" ", b":", b"/",
     b"-1", b"65536", b"4294967296", b"9" * 5_000, b"1e9", b"inf", b"nan", "é\u2028".encode(), b"\xff",
 )  # fmt: skip
 WISHES = (PublicationWish("0", Source.MICROPHONE), PublicationWish("1", Source.CAMERA))
@@ -79,8 +80,8 @@ def corpora() -> list[Path]:
 
 
 def test_recorded_offers_and_corpora() -> None:
-    # Four of the fourteen have lost section 0, which the wishes name.
-    assert sum(survive(path.read_bytes()) for path in OFFERS) == 10
+    # Four of the sixteen have lost section 0, which the wishes name.
+    assert sum(survive(path.read_bytes()) for path in OFFERS) == 12
     for path in corpora():
         survive(path.read_bytes())
 

@@ -68,6 +68,16 @@ def test_rids_are_answered_in_the_offers_order_and_ranked_by_the_publication(off
     assert {Extension.MID, Extension.RTP_STREAM_ID, Extension.REPAIRED_RTP_STREAM_ID} <= extensions.keys()
 
 
+@pytest.mark.parametrize("browser", ["chromium", "firefox"])
+def test_what_browsers_offer(browser: str, read_offer: OfferReader) -> None:
+    wish = PublicationWish("1", Source.CAMERA, layers=LOW_TO_HIGH)
+    result = negotiate(parse_offer(read_offer(f"{browser}_simulcast")), [wish])
+    camera = sections(answer(result))[1]
+    assert "a=simulcast:recv q;h;f" in camera
+    assert [line for line in camera if line.startswith("a=rid:")] == [f"a=rid:{r} recv" for r in "qhf"]
+    assert publication(result).rids == ("q", "h", "f")
+
+
 def test_without_a_list_the_order_of_simulcast_stands(offer: str) -> None:
     assert publication(camera_of(offer, *RIDS)).rids == ("f", "h", "q")
 
