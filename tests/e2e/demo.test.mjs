@@ -41,6 +41,29 @@ test("two people meet on the demo page, on a desk and on a phone", async () => {
   assert.equal(overflow, 0, "the page scrolls sideways on a phone");
 });
 
+test("people on the demo page write to one another", async () => {
+  const ada = await enter("Ada");
+  const bob = await enter("Bob", { width: 360, height: 740 });
+  await eventually("both to see two pictures", async () => [await moving(ada), await moving(bob)], ([one = 0, two = 0]) => one >= 2 && two >= 2);
+  await ada.keyboard.press("t");
+  await ada.getByRole("textbox", { name: "Message" }).fill("Can you see the slides, Bob? I have just put the newest figures in.");
+  await ada.keyboard.press("Enter");
+  await eventually("Bob to be told", () => bob.getByRole("button", { name: /Chat/ }).textContent(), (label) => label?.includes("(1)") === true);
+  await bob.getByRole("button", { name: /Chat/ }).click();
+  await bob.getByRole("textbox", { name: "Message" }).fill("Yes: they are sharp.");
+  await bob.getByRole("button", { name: "Send" }).click();
+  await eventually("Ada to read it", () => ada.getByRole("log").textContent(), (text) => text?.includes("Yes: they are sharp.") === true);
+  const folder = process.env["NEXUS_SCREENSHOTS"];
+  if (folder) {
+    await mkdir(folder, { recursive: true });
+    await ada.screenshot({ path: join(folder, "chat-desk.png") });
+    await bob.screenshot({ path: join(folder, "chat-phone.png") });
+  }
+  assert.equal(await bob.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth), 0);
+  await ada.keyboard.press("Escape");
+  await eventually("the chat to close", () => ada.getByRole("log").count(), (count) => count === 0);
+});
+
 test("the README's program runs exactly as it stands", async () => {
   const readme = await readFile(join(repository, "README.md"), "utf8");
   const program = readme.match(/```ts\n(import \{ NexusClient \}[\s\S]*?)```/)?.[1];
