@@ -49,6 +49,7 @@ class Person:
     audio: bool = False
     video: bool = False
     simulcast: bool = True
+    loss_percent: float = 0.0
     audio_slots: int = 0
     video_slots: int = 0
     ufrag: str = ""
@@ -109,7 +110,7 @@ class Generator:
 
     def add(self, person: Person) -> None:
         """Persons are added in the order of their index."""
-        answer = self.ask("peer")
+        answer = self.ask(f"peer loss={person.loss_percent}")
         assert int(answer["index"]) == person.index
         person.ufrag, person.pwd = answer["ufrag"], answer["pwd"]
         if person.audio:

@@ -58,6 +58,8 @@ async def measure(
     try:
         await adapter.start(core=SERVER_CORE)
         persons = scene_people(scene, people, simulcast=options.simulcast)
+        for person in persons[len(persons) - len(persons) * options.poor // 100 :]:
+            person.loss_percent = options.loss
         began = time.monotonic()
         await adapter.join(generator, persons)
         connected = generator.ask("run seconds=60 until_connected=1")
@@ -80,6 +82,8 @@ async def measure(
             "people": people,
             "gro": gro,
             "simulcast": options.simulcast,
+            "poor_percent": options.poor,
+            "loss_percent": options.loss if options.poor else 0,
             "connected": int(connected["connected"]),
             "join_seconds": round(joined_seconds, 2),
             "cpu_seconds": round(spent, 3),
@@ -117,6 +121,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=10)
     parser.add_argument("--warmup", type=int, default=5)
     parser.add_argument("--gro", nargs="+", type=int, default=[0, 1], choices=(0, 1))
+    parser.add_argument("--poor", type=int, default=0, help="percent of the people on a poor network")
+    parser.add_argument("--loss", type=float, default=3.0, help="percent that they lose")
     parser.add_argument("--simulcast", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument(
         "--out", type=Path, default=ROOT / "bench" / "results" / f"{datetime.now(UTC):%Y-%m-%d}-sfu.json"

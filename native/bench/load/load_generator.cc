@@ -139,6 +139,7 @@ LoadGenerator::Baseline LoadGenerator::Sum() const {
   sum.cpu_seconds = ThreadCpuSeconds();
   sum.socket = socket_.counters();
   for (const auto& peer : peers_) {
+    sum.lost_on_purpose += peer->lost_on_purpose();
     sum.nacks += peer->client().counters().nacks_sent;
     sum.plis += peer->client().counters().plis_sent;
     for (const auto& [stream, video] : peer->watched()) {
@@ -192,7 +193,8 @@ std::string LoadGenerator::Report() const {
       "\"latency_samples\": %llu, "
       "\"latency_p50_ms\": %.2f, \"latency_p99_ms\": %.2f, \"loss\": %.6f, \"loss_after_repair\": %.6f, "
       "\"jitter_ms\": %.2f, \"pictures\": %llu, \"freezes\": %llu, \"nacks\": %llu, \"plis\": %llu, "
-      "\"generator_cpu_share\": %.3f, \"generator_receive_overflow\": %llu, \"generator_send_errors\": %llu",
+      "\"lost_on_purpose\": %llu, \"generator_cpu_share\": %.3f, \"generator_receive_overflow\": %llu, "
+      "\"generator_send_errors\": %llu",
       wall, peers_.size(), connected(), static_cast<unsigned long long>(totals_.media_in),
       static_cast<unsigned long long>(totals_.media_bytes_in),
       static_cast<unsigned long long>(sum.socket.datagrams_out - baseline_.socket.datagrams_out),
@@ -206,7 +208,8 @@ std::string LoadGenerator::Report() const {
       static_cast<unsigned long long>(sum.pictures - baseline_.pictures),
       static_cast<unsigned long long>(sum.freezes - baseline_.freezes),
       static_cast<unsigned long long>(sum.nacks - baseline_.nacks),
-      static_cast<unsigned long long>(sum.plis - baseline_.plis), cpu_share(),
+      static_cast<unsigned long long>(sum.plis - baseline_.plis),
+      static_cast<unsigned long long>(sum.lost_on_purpose - baseline_.lost_on_purpose), cpu_share(),
       static_cast<unsigned long long>(sum.socket.receive_overflow - baseline_.socket.receive_overflow),
       static_cast<unsigned long long>(sum.socket.send_errors - baseline_.socket.send_errors));
   return text;

@@ -55,6 +55,7 @@ class LoadGenerator {
     int64_t lost = 0;
     uint64_t repaired = 0;
     uint64_t nacks = 0;
+    uint64_t lost_on_purpose = 0;
     uint64_t plis = 0;
     uint64_t pictures = 0;
     uint64_t freezes = 0;

@@ -37,12 +37,28 @@ void FillFrame(std::vector<uint8_t>& frame, Codec codec, bool keyframe, size_t s
 }  // namespace
 
 void WatchedVideo::OnPacket(const ReceivedMedia& media, Timestamp now) {
-  if (media.sequence_number > last_marker) ++since_marker;
-  if (!media.marker || media.sequence_number <= last_marker) return;
-  const bool whole = last_marker < 0 || since_marker == media.sequence_number - last_marker;
-  last_marker = media.sequence_number;
+  const int64_t sequence = media.sequence_number;
+  if (sequence <= last_marker) {
+    // Late, repaired as a rule: it may complete a frame that waits for it.
+    const auto waiting = std::find_if(incomplete.begin(), incomplete.end(), [&](const Incomplete& frame) {
+      return sequence >= frame.first && sequence <= frame.last;
+    });
+    if (waiting == incomplete.end() || --waiting->missing > 0) return;
+    incomplete.erase(waiting);
+    return OnPicture(now);
+  }
+  ++since_marker;
+  if (!media.marker) return;
+  const int64_t first = last_marker < 0 ? sequence - since_marker + 1 : last_marker + 1;
+  const int64_t missing = sequence - first + 1 - since_marker;
+  last_marker = sequence;
   since_marker = 0;
-  if (!whole) return;
+  if (missing == 0) return OnPicture(now);
+  if (incomplete.size() >= kMaxIncomplete) incomplete.erase(incomplete.begin());
+  incomplete.push_back({first, sequence, missing});
+}
+
+void WatchedVideo::OnPicture(Timestamp now) {
   ++pictures;
   if (last_picture != Timestamp{}) {
     const auto interval = static_cast<double>((now - last_picture).count());
@@ -53,7 +69,7 @@ void WatchedVideo::OnPacket(const ReceivedMedia& media, Timestamp now) {
 }
 
 LoadPeer::LoadPeer(uint32_t index, ClientConfig config, RunBuilder& out, LoadTotals& totals)
-    : index_(index), client_(std::move(config), out), totals_(totals) {
+    : index_(index), random_(index + 1), client_(std::move(config), out), totals_(totals) {
   deadline.owner = this;
 }
 
@@ -77,6 +93,12 @@ void LoadPeer::Publish(const PublishSpec& spec) {
 
 void LoadPeer::HandleDatagram(MutableByteView datagram, const SocketAddress& from, Timestamp received,
                               Timestamp now) {
+  // RTP and RTCP alone (RFC 7983): a lost handshake is another scene.
+  const bool media_or_feedback = !datagram.empty() && datagram[0] >= 128;
+  if (loss_ > 0 && media_or_feedback && std::uniform_real_distribution<double>(0, 1)(random_) < loss_) {
+    ++lost_on_purpose_;
+    return;
+  }
   const auto media = client_.HandleDatagram(datagram, from, received, now);
   if (!media) return;
   ++totals_.media_in;

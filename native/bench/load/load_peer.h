@@ -3,6 +3,7 @@
 
 #include <array>
 #include <memory>
+#include <random>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -49,10 +50,18 @@ class LatencyHistogram {
   uint64_t total_ = 0;
 };
 
-// Whole pictures by header alone: a marker ends one, and all numbers since the last marker must have come. A
-// freeze is what webrtc-stats calls one: a pause longer than the larger of three mean intervals and the mean
-// plus 150 ms.
+// Whole pictures by header alone: a marker ends one, and all numbers since the last marker must have come,
+// some of them late by repair (two frames count as one when the marker between them was lost). A freeze is
+// what webrtc-stats calls one: a pause longer than the larger of three mean intervals and the mean plus 150
+// ms.
 struct WatchedVideo {
+  static constexpr size_t kMaxIncomplete = 32;
+  struct Incomplete {
+    int64_t first;
+    int64_t last;
+    int64_t missing;
+  };
+  std::vector<Incomplete> incomplete;
   int64_t last_marker = -1;
   int64_t since_marker = 0;
   Timestamp last_picture{};
@@ -60,6 +69,7 @@ struct WatchedVideo {
   uint64_t pictures = 0;
   uint64_t freezes = 0;
   void OnPacket(const ReceivedMedia& media, Timestamp now);
+  void OnPicture(Timestamp now);
 };
 
 struct LoadTotals {
@@ -77,6 +87,9 @@ class LoadPeer {
   void Publish(const PublishSpec& spec);
   void Receive(const ReceiveStreamConfig& config) { client_.AddReceiveStream(config); }
   void HandleDatagram(MutableByteView datagram, const SocketAddress& from, Timestamp received, Timestamp now);
+  // A poor network: so many percent of the media and feedback that comes is lost on its last metre.
+  void SetLoss(double percent) { loss_ = percent / 100; }
+  uint64_t lost_on_purpose() const { return lost_on_purpose_; }
   // Feedback and media that are due.
   void HandleTimeout(Timestamp now);
   Timestamp NextDeadline() const;
@@ -105,6 +118,9 @@ class LoadPeer {
   void SendAudio(Source& source, Timestamp now);
 
   uint32_t index_;
+  double loss_ = 0;
+  uint64_t lost_on_purpose_ = 0;
+  std::minstd_rand random_;
   Client client_;
   LoadTotals& totals_;
   std::vector<Source> sources_;  // encodings of one MID are one source

@@ -52,7 +52,7 @@ class Script {
   // What is answered; nothing: the end.
   std::optional<std::string> Handle(const ScriptLine& line) {
     if (line.word == "quit") return std::nullopt;
-    if (line.word == "peer") return AddPeer();
+    if (line.word == "peer") return AddPeer(line);
     if (line.word == "codec") return AddCodec(line);
     if (line.word == "extension") return AddExtension(line);
     if (line.word == "run") return Run(line);
@@ -72,8 +72,9 @@ class Script {
     const auto index = static_cast<size_t>(line.Number("peer", -1));
     return index < generator_.peers().size() ? generator_.peers()[index].get() : nullptr;
   }
-  std::string AddPeer() {
+  std::string AddPeer(const ScriptLine& line) {
     LoadPeer& peer = generator_.AddPeer(codecs_, extensions_);
+    peer.SetLoss(std::strtod(line.Text("loss", "0").c_str(), nullptr));
     const IceCredentials ice = LoadGenerator::CredentialsOf(peer.index());
     return "ok index=" + std::to_string(peer.index()) + " ufrag=" + ice.ufrag + " pwd=" + ice.pwd;
   }

@@ -5,7 +5,7 @@
 //
 // then it takes, each answered by `ok ...` or `error <why>`:
 //
-//   peer                                        -> ok index=0 ufrag=.. pwd=..   (to be told to the SFU)
+//   peer [loss=3]                               -> ok index=0 ufrag=.. pwd=..   (to be told to the SFU)
 //   codec name=VP8 pt=96 clock=90000 [rtx=97]      of peers that are made from now on
 //   extension uri=urn:.. id=4                      likewise
 //   send peer=0 kind=video codec=VP8 pt=96 ssrc=1 mid=1 [rtx_pt=97 rtx_ssrc=2 rid=q] [bitrate=150000]

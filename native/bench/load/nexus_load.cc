@@ -2,7 +2,7 @@
 //
 //   nexus_load local <livestream|meeting|audio> [people=100] [seconds=10] [warmup=5] [gro=0|1] [gso=1]
 //   [simulcast=1]
-//                    [codec=VP8|H264] [open=32] [server_core=0] [generator_core=1]
+//                    [codec=VP8|H264] [poor=0 loss=3] [open=32] [server_core=0] [generator_core=1]
 //   nexus_load script        commands on standard input: see load_script.h
 //
 // Prints one JSON object. A point at which the generator was above 80 % of its core says "void": true.
@@ -58,6 +58,11 @@ int RunLocal(const Arguments& arguments, Scene scene) {
   LoadGenerator generator(std::move(*socket), load);
   if (!server->Join(options, generator)) return std::fputs("the engine refused the scene\n", stderr), 1;
   const size_t everybody = generator.peers().size();
+  // Poor networks: the last so many percent of the people lose so much of what comes.
+  const size_t poor = everybody * static_cast<size_t>(arguments.Number("poor", 0)) / 100;
+  for (size_t i = 0; i < poor; ++i) {
+    generator.peers()[everybody - 1 - i]->SetLoss(static_cast<double>(arguments.Number("loss", 3)));
+  }
   generator.RunUntil(MonotonicNow() + std::chrono::seconds(30),
                      [&] { return generator.connected() == everybody; });
   generator.RunUntil(MonotonicNow() + std::chrono::seconds(arguments.Number("warmup", 5)));
