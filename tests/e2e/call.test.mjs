@@ -129,7 +129,7 @@ test("flash and beep stay together, before and after a rebind", async () => {
   await joinAndPublish(red);
   await joinAndPublish(green, { microphone: false });
   await blue.evaluate(() => window.participant.join());
-  /** The middle one of several offsets, ms. */
+  /** The middle one of several offsets, ms. A browser moves sound towards picture in steps, once a second: the first do not count. */
   const offset = async () => {
     await eventually("sound and picture", () =>
       blue.evaluate(() => {
@@ -139,13 +139,13 @@ test("flash and beep stay together, before and after a rebind", async () => {
         return tile.element.videoWidth > 2 && page.remoteTrack("red", "microphone").mediaStream !== null;
       }),
     );
-    const measured = await blue.evaluate(() => window.participant.measureSync("red", 7));
-    const offsets = measured.offsets.sort((/** @type {number} */ a, /** @type {number} */ b) => a - b);
-    assert.ok(offsets.length >= 5, `too few flashes: ${JSON.stringify(measured)}`);
-    return offsets[Math.floor(offsets.length / 2)];
+    const measured = await blue.evaluate(() => window.participant.measureSync("red", 10));
+    const settled = measured.offsets.slice(3).sort((/** @type {number} */ a, /** @type {number} */ b) => a - b);
+    assert.ok(settled.length >= 5, `too few flashes: ${JSON.stringify(measured)}`);
+    return { ms: settled[Math.floor(settled.length / 2)], all: measured.offsets.map(Math.round).join() };
   };
   const before = await offset();
-  assert.ok(Math.abs(before) <= 60, `sound is ${before} ms late before the rebind`);
+  assert.ok(Math.abs(before.ms) <= 60, `sound is ${before.ms} ms late before the rebind (${before.all})`);
   await blue.evaluate(() => {
     window.participant.unwatch("red");
     window.participant.watch("green");
@@ -153,5 +153,5 @@ test("flash and beep stay together, before and after a rebind", async () => {
   await seesExactly(blue, ["green"]);
   await blue.evaluate(() => window.participant.unwatch("green"));
   const after = await offset();
-  assert.ok(Math.abs(after) <= 60, `sound is ${after} ms late after the rebind`);
+  assert.ok(Math.abs(after.ms) <= 60, `sound is ${after.ms} ms late after the rebind (${after.all})`);
 });

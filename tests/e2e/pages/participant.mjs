@@ -260,7 +260,7 @@ class ParticipantPage {
   async measureSync(identity, flashes) {
     const video = this.tiles.get(this.remoteTrack(identity, "camera").id);
     const audio = this.remoteTrack(identity, "microphone");
-    return createSyncMeter(this.ears, video.element, audio.mediaStream).measure(flashes);
+    return createSyncMeter(this.ears, video.element, audio).measure(flashes);
   }
 
   /** Joins with a fresh client, waits for the first remote picture, leaves. */

@@ -32,16 +32,26 @@ registerProcessor("onset", class extends AudioWorkletProcessor {
   }
 });`;
 
-/** @param {AudioContext} context @param {HTMLVideoElement} element @param {MediaStream} audio */
+/**
+ * `audio` is the SDK's remote track: a voice moves to another slot, hence another stream, when its picture is bound.
+ * @param {AudioContext} context @param {HTMLVideoElement} element @param {any} audio
+ */
 export function createSyncMeter(context, element, audio) {
   return {
     /** Offsets, ms, of the given number of flashes: above 0, the sound is late. @param {number} flashes */
     async measure(flashes) {
       const module = URL.createObjectURL(new Blob([WORKLET], { type: "text/javascript" }));
       await context.audioWorklet.addModule(module).catch(() => undefined);
-      const source = context.createMediaStreamSource(audio);
       const onset = new AudioWorkletNode(context, "onset", { processorOptions: { hz: BEEP_HZ } });
-      source.connect(onset);
+      /** @type {MediaStreamAudioSourceNode | null} */
+      let source = null;
+      const listen = (/** @type {MediaStream | null} */ stream) => {
+        source?.disconnect();
+        source = stream && context.createMediaStreamSource(stream);
+        source?.connect(onset);
+      };
+      listen(audio.mediaStream);
+      const stopFollowing = audio.on("stream", listen);
       /** @type {number[]} */
       const beeps = [];
       /** @type {number[]} */
@@ -67,7 +77,8 @@ export function createSyncMeter(context, element, audio) {
         await new Promise((done) => setTimeout(done, 100));
       }
       running = false;
-      source.disconnect();
+      stopFollowing();
+      listen(null);
       onset.disconnect();
       const offsets = seen.flatMap((at) => {
         const nearest = beeps.reduce((best, beep) => (Math.abs(beep - at) < Math.abs(best - at) ? beep : best), Infinity);
