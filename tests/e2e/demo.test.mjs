@@ -64,6 +64,25 @@ test("people on the demo page write to one another", async () => {
   await eventually("the chat to close", () => ada.getByRole("log").count(), (count) => count === 0);
 });
 
+test("a pinned picture takes the stage, by mouse and by key, and gives it back", async () => {
+  const ada = await enter("Ada");
+  const bob = await enter("Bob", { width: 360, height: 740 });
+  await eventually("both to see two pictures", async () => [await moving(ada), await moving(bob)], ([one = 0, two = 0]) => one >= 2 && two >= 2);
+  /** @param {import("playwright-core").Page} page */
+  const staged = (page) => page.evaluate(() => document.querySelector(".tile.staged")?.getAttribute("aria-label") ?? null);
+  await ada.getByRole("button", { name: "Pin Bob" }).click();
+  assert.equal(await staged(ada), "Bob");
+  await ada.getByRole("button", { name: "Unpin Bob" }).press("Enter");
+  assert.equal(await staged(ada), null);
+  await bob.getByRole("button", { name: "Pin Ada" }).press("Enter");
+  assert.equal(await staged(bob), "Ada");
+  const overflow = await bob.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  assert.equal(overflow, 0, "the page scrolls sideways on a phone");
+  await ada.keyboard.press("i");
+  await eventually("a choice of layers", () => ada.locator(".tile select.layers option").count(), (options) => options > 1);
+  await eventually("quality badges", () => ada.locator(".tile .badge:visible").count(), (badges) => badges === 2);
+});
+
 test("the README's program runs exactly as it stands", async () => {
   const readme = await readFile(join(repository, "README.md"), "utf8");
   const program = readme.match(/```ts\n(import \{ NexusClient \}[\s\S]*?)```/)?.[1];
