@@ -155,7 +155,18 @@ class NexusAdapter:
             stderr=asyncio.subprocess.DEVNULL,
         )
         self._channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
-        await asyncio.wait_for(self._channel.channel_ready(), 120)
+        await self._until_ready(self._process, self._channel)
+
+    @staticmethod
+    async def _until_ready(process: asyncio.subprocess.Process, channel: grpc.aio.Channel) -> None:
+        ready = asyncio.ensure_future(channel.channel_ready())
+        ended = asyncio.ensure_future(process.wait())
+        await asyncio.wait({ready, ended}, timeout=120, return_when=asyncio.FIRST_COMPLETED)
+        if ready.done():
+            ended.cancel()
+            return
+        ready.cancel()
+        raise RuntimeError("the SFU did not start: run `python -m nexus_sfu` to see why")
 
     @property
     def pid(self) -> int:
