@@ -6,7 +6,7 @@
 // leaves, again and again. Everything runs on this machine, so the network's round trip is not in the figure.
 // @ts-check
 import { mkdir, writeFile } from "node:fs/promises";
-import { cpus } from "node:os";
+import { cpus, loadavg } from "node:os";
 import { dirname } from "node:path";
 import { parseArgs } from "node:util";
 
@@ -23,6 +23,7 @@ const { values } = parseArgs({
   },
 });
 const joins = Number(values.joins);
+const loadBefore = loadavg()[0];
 
 /** @param {number[]} sorted @param {number} share */
 const quantile = (sorted, share) => sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)] ?? NaN;
@@ -51,7 +52,7 @@ try {
   const result = {
     bench: "join",
     at: new Date().toISOString(),
-    machine: { cpu: cpus()[0]?.model ?? "", cores: cpus().length },
+    machine: { cpu: cpus()[0]?.model ?? "", cores: cpus().length, load_before: loadBefore },
     browser: `Chromium ${browser.version()}`,
     codec: values.codec,
     joins,

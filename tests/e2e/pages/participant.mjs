@@ -1,7 +1,7 @@
 // One person in a call, as a program on the SDK's public surface: `window.participant`, driven by the tests.
 // What is reported is what a person would see and hear: colours read from pixels, tones read from the spectrum.
 // @ts-check
-import { NexusClient } from "/sdk/index.js";
+import { createCameraVideoTrack, createCustomTrack, NexusClient } from "/sdk/index.js";
 
 import { createSyncMeter } from "/pages/sync_meter.mjs";
 import { installSyntheticMedia } from "/pages/synthetic_media.mjs";
@@ -171,7 +171,7 @@ class ParticipantPage {
   }
 
   async openCamera(options = {}) {
-    this.camera = await this.client().createCameraVideoTrack({ resolution: "360p", ...options });
+    this.camera = await createCameraVideoTrack({ resolution: "360p", ...options });
   }
 
   async publishCamera(options = {}) {
@@ -263,10 +263,12 @@ class ParticipantPage {
     return createSyncMeter(this.ears, video.element, audio).measure(flashes);
   }
 
-  /** Joins with a fresh client, waits for the first remote picture, leaves. */
+  /** Joins with a fresh client and the open camera, waits for the first remote picture, leaves. */
   async measureJoin() {
+    // A clone: whoever leaves stops what was published, and the camera is to stay open.
+    const tracks = this.camera ? [createCustomTrack(this.camera.mediaStreamTrack.clone())] : [];
     const started = performance.now();
-    const room = await this.client().join(this.options.room, this.camera ? { tracks: [] } : {});
+    const room = await this.client().join(this.options.room, { tracks });
     const joined = performance.now();
     const total = await new Promise((resolve) => {
       room.on("participant-joined", (/** @type {any} */ participant) => {
