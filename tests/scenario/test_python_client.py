@@ -17,6 +17,7 @@ from nexus_cli import development
 from nexus_rtc import (
     App,
     Client,
+    DataReceived,
     Event,
     LocalTrack,
     NotFound,
@@ -235,3 +236,43 @@ async def test_rooms_with_hostile_names_are_apart(url: str, stack: AsyncExitStac
     rooms = [await join(stack, url, name, "ada") for name in names]
     assert [room.name for room in rooms] == list(names)
     assert all(room.participants == {} for room in rooms)
+
+
+async def test_messages_reach_everybody_or_one(url: str, stack: AsyncExitStack) -> None:
+    anna = await join(stack, url, "words", "anna")
+    ben = await join(stack, url, "words", "ben")
+    cleo = await join(stack, url, "words", "cleo", grants=("subscribe",))
+    heard: dict[str, list[DataReceived]] = {"ben": [], "cleo": []}
+
+    async def listen(name: str, room: Room) -> None:
+        async for event in room.events():
+            if isinstance(event, DataReceived) and event.topic != "hello":
+                heard[name].append(event)
+
+    greeted = [room.events() for room in (ben, cleo)]
+
+    async def both_are_there() -> None:
+        """What is said before somebody's channels are up is not heard by them."""
+        waiting = [
+            asyncio.create_task(event_of(stream, lambda event: isinstance(event, DataReceived)))
+            for stream in greeted
+        ]
+        while not all(task.done() for task in waiting):
+            await anna.publish_data("hello", topic="hello", reliable=False)
+            await asyncio.wait(waiting, timeout=0.2)
+
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await both_are_there()
+    listeners = [asyncio.create_task(listen(name, room)) for name, room in (("ben", ben), ("cleo", cleo))]
+    await anna.publish_data(bytes(255 * 1024), topic="large")
+    await anna.publish_data("for ben", to="ben")
+    await anna.publish_data("for all")
+    await wait_until(lambda: len(heard["ben"]) == 3 and len(heard["cleo"]) == 2, PATIENCE_SECONDS, "messages")
+    assert [message.payload for message in heard["ben"]] == [bytes(255 * 1024), "for ben", "for all"]
+    assert [message.payload for message in heard["cleo"]] == [bytes(255 * 1024), "for all"]
+    assert all(m.participant is not None and m.participant.identity == "anna" for m in heard["ben"])
+    assert [message.directed for message in heard["ben"]] == [False, True, False]
+    with pytest.raises(PermissionDenied):
+        await cleo.publish_data("no")
+    for task in listeners:
+        task.cancel()
