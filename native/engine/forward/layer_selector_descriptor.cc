@@ -81,6 +81,14 @@ void DescriptorLayerSelector::FollowChains(const DependencyDescriptor& dependenc
   }
 }
 
+bool DescriptorLayerSelector::HasSent(const FrameDiffs& needed, int64_t frame) const {
+  for (size_t i = 0; i < needed.count; ++i) {
+    const int64_t before = frame - needed.values[i];
+    if (!InWindow(before) || !forwarded_[Place(before)]) return false;
+  }
+  return true;
+}
+
 int8_t DescriptorLayerSelector::Highest(const DependencyDescriptor& dependency, uint32_t among,
                                         LayerTarget limit) const {
   int8_t best = kNone;
@@ -115,17 +123,22 @@ void DescriptorLayerSelector::ChooseTarget(const SourcePacket& packet, int64_t f
     };
     const int8_t wanted = Highest(dependency, active, limit_);
     const LayerTarget now = layer_of(before);
-    if (wanted != kNone && layer_of(wanted) < now) {
-      // Down between pictures; where the lower chain was not sent (K-SVC), as far down as the chains that
-      // were.
-      const bool open = (intact_ >> wanted & 1u) != 0;
-      const int8_t lower =
-          open ? wanted : Highest(dependency, active & intact_, {now.spatial, limit_.temporal});
-      if (new_picture && lower != kNone && layer_of(lower) < now) target = lower;
-    } else if (wanted != kNone && now < layer_of(wanted)) {
-      // Up at a frame that says so: all that the target needs from here on is what the slot has sent.
+    if (new_picture && (now.spatial > limit_.spatial || now.temporal > limit_.temporal)) {
+      // Down between pictures; where the lower chain was not sent (K-SVC), to fewer pictures of the same
+      // layer.
+      const LayerTarget within{std::min(now.spatial, limit_.spatial),
+                               std::min(now.temporal, limit_.temporal)};
+      int8_t lower = Highest(dependency, active & intact_, within);
+      if (lower == kNone) lower = Highest(dependency, active & intact_, {now.spatial, within.temporal});
+      if (lower != kNone) target = lower;
+    }
+    if (wanted != kNone && layer_of(target) < layer_of(wanted)) {
+      // Up at a frame that says so, and that can be decoded itself: all that the target needs from here on is
+      // what the slot has sent.
       const int8_t higher = Highest(dependency, active & intact_ & dependency.indications.switches(), limit_);
-      if (higher != kNone && now < layer_of(higher)) target = higher;
+      if (higher != kNone && layer_of(target) < layer_of(higher) && HasSent(dependency.frame_diffs, frame)) {
+        target = higher;
+      }
     }
     wants_keyframe_ = wanted != kNone && wanted != target && (intact_ >> wanted & 1u) == 0;
   }

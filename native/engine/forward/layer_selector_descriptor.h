@@ -29,6 +29,7 @@ class DescriptorLayerSelector {
   void AdvanceTo(int64_t frame);
   bool DecideFrame(const SourcePacket& packet, int64_t frame);
   void FollowChains(const DependencyDescriptor& dependency, int64_t frame);
+  bool HasSent(const FrameDiffs& needed, int64_t frame) const;
   void ChooseTarget(const SourcePacket& packet, int64_t frame);
   int8_t Highest(const DependencyDescriptor& dependency, uint32_t among, LayerTarget limit) const;
   uint16_t ActiveTargets(const DependencyDescriptor& dependency, int8_t target);

@@ -167,7 +167,8 @@ TEST_P(LayerSwitch, AtEveryPacketPosition) {
               changed_in = picture;
             }
             const auto out = slot.Forward(LayerId{1}, packet.packet, packet.packet.arrival);
-            if (out) ASSERT_NO_FATAL_FAILURE(subscriber.OnPacket(packet, *out));
+            if (!out) continue;
+            ASSERT_NO_FATAL_FAILURE(subscriber.OnPacket(packet, *out));
           }
         }
         EXPECT_EQ(slot.layer(), layer(to));
@@ -175,14 +176,18 @@ TEST_P(LayerSwitch, AtEveryPacketPosition) {
         ASSERT_NO_FATAL_FAILURE(subscriber.ExpectNoHole());
         ASSERT_NO_FATAL_FAILURE(subscriber.ExpectDecodable());
         ASSERT_NO_FATAL_FAILURE(subscriber.ExpectPictures());
-        if (GetParam().signal == LayerSignal::kVp8) ASSERT_NO_FATAL_FAILURE(subscriber.ExpectVp8Numbers());
+        if (GetParam().signal == LayerSignal::kVp8) {
+          ASSERT_NO_FATAL_FAILURE(subscriber.ExpectVp8Numbers());
+        }
         // Down at once: from the next picture on nothing above the new limit (K-SVC told by descriptors:
         // lower spatial layers were not sent and cannot be gone on with, but fewer pictures can be).
         const bool waits = GetParam().key_only && descriptor();
         for (const LayeredFrame& frame : source.frames()) {
           if (frame.picture <= changed_in || !subscriber.Has(frame.id)) continue;
           ASSERT_LE(frame.temporal, std::max(layer(to).temporal, uint8_t{0}));
-          if (!waits) ASSERT_LE(frame.spatial, layer(to).spatial);
+          if (!waits) {
+            ASSERT_LE(frame.spatial, layer(to).spatial);
+          }
         }
       }
     }
@@ -215,7 +220,8 @@ TEST_P(LayerSwitch, UnderReordering) {
                        static_cast<uint8_t>(random.Below(GetParam().temporal))});
       }
       const auto out = slot.Forward(LayerId{1}, packet.packet, packet.packet.arrival);
-      if (out) ASSERT_NO_FATAL_FAILURE(subscriber.OnPacket(packet, *out));
+      if (!out) continue;
+      ASSERT_NO_FATAL_FAILURE(subscriber.OnPacket(packet, *out));
     }
     ASSERT_NO_FATAL_FAILURE(subscriber.ExpectNoHole());
     for (const LayeredFrame& frame : source.frames()) {
