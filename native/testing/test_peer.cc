@@ -61,6 +61,16 @@ std::vector<uint8_t> WithRedundancy(const PublishedStream& stream, size_t distan
   return payload;
 }
 
+// RFC 8852 section 3.2: a retransmission names its stream by the repaired RID instead. One-byte elements.
+void RenameRid(std::vector<uint8_t>& header, const std::string& rid, uint8_t first_extension_id) {
+  if (rid.empty()) return;
+  const auto size = static_cast<uint8_t>(rid.size() - 1);
+  std::vector<uint8_t> element = {static_cast<uint8_t>((first_extension_id + 4) << 4 | size)};
+  element.insert(element.end(), rid.begin(), rid.end());
+  const auto found = std::search(header.begin() + 12, header.end(), element.begin(), element.end());
+  if (found != header.end()) *found = static_cast<uint8_t>((first_extension_id + 5) << 4 | size);
+}
+
 }  // namespace
 
 TestPeer::TestPeer(TestPeerOptions options)
@@ -90,6 +100,8 @@ TransportSettings TestPeer::Settings() const {
   settings.extensions.Set(RtpExtension::kAbsSendTime, id + 1);
   settings.extensions.Set(RtpExtension::kTransportSequenceNumber, id + 2);
   settings.extensions.Set(RtpExtension::kMid, id + 3);
+  settings.extensions.Set(RtpExtension::kRid, id + 4);
+  settings.extensions.Set(RtpExtension::kRepairedRid, id + 5);
   return settings;
 }
 
@@ -210,6 +222,10 @@ void TestPeer::SendVideoFrame(PublishedStream& stream, Timestamp now, size_t pac
     if (stream.options.with_mid) {
       extensions.push_back(
           {static_cast<uint8_t>(id + 3), {stream.options.mid.begin(), stream.options.mid.end()}});
+    }
+    if (!stream.options.rid.empty()) {
+      extensions.push_back(
+          {static_cast<uint8_t>(id + 4), {stream.options.rid.begin(), stream.options.rid.end()}});
     }
     const std::vector<uint8_t> block = ExtensionBlock(extensions);
     header.insert(header.end(), block.begin(), block.end());
@@ -385,6 +401,7 @@ void TestPeer::HandleRtcp(std::vector<uint8_t> datagram, Timestamp now) {
           header[1] = static_cast<uint8_t>((header[1] & 0x80) | (options_.first_payload_type + 1));
           ByteWriter(MutableByteView(header).subspan(2)).U16(static_cast<uint16_t>(stream.rtx_sequence));
           ByteWriter(MutableByteView(header).subspan(8)).U32(stream.options.rtx_ssrc.value);
+          RenameRid(header, stream.options.rid, options_.first_extension_id);
           std::vector<uint8_t> payload = {static_cast<uint8_t>(sequence >> 8),
                                           static_cast<uint8_t>(sequence)};
           payload.insert(payload.end(), stored->second.payload.begin(), stored->second.payload.end());

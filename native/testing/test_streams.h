@@ -22,6 +22,7 @@ struct PublishedStreamOptions {
   Ssrc ssrc;
   Ssrc rtx_ssrc;
   std::string mid;
+  std::string rid;    // of simulcast, in every packet (RFC 8852)
   uint32_t mark = 0;  // stands in every payload
   uint16_t first_sequence = 100;
   uint32_t first_timestamp = 5000;

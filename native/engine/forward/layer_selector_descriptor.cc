@@ -142,7 +142,10 @@ void DescriptorLayerSelector::ChooseTarget(const SourcePacket& packet, int64_t f
     }
     wants_keyframe_ = wanted != kNone && wanted != target && (intact_ >> wanted & 1u) == 0;
   }
-  if (dependency.BeginsKeyframe()) wants_keyframe_ = false;
+  if (dependency.BeginsKeyframe()) {
+    wants_keyframe_ = false;
+    out_of_reach_ = target != Highest(dependency, active, limit_);
+  }
   targets_.Push(frame, target);
   if (target != kNone) {
     layer_ = {dependency.target_spatial_id[static_cast<size_t>(target)],

@@ -14,11 +14,14 @@ namespace nexus {
 
 class DescriptorLayerSelector {
  public:
-  void SetLimit(LayerTarget limit) { limit_ = limit; }
+  void SetLimit(LayerTarget limit) {
+    if (limit_ != limit) out_of_reach_ = false;
+    limit_ = limit;
+  }
   void Start(const SourcePacket& first);
   LayerDecision Decide(const SourcePacket& packet);
   LayerTarget current() const { return layer_; }
-  bool wants_keyframe() const { return wants_keyframe_; }
+  bool wants_keyframe() const { return wants_keyframe_ && !out_of_reach_; }
 
  private:
   static constexpr int64_t kWindow = 256;  // frames whose fate is remembered
@@ -45,6 +48,7 @@ class DescriptorLayerSelector {
   std::bitset<kWindow> forwarded_;
   bool told_ = false;  // this structure's active targets were narrowed
   bool wants_keyframe_ = false;
+  bool out_of_reach_ = false;  // a keyframe came and did not help: nobody is asked again for this limit
 };
 
 }  // namespace nexus

@@ -1,0 +1,195 @@
+// Simulcast through the shard in emulated time: encodings found by RID and by SSRC, switched without a gap,
+// told to stop when nobody wants them. Hard problems 2, 22, 25.
+#include "testing/simulcast.h"
+
+#include <gtest/gtest.h>
+
+#include "engine/dtls/emulated_wall_clock.h"
+
+namespace nexus::testing {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+EmulatedCallOptions Options(uint64_t seed = 1) {
+  EmulatedCallOptions options;
+  options.seed = seed;
+  options.on_time = SetEmulatedWallClock;
+  return options;
+}
+
+struct Scene {
+  explicit Scene(EmulatedCall& emulated, FoundBy found_by)
+      : call(emulated), publisher(call.Join()), subscriber(call.Join()), camera(call, publisher, found_by) {
+    call.AddSlot(subscriber, MediaKind::kVideo);
+    call.Command(BindSlot{subscriber.slots[0].id, camera.track()});
+    call.StartMedia(subscriber);
+  }
+  SubscriberSlot& slot() { return *call.shard().FindTransport(subscriber.transport)->slots()[0]; }
+  ReceivedStream& video() { return *subscriber.slots[0].stream; }
+  void WantAtMost(uint8_t spatial) {
+    SlotPreferences preferences;
+    preferences.max = LayerTarget{spatial, kMaxTemporalLayers - 1};
+    call.Command(SetSlotPreferences{subscriber.slots[0].id, preferences});
+  }
+  bool Reaches(uint8_t spatial, Duration within = seconds(10)) {
+    return call.RunUntil(within, [&] {
+      const auto layer = slot().CurrentLayer();
+      return layer && layer->spatial == spatial;
+    });
+  }
+  // Encodings in the order in which they were shown.
+  std::vector<size_t> Shown() {
+    std::vector<size_t> shown;
+    for (const auto& [number, packet] : video().packets) {
+      const auto encoding = packet.mark ? camera.EncodingOf(packet.mark->mark) : std::nullopt;
+      if (encoding && (shown.empty() || shown.back() != *encoding)) shown.push_back(*encoding);
+    }
+    return shown;
+  }
+  EmulatedCall& call;
+  Member& publisher;
+  Member& subscriber;
+  SimulcastCamera camera;
+};
+
+class Simulcast : public ::testing::TestWithParam<FoundBy> {};
+
+TEST_P(Simulcast, SwitchesUpAndDownWithoutAGap) {
+  EmulatedCall call(Options(41));
+  Scene scene(call, GetParam());
+  ASSERT_TRUE(call.RunUntilConnected());
+  ASSERT_TRUE(scene.Reaches(2)) << "the highest, until told otherwise";
+  std::uniform_int_distribution<int64_t> pause(50'000, 400'000);
+  for (int i = 0; i < 24; ++i) {
+    const auto wanted = static_cast<uint8_t>(i % 2 == 0 ? 0 : 1 + i % 4 / 2);
+    scene.WantAtMost(wanted);
+    ASSERT_TRUE(scene.Reaches(wanted)) << "switch " << i;
+    call.RunFor(Duration(pause(call.network().random())));
+  }
+  EXPECT_EQ(scene.video().Faults(scene.camera.csrcs()), "");
+  EXPECT_TRUE(scene.video().Missing().size() <= 24u);
+  EXPECT_GE(scene.Shown().size(), 24u);
+  EXPECT_GE(scene.slot().Report().layer_switches, 24u);
+  // All encodings are received, whoever watches: each has its report blocks.
+  for (size_t i = 0; i < SimulcastCamera::kEncodings; ++i)
+    EXPECT_FALSE(scene.camera.encoding(i).reports.empty());
+}
+
+TEST_P(Simulcast, UnderLossEveryEncodingIsRepairedAndSwitchesGoOn) {
+  EmulatedCall call(Options(43));
+  call.network().conditions = {.loss = 0.03, .delay = milliseconds(15), .jitter = milliseconds(8)};
+  Scene scene(call, GetParam());
+  ASSERT_TRUE(call.RunUntilConnected());
+  for (int i = 0; i < 16; ++i) {
+    scene.WantAtMost(static_cast<uint8_t>(i % 3));
+    call.RunFor(milliseconds(900));
+  }
+  call.network().conditions = {};
+  scene.WantAtMost(1);
+  ASSERT_TRUE(scene.Reaches(1));
+  call.RunFor(seconds(1));
+  for (size_t i = 0; i < SimulcastCamera::kEncodings; ++i)
+    EXPECT_GT(scene.camera.encoding(i).nacked, 0u) << i;
+  // Time advances and sources begin with keyframes, whatever was lost; holes are of frames that a switch cut
+  // off.
+  const std::string faults = scene.video().Faults(scene.camera.csrcs());
+  EXPECT_EQ(faults.find("without a keyframe"), std::string::npos) << faults;
+  EXPECT_EQ(faults.find("time steps"), std::string::npos) << faults;
+  EXPECT_GE(scene.Shown().size(), 8u);
+}
+
+// Hard problem 22: Firefox pauses its lowest encoding, Chromium its highest, without a word.
+TEST_P(Simulcast, FallsBackWhenAnEncodingStopsAndReturnsWhenItComesAgain) {
+  EmulatedCall call(Options(47));
+  Scene scene(call, GetParam());
+  ASSERT_TRUE(call.RunUntilConnected());
+  ASSERT_TRUE(scene.Reaches(2));
+  scene.camera.Pause(2, true);
+  ASSERT_TRUE(scene.Reaches(1, seconds(2)));
+  scene.camera.Pause(2, false);
+  ASSERT_TRUE(scene.Reaches(2, seconds(10)));
+  scene.WantAtMost(0);
+  ASSERT_TRUE(scene.Reaches(0));
+  scene.camera.Pause(0, true);
+  ASSERT_TRUE(scene.Reaches(1, seconds(2))) << "the lowest that lives";
+  scene.camera.Pause(0, false);
+  ASSERT_TRUE(scene.Reaches(0, seconds(3)));
+  call.RunFor(seconds(1));
+  EXPECT_EQ(scene.video().Faults(scene.camera.csrcs()), "");
+}
+
+TEST_P(Simulcast, MeasuresEachEncoding) {
+  EmulatedCall call(Options(53));
+  Scene scene(call, GetParam());
+  ASSERT_TRUE(call.RunUntilConnected());
+  call.RunFor(seconds(5));
+  call.Command(RequestReport{77, std::nullopt});
+  call.RunFor(milliseconds(10));
+  const auto reports = call.EventsOf<ReportReady>();
+  ASSERT_EQ(reports.size(), 1u);
+  ASSERT_EQ(reports[0].tracks.size(), 1u);
+  const LayerRates& rates = reports[0].tracks[0].layer_bitrates;
+  ASSERT_GT(rates[0][0], 0u);
+  EXPECT_NEAR(static_cast<double>(rates[1][0]) / static_cast<double>(rates[0][0]), 2, 0.1)
+      << "of twice the packets";
+  EXPECT_NEAR(static_cast<double>(rates[2][0]) / static_cast<double>(rates[0][0]), 4, 0.2);
+  EXPECT_EQ(rates[3][0], 0u);
+  EXPECT_EQ(rates[0][1], 0u);
+}
+
+INSTANTIATE_TEST_SUITE_P(FoundBy, Simulcast, ::testing::Values(FoundBy::kRid, FoundBy::kSsrc),
+                         [](const auto& info) { return info.param == FoundBy::kRid ? "Rid" : "Ssrc"; });
+
+// Dynacast: up at once, down after a while, nothing when nobody watches.
+TEST(Dynacast, TellsWhatAnybodyWants) {
+  EmulatedCall call(Options(59));
+  Scene scene(call, FoundBy::kRid);
+  ASSERT_TRUE(call.RunUntilConnected());
+  scene.WantAtMost(1);
+  call.RunFor(seconds(2));
+  EXPECT_TRUE(call.EventsOf<LayersWanted>().empty()) << "not at once";
+  call.RunFor(seconds(4));
+  ASSERT_EQ(call.EventsOf<LayersWanted>().size(), 1u);
+  EXPECT_EQ(call.EventsOf<LayersWanted>().back().track, scene.camera.track());
+  EXPECT_EQ(call.EventsOf<LayersWanted>().back().highest, (LayerTarget{1, 3}));
+  scene.WantAtMost(2);
+  call.RunFor(milliseconds(50));
+  ASSERT_EQ(call.EventsOf<LayersWanted>().size(), 2u) << "at once";
+  EXPECT_EQ(call.EventsOf<LayersWanted>().back().highest, (LayerTarget{2, 3}));
+  call.Command(UnbindSlot{scene.subscriber.slots[0].id});
+  call.RunFor(seconds(6));
+  ASSERT_EQ(call.EventsOf<LayersWanted>().size(), 3u);
+  EXPECT_FALSE(call.EventsOf<LayersWanted>().back().highest) << "nobody watches";
+  call.Command(BindSlot{scene.subscriber.slots[0].id, scene.camera.track()});
+  call.RunFor(milliseconds(50));
+  ASSERT_EQ(call.EventsOf<LayersWanted>().size(), 4u);
+  EXPECT_TRUE(call.EventsOf<LayersWanted>().back().highest);
+}
+
+// However many wait for an encoding, its publisher is asked once.
+TEST(SimulcastKeyframes, AreAskedForOnceByMany) {
+  EmulatedCall call(Options(61));
+  Scene scene(call, FoundBy::kSsrc);
+  std::vector<Member*> watchers;
+  for (int i = 0; i < 20; ++i) {
+    Member& member = call.Join();
+    call.AddSlot(member, MediaKind::kVideo);
+    call.Command(BindSlot{member.slots[0].id, scene.camera.track()});
+    watchers.push_back(&member);
+  }
+  ASSERT_TRUE(call.RunUntilConnected());
+  ASSERT_TRUE(scene.Reaches(2));
+  call.RunFor(seconds(3));
+  for (size_t i = 0; i < 3; ++i) scene.camera.encoding(i).plis.clear();
+  SlotPreferences low;
+  low.max = LayerTarget{0, 3};
+  for (Member* member : watchers) call.Command(SetSlotPreferences{member->slots[0].id, low});
+  call.RunFor(milliseconds(250));
+  EXPECT_EQ(scene.camera.encoding(0).plis.size(), 1u);
+  EXPECT_TRUE(scene.camera.encoding(1).plis.empty());
+}
+
+}  // namespace
+}  // namespace nexus::testing
