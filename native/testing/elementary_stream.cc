@@ -101,7 +101,12 @@ std::vector<Bytes> ElementaryStream::WholeFrames() const {
   bool whole = true;  // so far; false until the next frame begins
   bool starts = true;
   for (const auto& [sequence, packet] : packets_) {
-    if (before && sequence != *before + 1) whole = starts = false;
+    if (before && sequence != *before + 1) {
+      // What was begun lacks its end; what comes may lack its beginning.
+      frame.clear();
+      open.clear();
+      whole = starts = packet.frame_start;
+    }
     if (starts) whole = true;
     before = sequence;
     starts = packet.marker;

@@ -13,6 +13,7 @@ namespace nexus::testing {
 struct StreamPacket {
   uint32_t timestamp = 0;
   bool marker = false;
+  bool frame_start = false;  // as the payload tells
   std::vector<uint8_t> payload;
 };
 
