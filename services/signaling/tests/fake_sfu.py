@@ -8,7 +8,7 @@ from typing import Any
 
 import grpc
 from nexus.events.v1 import room_pb2
-from nexus.sfu.v1 import sfu_pb2, sfu_pb2_grpc
+from nexus.sfu.v1 import sfu_pb2, sfu_pb2_grpc, track_stream_pb2
 from nexus.types.v1 import error_pb2, media_pb2, state_pb2
 from nexus.types.v1.error_pb2 import ErrorCode
 from nexus_bus import Bus
@@ -173,6 +173,16 @@ class FakeSfu(sfu_pb2_grpc.SfuServiceServicer):
     ) -> sfu_pb2.UpdateViewResponse:
         await self._begin(request, context)
         return sfu_pb2.UpdateViewResponse()
+
+    async def SendData(self, request: sfu_pb2.SendDataRequest, context: Context) -> sfu_pb2.SendDataResponse:
+        await self._abort(context, ErrorCode.INTERNAL, "signaling sends no data")
+        raise AssertionError
+
+    async def StreamTrack(
+        self, request: sfu_pb2.StreamTrackRequest, context: Context
+    ) -> AsyncIterator[track_stream_pb2.StreamTrackResponse]:
+        await self._abort(context, ErrorCode.INTERNAL, "signaling taps no track")
+        yield track_stream_pb2.StreamTrackResponse()
 
     async def SetMuted(self, request: sfu_pb2.SetMutedRequest, context: Context) -> sfu_pb2.SetMutedResponse:
         room = await self._begin(request, context)
