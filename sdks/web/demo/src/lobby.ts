@@ -26,6 +26,8 @@ export class Lobby {
   readonly #submit = h("button", { type: "submit", class: "primary" }, "Join the call");
   #camera: LocalTrack | null = null;
   #microphone: LocalTrack | null = null;
+  /** Settles when no device is being opened any more. */
+  #opening: Promise<unknown> = Promise.resolve();
 
   constructor(settings: Settings, onJoin: (ready: Ready) => Promise<void>) {
     this.#settings = settings;
@@ -36,16 +38,22 @@ export class Lobby {
     this.#room.value = settings.room;
     this.#cameraSwitch.checked = settings.camera;
     this.#microphoneSwitch.checked = settings.microphone;
-    this.#cameraSwitch.addEventListener("change", () => void this.#prepareCamera());
-    this.#microphoneSwitch.addEventListener("change", () => void this.#prepareMicrophone());
+    this.#cameraSwitch.addEventListener("change", () => this.#open(() => this.#prepareCamera()));
+    this.#microphoneSwitch.addEventListener("change", () => this.#open(() => this.#prepareMicrophone()));
     this.root = this.#build();
   }
 
   /** Opens the devices that are wanted; what cannot be opened is said and left out. */
   async prepare(): Promise<void> {
     if (this.#name.value === "") this.#name.focus();
-    await this.#prepareCamera();
-    await this.#prepareMicrophone();
+    this.#open(() => this.#prepareCamera());
+    this.#open(() => this.#prepareMicrophone());
+    await this.#opening;
+  }
+
+  /** One device after another, so that the browser asks one question at a time. */
+  #open(prepare: () => Promise<void>): void {
+    this.#opening = this.#opening.then(prepare);
   }
 
   async join(): Promise<void> {
@@ -53,6 +61,8 @@ export class Lobby {
     this.#submit.textContent = "Joining …";
     this.#alert.textContent = "";
     try {
+      // Whoever is quicker than the devices is not to enter without picture and voice.
+      await this.#opening;
       await this.#onJoin({
         name: this.#name.value.trim(),
         room: this.#room.value.trim(),
