@@ -106,7 +106,10 @@ def test_answers_go_with_their_offers(browser: str, case: str, read_offer: Offer
 def test_what_chromium_is_answered(read_offer: OfferReader) -> None:
     result = negotiated(read_offer("chromium_join"), *WISHES)
     microphone, camera, audio_slot, video_slot, *_ = sections(answer(result))
-    assert microphone[0] == "m=audio 7882 UDP/TLS/RTP/SAVPF 111"
+    # RED before what is inside it: else libwebrtc does not send it.
+    assert microphone[0] == "m=audio 7882 UDP/TLS/RTP/SAVPF 63 111"
+    assert "a=rtpmap:63 red/48000/2" in microphone
+    assert "a=fmtp:63 111/111" in microphone
     assert "a=recvonly" in microphone
     assert "a=fmtp:111 minptime=10;useinbandfec=1" in microphone
     assert "a=rtcp-fb:111 transport-cc" in microphone
@@ -118,6 +121,7 @@ def test_what_chromium_is_answered(read_offer: OfferReader) -> None:
     assert "a=fmtp:97 apt=96" in camera
     assert not any("ssrc" in line and "extmap" not in line for line in camera)
     assert "a=sendonly" in audio_slot
+    assert audio_slot[0] == "m=audio 7882 UDP/TLS/RTP/SAVPF 111 63"
     assert "a=msid:pair-0 pair-0-audio" in audio_slot
     assert "a=ssrc:1000 cname:pair-0" in audio_slot
     assert "a=msid:pair-0 pair-0-video" in video_slot
@@ -183,6 +187,73 @@ def test_opus_parameters_are_mirrored(read_offer: OfferReader) -> None:
     dtx = read_offer("chromium_join").replace("useinbandfec=1", "useinbandfec=1;usedtx=1")
     microphone = sections(answer(negotiated(dtx, *WISHES)))[0]
     assert "a=fmtp:111 minptime=10;useinbandfec=1;usedtx=1" in microphone
+
+
+RED = "a=rtpmap:63 red/48000/2\r\na=fmtp:63 111/111\r\n"
+
+
+def without_red(offer: str, *mids: int) -> str:
+    """The offer of a page that does not want redundant audio in some of its sections."""
+    head, *media = offer.split("m=")
+    for mid in mids:
+        media[mid] = media[mid].replace(RED, "").replace("SAVPF 111 63 ", "SAVPF 111 ")
+    return "m=".join([head, *media])
+
+
+def red_of(result: Negotiated) -> int | None:
+    (opus,) = [c for c in result.media.transport.codecs if c.codec is Codec.OPUS]
+    return opus.red_payload_type
+
+
+def test_redundant_audio_is_taken_where_it_is_offered(read_offer: OfferReader) -> None:
+    assert red_of(negotiated(read_offer("chromium_join"), *WISHES)) == 63
+    assert red_of(negotiated(read_offer("firefox_join"), *WISHES)) is None
+    assert " red/" not in answer(negotiated(read_offer("firefox_join"), *WISHES))
+
+
+def test_a_publication_may_do_without_redundancy(read_offer: OfferReader) -> None:
+    result = negotiated(without_red(read_offer("chromium_join"), 0), *WISHES)
+    microphone, _, audio_slot, *_ = sections(answer(result))
+    assert microphone[0] == "m=audio 7882 UDP/TLS/RTP/SAVPF 111"
+    assert not any("red/" in line for line in microphone)
+    assert "a=rtpmap:63 red/48000/2" in audio_slot
+    assert red_of(result) == 63
+
+
+def test_redundancy_is_for_all_slots_or_for_none(read_offer: OfferReader) -> None:
+    result = negotiated(without_red(read_offer("chromium_join"), 4), *WISHES)
+    assert "red/" not in answer(result)
+    assert red_of(result) is None
+
+
+@pytest.mark.parametrize(
+    "fmtp", ["a=fmtp:63 111/0", "a=fmtp:63 9/9", "a=fmtp:63 foo", "a=fmtp:63 111;111", "a=ptime:20"]
+)
+def test_redundancy_around_something_else_is_not_taken(fmtp: str, read_offer: OfferReader) -> None:
+    offer = read_offer("chromium_join").replace("a=fmtp:63 111/111", fmtp)
+    assert red_of(negotiated(offer, *WISHES)) is None
+
+
+def test_redundancy_of_a_payload_type_that_is_taken_is_not_taken(read_offer: OfferReader) -> None:
+    head, *media = read_offer("chromium_join").split("m=")
+    # The first video section uses number 63 for VP8: within a BUNDLE group it can mean one thing only.
+    media[1] = media[1].replace(":96 ", ":63 ").replace(" 96 ", " 63 ").replace("apt=96", "apt=63")
+    result = negotiated("m=".join([head, *media]), *WISHES)
+    numbers = [
+        number
+        for c in result.media.transport.codecs
+        for number in (c.payload_type, c.rtx_payload_type, c.red_payload_type)
+        if number is not None
+    ]
+    assert len(numbers) == len(set(numbers))
+
+
+def test_video_red_and_fec_are_not_taken(read_offer: OfferReader) -> None:
+    """docs/decisions/0020: forward error correction cannot be passed through a slot that renumbers."""
+    text = answer(negotiated(read_offer("chromium_join"), *WISHES))
+    assert "red/90000" not in text
+    assert "ulpfec" not in text
+    assert "flexfec" not in text
 
 
 def test_data_sections_are_answered(read_offer: OfferReader) -> None:

@@ -31,6 +31,7 @@ def open_engine(config: SfuConfig) -> EnginePort:
                 port=config.media_port,
                 announced_addresses=config.media_addresses,
                 audio_loudest=config.audio_loudest,
+                red_distance=config.red_distance,
                 consent_timeout_ms=config.consent_timeout_ms,
                 connect_timeout_ms=config.connect_timeout_ms,
                 srtp_profiles=config.srtp_profiles,

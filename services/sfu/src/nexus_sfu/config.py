@@ -46,6 +46,13 @@ class SfuConfig(ServiceConfig):
         ("AEAD_AES_128_GCM", "AES_CM_128_HMAC_SHA1_80"), reason="in the order of preference, as JSON"
     )
     audio_loudest: int = setting(6, unit="tracks", reason="so many of a room are heard at once", ge=1, le=64)
+    red_distance: int = setting(
+        1,
+        unit="packets",
+        reason="audio that rides along once more (RFC 2198): one more under heavy loss; 0 strips it",
+        ge=0,
+        le=2,
+    )
     consent_timeout_ms: int = setting(
         30_000, unit="ms", reason="RFC 7675 section 5.1: consent expires after 30 s", ge=1_000
     )

@@ -162,6 +162,7 @@ class TrackFigures(Protocol):
     packets: int
     bytes: int
     packets_lost: int
+    red_recovered: int
     nacks_sent: int
     plis_sent: int
     keyframes: int

@@ -91,6 +91,7 @@ class MemoryTrackFigures:
     packets: int = 0
     bytes: int = 0
     packets_lost: int = 0
+    red_recovered: int = 0
     nacks_sent: int = 0
     plis_sent: int = 0
     keyframes: int = 0

@@ -178,6 +178,7 @@ def _codec(choice: CodecChoice) -> native.CodecBinding:
         h264_profile_level_id=choice.h264_profile_level_id,
         h264_packetization_mode=choice.h264_packetization_mode,
         vp9_profile=choice.vp9_profile,
+        red_payload_type=choice.red_payload_type,
     )
 
 

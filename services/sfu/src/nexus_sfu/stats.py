@@ -124,6 +124,7 @@ class Stats:
                 for temporal, bps in enumerate(rates)
                 if bps > 0
             ],
+            red_recovered=t.red_recovered,
         )
 
     def _slot(self, s: port.SlotFigures) -> sfu_pb2.SlotStats | None:

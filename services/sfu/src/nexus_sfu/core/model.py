@@ -97,6 +97,8 @@ class CodecChoice:
     h264_profile_level_id: int | None = None
     h264_packetization_mode: int = 0
     vp9_profile: int = 0
+    # Opus: redundant audio (RFC 2198) around this payload type.
+    red_payload_type: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

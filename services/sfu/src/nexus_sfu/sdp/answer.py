@@ -5,7 +5,7 @@ ICE and DTLS lines and candidates stand in every section, though a bundled one c
 section 7.1.3): aiortc takes them from the last section that it reads, other parsers from the first.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from nexus_sfu.core.model import Codec, IceCredentials, Slot
@@ -104,7 +104,7 @@ def _media_line(plan: Plan, transport: AnswerTransport) -> Iterator[str]:
     payload_types = (
         plan.section.formats
         if plan.role is Role.DATA
-        else " ".join(str(codec.payload_type) for codec in _payload_types(plan.codecs))
+        else " ".join(str(codec.payload_type) for codec in _payload_types(plan))
     )
     # The default destination (RFC 8839 section 4.2.1.2): that of the first candidate.
     first = transport.candidates[0] if transport.candidates else None
@@ -113,11 +113,16 @@ def _media_line(plan: Plan, transport: AnswerTransport) -> Iterator[str]:
     yield f"c=IN IP{6 if ':' in ip else 4} {ip}"
 
 
-def _payload_types(codecs: Sequence[Accepted]) -> Iterator[RtpCodec]:
-    for accepted in codecs:
+def _payload_types(plan: Plan) -> Iterator[RtpCodec]:
+    for accepted in plan.codecs:
+        # libwebrtc sends redundant audio only if it is preferred to the codec inside.
+        if accepted.red is not None and plan.role is Role.PUBLICATION:
+            yield accepted.red
         yield accepted.rtp
         if accepted.rtx is not None:
             yield accepted.rtx
+        if accepted.red is not None and plan.role is not Role.PUBLICATION:
+            yield accepted.red
 
 
 def _transport(transport: AnswerTransport) -> Iterator[str]:
@@ -181,6 +186,10 @@ def _codec(accepted: Accepted) -> Iterator[str]:
     fmtp = _opus_fmtp(rtp) if accepted.codec is Codec.OPUS else rtp.fmtp
     if fmtp:
         yield f"a=fmtp:{rtp.payload_type} {fmtp}"
+    if accepted.red is not None:
+        red = accepted.red.payload_type
+        yield f"a=rtpmap:{red} red/{rtp.clock_rate}{channels}"
+        yield f"a=fmtp:{red} {accepted.red.fmtp}"
     if rtx is not None:
         yield f"a=rtpmap:{rtx.payload_type} rtx/{rtx.clock_rate}"
         yield f"a=fmtp:{rtx.payload_type} apt={rtp.payload_type}"

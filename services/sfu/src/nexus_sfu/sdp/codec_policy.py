@@ -53,11 +53,13 @@ H264_PREFERRED_PROFILE = 0x42E01F
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A payload type taken from the offer, with its retransmission payload type (RFC 4588)."""
+    """A payload type taken from the offer, with its retransmissions (RFC 4588) and its redundancy (RFC
+    2198)."""
 
     codec: Codec
     rtp: RtpCodec
     rtx: RtpCodec | None
+    red: RtpCodec | None = None
 
     @property
     def feedback(self) -> tuple[str, ...]:
@@ -83,8 +85,20 @@ def supported(capabilities: Capabilities, kind: Kind) -> list[Accepted]:
     for rtp in usable:
         codec = _NAMES.get((rtp.name, rtp.clock_rate))
         if codec is not None and codec.kind is kind and _is_usable(codec, rtp):
-            accepted.append(Accepted(codec, rtp, rtx.get(str(rtp.payload_type))))
+            red = _redundancy(usable, rtp) if codec is Codec.OPUS else None
+            accepted.append(Accepted(codec, rtp, rtx.get(str(rtp.payload_type)), red))
     return accepted
+
+
+def _redundancy(codecs: Sequence[RtpCodec], opus: RtpCodec) -> RtpCodec | None:
+    """RFC 2198 section 5: `a=fmtp:63 111/111` names the payload types of primary and redundant blocks.
+    Video's red (RFC 5109) is another thing, and not taken: see docs/decisions/0020."""
+    for red in codecs:
+        same_clock = (red.clock_rate, red.channels) == (opus.clock_rate, opus.channels)
+        blocks = set(red.fmtp.strip().split("/"))
+        if red.name == "red" and same_clock and blocks == {str(opus.payload_type)}:
+            return red
+    return None
 
 
 def is_rtcp_like(payload_type: int) -> bool:

@@ -4,7 +4,7 @@ Within a BUNDLE group a payload type or extension id means one thing (RFC 9143 s
 disagree, the first meaning stands and the other is not accepted.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
@@ -86,6 +86,7 @@ def negotiate(
         Plan(section, Role.DATA) if section is data else _plan(section, wished.get(section.mid), group, order)
         for section in offer.sections
     )
+    plans = _agree_on_redundancy(plans)
     live = [plan for plan in plans if plan.role is not Role.REJECTED]
     if not live:
         raise errors.invalid_sdp("the offer has no audio, video or data section that can be used")
@@ -121,7 +122,7 @@ class _Group:
         self.two_byte = two_byte
         self.choices: dict[int, CodecChoice] = {}
         self.extensions: dict[Extension, int] = {}
-        # RTX payload type → the one that it repairs.
+        # RTX and RED payload types → the one that they repair or repeat.
         self._repairs: dict[int, int] = {}
 
     def take_codec(self, accepted: Accepted) -> Accepted | None:
@@ -129,10 +130,13 @@ class _Group:
         own = accepted.rtp.payload_type
         if accepted.rtx is not None and not self._may_repair(accepted.rtx.payload_type, own):
             accepted = replace(accepted, rtx=None)
+        if accepted.red is not None and not self._may_repair(accepted.red.payload_type, own):
+            accepted = replace(accepted, red=None)
         if own in self._repairs or self.choices.setdefault(own, accepted.choice()) != accepted.choice():
             return None
-        if accepted.rtx is not None:
-            self._repairs[accepted.rtx.payload_type] = own
+        for further in (accepted.rtx, accepted.red):
+            if further is not None:
+                self._repairs[further.payload_type] = own
         return accepted
 
     def _may_repair(self, rtx: int, repaired: int) -> bool:
@@ -190,6 +194,15 @@ def _plan(section: Section, wish: PublicationWish | None, group: _Group, order: 
     return Plan(section, role, taken, tuple(extensions.values()), encodings, layers)
 
 
+def _agree_on_redundancy(plans: tuple[Plan, ...]) -> tuple[Plan, ...]:
+    """A slot is sent what any other is sent: redundant audio (RFC 2198) is for all audio slots of a client or
+    for none of its sections. A publication may do without it."""
+    slots = [c for plan in plans if plan.role is Role.SLOT for c in plan.codecs if c.codec is Codec.OPUS]
+    if all(codec.red is not None for codec in slots):
+        return plans
+    return tuple(replace(plan, codecs=tuple(replace(c, red=None) for c in plan.codecs)) for plan in plans)
+
+
 def _role(section: Section, wish: PublicationWish | None) -> Role:
     if wish is not None and section.direction in ("sendonly", "sendrecv"):
         return Role.PUBLICATION
@@ -204,7 +217,7 @@ def _media(
     transport = TransportOffer(
         ice=tagged.ice,
         fingerprints=tuple(fp for fp in tagged.fingerprints if fp[0] in HASHES),
-        codecs=tuple(group.choices.values()),
+        codecs=tuple(_with_redundancy(group.choices.values(), plans)),
         extensions=tuple(group.extensions.items()),
         reduced_size_rtcp=all(
             p.section.rtcp_rsize for p in plans if p.role not in (Role.REJECTED, Role.DATA)
@@ -224,6 +237,12 @@ def _media(
 
 def _data(section: Section) -> DataOffer:
     return DataOffer(section.mid, section.sctp_port, section.max_message_size)
+
+
+def _with_redundancy(choices: Iterable[CodecChoice], plans: Sequence[Plan]) -> Iterator[CodecChoice]:
+    red = {c.rtp.payload_type: c.red.payload_type for plan in plans for c in plan.codecs if c.red is not None}
+    for choice in choices:
+        yield replace(choice, red_payload_type=red.get(choice.payload_type))
 
 
 def _publication(plan: Plan, wish: PublicationWish) -> PublicationOffer:

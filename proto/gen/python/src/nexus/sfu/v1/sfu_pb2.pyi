@@ -1042,6 +1042,7 @@ class TrackStats(_message.Message):
     KEYFRAMES_FIELD_NUMBER: _builtins.int
     JITTER_MS_FIELD_NUMBER: _builtins.int
     LAYERS_FIELD_NUMBER: _builtins.int
+    RED_RECOVERED_FIELD_NUMBER: _builtins.int
     track_id: _builtins.str
     packets: _builtins.int
     bytes: _builtins.int
@@ -1051,6 +1052,8 @@ class TrackStats(_message.Message):
     plis_sent: _builtins.int
     keyframes: _builtins.int
     jitter_ms: _builtins.float
+    red_recovered: _builtins.int
+    """Audio packets that a later one's redundancy brought back (RFC 2198)."""
     @_builtins.property
     def layers(self) -> _containers.RepeatedCompositeFieldContainer[Global___LayerBitrate]:
         """Those that are there."""
@@ -1067,10 +1070,11 @@ class TrackStats(_message.Message):
         keyframes: _builtins.int = ...,
         jitter_ms: _builtins.float = ...,
         layers: _abc.Iterable[Global___LayerBitrate] | None = ...,
+        red_recovered: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "jitter_ms", b"jitter_ms", "keyframes", b"keyframes", "layers", b"layers", "nacks_sent", b"nacks_sent", "packets", b"packets", "packets_lost", b"packets_lost", "plis_sent", b"plis_sent", "track_id", b"track_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "jitter_ms", b"jitter_ms", "keyframes", b"keyframes", "layers", b"layers", "nacks_sent", b"nacks_sent", "packets", b"packets", "packets_lost", b"packets_lost", "plis_sent", b"plis_sent", "red_recovered", b"red_recovered", "track_id", b"track_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1076,6 +1076,13 @@ export declare type TrackStats = Message<"nexus.sfu.v1.TrackStats"> & {
    * @generated from field: repeated nexus.sfu.v1.LayerBitrate layers = 9;
    */
   layers: LayerBitrate[];
+
+  /**
+   * Audio packets that a later one's redundancy brought back (RFC 2198).
+   *
+   * @generated from field: uint64 red_recovered = 10;
+   */
+  redRecovered: bigint;
 };
 
 /**
