@@ -321,6 +321,13 @@ void TestPeer::SendPli(Ssrc media) {
   SendRtcp(writer);
 }
 
+void TestPeer::SendNacks(Ssrc media, const std::vector<std::vector<uint16_t>>& blocks) {
+  std::array<uint8_t, kRtcpMtu> buffer;
+  RtcpCompoundWriter writer(buffer);
+  for (const std::vector<uint16_t>& block : blocks) writer.AddNack(kFeedbackSender, media, block);
+  SendRtcp(writer);
+}
+
 void TestPeer::SendNacks(Timestamp now) {
   next_nack_ = now + Duration(5'000);
   std::array<uint8_t, kRtcpMtu> buffer;

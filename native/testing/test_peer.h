@@ -74,6 +74,8 @@ class TestPeer {
   void SendSenderReport(const PublishedStream& stream, Timestamp now);
   void SendReceiverReports(Timestamp now);
   void SendPli(Ssrc media);
+  // One NACK block for each list, in one compound: they need not tell the truth.
+  void SendNacks(Ssrc media, const std::vector<std::vector<uint16_t>>& blocks);
   // Any RTP packet, sealed: for hostile tests.
   void SendRtp(ByteView header, ByteView payload, uint64_t index);
   void SendRaw(std::vector<uint8_t> datagram);

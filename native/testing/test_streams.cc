@@ -56,6 +56,7 @@ void ReceivedStream::OnPacket(const RtpPacketView& packet, Timestamp now, bool r
   received.arrival = now;
   received.payload_type = packet.header().payload_type.value;
   received.payload_size = packet.payload().size();
+  received.payload.assign(packet.payload().begin(), packet.payload().end());
   ByteView rest = packet.payload();
   if (const auto parsed = red ? ParseRed(rest) : std::nullopt) {
     rest = parsed->primary;
@@ -74,7 +75,13 @@ void ReceivedStream::OnPacket(const RtpPacketView& packet, Timestamp now, bool r
   }
   received.mark = kind == MediaKind::kVideo ? PayloadMark::Read(rest) : MarkOfAudio(rest);
   if (kind == MediaKind::kVideo) nacks.OnPacket(received.sequence, now);
-  if (!packets.emplace(received.sequence, received).second) ++duplicates;
+  const auto [first, fresh] = packets.emplace(received.sequence, received);
+  if (fresh) return;
+  ++duplicates;
+  const ReceivedPacket& before = first->second;
+  const bool same = before.payload == received.payload && before.timestamp == received.timestamp &&
+                    before.marker == received.marker && before.csrc == received.csrc;
+  if (!same) ++altered;
 }
 
 std::vector<int64_t> ReceivedStream::Missing() const {

@@ -87,6 +87,7 @@ struct ReceivedPacket {
   };
   std::vector<Redundant> redundant;
   uint8_t payload_type = 0;
+  std::vector<uint8_t> payload;
   size_t payload_size = 0;
   int64_t sequence = 0;
   uint32_t timestamp = 0;
@@ -113,6 +114,7 @@ class ReceivedStream {
   std::map<int64_t, ReceivedPacket> packets;  // by unwrapped number
   std::vector<int64_t> rtx_sequences;
   uint64_t duplicates = 0;
+  uint64_t altered = 0;  // duplicates that are not what came first, byte for byte
   // The last sender report, in the receiver's terms.
   std::optional<uint32_t> sr_timestamp;
   std::optional<int64_t> sr_ntp_us;

@@ -21,14 +21,16 @@ void NackGenerator::OnPacket(int64_t sequence_number, Timestamp now) {
     return;
   }
   const int64_t jump = sequence_number - *highest_;
-  if (jump > config_.max_gap || jump < -config_.max_gap) return Restart(sequence_number);
+  if (jump > config_.max_gap) return Restart(sequence_number);
+  if (jump < -config_.max_gap) return OnFarBehind(sequence_number);
+  stray_.reset();
   if (jump <= 0) {
     const auto found =
         std::lower_bound(missing_.begin(), missing_.end(), sequence_number,
                          [](const Missing& m, int64_t sequence) { return m.sequence < sequence; });
     if (found == missing_.end() || found->sequence != sequence_number) return;
+    OnFound(*found, now);
     missing_.erase(found);
-    ++counters_.recovered;
     return;
   }
   const int64_t lost = jump - 1;
@@ -39,6 +41,7 @@ void NackGenerator::OnPacket(int64_t sequence_number, Timestamp now) {
     const auto drop = std::min(static_cast<size_t>(overflow), missing_.size());
     missing_.erase(missing_.begin(), missing_.begin() + static_cast<std::ptrdiff_t>(drop));
     counters_.given_up += static_cast<uint64_t>(overflow);
+    overflow_ = true;
   }
   for (int64_t i = std::max(*highest_ + 1, sequence_number - room); i < sequence_number; ++i) {
     missing_.push_back(Missing{i, now, now, 0});
@@ -46,17 +49,42 @@ void NackGenerator::OnPacket(int64_t sequence_number, Timestamp now) {
   highest_ = sequence_number;
 }
 
+// One stray packet from long ago must not make the list forget what it waits for; two in a row are a sender
+// that began anew.
+void NackGenerator::OnFarBehind(int64_t sequence_number) {
+  const bool again = stray_ && sequence_number > *stray_ && sequence_number - *stray_ < config_.max_gap;
+  if (again) {
+    stray_.reset();
+    return Restart(sequence_number);
+  }
+  stray_ = sequence_number;
+}
+
+void NackGenerator::OnFound(const Missing& missing, Timestamp now) {
+  ++counters_.recovered;
+  // After several requests nobody knows which of them was answered (as in Karn's algorithm for TCP).
+  if (missing.requests != 1) return;
+  const Duration sample = now - missing.asked;
+  response_time_ = response_time_ ? (*response_time_ * 7 + sample) / 8 : sample;
+}
+
 Timestamp NackGenerator::DueAt(const Missing& missing, Duration rtt) const {
   if (missing.requests == 0) return missing.since + config_.reorder_patience;
-  if (missing.requests < config_.max_requests)
-    return missing.asked + std::max(rtt, config_.min_retry_interval);
-  return missing.asked +
-         std::max(rtt, patience_.count() > 0 ? config_.late_retry_interval : config_.min_retry_interval);
+  if (missing.requests >= config_.max_requests) {
+    // Only for those who have patience: slowly, and as long as they have it.
+    return missing.asked +
+           std::max(rtt, patience_.count() > 0 ? config_.late_retry_interval : config_.min_retry_interval);
+  }
+  Duration interval = std::max(rtt, config_.min_retry_interval);
+  const Duration longest = std::max(interval, config_.max_retry_interval);
+  for (int i = 1; i < missing.requests && interval < longest; ++i) interval = interval * 5 / 4;
+  return missing.asked + std::min(interval, longest);
 }
 
 bool NackGenerator::Exhausted(const Missing& missing, Duration rtt, Timestamp now) const {
-  return missing.requests >= config_.max_requests && DueAt(missing, rtt) <= now &&
-         now - missing.since >= patience_;
+  const Duration age = now - missing.since;
+  const bool asked_enough = missing.requests >= config_.max_requests && DueAt(missing, rtt) <= now;
+  return (asked_enough || age >= config_.max_age) && age >= patience_;
 }
 
 size_t NackGenerator::Collect(Timestamp now, Duration rtt, std::span<uint16_t> out) {

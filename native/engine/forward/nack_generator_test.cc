@@ -5,6 +5,7 @@
 
 #include <array>
 #include <map>
+#include <vector>
 
 #include "testing/random.h"
 
@@ -21,7 +22,10 @@ TEST(NackGenerator, AgreesWithANaiveModel) {
   };
   for (uint64_t seed = 0; seed < 50; ++seed) {
     testing::Random random(seed);
-    const NackConfig config{100'000, 4, Duration(10'000), Duration(20'000), 1000};
+    NackConfig config;
+    config.max_missing = 100'000;
+    config.max_requests = 4;
+    config.max_age = Duration(random.Percent(50) ? 800'000 : 150'000);
     NackGenerator generator(config);
     std::map<int64_t, Hole> model;
     int64_t highest = 65'536 + 65'400 + random.Between(0, 200);
@@ -40,8 +44,12 @@ TEST(NackGenerator, AgreesWithANaiveModel) {
       std::vector<uint16_t> expected;
       for (auto it = model.begin(); it != model.end();) {
         Hole& hole = it->second;
-        const Timestamp due = hole.requests == 0 ? hole.since + config.reorder_patience : hole.asked + kRtt;
-        if (due <= now && hole.requests == config.max_requests) {
+        // Each time a quarter longer; given up a round trip after the last.
+        constexpr std::array<int64_t, 5> kIntervals = {0, 50'000, 62'500, 78'125, 50'000};
+        const Timestamp due = hole.requests == 0
+                                  ? hole.since + config.reorder_patience
+                                  : hole.asked + Duration(kIntervals[static_cast<size_t>(hole.requests)]);
+        if (now - hole.since >= config.max_age || (due <= now && hole.requests == config.max_requests)) {
           it = model.erase(it);
           continue;
         }
@@ -100,6 +108,81 @@ TEST(NackGenerator, ALongJumpIsARestart) {
   EXPECT_EQ(generator.missing(), 0u);
   EXPECT_EQ(generator.counters().restarts, 1u);
   EXPECT_EQ(generator.next_deadline(kRtt), kNever);
+}
+
+TEST(NackGenerator, OneStrayPacketFromLongAgoIsNoRestart) {
+  NackGenerator generator({});
+  generator.OnPacket(70'000, {});
+  generator.OnPacket(70'002, {});
+  generator.OnPacket(60'000, {});
+  EXPECT_EQ(generator.missing(), 1u);
+  generator.OnPacket(70'003, {});
+  generator.OnPacket(60'000, {});
+  EXPECT_EQ(generator.missing(), 1u);
+  EXPECT_EQ(generator.counters().restarts, 0u);
+  generator.OnPacket(60'001, {});
+  EXPECT_EQ(generator.counters().restarts, 1u);
+  EXPECT_EQ(generator.missing(), 0u);
+}
+
+TEST(NackGenerator, OutlastsAShortOutageAndThenGivesUp) {
+  NackGenerator generator({});
+  const Duration rtt(20'000);
+  generator.OnPacket(70'000, {});
+  generator.OnPacket(70'002, {});
+  std::vector<int64_t> asked_ms;
+  std::array<uint16_t, 10> out;
+  for (int64_t ms = 1; ms < 5000; ++ms) {
+    if (generator.Collect(TimestampFromMicros(ms * 1000), rtt, out) > 0) asked_ms.push_back(ms);
+  }
+  ASSERT_EQ(asked_ms.size(), 10u);
+  EXPECT_EQ(asked_ms[0], 10);
+  EXPECT_EQ(asked_ms[1], 30);
+  EXPECT_GT(asked_ms[9], 500) << "an outage of half a second is survived";
+  EXPECT_EQ(generator.missing(), 0u);
+  EXPECT_EQ(generator.counters().given_up, 1u);
+}
+
+TEST(NackGenerator, AsksForNothingThatIsTooOld) {
+  NackGenerator generator({});
+  generator.OnPacket(70'000, {});
+  generator.OnPacket(70'002, {});
+  std::array<uint16_t, 10> out;
+  uint64_t asked = 0;
+  for (int64_t ms = 1; ms < 9000; ++ms) {
+    asked += generator.Collect(TimestampFromMicros(ms * 1000), Duration(600'000), out);
+  }
+  EXPECT_EQ(asked, 2u) << "at 10 and 610 ms";
+  EXPECT_EQ(generator.missing(), 0u);
+}
+
+TEST(NackGenerator, LearnsTheRoundTripFromAnswers) {
+  NackGenerator generator({});
+  std::array<uint16_t, 10> out;
+  generator.OnPacket(70'000, {});
+  generator.OnPacket(70'003, {});
+  generator.OnPacket(70'001, TimestampFromMicros(1'000));
+  EXPECT_FALSE(generator.response_time()) << "it was only late";
+  generator.Collect(TimestampFromMicros(10'000), kRtt, out);
+  generator.OnPacket(70'002, TimestampFromMicros(95'000));
+  EXPECT_EQ(generator.response_time(), Duration(85'000));
+  generator.OnPacket(70'005, TimestampFromMicros(100'000));
+  generator.Collect(TimestampFromMicros(110'000), kRtt, out);
+  generator.Collect(TimestampFromMicros(170'000), kRtt, out);
+  generator.OnPacket(70'004, TimestampFromMicros(171'000));
+  EXPECT_EQ(generator.response_time(), Duration(85'000)) << "which of two requests was answered?";
+}
+
+TEST(NackGenerator, TellsOnceThatTooMuchIsLost) {
+  NackConfig config;
+  config.max_missing = 10;
+  NackGenerator generator(config);
+  generator.OnPacket(70'000, {});
+  generator.OnPacket(70'011, {});
+  EXPECT_FALSE(generator.TakeOverflow());
+  generator.OnPacket(70'013, {});
+  EXPECT_TRUE(generator.TakeOverflow());
+  EXPECT_FALSE(generator.TakeOverflow());
 }
 
 TEST(NackGenerator, OnlyWhatFitsIsAsked) {

@@ -50,6 +50,8 @@ std::string_view DropReasonName(DropReason reason) {
       return "waiting_for_keyframe";
     case DropReason::kCodecNotNegotiated:
       return "codec_not_negotiated";
+    case DropReason::kResendLimited:
+      return "resend_limited";
     case DropReason::kSlotRejected:
       return "slot_rejected";
     case DropReason::kTransportNotReady:

@@ -32,6 +32,7 @@ enum class DropReason : uint8_t {
   kRtxUnusable,         // a retransmission that restores nothing
   kWaitingForKeyframe,  // video to a slot that cannot start with it
   kCodecNotNegotiated,  // the subscriber has no payload type for it
+  kResendLimited,       // asked for again by one who has had its share of retransmissions
   kSlotRejected,        // refused by the slot's forwarder: too old, out of line
   kTransportNotReady,   // to a subscriber that is not connected
   kSealFailed,          // encryption failed

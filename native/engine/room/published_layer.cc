@@ -57,7 +57,10 @@ void PublishedLayer::Count(const Arrival& arrival, int64_t sequence) {
   stats_->OnPacket(sequence, header.timestamp, arrival.received, arrival.packet.packet().size(),
                    arrival.repaired);
   // Audio is repaired by Opus itself; asking again would come too late for the listener.
-  if (IsVideo(codec_->codec)) nacks_.OnPacket(sequence, arrival.now);
+  if (!IsVideo(codec_->codec)) return;
+  nacks_.OnPacket(sequence, arrival.now);
+  // More is lost than can be repaired: a fresh start is quicker than waiting until the viewers ask for one.
+  if (nacks_.TakeOverflow()) keyframe_requests_.Request(arrival.now);
 }
 
 const SourcePacket* PublishedLayer::Receive(const Arrival& arrival, RemoteClockOffset& remote,

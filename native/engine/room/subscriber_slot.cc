@@ -150,6 +150,7 @@ bool SubscriberSlot::Forward(PublishedLayer& layer, const SourcePacket& packet, 
   if (packets_ == 0) subscriber_.ReportSoon(now);  // lips are in sync from the first report on
   ++packets_;
   bytes_ += sent;
+  subscriber_.retransmissions.OnMedia(sent);
   payload_bytes_ += packet.payload.size();
   Announce(layer.track().id());
   return true;
@@ -214,6 +215,9 @@ void SubscriberSlot::Resend(const SentPacket& sent, Timestamp now) {
   // Never again under the same SRTP index: abs-send-time differs, and GCM must not see one nonce twice with
   // other data (RFC 7714 section 8.1). Peers without RTX live with the loss until the next keyframe.
   if (packet == nullptr || !stream || stream->rtx_payload_type.value == 0) return;
+  if (!subscriber_.retransmissions.Take(packet->payload.size(), now)) {
+    return context_.drops.Count(DropReason::kResendLimited);
+  }
   const size_t size = subscriber_.SendRtx(*stream, *packet, sent.rewritten, rtx_sequence_, now);
   if (size == 0) return;
   ++rtx_sequence_;

@@ -196,11 +196,15 @@ Timestamp Transport::NextDeadline() const {
   for (const auto& track : tracks_) {
     if (track->kind() != MediaKind::kVideo || track->muted()) continue;
     for (const auto& layer : track->layers()) {
-      next = std::min(next, layer->nacks().next_deadline(rtt()));
+      next = std::min(next, layer->nacks().next_deadline(RttTo(*layer)));
       if (layer->ssrc) next = std::min(next, layer->keyframes().next_deadline());
     }
   }
   return next;
+}
+
+Duration Transport::RttTo(const PublishedLayer& layer) const {
+  return rtt_.value_or(layer.nacks().response_time().value_or(kAssumedRtt));
 }
 
 void Transport::Schedule() {

@@ -15,6 +15,7 @@
 #include "engine/audio/slot_placement.h"
 #include "engine/dtls/dtls_endpoint.h"
 #include "engine/forward/assembler.h"
+#include "engine/forward/retransmission_budget.h"
 #include "engine/forward/twcc_recorder.h"
 #include "engine/ice/ice_lite.h"
 #include "engine/room/codec_table.h"
@@ -92,6 +93,9 @@ class Transport {
   // A sender report within a few milliseconds: a slot has begun to send.
   void ReportSoon(Timestamp now);
 
+  // What NACKs may cost; slots ask it.
+  RetransmissionBudget retransmissions;
+
   TransportId id() const { return id_; }
   Room& room() const { return room_; }
   TransportState state() const { return state_; }
@@ -130,6 +134,8 @@ class Transport {
   void ChangeState(TransportState state, std::string reason);
   void CheckConsent(Timestamp now);
   Timestamp NextDeadline() const;
+  // Measured by report blocks, else by how fast NACKs are answered: who only publishes reports nothing.
+  Duration RttTo(const PublishedLayer& layer) const;
 
   // transport_rtp.cc
   SsrcBinding Resolve(const RtpHeader& header, const IncomingExtensions& extensions, Timestamp now);

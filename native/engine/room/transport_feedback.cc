@@ -64,7 +64,7 @@ void Transport::SendFeedback(Timestamp now) {
 
 void Transport::WriteNacks(PublishedLayer& layer, RtcpCompoundWriter& writer, Timestamp now) {
   std::array<uint16_t, kNacksAtOnce> missing;
-  const size_t count = layer.nacks().Collect(now, rtt(), missing);
+  const size_t count = layer.nacks().Collect(now, RttTo(layer), missing);
   std::span<const uint16_t> left = std::span(missing).first(count);
   bool fresh = false;
   while (!left.empty()) {

@@ -1,0 +1,42 @@
+// How much one subscriber's retransmissions may take: a leaky bucket filled by the media that is sent. Repair
+// stays possible whatever the rate, and a peer that asks for everything again and again (or a path that loses
+// everything) cannot make the server send a multiple of the call.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "engine/base/time.h"
+
+namespace nexus {
+
+struct RetransmissionBudgetConfig {
+  // Of the media's bytes, in percent: a path that loses half can still be repaired in one round.
+  uint64_t share_percent = 60;
+  // A whole burst can be repaired at once: a handover of half a second at 3 Mbit/s.
+  uint64_t burst_bytes = 192 * 1024;
+  // Refilled at this rate too, for slots that have just begun.
+  uint64_t floor_bytes_per_second = 16 * 1024;
+};
+
+class RetransmissionBudget {
+ public:
+  explicit RetransmissionBudget(const RetransmissionBudgetConfig& config = {})
+      : config_(config), available_(config.burst_bytes) {}
+
+  void OnMedia(size_t bytes) { Fill(bytes * config_.share_percent / 100); }
+  // False: no more now. What is refused is counted.
+  bool Take(size_t bytes, Timestamp now);
+  uint64_t refused() const { return refused_; }
+  uint64_t available() const { return available_; }
+
+ private:
+  void Fill(uint64_t bytes) { available_ = std::min(available_ + bytes, config_.burst_bytes); }
+
+  RetransmissionBudgetConfig config_;
+  uint64_t available_;
+  uint64_t refused_ = 0;
+  Timestamp filled_{};
+};
+
+}  // namespace nexus

@@ -1,0 +1,205 @@
+// NACK and RTX towards a subscriber, byte by byte (RFC 4585 section 6.2.1, RFC 4588): hard problem 5, and the
+// two faults of another server that the field notes tell of (section 1.2): every second number of a NACK
+// ignored, and all but the first NACK of a compound.
+#include <gtest/gtest.h>
+
+#include <numeric>
+
+#include "engine/dtls/emulated_wall_clock.h"
+#include "testing/emulated_call.h"
+
+namespace nexus::testing {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+EmulatedCallOptions Options(uint64_t seed) {
+  EmulatedCallOptions options;
+  options.seed = seed;
+  options.on_time = SetEmulatedWallClock;
+  return options;
+}
+
+// A camera and somebody who sees it over a network without loss or limit, so that only the test asks for
+// anything, and nothing probes.
+struct Screening {
+  explicit Screening(EmulatedCall& emulated)
+      : call(emulated), publisher(call.Join()), viewer(call.Join({.transport_feedback = false})) {
+    viewer.peer->fraction_lost = 0;
+    call.Publish(publisher, MediaKind::kVideo);
+    call.AddSlot(viewer, MediaKind::kVideo);
+    call.Command(BindSlot{viewer.slots[0].id, publisher.video_track});
+    call.StartMedia(publisher);
+    call.StartMedia(viewer);
+  }
+  ReceivedStream& seen() { return *viewer.slots[0].stream; }
+  // So many numbers ending `back` before the newest.
+  std::vector<uint16_t> Newest(size_t count, int64_t back = 3) {
+    std::vector<uint16_t> numbers;
+    const int64_t last = seen().packets.rbegin()->first - back;
+    for (int64_t i = last - static_cast<int64_t>(count) + 1; i <= last; ++i) {
+      numbers.push_back(static_cast<uint16_t>(i));
+    }
+    return numbers;
+  }
+  // What the shard sends again for these blocks.
+  size_t Ask(const std::vector<std::vector<uint16_t>>& blocks) {
+    const size_t before = seen().rtx_sequences.size();
+    viewer.peer->SendNacks(seen().ssrc, blocks);
+    call.RunFor(milliseconds(50));
+    return seen().rtx_sequences.size() - before;
+  }
+  void ExpectContinuousRtx() {
+    const std::vector<int64_t>& numbers = seen().rtx_sequences;
+    for (size_t i = 1; i < numbers.size(); ++i) {
+      EXPECT_EQ(static_cast<uint16_t>(numbers[i]), static_cast<uint16_t>(numbers[i - 1] + 1));
+    }
+  }
+
+  EmulatedCall& call;
+  Member& publisher;
+  Member& viewer;
+};
+
+TEST(Resend, EveryNumberOfANackIsAnswered) {
+  EmulatedCall call(Options(1));
+  Screening screening(call);
+  ASSERT_TRUE(call.RunUntilConnected());
+  for (const size_t count : {1, 2, 3, 17, 40}) {
+    call.RunFor(seconds(1));
+    EXPECT_EQ(screening.Ask({screening.Newest(count)}), count);
+  }
+  EXPECT_EQ(screening.seen().duplicates, 1u + 2 + 3 + 17 + 40);
+  EXPECT_EQ(screening.seen().altered, 0u) << "the original, byte for byte";
+  screening.ExpectContinuousRtx();
+}
+
+TEST(Resend, EveryNackOfACompoundIsAnswered) {
+  EmulatedCall call(Options(2));
+  Screening screening(call);
+  ASSERT_TRUE(call.RunUntilConnected());
+  call.RunFor(seconds(2));
+  EXPECT_EQ(screening.Ask({screening.Newest(3, 60), screening.Newest(17, 30), screening.Newest(2)}), 22u);
+  EXPECT_EQ(screening.seen().altered, 0u);
+  screening.ExpectContinuousRtx();
+}
+
+TEST(Resend, NumbersAreFoundAcrossTheWrap) {
+  EmulatedCall call(Options(3));
+  Screening screening(call);
+  ASSERT_TRUE(call.RunUntilConnected());
+  call.RunFor(milliseconds(500));
+  const auto newest = [&] { return screening.seen().packets.rbegin()->first; };
+  const auto fast_forward = [&](int64_t until) {
+    while (newest() < until) {
+      const auto packets = static_cast<size_t>(std::min<int64_t>(until - newest(), 60));
+      screening.publisher.peer->SendVideoFrame(*screening.publisher.video, call.now(), packets);
+      call.RunFor(milliseconds(12));
+      if (screening.seen().packets.size() > 2000) {
+        screening.seen().packets.erase(screening.seen().packets.begin(),
+                                       std::prev(screening.seen().packets.end(), 500));
+      }
+    }
+  };
+  const int64_t wrap = (newest() / 65'536 + 1) * 65'536;
+  fast_forward(wrap - 20);
+  ASSERT_TRUE(call.RunUntil(seconds(2), [&] { return newest() > wrap + 12; }));
+  for (const size_t count : {1, 2, 3, 17}) {
+    std::vector<uint16_t> across(count);
+    std::iota(across.begin(), across.end(), static_cast<uint16_t>(wrap - static_cast<int64_t>(count / 2)));
+    EXPECT_EQ(screening.Ask({across}), count);
+  }
+  EXPECT_EQ(screening.seen().altered, 0u);
+  screening.ExpectContinuousRtx();
+}
+
+// A NACK that was on the way when the slot moved on asks for the old source's packets, and gets them.
+TEST(Resend, ANackFromBeforeASwitchIsAnsweredWithTheOldSource) {
+  EmulatedCall call(Options(4));
+  Screening screening(call);
+  Member& other = call.Join();
+  call.Publish(other, MediaKind::kVideo);
+  call.StartMedia(other);
+  ASSERT_TRUE(call.RunUntilConnected());
+  call.RunFor(seconds(1));
+  const uint32_t old_source = screening.seen().packets.rbegin()->second.csrc;
+  call.Command(BindSlot{screening.viewer.slots[0].id, other.video_track});
+  const auto shows_other = [&] { return screening.seen().packets.rbegin()->second.csrc != old_source; };
+  ASSERT_TRUE(call.RunUntil(seconds(2), shows_other));
+  const int64_t first_of_new =
+      std::find_if(screening.seen().packets.begin(), screening.seen().packets.end(), [&](const auto& p) {
+        return p.second.csrc != old_source;
+      })->first;
+  std::vector<uint16_t> across;
+  for (int64_t i = first_of_new - 12; i < first_of_new + 3; ++i) {
+    if (screening.seen().packets.contains(i)) across.push_back(static_cast<uint16_t>(i));
+  }
+  EXPECT_EQ(screening.Ask({across}), across.size());
+  EXPECT_EQ(screening.seen().altered, 0u) << "the old source's packets under the old source's name";
+  screening.ExpectContinuousRtx();
+}
+
+TEST(Resend, APacketIsSentAgainOncePerRoundTripAndNotForever) {
+  EmulatedCall call(Options(5));
+  call.network().conditions.delay = milliseconds(50);
+  Screening screening(call);
+  ASSERT_TRUE(call.RunUntilConnected());
+  call.RunFor(seconds(3));  // a report has told the round trip
+  const std::vector<uint16_t> one = screening.Newest(1);
+  const size_t before = screening.seen().rtx_sequences.size();
+  for (int i = 0; i < 190; ++i) {
+    screening.viewer.peer->SendNacks(screening.seen().ssrc, {one, one});
+    call.RunFor(milliseconds(10));
+  }
+  const size_t answers = screening.seen().rtx_sequences.size() - before;
+  EXPECT_GE(answers, 4u);
+  EXPECT_LE(answers, SlotHistoryConfig{}.max_resends);
+}
+
+// Everything asked for, again and again: repair is bounded by a share of the media.
+TEST(Resend, AStormIsBoundedAndCounted) {
+  EmulatedCall call(Options(6));
+  Screening screening(call);
+  ASSERT_TRUE(call.RunUntilConnected());
+  call.RunFor(seconds(1));
+  call.Every(milliseconds(15), [&] {
+    // 600 numbers back: all that the ring still has.
+    for (int64_t back = 0; back < 150; back += 50) {
+      screening.viewer.peer->SendNacks(screening.seen().ssrc, {screening.Newest(50, back)});
+    }
+  });
+  const size_t media_before = screening.seen().packets.size();
+  const size_t rtx_before = screening.seen().rtx_sequences.size();
+  call.RunFor(seconds(30));
+  const size_t media = screening.seen().packets.size() - media_before;
+  const size_t resent = screening.seen().rtx_sequences.size() - rtx_before;
+  EXPECT_GT(media, 2000u);
+  const RetransmissionBudgetConfig budget;
+  const size_t bound = media * budget.share_percent / 100 +
+                       (budget.burst_bytes + 30 * budget.floor_bytes_per_second) / 1000 + 100;
+  EXPECT_LT(resent, bound);
+  EXPECT_GT(call.shard().drops()[DropReason::kResendLimited], 1000u);
+  EXPECT_EQ(screening.seen().altered, 0u);
+  screening.ExpectContinuousRtx();
+}
+
+// Numbers that were never sent, of a slot that sends nothing, of an SSRC that nobody has: no answer, no harm.
+TEST(Resend, ForeignNumbersAreNotAnswered) {
+  EmulatedCall call(Options(7));
+  Screening screening(call);
+  call.AddSlot(screening.viewer, MediaKind::kVideo);
+  ASSERT_TRUE(call.RunUntilConnected());
+  call.RunFor(seconds(1));
+  const auto newest = static_cast<uint16_t>(screening.seen().packets.rbegin()->first);
+  EXPECT_EQ(screening.Ask({{static_cast<uint16_t>(newest + 1000), static_cast<uint16_t>(newest + 30'000)}}),
+            0u);
+  screening.viewer.peer->SendNacks(screening.viewer.slots[1].stream->ssrc, {{1, 2, 3}});
+  screening.viewer.peer->SendNacks(Ssrc{42}, {{newest}});
+  call.RunFor(milliseconds(100));
+  EXPECT_TRUE(screening.viewer.slots[1].stream->rtx_sequences.empty());
+  EXPECT_TRUE(screening.seen().rtx_sequences.empty());
+}
+
+}  // namespace
+}  // namespace nexus::testing
