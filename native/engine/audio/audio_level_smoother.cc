@@ -6,7 +6,7 @@
 namespace nexus {
 
 void AudioLevelSmoother::OnLevel(uint8_t level, Timestamp now) {
-  const double dbov = -static_cast<double>(std::min<uint8_t>(level, 127));
+  const double dbov = std::min(config_.ceiling_dbov, -static_cast<double>(std::min<uint8_t>(level, 127)));
   if (!last_packet_ || now - *last_packet_ > config_.packet_timeout) {
     level_ = dbov;
   } else {

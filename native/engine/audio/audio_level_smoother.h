@@ -10,6 +10,8 @@ namespace nexus {
 struct AudioLevelConfig {
   double attack_ms = 20;
   double release_ms = 250;
+  // Louder is not believed: the level is what the client says of itself, and nobody shall shout others down.
+  double ceiling_dbov = -10;
   double silence_dbov = -50;         // at or below: not speaking
   Duration silence_after{300'000};   // so long at or below before the source counts as silent
   Duration packet_timeout{500'000};  // no packet for so long: silent
@@ -23,6 +25,10 @@ class AudioLevelSmoother {
   void OnLevel(uint8_t level, Timestamp now);
   double level_dbov(Timestamp now) const;  // -127 .. 0
   bool silent(Timestamp now) const;
+  // When it was last above silence; nothing: never.
+  const std::optional<Timestamp>& spoke_at() const { return last_loud_; }
+  // Muted: what was said before says nothing of what comes after.
+  void Reset() { *this = AudioLevelSmoother(config_); }
 
  private:
   AudioLevelConfig config_;

@@ -42,8 +42,46 @@ TEST(AudioLevelSmoother, IsSilentWhenPacketsStop) {
   EXPECT_EQ(smoother.level_dbov(At(2000)), -30) << "begins anew, not where it was";
 }
 
-AudioCandidate Speaks(uint32_t track, double level) { return {TrackId{track}, level, false}; }
-AudioCandidate Silent(uint32_t track, double level = -100) { return {TrackId{track}, level, true}; }
+TEST(AudioLevelSmoother, DoesNotBelieveWhoClaimsToBeLoudest) {
+  AudioLevelSmoother smoother;
+  for (int64_t ms = 0; ms < 1000; ms += 20) smoother.OnLevel(0, At(ms));
+  EXPECT_EQ(smoother.level_dbov(At(1000)), -10);
+}
+
+TEST(AudioLevelSmoother, RemembersWhenItSpokeAndForgetsWhenMuted) {
+  AudioLevelSmoother smoother;
+  EXPECT_FALSE(smoother.spoke_at());
+  smoother.OnLevel(30, At(100));
+  smoother.OnLevel(127, At(120));
+  EXPECT_EQ(smoother.spoke_at(), At(100));
+  smoother.Reset();
+  EXPECT_FALSE(smoother.spoke_at());
+  EXPECT_TRUE(smoother.silent(At(130)));
+}
+
+// DTX: a packet every 400 ms, one of which is lost. Silent, and neither louder nor quieter for it.
+TEST(AudioLevelSmoother, SilenceThatIsNotSentIsSilence) {
+  AudioLevelSmoother smoother;
+  smoother.OnLevel(25, At(0));
+  for (const int64_t ms : {400, 800, 1600, 2000}) {
+    smoother.OnLevel(127, At(ms));
+    EXPECT_TRUE(smoother.silent(At(ms)));
+    EXPECT_LT(smoother.level_dbov(At(ms)), -50);
+  }
+  EXPECT_EQ(smoother.spoke_at(), At(0));
+  smoother.OnLevel(25, At(2020));
+  EXPECT_FALSE(smoother.silent(At(2020))) << "the first word is heard at once";
+}
+
+AudioCandidate Speaks(uint32_t track, double level) {
+  return {TrackId{track}, level, false, TransportId{track}};
+}
+AudioCandidate Silent(uint32_t track, double level = -100) {
+  return {TrackId{track}, level, true, TransportId{track}};
+}
+AudioCandidate Pauses(uint32_t track, int64_t spoke_ms, double level = -100) {
+  return {TrackId{track}, level, true, TransportId{track}, At(spoke_ms)};
+}
 
 std::set<uint32_t> Chosen(const LoudestSelector& selector) {
   std::set<uint32_t> tracks;
@@ -71,6 +109,31 @@ TEST(LoudestSelector, HoldsForAWhileAndWantsADifference) {
   EXPECT_TRUE(selector.Update(std::vector{Silent(1, -60), Speaks(2, -54)}, At(1200)));
 }
 
+TEST(LoudestSelector, WhoPausesStaysBeforeWhoHasBeenSilentForLonger) {
+  LoudestSelector selector({2, 6, Duration(1'000'000)});
+  selector.Update(std::vector{Speaks(1, -20), Speaks(2, -30)}, At(0));
+  // 2 ended long ago and has a noisy room; 1, whose silence is not even sent (DTX), has just stopped.
+  EXPECT_TRUE(selector.Update(std::vector{Pauses(1, 9'500, -127), Pauses(2, 1'000, -60), Speaks(3, -30)},
+                              At(10'000)));
+  EXPECT_EQ(Chosen(selector), (std::set<uint32_t>{1, 3}));
+}
+
+// A client may publish many tracks and call each of them loud.
+TEST(LoudestSelector, NobodyTakesEveryPlace) {
+  LoudestSelector selector({3, 6, Duration(1'000'000)});
+  std::vector<AudioCandidate> candidates;
+  for (uint32_t track = 1; track <= 10; ++track) {
+    candidates.push_back({TrackId{track}, -10, false, TransportId{7}});
+  }
+  candidates.push_back(Speaks(20, -40));
+  selector.Update(candidates, At(0));
+  EXPECT_EQ(Chosen(selector), (std::set<uint32_t>{1, 2, 20}));
+  candidates.push_back(Silent(30));
+  candidates.erase(candidates.begin());
+  selector.Update(candidates, At(100));
+  EXPECT_EQ(Chosen(selector), (std::set<uint32_t>{2, 3, 20})) << "another of the same takes the place";
+}
+
 TEST(LoudestSelector, WhoLeavesLeavesAtOnce) {
   LoudestSelector selector({1, 6, Duration(1'000'000)});
   selector.Update(std::vector{Speaks(1, -20), Speaks(2, -30)}, At(0));
@@ -91,7 +154,7 @@ TEST(LoudestSelector, TheOrderOfCandidatesDoesNotMatter) {
     for (uint32_t track = 0; track < 12; ++track) {
       if (random.Percent(3)) continue;
       const double level = -static_cast<double>(random.Below(100));
-      candidates.push_back({TrackId{track}, level, level < -50});
+      candidates.push_back({TrackId{track}, level, level < -50, TransportId{track}});
     }
     one.Update(candidates, At(step * 100));
     const bool present = std::all_of(before.begin(), before.end(), [&](uint32_t t) {

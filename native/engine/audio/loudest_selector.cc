@@ -11,7 +11,19 @@ const AudioCandidate* FindCandidate(std::span<const AudioCandidate> candidates, 
   return found == candidates.end() ? nullptr : &*found;
 }
 
+bool LeavesBefore(const AudioCandidate& a, const AudioCandidate& b) {
+  if (a.spoke_at != b.spoke_at) return a.spoke_at < b.spoke_at;  // never comes first
+  return a.level_dbov < b.level_dbov;
+}
+
 }  // namespace
+
+bool LoudestSelector::HasItsShare(TransportId publisher, std::span<const AudioCandidate> candidates) const {
+  const auto chosen = std::count_if(chosen_.begin(), chosen_.end(), [&](const Chosen& c) {
+    return FindCandidate(candidates, c.track)->publisher == publisher;
+  });
+  return static_cast<size_t>(chosen) >= config_.max_per_publisher;
+}
 
 bool LoudestSelector::IsChosen(TrackId track) const {
   return std::any_of(chosen_.begin(), chosen_.end(), [&](const Chosen& c) { return c.track == track; });
@@ -27,19 +39,21 @@ bool LoudestSelector::Admit(const AudioCandidate& newcomer, std::span<const Audi
     chosen_.push_back({newcomer.track, now});
     return true;
   }
-  // The quietest of those that may go: silent, and held long enough.
-  auto quietest = chosen_.end();
-  double quietest_level = 0;
+  // Of those that may go, silent and held long enough, the one that has not spoken for longest.
+  auto leaving = chosen_.end();
+  const AudioCandidate* leaving_state = nullptr;
   for (auto it = chosen_.begin(); it != chosen_.end(); ++it) {
     const AudioCandidate* state = FindCandidate(candidates, it->track);
     if (!state->silent || now - it->since < config_.min_hold) continue;
-    if (quietest == chosen_.end() || state->level_dbov < quietest_level) {
-      quietest = it;
-      quietest_level = state->level_dbov;
+    if (leaving_state == nullptr || LeavesBefore(*state, *leaving_state)) {
+      leaving = it;
+      leaving_state = state;
     }
   }
-  if (quietest == chosen_.end() || newcomer.level_dbov < quietest_level + config_.hysteresis_db) return false;
-  chosen_.erase(quietest);
+  if (leaving_state == nullptr || newcomer.level_dbov < leaving_state->level_dbov + config_.hysteresis_db) {
+    return false;
+  }
+  chosen_.erase(leaving);
   chosen_.push_back({newcomer.track, now});
   return true;
 }
@@ -53,7 +67,7 @@ bool LoudestSelector::Update(std::span<const AudioCandidate> candidates, Timesta
     return a.track < b.track;
   });
   for (const AudioCandidate& candidate : order_) {
-    if (IsChosen(candidate.track)) continue;
+    if (IsChosen(candidate.track) || HasItsShare(candidate.publisher, candidates)) continue;
     // The silent only fill what is free, so that their first word is heard.
     if (candidate.silent && chosen_.size() >= config_.count) break;
     if (!Admit(candidate, candidates, now)) break;

@@ -1,7 +1,9 @@
 // Chooses the few sources of a room that are heard. A source that is heard stays until it is silent, so
-// nobody is cut off in mid-word; the same input gives the same choice.
+// nobody is cut off in mid-word; of the silent the one goes that has not spoken for longest, so that a pause
+// between two sentences costs nobody the place. The same input gives the same choice.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -14,12 +16,16 @@ struct LoudestSelectorConfig {
   size_t count = 3;
   double hysteresis_db = 6;      // a newcomer must be so much louder than the one that it replaces
   Duration min_hold{1'000'000};  // a chosen source stays at least so long
+  // A microphone and a screen's sound: who publishes a hundred loud tracks is heard no more than others.
+  size_t max_per_publisher = 2;
 };
 
 struct AudioCandidate {
   TrackId track;
   double level_dbov = -127;
   bool silent = true;
+  TransportId publisher;
+  std::optional<Timestamp> spoke_at;  // nothing: never
 };
 
 class LoudestSelector {
@@ -40,6 +46,7 @@ class LoudestSelector {
   void DropMissing(std::span<const AudioCandidate> candidates);
   bool Admit(const AudioCandidate& newcomer, std::span<const AudioCandidate> candidates, Timestamp now);
   bool IsChosen(TrackId track) const;
+  bool HasItsShare(TransportId publisher, std::span<const AudioCandidate> candidates) const;
 
   LoudestSelectorConfig config_;
   std::vector<Chosen> chosen_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/codec/opus/opus.h"
 #include "engine/room/subscriber_slot.h"
 #include "engine/room/track_sink.h"
 #include "engine/room/transport.h"
@@ -90,6 +91,7 @@ void PublishedTrack::SenderReportToSinks(PublishedLayer& layer, const SenderRepo
 void PublishedTrack::SetMuted(bool muted, Timestamp now) {
   if (settings_.muted == muted) return;
   settings_.muted = muted;
+  level_.Reset();
   for (SubscriberSlot* slot : subscribers_) slot->OnTrackPaused(*this);
   for (TrackSink* sink : sinks_) sink->OnMuted(muted, now);
   if (kind() != MediaKind::kVideo) return;
@@ -103,12 +105,15 @@ void PublishedTrack::SetMuted(bool muted, Timestamp now) {
   }
 }
 
-void PublishedTrack::NoteAudioLevel(const SourcePacket& packet, bool extension_negotiated, Timestamp now) {
+void PublishedTrack::NoteAudioLevel(const SourcePacket& packet, Timestamp now) {
   if (packet.audio_level) {
-    level_.OnLevel(packet.audio_level->level, now);
-  } else if (!extension_negotiated) {
-    level_.OnLevel(packet.frame.dtx ? kLevelOfSilence : kLevelWithoutExtension, now);
+    tells_level_ = true;
+    return level_.OnLevel(packet.audio_level->level, now);
   }
+  // Negotiated or not: whoever never tells must be heard too. One who tells leaves it out in passing only.
+  if (tells_level_ || packet.payload.empty()) return;
+  const bool speaks = OpusVoiceActivity(packet.payload).value_or(!packet.frame.dtx);
+  level_.OnLevel(speaks ? kLevelWithoutExtension : kLevelOfSilence, now);
 }
 
 TrackReport PublishedTrack::Report(Timestamp now) const {

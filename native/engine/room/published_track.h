@@ -65,8 +65,8 @@ class PublishedTrack {
   void SetMuted(bool muted, Timestamp now);
   bool muted() const { return settings_.muted; }
 
-  // Feeds speaker detection; a publisher without the extension counts as talking at a middling level.
-  void NoteAudioLevel(const SourcePacket& packet, bool extension_negotiated, Timestamp now);
+  // Feeds speaker detection: the level that the packet tells (RFC 6464), or what can be guessed without.
+  void NoteAudioLevel(const SourcePacket& packet, Timestamp now);
   const AudioLevelSmoother& level() const { return level_; }
 
   void WakePublisher();
@@ -98,6 +98,7 @@ class PublishedTrack {
   Deadline wishes_deadline_;
   AudioLevelSmoother level_;
   std::vector<TrackSink*> sinks_;
+  bool tells_level_ = false;
 };
 
 }  // namespace nexus

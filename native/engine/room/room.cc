@@ -10,6 +10,8 @@ namespace {
 
 // Levels come every 20 ms; a voice that starts is heard within this.
 constexpr Duration kAudioTick{40'000};
+// A pause between two sentences: the speaker is still the speaker.
+constexpr Duration kSpeakerPause{1'000'000};
 // A level that moved less is not worth a message to the whole room.
 constexpr double kSpeakerStepDb = 6;
 
@@ -60,7 +62,9 @@ bool Room::Choose(Timestamp now) {
       if (track->kind() != MediaKind::kAudio || track->muted()) continue;
       audio_tracks_.push_back(track.get());
       if (!track->started) continue;
-      candidates_.push_back({track->id(), track->level().level_dbov(now), track->level().silent(now)});
+      const AudioLevelSmoother& level = track->level();
+      candidates_.push_back(
+          {track->id(), level.level_dbov(now), level.silent(now), transport->id(), level.spoke_at()});
     }
   }
   selector_.Update(candidates_, now);
@@ -119,7 +123,8 @@ void Room::TellSpeakers(Timestamp now) {
   next_speakers_ = now + context_.config.speaker_interval;
   std::vector<std::pair<TrackId, double>> speakers;
   for (const PublishedTrack* track : audio_tracks_) {
-    if (track->started && !track->level().silent(now)) {
+    const std::optional<Timestamp>& spoke_at = track->level().spoke_at();
+    if (track->started && spoke_at && now - *spoke_at < kSpeakerPause) {
       speakers.emplace_back(track->id(), track->level().level_dbov(now));
     }
   }

@@ -137,7 +137,7 @@ void Transport::HandleMedia(PublishedLayer& layer, const RtpPacketView& packet,
   if (stored == nullptr) return context_.drops.Count(reason);
   if (stored->payload.empty()) context_.drops.Count(DropReason::kPaddingOnly);
   if (track.kind() == MediaKind::kAudio) {
-    track.NoteAudioLevel(*stored, extensions_.has(RtpExtension::kAudioLevel), now);
+    track.NoteAudioLevel(*stored, now);
   }
   track.ToSinks(layer, *stored, now);
   if (red) RouteRecovered(layer, *red, *stored, now);
