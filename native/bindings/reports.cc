@@ -64,6 +64,7 @@ void AddReports(nb::module_& module) {
       .def_ro("nacks_sent", &TrackReport::nacks_sent)
       .def_ro("plis_sent", &TrackReport::plis_sent)
       .def_ro("keyframes", &TrackReport::keyframes)
+      .def_ro("keyframe_replays", &TrackReport::keyframe_replays)
       .def_ro("jitter_ms", &TrackReport::jitter_ms)
       .def_prop_ro("layer_bitrates", &LayerBitrates);
   nb::class_<SlotReport>(module, "SlotReport")

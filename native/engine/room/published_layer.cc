@@ -40,7 +40,10 @@ PublishedLayer::~PublishedLayer() { context_.layers.Remove(id_); }
 
 void PublishedLayer::UseCodec(const CodecBinding& codec) {
   if (codec_ && codec_->payload_type == codec.payload_type && codec_->codec == codec.codec) return;
-  if (!codec_ || codec_->codec != codec.codec) inspector_.emplace(codec.codec);
+  if (!codec_ || codec_->codec != codec.codec) {
+    inspector_.emplace(codec.codec);
+    keyframe_cache_.Forget();
+  }
   if (!ring_) {
     PacketRingConfig config;
     config.capacity = IsVideo(codec.codec) ? kVideoRing : kAudioRing;
@@ -95,6 +98,7 @@ const SourcePacket* PublishedLayer::Receive(const Arrival& arrival, RemoteClockO
   if (packet.frame.dependency && packet.frame.dependency->has_structure) {
     ReadAgainBehind(packet.sequence_number);
   }
+  if (IsVideo(codec_->codec)) keyframe_cache_.OnPacket(*stored);
   if (packet.frame.keyframe_start) {
     ++keyframe_count_;
     keyframe_requests_.OnKeyframe(arrival.now);

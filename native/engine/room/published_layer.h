@@ -7,6 +7,7 @@
 
 #include "engine/base/unwrap.h"
 #include "engine/codec/payload_inspector.h"
+#include "engine/forward/keyframe_cache.h"
 #include "engine/forward/keyframe_requester.h"
 #include "engine/forward/layer_meter.h"
 #include "engine/forward/nack_generator.h"
@@ -59,6 +60,8 @@ class PublishedLayer {
   const PacketRing* ring() const { return ring_ ? &*ring_ : nullptr; }
   NackGenerator& nacks() { return nacks_; }
   const NackGenerator& nacks() const { return nacks_; }
+  // Whoever begins to watch within a moment of a keyframe is shown it from the ring.
+  KeyframeCache& keyframe_cache() { return keyframe_cache_; }
   KeyframeRequester& keyframes() { return keyframe_requests_; }
   const KeyframeRequester& keyframes() const { return keyframe_requests_; }
   ReceiverStats* stats() { return stats_ ? &*stats_ : nullptr; }
@@ -67,6 +70,8 @@ class PublishedLayer {
   // Its place among the track's encodings, low to high.
   uint8_t encoding() const { return encoding_; }
   uint64_t red_recovered() const { return red_recovered_; }
+  void CountReplay() { ++keyframe_replays_; }
+  uint64_t keyframe_replays() const { return keyframe_replays_; }
   uint64_t keyframe_count() const { return keyframe_count_; }
   Timestamp last_packet() const { return last_packet_; }
   // Media times come from the publisher's sender reports.
@@ -98,8 +103,10 @@ class PublishedLayer {
   std::optional<SourceClock> clock_;
   LayerMeter meter_;
   NackGenerator nacks_;
+  KeyframeCache keyframe_cache_;
   KeyframeRequester keyframe_requests_;
   uint64_t keyframe_count_ = 0;
+  uint64_t keyframe_replays_ = 0;
   uint64_t red_recovered_ = 0;
   Timestamp last_packet_{};
 };

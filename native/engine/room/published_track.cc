@@ -97,6 +97,7 @@ void PublishedTrack::SetMuted(bool muted, Timestamp now) {
   if (kind() != MediaKind::kVideo) return;
   for (const auto& layer : layers_) {
     layer->nacks().Clear();
+    layer->keyframe_cache().Forget();  // nobody is shown what was before
     if (muted) {
       layer->keyframes().Cancel();
     } else if (!subscribers_.empty() || !sinks_.empty()) {
@@ -125,6 +126,7 @@ TrackReport PublishedTrack::Report(Timestamp now) const {
     report.nacks_sent += layer->nacks().counters().requested;
     report.plis_sent += layer->keyframes().sent();
     report.keyframes += layer->keyframe_count();
+    report.keyframe_replays += layer->keyframe_replays();
     const ReceiverStats* stats = layer->stats();
     if (stats == nullptr) continue;
     report.packets += stats->packets();

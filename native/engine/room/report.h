@@ -51,6 +51,7 @@ struct TrackReport {
   uint64_t nacks_sent = 0;
   uint64_t plis_sent = 0;
   uint64_t keyframes = 0;
+  uint64_t keyframe_replays = 0;  // viewers who began with a keyframe from memory
   double jitter_ms = 0;
   LayerRates layer_bitrates{};  // see LayerRates
 };

@@ -87,6 +87,7 @@ class SubscriberSlot {
   void OnChoiceChanged(Timestamp now);
   void LimitLayers();
   void AskForWanted(Timestamp now);
+  bool StartFromCache(PublishedLayer& layer, Timestamp now);
 
   bool Forward(PublishedLayer& layer, const SourcePacket& packet, Timestamp now, bool& first_of_binding);
   void ForwardStored(PublishedLayer& layer, int64_t from, Timestamp now);

@@ -6,6 +6,12 @@
 #include "engine/room/transport.h"
 
 namespace nexus {
+namespace {
+
+// Behind what the slot shows of the same track a switch steps back no further than the eye forgives.
+constexpr Duration kMaxStepBack{100'000};
+
+}  // namespace
 
 PublishedLayer* SubscriberSlot::Bound() const {
   return forwarder_.source() ? context_.layers.Find(forwarder_.source()->layer) : nullptr;
@@ -80,13 +86,26 @@ void SubscriberSlot::LimitLayers() {
   forwarder_.SetLimit(limit);
 }
 
-// A keyframe of the encoding that is to come; coalesced with everybody else's requests.
+// A keyframe of the encoding that is to come: from memory if there is one, else coalesced with everybody
+// else's requests.
 void SubscriberSlot::AskForWanted(Timestamp now) {
   if (!subscriber_.ready() || wanted_ == nullptr || wanted_->muted()) return;
   if (settings_.kind != MediaKind::kVideo) return;
   PublishedLayer* layer = WantedEncoding();
   if (layer == nullptr || layer == Bound()) return;
-  layer->RequestKeyframe(now);
+  if (!StartFromCache(*layer, now)) layer->RequestKeyframe(now);
+}
+
+bool SubscriberSlot::StartFromCache(PublishedLayer& layer, Timestamp now) {
+  if (layer.ring() == nullptr) return false;
+  const bool steps_back = shown_ == &layer.track() && Bound() != nullptr;
+  const std::optional<int64_t> from =
+      steps_back ? layer.keyframe_cache().ReplayFrom(*layer.ring(), now, kMaxStepBack)
+                 : layer.keyframe_cache().ReplayFrom(*layer.ring(), now);
+  if (!from || !Start(layer, *layer.ring()->Find(*from), now)) return false;
+  layer.CountReplay();
+  ForwardStored(layer, *from, now);
+  return true;
 }
 
 }  // namespace nexus

@@ -353,6 +353,7 @@ class TrackReport:
     nacks_sent: int
     plis_sent: int
     keyframes: int
+    keyframe_replays: int  # viewers who began with a keyframe from memory
     jitter_ms: float
     @property
     def layer_bitrates(self) -> list[list[int]]:

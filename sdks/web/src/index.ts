@@ -47,6 +47,7 @@ export type {
   CameraTrackOptions,
   CustomTrackOptions,
   MicrophoneTrackOptions,
+  SoundOptions,
   ScreenTrackOptions,
   ScreenTracks,
 } from "./room/track_factory.js";

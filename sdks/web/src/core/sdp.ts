@@ -1,8 +1,44 @@
-/** The little of SDP that a client must read: which media section is which (RFC 8866, RFC 9143). */
+/** The little of SDP that a client must read and write: which media section is which (RFC 8866, RFC 9143), and what
+ * a microphone is to be sent with. */
 import type { Mid } from "./model.js";
 
 /** The `a=mid` of each media section, in order. */
 export function readMids(sdp: string): Mid[] {
   const sections = sdp.split(/^m=/m).slice(1);
   return sections.map((section) => (/^a=mid:(\S+)/m.exec(section)?.[1] ?? "") as Mid);
+}
+
+/** How a track of sound is to be sent. */
+export interface AudioWish {
+  /** Redundant audio (RFC 2198). */
+  readonly red: boolean;
+  /** Discontinuous transmission: next to nothing in silence (RFC 7587 section 3.1.3). */
+  readonly dtx: boolean;
+}
+
+/**
+ * The offer as the server is to read it: browsers have no switch for either, and do what the answer says. The
+ * description that the browser applies stays as it is, since an answer may always take less than was offered.
+ */
+export function wishAudio(sdp: string, wishes: ReadonlyMap<Mid, AudioWish>): string {
+  const [session = "", ...sections] = sdp.split(/^(?=m=)/m);
+  const wished = sections.map((section) => {
+    const wish = wishes.get((/^a=mid:(\S+)/m.exec(section)?.[1] ?? "") as Mid);
+    return wish === undefined ? section : withDtx(wish.red ? section : withoutRed(section), wish.dtx);
+  });
+  return session + wished.join("");
+}
+
+function withoutRed(section: string): string {
+  const payloadType = /^a=rtpmap:(\d+) red\/48000/im.exec(section)?.[1];
+  if (payloadType === undefined) return section;
+  return section
+    .replace(new RegExp(`^(m=audio .*?) ${payloadType}(?= |\\r|$)`, "m"), "$1")
+    .replace(new RegExp(`^a=(?:rtpmap|fmtp|rtcp-fb):${payloadType} .*\\r?\\n`, "gm"), "");
+}
+
+function withDtx(section: string, dtx: boolean): string {
+  const payloadType = /^a=rtpmap:(\d+) opus\/48000/im.exec(section)?.[1];
+  if (!dtx || payloadType === undefined || section.includes("usedtx=")) return section;
+  return section.replace(new RegExp(`^(a=fmtp:${payloadType} [^\\r\\n]*)`, "m"), "$1;usedtx=1");
 }

@@ -9,7 +9,7 @@ import { encodingPlans, isTaken, type EncodingPlan } from "../core/encodings.js"
 import type { Mid, Offer, Publication, SlotCount, TrackKind, VideoCodec, WantedLayers } from "../core/model.js";
 import type { SlotReading } from "../core/attribution.js";
 import type { MediaState } from "../core/session_state.js";
-import { readMids } from "../core/sdp.js";
+import { readMids, wishAudio, type AudioWish } from "../core/sdp.js";
 import type { IceServer } from "../wire/messages.js";
 import { offerDependencyDescriptor } from "./dependency_descriptor.js";
 import { DataLink, type Delivery } from "./data_link.js";
@@ -25,6 +25,8 @@ export interface Outgoing {
   readonly maxBitrateBps: number;
   /** Video: simulcast or SVC where the browser can. */
   readonly layered: boolean;
+  /** Null for video. */
+  readonly audio: AudioWish | null;
   readonly publication: Omit<Publication, "mid" | "layers" | "scalabilityMode">;
 }
 
@@ -73,14 +75,14 @@ export class Peer {
     // No mid is assigned before setLocalDescription; sections stand in the order of transceivers (RFC 9429 section 5.2.1).
     const mids = readMids(sdp);
     const midOf = new Map(this.#connection.getTransceivers().map((transceiver, index) => [transceiver, mids[index]]));
-    return { sdp, publications: this.#publications((transceiver) => midOf.get(transceiver) ?? null) };
+    return this.#offer(sdp, (transceiver) => midOf.get(transceiver) ?? null);
   }
 
   async createReoffer(slotCount: SlotCount, iceRestart: boolean): Promise<Offer> {
     this.addSlots(slotCount);
     const offer = await this.#connection.createOffer({ iceRestart });
     await this.#connection.setLocalDescription(offer);
-    return { sdp: offer.sdp ?? "", publications: this.#publications((transceiver) => transceiver.mid as Mid | null) };
+    return this.#offer(offer.sdp ?? "", (transceiver) => transceiver.mid as Mid | null);
   }
 
   async applyAnswer(sdp: string, iceServers: readonly IceServer[] | null): Promise<void> {
@@ -180,6 +182,15 @@ export class Peer {
 
   #slot(mid: Mid): RTCRtpTransceiver | undefined {
     return this.#slots.find((transceiver) => transceiver.mid === mid);
+  }
+
+  #offer(sdp: string, midOf: (transceiver: RTCRtpTransceiver) => Mid | null): Offer {
+    const wishes = new Map<Mid, AudioWish>();
+    for (const [{ audio }, { transceiver }] of this.#sending) {
+      const mid = midOf(transceiver);
+      if (mid !== null && audio !== null) wishes.set(mid, audio);
+    }
+    return { sdp: wishAudio(sdp, wishes), publications: this.#publications(midOf) };
   }
 
   #publications(midOf: (transceiver: RTCRtpTransceiver) => Mid | null | undefined): Publication[] {

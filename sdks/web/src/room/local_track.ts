@@ -2,6 +2,7 @@
 import { NexusError } from "../core/error.js";
 import { Emitter } from "../core/emitter.js";
 import type { Codec, TrackId, TrackKind, TrackSource, VideoCodec } from "../core/model.js";
+import type { AudioWish } from "../core/sdp.js";
 import type { Outgoing } from "../edge/peer.js";
 import type { Platform } from "../edge/platform.js";
 
@@ -25,6 +26,8 @@ export interface LocalTrackOrigin {
   readonly maxBitrateBps: number;
   /** Simulcast or SVC; of no meaning for audio. */
   readonly layered: boolean;
+  /** Null for video. */
+  readonly audio: AudioWish | null;
   /** Opens the device again, or another one; null for screens, which cannot be opened without asking. */
   readonly reopen: ((deviceId: string | undefined) => Promise<MediaStreamTrack>) | null;
 }
@@ -164,6 +167,7 @@ export class LocalTrack extends Emitter<LocalTrackEvents> {
       codec: this.codec,
       maxBitrateBps: this.#origin.maxBitrateBps,
       layered: this.#origin.layered,
+      audio: this.#origin.audio,
       publication: {
         source: this.source,
         name: this.name,

@@ -33,7 +33,18 @@ export interface CameraTrackOptions extends CameraOptions {
   readonly name?: string;
 }
 
-export interface MicrophoneTrackOptions extends MicrophoneOptions {
+/** How sound is sent. */
+export interface SoundOptions {
+  /**
+   * Redundant audio (RFC 2198): each packet carries the one before it once more, so that single losses are not heard.
+   * On unless told, where browser and server can; costs about as much again as the sound itself.
+   */
+  readonly red?: boolean;
+  /** Discontinuous transmission: next to nothing is sent in silence. Off unless told; not for music. */
+  readonly dtx?: boolean;
+}
+
+export interface MicrophoneTrackOptions extends MicrophoneOptions, SoundOptions {
   readonly maxBitrateBps?: number;
   readonly name?: string;
 }
@@ -47,7 +58,7 @@ export interface ScreenTrackOptions extends ScreenOptions {
 }
 
 /** Options of a track that the page captures itself: a canvas, a file. */
-export interface CustomTrackOptions {
+export interface CustomTrackOptions extends SoundOptions {
   readonly source?: TrackSource;
   readonly codec?: VideoCodec;
   readonly maxBitrateBps?: number;
@@ -86,6 +97,7 @@ export class TrackFactory {
       codec,
       maxBitrateBps: options.maxBitrateBps ?? maxBitrateFor(preset, codec),
       layered: options.layered ?? true,
+      audio: null,
       reopen: (deviceId) => captureCamera(this.#platform, deviceId === undefined ? options : { ...options, deviceId }),
     });
   }
@@ -129,6 +141,7 @@ export class TrackFactory {
       codec,
       maxBitrateBps: options.maxBitrateBps ?? maxBitrateFor(preset, codec),
       layered: options.layered ?? true,
+      audio: null,
       reopen: null,
     });
   }
@@ -136,7 +149,7 @@ export class TrackFactory {
   #audio(
     source: TrackSource,
     mediaStreamTrack: MediaStreamTrack,
-    options: { readonly name?: string; readonly maxBitrateBps?: number },
+    options: { readonly name?: string; readonly maxBitrateBps?: number } & SoundOptions,
     maxBitrateBps: number,
     reopen: ((deviceId: string | undefined) => Promise<MediaStreamTrack>) | null,
   ): LocalTrack {
@@ -149,6 +162,7 @@ export class TrackFactory {
       codec: null,
       maxBitrateBps: options.maxBitrateBps ?? maxBitrateBps,
       layered: false,
+      audio: { red: options.red ?? true, dtx: options.dtx ?? false },
       reopen,
     });
   }

@@ -163,6 +163,7 @@ class TrackFigures(Protocol):
     bytes: int
     packets_lost: int
     red_recovered: int
+    keyframe_replays: int
     nacks_sent: int
     plis_sent: int
     keyframes: int

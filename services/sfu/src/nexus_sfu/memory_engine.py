@@ -92,6 +92,7 @@ class MemoryTrackFigures:
     bytes: int = 0
     packets_lost: int = 0
     red_recovered: int = 0
+    keyframe_replays: int = 0
     nacks_sent: int = 0
     plis_sent: int = 0
     keyframes: int = 0

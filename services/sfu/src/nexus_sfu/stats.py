@@ -125,6 +125,7 @@ class Stats:
                 if bps > 0
             ],
             red_recovered=t.red_recovered,
+            keyframe_replays=t.keyframe_replays,
         )
 
     def _slot(self, s: port.SlotFigures) -> sfu_pb2.SlotStats | None:

@@ -1043,6 +1043,7 @@ class TrackStats(_message.Message):
     JITTER_MS_FIELD_NUMBER: _builtins.int
     LAYERS_FIELD_NUMBER: _builtins.int
     RED_RECOVERED_FIELD_NUMBER: _builtins.int
+    KEYFRAME_REPLAYS_FIELD_NUMBER: _builtins.int
     track_id: _builtins.str
     packets: _builtins.int
     bytes: _builtins.int
@@ -1054,6 +1055,8 @@ class TrackStats(_message.Message):
     jitter_ms: _builtins.float
     red_recovered: _builtins.int
     """Audio packets that a later one's redundancy brought back (RFC 2198)."""
+    keyframe_replays: _builtins.int
+    """Viewers who began with a keyframe from memory: the publisher was not asked."""
     @_builtins.property
     def layers(self) -> _containers.RepeatedCompositeFieldContainer[Global___LayerBitrate]:
         """Those that are there."""
@@ -1071,10 +1074,11 @@ class TrackStats(_message.Message):
         jitter_ms: _builtins.float = ...,
         layers: _abc.Iterable[Global___LayerBitrate] | None = ...,
         red_recovered: _builtins.int = ...,
+        keyframe_replays: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "jitter_ms", b"jitter_ms", "keyframes", b"keyframes", "layers", b"layers", "nacks_sent", b"nacks_sent", "packets", b"packets", "packets_lost", b"packets_lost", "plis_sent", b"plis_sent", "red_recovered", b"red_recovered", "track_id", b"track_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "jitter_ms", b"jitter_ms", "keyframe_replays", b"keyframe_replays", "keyframes", b"keyframes", "layers", b"layers", "nacks_sent", b"nacks_sent", "packets", b"packets", "packets_lost", b"packets_lost", "plis_sent", b"plis_sent", "red_recovered", b"red_recovered", "track_id", b"track_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1083,6 +1083,13 @@ export declare type TrackStats = Message<"nexus.sfu.v1.TrackStats"> & {
    * @generated from field: uint64 red_recovered = 10;
    */
   redRecovered: bigint;
+
+  /**
+   * Viewers who began with a keyframe from memory: the publisher was not asked.
+   *
+   * @generated from field: uint64 keyframe_replays = 11;
+   */
+  keyframeReplays: bigint;
 };
 
 /**
