@@ -32,7 +32,7 @@ CodecPatch Av1Rewriter::Rewrite(const DependencyDescriptor& descriptor, ByteView
                               ((descriptor.template_id + template_shift_) & kTemplateMask)));
   out.U16(static_cast<uint16_t>(frame_number_.Map(descriptor.frame_number, 16)));
   // Written with as many bits as there are targets, which must be known.
-  if (active_targets != 0 && descriptor.layer_known) out.U16(active_targets);
+  if (active_targets != 0 && descriptor.selectable()) out.U16(active_targets);
   patch.size = static_cast<uint8_t>(out.size());
   patch.replaces = 3;
   return patch;
