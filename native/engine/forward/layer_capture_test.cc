@@ -39,21 +39,23 @@ struct Decoded {
   std::string errors;
 };
 
+// Errors go to a file of their own: in one stream they would stand in the middle of the lines that are
+// counted.
 Decoded Decode(const std::filesystem::path& path) {
-  const std::string command = "ffmpeg -nostdin -v error -i '" + path.string() + "' -f framecrc - 2>&1";
+  const std::string errors = path.string() + ".errors";
+  const std::string command =
+      "ffmpeg -nostdin -v error -threads 1 -i '" + path.string() + "' -f framecrc - 2> '" + errors + "'";
   Decoded decoded;
   FILE* pipe = popen(command.c_str(), "r");
   if (pipe == nullptr) return decoded;
   std::array<char, 512> line;
   while (std::fgets(line.data(), line.size(), pipe) != nullptr) {
-    const std::string text(line.data());
-    if (text.rfind("0,", 0) == 0) {
-      ++decoded.frames;
-    } else if (text.rfind("#", 0) != 0) {
-      decoded.errors += text;
-    }
+    if (std::string(line.data()).rfind("0,", 0) == 0) ++decoded.frames;
   }
   pclose(pipe);
+  std::ifstream stream(errors);
+  decoded.errors.assign(std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>());
+  std::filesystem::remove(errors);
   return decoded;
 }
 
