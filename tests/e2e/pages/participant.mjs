@@ -181,9 +181,40 @@ class ParticipantPage {
     return { id: this.camera.id, codec: this.camera.negotiatedCodec };
   }
 
-  async publishMicrophone() {
-    this.microphone = await this.room.createMicrophoneAudioTrack();
+  async publishMicrophone(options = {}) {
+    this.microphone = await this.room.createMicrophoneAudioTrack(options);
     await this.room.publish(this.microphone);
+  }
+
+  /** From the next connection on this browser has no redundant audio, as others have none (RFC 2198). */
+  forgetRedundantAudio() {
+    const { addTransceiver } = RTCPeerConnection.prototype;
+    const codecs = RTCRtpReceiver.getCapabilities("audio")?.codecs.filter(({ mimeType }) => mimeType !== "audio/red") ?? [];
+    /** @param {any} trackOrKind @param {any} init */
+    RTCPeerConnection.prototype.addTransceiver = function add(trackOrKind, init) {
+      const transceiver = addTransceiver.call(this, trackOrKind, init);
+      if (transceiver.receiver.track.kind === "audio") transceiver.setCodecPreferences(codecs);
+      return transceiver;
+    };
+  }
+
+  /**
+   * What this browser says of the sound that it sends and receives. Its statistics name the codec inside redundant audio; the
+   * size of packets tells whether there is any.
+   */
+  async sound() {
+    const connection = connections.at(-1);
+    const report = await connection?.getStats();
+    const entries = [...(report?.values() ?? [])].filter((entry) => entry.kind === "audio");
+    const sent = entries.find((entry) => entry.type === "outbound-rtp");
+    const heard = entries.find((entry) => entry.type === "inbound-rtp" && entry.packetsReceived > 0);
+    const sender = connection?.getSenders().find((one) => one.track?.kind === "audio");
+    return {
+      preferred: sender?.getParameters().codecs[0]?.mimeType ?? null,
+      sentBytes: (sent?.bytesSent ?? 0) / (sent?.packetsSent || 1),
+      received: heard?.packetsReceived ?? 0,
+      receivedBytes: (heard?.bytesReceived ?? 0) / (heard?.packetsReceived || 1),
+    };
   }
 
   async publishScreen() {
