@@ -376,6 +376,19 @@ def test_speakers_carry_no_revision_and_no_unknown_tracks() -> None:
     assert room.revisions == [1, 2]
 
 
+def test_who_comes_while_somebody_speaks_is_told_who() -> None:
+    room = Room()
+    alice = room.join("alice", Source.MICROPHONE)
+    room.do(cmd.Speakers(((room.track(alice, Source.MICROPHONE), -20.0),)))
+    bob = room.join("bob")
+    (told,) = [event for event in room.events if event.HasField("active_speakers")]
+    assert told.target_participant_id == bob
+    assert [s.participant_id for s in told.active_speakers.speakers] == [alice]
+    room.do(cmd.Leave(alice))
+    room.join("cat")
+    assert "active_speakers" not in room.kinds
+
+
 def test_revisions_have_no_gap() -> None:
     room = Room()
     alice = room.join("alice", *ALL)

@@ -88,15 +88,15 @@ class EventLog:
     def closed(self, reason: Reason) -> Emit:
         return self._event(room_closed=room_pb2.RoomClosed(reason=_reason(reason)))
 
-    def speakers(self, speakers: Iterable[tuple[Track, float]]) -> Emit:
-        """Louder or softer is no state of the room: it takes no revision."""
+    def speakers(self, speakers: Iterable[tuple[Track, float]], *, target: str = "") -> Emit:
+        """Louder or softer is no state of the room: it takes no revision. `target`: for one alone."""
         event = room_pb2.ActiveSpeakers(
             speakers=[
                 room_pb2.Speaker(participant_id=track.participant_id, track_id=track.id, level_dbov=level)
                 for track, level in speakers
             ]
         )
-        return self._event(state=False, active_speakers=event)
+        return self._event(state=False, target=target, active_speakers=event)
 
     def _event(self, *, state: bool = True, target: str = "", internal: bool = False, **content: Any) -> Emit:
         """`content`: the one field of `RoomEvent` that is set."""

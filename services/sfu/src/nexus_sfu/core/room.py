@@ -73,6 +73,8 @@ class RoomState:
         self._opened = False
         self._effects: list[fx.Effect] = []
         self._log = EventLog(key, room_id)
+        # As the engine last said: track and level in dBov.
+        self._loudest: tuple[tuple[str, float], ...] = ()
 
     @property
     def revision(self) -> int:
@@ -172,6 +174,7 @@ class RoomState:
         self.participants[participant.id] = participant
         self._effects += slot_table.reconcile(participant, join.media.slots if join.grants.subscribe else ())
         self._effects.append(self._log.joined(participant))
+        self._tell_speakers(target=participant.id)
         return Outcome((), participant.id)
 
     def _offer(self, offer: Offer) -> Outcome:
@@ -421,8 +424,16 @@ class RoomState:
         self._effects.append(self._log.connected(participant, command.srtp_profile))
 
     def _speakers(self, command: Speakers) -> None:
-        known = [(self.tracks[i], level) for i, level in command.speakers if i in self.tracks]
-        self._effects.append(self._log.speakers(known))
+        self._loudest = tuple(command.speakers)
+        self._effects.append(self._log.speakers(self._speaking()))
+
+    def _speaking(self) -> list[tuple[Track, float]]:
+        return [(self.tracks[i], level) for i, level in self._loudest if i in self.tracks]
+
+    def _tell_speakers(self, target: str) -> None:
+        """The engine tells only changes: who comes while somebody talks would not know who."""
+        if speaking := self._speaking():
+            self._effects.append(self._log.speakers(speaking, target=target))
 
     def _layers_watched(self, command: LayersWatched) -> None:
         track = self.tracks.get(command.track_id)
