@@ -11,13 +11,18 @@ namespace {
 constexpr double kKeep = 1.05;
 // And so much of the budget may be given out anew.
 constexpr double kRaise = 0.92;
-constexpr Duration kFirstHold = std::chrono::milliseconds(500);
-constexpr Duration kLongestHold = std::chrono::seconds(8);
+// What fits into so much of it fits easily: that it failed before was another's doing.
+constexpr double kEasy = 0.45;
+constexpr Duration kFirstHold = std::chrono::milliseconds(1'000);
+constexpr Duration kLongestHold = std::chrono::seconds(32);
+// After any fall, so that one dip is not answered twice.
+constexpr Duration kCalm = std::chrono::milliseconds(300);
 // Taken back within this time of having been given: it should not have been given.
 constexpr Duration kRegret = std::chrono::seconds(5);
 // So long a slot goes on with its lowest layer, though that does not fit.
 constexpr Duration kStarve = std::chrono::milliseconds(400);
 
+// Of everything wanted: nothing needs to be held back.
 constexpr int64_t kPlenty = 3;
 
 // Slots of one class climb together; within it the larger picture goes first.
@@ -70,23 +75,37 @@ void BandwidthAllocator::Distribute(std::span<const SlotDemand> demands, int64_t
   }
 }
 
-// `keep` is what fits when everything is counted tightly, `ideal` what fits with room to spare.
-size_t BandwidthAllocator::Decide(State& state, size_t current, size_t keep, size_t ideal, bool may_pause,
-                                  Timestamp now) const {
-  if (keep < current) {
-    if (keep == 0) {
-      if (!state.starving_since) state.starving_since = now;
-      if (!may_pause || now - *state.starving_since < kStarve) return 1;
-    }
-    const bool regret = now - state.raised < kRegret;
-    state.hold = regret ? std::clamp(state.hold * 2, kFirstHold, kLongestHold) : kFirstHold;
-    state.may_rise = now + state.hold;
-    return keep;
+size_t BandwidthAllocator::Lower(State& state, const LayerLadder& ladder, size_t current, size_t keep,
+                                 bool may_pause, Timestamp now) const {
+  if (keep == 0) {
+    if (!state.starving_since) state.starving_since = now;
+    if (!may_pause || now - *state.starving_since < kStarve) return 1;
   }
-  if (keep > 0) state.starving_since.reset();
-  const size_t raised = std::min(ideal, keep);
+  if (current > 0 && state.raised_to == ladder.at(current).target) {
+    if (now - state.raised < kRegret) {
+      state.hold = std::clamp(state.hold * 2, kFirstHold, kLongestHold);
+      state.retry = now + state.hold;
+      state.failed = state.raised_to;
+    } else if (!state.failed || *state.failed <= *state.raised_to) {
+      state.hold = Duration(0);  // it was right for long enough
+    }
+  }
+  state.may_rise = now + kCalm;
+  return keep;
+}
+
+size_t BandwidthAllocator::Decide(State& state, const LayerLadder& ladder, size_t current, const Fits& fits,
+                                  bool may_pause, Timestamp now) const {
+  if (fits.tightly < current) return Lower(state, ladder, current, fits.tightly, may_pause, now);
+  if (fits.tightly > 0) state.starving_since.reset();
+  size_t raised = std::min(fits.loosely, fits.tightly);
+  // Only what failed has to wait; what lies below it is free, and what takes little of what is there now.
+  if (now < state.retry && state.failed) {
+    raised = std::min(raised, std::max(std::max<size_t>(ladder.StepOf(*state.failed), 1) - 1, fits.easily));
+  }
   if (raised <= current || now < state.may_rise) return current;
   state.raised = now;
+  state.raised_to = ladder.at(raised).target;
   return raised;
 }
 
@@ -105,6 +124,7 @@ std::span<const SlotGrant> BandwidthAllocator::Update(std::span<const SlotDemand
   const auto budget = static_cast<double>(budget_bps.value_or(int64_t{1} << 50));
   Distribute(demands, static_cast<int64_t>(budget * kKeep), keep_);
   Distribute(demands, static_cast<int64_t>(budget * kRaise), ideal_);
+  Distribute(demands, static_cast<int64_t>(budget * kEasy), easy_);
   grants_.clear();
   for (size_t i = 0; i < demands.size(); ++i) {
     State& state = StateOf(demands[i].slot);
@@ -115,7 +135,7 @@ std::span<const SlotGrant> BandwidthAllocator::Update(std::span<const SlotDemand
       const size_t current = state.fresh    ? 0
                              : state.target ? std::max<size_t>(ladder.StepOf(*state.target), 1)
                                             : 0;
-      size_t step = Decide(state, current, keep_[i], ideal_[i], may_pause, now);
+      size_t step = Decide(state, ladder, current, {keep_[i], ideal_[i], easy_[i]}, may_pause, now);
       if (step == 0 && (state.fresh || !may_pause)) step = may_pause ? keep_[i] : 1;
       state.fresh = false;
       state.target.reset();

@@ -48,15 +48,28 @@ class BandwidthAllocator {
     size_t seen = 0;  // in which update
     std::optional<LayerTarget> target;
     bool fresh = true;
+    // The last layer that was given anew, and when; what failed, and until when it is not tried again.
+    std::optional<LayerTarget> raised_to;
     Timestamp raised{};
-    Timestamp may_rise{};
+    std::optional<LayerTarget> failed;
+    Timestamp retry{};
     Duration hold{0};
+    Timestamp may_rise{};
     std::optional<Timestamp> starving_since;
+  };
+  // How far up its ladder a slot gets.
+  struct Fits {
+    size_t tightly = 0;
+    size_t loosely = 0;  // with room to spare
+    size_t easily = 0;
   };
   State& StateOf(SlotId slot);
   void Order(std::span<const SlotDemand> demands);
   void Distribute(std::span<const SlotDemand> demands, int64_t budget_bps, std::vector<size_t>& steps);
-  size_t Decide(State& state, size_t current, size_t keep, size_t ideal, bool may_pause, Timestamp now) const;
+  size_t Lower(State& state, const LayerLadder& ladder, size_t current, size_t keep, bool may_pause,
+               Timestamp now) const;
+  size_t Decide(State& state, const LayerLadder& ladder, size_t current, const Fits& fits, bool may_pause,
+                Timestamp now) const;
 
   std::vector<State> states_;
   size_t updates_ = 0;
@@ -68,6 +81,7 @@ class BandwidthAllocator {
   std::vector<size_t> order_;
   std::vector<size_t> keep_;
   std::vector<size_t> ideal_;
+  std::vector<size_t> easy_;
   std::vector<SlotGrant> grants_;
 };
 

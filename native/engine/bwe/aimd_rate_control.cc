@@ -9,6 +9,8 @@ namespace {
 // The draft says 0.85; a queue that stands is drained apart from this (SendSideEstimator), so less is given
 // up.
 constexpr double kBackoff = 0.9;
+constexpr double kBystander = 0.65;
+constexpr Duration kSecondThoughts = std::chrono::seconds(2);
 constexpr double kGrowthPerSecond = 1.08;
 constexpr double kMinGrowthBps = 1'000;
 // Over this multiple of what arrives, growth is guessing: the application sends less than it could.
@@ -60,9 +62,14 @@ bool AimdRateControl::MayDecrease(std::optional<int64_t> acknowledged_bps, Times
 }
 
 void AimdRateControl::Decrease(std::optional<int64_t> acknowledged_bps, Timestamp now) {
+  const bool first = !last_decrease_ || now - *last_decrease_ > kSecondThoughts;
   last_decrease_ = now;
   if (!acknowledged_bps) return Set(static_cast<double>(rate_bps_) / 2, now);
-  double lowered = kBackoff * static_cast<double>(*acknowledged_bps);
+  const auto acknowledged = static_cast<double>(*acknowledged_bps);
+  // Who sends much less than the estimate may not be the one who fills the queue: at first only what is not
+  // used is given up, and more when that does not help.
+  const bool bystander = first && acknowledged < kBystander * static_cast<double>(rate_bps_);
+  double lowered = bystander ? acknowledged : kBackoff * acknowledged;
   // What arrives may lie above: a queue that drains. Then the link's known rate is the better measure.
   if (lowered > static_cast<double>(rate_bps_) && capacity_.estimate_bps()) {
     lowered = kBackoff * static_cast<double>(*capacity_.estimate_bps());

@@ -121,7 +121,9 @@ void LossBasedEstimator::Conclude(std::optional<int64_t> acknowledged_bps, int64
   if (size() < kMinObservations) return;
   const double current = limit_bps_ ? static_cast<double>(*limit_bps_) / 1000 : ceiling;
   std::array<double, 5> candidates = {current, current * kUp, current * kDown, ceiling, current};
-  if (acknowledged_bps) candidates[4] = static_cast<double>(*acknowledged_bps) / 1000;
+  // What is sent when so much arrives.
+  if (acknowledged_bps)
+    candidates[4] = static_cast<double>(*acknowledged_bps) / 1000 / (1 - std::min(loss_, 0.5));
   double best = current;
   double best_value = -INFINITY;
   for (const double candidate : candidates) {

@@ -18,6 +18,8 @@ constexpr Duration kStale = std::chrono::seconds(2);
 constexpr double kLimitedBelow = 0.65;
 constexpr double kLimitedUntil = 0.80;
 constexpr Duration kStandingQueue = std::chrono::milliseconds(80);
+// Others on the link make short queues; longer ones are drained by sending less.
+constexpr Duration kDrainAbove = std::chrono::milliseconds(200);
 constexpr Duration kFullDrain = std::chrono::milliseconds(600);
 constexpr double kLeastDrain = 0.5;
 
@@ -91,13 +93,15 @@ void SendSideEstimator::NoteArrivals(const FeedbackResult& result, Timestamp now
   if (least) queue_.OnDelay(*least, now);
 }
 
-// The estimate is steady and therefore slow. When the path is in trouble what arrived in the last quarter of
-// a second is the better measure.
+// The estimate is steady and therefore slow. In trouble (a standing queue, heavy loss) the last quarter of a
+// second is the better measure; without, it is when it is higher: more is sent than a moment ago, and it
+// arrives.
 std::optional<int64_t> SendSideEstimator::Acknowledged(const FeedbackResult& result) {
   const std::optional<int64_t> steady = acknowledged_.bitrate_bps();
+  if (!steady || by_arrival_.empty()) return steady;
+  const int64_t recent = arrived_.bitrate_bps(*by_arrival_.back().arrived);
   const bool heavy_loss = result.lost * 5 > result.packets.size();
-  if (!steady || by_arrival_.empty() || (queue_.delay() < kStandingQueue && !heavy_loss)) return steady;
-  return std::min(*steady, arrived_.bitrate_bps(*by_arrival_.back().arrived));
+  return queue_.delay() < kStandingQueue && !heavy_loss ? std::max(*steady, recent) : recent;
 }
 
 void SendSideEstimator::UseDelay(const FeedbackResult& result, Timestamp now) {
@@ -134,7 +138,7 @@ void SendSideEstimator::UseProbe(const ProbeResult& probe, Timestamp now) {
 
 // While a queue stands less is sent than the link carries, so that it drains.
 double SendSideEstimator::DrainFactor() const {
-  const double over = static_cast<double>((queue_.delay() - kStandingQueue).count());
+  const double over = static_cast<double>((queue_.delay() - kDrainAbove).count());
   return std::clamp(1 - over / static_cast<double>(kFullDrain.count()), kLeastDrain, 1.0);
 }
 
