@@ -14,6 +14,7 @@ PROTOCOL = "nexus.data.v1"
 def answer_to(engine: media.Engine, room: int, offer_sdp: str, participant: str) -> tuple[int, str]:
     """The transport and the answer to an offer that has data alone."""
     (section,) = sdp.SessionDescription.parse(offer_sdp).media
+    assert section.ice is not None
     assert section.ice.usernameFragment is not None
     assert section.ice.password is not None
     assert section.dtls is not None
