@@ -98,7 +98,9 @@ TEST_P(EngineWithOffload, ForwardsVideoOverLoopback) {
   for (RealPeer* peer : peers) {
     TransportDescription description;
     ASSERT_EQ(engine->CreateTransport(room, peer->peer.Settings(), description), CallError::kNone);
-    ASSERT_EQ(description.candidates.size(), 1u);
+    ASSERT_EQ(description.candidates.size(), 2u);
+    ASSERT_FALSE(description.candidates[0].address.is_tcp());
+    ASSERT_TRUE(description.candidates[1].address.is_tcp());
     peer->peer.Connect({description.local, engine->fingerprint(), description.candidates[0].address},
                        MonotonicNow());
     transports.push_back(description.transport);

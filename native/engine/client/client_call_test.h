@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <unordered_map>
@@ -24,11 +25,14 @@ using std::chrono::seconds;
 // What a client took in of one stream.
 struct Taken {
   std::set<int64_t> sequences;
+  // What arrived first: nobody asks for what was sent before it, though some of that may come late.
+  std::optional<int64_t> first;
   std::vector<int64_t> missing() const {
     std::vector<int64_t> gone;
-    if (sequences.empty()) return gone;
-    int64_t next = *sequences.begin();
-    for (const int64_t sequence : sequences) {
+    if (!first) return gone;
+    int64_t next = *first;
+    for (auto at = sequences.lower_bound(next); at != sequences.end(); ++at) {
+      const int64_t sequence = *at;
       for (; next < sequence; ++next) gone.push_back(next);
       next = sequence + 1;
     }
@@ -331,6 +335,7 @@ class ClientCall {
     if (!received) return;
     Taken& taken = member.taken[received->stream->config().ssrc];
     taken.sequences.insert(received->media.sequence_number);
+    if (!taken.first) taken.first = received->media.sequence_number;
     taken.repaired += received->media.repaired ? 1 : 0;
     const bool video = received->stream->config().kind == MediaKind::kVideo;
     if (video && member.screen) {
