@@ -10,7 +10,7 @@ from typing import Final
 
 import nats
 from nats.js import JetStreamContext
-from nats.js.errors import BucketNotFoundError, KeyNotFoundError, NoKeysError
+from nats.js.errors import BucketNotFoundError, KeyNotFoundError
 from nexus.types.v1.state_pb2 import NodeRecord
 
 BUCKET: Final = "nodes"
@@ -31,12 +31,15 @@ async def known_nodes(stream: JetStreamContext) -> list[NodeRecord]:
     records = []
     try:
         bucket = await stream.key_value(BUCKET)
-        for key in await bucket.keys():
+        # Not `bucket.keys()`: each call makes a consumer on the broker, and whoever asks again and again
+        # reaches its limit.
+        told = await stream.stream_info(f"KV_{BUCKET}", subjects_filter=">")
+        for subject in told.state.subjects or {}:
             try:
-                value = (await bucket.get(key)).value
-            except KeyNotFoundError:  # expired meanwhile
+                value = (await bucket.get(subject.removeprefix(f"$KV.{BUCKET}."))).value
+            except KeyNotFoundError:  # deleted, or expired meanwhile
                 continue
             records.append(NodeRecord.FromString(value or b""))
-    except (BucketNotFoundError, NoKeysError):
+    except BucketNotFoundError:
         return []
     return sorted(records, key=lambda record: record.node_id)
