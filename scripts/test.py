@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import stages as runner
 from stages import JOBS, ROOT, Command, Stage
@@ -26,6 +27,10 @@ SANITIZER_OPTIONS = {
     "UBSAN_OPTIONS": "print_stacktrace=1",
     "TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1",
 }
+
+
+# Inputs that once broke other parsers: beside the repository, or where NEXUS_TEST_DATA says.
+TEST_DATA = Path(os.environ.get("NEXUS_TEST_DATA", ROOT.parent / "shared" / "data"))
 
 
 def has(pattern: str) -> bool:
@@ -64,10 +69,15 @@ def fuzzers(build: str) -> Iterator[Command]:
         found = f"{build}/found/{name}"
         (ROOT / found).mkdir(parents=True, exist_ok=True)
         seeds = [f"native/fuzz/corpus/{topic}"] if has(f"native/fuzz/corpus/{topic}/*") else []
+        others = TEST_DATA / "corpora" / f"{topic}_fuzzer"
+        seeds += [str(others)] if others.is_dir() else []
         limits = [f"-max_total_time={FUZZ_SECONDS}", "-timeout=10", "-rss_limit_mb=2048"]
         artifacts = f"-artifact_prefix={build}/{name}-"
         program = [f"{build}/fuzz/{name}", *limits, artifacts, found, *seeds]
         yield Command(program, environment=SANITIZER_OPTIONS)
+    # The SDP parser is Python.
+    sdp = ["services/sfu/tests/fuzz_sdp.py", "--seconds", FUZZ_SECONDS, "--crash", f"{build}/sdp.crash"]
+    yield Command([sys.executable, *sdp])
 
 
 def python_stages() -> Iterator[Stage]:
@@ -119,4 +129,6 @@ def system_stages() -> Iterator[Stage]:
 
 
 if __name__ == "__main__":
+    if TEST_DATA.is_dir():
+        os.environ["NEXUS_TEST_DATA"] = str(TEST_DATA)
     sys.exit(runner.run([*python_stages(), *web_stages(), *engine_stages(), *system_stages()]))
