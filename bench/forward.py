@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("--warmup", type=int, default=5)
     parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results" / "forward.json")
     options = parser.parse_args()
-    options.simulcast = False
+    options.simulcast, options.poor, options.loss = False, 0, 0.0
     build()
     result: dict[str, Any] = {
         "bench": "forward",
