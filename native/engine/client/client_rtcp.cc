@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 
+#include "engine/base/overloaded.h"
 #include "engine/client/client.h"
 #include "engine/rtcp/rtcp_reader.h"
 #include "engine/rtcp/rtcp_writer.h"
@@ -12,13 +13,6 @@ namespace {
 constexpr size_t kNacksAtOnce = 256;     // of one stream
 constexpr size_t kBlocksPerReport = 31;  // RFC 3550 section 6.4.1: a 5-bit count
 constexpr int kTwccPacketsAtOnce = 8;
-
-template <class... Handlers>
-struct Overloaded : Handlers... {
-  using Handlers::operator()...;
-};
-template <class... Handlers>
-Overloaded(Handlers...) -> Overloaded<Handlers...>;
 
 }  // namespace
 

@@ -1,16 +1,10 @@
 #include "engine/codec/payload_inspector.h"
 
+#include "engine/base/overloaded.h"
 #include "engine/codec/opus/opus.h"
 
 namespace nexus {
 namespace {
-
-template <class... Visitors>
-struct Overload : Visitors... {
-  using Visitors::operator()...;
-};
-template <class... Visitors>
-Overload(Visitors...) -> Overload<Visitors...>;
 
 void FillVp8(ByteView payload, FrameInfo& frame) {
   const auto descriptor = ParseVp8Descriptor(payload);
@@ -83,7 +77,7 @@ bool PayloadInspector::InspectDependency(ByteView dependency_descriptor, FrameIn
 }
 
 void PayloadInspector::InspectPayload(ByteView payload, uint32_t rtp_timestamp, FrameInfo& frame) {
-  std::visit(Overload{
+  std::visit(Overloaded{
                  [&](Opus&) {
                    frame.keyframe_start = true;  // every packet can be decoded alone
                    frame.frame_start = true;

@@ -1,19 +1,9 @@
 // RTCP from the peer: sender reports of what it publishes, reception and feedback about what it is sent.
+#include "engine/base/overloaded.h"
 #include "engine/room/room.h"
 #include "engine/room/transport.h"
 
 namespace nexus {
-namespace {
-
-template <class... Handlers>
-struct Overloaded : Handlers... {
-  using Handlers::operator()...;
-};
-// Implied in C++20 (P1816), and not yet by clang 14.
-template <class... Handlers>
-Overloaded(Handlers...) -> Overloaded<Handlers...>;
-
-}  // namespace
 
 void Transport::HandleRtcp(MutableByteView datagram, Timestamp now) {
   if (!opener_) return context_.drops.Count(DropReason::kNoKeys);
