@@ -35,12 +35,16 @@ void Construct(EngineConfig* self, int64_t shards, const std::vector<std::string
                int64_t port, const std::vector<std::string>& announced_addresses, int64_t audio_loudest,
                int64_t consent_timeout_ms, int64_t connect_timeout_ms, int64_t speaker_interval_ms,
                int64_t max_transports, const std::vector<std::string>& srtp_profiles, bool udp_gso,
-               bool udp_gro, bool tcp, int64_t red_distance) {
+               bool udp_gro, bool tcp, int64_t red_distance, int64_t start_bitrate_bps,
+               int64_t min_bitrate_bps, int64_t max_bitrate_bps) {
   Bound(shards, 1, 256, "shards");
   Bound(port, 0, 65'535, "port");
   if (port != 0) Bound(port + shards - 1, 1, 65'535, "port");
   Bound(audio_loudest, 0, 64, "audio_loudest");
   Bound(red_distance, 0, 2, "red_distance");
+  Bound(min_bitrate_bps, 10'000, 1'000'000'000, "min_bitrate_bps");
+  Bound(max_bitrate_bps, min_bitrate_bps, 10'000'000'000, "max_bitrate_bps");
+  Bound(start_bitrate_bps, min_bitrate_bps, max_bitrate_bps, "start_bitrate_bps");
   Bound(max_transports, 1, 1'000'000, "max_transports");
   EngineConfig config;
   config.shards = static_cast<size_t>(shards);
@@ -59,6 +63,7 @@ void Construct(EngineConfig* self, int64_t shards, const std::vector<std::string
   for (const std::string& name : srtp_profiles) config.shard.srtp_profiles.push_back(ParseProfile(name));
   if (config.shard.srtp_profiles.empty()) throw nb::value_error("srtp_profiles: at least one");
   config.shard.red_distance = static_cast<uint8_t>(red_distance);
+  config.shard.bandwidth = {start_bitrate_bps, min_bitrate_bps, max_bitrate_bps};
   config.shard.audio_loudest = static_cast<size_t>(audio_loudest);
   config.shard.consent_timeout = Millis(consent_timeout_ms, "consent_timeout_ms");
   config.shard.connect_timeout = Millis(connect_timeout_ms, "connect_timeout_ms");
@@ -82,7 +87,9 @@ void AddConfig(nb::module_& module) {
            nb::arg("speaker_interval_ms") = 300, nb::arg("max_transports") = 20'000,
            nb::arg("srtp_profiles") = Names{"AEAD_AES_128_GCM", "AES_CM_128_HMAC_SHA1_80"},
            nb::arg("udp_gso") = true, nb::arg("udp_gro") = true, nb::arg("tcp") = true,
-           nb::arg("red_distance") = 1);
+           nb::arg("red_distance") = 1, nb::arg("start_bitrate_bps") = BweConfig{}.start_bps,
+           nb::arg("min_bitrate_bps") = BweConfig{}.min_bps,
+           nb::arg("max_bitrate_bps") = BweConfig{}.max_bps);
 }
 
 }  // namespace nexus::bindings

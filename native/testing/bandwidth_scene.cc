@@ -8,7 +8,7 @@ BandwidthScene::BandwidthScene(BandwidthSceneOptions options) : call(options.cal
   publisher = &call.Join();
   call.Publish(*publisher, MediaKind::kAudio);
   // About 130, 440 and 1,260 kbit/s at 25 frames a second.
-  call.PublishSimulcast(*publisher, {{1, 600}, {2, 1'050}, {6, 1'020}});
+  call.PublishSimulcast(*publisher, {{1, 600}, {2, 1'050}, {6, 1'020}}, options.sizes);
   for (int i = 0; i < options.subscribers; ++i) {
     TestPeerOptions peer;
     peer.transport_feedback = options.transport_feedback;

@@ -10,6 +10,7 @@ struct BandwidthSceneOptions {
   EmulatedCallOptions call;
   int subscribers = 1;
   bool transport_feedback = true;
+  std::vector<PictureSize> sizes;  // of the encodings, as told
 };
 
 struct SceneShare {

@@ -79,12 +79,14 @@ void EmulatedCall::Publish(Member& member, MediaKind kind, bool muted, bool anno
   Command(AddTrack{TrackId{id}, member.transport, settings});
 }
 
-void EmulatedCall::PublishSimulcast(Member& member, const std::vector<std::pair<size_t, size_t>>& encodings) {
+void EmulatedCall::PublishSimulcast(Member& member, const std::vector<std::pair<size_t, size_t>>& encodings,
+                                    std::vector<PictureSize> sizes) {
   const uint32_t id = ++next_id_;
   TrackSettings settings;
   settings.kind = MediaKind::kVideo;
   settings.number = 1000 + id;
   settings.mid = std::to_string(id);
+  settings.sizes = std::move(sizes);
   for (const auto& [packets, payload_size] : encodings) {
     PublishedStreamOptions options;
     options.kind = MediaKind::kVideo;

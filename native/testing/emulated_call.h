@@ -56,7 +56,8 @@ class EmulatedCall {
   void ForgetMembers();
   void Publish(Member& member, MediaKind kind, bool muted = false, bool announce_ssrc = true);
   // A video of several encodings, low to high: packets a frame, and bytes of payload a packet.
-  void PublishSimulcast(Member& member, const std::vector<std::pair<size_t, size_t>>& encodings);
+  void PublishSimulcast(Member& member, const std::vector<std::pair<size_t, size_t>>& encodings,
+                        std::vector<PictureSize> sizes = {});
   Member::Slot& AddSlot(Member& member, MediaKind kind, int pair = 0);
   void Command(nexus::Command command) { shard_.HandleCommand(command, now_); }
   // The member's datagrams come from there from now on, and those to there reach it, beside those to where it

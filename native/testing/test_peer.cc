@@ -29,9 +29,9 @@ std::vector<uint8_t> ExtensionBlock(const std::vector<std::pair<uint8_t, std::ve
     body.insert(body.end(), value.begin(), value.end());
   }
   while (body.size() % 4 != 0) body.push_back(0);
-  std::vector<uint8_t> block = {0xBE, 0xDE, 0, static_cast<uint8_t>(body.size() / 4)};
-  block.insert(block.end(), body.begin(), body.end());
-  return block;
+  const auto words = static_cast<uint8_t>(body.size() / 4);
+  body.insert(body.begin(), {0xBE, 0xDE, 0, words});
+  return body;
 }
 
 std::vector<uint8_t> FixedHeader(bool marker, uint8_t payload_type, uint16_t sequence, uint32_t timestamp,
@@ -234,9 +234,18 @@ void TestPeer::SendVideoFrame(PublishedStream& stream, Timestamp now, size_t pac
                                     static_cast<uint8_t>(0x80 | stream.picture_id >> 8),
                                     static_cast<uint8_t>(stream.picture_id)};
     if (i == 0) {
-      // RFC 6386 section 9.1: the P bit is clear in a keyframe; start code and 64x64.
-      const std::vector<uint8_t> tag = {
-          static_cast<uint8_t>(key ? 0x10 : 0x11), 0, 0, 0x9D, 0x01, 0x2A, 64, 0, 64, 0};
+      // RFC 6386 section 9.1: the P bit is clear in a keyframe; start code, width and height.
+      const PictureSize size = stream.options.size;
+      const std::vector<uint8_t> tag = {static_cast<uint8_t>(key ? 0x10 : 0x11),
+                                        0,
+                                        0,
+                                        0x9D,
+                                        0x01,
+                                        0x2A,
+                                        static_cast<uint8_t>(size.width),
+                                        static_cast<uint8_t>(size.width >> 8),
+                                        static_cast<uint8_t>(size.height),
+                                        static_cast<uint8_t>(size.height >> 8)};
       payload.insert(payload.end(), tag.begin(), tag.end());
     } else {
       payload.push_back(0xAA);

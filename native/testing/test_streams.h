@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/base/unwrap.h"
+#include "engine/codec/picture_size.h"
 #include "engine/codec/vp8/vp8_descriptor.h"
 #include "engine/forward/nack_generator.h"
 #include "engine/room/command.h"
@@ -28,6 +29,7 @@ struct PublishedStreamOptions {
   uint32_t first_timestamp = 5000;
   size_t packets_per_frame = 3;
   size_t payload_size = 1'000;  // of a video packet
+  PictureSize size;             // in its keyframes; none: they do not say
   bool with_mid = true;         // of the packet's header extensions
 };
 

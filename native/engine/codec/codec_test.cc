@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/codec/payload_rewriter.h"
+#include "engine/codec/picture_size.h"
 #include "testing/rtp_capture.h"
 
 namespace nexus {
@@ -13,6 +14,28 @@ TEST(CodecNames, GoBothWays) {
   }
   EXPECT_EQ(CodecFromName("vp8"), Codec::kVp8);
   EXPECT_FALSE(CodecFromName("red"));
+}
+
+// Big or small, the header is the same: tag, start code, sizes with two bits of scale above them.
+TEST(KeyframeSize, IsReadFromVp8AndVp9) {
+  const std::vector<uint8_t> vp8 = {0x10, 0x10, 0x02, 0x00, 0x9D, 0x01, 0x2A, 0x80, 0x42, 0xE0, 0x01, 0x00};
+  PayloadInspector inspector(Codec::kVp8);
+  EXPECT_EQ(KeyframeSize(vp8, inspector.Inspect(vp8, 0, false, {})), (PictureSize{640, 480}));
+  for (size_t size = 2; size < 11; ++size) {
+    const ByteView part = ByteView(vp8).first(size);
+    EXPECT_FALSE(KeyframeSize(part, inspector.Inspect(part, 0, false, {}))) << size;
+  }
+  std::vector<uint8_t> encrypted = vp8;
+  encrypted[5] = 0x77;
+  EXPECT_FALSE(KeyframeSize(encrypted, inspector.Inspect(encrypted, 0, false, {})));
+  std::vector<uint8_t> later = vp8;
+  later[1] |= 1;  // no keyframe
+  EXPECT_FALSE(KeyframeSize(later, inspector.Inspect(later, 0, false, {})));
+
+  // Two spatial layers, 320x180 and 640x360.
+  const std::vector<uint8_t> vp9 = {0x0A, 0x30, 0x01, 0x40, 0x00, 0xB4, 0x02, 0x80, 0x01, 0x68, 0xAA};
+  PayloadInspector scalable(Codec::kVp9);
+  EXPECT_EQ(KeyframeSize(vp9, scalable.Inspect(vp9, 0, false, {})), (PictureSize{640, 360}));
 }
 
 struct Seen {

@@ -17,6 +17,10 @@ class PayloadInspector {
   FrameInfo Inspect(ByteView payload, uint32_t rtp_timestamp, bool marker, ByteView dependency_descriptor);
   // Once more, for a packet that overtook the structure it needs. False: still unknown.
   bool InspectDependency(ByteView dependency_descriptor, FrameInfo& frame);
+  // What the last descriptor with a structure said; null before.
+  const DependencyStructure* structure() const {
+    return dependency_.structure ? &*dependency_.structure : nullptr;
+  }
 
  private:
   struct Opus {};

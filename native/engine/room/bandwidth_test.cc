@@ -149,6 +149,28 @@ TEST_P(Bandwidth, ASmallPictureGetsASmallLayerAndAHiddenOneNothing) {
   EXPECT_EQ(scene.video(0).Faults(scene.call.csrcs()), "");
 }
 
+// What the publisher says of its encodings counts, until a keyframe says otherwise.
+TEST(BandwidthSizes, AreThoseOfThePublisherAndOfItsKeyframes) {
+  BandwidthSceneOptions options;
+  options.call.on_time = SetEmulatedWallClock;
+  options.sizes = {{640, 360}, {1'280, 720}, {2'560, 1'440}};
+  BandwidthScene scene(options);
+  scene.call.RunFor(seconds(3));
+  SlotPreferences shown;
+  shown.width = 640;
+  shown.height = 360;
+  scene.Prefer(0, shown);
+  scene.call.RunFor(seconds(1));
+  EXPECT_EQ(scene.Spatial(0), 0) << "by halving from 720 lines it would be the middle one";
+  for (size_t i = 0; i < scene.publisher->encodings.size(); ++i) {
+    PublishedStream& encoding = *scene.publisher->encodings[i];
+    encoding.options.size = {static_cast<uint16_t>(160 << i), static_cast<uint16_t>(90 << i)};
+    encoding.keyframe_wanted = true;
+  }
+  scene.call.RunFor(seconds(2));
+  EXPECT_EQ(scene.Spatial(0), 2) << "the encoder has scaled down";
+}
+
 // Hard problem 6 through the whole engine.
 TEST(BandwidthNumbers, AnyFirstTransportSequenceNumberWillDo) {
   for (const uint16_t first : {uint16_t{0}, uint16_t{65'000}, uint16_t{65'300}, uint16_t{65'535}}) {

@@ -9,6 +9,7 @@
 
 #include "engine/base/ids.h"
 #include "engine/codec/codec.h"
+#include "engine/codec/picture_size.h"
 #include "engine/dtls/dtls_endpoint.h"
 #include "engine/forward/layer_target.h"
 #include "engine/ice/ice_credentials.h"
@@ -49,6 +50,8 @@ struct TrackSettings {
   std::vector<Ssrc> ssrcs;
   std::vector<Ssrc> rtx_ssrcs;
   std::vector<std::string> rids;
+  // Of its encodings or spatial layers, low to high, as the publisher says; fewer, or none: not known.
+  std::vector<PictureSize> sizes;
   int group = 0;
   bool muted = false;
 };

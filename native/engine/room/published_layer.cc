@@ -101,6 +101,7 @@ const SourcePacket* PublishedLayer::Receive(const Arrival& arrival, RemoteClockO
   if (IsVideo(codec_->codec)) keyframe_cache_.OnPacket(*stored);
   if (packet.frame.keyframe_start) {
     ++keyframe_count_;
+    if (IsVideo(codec_->codec)) track_.LearnSizes(*this, packet);
     keyframe_requests_.OnKeyframe(arrival.now);
   }
   return stored;

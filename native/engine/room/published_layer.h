@@ -67,6 +67,7 @@ class PublishedLayer {
   ReceiverStats* stats() { return stats_ ? &*stats_ : nullptr; }
   const ReceiverStats* stats() const { return stats_ ? &*stats_ : nullptr; }
   const LayerMeter& meter() const { return meter_; }
+  const PayloadInspector* inspector() const { return inspector_ ? &*inspector_ : nullptr; }
   // Its place among the track's encodings, low to high.
   uint8_t encoding() const { return encoding_; }
   uint64_t red_recovered() const { return red_recovered_; }

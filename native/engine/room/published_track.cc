@@ -24,6 +24,7 @@ PublishedTrack::PublishedTrack(ShardContext& context, Transport& publisher, Trac
       settings_(std::move(settings)),
       owner_{publisher.id().value << 8 | (static_cast<uint32_t>(settings_.group) & 0xFF)},
       wishes_(context.config.layers_hold) {
+  sizes_.Tell(settings_.sizes);
   wishes_deadline_.owner = this;
   wishes_deadline_.kind = DeadlineKind::kTrack;
   // Nobody watches it yet.

@@ -10,6 +10,7 @@
 #include "engine/audio/audio_level_smoother.h"
 #include "engine/audio/slot_placement.h"
 #include "engine/room/layer_wishes.h"
+#include "engine/room/picture_sizes.h"
 #include "engine/room/published_layer.h"
 
 namespace nexus {
@@ -39,6 +40,9 @@ class PublishedTrack {
   bool simulcast() const { return settings_.rids.size() > 1 || settings_.ssrcs.size() > 1; }
   // What forwarding up to each layer takes (see LayerRates).
   LayerRates LayerBitrates(Timestamp now) const;
+  const PictureSizes& sizes() const { return sizes_; }
+  // A keyframe says how large its pictures are.
+  void LearnSizes(const PublishedLayer& layer, const SourcePacket& keyframe);
 
   // Before `Route`: which encodings are alive.
   void NoteArrival(PublishedLayer& layer, const SourcePacket& packet, Timestamp now);
@@ -94,6 +98,7 @@ class PublishedTrack {
   std::vector<SubscriberSlot*> subscribers_;
   std::array<std::vector<SubscriberSlot*>, kMaxSpatialLayers> routes_;  // by encoding; part of subscribers_
   bool routes_stale_ = true;
+  PictureSizes sizes_;
   LayerWishes wishes_;
   Deadline wishes_deadline_;
   AudioLevelSmoother level_;

@@ -4,6 +4,7 @@
 
 #include "engine/room/published_track.h"
 #include "engine/room/subscriber_slot.h"
+#include "engine/room/transport.h"
 
 namespace nexus {
 namespace {
@@ -69,6 +70,29 @@ PublishedLayer* PublishedTrack::EncodingFor(LayerTarget target) const {
     if (better) best = layer.get();
   }
   return best;
+}
+
+// A descriptor's structure and VP9's speak of all layers of one stream; of a simulcast encoding the highest
+// that they name is its size.
+void PublishedTrack::LearnSizes(const PublishedLayer& layer, const SourcePacket& keyframe) {
+  bool news = false;
+  const auto learn = [&](size_t spatial, PictureSize size) {
+    if (size.known()) news = sizes_.Learn(simulcast() ? layer.encoding() : spatial, size) || news;
+  };
+  const FrameInfo& frame = keyframe.frame;
+  const DependencyStructure* structure = layer.inspector()->structure();
+  if (frame.dependency && structure != nullptr && structure->has_resolutions) {
+    for (size_t s = simulcast() ? structure->max_spatial_id : 0; s <= structure->max_spatial_id; ++s) {
+      const RenderResolution& resolution = structure->resolutions[s];
+      learn(s, {static_cast<uint16_t>(std::min(resolution.width, 65'535u)),
+                static_cast<uint16_t>(std::min(resolution.height, 65'535u))});
+    }
+  } else if (const auto size = KeyframeSize(keyframe.payload, frame)) {
+    const auto* vp9 = std::get_if<Vp9Descriptor>(&frame.descriptor);
+    learn(vp9 != nullptr ? vp9->spatial_layers - 1u : 0, *size);
+  }
+  if (!news) return;
+  for (SubscriberSlot* slot : subscribers_) slot->subscriber().AllocateSoon();
 }
 
 void PublishedTrack::NoteArrival(PublishedLayer& layer, const SourcePacket& packet, Timestamp now) {

@@ -21,8 +21,7 @@ constexpr double kWorthRaising = 1.05;
 constexpr int64_t kVoiceBps = 60'000;
 // By SDP's convention of this project (TrackSettings::group) the screen and its sound are group 1.
 constexpr int kScreenGroup = 1;
-// No header says how large a simulcast encoding is before its first keyframe was read; browsers halve from
-// one to the next, so the sizes follow from the largest.
+// When neither the publisher nor a keyframe says how large the pictures are: of the highest layer.
 constexpr uint32_t kLargestHeight = 720;
 constexpr uint32_t kLargestScreenHeight = 1'080;
 // A picture may be shown a little larger than it is.
@@ -48,22 +47,24 @@ size_t Encodings(const PublishedTrack& track, const LayerRates& rates) {
 }
 
 // The smallest layer that fills the picture.
-uint8_t SpatialFor(const SlotPreferences& preferences, size_t encodings, bool screen) {
+uint8_t SpatialFor(const SlotPreferences& preferences, const PictureSizes& sizes, size_t encodings,
+                   bool screen) {
   const auto highest = static_cast<uint8_t>(kMaxSpatialLayers - 1);
   if (preferences.height == 0 || preferences.width == 0 || encodings < 2) return highest;
   // Of an upright picture the shorter side counts.
   const auto shown = static_cast<double>(std::min(preferences.height, preferences.width));
   const uint32_t largest = screen ? kLargestScreenHeight : kLargestHeight;
   for (size_t s = 0; s + 1 < encodings; ++s) {
-    if (static_cast<double>(largest >> (encodings - 1 - s)) * kStretch >= shown)
+    if (static_cast<double>(sizes.Lines(s, encodings, largest)) * kStretch >= shown)
       return static_cast<uint8_t>(s);
   }
   return highest;
 }
 
-LayerTarget MaxFor(const SlotPreferences& preferences, size_t encodings, bool screen) {
+LayerTarget MaxFor(const SlotPreferences& preferences, const PictureSizes& sizes, size_t encodings,
+                   bool screen) {
   LayerTarget max = kHighestLayer;
-  max.spatial = SpatialFor(preferences, encodings, screen);
+  max.spatial = SpatialFor(preferences, sizes, encodings, screen);
   if (preferences.max) {
     max.spatial = std::min(max.spatial, preferences.max->spatial);
     max.temporal = std::min(max.temporal, preferences.max->temporal);
@@ -116,7 +117,7 @@ void Transport::CollectDemands(Timestamp now) {
     demand.screen = track->settings().group == kScreenGroup;
     const size_t encodings = Encodings(*track, demand.rates);
     AssumeTypical(demand.rates, *track, encodings);
-    demand.max = MaxFor(preferences, encodings, demand.screen);
+    demand.max = MaxFor(preferences, track->sizes(), encodings, demand.screen);
     slot->SetWish(demand.max);
     demand.priority = preferences.priority;
     demand.pinned = preferences.pinned;

@@ -58,11 +58,16 @@ class EngineConfig:
         udp_gro: bool = True,
         tcp: bool = True,
         red_distance: int = 1,
+        start_bitrate_bps: int = 500_000,
+        min_bitrate_bps: int = 50_000,
+        max_bitrate_bps: int = 100_000_000,
     ) -> None:
         """Shard k listens on UDP `port + k` (0: any free port). `announced_addresses` replace the bound ones
         in candidates (the node's public addresses). `bind_addresses`: one of each family at most.
         `audio_loudest`: how many audio sources of a room are forwarded at most. `red_distance`: how many
-        earlier packets ride along to a subscriber with redundant audio (RFC 2198), 0 to 2; 0 strips it."""
+        earlier packets ride along to a subscriber with redundant audio (RFC 2198), 0 to 2; 0 strips it.
+        `start_bitrate_bps`: what each subscriber's path is believed to carry until it is measured, and
+        `min_bitrate_bps` to `max_bitrate_bps`: between what the estimate stays."""
 
 class CodecBinding:
     def __init__(
@@ -127,11 +132,13 @@ class TrackOptions:
         rids: Sequence[str] = (),
         group: int = 0,
         muted: bool = False,
+        sizes: Sequence[tuple[int, int]] = (),
     ) -> None:
         """`number` stands in the CSRC of what is forwarded. `ssrcs`/`rtx_ssrcs` pair up by position; without
         them packets are found by MID (and RID). `group`: tracks of one transport with the same group belong
         together (camera with microphone 0, screen with screen audio 1): audio is placed into the pair that
-        shows its group's video."""
+        shows its group's video. `sizes`: width and height of each encoding or spatial layer, low to high, as
+        far as the publisher tells them ((0, 0): not told); what keyframes say counts more."""
 
 class TapOptions:
     def __init__(

@@ -38,6 +38,9 @@ def open_engine(config: SfuConfig) -> EnginePort:
                 udp_gso=config.udp_gso,
                 udp_gro=config.udp_gro,
                 tcp=config.tcp,
+                start_bitrate_bps=config.start_bitrate_bps,
+                min_bitrate_bps=config.min_bitrate_bps,
+                max_bitrate_bps=config.max_bitrate_bps,
             )
         )
     except OSError as error:

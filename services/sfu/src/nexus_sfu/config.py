@@ -53,6 +53,15 @@ class SfuConfig(ServiceConfig):
         ge=0,
         le=2,
     )
+    start_bitrate_bps: int = setting(
+        500_000, unit="bit/s", reason="believed of a subscriber's path until it is measured", ge=10_000
+    )
+    min_bitrate_bps: int = setting(
+        50_000, unit="bit/s", reason="the estimate goes no lower: one voice still gets through", ge=10_000
+    )
+    max_bitrate_bps: int = setting(
+        100_000_000, unit="bit/s", reason="the estimate goes no higher, nor does a probe", ge=10_000
+    )
     consent_timeout_ms: int = setting(
         30_000, unit="ms", reason="RFC 7675 section 5.1: consent expires after 30 s", ge=1_000
     )

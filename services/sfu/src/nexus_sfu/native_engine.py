@@ -103,6 +103,7 @@ class NativeEngine:
             rids=track.rids,
             group=track.source.group,
             muted=track.muted,
+            sizes=track.sizes,
         )
         return self._engine.add_track(transport, options)
 

@@ -69,16 +69,16 @@ def publications(messages: Iterable[media_pb2.Publication]) -> tuple[Publication
             source=_member(Source, message.source, "source"),
             name=message.name,
             muted=message.muted,
-            width=message.width,
-            height=message.height,
+            width=min(message.width, MAX_PIXELS),
+            height=min(message.height, MAX_PIXELS),
             preferred=_member(Codec, message.preferred_codec, "preferred_codec")
             if message.preferred_codec
             else None,
             layers=tuple(
                 Layer(
                     rid=layer.rid,
-                    width=layer.width,
-                    height=layer.height,
+                    width=min(layer.width, MAX_PIXELS),
+                    height=min(layer.height, MAX_PIXELS),
                     max_bitrate_bps=layer.max_bitrate_bps,
                 )
                 for layer in message.layers

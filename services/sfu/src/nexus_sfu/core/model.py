@@ -245,6 +245,15 @@ class Track:
         """Of a simulcast, low to high."""
         return tuple(layer.rid for layer in self.layers if layer.rid)
 
+    @property
+    def sizes(self) -> tuple[tuple[int, int], ...]:
+        """Width and height of each layer, low to high; zeros where the publisher did not say. Of a track
+        without layers its own."""
+        if not self.layers:
+            return ((self.width, self.height),)
+        *lower, top = ((layer.width, layer.height) for layer in self.layers)
+        return (*lower, top if all(top) else (self.width, self.height))
+
 
 @dataclass(slots=True)
 class Slot:

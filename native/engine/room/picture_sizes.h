@@ -1,0 +1,45 @@
+// How large the pictures of a track's spatial layers are: as its keyframes say, else as the publisher said,
+// else by the rule that each layer halves the one above.
+#pragma once
+
+#include <span>
+
+#include "engine/codec/picture_size.h"
+#include "engine/forward/layer_target.h"
+
+namespace nexus {
+
+class PictureSizes {
+ public:
+  // `told`: low to high; a size of nothing is not known.
+  void Tell(std::span<const PictureSize> told) {
+    for (size_t s = 0; s < told_.size(); ++s) told_[s] = s < told.size() ? told[s] : PictureSize{};
+  }
+  // True when it is news.
+  bool Learn(size_t spatial, PictureSize size) {
+    if (spatial >= seen_.size() || seen_[spatial] == size) return false;
+    seen_[spatial] = size;
+    return true;
+  }
+  // The shorter side of a layer's picture, of `count` layers; `largest`: the highest one's, when nothing is
+  // known.
+  uint32_t Lines(size_t spatial, size_t count, uint32_t largest) const {
+    if (Known(spatial) > 0) return Known(spatial);
+    for (size_t above = spatial + 1; above < count; ++above) {
+      if (Known(above) > 0) return Known(above) >> (above - spatial);
+    }
+    for (size_t below = spatial; below-- > 0;) {
+      if (Known(below) > 0) return Known(below) << (spatial - below);
+    }
+    return largest >> (count - 1 - spatial);
+  }
+
+ private:
+  uint32_t Known(size_t spatial) const {
+    return seen_[spatial].known() ? seen_[spatial].lines() : told_[spatial].lines();
+  }
+  std::array<PictureSize, kMaxSpatialLayers> told_{};
+  std::array<PictureSize, kMaxSpatialLayers> seen_{};
+};
+
+}  // namespace nexus

@@ -1,0 +1,18 @@
+"""What the engine is told of the sizes of a track's layers."""
+
+from nexus_sfu.core.model import Codec, Layer, Source, Track
+
+
+def track(**more: object) -> Track:
+    return Track("TR_1", 1, "PA_1", Source.CAMERA, Codec.VP8, "0", **more)  # type: ignore[arg-type]
+
+
+def test_sizes_are_those_of_the_layers_low_to_high() -> None:
+    layers = (Layer("q", 0, 320, 180), Layer("h", 1, 640, 360), Layer("f", 2, 1280, 720))
+    assert track(layers=layers).sizes == ((320, 180), (640, 360), (1280, 720))
+
+
+def test_the_top_layer_is_as_large_as_the_track_unless_told_otherwise() -> None:
+    layers = (Layer("q"), Layer("f", 1))
+    assert track(width=1920, height=1080, layers=layers).sizes == ((0, 0), (1920, 1080))
+    assert track(width=640, height=480).sizes == ((640, 480),)
