@@ -1,5 +1,6 @@
 // Networks that let no UDP through, or stop doing so in the middle of a call (RFC 6544, RFC 8445 section 9).
 // @ts-check
+import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
 
 import { block, unblockAll } from "./support/blockade.mjs";
@@ -28,6 +29,17 @@ async function call(room) {
   return { red, green };
 }
 
+/**
+ * Frames go on being decoded, and the picture is not again and again frozen.
+ * @param {import("./support/participant.mjs").Page} page @param {string} identity
+ */
+async function isDecoded(page, identity) {
+  const received = () => page.evaluate((/** @type {string} */ who) => window.participant.received(who), identity);
+  const before = await received();
+  const after = await eventually(`frames of ${identity}`, received, ({ framesDecoded }) => framesDecoded > before.framesDecoded + 50);
+  assert.ok(after.freezeCount - before.freezeCount <= 2, JSON.stringify({ before, after }));
+}
+
 /** @param {import("./support/participant.mjs").Page} page @param {"udp" | "tcp"} protocol */
 async function goesBy(page, protocol) {
   await eventually(`media by ${protocol}`, () => page.evaluate(() => window.participant.pathProtocol()), (now) => now === protocol);
@@ -40,6 +52,8 @@ test("without UDP a call goes by TCP", async () => {
   await goesBy(green, "tcp");
   await keepsMoving(red, "green");
   await keepsMoving(green, "red");
+  await isDecoded(red, "green");
+  await isDecoded(green, "red");
 });
 
 test("UDP is preferred, and where it dies the call goes on by TCP", async () => {
@@ -49,6 +63,8 @@ test("UDP is preferred, and where it dies the call goes on by TCP", async () => 
   await goesBy(red, "tcp");
   await keepsMoving(red, "green");
   await keepsMoving(green, "red");
+  await isDecoded(red, "green");
+  await isDecoded(green, "red");
 });
 
 test("a path that is gone altogether comes back by an ICE restart, within the same session", async () => {
@@ -61,4 +77,6 @@ test("a path that is gone altogether comes back by an ICE restart, within the sa
   await eventually("the path to come back", state, (now) => now === "connected");
   await keepsMoving(red, "green");
   await keepsMoving(green, "red");
+  await isDecoded(red, "green");
+  await isDecoded(green, "red");
 });
