@@ -1,13 +1,18 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <atomic>
+
 #include "bindings/calls.h"
 #include "engine/sctp/data_envelope.h"
 
 namespace nexus::bindings {
 namespace {
 
-constexpr size_t kMaxPayload = SctpConfig{}.max_message - kMaxDataHeader;
+static_assert(SctpConfig{}.max_message == kMaxDataPart + kMaxDataHeader);
+
+// Only has to differ from those of the server's other messages that are on their way.
+std::atomic<uint32_t> next_number = 0;
 
 void Configure(Engine& engine, int64_t transport, int64_t remote_port, int64_t max_message_size,
                std::string participant, bool publish, bool receive) {
@@ -26,21 +31,23 @@ void Configure(Engine& engine, int64_t transport, int64_t remote_port, int64_t m
 
 void Send(Engine& engine, int64_t room, const nb::bytes& payload, const std::vector<int64_t>& to,
           const std::string& topic, bool text, bool reliable, bool ordered) {
-  if (payload.size() > kMaxPayload) throw nb::value_error("payload has 255 KiB at most");
+  if (payload.size() > kMaxDataPayload) throw nb::value_error("payload has 256 KiB at most");
   DataEnvelope envelope;
   envelope.from_server = true;
   envelope.directed = !to.empty();
   envelope.text = text;
+  envelope.number = next_number.fetch_add(1, std::memory_order_relaxed);
   envelope.topic = topic;
   envelope.payload = {reinterpret_cast<const uint8_t*>(payload.c_str()), payload.size()};
-  std::vector<uint8_t> message = WriteDataEnvelope(envelope);
-  if (message.empty()) throw nb::value_error("topic has 128 bytes at most");
+  std::vector<std::vector<uint8_t>> messages = WriteDataMessages(envelope);
+  if (messages.empty()) throw nb::value_error("topic has 128 bytes at most");
   SendData command;
   command.room = As<RoomId>(room);
   for (const int64_t id : to) command.to.push_back(As<TransportId>(id));
   command.kind.ordered = ordered;
   if (!reliable) command.kind.max_retransmits = 0;
-  command.message = std::make_shared<const std::vector<uint8_t>>(std::move(message));
+  for (std::vector<uint8_t>& message : messages)
+    command.messages.push_back(std::make_shared<const std::vector<uint8_t>>(std::move(message)));
   Do([&] { return engine.Send(std::move(command)); });
 }
 

@@ -264,12 +264,12 @@ async def test_messages_reach_everybody_or_one(url: str, stack: AsyncExitStack) 
     async with asyncio.timeout(PATIENCE_SECONDS):
         await both_are_there()
     listeners = [asyncio.create_task(listen(name, room)) for name, room in (("ben", ben), ("cleo", cleo))]
-    await anna.publish_data(bytes(255 * 1024), topic="large")
+    await anna.publish_data(bytes(256 * 1024), topic="large")
     await anna.publish_data("for ben", to="ben")
     await anna.publish_data("for all")
     await wait_until(lambda: len(heard["ben"]) == 3 and len(heard["cleo"]) == 2, PATIENCE_SECONDS, "messages")
-    assert [message.payload for message in heard["ben"]] == [bytes(255 * 1024), "for ben", "for all"]
-    assert [message.payload for message in heard["cleo"]] == [bytes(255 * 1024), "for all"]
+    assert [message.payload for message in heard["ben"]] == [bytes(256 * 1024), "for ben", "for all"]
+    assert [message.payload for message in heard["cleo"]] == [bytes(256 * 1024), "for all"]
     assert all(m.participant is not None and m.participant.identity == "anna" for m in heard["ben"])
     assert [message.directed for message in heard["ben"]] == [False, True, False]
     with pytest.raises(PermissionDenied):

@@ -157,13 +157,12 @@ struct ConfigureData {
   TransportId transport;
   DataSettings data;
 };
-// A message of the server's own, an envelope from WriteDataEnvelope; to everybody in the room when nobody is
-// named.
+// A message of the server's own, by WriteDataMessages; to everybody in the room when nobody is named.
 struct SendData {
   RoomId room;
   std::vector<TransportId> to;
   DataChannelOptions kind;
-  SharedBytes message;
+  std::vector<SharedBytes> messages;
 };
 struct RequestReport {
   uint32_t request = 0;

@@ -150,12 +150,12 @@ TEST_F(DataCallTest, TheServerSpeaksToAllAndToOne) {
   envelope.from_server = true;
   envelope.topic = "news";
   const auto message = std::make_shared<const std::vector<uint8_t>>(WriteDataEnvelope(envelope));
-  call_.Command(SendData{call_.room(), {}, {}, message});
+  call_.Command(SendData{call_.room(), {}, {}, {message}});
   ASSERT_TRUE(call_.RunUntil(
       seconds(5), [&] { return anna.data->received.size() == 1 && ben.data->received.size() == 1; }));
   EXPECT_TRUE(anna.data->received[0]->envelope->from_server);
   EXPECT_EQ(anna.data->received[0]->envelope->topic, "news");
-  call_.Command(SendData{call_.room(), {ben.member->transport}, {}, message});
+  call_.Command(SendData{call_.room(), {ben.member->transport}, {}, {message}});
   ASSERT_TRUE(call_.RunUntil(seconds(5), [&] { return ben.data->received.size() == 2; }));
   call_.RunFor(seconds(1));
   EXPECT_EQ(anna.data->received.size(), 1u);
@@ -171,6 +171,27 @@ TEST_F(DataCallTest, AMessageOf256KiBCrossesALossyNetwork) {
   ASSERT_EQ(anna.data->Send(anna.data->Open(), payload), DataSendOutcome::kQueued);
   ASSERT_TRUE(call_.RunUntil(seconds(60), [&] { return ben.data->received.size() == 1; }));
   EXPECT_EQ(ben.data->received[0]->Payload(), payload);
+}
+
+TEST_F(DataCallTest, TheLargestPayloadCrossesInTwoPartsInOrder) {
+  const Talker anna = Join("PA_anna");
+  const Talker ben = Join("PA_ben");
+  ASSERT_TRUE(Connected());
+  const std::string payload(kMaxDataPayload, 'p');
+  DataEnvelope envelope;
+  envelope.number = 77;
+  envelope.payload = {reinterpret_cast<const uint8_t*>(payload.data()), payload.size()};
+  const uint16_t stream = anna.data->Open();
+  for (auto& message : WriteDataMessages(envelope)) {
+    ASSERT_EQ(anna.data->SendRaw(stream, std::move(message)), DataSendOutcome::kQueued);
+  }
+  ASSERT_TRUE(call_.RunUntil(seconds(60), [&] { return ben.data->received.size() == 2; }));
+  const auto& [first, last] = std::tie(ben.data->received[0], ben.data->received[1]);
+  EXPECT_EQ(first->envelope->part, DataPart::kFirst);
+  EXPECT_EQ(last->envelope->part, DataPart::kLast);
+  EXPECT_EQ(last->envelope->number, 77u);
+  EXPECT_EQ(last->envelope->sender, "PA_anna");
+  EXPECT_EQ(first->Payload() + last->Payload(), payload);
 }
 
 TEST_F(DataCallTest, MessagesMayCrossWhileMediaFlows) {

@@ -188,7 +188,8 @@ void Shard::Handle(const ConfigureData& command, Timestamp now) {
 void Shard::Handle(const SendData& command, Timestamp now) {
   Room* room = Find(rooms_, command.room);
   if (room == nullptr) return Reject("send_data", command.room.value, "unknown_room");
-  data_.FromServer(command.room, command.to, {command.message, command.kind}, now);
+  for (const SharedBytes& message : command.messages)
+    data_.FromServer(command.room, command.to, {message, command.kind}, now);
   data_.Transmit();
 }
 

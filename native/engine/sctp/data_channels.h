@@ -20,9 +20,10 @@ namespace nexus {
 struct DataChannelLimits {
   size_t max_channels = 32;
   // Of each channel, waiting for SCTP. Reliable: beyond it a message is refused and the channel is to be
-  // closed, for it cannot keep its promise. Lossy: the oldest make room.
+  // closed, for it cannot keep its promise. Lossy: the oldest make room; both parts of the largest message
+  // have their place (data_envelope.h).
   size_t reliable_queue = 1u << 20;
-  size_t lossy_queue = 256u << 10;
+  size_t lossy_queue = 288u << 10;
   // Above it a reliable channel is congested, below half of it no more.
   size_t congested = 512u << 10;
 };

@@ -58,7 +58,7 @@ TEST(DataEnvelope, EveryCutOfTheHeaderIsRefused) {
 TEST(DataEnvelope, UnknownVersionsAndFlagsAreRefused) {
   std::vector<uint8_t> wire = WriteDataEnvelope({});
   ASSERT_TRUE(ParseDataEnvelope(wire));
-  wire[1] = 0x08;
+  wire[1] = 0x20;
   EXPECT_FALSE(ParseDataEnvelope(wire));
   wire[1] = 0;
   wire[0] = 2;
@@ -79,6 +79,60 @@ TEST(DataEnvelope, BoundsHoldBothWays) {
   envelope.destinations.assign(1, "");
   EXPECT_TRUE(WriteDataEnvelope(envelope).empty());
   EXPECT_FALSE(ParseDataEnvelope(std::vector<uint8_t>{1, 0, 0, 0, 1, 0}));  // a destination without a name
+}
+
+std::vector<uint8_t> Counted(size_t size) {
+  std::vector<uint8_t> bytes(size);
+  for (size_t i = 0; i < size; ++i) bytes[i] = static_cast<uint8_t>(i * 7);
+  return bytes;
+}
+
+TEST(DataEnvelope, TheLargestPayloadTravelsInTwoPartsThatFit) {
+  const std::vector<uint8_t> payload = Counted(kMaxDataPayload);
+  const std::string topic(kMaxDataTopic, 't');
+  const std::string id(kMaxDataIdentifier, 'i');
+  DataEnvelope envelope;
+  envelope.number = 0x01020304;
+  envelope.topic = topic;
+  envelope.destinations.assign(12, id);
+  envelope.payload = payload;
+  const auto messages = WriteDataMessages(envelope);
+  ASSERT_EQ(messages.size(), 2u);
+  std::vector<uint8_t> joined;
+  for (size_t i = 0; i < 2; ++i) {
+    EXPECT_LE(messages[i].size(), 262'144u);
+    const auto part = ParseDataEnvelope(messages[i]);
+    ASSERT_TRUE(part);
+    EXPECT_EQ(part->part, i == 0 ? DataPart::kFirst : DataPart::kLast);
+    EXPECT_EQ(part->number, 0x01020304u);
+    EXPECT_EQ(part->destinations.size(), 12u);
+    joined.insert(joined.end(), part->payload.begin(), part->payload.end());
+  }
+  EXPECT_EQ(joined, payload);
+}
+
+TEST(DataEnvelope, PartsBeginAbove255KiBAndEndAt256) {
+  const std::vector<uint8_t> payload = Counted(kMaxDataPayload + 1);
+  DataEnvelope envelope;
+  envelope.payload = ByteView(payload).first(kMaxDataPart);
+  EXPECT_EQ(WriteDataMessages(envelope).size(), 1u);
+  envelope.payload = ByteView(payload).first(kMaxDataPart + 1);
+  EXPECT_EQ(WriteDataMessages(envelope).size(), 2u);
+  envelope.payload = payload;
+  EXPECT_TRUE(WriteDataMessages(envelope).empty());
+}
+
+// Who joins parts need not ask whether they fit.
+TEST(DataEnvelope, PartsOfOtherLengthsAreRefused) {
+  // The same bytes stand in the SDKs' tests.
+  EXPECT_TRUE(ParseDataEnvelope(std::vector<uint8_t>{1, 0x10, 0, 0, 0, 9, 0, 0, 0, 'x'}));
+  EXPECT_FALSE(ParseDataEnvelope(std::vector<uint8_t>{1, 0x10, 0, 0, 0, 9, 0, 0, 0}));  // an empty last one
+  EXPECT_FALSE(
+      ParseDataEnvelope(std::vector<uint8_t>{1, 0x08, 0, 0, 0, 9, 0, 0, 0, 'x'}));  // a short first one
+  EXPECT_FALSE(ParseDataEnvelope(std::vector<uint8_t>{1, 0x18, 0, 0, 0, 9, 0, 0, 0, 'x'}));  // both
+  std::vector<uint8_t> last{1, 0x10, 0, 0, 0, 9, 0, 0, 0};
+  last.resize(last.size() + kMaxDataHeader + 1);
+  EXPECT_FALSE(ParseDataEnvelope(last));
 }
 
 }  // namespace

@@ -258,7 +258,7 @@ class Engine:
         ordered: bool = True,
     ) -> None:
         """A message from the server to these transports, or to everybody in the room. ValueError when payload
-        (255 KiB) or topic (128 bytes) are too long."""
+        (256 KiB) or topic (128 bytes) are too long."""
     def request_report(self, room: int | None = None) -> int:
         """A number that comes back in the `ReportReady` of every shard's merged figures."""
 

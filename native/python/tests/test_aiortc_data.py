@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import nexus_media as media
+import pytest
 from aiortc import RTCDataChannel, RTCPeerConnection, RTCSessionDescription, sdp
 from nexus_testkit import wait_until
 
@@ -106,6 +107,25 @@ async def test_messages_cross_both_ways_and_large_ones_are_whole() -> None:
         ben.lossy.send(b"\x01\x00\x00\x00\x00quick")
         await until(lambda: len(anna.received) == 2)
         assert sorted(anna.received, key=len) == [named(b"PA_ben", b"quick"), named(b"PA_ben", large)]
+
+
+async def test_the_largest_payload_comes_in_two_parts() -> None:
+    async with two_talkers() as (engine, room, anna, ben):
+        large = bytes(range(256)) * 1024
+        first, last = b"\x00\x00\x00\x07\x00\x00\x00" + large[:261_120], large[261_120:]
+        anna.reliable.send(b"\x01\x08" + first)
+        anna.reliable.send(b"\x01\x10\x00\x00\x00\x07\x00\x00\x00" + last)
+        await until(lambda: len(ben.received) == 2)
+        header = b"\x00\x00\x00\x07\x07PA_anna\x00\x00"
+        assert ben.received == [b"\x01\x08" + header + large[:261_120], b"\x01\x10" + header + last]
+        engine.send_data(room, large, to=[anna.transport])
+        await until(lambda: len(anna.received) == 2)
+        told = [message for message in anna.received if isinstance(message, bytes)]
+        assert [message[1] for message in told] == [0x0E, 0x16]
+        assert told[0][2:6] == told[1][2:6]
+        assert told[0][9:] + told[1][9:] == large
+        with pytest.raises(ValueError, match="256 KiB"):
+            engine.send_data(room, large + b"x")
 
 
 async def test_the_server_speaks_and_a_forged_sender_is_dropped() -> None:

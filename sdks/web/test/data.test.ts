@@ -1,6 +1,6 @@
 /** Messages through the public surface, on fake channels. */
 import { describe, expect, it } from "vitest";
-import { writeEnvelope } from "../src/core/data_envelope.js";
+import { PART_BYTES, readEnvelope, writeEnvelope } from "../src/core/data_envelope.js";
 import type { DataInfo, Room } from "../src/index.js";
 import type { FakeDataChannel, FakePlatform } from "../src/testing.js";
 import { failure, person, world } from "./fixtures.js";
@@ -62,8 +62,21 @@ describe("publishing data", () => {
     expect(channel.sent).toEqual(["a", "b"].map((text) => writeEnvelope(true, "", [], bytes(text))));
   });
 
+  it("sends what is beyond 255 KiB in two parts, with nothing between them", async () => {
+    const { room, channel } = await joined();
+    channel.open();
+    const large = new Uint8Array(256 * 1024).fill(7);
+    await Promise.all([room.publishData(large), room.publishData("after")]);
+    const [first, last, after] = channel.sent.map((message) => readEnvelope(message));
+    expect(first?.part).toMatchObject({ last: false });
+    expect(last?.part).toEqual({ number: first?.part?.number, last: true });
+    expect([first?.payload.length, last?.payload.length]).toEqual([PART_BYTES, 1024]);
+    expect(after?.part).toBeNull();
+    expect(Math.max(...channel.sent.map(({ length }) => length))).toBeLessThanOrEqual(256 * 1024);
+  });
+
   it.each([
-    ["x".repeat(255 * 1024 + 1), {}, "DATA_TOO_LARGE"],
+    ["x".repeat(256 * 1024 + 1), {}, "DATA_TOO_LARGE"],
     ["x", { topic: "ü".repeat(65) }, "INVALID_ARGUMENT"],
     ["x", { to: Array.from({ length: 33 }, () => "bob") }, "INVALID_ARGUMENT"],
     ["x", { to: "carol" }, "PARTICIPANT_NOT_FOUND"],
@@ -120,6 +133,19 @@ describe("receiving data", () => {
       [bytes("x"), { participant: null, fromServer: true, topic: "news", directed: false, reliable: true }],
       [bytes("x"), { participant: null, fromServer: false, topic: "", directed: true, reliable: true }],
     ]);
+  });
+
+  it("tells of a message in two parts once, when it is whole", async () => {
+    const { room, channel } = await joined();
+    const heard = listen(room);
+    const number = [0, 0, 0, 5];
+    const of = (flags: number, payload: Uint8Array): Uint8Array =>
+      Uint8Array.from([1, flags, ...number, 6, ...bytes("PA_bob"), 0, 0, ...payload]);
+    channel.receive(of(16, Uint8Array.of(2)));
+    expect(heard).toEqual([]);
+    channel.receive(of(8, new Uint8Array(PART_BYTES).fill(1)));
+    const [[payload] = []] = heard;
+    expect([heard.length, payload?.length, payload?.at(0), payload?.at(-1)]).toEqual([1, PART_BYTES + 1, 1, 2]);
   });
 
   it("keeps what comes before word of its sender", async () => {

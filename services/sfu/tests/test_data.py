@@ -73,7 +73,7 @@ async def test_the_server_speaks_to_all_and_to_some(running: Running, read_offer
     ("fields", "code"),
     [
         ({"identities": ["nobody"]}, "PARTICIPANT_NOT_FOUND"),
-        ({"payload": bytes(255 * 1024 + 1)}, "DATA_TOO_LARGE"),
+        ({"payload": bytes(256 * 1024 + 1)}, "DATA_TOO_LARGE"),
         ({"topic": "t" * 129}, "INVALID_ARGUMENT"),
         ({"room": sfu_pb2.RoomKey(app="devkey", room="elsewhere")}, "ROOM_NOT_FOUND"),
     ],

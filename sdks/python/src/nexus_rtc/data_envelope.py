@@ -3,11 +3,13 @@ and the web SDK read and write the same bytes; the tests of all three share vect
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-# A message of 256 KiB less its header.
-MAX_PAYLOAD_BYTES: Final = 255 * 1024
+MAX_PAYLOAD_BYTES: Final = 256 * 1024
+# A browser takes 256 KiB at once, header and all: a payload beyond this travels in two parts, the first of
+# just this size.
+PART_BYTES: Final = MAX_PAYLOAD_BYTES - 1024
 MAX_TOPIC_BYTES: Final = 128
 MAX_DESTINATIONS: Final = 32
 
@@ -15,6 +17,16 @@ _VERSION: Final = 1
 _TEXT: Final = 1
 _FROM_SERVER: Final = 2
 _DIRECTED: Final = 4
+_FIRST_PART: Final = 8
+_LAST_PART: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Which part of a message, and of which of the sender's messages."""
+
+    number: int
+    last: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +40,27 @@ class DataEnvelope:
     from_server: bool = False
     directed: bool = False
     """To some only."""
+    part: Part | None = None
+    """None: it is whole."""
+
+
+def write_messages(envelope: DataEnvelope, number: int) -> list[bytes]:
+    """One message, or the two parts of a large one under this number."""
+    payload = envelope.payload
+    if len(payload) <= PART_BYTES:
+        return [write_envelope(envelope)]
+    first = replace(envelope, payload=payload[:PART_BYTES], part=Part(number, last=False))
+    last = replace(envelope, payload=payload[PART_BYTES:], part=Part(number, last=True))
+    return [write_envelope(first), write_envelope(last)]
 
 
 def write_envelope(envelope: DataEnvelope) -> bytes:
     flags = _TEXT * envelope.text | _FROM_SERVER * envelope.from_server | _DIRECTED * envelope.directed
-    parts = [bytes([_VERSION, flags]), _named(envelope.sender), _named(envelope.topic)]
+    numbered = b""
+    if envelope.part is not None:
+        flags |= _LAST_PART if envelope.part.last else _FIRST_PART
+        numbered = envelope.part.number.to_bytes(4)
+    parts = [bytes([_VERSION, flags]), numbered, _named(envelope.sender), _named(envelope.topic)]
     parts.append(bytes([len(envelope.destinations)]))
     parts += [_named(identifier) for identifier in envelope.destinations]
     return b"".join([*parts, envelope.payload])
@@ -40,9 +68,12 @@ def write_envelope(envelope: DataEnvelope) -> bytes:
 
 def read_envelope(message: bytes) -> DataEnvelope | None:
     """None for what is no envelope of a version that is known here."""
-    if len(message) < 2 or message[0] != _VERSION or message[1] & ~(_TEXT | _FROM_SERVER | _DIRECTED):
+    if len(message) < 2 or message[0] != _VERSION or message[1] >= _FIRST_PART + _LAST_PART:
         return None
     flags, at = message[1], 2
+    part = None
+    if flags & (_FIRST_PART | _LAST_PART):
+        part, at = Part(int.from_bytes(message[2:6]), bool(flags & _LAST_PART)), 6
     texts: list[str] = []
     left = 2  # sender and topic; then as many destinations as the count says
     while left > 0:
@@ -55,8 +86,11 @@ def read_envelope(message: bytes) -> DataEnvelope | None:
             if at >= len(message):
                 return None
             at, left = at + 1, message[at]
+    if not _part_fits(part, len(message) - at):
+        return None
     return DataEnvelope(
         payload=message[at:],
+        part=part,
         text=bool(flags & _TEXT),
         topic=texts[1],
         destinations=tuple(texts[2:]),
@@ -64,6 +98,13 @@ def read_envelope(message: bytes) -> DataEnvelope | None:
         from_server=bool(flags & _FROM_SERVER),
         directed=bool(flags & _DIRECTED),
     )
+
+
+def _part_fits(part: Part | None, size: int) -> bool:
+    """Whoever joins two parts has no more than a whole payload."""
+    if part is None:
+        return True
+    return 0 < size <= MAX_PAYLOAD_BYTES - PART_BYTES if part.last else size == PART_BYTES
 
 
 def _named(text: str) -> bytes:

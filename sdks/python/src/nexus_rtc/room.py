@@ -198,13 +198,12 @@ class Room:
     ) -> None:
         """A message to everybody, or to some (identities or participants); others get `DataReceived`.
 
-        At most 255 KiB. A lossy one is sent once; `ordered` is as `reliable` unless said otherwise. Returns
+        At most 256 KiB. A lossy one is sent once; `ordered` is as `reliable` unless said otherwise. Returns
         when there is room for more, so that a slow network slows the sender. Raises NexusError.
         """
         granted = self._running.session.grants.data
-        message = outgoing(payload, topic, to, self.participants, granted=granted)
-        if message is not None:
-            await self._peer.data.send(Delivery(reliable, reliable if ordered is None else ordered), message)
+        messages = outgoing(payload, topic, to, self.participants, granted=granted)
+        await self._peer.data.send(Delivery(reliable, reliable if ordered is None else ordered), messages)
 
     async def request(self, message: wire.ClientMessage) -> wire.ServerMessage:
         """Any request of the protocol. Raises NexusError."""

@@ -1,5 +1,6 @@
 """Messages to and from the people of a room, over the session's data channels."""
 
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
@@ -10,8 +11,9 @@ from nexus_rtc.data_envelope import (
     MAX_TOPIC_BYTES,
     DataEnvelope,
     read_envelope,
-    write_envelope,
+    write_messages,
 )
+from nexus_rtc.data_parts import DataParts
 from nexus_rtc.errors import LimitReached, NotFound, PermissionDenied, RequestInvalid
 from nexus_rtc.model import Participant
 
@@ -28,8 +30,8 @@ def outgoing(
     participants: Mapping[str, Participant],
     *,
     granted: bool,
-) -> bytes | None:
-    """The message as it goes out; None when it is for nobody. Raises NexusError."""
+) -> list[bytes]:
+    """The message as it goes out, one or two parts; empty when it is for nobody. Raises NexusError."""
     if not granted:
         raise PermissionDenied("PERMISSION_DENIED", "the token does not grant data")
     text = isinstance(payload, str)
@@ -42,9 +44,9 @@ def outgoing(
     if len(wanted) > MAX_DESTINATIONS:
         raise RequestInvalid("INVALID_ARGUMENT", f"a message has {MAX_DESTINATIONS} destinations at most")
     if to is not None and not wanted:
-        return None
+        return []
     destinations = [_identifier(one, participants) for one in wanted]
-    return write_envelope(DataEnvelope(content, text, topic, destinations))
+    return write_messages(DataEnvelope(content, text, topic, destinations), secrets.randbits(32))
 
 
 def _identifier(destination: Destination, participants: Mapping[str, Participant]) -> str:
@@ -64,12 +66,16 @@ class Incoming:
     ) -> None:
         self._participants = participants
         self._tell = tell
+        self._parts = DataParts()
         self._early: list[tuple[DataEnvelope, bool]] = []
 
     def receive(self, message: bytes, reliable: bool) -> None:
-        envelope = read_envelope(message)
-        if envelope is None:
+        read = read_envelope(message)
+        if read is None:
             return  # of a newer server
+        envelope = self._parts.take(read)
+        if envelope is None:
+            return  # the rest is on its way
         if envelope.sender and envelope.sender not in self._participants():
             # Media may be faster than signaling's word of who has come.
             self._early = [*self._early[1 - MAX_EARLY :], (envelope, reliable)]

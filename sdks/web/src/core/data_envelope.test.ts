@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { readEnvelope, writeEnvelope } from "./data_envelope.js";
+import { MAX_DATA_BYTES, PART_BYTES, readEnvelope, writeEnvelope, writeMessages } from "./data_envelope.js";
 
 const bytes = (text: string): Uint8Array => Uint8Array.from(text, (char) => char.charCodeAt(0));
 
@@ -27,8 +27,29 @@ describe("data envelope", () => {
     expect(readEnvelope(wire)).not.toBeNull();
   });
 
+  it("writes a large payload as two parts that fit and read back", () => {
+    const payload = Uint8Array.from({ length: MAX_DATA_BYTES }, (_one, index) => index * 7);
+    expect(writeMessages(false, "", [], payload.subarray(0, PART_BYTES), 9)).toHaveLength(1);
+    const messages = writeMessages(false, "t".repeat(128), ["PA_1"], payload, 0xfe000009);
+    expect(messages.map(({ length }) => length <= 256 * 1024)).toEqual([true, true]);
+    const parts = messages.map(readEnvelope);
+    expect(parts.map((one) => one?.part)).toEqual([
+      { number: 0xfe000009, last: false },
+      { number: 0xfe000009, last: true },
+    ]);
+    expect(parts[0]?.payload).toEqual(payload.subarray(0, PART_BYTES));
+    expect(parts[1]?.payload).toEqual(payload.subarray(PART_BYTES));
+  });
+
+  it("refuses parts of other lengths", () => {
+    expect(readEnvelope(bytes("\x01\x10\x00\x00\x00\x09\x00\x00\x00x"))?.part).toEqual({ number: 9, last: true });
+    expect(readEnvelope(bytes("\x01\x10\x00\x00\x00\x09\x00\x00\x00"))).toBeNull();
+    expect(readEnvelope(bytes("\x01\x08\x00\x00\x00\x09\x00\x00\x00x"))).toBeNull();
+    expect(readEnvelope(bytes("\x01\x18\x00\x00\x00\x09\x00\x00\x00x"))).toBeNull();
+  });
+
   it("refuses versions and flags that it does not know", () => {
     expect(readEnvelope(bytes("\x02\x00\x00\x00\x00"))).toBeNull();
-    expect(readEnvelope(bytes("\x01\x08\x00\x00\x00"))).toBeNull();
+    expect(readEnvelope(bytes("\x01\x20\x00\x00\x00"))).toBeNull();
   });
 });

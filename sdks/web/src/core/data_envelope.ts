@@ -3,12 +3,21 @@
  * and written by the engine and by the Python SDK; the tests of all three share vectors.
  */
 
-/** A message of 256 KiB less its header. */
-export const MAX_DATA_BYTES = 255 * 1024;
+export const MAX_DATA_BYTES = 256 * 1024;
+/** A browser takes 256 KiB at once, header and all: a payload beyond this travels in two parts, the first of just this size. */
+export const PART_BYTES = MAX_DATA_BYTES - 1024;
 export const MAX_TOPIC_BYTES = 128;
 export const MAX_DESTINATIONS = 32;
 
+/** Which part of a message, and of which of the sender's messages. */
+export interface DataPart {
+  readonly number: number;
+  readonly last: boolean;
+}
+
 export interface DataEnvelope {
+  /** Null: it is whole. */
+  readonly part: DataPart | null;
   readonly text: boolean;
   readonly fromServer: boolean;
   /** To some only. */
@@ -24,16 +33,41 @@ const VERSION = 1;
 const TEXT = 1;
 const FROM_SERVER = 2;
 const DIRECTED = 4;
+const FIRST_PART = 8;
+const LAST_PART = 16;
 const encoder = new TextEncoder();
 
-/** What a client sends: without sender, to everybody or to some. */
+/** What a client sends: without sender, to everybody or to some; one message, or the two parts of a large one under this number. */
+export function writeMessages(
+  text: boolean,
+  topic: string,
+  destinations: readonly string[],
+  payload: Uint8Array,
+  number: number,
+): Uint8Array<ArrayBuffer>[] {
+  const write = (bytes: Uint8Array, part: DataPart | null): Uint8Array<ArrayBuffer> =>
+    writeEnvelope(text, topic, destinations, bytes, part);
+  if (payload.length <= PART_BYTES) return [write(payload, null)];
+  return [
+    write(payload.subarray(0, PART_BYTES), { number, last: false }),
+    write(payload.subarray(PART_BYTES), { number, last: true }),
+  ];
+}
+
+/** One message of a data channel. */
 export function writeEnvelope(
   text: boolean,
   topic: string,
   destinations: readonly string[],
   payload: Uint8Array,
+  part: DataPart | null = null,
 ): Uint8Array<ArrayBuffer> {
-  const header = [VERSION, text ? TEXT : 0, 0];
+  const header = [VERSION, text ? TEXT : 0];
+  if (part !== null) {
+    header[1] = (header[1] ?? 0) | (part.last ? LAST_PART : FIRST_PART);
+    for (const shift of [24, 16, 8, 0]) header.push((part.number >>> shift) & 0xff);
+  }
+  header.push(0);
   const add = (value: string): void => {
     const bytes = encoder.encode(value);
     header.push(bytes.length, ...bytes);
@@ -50,9 +84,15 @@ export function writeEnvelope(
 /** Null for what is no envelope of a version that is known here. */
 export function readEnvelope(message: Uint8Array): DataEnvelope | null {
   const flags = message[1];
-  if (message[0] !== VERSION || flags === undefined || flags > (TEXT | FROM_SERVER | DIRECTED)) return null;
+  if (message[0] !== VERSION || flags === undefined || flags >= LAST_PART + FIRST_PART) return null;
   const decoder = new TextDecoder();
   let at = 2;
+  let part: DataPart | null = null;
+  if ((flags & (FIRST_PART | LAST_PART)) !== 0) {
+    const number = message.subarray(2, 6).reduce((read, byte) => read * 256 + byte, 0);
+    part = { number, last: (flags & LAST_PART) !== 0 };
+    at = 6;
+  }
   const text = (): string => {
     const start = at + 1;
     at = start + (message[at] ?? message.length);
@@ -63,8 +103,9 @@ export function readEnvelope(message: Uint8Array): DataEnvelope | null {
   const count = message[at] ?? 0;
   at += 1;
   const destinations = Array.from({ length: count }, text);
-  if (at > message.length) return null;
+  if (at > message.length || !partFits(part, message.length - at)) return null;
   return {
+    part,
     text: (flags & TEXT) !== 0,
     fromServer: (flags & FROM_SERVER) !== 0,
     directed: (flags & DIRECTED) !== 0,
@@ -73,4 +114,10 @@ export function readEnvelope(message: Uint8Array): DataEnvelope | null {
     destinations,
     payload: message.subarray(at),
   };
+}
+
+/** Whoever joins two parts has no more than a whole payload. */
+function partFits(part: DataPart | null, bytes: number): boolean {
+  if (part === null) return true;
+  return part.last ? bytes > 0 && bytes <= MAX_DATA_BYTES - PART_BYTES : bytes === PART_BYTES;
 }

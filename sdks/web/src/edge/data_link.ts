@@ -40,11 +40,13 @@ export class DataLink {
     this.#channel({ reliable: true, ordered: true });
   }
 
-  /** Resolves when the browser has taken the message and has room for more. */
-  async send(delivery: Delivery, message: Uint8Array<ArrayBuffer>): Promise<void> {
+  /** Resolves when the browser has taken the messages, one after the other, and has room for more. */
+  async send(delivery: Delivery, messages: readonly Uint8Array<ArrayBuffer>[]): Promise<void> {
     const key = keyOf(delivery);
     const before = this.#turns.get(key) ?? Promise.resolve();
-    const turn = before.then(() => this.#send(delivery, message));
+    const turn = before.then(async () => {
+      for (const message of messages) await this.#send(delivery, message);
+    });
     // Who comes after does not fail with the one before.
     this.#turns.set(key, turn.catch(() => undefined));
     return turn;

@@ -210,7 +210,7 @@ export class Room extends Emitter<RoomEvents> {
 
   /**
    * Sends a message to everybody, or to some; needs the data grant. Resolves when the browser has taken it and has room
-   * for more: await it, and a slow network slows the sender. At most 255 KiB.
+   * for more: await it, and a slow network slows the sender. At most 256 KiB.
    */
   async publishData(payload: Uint8Array | string, options: PublishDataOptions = {}): Promise<void> {
     if (this.connectionState === "closed") throw new NexusError("CLOSED", "The room has been left.");

@@ -4,9 +4,10 @@ import {
   MAX_DESTINATIONS,
   MAX_TOPIC_BYTES,
   readEnvelope,
-  writeEnvelope,
+  writeMessages,
   type DataEnvelope,
 } from "../core/data_envelope.js";
+import { DataParts } from "../core/data_parts.js";
 import { NexusError } from "../core/error.js";
 import type { Grants, ParticipantId } from "../core/model.js";
 import type { DataLink, Delivery } from "../edge/data_link.js";
@@ -51,6 +52,7 @@ export class RoomData {
   readonly #link: DataLink;
   readonly #participants: ReadonlyMap<ParticipantId, RemoteParticipant>;
   readonly #tell: (payload: Uint8Array | string, info: DataInfo) => void;
+  readonly #parts = new DataParts();
   #early: Early[] = [];
 
   constructor(
@@ -78,12 +80,16 @@ export class RoomData {
     }
     if (options.to !== undefined && destinations.length === 0) return;
     const ids = destinations.map((destination) => this.#idOf(destination));
-    await this.#link.send({ reliable, ordered: options.ordered ?? reliable }, writeEnvelope(text, topic, ids, bytes));
+    const [number = 0] = crypto.getRandomValues(new Uint32Array(1));
+    const messages = writeMessages(text, topic, ids, bytes, number);
+    await this.#link.send({ reliable, ordered: options.ordered ?? reliable }, messages);
   }
 
   receive(message: Uint8Array, delivery: Delivery): void {
-    const envelope = readEnvelope(message);
-    if (envelope === null) return; // of a newer server
+    const read = readEnvelope(message);
+    if (read === null) return; // of a newer server
+    const envelope = this.#parts.take(read);
+    if (envelope === null) return; // the rest is on its way
     const early = { envelope, delivery };
     // Media may be faster than signaling's word of who has come.
     if (envelope.sender !== "" && !this.#participants.has(envelope.sender as ParticipantId)) {

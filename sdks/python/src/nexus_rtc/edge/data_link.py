@@ -3,7 +3,7 @@ that none costs a negotiation. Bytes in, bytes out.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -41,15 +41,18 @@ class DataLink:
         """Before the first offer, so that it has a section for data (RFC 8841)."""
         self._channel(Delivery())
 
-    async def send(self, delivery: Delivery, message: bytes) -> None:
-        """Returns when there is room for more. Raises ConnectionFailed."""
+    async def send(self, delivery: Delivery, messages: Sequence[bytes]) -> None:
+        """One after the other; returns when there is room for more. Raises ConnectionFailed."""
         async with self._turns.setdefault(delivery, asyncio.Lock()):
-            channel = self._channel(delivery)
-            async with self._changed:
-                await self._changed.wait_for(lambda: self._closed or _has_room(channel))
-            if self._closed or channel.readyState != "open":
-                raise ConnectionFailed("CLOSED", "the data channel is closed")
-            channel.send(message)
+            for message in messages:
+                await self._send(self._channel(delivery), message)
+
+    async def _send(self, channel: RTCDataChannel, message: bytes) -> None:
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._closed or _has_room(channel))
+        if self._closed or channel.readyState != "open":
+            raise ConnectionFailed("CLOSED", "the data channel is closed")
+        channel.send(message)
 
     def close(self) -> None:
         self._closed = True

@@ -8,8 +8,8 @@ from nexus_sfu import errors
 from nexus_sfu.core import effects as fx
 from nexus_sfu.core.model import MediaOffer, Participant
 
-# A message of 256 KiB less its header (docs/reference/data.md); the engine's own bound.
-MAX_PAYLOAD_BYTES = 255 * 1024
+# The engine's own bound (docs/reference/data.md).
+MAX_PAYLOAD_BYTES = 256 * 1024
 MAX_TOPIC_BYTES = 128
 
 

@@ -646,7 +646,7 @@ class SendDataRequest(_message.Message):
     LOSSY_FIELD_NUMBER: _builtins.int
     UNORDERED_FIELD_NUMBER: _builtins.int
     payload: _builtins.bytes
-    """At most 255 KiB, else DATA_TOO_LARGE."""
+    """At most 256 KiB, else DATA_TOO_LARGE."""
     text: _builtins.bool
     """The payload is UTF-8."""
     topic: _builtins.str

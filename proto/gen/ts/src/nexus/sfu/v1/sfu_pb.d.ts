@@ -599,7 +599,7 @@ export declare type SendDataRequest = Message<"nexus.sfu.v1.SendDataRequest"> & 
   identities: string[];
 
   /**
-   * At most 255 KiB, else DATA_TOO_LARGE.
+   * At most 256 KiB, else DATA_TOO_LARGE.
    *
    * @generated from field: bytes payload = 3;
    */
