@@ -111,6 +111,21 @@ def test_nodes_without_a_broker(busy_port: int) -> None:
     assert "no broker" in result.output
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["hi", "--room", "lobby", "--url", "http://127.0.0.1:1"], 1, "CONNECTION_FAILED"),
+        (["x" * (256 * 1024 + 1), "--room", "lobby"], 1, "DATA_TOO_LARGE"),
+        (["hi", "--room", "lobby", "--url", "lobby"], 2, "no server address"),
+        (["hi", "--room", ""], 2, "must not be empty"),
+    ],
+)
+def test_saying_what_cannot_be_said(arguments: list[str], code: int, said: str) -> None:
+    result = runner.invoke(app, ["say", *arguments])
+    assert result.exit_code == code, result.output
+    assert said in result.output
+
+
 def test_nodes_of_a_broker_with_none_and_with_one(nats_server: NatsServer) -> None:
     arguments = ["nodes", "--nats-url", nats_server.url]
     result = runner.invoke(app, arguments)

@@ -31,6 +31,7 @@ from nexus_rtc import (
     TrackPublished,
     TrackUnpublished,
     mint_token,
+    send_data,
 )
 from nexus_rtc.event_stream import EventStream
 from nexus_rtc.synthetic import Colour, SyntheticCamera, SyntheticMicrophone, colour_of
@@ -274,5 +275,16 @@ async def test_messages_reach_everybody_or_one(url: str, stack: AsyncExitStack) 
     assert [message.directed for message in heard["ben"]] == [False, True, False]
     with pytest.raises(PermissionDenied):
         await cleo.publish_data("no")
+    # The server itself, without being in the room.
+    token = mint_token(APP, room="words", identity="server", grants=["admin"])
+    await send_data(url, token, bytes(256 * 1024), topic="large")
+    await send_data(url, token, "for ben", topic="news", to=["ben"])
+    await wait_until(lambda: len(heard["ben"]) == 5 and len(heard["cleo"]) == 3, PATIENCE_SECONDS, "news")
+    large, news = heard["ben"][3:]
+    assert (large.payload, news.payload, news.topic) == (bytes(256 * 1024), "for ben", "news")
+    assert all(message.from_server and message.participant is None for message in (large, news))
+    assert (large.directed, news.directed) == (False, True)
+    with pytest.raises(NotFound):
+        await send_data(url, token, "x", to=["dora"])
     for task in listeners:
         task.cancel()

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from nexus_rtc.publishing import LocalTrack
     from nexus_rtc.remote_media import RemoteMedia
     from nexus_rtc.room import Room
+    from nexus_rtc.server_data import send_data
     from nexus_rtc.token import App, mint_token
 
 _HOMES = {
@@ -88,6 +89,7 @@ _HOMES = {
     "publishing": ("LocalTrack",),
     "remote_media": ("RemoteMedia",),
     "room": ("Room",),
+    "server_data": ("send_data",),
     "token": ("App", "mint_token"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -131,6 +133,7 @@ __all__ = [
     "TrackUnpublished",
     "VideoLayer",
     "mint_token",
+    "send_data",
 ]
 
 

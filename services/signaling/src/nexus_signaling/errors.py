@@ -89,3 +89,24 @@ _CLOSE_CODES: Final[Mapping[ErrorCode.ValueType, CloseCode]] = {
 def close_code(code: ErrorCode.ValueType) -> CloseCode:
     """The close code after a fatal error; a join that failed for any other reason is `REFUSED`."""
     return _CLOSE_CODES.get(code, CloseCode.REFUSED)
+
+
+_HTTP_STATUS: Final[Mapping[ErrorCode.ValueType, int]] = {
+    ErrorCode.TOKEN_MISSING: 401,
+    ErrorCode.TOKEN_INVALID: 401,
+    ErrorCode.TOKEN_EXPIRED: 401,
+    ErrorCode.TOKEN_NOT_YET_VALID: 401,
+    ErrorCode.PERMISSION_DENIED: 403,
+    ErrorCode.ROOM_NOT_FOUND: 404,
+    ErrorCode.PARTICIPANT_NOT_FOUND: 404,
+    ErrorCode.DATA_TOO_LARGE: 413,
+    ErrorCode.INVALID_ARGUMENT: 400,
+    ErrorCode.SFU_UNREACHABLE: 503,
+    ErrorCode.NO_SFU_AVAILABLE: 503,
+    ErrorCode.SERVICE_UNAVAILABLE: 503,
+}
+
+
+def http_status(code: ErrorCode.ValueType) -> int:
+    """Of an answer over plain HTTP (RFC 9110 section 15); what we have no word for is our own fault."""
+    return _HTTP_STATUS.get(code, 500)

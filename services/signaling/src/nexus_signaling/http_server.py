@@ -1,4 +1,5 @@
-"""Signaling's HTTP port: the WebSocket, health, and in development the demo page and its tokens."""
+"""Signaling's HTTP port: the WebSocket, data from applications' servers, health, and in development the demo
+page and its tokens."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ import structlog
 from aiohttp import web
 from nexus_runtime import ClientError, Health
 
+from nexus_signaling.data_endpoint import DataEndpoint
 from nexus_signaling.demo import DemoPage
 from nexus_signaling.dev_token import MAX_BODY_BYTES, DevTokens
 from nexus_signaling.gateway import Gateway
@@ -19,6 +21,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 @dataclass(frozen=True, slots=True)
 class Routes:
     gateway: Gateway
+    data: DataEndpoint
     health: Health
     demo: DemoPage | None = None
     dev_tokens: DevTokens | None = None
@@ -28,6 +31,7 @@ class Routes:
 def make_app(routes: Routes) -> web.Application:
     app = web.Application(middlewares=[_plain_errors], client_max_size=MAX_BODY_BYTES)
     app.router.add_get("/v1/rtc", routes.gateway.handle)
+    app.router.add_post("/v1/data", routes.data.handle)
     app.router.add_get("/livez", _livez)
     app.router.add_get("/readyz", _readyz_of(routes.health))
     if routes.dev_tokens is not None:

@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry
 from nexus_signaling.background import Background
 from nexus_signaling.config import SignalingConfig, split_list
 from nexus_signaling.connection import Services
+from nexus_signaling.data_endpoint import DataEndpoint
 from nexus_signaling.demo import DemoPage
 from nexus_signaling.departures import Departures
 from nexus_signaling.dev_token import DevTokens
@@ -86,8 +87,10 @@ class SignalingService:
         )
         rooms = self._make_rooms(rooms_bucket)
         feeds = RoomFeeds(self._bus, self.metrics)
+        keys = KeySource(apps, self._clock, refresh_seconds=config.jwks_refresh_seconds)
+        verifier = TokenVerifier(keys, self._wall_clock)
         services = Services(
-            joiner=self._make_joiner(apps, rooms, feeds),
+            joiner=self._make_joiner(verifier, rooms, feeds),
             feeds=feeds,
             nodes=self.nodes,
             sfu=self.sfu,
@@ -111,13 +114,14 @@ class SignalingService:
         # it.
         self.health.add_check("nats", lambda: self._bus.connected, required=False)
         self.health.add_check("sfu_nodes", lambda: self.nodes.fresh_count() > 0, required=False)
-        await self._listen(apps, origins)
+        await self._listen(apps, origins, DataEndpoint(verifier, rooms, self.sfu))
 
-    async def _listen(self, apps: dict[str, App], origins: OriginPolicy) -> None:
+    async def _listen(self, apps: dict[str, App], origins: OriginPolicy, data: DataEndpoint) -> None:
         config = self._config
         signing = next((app for app in apps.values() if app.secret is not None), None)
         routes = Routes(
             gateway=self.gateway,
+            data=data,
             health=self.health,
             demo=DemoPage(config.demo_dir) if config.demo_dir is not None else None,
             dev_tokens=(
@@ -154,15 +158,13 @@ class SignalingService:
             holds_room=asks_node,
         )
 
-    def _make_joiner(self, apps: dict[str, App], rooms: RoomDirectory, feeds: RoomFeeds) -> Joiner:
+    def _make_joiner(self, verifier: TokenVerifier, rooms: RoomDirectory, feeds: RoomFeeds) -> Joiner:
         config = self._config
-        keys = KeySource(apps, self._clock, refresh_seconds=config.jwks_refresh_seconds)
         terms = JoinTerms(
             ping_interval_ms=round(config.ping_interval_seconds * 1000),
             max_participants=config.max_participants,
             server_version=version("nexus-signaling"),
         )
-        verifier = TokenVerifier(keys, self._wall_clock)
         return Joiner(verifier, rooms, self.nodes, feeds, self.sfu, self._ice_servers, terms)
 
     def _ice_servers(self, identity: str) -> list[media_pb2.IceServer]:

@@ -44,6 +44,10 @@ class SfuClient:
         """Raises Refused."""
         return await self._call("Leave", self._stub(address).Leave, request)
 
+    async def send_data(self, address: str, request: sfu_pb2.SendDataRequest) -> sfu_pb2.SendDataResponse:
+        """Raises Refused."""
+        return await self._call("SendData", self._stub(address).SendData, request)
+
     async def call(self, address: str, request: SfuRequest) -> SfuResponse:
         """Raises Refused."""
         stub = self._stub(address)

@@ -54,11 +54,11 @@ class TokenVerifier:
         self._keys = keys
         self._wall_clock = wall_clock
 
-    async def verify(self, token: str, *, app_id: str, room: str) -> Claims:
-        """The claims of a token that is good for `room` and, unless it is empty, for `app_id`. Raises
-        Refused."""
+    async def verify(self, token: str, *, app_id: str, room: str | None) -> Claims:
+        """The claims of a token that is good for `room` (None: whichever it names) and, unless it is empty,
+        for `app_id`. Raises Refused."""
         if not token:
-            raise Refused(ErrorCode.TOKEN_MISSING, "`join` carries no token.")
+            raise Refused(ErrorCode.TOKEN_MISSING, "No token was sent.")
         header, unverified = _peek(token)
         app = unverified.get("iss")
         if not isinstance(app, str):
@@ -72,7 +72,7 @@ class TokenVerifier:
         payload = _verified_payload(token, key.key, key.algorithm)
         claims = _claims(payload)
         self._check_times(payload, claims.expires_at)
-        if claims.room != room:
+        if room is not None and claims.room != room:
             raise Refused(ErrorCode.ROOM_MISMATCH, "The room asked for is not the token's `room`.")
         return claims
 

@@ -1,0 +1,49 @@
+"""`nexus say`: a message of the server's own to a room, on data channels; for scripts, and to try a
+client."""
+
+import asyncio
+import sys
+from typing import Annotated
+
+import typer
+from nexus_rtc.errors import NexusError
+from nexus_rtc.server_data import send_data
+from nexus_rtc.token import App, mint_token
+
+from nexus_cli import development
+
+# The token is used at once.
+TTL_SECONDS = 60
+
+
+def say(
+    message: Annotated[
+        str, typer.Argument(help="What to say; - reads bytes from standard input, 256 KiB at most.")
+    ],
+    room: Annotated[str, typer.Option(help="The room.")],
+    to: Annotated[
+        list[str] | None, typer.Option(help="To this identity alone; repeat it for more. Default: everybody.")
+    ] = None,
+    topic: Annotated[str, typer.Option(help="What it is about.")] = "",
+    lossy: Annotated[bool, typer.Option("--lossy", help="Send it once; it may be lost.")] = False,
+    url: Annotated[str, typer.Option(help="The server.", envvar="NEXUS_URL")] = development.DEFAULT_URL,
+    app: Annotated[str, typer.Option(help="The app's key id.", envvar="NEXUS_APP")] = development.KEY_ID,
+    secret: Annotated[
+        str,
+        typer.Option(
+            help="The app's secret.", envvar="NEXUS_APP_SECRET", show_default="the development app's"
+        ),
+    ] = development.SECRET,
+) -> None:
+    """Say MESSAGE to ROOM, as the server."""
+    payload: str | bytes = sys.stdin.buffer.read() if message == "-" else message
+    try:
+        token = mint_token(
+            App(app, secret), room=room, identity="nexus-say", grants=["admin"], ttl_seconds=TTL_SECONDS
+        )
+        asyncio.run(send_data(url, token, payload, topic=topic, to=to or (), reliable=not lossy))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    except NexusError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None

@@ -1,0 +1,138 @@
+"""`POST /v1/data`: an application's own server says something to a room, or to some in it, on their data
+channels. The token names app and room and needs the grant `admin`; the body is the payload as it is.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from aiohttp import hdrs, web
+from google.protobuf import json_format
+from nexus.sfu.v1 import sfu_pb2
+from nexus.types.v1.error_pb2 import ErrorCode
+from nexus_bus import BusError
+
+from nexus_signaling.core.sfu_requests import permitted
+from nexus_signaling.core.texts import is_name, utf8_size
+from nexus_signaling.errors import Refused, http_status
+from nexus_signaling.room_directory import RoomDirectory
+from nexus_signaling.sfu_client import SfuClient
+from nexus_signaling.tokens import Claims, TokenVerifier
+
+log = structlog.get_logger()
+
+# The SFU's own bounds (docs/reference/data.md), checked here so that no more is read than can be sent.
+MAX_PAYLOAD_BYTES: Final = 256 * 1024
+MAX_TOPIC_BYTES: Final = 128
+MAX_IDENTITIES: Final = 256
+_PARAMETERS: Final = frozenset(("topic", "to", "reliable", "ordered"))
+_TRUTHS: Final = {"true": True, "false": False}
+
+
+@dataclass(frozen=True, slots=True)
+class DataEndpoint:
+    verifier: TokenVerifier
+    rooms: RoomDirectory
+    sfu: SfuClient
+
+    async def handle(self, request: web.Request) -> web.Response:
+        headers = {hdrs.CACHE_CONTROL: "no-store"}
+        try:
+            await self._send(request)
+        except Refused as refused:
+            if refused.retry_after_ms:
+                headers[hdrs.RETRY_AFTER] = str(-(-refused.retry_after_ms // 1000))
+            return web.Response(
+                status=http_status(refused.code),
+                text=json_format.MessageToJson(refused.to_wire(), indent=None),
+                content_type="application/json",
+                headers=headers,
+            )
+        return web.Response(status=204, headers=headers)
+
+    async def _send(self, request: web.Request) -> None:
+        """Raises Refused."""
+        # Before anything of the body is read: who may not send costs nothing.
+        claims = await self.verifier.verify(_bearer(request), app_id="", room=None)
+        permitted(claims.grants.admin, "admin")
+        message = _message(request, claims)
+        message.payload = await _payload(request)
+        if message.text and not _is_utf8(message.payload):
+            raise Refused(ErrorCode.INVALID_ARGUMENT, "The text is not UTF-8.", field="payload")
+        try:
+            placed = await self.rooms.resolve(claims.app, claims.room, may_create=False)
+        except BusError as error:
+            raise Refused(
+                ErrorCode.SERVICE_UNAVAILABLE, "Rooms cannot be looked up at the moment.", retry_after_ms=1000
+            ) from error
+        await self.sfu.send_data(placed.address, message)
+        log.info(
+            "data_sent",
+            app=claims.app,
+            room=claims.room,
+            by=claims.identity,
+            bytes=len(message.payload),
+            to=len(message.identities),
+        )
+
+
+def _bearer(request: web.Request) -> str:
+    """RFC 6750 section 2.1; empty when there is none."""
+    scheme, _, token = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def _message(request: web.Request, claims: Claims) -> sfu_pb2.SendDataRequest:
+    """All but the payload."""
+    query = request.query
+    unknown = next((name for name in query if name not in _PARAMETERS), None)
+    if unknown is not None:
+        raise _wrong(unknown, "There is no such parameter.")
+    topic = query.get("topic", "")
+    if (utf8_size(topic) or 0) > MAX_TOPIC_BYTES:
+        raise Refused(
+            ErrorCode.INVALID_ARGUMENT, "The topic is too long.", field="topic", limit_bytes=MAX_TOPIC_BYTES
+        )
+    identities = query.getall("to", [])
+    if len(identities) > MAX_IDENTITIES or not all(is_name(identity) for identity in identities):
+        raise _wrong("to", f"At most {MAX_IDENTITIES} identities, each a text of 1 to 256 bytes.")
+    reliable = _truth(request, "reliable", default=True)
+    return sfu_pb2.SendDataRequest(
+        room=sfu_pb2.RoomKey(app=claims.app, room=claims.room),
+        identities=identities,
+        topic=topic,
+        text=request.content_type.startswith("text/"),
+        lossy=not reliable,
+        unordered=not _truth(request, "ordered", default=reliable),
+    )
+
+
+def _truth(request: web.Request, name: str, *, default: bool) -> bool:
+    word = request.query.get(name)
+    if word is None:
+        return default
+    if word not in _TRUTHS:
+        raise _wrong(name, f"`{name}` is true or false.")
+    return _TRUTHS[word]
+
+
+async def _payload(request: web.Request) -> bytes:
+    payload = bytearray()
+    # By what comes, not by what the header says will come.
+    async for chunk in request.content.iter_any():
+        payload += chunk
+        if len(payload) > MAX_PAYLOAD_BYTES:
+            raise Refused(ErrorCode.DATA_TOO_LARGE, "The message is too large.", limit=MAX_PAYLOAD_BYTES)
+    return bytes(payload)
+
+
+def _is_utf8(payload: bytes) -> bool:
+    try:
+        payload.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _wrong(field: str, message: str) -> Refused:
+    return Refused(ErrorCode.INVALID_ARGUMENT, message, field=field[:64])

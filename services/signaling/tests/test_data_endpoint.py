@@ -1,0 +1,110 @@
+"""`POST /v1/data`: what an application's server says to a room."""
+
+import json
+from typing import Any
+
+import pytest
+from nexus.sfu.v1 import sfu_pb2
+
+from services.signaling.tests.harness import Harness, grants, mint
+
+ADMIN: dict[str, Any] = grants(admin=True)
+USUAL: dict[str, Any] = grants(data=True, publish=True)
+
+
+async def post(
+    harness: Harness,
+    payload: bytes = b"hi",
+    query: str = "",
+    token: str | None = None,
+    content_type: str = "application/octet-stream",
+) -> tuple[int, dict[str, Any]]:
+    headers = {"Content-Type": content_type}
+    token = mint("server", **ADMIN) if token is None else token
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
+    async with harness.http.post(f"{harness.url}/v1/data{query}", data=payload, headers=headers) as response:
+        text = await response.text()
+        return response.status, json.loads(text) if text else {}
+
+
+def sent(harness: Harness) -> list[sfu_pb2.SendDataRequest]:
+    return [request for request in harness.sfu.requests if isinstance(request, sfu_pb2.SendDataRequest)]
+
+
+async def test_a_message_goes_to_the_tokens_room(harness: Harness) -> None:
+    await harness.joined("ann")
+    await harness.joined("bob")
+    assert await post(harness, b"\x00\xff") == (204, {})
+    query = "?topic=caf%C3%A9&to=ann&to=bob&reliable=false"
+    assert await post(harness, "größe".encode(), query, content_type="text/plain; charset=utf-8") == (204, {})
+    assert await post(harness, b"", "?reliable=false&ordered=true") == (204, {})
+    room = sfu_pb2.RoomKey(app="devkey", room="lobby")
+    assert sent(harness) == [
+        sfu_pb2.SendDataRequest(room=room, payload=b"\x00\xff"),
+        sfu_pb2.SendDataRequest(
+            room=room,
+            identities=["ann", "bob"],
+            payload="größe".encode(),
+            text=True,
+            topic="café",
+            lossy=True,
+            unordered=True,
+        ),
+        sfu_pb2.SendDataRequest(room=room, lossy=True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("token", "status", "code"),
+    [
+        ("", 401, "TOKEN_MISSING"),
+        ("nonsense", 401, "TOKEN_INVALID"),
+        (mint("server", secret="another-secret-that-is-long-enough-for-it", **ADMIN), 401, "TOKEN_INVALID"),
+        (mint("server", exp=1, **ADMIN), 401, "TOKEN_EXPIRED"),
+        (mint("server", **USUAL), 403, "PERMISSION_DENIED"),
+        (mint("server", "elsewhere", **ADMIN), 404, "ROOM_NOT_FOUND"),
+    ],
+)
+async def test_who_may_not_is_told_why(harness: Harness, token: str, status: int, code: str) -> None:
+    await harness.joined("ann")
+    got, error = await post(harness, token=token)
+    assert (got, error["code"]) == (status, code)
+    assert "fatal" not in error
+    assert sent(harness) == []
+
+
+@pytest.mark.parametrize(
+    ("query", "payload", "status", "code"),
+    [
+        ("?topic=" + "t" * 129, b"x", 400, "INVALID_ARGUMENT"),
+        ("?tpoic=x", b"x", 400, "INVALID_ARGUMENT"),
+        ("?reliable=perhaps", b"x", 400, "INVALID_ARGUMENT"),
+        ("?to=", b"x", 400, "INVALID_ARGUMENT"),
+        ("?to=a" * 257, b"x", 400, "INVALID_ARGUMENT"),
+        ("", b"\xff", 400, "INVALID_ARGUMENT"),
+        ("", bytes(256 * 1024 + 1), 413, "DATA_TOO_LARGE"),
+        ("?to=nobody", b"x", 404, "PARTICIPANT_NOT_FOUND"),
+    ],
+)
+async def test_what_cannot_be_sent_is_said(
+    harness: Harness, query: str, payload: bytes, status: int, code: str
+) -> None:
+    await harness.joined("ann")
+    query = query.replace("?", "&").replace("&", "?", 1)
+    got, error = await post(harness, payload, query, content_type="text/plain")
+    assert (got, error["code"]) == (status, code)
+
+
+async def test_the_largest_payload_goes_through(harness: Harness) -> None:
+    await harness.joined("ann")
+    assert await post(harness, bytes(256 * 1024)) == (204, {})
+    assert len(sent(harness)[0].payload) == 256 * 1024
+
+
+async def test_a_media_server_that_is_away_is_worth_another_try(harness: Harness) -> None:
+    await harness.joined("ann")
+    await harness.sfu.stop()
+    status, error = await post(harness)
+    assert (status, error["code"]) == (503, "SFU_UNREACHABLE")
+    assert error["retryAfterMs"] > 0
