@@ -4,27 +4,36 @@ The generator is media only; an adapter does the signaling of one SFU: it starts
 and tells the generator each one's ICE and DTLS parameters and streams.
 """
 
+import asyncio
+import ipaddress
 import os
+import socket
 import subprocess
-from collections.abc import Sequence
+import threading
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
+
+from _network import FIRST_PEER, inside_load
+from _sdp import (
+    AUDIO_MID,
+    AUDIO_PT,
+    RTX_PT,
+    VIDEO_MID,
+    VIDEO_PT,
+    Description,
+    Endpoint,
+    Published,
+    own_media_lines,
+)
+
+T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "bench"
 BINARY = BUILD / "bench" / "nexus_load"
 
-# What browsers negotiate, with the same numbers for every server.
-AUDIO_PT, VIDEO_PT, RTX_PT = 111, 96, 97
-EXTENSIONS = {
-    1: "urn:ietf:params:rtp-hdrext:ssrc-audio-level",
-    2: "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time",
-    3: "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
-    4: "urn:ietf:params:rtp-hdrext:sdes:mid",
-    10: "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id",
-    11: "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id",
-}
 # Three encodings of 720p, low to high: rid, bits per second, width, height.
 SIMULCAST = (("q", 150_000, 320, 180), ("h", 500_000, 640, 360), ("f", 1_500_000, 1280, 720))
 
@@ -52,9 +61,7 @@ class Person:
     loss_percent: float = 0.0
     audio_slots: int = 0
     video_slots: int = 0
-    ufrag: str = ""
-    pwd: str = ""
-    video_ssrcs: list[tuple[int, int]] = field(default_factory=list)  # with RTX
+    endpoints: list[Endpoint] = field(default_factory=list)  # one or two peer connections, by the server
 
     @property
     def audio_ssrc(self) -> int:
@@ -65,6 +72,19 @@ class Person:
 
     def video_ssrc(self, encoding: int) -> tuple[int, int]:
         return self.audio_ssrc + 1 + 2 * encoding, self.audio_ssrc + 2 + 2 * encoding
+
+    @property
+    def publishes(self) -> bool:
+        return self.audio or self.video
+
+    @property
+    def watches(self) -> bool:
+        return self.audio_slots + self.video_slots > 0
+
+    @property
+    def published(self) -> Published:
+        encodings = [(rid, *self.video_ssrc(i)) for i, (rid, *_) in enumerate(self.encodings())]
+        return Published(self.audio_ssrc if self.audio else None, encodings if self.video else ())
 
 
 class LoadError(Exception):
@@ -77,17 +97,21 @@ class Generator:
             **os.environ,
             "NEXUS_LOAD_CORE": str(core),
             "NEXUS_LOAD_GRO": str(int(gro)),
+            "NEXUS_LOAD_FIRST_IP": str(int(FIRST_PEER)),
             "NEXUS_LOAD_OPEN_ONE_IN": str(open_one_in),
         }
         self._process = subprocess.Popen(
-            [str(BINARY), "script"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+            inside_load([str(BINARY), "script"]),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
         )
-        hello = self._read()
-        self.fingerprint = _values(hello)["fingerprint"]
-        self.ask(f"codec name=opus pt={AUDIO_PT} clock=48000")
-        self.ask(f"codec name=VP8 pt={VIDEO_PT} clock=90000 rtx={RTX_PT}")
-        for number, uri in EXTENSIONS.items():
-            self.ask(f"extension uri={uri} id={number}")
+        self._one_at_a_time = threading.Lock()  # `until` pumps from another thread
+        hello = _values(self._read())
+        self.fingerprint = hello["fingerprint"]
+        host, _, self._port = hello["first_address"].rpartition(":")
+        self._first = ipaddress.IPv4Address(host)
 
     def _read(self) -> str:
         assert self._process.stdout is not None
@@ -98,9 +122,10 @@ class Generator:
 
     def raw(self, line: str) -> str:
         assert self._process.stdin is not None
-        self._process.stdin.write(line + "\n")
-        self._process.stdin.flush()
-        answer = self._read()
+        with self._one_at_a_time:
+            self._process.stdin.write(line + "\n")
+            self._process.stdin.flush()
+            answer = self._read()
         if answer.startswith("error"):
             raise LoadError(f"{line}: {answer}")
         return answer
@@ -108,14 +133,26 @@ class Generator:
     def ask(self, line: str) -> dict[str, str]:
         return _values(self.raw(line))
 
-    def add(self, person: Person) -> None:
-        """Persons are added in the order of their index."""
-        answer = self.ask(f"peer loss={person.loss_percent}")
-        assert int(answer["index"]) == person.index
-        person.ufrag, person.pwd = answer["ufrag"], answer["pwd"]
+    def add(
+        self, person: Person, *, sends: bool = True, media: Iterable[str] = (), loss: bool = True
+    ) -> Endpoint:
+        """One more peer connection of that person. `media` are the `codec` and `extension` lines of a server that
+        chooses the numbers itself."""
+        for line in media or own_media_lines():
+            self.ask(line)
+        answer = self.ask(f"peer loss={person.loss_percent if loss else 0}")
+        peer = int(answer["index"])
+        address = f"{self._first + peer}:{self._port}"
+        endpoint = Endpoint(peer, answer["ufrag"], answer["pwd"], self.fingerprint, address)
+        person.endpoints.append(endpoint)
+        if sends:
+            self._publish(person, peer)
+        return endpoint
+
+    def _publish(self, person: Person, peer: int) -> None:
         if person.audio:
             self.ask(
-                f"send peer={person.index} kind=audio codec=opus pt={AUDIO_PT} ssrc={person.audio_ssrc} mid=0"
+                f"send peer={peer} kind=audio codec=opus pt={AUDIO_PT} ssrc={person.audio_ssrc} mid={AUDIO_MID}"
             )
         if not person.video:
             return
@@ -123,9 +160,39 @@ class Generator:
             ssrc, rtx = person.video_ssrc(i)
             name = f" rid={rid}" if person.simulcast else ""
             self.ask(
-                f"send peer={person.index} kind=video codec=VP8 pt={VIDEO_PT} rtx_pt={RTX_PT} ssrc={ssrc}"
-                f" rtx_ssrc={rtx} mid=1 bitrate={bitrate}{name}"
+                f"send peer={peer} kind=video codec=VP8 pt={VIDEO_PT} rtx_pt={RTX_PT} ssrc={ssrc}"
+                f" rtx_ssrc={rtx} mid={VIDEO_MID} bitrate={bitrate}{name}"
             )
+
+    def receive(self, endpoint: Endpoint, description: Description, *, known: set[int] | None = None) -> None:
+        """A stream for every section on which the server sends, once."""
+        for section in description.received():
+            if known is not None and section.ssrc in known:
+                continue
+            if known is not None:
+                known.add(section.ssrc)
+            self.ask(
+                f"receive peer={endpoint.peer} kind={section.kind} ssrc={section.ssrc} rtx_ssrc={section.rtx_ssrc}"
+            )
+
+    def connect(self, endpoint: Endpoint, description: Description) -> None:
+        self.ask(f"connect peer={endpoint.peer} {description.transport}")
+
+    def leave(self, person: Person) -> None:
+        for endpoint in person.endpoints:
+            self.ask(f"close peer={endpoint.peer}")
+        self.pump()
+
+    def pump(self, milliseconds: int = 2) -> None:
+        """Lets what is connected already go on while others are signaled."""
+        self.ask(f"run seconds=0 ms={milliseconds}")
+
+    async def until(self, awaited: Awaitable[T]) -> T:
+        """Waits for the server with the load running: some servers announce a track only when its media comes."""
+        task = asyncio.ensure_future(awaited)
+        while not task.done():
+            await asyncio.to_thread(self.pump, 5)
+        return task.result()
 
     def close(self) -> None:
         if self._process.poll() is None:
@@ -147,7 +214,14 @@ class Adapter(Protocol):
     async def start(self, *, core: int) -> None: ...
 
     async def join(self, generator: Generator, people: Sequence[Person]) -> None:
-        """Signals everybody, and tells the generator `receive` and `connect` for each."""
+        """Signals these people, and tells the generator `receive` and `connect` for each; whoever came before
+        stays."""
+        ...
+
+    async def leave(self, generator: Generator, people: Sequence[Person]) -> None: ...
+
+    async def counters(self) -> dict[str, int] | None:
+        """Where the server tells: `datagrams_out`, `gso_segments`, `gso_runs` since it started."""
         ...
 
     def cpu_seconds(self) -> float:
@@ -186,3 +260,9 @@ def process_memory_bytes(pid: int) -> int:
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) * 1024
     return 0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

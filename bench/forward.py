@@ -13,6 +13,7 @@ from typing import Any
 
 from _load import ROOT, Generator, Person, build
 from _load_nexus import NexusAdapter
+from _network import enter
 from sfu import GENERATOR_CORE, SERVER_CORE, machine, measure
 
 SETTLE_SECONDS = 2
@@ -48,6 +49,7 @@ def forwarding(row: dict[str, Any]) -> dict[str, object]:
 
 
 def main() -> None:
+    enter()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--people", type=int, default=25)
     parser.add_argument("--idle", type=int, default=200)

@@ -13,9 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from _load import ROOT, Adapter, Generator, Person, build
+from _load_janus import JanusAdapter
 from _load_nexus import NexusAdapter
+from _network import enter
 
-ADAPTERS: dict[str, type[Adapter]] = {"nexus": NexusAdapter}
+ADAPTERS: dict[str, type[Adapter]] = {"nexus": NexusAdapter, "janus": JanusAdapter}
 SERVER_CORE, GENERATOR_CORE = 0, 1
 MAX_WATCHED = 25
 AUDIO_PUBLISHERS = 10
@@ -114,6 +116,7 @@ def machine() -> dict[str, object]:
 
 
 def main() -> None:
+    enter()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--servers", nargs="+", default=["nexus"], choices=sorted(ADAPTERS))
     parser.add_argument("--scene", default="livestream", choices=("livestream", "meeting", "audio"))

@@ -162,6 +162,30 @@ void LoadGenerator::BeginMeasuring() {
   totals_.media_bytes_in = 0;
   totals_.latency.Clear();
   baseline_ = Sum();
+  packets_before_.clear();
+  for (const auto& peer : peers_) {
+    for (const auto& stream : peer->client().receive_streams())
+      packets_before_[stream.get()] = stream->stats().packets();
+  }
+}
+
+LoadGenerator::Silence LoadGenerator::CountSilent() const {
+  Silence count;
+  for (const auto& peer : peers_) {
+    if (peer->client().state() != ClientState::kConnected) continue;
+    for (const auto& stream : peer->client().receive_streams()) {
+      const auto before = packets_before_.find(stream.get());
+      ++count.streams;
+      count.silent += stream->stats().packets() == (before == packets_before_.end() ? 0 : before->second);
+    }
+  }
+  return count;
+}
+
+size_t LoadGenerator::CountProfile(SrtpProfile profile) const {
+  return static_cast<size_t>(std::count_if(peers_.begin(), peers_.end(), [&](const auto& peer) {
+    return peer->client().transport().srtp_profile() == profile;
+  }));
 }
 
 double LoadGenerator::cpu_share() const {
@@ -184,7 +208,8 @@ std::string LoadGenerator::Report() const {
       ++streams;
     }
   }
-  char text[1'024];
+  const Silence silence = CountSilent();
+  char text[1'536];
   std::snprintf(
       text, sizeof text,
       "\"seconds\": %.3f, \"peers\": %zu, \"connected\": %zu, \"media_packets_in\": %llu, "
@@ -194,7 +219,8 @@ std::string LoadGenerator::Report() const {
       "\"latency_p50_ms\": %.2f, \"latency_p99_ms\": %.2f, \"loss\": %.6f, \"loss_after_repair\": %.6f, "
       "\"jitter_ms\": %.2f, \"pictures\": %llu, \"freezes\": %llu, \"nacks\": %llu, \"plis\": %llu, "
       "\"lost_on_purpose\": %llu, \"generator_cpu_share\": %.3f, \"generator_receive_overflow\": %llu, "
-      "\"generator_send_errors\": %llu",
+      "\"generator_send_errors\": %llu, \"receive_streams\": %zu, \"silent_streams\": %zu, "
+      "\"srtp_aead_aes_128_gcm\": %zu, \"srtp_aes_128_cm_hmac_sha1_80\": %zu",
       wall, peers_.size(), connected(), static_cast<unsigned long long>(totals_.media_in),
       static_cast<unsigned long long>(totals_.media_bytes_in),
       static_cast<unsigned long long>(sum.socket.datagrams_out - baseline_.socket.datagrams_out),
@@ -211,7 +237,9 @@ std::string LoadGenerator::Report() const {
       static_cast<unsigned long long>(sum.plis - baseline_.plis),
       static_cast<unsigned long long>(sum.lost_on_purpose - baseline_.lost_on_purpose), cpu_share(),
       static_cast<unsigned long long>(sum.socket.receive_overflow - baseline_.socket.receive_overflow),
-      static_cast<unsigned long long>(sum.socket.send_errors - baseline_.socket.send_errors));
+      static_cast<unsigned long long>(sum.socket.send_errors - baseline_.socket.send_errors), silence.streams,
+      silence.silent, CountProfile(SrtpProfile::kAeadAes128Gcm),
+      CountProfile(SrtpProfile::kAes128CmHmacSha1_80));
   return text;
 }
 

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "bench/load/load_peer.h"
@@ -68,6 +69,13 @@ class LoadGenerator {
   void NoteOwners(uint32_t peer);
   void Flush();
   Baseline Sum() const;
+  // Of the receive streams of peers that are connected: how many there are, and how many got nothing since.
+  struct Silence {
+    size_t streams = 0;
+    size_t silent = 0;
+  };
+  Silence CountSilent() const;
+  size_t CountProfile(SrtpProfile profile) const;
 
   LoadSocket socket_;
   LoadOptions options_;
@@ -81,6 +89,7 @@ class LoadGenerator {
   WallClockOffset clock_;
   Timestamp now_{};
   Baseline baseline_;
+  std::unordered_map<const ReceiveStream*, uint64_t> packets_before_;
 };
 
 }  // namespace nexus::load

@@ -138,11 +138,13 @@ void LoadPeer::HandleTimeout(Timestamp now) {
 }
 
 void LoadPeer::SendFrame(Source& source, Timestamp now) {
+  // As libvpx does for VP8: a keyframe that one encoding is asked for is made for all of them.
+  bool keyframe = false;
+  for (const Encoding& encoding : source.encodings) keyframe |= encoding.stream->TakeKeyframeRequest();
   // A frame that does not tell its parts from another encoding's: each has its own size, at the same instant.
   for (size_t i = 0; i < source.encodings.size(); ++i) {
     Encoding& encoding = source.encodings[i];
     if (!encoding.stream->active()) continue;
-    const bool keyframe = encoding.stream->TakeKeyframeRequest();
     FrameToSend frame;
     FillFrame(frame_, encoding.stream->config().codec, keyframe, encoding.sizes.Next(keyframe));
     frame.bitstream = frame_;

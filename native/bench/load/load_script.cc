@@ -55,6 +55,7 @@ class Script {
     if (line.word == "peer") return AddPeer(line);
     if (line.word == "codec") return AddCodec(line);
     if (line.word == "extension") return AddExtension(line);
+    if (line.word == "forget") return codecs_.clear(), extensions_ = {}, "ok";
     if (line.word == "run") return Run(line);
     if (line.word == "measure") return Measure(line);
     LoadPeer* peer = Find(line);
@@ -186,6 +187,7 @@ int RunScript() {
   PinToCore(static_cast<int>(setting("NEXUS_LOAD_CORE", -1)));
   LoadOptions options;
   options.socket.gro = setting("NEXUS_LOAD_GRO", 0) != 0;
+  options.socket.first_ip = static_cast<uint32_t>(setting("NEXUS_LOAD_FIRST_IP", options.socket.first_ip));
   options.open_one_in = static_cast<uint32_t>(setting("NEXUS_LOAD_OPEN_ONE_IN", 32));
   int error = 0;
   auto socket = LoadSocket::Open(options.socket, error);
