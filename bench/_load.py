@@ -175,6 +175,11 @@ class Generator:
                 f"receive peer={endpoint.peer} kind={section.kind} ssrc={section.ssrc} rtx_ssrc={section.rtx_ssrc}"
             )
 
+    def set_media(self, endpoint: Endpoint, media: Iterable[str]) -> None:
+        """Later offers may bring the first codecs and extensions."""
+        for line in (*media, f"media peer={endpoint.peer}"):
+            self.ask(line)
+
     def connect(self, endpoint: Endpoint, description: Description) -> None:
         self.ask(f"connect peer={endpoint.peer} {description.transport}")
 

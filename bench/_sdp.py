@@ -5,8 +5,8 @@ its RTX, the extensions that it reads. Everything else is refused as a browser w
 """
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import sdp_transform
 
@@ -65,6 +65,10 @@ class Section:
     ssrc: int = 0
     rtx_ssrc: int = 0
 
+    @property
+    def is_data(self) -> bool:
+        return self.kind == "application"
+
 
 @dataclass(frozen=True, slots=True)
 class Description:
@@ -79,6 +83,10 @@ class Description:
     def received(self) -> list[Section]:
         """The sections on which the peer sends, with a stream that it names."""
         return [s for s in self.sections if s.ssrc and s.direction in ("sendonly", "sendrecv")]
+
+    def with_candidates(self, candidates: Iterable[str]) -> "Description":
+        """With those that came after it (trickle ICE, RFC 8838)."""
+        return replace(self, candidates=tuple(sorted(candidates)))
 
     @property
     def transport(self) -> str:
@@ -188,8 +196,9 @@ def _encodings(encodings: Sequence[tuple[str, int, int]]) -> Iterator[str]:
 
 def _transport(kind: str, mid: str, types: str, endpoint: Endpoint, setup: str, direction: str) -> list[str]:
     host, _, port = endpoint.address.rpartition(":")
+    protocol = "UDP/DTLS/SCTP" if kind == "application" else "UDP/TLS/RTP/SAVPF"
     return [
-        f"m={kind} 9 UDP/TLS/RTP/SAVPF {types}",
+        f"m={kind} 9 {protocol} {types}",
         "c=IN IP4 0.0.0.0",
         f"a=ice-ufrag:{endpoint.ufrag}",
         f"a=ice-pwd:{endpoint.pwd}",
@@ -228,20 +237,16 @@ def _codecs(kind: str, payload_types: dict[str, int], rtx: int | None) -> list[s
 
 def answer(offer: Description, endpoint: Endpoint) -> str:
     """Takes all that the server offers to send, as DTLS client; refuses what the generator does not speak."""
-    taken = [section for section in offer.sections if _codec_of(section)]
-    lines = _head([section.mid for section in taken])
+    lines = _head([section.mid for section in offer.sections if _codec_of(section) or section.is_data])
     for section in offer.sections:
+        if section.is_data:
+            # Taken, though nobody answers SCTP: some servers offer data before there is media to bring up DTLS with.
+            lines += _transport(section.kind, section.mid, "webrtc-datachannel", endpoint, "active", "sendrecv")
+            lines.append("a=sctp-port:5000")
+            continue
         codec = _codec_of(section)
         if codec is None:
-            protocol = (
-                "UDP/DTLS/SCTP webrtc-datachannel" if section.kind == "application" else "UDP/TLS/RTP/SAVPF 0"
-            )
-            lines += [
-                f"m={section.kind} 0 {protocol}",
-                "c=IN IP4 0.0.0.0",
-                f"a=mid:{section.mid}",
-                "a=inactive",
-            ]
+            lines += [f"m={section.kind} 0 UDP/TLS/RTP/SAVPF 0", "c=IN IP4 0.0.0.0", f"a=mid:{section.mid}"]
             continue
         number = section.payload_types[codec]
         rtx = section.rtx.get(number)

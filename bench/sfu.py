@@ -14,10 +14,11 @@ from pathlib import Path
 
 from _load import ROOT, Adapter, Generator, Person, build
 from _load_janus import JanusAdapter
+from _load_livekit import LiveKitAdapter
 from _load_nexus import NexusAdapter
 from _network import enter
 
-ADAPTERS: dict[str, type[Adapter]] = {"nexus": NexusAdapter, "janus": JanusAdapter}
+ADAPTERS: dict[str, type[Adapter]] = {"nexus": NexusAdapter, "janus": JanusAdapter, "livekit": LiveKitAdapter}
 SERVER_CORE, GENERATOR_CORE = 0, 1
 MAX_WATCHED = 25
 AUDIO_PUBLISHERS = 10

@@ -60,6 +60,7 @@ class Script {
     if (line.word == "measure") return Measure(line);
     LoadPeer* peer = Find(line);
     if (peer == nullptr) return "error unknown_peer_or_command";
+    if (line.word == "media") return peer->client().SetMedia(codecs_, extensions_), "ok";
     if (line.word == "send") return AddSend(*peer, line);
     if (line.word == "receive") return AddReceive(*peer, line);
     if (line.word == "connect") return Connect(*peer, line);

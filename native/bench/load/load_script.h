@@ -9,6 +9,7 @@
 //   codec name=VP8 pt=96 clock=90000 [rtx=97]      of peers that are made from now on
 //   extension uri=urn:.. id=4                      likewise
 //   forget                                         codecs and extensions: a server that offers has its own
+//   media peer=0                                   those are from now on this peer's too
 //   send peer=0 kind=video codec=VP8 pt=96 ssrc=1 mid=1 [rtx_pt=97 rtx_ssrc=2 rid=q] [bitrate=150000]
 //   [fps=30] receive peer=0 kind=video ssrc=5 [rtx_ssrc=6] connect peer=0 ufrag=.. pwd=.. fingerprint=AA:..
 //   candidate=127.0.0.1:7000 [candidate=..] close peer=0 run seconds=5 [until_connected=1]           -> ok

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -97,6 +98,11 @@ class Client {
   SendStream* AddSendStream(SendStreamConfig config);
   ReceiveStream* AddReceiveStream(const ReceiveStreamConfig& config);
   void RemoveReceiveStream(Ssrc ssrc);
+  // What a later offer of the peer says of payload types and extensions (RFC 9429 section 5.10).
+  void SetMedia(std::vector<CodecBinding> codecs, const RtpExtensionIds& extensions) {
+    config_.codecs = std::move(codecs);
+    config_.extensions = extensions;
+  }
   ReceiveStream* FindReceiveStream(Ssrc ssrc);
 
   ClientState state() const { return transport_.state(); }

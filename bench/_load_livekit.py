@@ -1,0 +1,293 @@
+"""LiveKit as the load generator meets it: `livekit-server`, built from its Go module, over its WebSocket protocol.
+
+Settings are those of its own sample for production: one UDP port a core, ICE lite, writes in batches, logs of errors
+alone. What a person publishes and what it watches are two peer connections; the server offers the second, and again
+when there is more to watch. A track is there for others when its first media has come.
+"""
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import aiohttp
+import jwt
+from _load import BUILD, Generator, Person, free_port, process_cpu_seconds, process_memory_bytes
+from _network import SERVER_ADDRESS
+from _sdp import Description, Endpoint, answer, media_lines, publisher_offer, read
+from livekit.protocol import models, rtc
+
+# The newest whose module can be built without replacements, as `go install` asks for.
+MODULE, VERSION = "github.com/livekit/livekit-server/cmd/server", "v1.13.5"
+BINARY = BUILD / "livekit" / VERSION / "server"
+KEY, SECRET, ROOM = "bench", "a-secret-of-the-benchmark-that-protects-nothing", "load"
+CONFIGURATION = """
+port: {port}
+bind_addresses: [127.0.0.1]
+keys: {{ {key}: {secret} }}
+logging: {{ level: error }}
+rtc:
+  udp_port: {udp}
+  tcp_port: 0
+  node_ip: {address}
+  use_external_ip: false
+  use_ice_lite: true
+  interfaces: {{ includes: [sfu] }}
+  batch_io: {{ batch_size: 128, max_flush_interval: 2ms }}
+"""
+QUALITIES = (models.VideoQuality.LOW, models.VideoQuality.MEDIUM, models.VideoQuality.HIGH)
+SIGNAL_PATIENCE_SECONDS = 30
+
+
+def build() -> None:
+    """`go install` of the pinned version, with whatever proxy this machine's Go is set to."""
+    if BINARY.exists():
+        return
+    BINARY.parent.mkdir(parents=True, exist_ok=True)
+    environment = {**os.environ, "GOBIN": str(BINARY.parent), "GOFLAGS": "-trimpath"}
+    subprocess.run(["go", "install", f"{MODULE}@{VERSION}"], check=True, env=environment)
+
+
+class Signal:
+    """One person's signaling: what its two peer connections and its tracks have come to."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse, generator: Generator, person: Person) -> None:
+        self._socket, self._generator, self.person = socket, generator, person
+        self._publisher: Endpoint | None = None
+        self._subscriber: Endpoint | None = None
+        self._answer: Description | None = None
+        self._offer: Description | None = None
+        self._candidates: dict[int, set[str]] = {}
+        self._connected: set[int] = set()
+        self.known: set[int] = set()  # SSRCs that it receives
+        self.published: set[str] = set()
+        self.changed = asyncio.Event()
+        self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._ping())]
+
+    async def _read(self) -> None:
+        async for frame in self._socket:
+            if frame.type is not aiohttp.WSMsgType.BINARY:
+                continue
+            response = rtc.SignalResponse.FromString(frame.data)
+            match response.WhichOneof("message"):
+                case "offer":
+                    await self._on_offer(response.offer)
+                case "answer":
+                    self._answer = read(response.answer.sdp)
+                    self._connect(rtc.SignalTarget.PUBLISHER)
+                case "trickle":
+                    self._on_candidate(response.trickle)
+                case "track_published":
+                    self.published.add(response.track_published.cid)
+                case _:
+                    continue
+            self.changed.set()
+
+    async def _ping(self) -> None:
+        while True:
+            await asyncio.sleep(5)
+            await self._send(rtc.SignalRequest(ping=int(time.time() * 1000)))
+
+    async def _send(self, request: rtc.SignalRequest) -> None:
+        await self._socket.send_bytes(request.SerializeToString())
+
+    async def publish(self) -> None:
+        person = self.person
+        if person.audio:
+            await self._send(rtc.SignalRequest(add_track=_audio_track()))
+        if person.video:
+            await self._send(rtc.SignalRequest(add_track=_video_track(person)))
+        self._publisher = self._generator.add(person)
+        sdp = publisher_offer(self._publisher, person.published, setup="active")
+        await self._send(rtc.SignalRequest(offer=rtc.SessionDescription(type="offer", sdp=sdp)))
+
+    async def _on_offer(self, message: rtc.SessionDescription) -> None:
+        self._offer = offer = read(message.sdp)
+        if self._subscriber is None:
+            self._subscriber = self._generator.add(self.person, sends=False, media=media_lines(offer))
+        else:
+            self._generator.set_media(self._subscriber, media_lines(offer))
+        self._generator.receive(self._subscriber, offer, known=self.known)
+        sdp = answer(offer, self._subscriber)
+        reply = rtc.SessionDescription(type="answer", sdp=sdp, id=message.id)
+        await self._send(rtc.SignalRequest(answer=reply))
+        self._connect(rtc.SignalTarget.SUBSCRIBER)
+
+    def _on_candidate(self, trickle: rtc.TrickleRequest) -> None:
+        text = json.loads(trickle.candidateInit).get("candidate", "")
+        if found := re.search(r"\S+ 1 udp \d+ (\d+\.\d+\.\d+\.\d+) (\d+) typ host", text, re.IGNORECASE):
+            self._candidates.setdefault(trickle.target, set()).add(f"{found[1]}:{found[2]}")
+            self._connect(trickle.target)
+
+    def _connect(self, target: int) -> None:
+        """Once, when description and a candidate are both there, in whichever order they came."""
+        publishes = target == rtc.SignalTarget.PUBLISHER
+        endpoint, remote = (
+            (self._publisher, self._answer) if publishes else (self._subscriber, self._offer)
+        )
+        if endpoint is None or remote is None or target in self._connected:
+            return
+        candidates = {*remote.candidates, *self._candidates.get(target, ())}
+        if not candidates:
+            return
+        self._connected.add(target)
+        self._generator.connect(endpoint, remote.with_candidates(candidates))
+
+    async def until_published(self) -> None:
+        wanted = {cid for cid, there in (("audio", self.person.audio), ("video", self.person.video)) if there}
+        await self._until(lambda: wanted <= self.published)
+
+    async def until_watching(self, streams: int) -> None:
+        await self._until(lambda: len(self.known) >= streams)
+
+    async def _until(self, done: Callable[[], bool]) -> None:
+        async with asyncio.timeout(SIGNAL_PATIENCE_SECONDS):
+            while not done():
+                self.changed.clear()
+                await self.changed.wait()
+
+    async def close(self, *, leave: bool) -> None:
+        for task in self._tasks:
+            task.cancel()
+        if leave:
+            await self._send(rtc.SignalRequest(leave=rtc.LeaveRequest()))
+        await self._socket.close()
+
+
+def _audio_track() -> rtc.AddTrackRequest:
+    source = models.TrackSource.MICROPHONE
+    return rtc.AddTrackRequest(cid="audio", type=models.TrackType.AUDIO, source=source, disable_red=True)
+
+
+def _video_track(person: Person) -> rtc.AddTrackRequest:
+    layers = [
+        models.VideoLayer(quality=quality, width=width, height=height, bitrate=bitrate)
+        for quality, (_, bitrate, width, height) in zip(QUALITIES[-len(person.encodings()) :], person.encodings(), strict=True)
+    ]
+    request = rtc.AddTrackRequest(
+        cid="video", type=models.TrackType.VIDEO, source=models.TrackSource.CAMERA, width=1280, height=720
+    )
+    request.layers.extend(layers)
+    request.simulcast_codecs.add(codec="vp8", cid="video")
+    return request
+
+
+def token(person: Person) -> str:
+    grants = {
+        "room": ROOM,
+        "roomJoin": True,
+        "canPublish": person.publishes,
+        "canSubscribe": person.watches,
+        "canPublishData": False,
+    }
+    now = int(time.time())
+    claims = {"iss": KEY, "sub": f"person{person.index}", "nbf": now - 5, "exp": now + 3_600, "video": grants}
+    return jwt.encode(claims, SECRET, algorithm="HS256")
+
+
+class LiveKitAdapter:
+    name = "livekit"
+
+    def __init__(self) -> None:
+        self._process: asyncio.subprocess.Process | None = None
+        self._http: aiohttp.ClientSession | None = None
+        self._folder = Path(tempfile.mkdtemp(prefix="nexus-bench-livekit-"))
+        self._port = free_port()
+        self._signals: dict[int, Signal] = {}
+
+    async def start(self, *, core: int) -> None:
+        configuration = self._folder / "livekit.yaml"
+        values = {"port": self._port, "udp": free_port(), "key": KEY, "secret": SECRET, "address": SERVER_ADDRESS}
+        configuration.write_text(CONFIGURATION.format(**values))
+        self._process = await asyncio.create_subprocess_exec(
+            *("taskset", "-c", str(core), str(BINARY), "--config", str(configuration)),
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        self._http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+        for _ in range(200):
+            if self._process.returncode is not None:
+                raise RuntimeError(f"LiveKit did not start: run `{BINARY} --config {configuration}` to see why")
+            try:
+                async with self._http.get(f"http://127.0.0.1:{self._port}/"):
+                    return
+            except aiohttp.ClientError:
+                await asyncio.sleep(0.1)
+        raise RuntimeError("LiveKit does not listen")
+
+    async def join(self, generator: Generator, people: Sequence[Person]) -> None:
+        for person in people:
+            if person.publishes:
+                signal = await generator.until(self._open(generator, person))
+                await generator.until(signal.publish())
+        for person in people:
+            if person.publishes:
+                await generator.until(self._signals[person.index].until_published())
+        for person in people:
+            if not person.publishes:
+                await generator.until(self._open(generator, person))
+        for person in people:
+            await generator.until(self._signals[person.index].until_watching(self._streams_for(person)))
+
+    async def _open(self, generator: Generator, person: Person) -> Signal:
+        assert self._http is not None
+        query = {"access_token": token(person), "auto_subscribe": "1", "sdk": "js", "version": "2.15.0"}
+        query |= {"protocol": "16", "adaptive_stream": "0"}
+        socket = await self._http.ws_connect(f"ws://127.0.0.1:{self._port}/rtc", params=query, max_msg_size=0)
+        signal = self._signals[person.index] = Signal(socket, generator, person)
+        return signal
+
+    def _streams_for(self, person: Person) -> int:
+        others = [signal.person for signal in self._signals.values() if signal.person.index != person.index]
+        sounds = sum(other.audio for other in others) if person.audio_slots else 0
+        pictures = sum(other.video for other in others) if person.video_slots else 0
+        return sounds + pictures
+
+    async def leave(self, generator: Generator, people: Sequence[Person]) -> None:
+        for person in people:
+            await self._signals.pop(person.index).close(leave=True)
+            generator.leave(person)
+
+    async def counters(self) -> dict[str, int] | None:
+        return None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def cpu_seconds(self) -> float:
+        return process_cpu_seconds(self.pid)
+
+    def media_cpu_seconds(self) -> float | None:
+        return None
+
+    def memory_bytes(self) -> int:
+        return process_memory_bytes(self.pid)
+
+    def features(self) -> dict[str, object]:
+        return {
+            "version": VERSION,
+            "twcc": "from publishers; REMB from subscribers",
+            "rtx": True,
+            "pacing": False,
+            "bandwidth_estimation": "by REMB (its default)",
+            "udp": "sendmmsg in batches (batch_io), one port",
+            "settings": {"use_ice_lite": True, "batch_io": "128, 2 ms", "udp_port": 1, "adaptive_stream": False},
+        }
+
+    async def stop(self) -> None:
+        for signal in self._signals.values():
+            await signal.close(leave=False)
+        if self._http is not None:
+            await self._http.close()
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()  # on SIGTERM it waits for everybody to leave
+            await self._process.wait()
+        shutil.rmtree(self._folder, ignore_errors=True)
