@@ -136,8 +136,8 @@ class Generator:
     def add(
         self, person: Person, *, sends: bool = True, media: Iterable[str] = (), loss: bool = True
     ) -> Endpoint:
-        """One more peer connection of that person. `media` are the `codec` and `extension` lines of a server that
-        chooses the numbers itself."""
+        """One more peer connection of that person. `media` are the `codec` and `extension` lines of a server
+        that chooses the numbers itself."""
         for line in media or own_media_lines():
             self.ask(line)
         answer = self.ask(f"peer loss={person.loss_percent if loss else 0}")
@@ -151,9 +151,8 @@ class Generator:
 
     def _publish(self, person: Person, peer: int) -> None:
         if person.audio:
-            self.ask(
-                f"send peer={peer} kind=audio codec=opus pt={AUDIO_PT} ssrc={person.audio_ssrc} mid={AUDIO_MID}"
-            )
+            words = f"codec=opus pt={AUDIO_PT} ssrc={person.audio_ssrc} mid={AUDIO_MID}"
+            self.ask(f"send peer={peer} kind=audio {words}")
         if not person.video:
             return
         for i, (rid, bitrate, _, _) in enumerate(person.encodings()):
@@ -171,9 +170,8 @@ class Generator:
                 continue
             if known is not None:
                 known.add(section.ssrc)
-            self.ask(
-                f"receive peer={endpoint.peer} kind={section.kind} ssrc={section.ssrc} rtx_ssrc={section.rtx_ssrc}"
-            )
+            words = f"kind={section.kind} ssrc={section.ssrc} rtx_ssrc={section.rtx_ssrc}"
+            self.ask(f"receive peer={endpoint.peer} {words}")
 
     def set_media(self, endpoint: Endpoint, media: Iterable[str]) -> None:
         """Later offers may bring the first codecs and extensions."""
@@ -182,6 +180,11 @@ class Generator:
 
     def connect(self, endpoint: Endpoint, description: Description) -> None:
         self.ask(f"connect peer={endpoint.peer} {description.transport}")
+
+    def keyframes(self, people: Iterable[Person]) -> None:
+        for person in people:
+            if person.video:
+                self.ask(f"keyframe peer={person.endpoints[0].peer}")
 
     def leave(self, person: Person) -> None:
         for endpoint in person.endpoints:
@@ -193,7 +196,8 @@ class Generator:
         self.ask(f"run seconds=0 ms={milliseconds}")
 
     async def until(self, awaited: Awaitable[T]) -> T:
-        """Waits for the server with the load running: some servers announce a track only when its media comes."""
+        """Waits for the server with the load running: some servers announce a track only when its media
+        comes."""
         task = asyncio.ensure_future(awaited)
         while not task.done():
             await asyncio.to_thread(self.pump, 5)

@@ -1,8 +1,9 @@
-"""Janus VideoRoom as the load generator meets it: Debian's `janus` (1.x, multistream), over its WebSocket API.
+"""Janus VideoRoom as the load generator meets it: Debian's `janus` (1.x, multistream), over its WebSocket
+API.
 
-Settings are those that its own documentation names for performance: a static event loop for each core instead of a
-thread for each person, ICE lite, no debug logs, no event handlers, no recording, plugins that are not needed off.
-A person that publishes has one peer connection, and one more for all that it watches.
+Settings are those that its own documentation names for performance: a static event loop for each core instead
+of a thread for each person, ICE lite, no debug logs, no event handlers, no recording, plugins that are not
+needed off. A person that publishes has one peer connection, and one more for all that it watches.
 """
 
 import asyncio
@@ -23,7 +24,17 @@ from _sdp import answer, media_lines, publisher_offer, read
 BINARY = "janus"
 ROOM = 1
 TRANSPORTS = ("http", "mqtt", "nanomsg", "pfunix", "rabbitmq")
-PLUGINS = ("audiobridge", "duktape", "echotest", "lua", "nosip", "recordplay", "sip", "streaming", "textroom")
+PLUGINS: tuple[str, ...] = (
+    "audiobridge",
+    "duktape",
+    "echotest",
+    "lua",
+    "nosip",
+    "recordplay",
+    "sip",
+    "streaming",
+    "textroom",
+)
 PLUGINS += ("videocall", "voicemail")
 
 CORE_CONFIGURATION = """
@@ -101,10 +112,10 @@ class JanusSession:
             message = await asyncio.wait_for(answered, 30)
         finally:
             del self._waiting[transaction]
-        data = message.get("plugindata", {}).get("data", {})
+        data: dict[str, Any] = message.get("plugindata", {}).get("data", {})
         if message["janus"] == "error" or "error" in data:
             raise JanusError(f"{janus}: {message.get('error') or data}")
-        return message
+        return dict(message)
 
     async def open(self) -> None:
         self._session = (await self.ask("create"))["data"]["id"]

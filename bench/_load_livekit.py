@@ -1,8 +1,9 @@
-"""LiveKit as the load generator meets it: `livekit-server`, built from its Go module, over its WebSocket protocol.
+"""LiveKit as the load generator meets it: `livekit-server`, built from its Go module, over its WebSocket
+protocol.
 
-Settings are those of its own sample for production: one UDP port a core, ICE lite, writes in batches, logs of errors
-alone. What a person publishes and what it watches are two peer connections; the server offers the second, and again
-when there is more to watch. A track is there for others when its first media has come.
+Settings are those of its own sample for production: one UDP port a core, ICE lite, writes in batches, logs of
+errors alone. What a person publishes and what it watches are two peer connections; the server offers the
+second, and again when there is more to watch. A track is there for others when its first media has come.
 """
 
 import asyncio
@@ -128,9 +129,7 @@ class Signal:
     def _connect(self, target: int) -> None:
         """Once, when description and a candidate are both there, in whichever order they came."""
         publishes = target == rtc.SignalTarget.PUBLISHER
-        endpoint, remote = (
-            (self._publisher, self._answer) if publishes else (self._subscriber, self._offer)
-        )
+        endpoint, remote = (self._publisher, self._answer) if publishes else (self._subscriber, self._offer)
         if endpoint is None or remote is None or target in self._connected:
             return
         candidates = {*remote.candidates, *self._candidates.get(target, ())}
@@ -168,7 +167,9 @@ def _audio_track() -> rtc.AddTrackRequest:
 def _video_track(person: Person) -> rtc.AddTrackRequest:
     layers = [
         models.VideoLayer(quality=quality, width=width, height=height, bitrate=bitrate)
-        for quality, (_, bitrate, width, height) in zip(QUALITIES[-len(person.encodings()) :], person.encodings(), strict=True)
+        for quality, (_, bitrate, width, height) in zip(
+            QUALITIES[-len(person.encodings()) :], person.encodings(), strict=True
+        )
     ]
     request = rtc.AddTrackRequest(
         cid="video", type=models.TrackType.VIDEO, source=models.TrackSource.CAMERA, width=1280, height=720
@@ -203,7 +204,13 @@ class LiveKitAdapter:
 
     async def start(self, *, core: int) -> None:
         configuration = self._folder / "livekit.yaml"
-        values = {"port": self._port, "udp": free_port(), "key": KEY, "secret": SECRET, "address": SERVER_ADDRESS}
+        values = {
+            "port": self._port,
+            "udp": free_port(),
+            "key": KEY,
+            "secret": SECRET,
+            "address": SERVER_ADDRESS,
+        }
         configuration.write_text(CONFIGURATION.format(**values))
         self._process = await asyncio.create_subprocess_exec(
             *("taskset", "-c", str(core), str(BINARY), "--config", str(configuration)),
@@ -213,7 +220,9 @@ class LiveKitAdapter:
         self._http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
         for _ in range(200):
             if self._process.returncode is not None:
-                raise RuntimeError(f"LiveKit did not start: run `{BINARY} --config {configuration}` to see why")
+                raise RuntimeError(
+                    f"LiveKit did not start: run `{BINARY} --config {configuration}` to see why"
+                )
             try:
                 async with self._http.get(f"http://127.0.0.1:{self._port}/"):
                     return
@@ -279,7 +288,12 @@ class LiveKitAdapter:
             "pacing": False,
             "bandwidth_estimation": "by REMB (its default)",
             "udp": "sendmmsg in batches (batch_io), one port",
-            "settings": {"use_ice_lite": True, "batch_io": "128, 2 ms", "udp_port": 1, "adaptive_stream": False},
+            "settings": {
+                "use_ice_lite": True,
+                "batch_io": "128, 2 ms",
+                "udp_port": 1,
+                "adaptive_stream": False,
+            },
         }
 
     async def stop(self) -> None:

@@ -81,7 +81,7 @@ class NexusAdapter:
         assert self._process is not None
         return self._process.pid
 
-    def _stub(self) -> "sfu_pb2_grpc.SfuServiceAsyncStub":
+    def _stub(self) -> sfu_pb2_grpc.SfuServiceStub:
         assert self._channel is not None
         return sfu_pb2_grpc.SfuServiceStub(self._channel)
 

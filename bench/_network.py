@@ -1,8 +1,8 @@
 """A network of the bench's own: servers in one namespace, the load in another, a veth pair between them.
 
-So nothing else is on it, servers find an interface that is no loopback (Janus and libnice pass over those), and
-addresses are free: one for the server, 10.128.0.0/9 for as many peer connections as there are. The program starts
-itself anew in the servers' namespace; the generator is started in the other.
+So nothing else is on it, servers find an interface that is no loopback (Janus and libnice pass over those),
+and addresses are free: one for the server, 10.128.0.0/9 for as many peer connections as there are. The
+program starts itself anew in the servers' namespace; the generator is started in the other.
 """
 
 import ipaddress
@@ -59,7 +59,9 @@ def _inner(arguments: list[str]) -> None:
     _ip(f"route add {PEERS} via {LOAD_GATEWAY}")
     show = ["ip", "link", "show", "dev", "sfu"]
     while "state UP" not in subprocess.run(show, check=True, capture_output=True, text=True).stdout:
-        time.sleep(0.05)  # the kernel notices the carrier a moment later, and servers pass over a dead interface
+        time.sleep(
+            0.05
+        )  # the kernel notices the carrier a moment later, and servers pass over a dead interface
     os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606
 
 

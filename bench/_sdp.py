@@ -1,7 +1,8 @@
 """Session descriptions as the load's people write and read them: pure, so that it is tested without a server.
 
-A publisher offers what browsers offer. A server's offer is answered with what the generator can take: Opus, VP8 and
-its RTX, the extensions that it reads. Everything else is refused as a browser would (RFC 9429 section 5.3).
+A publisher offers what browsers offer. A server's offer is answered with what the generator can take: Opus,
+VP8 and its RTX, the extensions that it reads. Everything else is refused as a browser would (RFC 9429 section
+5.3).
 """
 
 import re
@@ -39,7 +40,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What one person sends; `encodings` are (rid, ssrc, RTX ssrc), low to high. One of them: no simulcast."""
+    """What one person sends; `encodings` are (rid, ssrc, RTX ssrc), low to high. Only one: no simulcast."""
 
     audio_ssrc: int | None
     encodings: Sequence[tuple[str, int, int]] = ()
@@ -240,8 +241,11 @@ def answer(offer: Description, endpoint: Endpoint) -> str:
     lines = _head([section.mid for section in offer.sections if _codec_of(section) or section.is_data])
     for section in offer.sections:
         if section.is_data:
-            # Taken, though nobody answers SCTP: some servers offer data before there is media to bring up DTLS with.
-            lines += _transport(section.kind, section.mid, "webrtc-datachannel", endpoint, "active", "sendrecv")
+            # Taken, though nobody answers SCTP: some servers offer data before there is media to bring up
+            # DTLS with.
+            lines += _transport(
+                section.kind, section.mid, "webrtc-datachannel", endpoint, "active", "sendrecv"
+            )
             lines.append("a=sctp-port:5000")
             continue
         codec = _codec_of(section)

@@ -13,8 +13,10 @@ from typing import Any
 
 from _load import ROOT, Generator, Person, build
 from _load_nexus import NexusAdapter
+from _machine import machine
+from _measure import GENERATOR_CORE, SERVER_CORE, Point
 from _network import enter
-from sfu import GENERATOR_CORE, SERVER_CORE, machine, measure
+from _scenes import Scene
 
 SETTLE_SECONDS = 2
 
@@ -42,7 +44,7 @@ def forwarding(row: dict[str, Any]) -> dict[str, object]:
         "people": row["people"],
         "latency_ms": {"p50": seen["latency_p50_ms"], "p99": seen["latency_p99_ms"]},
         "latency_samples": seen["latency_samples"],
-        "cpu_seconds_per_million_packets": round(1e6 / row["packets_per_cpu_second"], 2),
+        "cpu_seconds_per_million_packets": round(1e6 / row["packets_per_process_cpu_second"], 2),
         "media_cpu_seconds_per_million_packets": round(1e6 / row["packets_per_media_cpu_second"], 2),
         "void": row["void"],
     }
@@ -57,14 +59,15 @@ def main() -> None:
     parser.add_argument("--warmup", type=int, default=5)
     parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results" / "forward.json")
     options = parser.parse_args()
-    options.simulcast, options.poor, options.loss = False, 0, 0.0
     build()
     result: dict[str, Any] = {
         "bench": "forward",
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine(),
     }
-    row = asyncio.run(measure(NexusAdapter(), "livestream", options.people, options, gro=False))
+    scene = Scene("forward", "livestream", options.people, simulcast=False)
+    point = Point(NexusAdapter(), scene, gro=False, seconds=options.seconds, warmup=options.warmup)
+    row = asyncio.run(point.measure())
     result["forward"] = forwarding(row)
     result["idle"] = asyncio.run(idle_memory(options.idle))
     options.out.parent.mkdir(parents=True, exist_ok=True)
@@ -77,7 +80,7 @@ def main() -> None:
     )
     print(f"memory per idle participant: {idle['bytes_per_participant'] / 1024:.0f} KiB")
     if forward["void"]:
-        print("void: the generator had too little of its core; measure again on an idle machine")
+        print(f"void: {'; '.join(forward['void'])}: measure again on an idle machine")
 
 
 if __name__ == "__main__":

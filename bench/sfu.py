@@ -1,148 +1,152 @@
-"""Out-packets per CPU second of SFUs at the same offered load: `bench/sfu.py --scene livestream --people 50`.
+"""Our SFU beside LiveKit and Janus on one machine: packets out per CPU second at the same offered load, with
+latency, loss and memory. `make bench-sfu` runs all of it; a part: `bench/sfu.py --scenes livestream --servers
+nexus janus`.
 
-Server on one core, generator on the other. A point at which the generator was above 80 % of its core is void,
-and so is one whose kernel dropped at the generator's socket. The rows go to bench/results/<date>-sfu.json.
+Server on one core, load on the other; servers alternate (A B A B) in each scene. Rows, ratios and the curve
+of cost over load go to bench/results/<date>-sfu.json and .png, and the table into README.md. How it is
+measured and what is fair stands in docs/architecture/bench-sfu.md.
 """
 
 import argparse
 import asyncio
 import json
-import platform
-import time
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from _load import ROOT, Adapter, Generator, Person, build
+import _load_livekit
+from _figures import carries, growth, p99_beside_best, ratios
+from _load import ROOT, Adapter, build
 from _load_janus import JanusAdapter
 from _load_livekit import LiveKitAdapter
 from _load_nexus import NexusAdapter
+from _machine import machine
+from _measure import GENERATOR_CORE, Point
 from _network import enter
+from _report import draw, print_row, print_tables, write_readme
+from _scenes import SCENES, Scene
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-ADAPTERS: dict[str, type[Adapter]] = {"nexus": NexusAdapter, "janus": JanusAdapter, "livekit": LiveKitAdapter}
-SERVER_CORE, GENERATOR_CORE = 0, 1
-MAX_WATCHED = 25
-AUDIO_PUBLISHERS = 10
-
-
-def scene_people(scene: str, people: int, *, simulcast: bool) -> list[Person]:
-    match scene:
-        case "livestream":  # 1 -> N
-            publisher = Person(0, audio=True, video=True, simulcast=simulcast)
-            return [publisher, *(Person(i, audio_slots=1, video_slots=1) for i in range(1, people + 1))]
-        case "meeting":  # N x N
-            watched = min(people - 1, MAX_WATCHED)
-            return [
-                Person(
-                    i, audio=True, video=True, simulcast=simulcast, audio_slots=watched, video_slots=watched
-                )
-                for i in range(people)
-            ]
-        case "audio":  # 10 -> N
-            return [
-                Person(i, audio=i < AUDIO_PUBLISHERS, audio_slots=AUDIO_PUBLISHERS) for i in range(people)
-            ]
-    raise ValueError(scene)
+ADAPTERS: dict[str, type[Adapter]] = {"nexus": NexusAdapter, "livekit": LiveKitAdapter, "janus": JanusAdapter}
+RATIO_SCENES = ("livestream", "meeting", "audio")
+OTHER_SCENES = ("churn", "poor")
+# Viewers of the livestream on the way to the most that each carries. A server stops at the first that it does
+# not.
+CURVE = (10, 50, 200, 300, 400, 600, 800, 1_000)
+CURVE_SECONDS = 4
 
 
-def core_busy_seconds(core: int) -> float:
-    """Of the whole core from /proc/stat: loopback work is charged to whoever sends, interrupts to nobody."""
-    for line in Path("/proc/stat").read_text().splitlines():
-        name, *ticks = line.split()
-        if name == f"cpu{core}":
-            busy = sum(int(t) for t in ticks[:3]) + sum(int(t) for t in ticks[5:8])
-            return busy / 100
-    return 0.0
+@dataclass(frozen=True, slots=True)
+class Task:
+    server: str
+    scene: Scene
+    gro: bool
+    curve: bool = False
 
 
-async def measure(
-    adapter: Adapter, scene: str, people: int, options: argparse.Namespace, *, gro: bool
-) -> dict[str, object]:
-    generator = Generator(core=GENERATOR_CORE, gro=gro)
-    try:
-        await adapter.start(core=SERVER_CORE)
-        persons = scene_people(scene, people, simulcast=options.simulcast)
-        for person in persons[len(persons) - len(persons) * options.poor // 100 :]:
-            person.loss_percent = options.loss
-        began = time.monotonic()
-        await adapter.join(generator, persons)
-        connected = generator.ask("run seconds=60 until_connected=1")
-        joined_seconds = time.monotonic() - began
-        generator.ask(f"run seconds={options.warmup}")
-        cpu, media_cpu, core = (
-            adapter.cpu_seconds(),
-            adapter.media_cpu_seconds(),
-            core_busy_seconds(SERVER_CORE),
-        )
-        # The server's own process runs on while we wait for the generator's answer.
-        seen = json.loads(await asyncio.to_thread(generator.raw, f"measure seconds={options.seconds}"))
-        spent = adapter.cpu_seconds() - cpu
-        spent_media = None if media_cpu is None else (adapter.media_cpu_seconds() or 0.0) - media_cpu
-        spent_core = core_busy_seconds(SERVER_CORE) - core
-        packets = seen["datagrams_in"]
-        return {
-            "server": adapter.name,
-            "scene": scene,
-            "people": people,
-            "gro": gro,
-            "simulcast": options.simulcast,
-            "poor_percent": options.poor,
-            "loss_percent": options.loss if options.poor else 0,
-            "connected": int(connected["connected"]),
-            "join_seconds": round(joined_seconds, 2),
-            "cpu_seconds": round(spent, 3),
-            "packets_per_cpu_second": round(packets / spent) if spent else None,
-            "packets_per_media_cpu_second": round(packets / spent_media) if spent_media else None,
-            "packets_per_core_second": round(packets / spent_core) if spent_core else None,
-            "memory_bytes": adapter.memory_bytes(),
-            "features": adapter.features(),
-            "void": seen["void"] or seen["generator_receive_overflow"] > 0,
-            "seen": seen,
-        }
-    finally:
-        generator.close()
-        await adapter.stop()
+def tasks(options: argparse.Namespace) -> Iterator[Task]:
+    """In the order in which they run: within a scene the servers alternate, so that what changes on the
+    machine changes for all."""
+    scenes = [SCENES[name] for name in options.scenes]
+    if options.people:
+        scenes = [replace(scene, people=people) for scene in scenes for people in options.people]
+    for gro in options.gro:
+        for scene in scenes:
+            for _ in range(options.alternations if not gro and scene.name in RATIO_SCENES else 1):
+                if gro and scene.name not in RATIO_SCENES:
+                    continue
+                yield from (Task(server, scene, bool(gro)) for server in options.servers)
+    if options.curve:
+        for people in CURVE:
+            scene = replace(SCENES["livestream"], people=people)
+            yield from (Task(server, scene, False, curve=True) for server in options.servers)
 
 
-def machine() -> dict[str, object]:
-    model = next(
-        (
-            line.partition(":")[2].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if line.startswith("model name")
-        ),
-        "unknown",
+def run(options: argparse.Namespace, console: Console) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    rows: list[dict[str, Any]] = []
+    curve: list[dict[str, Any]] = []
+    ended: set[str] = set()  # servers that do not carry more
+    planned = list(tasks(options))
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        bar = progress.add_task("", total=len(planned))
+        for task in planned:
+            progress.update(bar, description=f"{task.scene.name} {task.scene.people} {task.server}")
+            if not (task.curve and task.server in ended):
+                row = asyncio.run(measured(task, options))
+                (curve if task.curve else rows).append(row)
+                print_row(console, row)
+                if task.curve and not carries(row):
+                    ended.add(task.server)
+            progress.advance(bar)
+    return rows, curve
+
+
+async def measured(task: Task, options: argparse.Namespace) -> dict[str, Any]:
+    """A server that fails under a load has a void row that says so: the others go on."""
+    seconds = min(CURVE_SECONDS, options.seconds) if task.curve else options.seconds
+    point = Point(ADAPTERS[task.server](), task.scene, gro=task.gro, seconds=seconds, warmup=options.warmup)
+    return await point.measure()
+
+
+def result_of(
+    rows: list[dict[str, Any]], curve: list[dict[str, Any]], machine_before: object
+) -> dict[str, Any]:
+    return {
+        "bench": "sfu",
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": machine_before,
+        "ratios": ratios(rows),
+        "ratios_whole_core": ratios(rows, account="core"),
+        "ratios_with_gro": ratios(rows, gro=True),
+        "p99": {scene: p99_beside_best(rows, scene) for scene in RATIO_SCENES},
+        "growth": growth(curve),
+        "rows": rows,
+        "curve": curve,
+    }
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    load = Path("/proc/loadavg").read_text().split()[0]
-    return {"cpu": model, "kernel": platform.release(), "load_before": float(load)}
+    parser.add_argument("--servers", nargs="+", default=list(ADAPTERS), choices=list(ADAPTERS))
+    parser.add_argument("--scenes", nargs="*", default=[*RATIO_SCENES, *OTHER_SCENES], choices=list(SCENES))
+    parser.add_argument("--people", nargs="+", type=int, help="instead of the scene's own number")
+    parser.add_argument(
+        "--gro", nargs="+", type=int, default=[0, 1], choices=(0, 1), help="receivers without, with"
+    )
+    parser.add_argument("--alternations", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=6)
+    parser.add_argument("--warmup", type=float, default=2)
+    parser.add_argument("--curve", action=argparse.BooleanOptionalAction, default=True, help="cost over load")
+    parser.add_argument("--readme", action="store_true", help="put the table into README.md")
+    default = ROOT / "bench" / "results" / f"{datetime.now(UTC):%Y-%m-%d}-sfu.json"
+    parser.add_argument("--out", type=Path, default=default)
+    return parser.parse_args()
 
 
 def main() -> None:
+    options = arguments()
     enter()
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--servers", nargs="+", default=["nexus"], choices=sorted(ADAPTERS))
-    parser.add_argument("--scene", default="livestream", choices=("livestream", "meeting", "audio"))
-    parser.add_argument("--people", nargs="+", type=int, default=[50, 100])
-    parser.add_argument("--seconds", type=int, default=10)
-    parser.add_argument("--warmup", type=int, default=5)
-    parser.add_argument("--gro", nargs="+", type=int, default=[0, 1], choices=(0, 1))
-    parser.add_argument("--poor", type=int, default=0, help="percent of the people on a poor network")
-    parser.add_argument("--loss", type=float, default=3.0, help="percent that they lose")
-    parser.add_argument("--simulcast", action=argparse.BooleanOptionalAction, default=True)
-    parser.add_argument(
-        "--out", type=Path, default=ROOT / "bench" / "results" / f"{datetime.now(UTC):%Y-%m-%d}-sfu.json"
-    )
-    options = parser.parse_args()
+    os.sched_setaffinity(0, {GENERATOR_CORE})  # this driver must not disturb the server
     build()
-    result: dict[str, object] = {"machine": machine(), "at": datetime.now(UTC).isoformat(timespec="seconds")}
-    rows: list[dict[str, object]] = []
-    for people in options.people:
-        for gro in options.gro:
-            for name in options.servers:
-                row = asyncio.run(measure(ADAPTERS[name](), options.scene, people, options, gro=bool(gro)))
-                rows.append(row)
-                print(json.dumps(row), flush=True)
+    if "livekit" in options.servers:
+        _load_livekit.build()
+    console = Console(width=150)
+    before = machine()
+    rows, curve = run(options, console)
+    result = result_of(rows, curve, before)
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps({**result, "rows": rows}, indent=1) + "\n")
+    options.out.write_text(json.dumps(result, indent=1) + "\n")
+    draw(result, options.out.with_suffix(".png"))
+    print_tables(console, result)
+    if options.readme:
+        write_readme(ROOT / "README.md", result, options.out)
 
 
 if __name__ == "__main__":

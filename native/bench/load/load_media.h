@@ -3,6 +3,7 @@
 // receives it in this process knows how long it took.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <optional>
@@ -37,21 +38,25 @@ struct SendStamp {
 class FrameSizes {
  public:
   FrameSizes(uint64_t bitrate_bps, unsigned frames_per_second, uint64_t seed)
-      : mean_(static_cast<double>(bitrate_bps) / 8 / frames_per_second), random_(seed) {}
+      : mean_(static_cast<double>(bitrate_bps) / 8 / frames_per_second),
+        most_debt_(mean_ * frames_per_second / 2),
+        random_(seed) {}
 
   size_t Next(bool keyframe) {
     constexpr double kSigma = 0.3;
     const double spread = std::exp(normal_(random_) * kSigma - kSigma * kSigma / 2);
     const double wanted = keyframe ? mean_ * 6 : mean_ * spread;
-    // What was sent too much is saved over the next frames, at most 40 % of each.
+    // What was sent too much is saved over the next frames, at most 40 % of each. A server that asks for many
+    // keyframes must not get a smaller load by it.
     const double saved = keyframe ? 0 : std::min(debt_, wanted * 0.4);
     const double size = std::max(wanted - saved, 60.0);
-    debt_ = std::max(0.0, debt_ + size - mean_);
+    debt_ = std::clamp(debt_ + size - mean_, 0.0, most_debt_);
     return static_cast<size_t>(size);
   }
 
  private:
   double mean_;
+  double most_debt_;  // half a second's: of many keyframes in a row an encoder does not repent for minutes
   double debt_ = 0;
   std::mt19937_64 random_;
   std::normal_distribution<double> normal_;

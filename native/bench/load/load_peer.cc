@@ -137,6 +137,12 @@ void LoadPeer::HandleTimeout(Timestamp now) {
   }
 }
 
+void LoadPeer::RequestKeyframes() {
+  for (Source& source : sources_) {
+    for (Encoding& encoding : source.encodings) encoding.stream->OnPictureLoss();
+  }
+}
+
 void LoadPeer::SendFrame(Source& source, Timestamp now) {
   // As libvpx does for VP8: a keyframe that one encoding is asked for is made for all of them.
   bool keyframe = false;

@@ -89,6 +89,7 @@ class LoadPeer {
   void HandleDatagram(MutableByteView datagram, const SocketAddress& from, Timestamp received, Timestamp now);
   // A poor network: so many percent of the media and feedback that comes is lost on its last metre.
   void SetLoss(double percent) { loss_ = percent / 100; }
+  void RequestKeyframes();
   uint64_t lost_on_purpose() const { return lost_on_purpose_; }
   // Feedback and media that are due.
   void HandleTimeout(Timestamp now);

@@ -57,9 +57,12 @@ class Script {
     if (line.word == "extension") return AddExtension(line);
     if (line.word == "forget") return codecs_.clear(), extensions_ = {}, "ok";
     if (line.word == "run") return Run(line);
+    if (line.word == "begin") return generator_.BeginMeasuring(), "ok";
+    if (line.word == "report") return Report();
     if (line.word == "measure") return Measure(line);
     LoadPeer* peer = Find(line);
     if (peer == nullptr) return "error unknown_peer_or_command";
+    if (line.word == "keyframe") return peer->RequestKeyframes(), "ok";
     if (line.word == "media") return peer->client().SetMedia(codecs_, extensions_), "ok";
     if (line.word == "send") return AddSend(*peer, line);
     if (line.word == "receive") return AddReceive(*peer, line);
@@ -169,6 +172,9 @@ class Script {
   std::string Measure(const ScriptLine& line) {
     generator_.BeginMeasuring();
     generator_.RunUntil(MonotonicNow() + std::chrono::seconds(line.Number("seconds", 10)));
+    return Report();
+  }
+  std::string Report() const {
     const std::string report = generator_.Report();
     return "{" + report + ", \"void\": " + (generator_.cpu_share() > 0.8 ? "true" : "false") + "}";
   }

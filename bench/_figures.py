@@ -1,0 +1,124 @@
+"""What rows say together: which are void and why, ratios, and how cost grows. Pure."""
+
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+OURS = "nexus"
+RATIO_SCENES = ("livestream", "meeting", "audio")
+Row = Mapping[str, Any]
+
+GENERATOR_SHARE = 0.8
+# Of what was sent to be forwarded. More than that less means that viewers got another layer, or nothing.
+DELIVERED = 0.97
+# Packets per core second by the servers' own publications: LiveKit's benchmark page, 16 vCPU (design notes).
+# Janus publishes none that is comparable.
+PUBLISHED: Mapping[str, Mapping[str, int]] = {
+    "livekit": {"livestream": 38_000, "meeting": 38_000, "audio": 75_000},
+}
+FAR_BELOW = 0.6
+# A server carries a load when this much is lost at most (before repair, not on purpose).
+CARRIED_LOSS = 0.001
+
+
+def reasons_to_void(row: Row, *, still: int = 0) -> list[str]:
+    """Why this row is no figure; empty: it is one."""
+    seen = row["seen"]
+    reasons = []
+    if seen["generator_cpu_share"] > GENERATOR_SHARE:
+        reasons.append(f"the generator used {seen['generator_cpu_share']:.0%} of its core")
+    if seen["generator_receive_overflow"] > 0:
+        reasons.append("the kernel dropped at the generator's socket")
+    if still > 0:
+        reasons.append(f"{still} connections failed")
+    if row["churn_per_second"] == 0 and seen["silent_streams"] > 0:
+        reasons.append(f"{seen['silent_streams']} of {seen['receive_streams']} streams got nothing")
+    lossless = not row["poor_percent"] and not row["churn_per_second"]
+    if lossless and row["delivered"] is not None and row["delivered"] < DELIVERED:
+        reasons.append(f"{row['delivered']:.1%} of the load came through")
+    published = PUBLISHED.get(row["server"], {}).get(row["scene"])
+    figure = row["packets_per_process_cpu_second"]
+    if published and figure and figure < FAR_BELOW * published:
+        reasons.append(f"far below its own published {published:,} packets per core second")
+    return reasons
+
+
+def _values(rows: Iterable[Row], key: Callable[[Row], float | None]) -> list[float]:
+    return [value for row in rows if not row["void"] and (value := key(row)) is not None]
+
+
+def per_second(account: str) -> Callable[[Row], float | None]:
+    return lambda row: row[f"packets_per_{account}_cpu_second"]
+
+
+def p99(row: Row) -> float | None:
+    value: float = row["seen"]["latency_p99_ms"]
+    return value
+
+
+def select(rows: Sequence[Row], server: str, scene: str, *, gro: bool) -> list[Row]:
+    return [r for r in rows if (r["server"], r["scene"], r["gro"]) == (server, scene, gro)]
+
+
+def median(rows: Sequence[Row], key: Callable[[Row], float | None]) -> float | None:
+    values = _values(rows, key)
+    return statistics.median(values) if values else None
+
+
+def servers_of(rows: Sequence[Row]) -> list[str]:
+    """Ours first."""
+    names = dict.fromkeys(row["server"] for row in rows)
+    return sorted(names, key=lambda name: name != OURS)
+
+
+def ratio(rows: Sequence[Row], scene: str, *, gro: bool = False, account: str = "process") -> float | None:
+    """Ours ÷ the best peer, medians over the alternations. Nothing where one side has no valid row."""
+    medians = {
+        server: median(select(rows, server, scene, gro=gro), per_second(account))
+        for server in servers_of(rows)
+    }
+    ours = medians.pop(OURS, None)
+    peers = [value for value in medians.values() if value is not None]
+    return round(ours / max(peers), 2) if ours is not None and peers else None
+
+
+def ratios(rows: Sequence[Row], *, gro: bool = False, account: str = "process") -> dict[str, float | None]:
+    return {scene: ratio(rows, scene, gro=gro, account=account) for scene in RATIO_SCENES}
+
+
+def p99_beside_best(rows: Sequence[Row], scene: str) -> dict[str, float | None]:
+    """Our p99 and the best peer's, receivers without GRO."""
+    medians = {s: median(select(rows, s, scene, gro=False), p99) for s in servers_of(rows)}
+    ours = medians.pop(OURS, None)
+    peers = [value for value in medians.values() if value is not None]
+    return {"ours_ms": ours, "best_peer_ms": min(peers) if peers else None}
+
+
+def carries(row: Row) -> bool:
+    return not row["void"] and row["seen"]["loss"] <= CARRIED_LOSS
+
+
+def growth(curve: Sequence[Row]) -> dict[str, dict[str, Any]]:
+    """For each server: the most packets a second that it carried, and how far its cost is from a straight
+    line: the largest deviation from the least-squares line through the carried points, as a share of the
+    largest cost."""
+    found = {}
+    for server in servers_of(curve):
+        points = [
+            (row["packets_per_second"], row["process_cpu_seconds"] / row["seen"]["seconds"])
+            for row in curve
+            if row["server"] == server and carries(row)
+        ]
+        if not points:
+            found[server] = {"most_packets_per_second": None, "deviation_from_line": None}
+            continue
+        deviation = None
+        if len(points) > 2:
+            slope, intercept = statistics.linear_regression(*zip(*points, strict=True))
+            worst = max(abs(cost - slope * packets - intercept) for packets, cost in points)
+            deviation = round(worst / max(cost for _, cost in points), 3)
+        found[server] = {
+            "most_packets_per_second": max(packets for packets, _ in points),
+            "deviation_from_line": deviation,
+        }
+    return found

@@ -1,0 +1,202 @@
+"""The figures for people: a table in the terminal, the same in README.md, and plots."""
+
+import re
+from collections.abc import Iterator, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from _figures import OURS, median, p99, per_second, select, servers_of
+from rich.console import Console
+from rich.table import Table
+
+mpl.use("Agg")
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+
+COLOURS = {OURS: "C0", "livekit": "C1", "janus": "C2"}
+NAMES = {OURS: "Nexus", "livekit": "LiveKit", "janus": "Janus"}
+BEGIN, END = "<!-- bench-sfu: written by `make bench-sfu` -->", "<!-- /bench-sfu -->"
+
+
+def print_row(console: Console, row: dict[str, Any]) -> None:
+    seen = row["seen"]
+    figure = row["packets_per_process_cpu_second"] or 0
+    void = f"  [red]void: {'; '.join(row['void'])}[/red]" if row["void"] else ""
+    console.print(
+        f"{row['scene']:<11} {row['people']:>4} {row['server']:<8} {'GRO' if row['gro'] else '   '} "
+        f"{row['packets_per_second']:>7,}/s  {figure:>7,} per CPU s  p50 {seen['latency_p50_ms']:.1f} "
+        f"p99 {seen['latency_p99_ms']:.1f} ms  loss {seen['loss']:.3%}  "
+        f"generator {seen['generator_cpu_share']:.0%}{void}",
+        highlight=False,
+    )
+
+
+HEADINGS = (
+    "scene",
+    "server",
+    "packets/s",
+    "per CPU second",
+    "with GRO",
+    "ratio",
+    "p50 / p99 ms",
+    "loss",
+    "MiB",
+)
+
+
+def table_rows(result: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+    """One for each scene and server, as text: medians over the alternations, receivers without GRO."""
+    rows = result["rows"]
+    for scene in dict.fromkeys(row["scene"] for row in rows):
+        ours = median(select(rows, OURS, scene, gro=False), per_second("process"))
+        for server in servers_of(rows):
+            chosen = select(rows, server, scene, gro=False)
+            if chosen:
+                yield _table_row(rows, chosen, scene, server, ours)
+
+
+def _table_row(
+    rows: Sequence[Any], chosen: Sequence[Any], scene: str, server: str, ours: float | None
+) -> tuple[str, ...]:
+    figure = median(chosen, per_second("process"))
+    with_gro = median(select(rows, server, scene, gro=True), per_second("process"))
+    times = "" if server == OURS or not figure or not ours else f"× {ours / figure:.1f}"
+    p50 = median(chosen, lambda row: float(row["seen"]["latency_p50_ms"]))
+    last = median(chosen, p99)
+    # Where losing is part of the scene, what is left after repair.
+    kind = "loss_after_repair" if chosen[0]["poor_percent"] else "loss"
+    loss = median(chosen, lambda row: float(row["seen"][kind]))
+    memory = median(chosen, lambda row: float(row["memory_bytes"]))
+    if figure is None:
+        reasons = "; ".join(dict.fromkeys(reason for row in chosen for reason in row["void"]))
+        return (scene, NAMES[server], "", f"void: {reasons}", "", "", "", "", "")
+    packets = median(chosen, lambda row: float(row["packets_per_second"]))
+    return (
+        scene,
+        NAMES[server],
+        f"{packets:,.0f}",
+        f"{figure:,.0f}",
+        f"{with_gro:,.0f}" if with_gro else "",
+        times,
+        f"{p50:.1f} / {last:.1f}",
+        f"{loss:.2%}",
+        f"{(memory or 0) / 2**20:.0f}",
+    )
+
+
+def print_tables(console: Console, result: dict[str, Any]) -> None:
+    table = Table(title="Packets out per CPU second of the server's process")
+    for i, heading in enumerate(HEADINGS):
+        table.add_column(heading, justify="left" if i < 2 else "right")
+    scene = ""
+    for row in table_rows(result):
+        if scene and row[0] != scene:
+            table.add_section()
+        table.add_row(*("" if row[0] == scene else row[0], *row[1:]))
+        scene = row[0]
+    console.print(table)
+    words = ", ".join(f"{scene} {value}" for scene, value in result["ratios"].items())
+    console.print(f"ours ÷ best peer: {words}")
+    for server, grown in result["growth"].items():
+        most = grown["most_packets_per_second"]
+        if most:
+            console.print(
+                f"{NAMES[server]} carries {most:,} packets/s on its core: the largest load tried that it did"
+            )
+
+
+def markdown(result: dict[str, Any], json_path: str) -> str:
+    machine = result["machine"]
+    day = date.fromisoformat(result["at"][:10])
+    versions = {row["server"]: row["features"]["version"] for row in result["rows"]}
+    names = ", ".join(f"{NAMES[server]} {version}" for server, version in versions.items())
+    lines = [
+        f"Measured {day:%-d %B %Y} on {machine['cores']} cores of {machine['cpu']}, Linux {machine['kernel']},"
+        f" load {machine['load_before']} before: {names}. Server and load on a core each, the same cipher for all,"
+        " receivers without GRO, medians of A B A B; loss of poor networks after repair. Rows and curve: "
+        f"[{json_path}]({json_path}).",
+        "",
+        "| " + " | ".join(HEADINGS) + " |",
+        "|---|---|" + "--:|" * (len(HEADINGS) - 2),
+    ]
+    lines += ["| " + " | ".join(row) + " |" for row in table_rows(result)]
+    shown = [f"{scene} **{value}**" for scene, value in result["ratios"].items() if value is not None]
+    lines += ["", f"Ours ÷ the best peer: {', '.join(shown)}."] if shown else []
+    return "\n".join(lines)
+
+
+def write_readme(path: Path, result: dict[str, Any], json_path: Path) -> None:
+    """Between its two marks, or not at all."""
+    text = path.read_text()
+    relative = json_path.resolve().relative_to(path.resolve().parent)
+    between = re.compile(re.escape(BEGIN) + ".*?" + re.escape(END), re.DOTALL)
+    if not between.search(text):
+        raise ValueError(f"{path} has no place for the table: {BEGIN}")
+    body = f"{BEGIN}\n{markdown(result, str(relative))}\n{END}"
+    path.write_text(between.sub(lambda _: body, text))
+
+
+def draw(result: dict[str, Any], path: Path) -> None:
+    figure, ((bars, cost), (latency, share)) = plt.subplots(2, 2, figsize=(13, 8.5))
+    _draw_bars(bars, result["rows"])
+    _draw_curve(cost, result["curve"], "CPU seconds of the process a second", _cost)
+    _draw_curve(
+        latency, result["curve"], "forward latency p99, ms", lambda row: row["seen"]["latency_p99_ms"]
+    )
+    latency.set_yscale("log")
+    _draw_curve(
+        share, result["curve"], "CPU µs a packet", lambda row: 1e6 * _cost(row) / row["packets_per_second"]
+    )
+    share.set_ylim(bottom=0)
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def _cost(row: dict[str, Any]) -> float:
+    return float(row["process_cpu_seconds"] / row["seen"]["seconds"])
+
+
+def _draw_bars(axes: Axes, rows: Sequence[dict[str, Any]]) -> None:
+    scenes = list(dict.fromkeys(row["scene"] for row in rows))
+    servers = servers_of(rows)
+    width = 0.8 / max(len(servers), 1)
+    for i, server in enumerate(servers):
+        places = [at + i * width for at in range(len(scenes))]
+        values = [
+            median(select(rows, server, scene, gro=False), per_second("process")) or 0 for scene in scenes
+        ]
+        with_gro = [
+            median(select(rows, server, scene, gro=True), per_second("process")) or 0 for scene in scenes
+        ]
+        axes.bar(places, [v / 1e3 for v in values], width, color=COLOURS[server], label=NAMES[server])
+        dashes = [(at, v / 1e3) for at, v in zip(places, with_gro, strict=True) if v]
+        if dashes:
+            axes.scatter(*zip(*dashes, strict=True), color="black", marker="_", s=120, zorder=3)
+    axes.set_xticks([at + width * (len(servers) - 1) / 2 for at in range(len(scenes))], scenes)
+    axes.set_ylabel("thousand packets out per CPU second")
+    axes.set_title("At the same load (dash: receivers with GRO)", loc="left")
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend()
+
+
+def _draw_curve(axes: Axes, curve: Sequence[dict[str, Any]], label: str, value: Any) -> None:
+    for server in servers_of(curve):
+        points = sorted(
+            (row["packets_per_second"] / 1e3, value(row), bool(row["void"]))
+            for row in curve
+            if row["server"] == server and row["packets_per_second"]
+        )
+        axes.plot(
+            [p[0] for p in points], [p[1] for p in points], "o-", color=COLOURS[server], label=NAMES[server]
+        )
+        void = [p for p in points if p[2]]
+        axes.plot([p[0] for p in void], [p[1] for p in void], "x", color="red", markersize=10)
+    axes.set_xlabel("thousand packets out a second (livestream; red: void)")
+    axes.set_ylabel(label)
+    axes.set_xlim(left=0)
+    axes.grid(alpha=0.3)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend()
