@@ -1,6 +1,6 @@
 # `make` alone lists what there is. Everything is done by scripts/, which say what they do.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo test check format bench proto proto-baseline lock clean
+.PHONY: help setup setup-test demo test check format bench bench-sfu proto proto-baseline lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,10 @@ check: setup-test ## formats, lints, types, contracts; changes nothing
 format: ## format Python and C++, mend what ruff can mend
 	@.venv/bin/ruff check --fix --quiet . ; .venv/bin/ruff format --quiet .
 	@find native -name '*.h' -o -name '*.cc' | xargs clang-format -i
+
+bench-sfu: ## our SFU beside LiveKit and Janus (a quarter of an hour; installs both), table into README.md
+	@scripts/setup bench
+	@.venv/bin/python bench/sfu.py --readme
 
 bench: setup-test ## measure, and keep the results as JSON
 	@.venv/bin/python scripts/bench.py

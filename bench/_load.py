@@ -62,6 +62,7 @@ class Person:
     audio_slots: int = 0
     video_slots: int = 0
     endpoints: list[Endpoint] = field(default_factory=list)  # one or two peer connections, by the server
+    publisher: Endpoint | None = None  # that of them which sends
 
     @property
     def audio_ssrc(self) -> int:
@@ -146,6 +147,7 @@ class Generator:
         endpoint = Endpoint(peer, answer["ufrag"], answer["pwd"], self.fingerprint, address)
         person.endpoints.append(endpoint)
         if sends:
+            person.publisher = endpoint
             self._publish(person, peer)
         return endpoint
 
@@ -183,8 +185,8 @@ class Generator:
 
     def keyframes(self, people: Iterable[Person]) -> None:
         for person in people:
-            if person.video:
-                self.ask(f"keyframe peer={person.endpoints[0].peer}")
+            if person.video and person.publisher:
+                self.ask(f"keyframe peer={person.publisher.peer}")
 
     def leave(self, person: Person) -> None:
         for endpoint in person.endpoints:

@@ -31,8 +31,8 @@ def core_busy_seconds(core: int) -> float:
 def sent_by_ssrc(generator: Generator, people: Sequence[Person]) -> dict[int, int]:
     sent = {}
     for person in people:
-        if person.publishes:
-            for key, value in generator.ask(f"streams peer={person.endpoints[0].peer}").items():
+        if person.publisher is not None:
+            for key, value in generator.ask(f"streams peer={person.publisher.peer}").items():
                 name, _, ssrc = key.partition(".")
                 if name == "sent":
                     sent[int(ssrc)] = int(value)
@@ -132,6 +132,7 @@ class Point:
             "connections": seen["peers"],
             "join_seconds": round(joined, 2),
             "packets_per_second": round(packets / seen["seconds"]),
+            "bytes_per_packet": round(seen["media_bytes_in"] / max(seen["media_packets_in"], 1)),
             "delivered": round(seen["media_packets_in"] / expected, 4) if expected else None,
             "memory_bytes": self._adapter.memory_bytes(),
             "gso": gso(before["counters"], after["counters"], seen, gro=self._gro),

@@ -112,11 +112,11 @@ def markdown(result: dict[str, Any], json_path: str) -> str:
     day = date.fromisoformat(result["at"][:10])
     versions = {row["server"]: row["features"]["version"] for row in result["rows"]}
     names = ", ".join(f"{NAMES[server]} {version}" for server, version in versions.items())
+    where = f"{machine['cores']} cores of {machine['cpu']}, Linux {machine['kernel']}"
     lines = [
-        f"Measured {day:%-d %B %Y} on {machine['cores']} cores of {machine['cpu']}, Linux {machine['kernel']},"
-        f" load {machine['load_before']} before: {names}. Server and load on a core each, the same cipher for all,"
-        " receivers without GRO, medians of A B A B; loss of poor networks after repair. Rows and curve: "
-        f"[{json_path}]({json_path}).",
+        f"Measured {day:%-d %B %Y} on {where}, load {machine['load_before']} before: {names}. Server and load"
+        " on a core each, the same cipher for all, receivers without GRO, medians of A B A B; loss of poor"
+        f" networks after repair. Rows and curve: [{json_path}]({json_path}).",
         "",
         "| " + " | ".join(HEADINGS) + " |",
         "|---|---|" + "--:|" * (len(HEADINGS) - 2),
@@ -174,7 +174,8 @@ def _draw_bars(axes: Axes, rows: Sequence[dict[str, Any]]) -> None:
         axes.bar(places, [v / 1e3 for v in values], width, color=COLOURS[server], label=NAMES[server])
         dashes = [(at, v / 1e3) for at, v in zip(places, with_gro, strict=True) if v]
         if dashes:
-            axes.scatter(*zip(*dashes, strict=True), color="black", marker="_", s=120, zorder=3)
+            dash_at, dash_values = zip(*dashes, strict=True)
+            axes.scatter(dash_at, dash_values, color="black", marker="_", s=120, zorder=3)
     axes.set_xticks([at + width * (len(servers) - 1) / 2 for at in range(len(scenes))], scenes)
     axes.set_ylabel("thousand packets out per CPU second")
     axes.set_title("At the same load (dash: receivers with GRO)", loc="left")

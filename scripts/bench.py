@@ -1,5 +1,7 @@
 """Every program under bench/, one after another, each on an otherwise idle machine. Called by `make bench`.
 
+sfu.py has a target of its own (`make bench-sfu`), as it takes a quarter of an hour and others' servers.
+
 A program prints its figures and keeps them as JSON under bench/results/; it fails only if it could not
 measure. STAGES=join runs one.
 """
@@ -15,7 +17,7 @@ INTERPRETERS = {".py": sys.executable, ".mjs": "node"}
 def stages() -> Iterator[Stage]:
     for program in sorted((ROOT / "bench").glob("*")):
         interpreter = INTERPRETERS.get(program.suffix)
-        if interpreter is not None and not program.name.startswith("_"):
+        if interpreter is not None and not program.name.startswith("_") and program.stem != "sfu":
             yield Stage(program.stem, [Command([interpreter, str(program.relative_to(ROOT))])])
 
 
