@@ -20,6 +20,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr Duration kSample = milliseconds(100);
+constexpr Duration kShortQueue = milliseconds(100);
 
 struct Totals {
   double capacity_bits = 0;
@@ -47,6 +48,16 @@ class Run {
     }
     return done() ? Seconds(scene_.call.now() - begin) : -1;
   }
+  // Right behind a fall: how long the queue grew, and how long it was longer than it should be.
+  void Drop(Duration duration) {
+    const Timestamp begin = scene_.call.now();
+    for (Duration past{0}; past < duration; past += kSample) {
+      longest_queue_ = Duration(0);
+      Sample();
+      peak_queue_ = std::max(peak_queue_, longest_queue_);
+      if (longest_queue_ > kShortQueue) drained_seconds_ = Seconds(scene_.call.now() - begin);
+    }
+  }
   // What counts from here on.
   void Begin() {
     totals_ = {};
@@ -59,12 +70,13 @@ class Run {
     std::printf(
         "{\"scene\": \"%s\", \"seed\": %lu, \"summary\": true, \"utilisation\": %.3f, \"loss\": %.4f, "
         "\"longest_queue_ms\": %.1f, "
-        "\"received_bps\": %.0f, \"layer_changes\": %d, \"recovery_seconds\": %.2f, \"seconds\": %.1f}\n",
+        "\"received_bps\": %.0f, \"layer_changes\": %d, \"recovery_seconds\": %.2f, \"peak_queue_ms\": %.1f, "
+        "\"drained_seconds\": %.2f, \"seconds\": %.1f}\n",
         name_.c_str(), seed_, totals_.capacity_bits > 0 ? totals_.received_bits / totals_.capacity_bits : 0,
         static_cast<double>(totals_.dropped) /
             std::max<double>(1, static_cast<double>(totals_.dropped + totals_.passed)),
         Seconds(longest_queue_) * 1000, totals_.received_bits / std::max(seconds, 1e-9), changes_,
-        recovery_seconds, seconds);
+        recovery_seconds, Seconds(peak_queue_) * 1000, drained_seconds_, seconds);
   }
 
  private:
@@ -109,6 +121,8 @@ class Run {
   BandwidthScene scene_;
   Totals totals_;
   Duration longest_queue_{0};
+  Duration peak_queue_{-1'000};
+  double drained_seconds_ = -1;
   Timestamp begin_{};
   double time_ = 0;
   uint64_t dropped_ = 0;
@@ -131,7 +145,7 @@ void DropAndReturn(const char* name, int64_t low, uint64_t seed) {
   const auto link = run.scene().Narrow({0}, 3'000'000, 60'000);
   run.For(seconds(8));
   link->SetRate(low, run.scene().call.now());
-  run.For(seconds(2));
+  run.Drop(seconds(2));
   run.Begin();
   run.For(seconds(8));
   link->SetRate(3'000'000, run.scene().call.now());
@@ -186,7 +200,7 @@ void MemoryOfASlot() {
 }  // namespace
 
 int main() {
-  constexpr std::array<uint64_t, 3> kSeeds = {1, 2, 3};
+  constexpr std::array<uint64_t, 5> kSeeds = {1, 2, 3, 4, 5};
   for (const uint64_t seed : kSeeds) {
     Steady("1 Mbit/s", 1'000'000, 50'000, seed);
     Steady("0.5 Mbit/s", 500'000, 30'000, seed);

@@ -71,9 +71,9 @@ size_t BandwidthScene::Unrepaired(size_t who) {
   return unrepaired;
 }
 
-double BandwidthScene::DeliveredWithin(size_t who, Timestamp from, Timestamp until, Duration late) {
-  // From camera to screen at best: two legs of the network's delay.
-  const Duration least = call.network().conditions.delay * 2;
+double BandwidthScene::DeliveredWithin(size_t who, Timestamp from, Timestamp until, Duration late,
+                                       Duration last_leg) {
+  const Duration least = call.network().conditions.delay + last_leg;
   size_t in_time = 0;
   size_t all = 0;
   for (const auto& [number, packet] : video(who).packets) {

@@ -42,8 +42,9 @@ class BandwidthScene {
   double AudioLoss(size_t who);
   // Video packets that never came, less the last second's.
   size_t Unrepaired(size_t who);
-  // Share of the packets sampled in the time that came within `late` after they could have come at best.
-  double DeliveredWithin(size_t who, Timestamp from, Timestamp until, Duration late);
+  // Share of the packets sampled in the time that came within `late` after they could have come at best, with
+  // this delay on the way from the server.
+  double DeliveredWithin(size_t who, Timestamp from, Timestamp until, Duration late, Duration last_leg);
   TransportReport Report(size_t who);
   SceneShare Observe(size_t who, Duration duration, Duration step = std::chrono::milliseconds(50));
 

@@ -131,9 +131,15 @@ void EmulatedCall::StartMedia(Member& member, uint8_t audio_level) {
     Every(std::chrono::milliseconds(40), [this, &member] {
       for (PublishedStream* stream : member.encodings) {
         if (!member.peer->connected()) continue;
-        // A keyframe is several times as large.
-        const size_t factor = stream->keyframe_wanted ? 4 : 1;
-        member.peer->SendVideoFrame(*stream, now_, stream->options.packets_per_frame * factor);
+        // A keyframe is several times as large; no two frames are the same.
+        const double factor = stream->keyframe_wanted ? 4 : 1;
+        std::uniform_real_distribution<double> spread(0.7, 1.3);
+        const double size =
+            static_cast<double>(stream->options.packets_per_frame) * factor * spread(network_.random());
+        const size_t whole = static_cast<size_t>(size);
+        std::bernoulli_distribution one_more(size - static_cast<double>(whole));
+        member.peer->SendVideoFrame(*stream, now_,
+                                    std::max<size_t>(1, whole + (one_more(network_.random()) ? 1 : 0)));
       }
     });
   }

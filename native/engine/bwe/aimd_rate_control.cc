@@ -112,6 +112,14 @@ void AimdRateControl::OnProbe(int64_t probe_bps, Timestamp now) {
   Set(static_cast<double>(probe_bps), now);
 }
 
+void AimdRateControl::OnDrop(int64_t carried_bps, Timestamp now) {
+  last_decrease_ = now;
+  state_ = State::kHold;
+  capacity_.Reset();
+  capacity_.OnOveruse(carried_bps);
+  Set(std::min(kBackoff * static_cast<double>(carried_bps), static_cast<double>(rate_bps_)), now);
+}
+
 void AimdRateControl::Limit(int64_t bps, Timestamp now) {
   if (bps < rate_bps_) Set(static_cast<double>(bps), now);
 }

@@ -25,6 +25,8 @@ class AimdRateControl {
   void Update(BandwidthUsage usage, std::optional<int64_t> acknowledged_bps, Timestamp now);
   // A probe has measured this much.
   void OnProbe(int64_t probe_bps, Timestamp now);
+  // The link carries only so much since a moment ago.
+  void OnDrop(int64_t carried_bps, Timestamp now);
   // Other evidence (loss, silence) has lowered what is used: growth begins there.
   void Limit(int64_t bps, Timestamp now);
 

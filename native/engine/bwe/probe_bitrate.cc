@@ -58,6 +58,7 @@ std::optional<ProbeResult> ProbeBitrate::Evaluate(const Aggregate& sum) {
   if (received > kMaxSpeedUp * sent) return std::nullopt;
   ProbeResult result;
   result.cluster = sum.cluster.id;
+  result.sustained = sum.cluster.sustained;
   result.sent_bps = static_cast<int64_t>(sent);
   result.received_bps = static_cast<int64_t>(received);
   result.saturated = received < kSaturated * sent;

@@ -14,6 +14,8 @@ struct ProbeCluster {
   int64_t target_bps = 0;
   int min_packets = 5;
   size_t min_bytes = 0;
+  // Long enough to meet everybody else on the link, not just a gap between them.
+  bool sustained = false;
 };
 
 struct ProbeResult {
@@ -23,6 +25,7 @@ struct ProbeResult {
   // What to believe; below the rate sent when that was more than the link carries.
   int64_t capacity_bps = 0;
   bool saturated = false;
+  bool sustained = false;
 };
 
 class ProbeBitrate {

@@ -1,6 +1,7 @@
 #include "engine/bwe/probe_controller.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace nexus {
 namespace {
@@ -13,6 +14,10 @@ constexpr double kFurther = 0.7;
 constexpr Duration kAnswerTime = std::chrono::milliseconds(1'000);
 constexpr int kMinPackets = 5;
 constexpr Duration kMinLength{15'000};
+// Several frames of others at the usual rates.
+constexpr Duration kSustainedLength{150'000};
+constexpr Duration kDoubt = std::chrono::seconds(60);
+constexpr double kWorthConfirming = 1.1;
 constexpr size_t kMaxWaiting = 3;
 // Queues that were full need this long to drain before a measurement means anything.
 constexpr Duration kCalm = std::chrono::milliseconds(500);
@@ -28,7 +33,7 @@ int64_t ProbeController::Ceiling() const {
   return std::min(static_cast<int64_t>(static_cast<double>(demand_bps_) * kOverDemand), config_.max_bps);
 }
 
-void ProbeController::Ask(int64_t bps, Timestamp now) {
+void ProbeController::Ask(int64_t bps, Timestamp now, bool sustained) {
   if (waiting_.size() >= kMaxWaiting) return;
   if (++last_id_ == kNoProbe) ++last_id_;
   ++last_id_count_;
@@ -36,7 +41,9 @@ void ProbeController::Ask(int64_t bps, Timestamp now) {
   cluster.id = last_id_;
   cluster.target_bps = std::min(bps, config_.max_bps);
   cluster.min_packets = kMinPackets;
-  cluster.min_bytes = static_cast<size_t>(cluster.target_bps / 8 * kMinLength.count() / 1'000'000);
+  cluster.sustained = sustained;
+  const Duration length = sustained ? kSustainedLength : kMinLength;
+  cluster.min_bytes = static_cast<size_t>(cluster.target_bps / 8 * length.count() / 1'000'000);
   waiting_.push_back(cluster);
   asked_bps_ = cluster.target_bps;
   estimate_when_asked_ = estimate_bps_;
@@ -64,6 +71,15 @@ void ProbeController::SetDemand(int64_t bps, Timestamp now) {
 bool ProbeController::WantsMore() const { return demand_bps_ > estimate_bps_; }
 
 void ProbeController::OnResult(const ProbeResult& result, Timestamp now) {
+  if (!Believes(result, now)) {
+    const bool more =
+        static_cast<double>(result.capacity_bps) > kWorthConfirming * static_cast<double>(estimate_bps_);
+    if (more && !congested_ && waiting_.empty() && confirming_ != result.cluster) {
+      confirming_ = result.cluster;
+      Ask(std::min(result.capacity_bps, Ceiling()), now, true);
+    }
+    return;
+  }
   if (static_cast<double>(result.capacity_bps) < kFurther * static_cast<double>(asked_bps_) ||
       result.saturated)
     return;
@@ -75,6 +91,7 @@ void ProbeController::OnResult(const ProbeResult& result, Timestamp now) {
 void ProbeController::OnEstimate(int64_t bps, bool congested, bool application_limited, Timestamp now) {
   if (static_cast<double>(bps) < kDrop * static_cast<double>(estimate_bps_)) {
     before_drop_bps_ = estimate_bps_;
+    if (std::exchange(raised_by_probe_, false)) doubtful_until_ = now + kDoubt;
     interval_ = config_.min_interval;
   }
   estimate_bps_ = bps;

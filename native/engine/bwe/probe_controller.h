@@ -29,6 +29,14 @@ class ProbeController {
   // Everything that could be sent; 0: not known.
   void SetDemand(int64_t bps, Timestamp now);
   void OnResult(const ProbeResult& result, Timestamp now);
+  // The estimate was raised to what a probe measured.
+  void OnRaised() { raised_by_probe_ = true; }
+  // The link itself carries less: no probe was wrong.
+  void OnLinkFell() { raised_by_probe_ = false; }
+  // What a short probe said of this link was wrong: it counts only once a sustained one has confirmed it.
+  bool Believes(const ProbeResult& result, Timestamp now) const {
+    return result.sustained || now >= doubtful_until_;
+  }
   // After each change: what is believed now, whether queues grow, whether less is sent than could be.
   void OnEstimate(int64_t bps, bool congested, bool application_limited, Timestamp now);
   void HandleTimeout(Timestamp now);
@@ -40,7 +48,7 @@ class ProbeController {
 
  private:
   int64_t Ceiling() const;
-  void Ask(int64_t bps, Timestamp now);
+  void Ask(int64_t bps, Timestamp now, bool sustained = false);
   bool WantsMore() const;
 
   ProbeConfig config_;
@@ -60,6 +68,9 @@ class ProbeController {
   Duration interval_;
   Timestamp last_asked_{};
   Timestamp last_congested_{};
+  bool raised_by_probe_ = false;
+  Timestamp doubtful_until_{};
+  ProbeClusterId confirming_ = kNoProbe;
   Timestamp next_ = kNever;
 };
 

@@ -20,8 +20,12 @@ class QueueDelay {
       since_ = now;
     }
     current_ = current_ ? std::min(*current_, one_way) : one_way;
-    const Duration base = previous_ ? std::min(*previous_, *current_) : *current_;
-    delay_ = one_way - base;
+    delay_ = Above(one_way);
+  }
+  // How long a packet with this delay has waited.
+  Duration Above(Duration one_way) const {
+    if (!current_) return Duration(0);
+    return one_way - (previous_ ? std::min(*previous_, *current_) : *current_);
   }
   void Reset() { *this = {}; }
   Duration delay() const { return delay_; }

@@ -17,9 +17,15 @@ constexpr Duration kStale = std::chrono::seconds(2);
 // Sending less than so much of the estimate says little about the path.
 constexpr double kLimitedBelow = 0.65;
 constexpr double kLimitedUntil = 0.80;
+// So long the trend remembers a probe.
+constexpr Duration kTrendOfProbe = std::chrono::milliseconds(400);
+constexpr Duration kNoQueue = std::chrono::milliseconds(30);
 constexpr Duration kStandingQueue = std::chrono::milliseconds(80);
 // Others on the link make short queues; longer ones are drained by sending less.
 constexpr Duration kDrainAbove = std::chrono::milliseconds(200);
+// The queue that a fall of the link has left is nobody else's.
+constexpr Duration kDrained = std::chrono::milliseconds(40);
+constexpr Duration kLongestDrain = std::chrono::seconds(3);
 constexpr Duration kFullDrain = std::chrono::milliseconds(600);
 constexpr double kLeastDrain = 0.5;
 
@@ -67,6 +73,8 @@ void SendSideEstimator::OnFeedback(const TwccFeedbackView& view, Timestamp now) 
     inter_arrival_.Reset();
     trendline_ = {};
     queue_.Reset();
+    drop_.Reset();
+    draining_since_.reset();
   }
   last_feedback_ = now;
   measured_ = true;
@@ -90,7 +98,9 @@ void SendSideEstimator::NoteArrivals(const FeedbackResult& result, Timestamp now
   }
   std::stable_sort(by_arrival_.begin(), by_arrival_.end(),
                    [](const PacketResult& a, const PacketResult& b) { return *a.arrived < *b.arrived; });
-  if (least) queue_.OnDelay(*least, now);
+  if (!least) return;
+  queue_.OnDelay(*least, now);
+  newest_delay_ = queue_.Above(*by_arrival_.back().arrived - by_arrival_.back().sent);
 }
 
 // The estimate is steady and therefore slow. In trouble (a standing queue, heavy loss) the last quarter of a
@@ -116,11 +126,25 @@ void SendSideEstimator::UseDelay(const FeedbackResult& result, Timestamp now) {
     overused = overused || trendline_.usage() == BandwidthUsage::kOverusing;
   }
   usage_ = overused ? BandwidthUsage::kOverusing : trendline_.usage();
+  // Frames differ in size, and a probe is sent too fast: both look like a trend. Who sends much less than
+  // fits and finds no queue does not fill any.
+  const bool behind_probe = last_probe_ && now - *last_probe_ < kTrendOfProbe;
+  if (usage_ == BandwidthUsage::kOverusing && queue_.delay() < kNoQueue &&
+      (behind_probe || FarBelow(aimd_.rate_bps())))
+    usage_ = BandwidthUsage::kUnderusing;
   // A queue that neither grows nor shrinks is no reason to send more.
   if (usage_ == BandwidthUsage::kNormal && queue_.delay() > kStandingQueue)
     usage_ = BandwidthUsage::kUnderusing;
   const std::optional<ProbeResult> probe = BestProbe(result);
-  if (probe && usage_ != BandwidthUsage::kOverusing) {
+  if (probe) last_probe_ = now;
+  const std::optional<int64_t> fallen_to = drop_.OnFeedback(by_arrival_, queue_);
+  if (fallen_to) {
+    usage_ = BandwidthUsage::kOverusing;
+    draining_since_ = now;
+    aimd_.OnDrop(*fallen_to, now);
+    probes_.OnLinkFell();
+  } else if (probe && (usage_ != BandwidthUsage::kOverusing || queue_.delay() < kNoQueue)) {
+    // What it has put in front of itself is no queue that was there.
     UseProbe(*probe, now);
   } else {
     aimd_.Update(usage_, Acknowledged(result), now);
@@ -132,13 +156,22 @@ void SendSideEstimator::UseDelay(const FeedbackResult& result, Timestamp now) {
 // shows in the delays, and a probe that competes with others measures too little.
 void SendSideEstimator::UseProbe(const ProbeResult& probe, Timestamp now) {
   const bool guess = aimd_.rate_bps() == config_.start_bps;
-  if (probe.capacity_bps > aimd_.rate_bps() || guess) aimd_.OnProbe(probe.capacity_bps, now);
+  if (!probes_.Believes(probe, now)) return;
+  if (probe.capacity_bps > aimd_.rate_bps() || guess) {
+    aimd_.OnProbe(probe.capacity_bps, now);
+    probes_.OnRaised();
+  }
   loss_.OnCapacity(probe.capacity_bps);
+}
+
+bool SendSideEstimator::FarBelow(int64_t bps) const {
+  return static_cast<double>(acknowledged_bps()) < kLimitedBelow * static_cast<double>(bps);
 }
 
 // While a queue stands less is sent than the link carries, so that it drains.
 double SendSideEstimator::DrainFactor() const {
-  const double over = static_cast<double>((queue_.delay() - kDrainAbove).count());
+  const Duration waiting = draining() ? newest_delay_ - kDrained : queue_.delay() - kDrainAbove;
+  const double over = static_cast<double>(waiting.count());
   return std::clamp(1 - over / static_cast<double>(kFullDrain.count()), kLeastDrain, 1.0);
 }
 
@@ -195,8 +228,10 @@ void SendSideEstimator::Conclude(Timestamp now) {
   } else if (share < kLimitedBelow) {
     application_limited_ = true;
   }
-  const bool congested = usage_ == BandwidthUsage::kOverusing || queue_.delay() > kStandingQueue;
-  probes_.OnEstimate(estimate, congested, application_limited_, now);
+  if (draining_since_ && (newest_delay_ < kDrained || now - *draining_since_ > kLongestDrain))
+    draining_since_.reset();
+  congested_ = usage_ == BandwidthUsage::kOverusing || queue_.delay() > kStandingQueue;
+  probes_.OnEstimate(estimate, congested_, application_limited_, now);
 }
 
 bool SendSideEstimator::Silent(Timestamp now) const {

@@ -7,6 +7,7 @@
 
 #include "engine/bwe/acknowledged_bitrate.h"
 #include "engine/bwe/aimd_rate_control.h"
+#include "engine/bwe/capacity_drop.h"
 #include "engine/bwe/loss_based_estimator.h"
 #include "engine/bwe/probe_controller.h"
 #include "engine/bwe/queue_delay.h"
@@ -50,6 +51,10 @@ class SendSideEstimator {
   double loss() const;
   // What waits on the path, as far as delays tell.
   Duration queue_delay() const { return queue_.delay(); }
+  // A queue grows or stands: what is sent keeps to the estimate, and does not catch up with what waits.
+  bool congested() const { return congested_; }
+  // The link has fallen, and the queue of before is still there.
+  bool draining() const { return draining_since_.has_value(); }
   int64_t sent_bps(Timestamp now) { return sent_.bitrate_bps(now); }
   uint64_t probe_clusters() const { return probes_.clusters(); }
   uint64_t feedbacks() const { return feedbacks_; }
@@ -63,6 +68,7 @@ class SendSideEstimator {
   void NoteArrivals(const FeedbackResult& result, Timestamp now);
   std::optional<int64_t> Acknowledged(const FeedbackResult& result);
   double DrainFactor() const;
+  bool FarBelow(int64_t bps) const;
   void UseLoss(const FeedbackResult& result, Timestamp now);
   std::optional<ProbeResult> BestProbe(const FeedbackResult& result);
   void Conclude(Timestamp now);
@@ -80,6 +86,10 @@ class SendSideEstimator {
   ProbeController probes_;
   ReportBasedLimit reports_;
   QueueDelay queue_;
+  CapacityDrop drop_;
+  Duration newest_delay_{0};  // of the packet that arrived last
+  std::optional<Timestamp> draining_since_;
+  std::optional<Timestamp> last_probe_;  // that was answered
   RateWindow<50'000> sent_;
   RateWindow<25'000> arrived_;            // on the peer's clock
   std::vector<PacketResult> by_arrival_;  // scratch
@@ -87,6 +97,7 @@ class SendSideEstimator {
   std::optional<int64_t> silence_limit_bps_;
   bool measured_ = false;
   bool application_limited_ = false;
+  bool congested_ = false;
   BandwidthUsage usage_ = BandwidthUsage::kNormal;
   Duration rtt_ = std::chrono::milliseconds(200);
   std::optional<Timestamp> started_;

@@ -38,6 +38,7 @@ struct SendControl {
   // Counted for reports.
   uint64_t queue_drops = 0;    // too much waited
   uint64_t expired_drops = 0;  // gone from the ring before its turn came
+  uint64_t stale_drops = 0;    // overtaken by a switch down, while they waited
   uint64_t probe_packets = 0;  // padding
 };
 

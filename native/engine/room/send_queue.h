@@ -42,6 +42,23 @@ class SendQueue {
     bytes_ -= packet.size;
     return packet;
   }
+  // What waits of this stream is of no use any more: of media only the numbers go out, so that the receiver
+  // misses nothing, of retransmissions nothing. Returns how many.
+  size_t MakeEmpty(Ssrc ssrc) {
+    size_t emptied = std::erase_if(retransmissions_, [&](const QueuedPacket& packet) {
+      if (packet.stream.ssrc != ssrc) return false;
+      bytes_ -= packet.size;
+      return true;
+    });
+    for (QueuedPacket& packet : media_) {
+      if (packet.stream.ssrc != ssrc || packet.rewritten.empty) continue;
+      packet.rewritten.empty = true;
+      bytes_ -= packet.size - kTypicalOverhead;
+      packet.size = kTypicalOverhead;
+      ++emptied;
+    }
+    return emptied;
+  }
   bool empty() const { return media_.empty() && retransmissions_.empty(); }
   size_t size() const { return media_.size() + retransmissions_.size(); }
   size_t bytes() const { return bytes_; }

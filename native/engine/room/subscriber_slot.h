@@ -40,6 +40,9 @@ class SubscriberSlot {
   // How far up to go, until told otherwise as high as there is; nothing: send nothing, until a target comes
   // again.
   void SetTarget(std::optional<LayerTarget> target, Timestamp now);
+  // The path has collapsed: an encoding above the target is not shown until that comes, what waits of it is
+  // not sent.
+  void LetGo(Timestamp now);
   const std::optional<LayerTarget>& target() const { return target_; }
   // How far up it would be shown if bandwidth were no matter; nothing: it is not looked at. Not the target: a
   // publisher that stops what is not affordable could never be measured again.

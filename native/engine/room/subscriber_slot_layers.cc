@@ -40,7 +40,22 @@ void SubscriberSlot::SetTarget(std::optional<LayerTarget> target, Timestamp now)
   if (target_ == target) return;
   target_ = target;
   // A pause ends the binding; what comes after it begins with a keyframe and goes on without a gap.
-  if (!target_) forwarder_.Unbind();
+  if (!target_) {
+    forwarder_.Unbind();
+    subscriber_.DropWaiting(settings_.ssrc);
+  }
+  OnChoiceChanged(now);
+}
+
+void SubscriberSlot::LetGo(Timestamp now) {
+  const PublishedLayer* bound = Bound();
+  if (bound == nullptr || !bound->track().simulcast()) return;
+  if (target_ && bound->encoding() <= target_->spatial) return;
+  const PublishedLayer* wanted = WantedEncoding();
+  if (wanted == nullptr || wanted == bound) return;
+  ++layer_switches_;
+  forwarder_.Unbind();
+  subscriber_.DropWaiting(settings_.ssrc);
   OnChoiceChanged(now);
 }
 

@@ -325,7 +325,7 @@ TransportReport Transport::Report() const {
   report.loss = estimator.loss();
   report.pacer_queue_packets = send_->queue.size();
   report.pacer_queue_bytes = send_->queue.bytes();
-  report.pacer_drops = send_->queue_drops + send_->expired_drops;
+  report.pacer_drops = send_->queue_drops + send_->expired_drops + send_->stale_drops;
   report.probe_clusters = estimator.probe_clusters();
   report.probe_packets = send_->probe_packets;
   if (data_) data_->Report(report);

@@ -90,6 +90,8 @@ class Transport {
   size_t SealRtx(const OutgoingStream& stream, const SourcePacket& packet, const Rewritten& rewritten,
                  int64_t rtx_sequence, Timestamp now);
   size_t SealPadding(const OutgoingStream& stream, int64_t rtx_sequence, Timestamp now);
+  // What waits of a slot is overtaken by what it shows next, a keyframe or nothing.
+  void DropWaiting(Ssrc ssrc);
   // A sender report within a few milliseconds: a slot has begun to send.
   void ReportSoon(Timestamp now);
 

@@ -142,6 +142,7 @@ void Transport::Allocate(Timestamp now) {
   for (size_t i = 0; i < grants.size(); ++i) {
     SubscriberSlot& slot = *send_->demanding[i];
     slot.SetTarget(grants[i].target, now);
+    if (send_->estimator.draining()) slot.LetGo(now);
     slot.SetPaused(!grants[i].target);
   }
   send_->target_bps = allocator.granted_bps() + voices;

@@ -10,6 +10,8 @@ namespace {
 
 // Media comes in bursts (a frame at a time): over a few frames it keeps to the estimate.
 constexpr double kPacingFactor = 2.0;
+// Into a queue that stands nothing comes in bursts.
+constexpr double kCongestedFactor = 1.1;
 // Until the first measurement nothing is known, and a first picture that waits is worse than one that is
 // lost.
 constexpr int64_t kUnmeasuredPacingBps = 10'000'000;
@@ -27,9 +29,11 @@ void Transport::OnEstimate(Timestamp now) {
   int64_t rate = 0;
   bool relaxed = true;
   if (estimate) {
-    rate = static_cast<int64_t>(kPacingFactor * static_cast<double>(*estimate));
+    const double factor = estimator.congested() ? kCongestedFactor : kPacingFactor;
+    rate = static_cast<int64_t>(factor * static_cast<double>(*estimate));
     if (!estimator.measured()) rate = std::max(rate, kUnmeasuredPacingBps);
-    relaxed = static_cast<double>(estimator.sent_bps(now)) < kRelaxedBelow * static_cast<double>(*estimate);
+    relaxed = !estimator.congested() &&
+              static_cast<double>(estimator.sent_bps(now)) < kRelaxedBelow * static_cast<double>(*estimate);
   }
   send_->budget.SetRate(rate, relaxed, now);
   AllocateAfterEstimate(now);
@@ -51,6 +55,8 @@ bool Transport::Hold(const OutgoingStream& stream, const SourcePacket& packet, c
   if (idle) Schedule();
   return true;
 }
+
+void Transport::DropWaiting(Ssrc ssrc) { send_->stale_drops += send_->queue.MakeEmpty(ssrc); }
 
 size_t Transport::SendQueued(const QueuedPacket& waiting, Timestamp now) {
   const PublishedLayer* layer = context_.layers.Find(waiting.layer);
