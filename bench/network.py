@@ -31,8 +31,8 @@ AIMS = {
     "longest_queue_ms": "under 100 after convergence (issue 3)",
     "recovery_seconds": "under 5 from 0.5 or 0.1 to 3 Mbit/s (issue 3, hard problem 7); by 8 % a second"
     " alone (draft-ietf-rmcat-gcc-02 section 5.5) it would be 23 and 44",
-    "peak_queue_ms": "a fall from 3 to 0.5 Mbit/s fills 820 kbit/s into the queue until it is noticed; the whole queue"
-    " (60,000 bytes) would be 960 ms",
+    "peak_queue_ms": "a fall from 3 to 0.5 Mbit/s fills 820 kbit/s into the queue until it is noticed;"
+    " the whole queue (60,000 bytes) would be 960 ms",
     "random loss 10 %": "the rate stays; beyond 10 % the loss-based controller of draft-ietf-rmcat-gcc-02"
     " section 6 lowers it by half the loss with every report",
     "memory_per_video_slot_bytes": "under 8,192 beside the shared ring (issue 3)",
