@@ -36,7 +36,7 @@ void Construct(EngineConfig* self, int64_t shards, const std::vector<std::string
                int64_t consent_timeout_ms, int64_t connect_timeout_ms, int64_t speaker_interval_ms,
                int64_t max_transports, const std::vector<std::string>& srtp_profiles, bool udp_gso,
                bool udp_gro, bool tcp, int64_t red_distance, int64_t start_bitrate_bps,
-               int64_t min_bitrate_bps, int64_t max_bitrate_bps) {
+               int64_t min_bitrate_bps, int64_t max_bitrate_bps, int64_t room_share) {
   Bound(shards, 1, 256, "shards");
   Bound(port, 0, 65'535, "port");
   if (port != 0) Bound(port + shards - 1, 1, 65'535, "port");
@@ -45,6 +45,7 @@ void Construct(EngineConfig* self, int64_t shards, const std::vector<std::string
   Bound(min_bitrate_bps, 10'000, 1'000'000'000, "min_bitrate_bps");
   Bound(max_bitrate_bps, min_bitrate_bps, 10'000'000'000, "max_bitrate_bps");
   Bound(start_bitrate_bps, min_bitrate_bps, max_bitrate_bps, "start_bitrate_bps");
+  Bound(room_share, 0, 1'000'000, "room_share");
   Bound(max_transports, 1, 1'000'000, "max_transports");
   EngineConfig config;
   config.shards = static_cast<size_t>(shards);
@@ -72,6 +73,7 @@ void Construct(EngineConfig* self, int64_t shards, const std::vector<std::string
   config.socket.gso = udp_gso;
   config.socket.gro = udp_gro;
   config.tcp = tcp;
+  config.room_share = static_cast<size_t>(room_share);
   new (self) EngineConfig(std::move(config));
 }
 
@@ -88,8 +90,8 @@ void AddConfig(nb::module_& module) {
            nb::arg("srtp_profiles") = Names{"AEAD_AES_128_GCM", "AES_CM_128_HMAC_SHA1_80"},
            nb::arg("udp_gso") = true, nb::arg("udp_gro") = true, nb::arg("tcp") = true,
            nb::arg("red_distance") = 1, nb::arg("start_bitrate_bps") = BweConfig{}.start_bps,
-           nb::arg("min_bitrate_bps") = BweConfig{}.min_bps,
-           nb::arg("max_bitrate_bps") = BweConfig{}.max_bps);
+           nb::arg("min_bitrate_bps") = BweConfig{}.min_bps, nb::arg("max_bitrate_bps") = BweConfig{}.max_bps,
+           nb::arg("room_share") = 0);
 }
 
 }  // namespace nexus::bindings

@@ -86,12 +86,15 @@ bool Engine::OpenShards(int& error) {
     if (!sockets) return false;
     bound.push_back(std::move(*sockets));
   }
+  for (size_t i = 0; i < bound.size(); ++i) relays_.push_back(std::make_unique<RelayQueue>());
   for (size_t i = 0; i < bound.size(); ++i) {
     ShardConfig config = config_.shard;
     config.max_transports = config_.max_transports;
     config.seed = RandomU64();
+    config.index = static_cast<uint16_t>(i);
+    config.shards = static_cast<uint16_t>(bound.size());
     shards_.push_back(
-        std::make_unique<ShardThread>(std::move(config), std::move(bound[i]), events_, taps_, i));
+        std::make_unique<ShardThread>(std::move(config), std::move(bound[i]), events_, taps_, relays_, i));
   }
   return true;
 }
@@ -176,40 +179,6 @@ size_t Engine::LeastLoaded() const {
   return static_cast<size_t>(least - shards_.begin());
 }
 
-CallError Engine::CreateRoom(RoomId& room) {
-  const std::lock_guard lock(mutex_);
-  if (closed_) return CallError::kClosed;
-  const size_t shard = LeastLoaded();
-  room = RoomId{NewId(rooms_, shard)};
-  if (!shards_[shard]->Post(nexus::CreateRoom{room})) return CallError::kQueueFull;
-  shards_[shard]->rooms.fetch_add(1);
-  return CallError::kNone;
-}
-
-CallError Engine::CloseRoom(RoomId room) { return Post(rooms_, room.value, nexus::CloseRoom{room}); }
-
-CallError Engine::CreateTransport(RoomId room, TransportSettings settings,
-                                  TransportDescription& description) {
-  const std::lock_guard lock(mutex_);
-  if (closed_) return CallError::kClosed;
-  ShardThread* shard = ShardOf(rooms_, room.value);
-  if (shard == nullptr) return CallError::kUnknownId;
-  size_t transports = 0;
-  for (const auto& each : shards_) transports += each->transports.load();
-  if (transports >= config_.max_transports) return CallError::kTooManyTransports;
-  const size_t index = ShardIndex(room.value);
-  description.transport = TransportId{NewId(transports_, index)};
-  description.local = NewCredentials(index);
-  description.candidates = Candidates(index);
-  shard->transports.fetch_add(1);
-  if (shard->Post(
-          nexus::CreateTransport{description.transport, room, description.local, std::move(settings)})) {
-    return CallError::kNone;
-  }
-  shard->transports.fetch_sub(1);
-  return CallError::kQueueFull;
-}
-
 CallError Engine::RestartIce(TransportId transport, IceCredentials remote,
                              TransportDescription& description) {
   const size_t index = transport.value == 0 ? 0 : ShardIndex(transport.value);
@@ -283,10 +252,6 @@ CallError Engine::Send(nexus::ConfigureData command) {
   const uint32_t id = command.transport.value;
   return Post(transports_, id, std::move(command));
 }
-CallError Engine::Send(nexus::SendData command) {
-  const uint32_t id = command.room.value;
-  return Post(rooms_, id, std::move(command));
-}
 
 // The first two characters name the shard, so that whoever receives a check knows whose it is.
 IceCredentials Engine::NewCredentials(size_t shard) const {
@@ -309,6 +274,7 @@ std::vector<IceCandidate> Engine::Candidates(size_t shard) const {
 std::vector<Event> Engine::PollEvents(size_t limit) {
   std::vector<Event> events = events_.Take(limit);
   const std::lock_guard lock(mutex_);
+  for (const Event& event : events) NoteEnd(event);
   std::erase_if(events, [this](Event& event) { return !MergeReport(event); });
   return events;
 }

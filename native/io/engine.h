@@ -14,6 +14,8 @@
 #include "engine/room/shard_config.h"
 #include "io/candidates.h"
 #include "io/event_ring.h"
+#include "io/relay_queue.h"
+#include "io/room_spread.h"
 #include "io/shard_thread.h"
 #include "io/tap_ring.h"
 
@@ -25,6 +27,9 @@ struct EngineConfig {
   uint16_t port = 0;                          // shard k listens on port + k; 0: any
   std::vector<SocketAddress> announced_addresses;
   ShardConfig shard;
+  // Peers of one room that a shard takes before the room is spread to another one; 0: a room stays on its
+  // shard.
+  size_t room_share = 0;
   size_t max_transports = 20'000;  // of all shards
   size_t max_events = 65'536;
   UdpSocketOptions socket;
@@ -113,6 +118,10 @@ class Engine {
   Ssrc NewSsrc();
   size_t ShardIndex(uint32_t id) const { return (id - 1) % config_.shards; }
   size_t LeastLoaded() const;
+  // engine_rooms.cc
+  // The shard of the room's next peer, on which the room is afterwards; nothing when a command queue is full.
+  std::optional<size_t> PlaceTransport(RoomId room);
+  void NoteEnd(const Event& event);
   std::vector<IceCandidate> Candidates(size_t shard) const;
   // True when `event` is to be passed on: the last part of a report, or no report.
   bool MergeReport(Event& event);
@@ -122,10 +131,13 @@ class Engine {
   TapRing taps_;
   int64_t unix_offset_us_;  // Unix time at the engine clock's zero, measured once: media times never step
   std::vector<SocketAddress> interfaces_;
+  RelayMesh relays_;
   std::vector<std::unique_ptr<ShardThread>> shards_;
 
   std::mutex mutex_;  // below
   bool closed_ = false;
+  std::map<uint32_t, RoomSpread> spreads_;          // of rooms that are open
+  std::map<uint32_t, uint32_t> room_of_transport_;  // of transports that have not ended
   IdSource rooms_;
   IdSource transports_;
   IdSource tracks_;

@@ -10,6 +10,7 @@
 #include <set>
 #include <thread>
 
+#include "testing/tap_reading.h"
 #include "testing/test_peer.h"
 
 namespace nexus {
@@ -20,8 +21,9 @@ using testing::PublishedStreamOptions;
 using testing::TestPeer;
 using testing::TestPeerOptions;
 
-std::unique_ptr<Engine> OpenEngine(size_t shards = 1, bool gso = true) {
+std::unique_ptr<Engine> OpenEngine(size_t shards = 1, bool gso = true, size_t room_share = 0) {
   EngineConfig config;
+  config.room_share = room_share;
   config.shards = shards;
   config.bind_addresses = {*SocketAddress::Parse("127.0.0.1", 0)};
   config.socket.gso = gso;
@@ -163,6 +165,80 @@ TEST_P(EngineWithOffload, ForwardsVideoOverLoopback) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Gso, EngineWithOffload, ::testing::Bool());
+
+// Publisher and subscriber on two threads; a tap at the publisher's. Run with TSan too.
+TEST(Engine, ARoomOverTwoShardsIsOneRoom) {
+  std::unique_ptr<Engine> engine = OpenEngine(2, true, 1);
+  ASSERT_NE(engine, nullptr);
+  RealPeer publisher(1);
+  RealPeer subscriber(2);
+  std::vector<RealPeer*> peers = {&publisher, &subscriber};
+  std::vector<Event> events;
+  RoomId room;
+  ASSERT_EQ(engine->CreateRoom(room), CallError::kNone);
+  std::vector<TransportId> transports;
+  std::set<uint16_t> ports;
+  for (RealPeer* peer : peers) {
+    TransportDescription description;
+    ASSERT_EQ(engine->CreateTransport(room, peer->peer.Settings(), description), CallError::kNone);
+    peer->peer.Connect({description.local, engine->fingerprint(), description.candidates[0].address},
+                       MonotonicNow());
+    transports.push_back(description.transport);
+    ports.insert(description.candidates[0].address.port());
+  }
+  EXPECT_EQ(ports.size(), 2u) << "one shard each";
+  TrackSettings settings;
+  settings.kind = MediaKind::kVideo;
+  settings.number = 42;
+  settings.mid = "v";
+  TrackId track;
+  ASSERT_EQ(engine->AddTrack(transports[0], settings, track), CallError::kNone);
+  SlotDescription slot;
+  ASSERT_EQ(engine->AddSlot(transports[1], MediaKind::kVideo, 0, slot), CallError::kNone);
+  ASSERT_EQ(engine->Send(BindSlot{slot.slot, track}), CallError::kNone);
+  TapId tap;
+  ASSERT_EQ(engine->AddTap(track, {}, tap), CallError::kNone);
+  PublishedStreamOptions options;
+  options.ssrc = Ssrc{0x1111};
+  options.mid = "v";
+  options.mark = 5;
+  testing::PublishedStream& stream = publisher.peer.Publish(options);
+  testing::ReceivedStream& received = subscriber.peer.Receive(slot.ssrc, slot.rtx_ssrc, MediaKind::kVideo);
+  testing::TapReading reading;
+  Timestamp next_frame = MonotonicNow();
+  const auto read_taps = [&] {
+    pollfd readable{engine->tap_fd(), POLLIN, 0};
+    if (poll(&readable, 1, 0) <= 0) return;
+    for (const TapId ready : engine->ReadyTaps()) reading.Add(engine->ReadTap(ready, 1 << 20));
+  };
+  ASSERT_TRUE(RunUntil(*engine, peers, events, [&] {
+    if (publisher.peer.connected() && subscriber.peer.connected() && MonotonicNow() >= next_frame) {
+      publisher.peer.SendVideoFrame(stream, MonotonicNow(), 4);
+      next_frame = MonotonicNow() + std::chrono::milliseconds(10);
+    }
+    read_taps();
+    return received.packets.size() > 300 && reading.Of(testing::TapRecord::kPacket).size() > 300;
+  }));
+  EXPECT_EQ(received.Faults({{5, 42}}), "");
+  EXPECT_EQ(reading.Faults(true), "");
+
+  // The publisher leaves: the other shard and the tap know.
+  ASSERT_EQ(engine->CloseTransport(transports[0]), CallError::kNone);
+  ASSERT_TRUE(RunUntil(*engine, peers, events, [&] {
+    read_taps();
+    bool unbound = false;
+    for (const Event& event : events) {
+      const auto* changed = std::get_if<SlotChanged>(&event);
+      unbound = unbound || (changed != nullptr && changed->slot == slot.slot && !changed->track);
+    }
+    return unbound && reading.ended;
+  }));
+  ASSERT_EQ(engine->CloseRoom(room), CallError::kNone);
+  ASSERT_TRUE(RunUntil(*engine, peers, events,
+                       [&] { return HasState(events, transports[1], TransportState::kClosed); }));
+  for (const Event& event : events) EXPECT_FALSE(std::holds_alternative<CommandRejected>(event));
+  engine->Close();
+}
 
 TEST(Engine, RefusesIdsThatWereNeverGivenOutAndCallsAfterClose) {
   std::unique_ptr<Engine> engine = OpenEngine(2);

@@ -11,6 +11,7 @@ namespace {
 
 constexpr size_t kMaxCommands = 65'536;
 constexpr uint64_t kCommandTag = UINT64_MAX;
+constexpr uint64_t kRelayTag = UINT64_MAX - 2;
 constexpr uint64_t kTcpTag = UINT64_MAX - 1;
 constexpr Duration kTcpSweep = std::chrono::seconds(1);
 // So much goes out at once at most: beyond, the cache no longer holds it.
@@ -21,13 +22,15 @@ constexpr int kLongestWaitMs = 1'000;
 }  // namespace
 
 ShardThread::ShardThread(ShardConfig config, ShardSockets sockets, EventRing& events, TapRing& taps,
-                         size_t index)
+                         RelayMesh& relays, size_t index)
     : shard_(std::move(config)),
       sockets_(std::move(sockets.udp)),
       tcp_(std::move(sockets.tcp)),
       waits_writable_(sockets_.size(), false),
       events_(events),
       taps_(taps),
+      relays_(relays),
+      index_(static_cast<uint16_t>(index)),
       commands_(kMaxCommands),
       epoll_(epoll_create1(EPOLL_CLOEXEC)) {
   for (const UdpSocket& socket : sockets_) addresses_.push_back(socket.local());
@@ -36,6 +39,7 @@ ShardThread::ShardThread(ShardConfig config, ShardSockets sockets, EventRing& ev
     Watch(tcp_->fd(), EPOLLIN, kTcpTag);
   }
   Watch(commands_.fd(), EPOLLIN, kCommandTag);
+  Watch(relays_[index]->fd(), EPOLLIN, kRelayTag);
   for (size_t i = 0; i < sockets_.size(); ++i) Watch(sockets_[i].fd(), EPOLLIN, i);
   thread_ = std::thread([this] { Run(); });
   const std::string name = "nexus-shard-" + std::to_string(index);
@@ -84,6 +88,10 @@ void ShardThread::Run() {
         RunCommands();
         continue;
       }
+      if (tag == kRelayTag) {
+        TakeRelays();
+        continue;
+      }
       if (tag == kTcpTag) {
         ServeTcp();
         continue;
@@ -97,6 +105,7 @@ void ShardThread::Run() {
     SendAll();
     PassEvents();
     PassTaps();
+    PassRelays();
   }
   RunCommands();
   shard_.CloseAll(Now());
@@ -172,6 +181,24 @@ void ShardThread::PassEvents() {
     told_.push_back(std::move(*event));
   }
   events_.Push(told_);
+}
+
+// What other shards tell of a room was told after the commands that they had of it: those come first.
+void ShardThread::TakeRelays() {
+  relays_[index_]->Take(relayed_);
+  RunCommands();
+  for (const RelayQueue::Batch& batch : relayed_) {
+    shard_.HandleRelay(batch.from, batch.bytes, Now());
+    if (shard_.transmit().bytes() >= kFlushBytes) SendAll();
+  }
+}
+
+void ShardThread::PassRelays() {
+  if (relays_.size() == 1) return;
+  while (auto batch = shard_.PollRelay()) relays_[batch->to]->Push(index_, std::move(batch->bytes));
+  for (size_t i = 0; i < relays_.size(); ++i) {
+    if (i != index_) shard_.SetRelayCongested(static_cast<uint16_t>(i), relays_[i]->full());
+  }
 }
 
 void ShardThread::PassTaps() {

@@ -10,6 +10,7 @@
 #include "engine/room/shard.h"
 #include "io/command_queue.h"
 #include "io/event_ring.h"
+#include "io/relay_queue.h"
 #include "io/tap_ring.h"
 #include "io/tcp_server.h"
 #include "io/udp_socket.h"
@@ -24,7 +25,8 @@ struct ShardSockets {
 
 class ShardThread {
  public:
-  ShardThread(ShardConfig config, ShardSockets sockets, EventRing& events, TapRing& taps, size_t index);
+  ShardThread(ShardConfig config, ShardSockets sockets, EventRing& events, TapRing& taps, RelayMesh& relays,
+              size_t index);
   ~ShardThread();
   ShardThread(const ShardThread&) = delete;
   ShardThread& operator=(const ShardThread&) = delete;
@@ -52,6 +54,8 @@ class ShardThread {
   void SendAll();
   void PassEvents();
   void PassTaps();
+  void TakeRelays();
+  void PassRelays();
   void CompleteReport(EngineReport& report) const;
   Timestamp Now();
 
@@ -63,10 +67,13 @@ class ShardThread {
   std::vector<bool> waits_writable_;
   EventRing& events_;
   TapRing& taps_;
+  RelayMesh& relays_;
+  const uint16_t index_;
   CommandQueue commands_;
   std::vector<Command> taken_;
   std::vector<Event> told_;
   std::vector<TapBatch> recorded_;
+  std::vector<RelayQueue::Batch> relayed_;
   WallClockOffset clock_;
   Timestamp now_{};
   int epoll_ = -1;

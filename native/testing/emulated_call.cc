@@ -14,12 +14,27 @@ EmulatedCallOptions WithCertificate(EmulatedCallOptions options) {
 }  // namespace
 
 EmulatedCall::EmulatedCall(EmulatedCallOptions options)
-    : options_(WithCertificate(std::move(options))),
-      shard_(options_.shard),
-      network_(options_.seed),
-      server_(*SocketAddress::Parse("192.0.2.1", 5000)) {
+    : options_(WithCertificate(std::move(options))), network_(options_.seed) {
   if (options_.on_time) options_.on_time(now_);
-  Command(CreateRoom{room()});
+  std::vector<uint16_t> all;
+  for (size_t i = 0; i < options_.shards; ++i) {
+    ShardConfig config = options_.shard;
+    config.index = static_cast<uint16_t>(i);
+    config.shards = static_cast<uint16_t>(options_.shards);
+    config.seed += i;
+    shards_.push_back(std::make_unique<Shard>(config));
+    servers_.push_back(*SocketAddress::Parse("192.0.2.1", static_cast<uint16_t>(5000 + i)));
+    all.push_back(config.index);
+    relayed_bytes_.push_back(0);
+    Command(CreateRoom{room()}, i);
+  }
+  for (size_t i = 0; i < options_.shards && all.size() > 1; ++i) Command(SpreadRoom{room(), all}, i);
+}
+
+uint32_t EmulatedCall::NewId(size_t shard) {
+  do ++next_id_;
+  while ((next_id_ - 1) % shards_.size() != shard);
+  return next_id_;
 }
 
 SocketAddress EmulatedCall::NewAddress() {
@@ -33,19 +48,20 @@ void EmulatedCall::MoveTo(Member& member, const SocketAddress& address) {
   by_address_[address] = member.peer.get();
 }
 
-Member& EmulatedCall::Join(TestPeerOptions options) {
+Member& EmulatedCall::Join(TestPeerOptions options, size_t shard) {
   static const std::shared_ptr<const DtlsCertificate> certificate = DtlsCertificate::Generate();
-  const uint32_t id = ++next_id_;
+  const uint32_t id = NewId(shard);
   options.address = NewAddress();
   options.seed = options_.seed * 1'000'003 + id;
   if (options.certificate == nullptr) options.certificate = certificate;
   auto member = std::make_unique<Member>();
   member->peer = std::make_unique<TestPeer>(std::move(options));
   member->transport = TransportId{id};
+  member->shard = shard;
   const IceCredentials local{"server" + std::to_string(id), "serverpasswordserverpass" + std::to_string(id)};
-  Command(CreateTransport{member->transport, room(), local, member->peer->Settings()});
+  Command(CreateTransport{member->transport, room(), local, member->peer->Settings()}, shard);
   by_address_[member->peer->address()] = member->peer.get();
-  member->peer->Connect(Describe(local), now_);
+  member->peer->Connect(Describe(local, shard), now_);
   members.push_back(std::move(member));
   return *members.back();
 }
@@ -56,7 +72,7 @@ void EmulatedCall::ForgetMembers() {
 }
 
 void EmulatedCall::Publish(Member& member, MediaKind kind, bool muted, bool announce_ssrc) {
-  const uint32_t id = ++next_id_;
+  const uint32_t id = NewId(member.shard);
   PublishedStreamOptions options;
   options.kind = kind;
   options.ssrc = Ssrc{++next_ssrc_};
@@ -76,7 +92,7 @@ void EmulatedCall::Publish(Member& member, MediaKind kind, bool muted, bool anno
   PublishedStream& stream = member.peer->Publish(options);
   (kind == MediaKind::kVideo ? member.video : member.audio) = &stream;
   (kind == MediaKind::kVideo ? member.video_track : member.audio_track) = TrackId{id};
-  Command(AddTrack{TrackId{id}, member.transport, settings});
+  Command(AddTrack{TrackId{id}, member.transport, settings}, member.shard);
 }
 
 void EmulatedCall::PublishSimulcast(Member& member, const std::vector<std::pair<size_t, size_t>>& encodings,
@@ -106,14 +122,14 @@ void EmulatedCall::PublishSimulcast(Member& member, const std::vector<std::pair<
 }
 
 Member::Slot& EmulatedCall::AddSlot(Member& member, MediaKind kind, int pair) {
-  const SlotId id{++next_id_};
+  const SlotId id{NewId(member.shard)};
   SlotSettings settings;
   settings.kind = kind;
   settings.pair = pair;
   settings.ssrc = Ssrc{++next_ssrc_};
   if (kind == MediaKind::kVideo) settings.rtx_ssrc = Ssrc{++next_ssrc_};
   member.slots.push_back({id, &member.peer->Receive(settings.ssrc, settings.rtx_ssrc, kind)});
-  Command(nexus::AddSlot{id, member.transport, settings});
+  Command(nexus::AddSlot{id, member.transport, settings}, member.shard);
   return member.slots.back();
 }
 
@@ -160,7 +176,8 @@ void EmulatedCall::StartMedia(Member& member, uint8_t audio_level) {
 }
 
 Timestamp EmulatedCall::NextStep() const {
-  Timestamp next = std::min(network_.next(), shard_.NextDeadline());
+  Timestamp next = network_.next();
+  for (const auto& shard : shards_) next = std::min(next, shard->NextDeadline());
   for (const auto& member : members) next = std::min(next, member->peer->NextDeadline());
   for (const Task& task : tasks_) next = std::min(next, task.at);
   return next;
@@ -195,12 +212,14 @@ void EmulatedCall::Step() {
   for (const auto& member : members) {
     if (member->peer->NextDeadline() <= now_) member->peer->HandleTimeout(now_);
   }
-  shard_.HandleTimeout(now_);
+  for (const auto& shard : shards_) shard->HandleTimeout(now_);
   Collect();
 }
 
 void EmulatedCall::Deliver(Datagram& datagram) {
-  if (datagram.to == server_) return shard_.HandleDatagram(datagram.bytes, datagram.from, now_);
+  for (size_t i = 0; i < servers_.size(); ++i) {
+    if (datagram.to == servers_[i]) return shards_[i]->HandleDatagram(datagram.bytes, datagram.from, now_);
+  }
   const auto found = by_address_.find(datagram.to);
   if (found != by_address_.end()) found->second->HandleDatagram(datagram.bytes, now_);
 }
@@ -209,19 +228,38 @@ void EmulatedCall::Collect() {
   for (const auto& member : members) {
     for (Datagram& datagram : member->peer->TakeDatagrams()) network_.Send(std::move(datagram), now_);
   }
-  RunBuilder& batch = shard_.transmit();
+  PassRelays();
+  for (size_t i = 0; i < shards_.size(); ++i) CollectFrom(i);
+}
+
+void EmulatedCall::PassRelays() {
+  for (bool passed = !relays_stopped; passed;) {
+    passed = false;
+    for (size_t from = 0; from < shards_.size(); ++from) {
+      while (const auto batch = shards_[from]->PollRelay()) {
+        shards_[batch->to]->HandleRelay(static_cast<uint16_t>(from), batch->bytes, now_);
+        relayed_bytes_[from] += batch->bytes.size();
+        passed = true;
+      }
+    }
+  }
+}
+
+void EmulatedCall::CollectFrom(size_t index) {
+  Shard& shard = *shards_[index];
+  RunBuilder& batch = shard.transmit();
   for (const TransmitRun& run : batch.runs()) {
     if (run.count > 1) ++runs_of_several;
     for (uint32_t i = run.first; i != kNoPacket; i = batch.packet(i).next) {
       const TransmitPacket& packet = batch.packet(i);
       ++datagrams_from_server;
-      network_.Send({server_, run.destination, {packet.bytes, packet.bytes + packet.size}}, now_);
+      network_.Send({servers_[index], run.destination, {packet.bytes, packet.bytes + packet.size}}, now_);
     }
   }
   batch.Clear();
-  while (auto event = shard_.PollEvent()) events.push_back(std::move(*event));
+  while (auto event = shard.PollEvent()) events.push_back(std::move(*event));
   while (read_taps) {
-    const auto batch = shard_.PollTap();
+    const auto batch = shard.PollTap();
     if (!batch) break;
     taps[batch->tap].Add(*batch);
   }
@@ -230,7 +268,7 @@ void EmulatedCall::Collect() {
 bool EmulatedCall::RunUntilConnected(Duration at_most) {
   return RunUntil(at_most, [this] {
     return std::all_of(members.begin(), members.end(), [this](const auto& member) {
-      const Transport* transport = shard_.FindTransport(member->transport);
+      const Transport* transport = shards_[member->shard]->FindTransport(member->transport);
       return transport == nullptr || (member->peer->connected() && transport->ready());
     });
   });

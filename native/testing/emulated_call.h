@@ -18,6 +18,7 @@ namespace nexus::testing {
 struct Member {
   std::unique_ptr<TestPeer> peer;
   TransportId transport;
+  size_t shard = 0;
   PublishedStream* video = nullptr;
   std::vector<PublishedStream*> encodings;  // of a simulcast video, low to high
   PublishedStream* audio = nullptr;
@@ -33,6 +34,7 @@ struct Member {
 struct EmulatedCallOptions {
   uint64_t seed = 1;
   ShardConfig shard;
+  size_t shards = 1;  // the room is spread over all of them, home on the first
   // Called when time moves: the wall clock that OpenSSL looks at.
   std::function<void(Timestamp)> on_time;
 };
@@ -41,17 +43,17 @@ class EmulatedCall {
  public:
   explicit EmulatedCall(EmulatedCallOptions options);
 
-  Shard& shard() { return shard_; }
+  Shard& shard(size_t index = 0) { return *shards_[index]; }
   EmulatedNetwork& network() { return network_; }
   Timestamp now() const { return now_; }
   RoomId room() const { return RoomId{1}; }
   // The server as its answers describe it, under the credentials of one transport.
-  ServerDescription Describe(IceCredentials local) const {
-    return {std::move(local), options_.shard.certificate->fingerprint(), server_};
+  ServerDescription Describe(IceCredentials local, size_t shard = 0) const {
+    return {std::move(local), options_.shard.certificate->fingerprint(), servers_[shard]};
   }
 
   // A member that has a transport and is on its way to connect.
-  Member& Join(TestPeerOptions options = {});
+  Member& Join(TestPeerOptions options = {}, size_t shard = 0);
   // All peers go, without a word to the shard. Only while none of them has media started.
   void ForgetMembers();
   void Publish(Member& member, MediaKind kind, bool muted = false, bool announce_ssrc = true);
@@ -59,7 +61,11 @@ class EmulatedCall {
   void PublishSimulcast(Member& member, const std::vector<std::pair<size_t, size_t>>& encodings,
                         std::vector<PictureSize> sizes = {});
   Member::Slot& AddSlot(Member& member, MediaKind kind, int pair = 0);
-  void Command(nexus::Command command) { shard_.HandleCommand(command, now_); }
+  void Command(nexus::Command command, size_t shard = 0) { shards_[shard]->HandleCommand(command, now_); }
+  size_t shard_count() const { return shards_.size(); }
+  uint64_t relayed_bytes_from(size_t shard) const { return relayed_bytes_.at(shard); }
+  // Relay messages do not arrive while this is set; they wait.
+  bool relays_stopped = false;
   // The member's datagrams come from there from now on, and those to there reach it, beside those to where it
   // was.
   void MoveTo(Member& member, const SocketAddress& address);
@@ -110,11 +116,16 @@ class EmulatedCall {
   void Step();
   void Deliver(Datagram& datagram);
   void Collect();
+  void CollectFrom(size_t shard);
+  void PassRelays();
+  // Of the ids that belong to that shard.
+  uint32_t NewId(size_t shard);
 
   EmulatedCallOptions options_;
-  Shard shard_;
+  std::vector<std::unique_ptr<Shard>> shards_;
   EmulatedNetwork network_;
-  SocketAddress server_;
+  std::vector<uint64_t> relayed_bytes_;
+  std::vector<SocketAddress> servers_;  // one for each shard
   Timestamp now_ = TimestampFromMicros(1'000'000'000);
   std::vector<Task> tasks_;
   std::map<uint32_t, uint32_t> csrc_of_mark_;

@@ -5,6 +5,7 @@ failure.
 """
 
 import asyncio
+import os
 import subprocess
 import sysconfig
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -52,13 +53,21 @@ PATIENCE_SECONDS = 90.0
 pytestmark = pytest.mark.timeout(400)
 
 
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+# A room on one shard, and one that is spread over two by relays: nobody may see a difference.
+SHARDS = {
+    "one shard": {"NEXUS_SFU_SHARDS": "1"},
+    "two shards": {"NEXUS_SFU_SHARDS": "2", "NEXUS_SFU_ROOM_SHARD_PARTICIPANTS": "1"},
+}
+
+
+@pytest.fixture(scope="module", params=SHARDS.values(), ids=SHARDS.keys())
+def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("dev")
     nexus = str(Path(sysconfig.get_path("scripts")) / "nexus")
+    environment = {**os.environ, **request.param}
     with (folder / "log").open("w") as log:
         command = [nexus, "dev", "--port", str(free_port()), "--data-dir", str(folder)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment)
     assert process.stdout is not None
     line = process.stdout.readline()
     assert line.startswith("ready "), (folder / "log").read_text()[-4000:]

@@ -139,6 +139,11 @@ struct SetSlotPreferences {
   SlotId slot;
   SlotPreferences preferences;
 };
+// The room lives on these shards, its home first; told to each of them whenever one is added.
+struct SpreadRoom {
+  RoomId room;
+  std::vector<uint16_t> shards;
+};
 // Frames out: see track_tap.h.
 struct AddTap {
   TapId tap;
@@ -169,9 +174,10 @@ struct RequestReport {
   std::optional<RoomId> room;
 };
 
-using Command = std::variant<CreateRoom, CloseRoom, CreateTransport, UpdateTransport, RestartIce,
-                             CloseTransport, AddTrack, RemoveTrack, MuteTrack, RequestKeyframe, AddSlot,
-                             RemoveSlot, BindSlot, UnbindSlot, SetSubscribed, SetSlotPreferences,
-                             RequestReport, AddTap, RemoveTap, RefreshTap, ConfigureData, SendData>;
+using Command =
+    std::variant<CreateRoom, CloseRoom, CreateTransport, UpdateTransport, RestartIce, CloseTransport,
+                 AddTrack, RemoveTrack, MuteTrack, RequestKeyframe, AddSlot, RemoveSlot, BindSlot, UnbindSlot,
+                 SetSubscribed, SetSlotPreferences, RequestReport, AddTap, RemoveTap, RefreshTap,
+                 ConfigureData, SendData, SpreadRoom>;
 
 }  // namespace nexus

@@ -38,6 +38,7 @@ void DataRouter::ToRoom(const DataPeer& sender, const RoutedData& data) {
   for (DataPeer* peer : rooms_.at(sender.transport().room().id())) {
     if (peer != &sender) peer->Deliver(data);
   }
+  Relay(sender.transport().room(), {}, data);
 }
 
 bool DataRouter::ToParticipant(const DataPeer& sender, std::string_view participant, const RoutedData& data) {
@@ -46,7 +47,44 @@ bool DataRouter::ToParticipant(const DataPeer& sender, std::string_view particip
     peer->Deliver(data);
     return true;
   }
-  return false;
+  return Relay(sender.transport().room(), participant, data);
+}
+
+// To the room's people on other shards. False when there are no others.
+bool DataRouter::Relay(const Room& room, std::string_view participant, const RoutedData& data) {
+  RelayData relayed;
+  relayed.room = room.id();
+  relayed.participant = participant;
+  relayed.ordered = data.kind.ordered;
+  relayed.max_retransmits = data.kind.max_retransmits;
+  relayed.max_lifetime_ms = data.kind.max_lifetime_ms;
+  relayed.priority = data.kind.priority;
+  relayed.label = data.kind.label;
+  relayed.protocol = data.kind.protocol;
+  relayed.message = *data.message;
+  for (const uint16_t shard : room.peers()) {
+    if (!context_.relay.SendBulk(shard, relayed)) context_.drops.Count(DropReason::kRelayCongested);
+  }
+  return !room.peers().empty();
+}
+
+void DataRouter::FromShard(const RelayData& relayed, Timestamp now) {
+  const auto room = rooms_.find(relayed.room);
+  if (room == rooms_.end()) return;
+  RoutedData data;
+  data.kind.ordered = relayed.ordered;
+  data.kind.max_retransmits = relayed.max_retransmits;
+  data.kind.max_lifetime_ms = relayed.max_lifetime_ms;
+  data.kind.priority = relayed.priority;
+  data.kind.label = relayed.label;
+  data.kind.protocol = relayed.protocol;
+  data.message = std::make_shared<const std::vector<uint8_t>>(relayed.message.begin(), relayed.message.end());
+  for (DataPeer* peer : room->second) {
+    if (relayed.participant.empty() || peer->settings().participant == relayed.participant)
+      peer->Deliver(data);
+  }
+  OnActivity(now);
+  Transmit();
 }
 
 void DataRouter::FromServer(RoomId room, const std::vector<TransportId>& to, const RoutedData& data,

@@ -10,6 +10,8 @@
 
 namespace nexus {
 
+class Room;
+
 class DataRouter {
  public:
   explicit DataRouter(ShardContext& context);
@@ -23,6 +25,8 @@ class DataRouter {
   void ToRoom(const DataPeer& sender, const RoutedData& data);
   // False when there is no such participant in the sender's room.
   bool ToParticipant(const DataPeer& sender, std::string_view participant, const RoutedData& data);
+  // Of a peer on another shard of its room.
+  void FromShard(const RelayData& data, Timestamp now);
   // From the server, to these transports or, with none named, to everybody.
   void FromServer(RoomId room, const std::vector<TransportId>& to, const RoutedData& data, Timestamp now);
 
@@ -36,6 +40,7 @@ class DataRouter {
   void Transmit();
 
  private:
+  bool Relay(const Room& room, std::string_view participant, const RoutedData& data);
   void Schedule(Timestamp now);
 
   ShardContext& context_;

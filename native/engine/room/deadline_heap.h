@@ -19,6 +19,7 @@ inline constexpr int kRoom = 1;
 inline constexpr int kTap = 2;
 inline constexpr int kTrack = 3;
 inline constexpr int kData = 4;
+inline constexpr int kRelay = 5;
 }  // namespace DeadlineKind
 
 // A member of whoever waits. Takes itself out when it is destroyed.

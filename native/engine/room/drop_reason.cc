@@ -84,6 +84,12 @@ std::string_view DropReasonName(DropReason reason) {
       return "data_lossy_overflow";
     case DropReason::kEventOverflow:
       return "event_overflow";
+    case DropReason::kRelayCongested:
+      return "relay_congested";
+    case DropReason::kRelayMalformed:
+      return "relay_malformed";
+    case DropReason::kRelayRefused:
+      return "relay_refused";
     case DropReason::kCount:
       break;
   }

@@ -51,6 +51,9 @@ enum class DropReason : uint8_t {
   kDataSlowReader,          // a reliable channel that could not keep up was closed
   kDataLossyOverflow,       // a lossy channel that could not keep up
 
+  kRelayCongested,  // the way to another shard is full
+  kRelayMalformed,  // a batch of another shard that is none
+  kRelayRefused,    // a track of another shard: no such room, or too many
   kCount,
 };
 inline constexpr size_t kDropReasonCount = static_cast<size_t>(DropReason::kCount);

@@ -83,9 +83,23 @@ const SourcePacket* PublishedLayer::Receive(const Arrival& arrival, RemoteClockO
   packet.dependency_descriptor = arrival.extensions.dependency_descriptor;
   packet.audio_level = arrival.extensions.audio_level;
   packet.video_orientation = arrival.extensions.video_orientation;
+  return Store(packet, arrival.packet.packet().size(), arrival.now, reason);
+}
+
+const SourcePacket* PublishedLayer::ReceiveRelayed(SourcePacket packet, const CodecBinding& codec,
+                                                   Timestamp now, DropReason& reason) {
+  UseCodec(codec);
+  last_packet_ = now;
+  packet.layer = id_;
+  return Store(packet, packet.payload.size(), now, reason);
+}
+
+// Inspects and stores; `size`: what it takes to forward.
+const SourcePacket* PublishedLayer::Store(SourcePacket& packet, size_t size, Timestamp now,
+                                          DropReason& reason) {
   if (!packet.payload.empty()) {
-    packet.frame =
-        inspector_->Inspect(packet.payload, header.timestamp, header.marker, packet.dependency_descriptor);
+    packet.frame = inspector_->Inspect(packet.payload, static_cast<uint32_t>(packet.timestamp), packet.marker,
+                                       packet.dependency_descriptor);
   }
   const SourcePacket* stored = nullptr;
   const InsertOutcome outcome = ring_->Insert(packet, stored);
@@ -93,8 +107,7 @@ const SourcePacket* PublishedLayer::Receive(const Arrival& arrival, RemoteClockO
     reason = ReasonFor(outcome);
     return nullptr;
   }
-  meter_.OnPacket(packet.frame.spatial_id, packet.frame.temporal_id, arrival.packet.packet().size(),
-                  packet.frame.frame_start, arrival.now);
+  meter_.OnPacket(packet.frame.spatial_id, packet.frame.temporal_id, size, packet.frame.frame_start, now);
   if (packet.frame.dependency && packet.frame.dependency->has_structure) {
     ReadAgainBehind(packet.sequence_number);
   }
@@ -102,7 +115,7 @@ const SourcePacket* PublishedLayer::Receive(const Arrival& arrival, RemoteClockO
   if (packet.frame.keyframe_start) {
     ++keyframe_count_;
     if (IsVideo(codec_->codec)) track_.LearnSizes(*this, packet);
-    keyframe_requests_.OnKeyframe(arrival.now);
+    keyframe_requests_.OnKeyframe(now);
   }
   return stored;
 }

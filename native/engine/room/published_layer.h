@@ -45,6 +45,9 @@ class PublishedLayer {
   const SourcePacket* Receive(const Arrival& arrival, RemoteClockOffset& remote, DropReason& reason);
   // What `red` brings back of what was lost in front of `primary`, stored; oldest first. Returns how many.
   size_t Recover(const RedPacket& red, const SourcePacket& primary, std::span<const SourcePacket*> recovered);
+  // A packet of another shard, counted and repaired there.
+  const SourcePacket* ReceiveRelayed(SourcePacket packet, const CodecBinding& codec, Timestamp now,
+                                     DropReason& reason);
   // A muted track's packet: counted, nothing kept.
   void ReceiveMuted(const Arrival& arrival);
   void OnSenderReport(const SenderReport& report, Timestamp now);
@@ -88,6 +91,7 @@ class PublishedLayer {
  private:
   void UseCodec(const CodecBinding& codec);
   void Count(const Arrival& arrival, int64_t sequence);
+  const SourcePacket* Store(SourcePacket& packet, size_t size, Timestamp now, DropReason& reason);
   void ReadAgainBehind(int64_t sequence);
 
   ShardContext& context_;

@@ -5,8 +5,8 @@
 
 #include "engine/codec/opus/opus.h"
 #include "engine/room/subscriber_slot.h"
+#include "engine/room/track_publisher.h"
 #include "engine/room/track_sink.h"
-#include "engine/room/transport.h"
 
 namespace nexus {
 namespace {
@@ -16,7 +16,7 @@ constexpr uint8_t kLevelOfSilence = 127;
 
 }  // namespace
 
-PublishedTrack::PublishedTrack(ShardContext& context, Transport& publisher, TrackId id,
+PublishedTrack::PublishedTrack(ShardContext& context, TrackPublisher& publisher, TrackId id,
                                TrackSettings settings)
     : context_(context),
       publisher_(publisher),
@@ -46,6 +46,14 @@ PublishedLayer* PublishedTrack::LayerFor(std::string_view rid) {
   routes_stale_ = true;
   layers_.push_back(std::make_unique<PublishedLayer>(context_, *this, std::string(rid), EncodingOf(rid)));
   return layers_.back().get();
+}
+
+PublishedLayer& PublishedTrack::LayerAt(std::string_view rid, uint8_t encoding) {
+  const auto place = std::find_if(layers_.begin(), layers_.end(),
+                                  [&](const auto& layer) { return layer->encoding() > encoding; });
+  routes_stale_ = true;
+  return **layers_.insert(place,
+                          std::make_unique<PublishedLayer>(context_, *this, std::string(rid), encoding));
 }
 
 PublishedLayer* PublishedTrack::ReplaceLayer(PublishedLayer& layer) {
@@ -79,6 +87,23 @@ Duration PublishedTrack::nack_patience() const {
 void PublishedTrack::SpreadNackPatience() {
   const Duration patience = nack_patience();
   for (const auto& layer : layers_) layer->nacks().set_patience(patience);
+}
+
+double PublishedTrack::level_dbov(Timestamp now) const {
+  return relayed_level_ ? relayed_level_->level_dbov : level_.level_dbov(now);
+}
+
+bool PublishedTrack::silent(Timestamp now) const {
+  return relayed_level_ ? relayed_level_->silent : level_.silent(now);
+}
+
+const std::optional<Timestamp>& PublishedTrack::spoke_at() const {
+  return relayed_level_ ? relayed_level_->spoke_at : level_.spoke_at();
+}
+
+void PublishedTrack::Deliver(PublishedLayer& layer, const SourcePacket& packet, Timestamp now) {
+  ToSinks(layer, packet, now);
+  Route(layer, packet, now);
 }
 
 void PublishedTrack::ToSinks(PublishedLayer& layer, const SourcePacket& packet, Timestamp now) {

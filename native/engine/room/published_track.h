@@ -16,12 +16,12 @@
 namespace nexus {
 
 class SubscriberSlot;
+class TrackPublisher;
 class TrackSink;
-class Transport;
 
 class PublishedTrack {
  public:
-  PublishedTrack(ShardContext& context, Transport& publisher, TrackId id, TrackSettings settings);
+  PublishedTrack(ShardContext& context, TrackPublisher& publisher, TrackId id, TrackSettings settings);
   ~PublishedTrack();
   PublishedTrack(const PublishedTrack&) = delete;
   PublishedTrack& operator=(const PublishedTrack&) = delete;
@@ -29,6 +29,8 @@ class PublishedTrack {
   // The layer of a RID ("" without simulcast), made when it is new and there is room; null when there is
   // none.
   PublishedLayer* LayerFor(std::string_view rid);
+  // The same by its place among the encodings, for a track of another shard.
+  PublishedLayer& LayerAt(std::string_view rid, uint8_t encoding);
   // A new life for a layer whose SSRC changed; the old one is gone.
   PublishedLayer* ReplaceLayer(PublishedLayer& layer);
   // What a slot with this target is to show: the highest living encoding up to it, else the lowest one; null
@@ -57,6 +59,8 @@ class PublishedTrack {
   void RemoveSink(TrackSink& sink);
   // What is missing is asked for as long as the most patient sink wants it.
   Duration nack_patience() const;
+  // A stored packet of a layer to all who want it: sinks, slots.
+  void Deliver(PublishedLayer& layer, const SourcePacket& packet, Timestamp now);
   void ToSinks(PublishedLayer& layer, const SourcePacket& packet, Timestamp now);
   void SenderReportToSinks(PublishedLayer& layer, const SenderReport& report, Timestamp now);
 
@@ -71,14 +75,23 @@ class PublishedTrack {
 
   // Feeds speaker detection: the level that the packet tells (RFC 6464), or what can be guessed without.
   void NoteAudioLevel(const SourcePacket& packet, Timestamp now);
-  const AudioLevelSmoother& level() const { return level_; }
+  // As its own shard measures it.
+  struct RelayedLevel {
+    double level_dbov;
+    bool silent;
+    std::optional<Timestamp> spoke_at;
+  };
+  void SetRelayedLevel(const RelayedLevel& level) { relayed_level_ = level; }
+  double level_dbov(Timestamp now) const;
+  bool silent(Timestamp now) const;
+  const std::optional<Timestamp>& spoke_at() const;
 
   void WakePublisher();
 
   TrackId id() const { return id_; }
   MediaKind kind() const { return settings_.kind; }
   const TrackSettings& settings() const { return settings_; }
-  Transport& publisher() const { return publisher_; }
+  TrackPublisher& publisher() const { return publisher_; }
   // Tracks with the same owner belong together: one transport, one group.
   ParticipantNumber owner() const { return owner_; }
   TrackReport Report(Timestamp now) const;
@@ -90,7 +103,7 @@ class PublishedTrack {
   void BuildRoutes();
 
   ShardContext& context_;
-  Transport& publisher_;
+  TrackPublisher& publisher_;
   TrackId id_;
   TrackSettings settings_;
   ParticipantNumber owner_;
@@ -102,6 +115,7 @@ class PublishedTrack {
   LayerWishes wishes_;
   Deadline wishes_deadline_;
   AudioLevelSmoother level_;
+  std::optional<RelayedLevel> relayed_level_;
   std::vector<TrackSink*> sinks_;
   bool tells_level_ = false;
 };

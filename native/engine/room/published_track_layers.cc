@@ -4,6 +4,8 @@
 
 #include "engine/room/published_track.h"
 #include "engine/room/subscriber_slot.h"
+#include "engine/room/track_publisher.h"
+#include "engine/room/track_sink.h"
 #include "engine/room/transport.h"
 
 namespace nexus {
@@ -130,12 +132,14 @@ void PublishedTrack::BuildRoutes() {
 
 void PublishedTrack::AddSubscriber(SubscriberSlot& slot) {
   subscribers_.push_back(&slot);
+  if (subscribers_.size() == 1) publisher_.OnInterest(*this, true);
   OnWishesChanged();
 }
 
 void PublishedTrack::RemoveSubscriber(SubscriberSlot& slot) {
   std::erase(subscribers_, &slot);
   for (auto& route : routes_) std::erase(route, &slot);
+  if (subscribers_.empty()) publisher_.OnInterest(*this, false);
   OnWishesChanged();
 }
 
@@ -147,9 +151,11 @@ void PublishedTrack::OnWishesChanged() {
 
 void PublishedTrack::HandleTimeout(Timestamp now) {
   LayerWishes::Wish wanted;
-  if (!sinks_.empty()) wanted = kHighestLayer;  // recordings and relays take all there is
+  for (const TrackSink* sink : sinks_) wanted = LayerWishes::Highest(wanted, sink->Wish());
   for (const SubscriberSlot* slot : subscribers_) wanted = LayerWishes::Highest(wanted, slot->Wish());
-  if (wishes_.Update(wanted, now)) context_.events.Push(LayersWanted{id_, wishes_.told()});
+  if (wishes_.Update(wanted, now) && !publisher_.OnWish(*this, wishes_.told())) {
+    context_.events.Push(LayersWanted{id_, wishes_.told()});
+  }
   context_.deadlines.Set(wishes_deadline_, wishes_.next_deadline());
 }
 

@@ -49,30 +49,40 @@ void Room::HandleTimeout(Timestamp now) {
     transport->audio_placement_stale = false;
     Place(*transport, now);
   }
-  if (now >= next_speakers_) TellSpeakers(now);
+  if (is_home_ && now >= next_speakers_) TellSpeakers(now);
   const bool idle = audio_tracks_.empty() && speakers_.empty();
   context_.deadlines.Set(deadline_, idle ? kNever : now + kAudioTick);
+}
+
+void Room::Consider(PublishedTrack& track, Timestamp now) {
+  if (track.kind() != MediaKind::kAudio || track.muted()) return;
+  audio_tracks_.push_back(&track);
+  if (!track.started) return;
+  candidates_.push_back(
+      {track.id(), track.level_dbov(now), track.silent(now), track.publisher().id(), track.spoke_at()});
 }
 
 bool Room::Choose(Timestamp now) {
   audio_tracks_.clear();
   candidates_.clear();
   for (const Transport* transport : transports_) {
-    for (const auto& track : transport->tracks()) {
-      if (track->kind() != MediaKind::kAudio || track->muted()) continue;
-      audio_tracks_.push_back(track.get());
-      if (!track->started) continue;
-      const AudioLevelSmoother& level = track->level();
-      candidates_.push_back(
-          {track->id(), level.level_dbov(now), level.silent(now), transport->id(), level.spoke_at()});
+    for (const auto& track : transport->tracks()) Consider(*track, now);
+  }
+  TellLevels(now);
+  for (PublishedTrack* track : relayed_) Consider(*track, now);
+  if (is_home_) {
+    selector_.Update(candidates_, now);
+    const std::span<const TrackId> selected = selector_.selected();
+    if (!std::equal(selected.begin(), selected.end(), chosen_.begin(), chosen_.end())) {
+      chosen_.assign(selected.begin(), selected.end());
+      TellChoice();
     }
   }
-  selector_.Update(candidates_, now);
   heard_.clear();
-  for (const TrackId id : selector_.selected()) {
+  for (const TrackId id : chosen_) {
     const auto found = std::find_if(audio_tracks_.begin(), audio_tracks_.end(),
                                     [&](auto* track) { return track->id() == id; });
-    if (found != audio_tracks_.end()) heard_.push_back({id, *found, (*found)->level().silent(now)});
+    if (found != audio_tracks_.end()) heard_.push_back({id, *found, (*found)->silent(now)});
   }
   const bool changed = heard_ != heard_before_;
   heard_before_ = heard_;
@@ -102,7 +112,8 @@ void Room::Place(Transport& subscriber, Timestamp now) {
   selected_.clear();
   for (const Heard& heard : heard_) {
     // Nobody hears themselves, nor whom they do not want to hear.
-    if (&heard.track->publisher() == &subscriber || subscriber.unsubscribed().contains(heard.track->id()))
+    if (heard.track->publisher().id() == subscriber.id() ||
+        subscriber.unsubscribed().contains(heard.track->id()))
       continue;
     selected_.push_back({heard.track->id(), heard.track->owner(), heard.silent});
   }
@@ -123,9 +134,9 @@ void Room::TellSpeakers(Timestamp now) {
   next_speakers_ = now + context_.config.speaker_interval;
   std::vector<std::pair<TrackId, double>> speakers;
   for (const PublishedTrack* track : audio_tracks_) {
-    const std::optional<Timestamp>& spoke_at = track->level().spoke_at();
+    const std::optional<Timestamp>& spoke_at = track->spoke_at();
     if (track->started && spoke_at && now - *spoke_at < kSpeakerPause) {
-      speakers.emplace_back(track->id(), track->level().level_dbov(now));
+      speakers.emplace_back(track->id(), track->level_dbov(now));
     }
   }
   std::sort(speakers.begin(), speakers.end(), [](const auto& a, const auto& b) {

@@ -6,6 +6,7 @@
 
 #include "engine/audio/loudest_selector.h"
 #include "engine/audio/slot_placement.h"
+#include "engine/relay/relay_message.h"
 #include "engine/room/shard_context.h"
 
 namespace nexus {
@@ -24,6 +25,18 @@ class Room {
   void Remove(Transport& transport);
   const std::vector<Transport*>& transports() const { return transports_; }
 
+  // A room may be spread over shards; its home is the first and chooses who is heard. Returns those that are
+  // new.
+  std::vector<uint16_t> SetShards(const std::vector<uint16_t>& shards, uint16_t own);
+  const std::vector<uint16_t>& peers() const { return peers_; }
+  void AddRelayed(PublishedTrack& track) { relayed_.push_back(&track); }
+  void RemoveRelayed(PublishedTrack& track) { std::erase(relayed_, &track); }
+  bool RelayedSpeaks(ParticipantNumber owner, Timestamp now) const;
+  void OnChoice(uint16_t from, const std::vector<TrackId>& heard, Timestamp now);
+  // To the other shards, when this is the home.
+  void TellChoice() const;
+  bool IsHeard(TrackId track) const;
+
   // The track is gone; nobody's wishes about it need to be kept.
   void ForgetTrack(TrackId track);
   // Audio tracks came, went or were muted: the choice is made anew, and goes on at intervals while there are
@@ -39,6 +52,8 @@ class Room {
     friend bool operator==(const Heard&, const Heard&) = default;
   };
   bool Choose(Timestamp now);
+  void Consider(PublishedTrack& track, Timestamp now);
+  void TellLevels(Timestamp now);
   void Place(Transport& subscriber, Timestamp now);
   void TellSpeakers(Timestamp now);
   PublishedTrack* FindHeard(TrackId id) const;
@@ -54,6 +69,12 @@ class Room {
   std::vector<AudioSlotState> slot_states_;  // scratch
   std::vector<SelectedAudio> selected_;      // scratch
   std::vector<std::pair<TrackId, double>> speakers_;
+  std::vector<PublishedTrack*> relayed_;
+  std::vector<uint16_t> peers_;
+  uint16_t home_ = 0;
+  bool is_home_ = true;
+  std::vector<TrackId> chosen_;
+  std::vector<RelayLevel> told_levels_;
   uint64_t choice_ = 1;
   Timestamp next_speakers_;
   Deadline deadline_;

@@ -9,11 +9,12 @@ Shard::Shard(ShardConfig config)
     : config_(std::move(config)),
       events_(config_.max_events, drops_),
       random_(config_.seed),
-      context_{config_, out_, events_, drops_, deadlines_, layers_, random_, data_},
+      context_{config_, out_, events_, drops_, deadlines_, layers_, random_, data_, relay_},
       data_(context_) {}
 
 Shard::~Shard() {
   // Slots point into tracks of other transports; take the people out one by one.
+  relayed_.clear();
   while (!transports_.empty()) transports_.erase(transports_.begin());
 }
 
@@ -83,6 +84,10 @@ void Shard::HandleTimeout(Timestamp now) {
       static_cast<Room*>(due->owner)->HandleTimeout(now);
       continue;
     }
+    if (due->kind == DeadlineKind::kRelay) {
+      static_cast<RelayedTrack*>(due->owner)->HandleTimeout(now);
+      continue;
+    }
     if (due->kind == DeadlineKind::kTap) {
       static_cast<TrackTap*>(due->owner)->HandleTimeout(now);
       continue;
@@ -114,7 +119,10 @@ void Shard::Remove(Transport& transport, TransportState state, std::string reaso
     const auto found = by_address_.find(address);
     if (found != by_address_.end() && found->second == &transport) by_address_.erase(found);
   }
-  for (const auto& slot : transport.slots()) slots_.erase(slot->id());
+  for (const auto& slot : transport.slots()) {
+    slots_.erase(slot->id());
+    waiting_binds_.erase(slot->id());
+  }
   Room& room = transport.room();
   room.Remove(transport);
   for (const auto& track : transport.tracks()) {
@@ -123,12 +131,14 @@ void Shard::Remove(Transport& transport, TransportState state, std::string reaso
   }
   transports_.erase(transport.id());
   SweepTaps();
+  SweepRelays();
   room.OnAudioTracksChanged(now);
 }
 
 void Shard::CloseRoomNow(Room& room, Timestamp now) {
   const std::vector<Transport*> people = room.transports();
   for (Transport* transport : people) Remove(*transport, TransportState::kClosed, "room_closed", now);
+  RemoveRelayedOf(room, now);
   rooms_.erase(room.id());
 }
 
@@ -137,8 +147,11 @@ void Shard::CloseAll(Timestamp now) {
 }
 
 Shard::Counts Shard::counts() const {
-  return {rooms_.size(),    transports_.size(), tracks_.size(),    slots_.size(), layers_.size(),
-          by_ufrag_.size(), by_address_.size(), deadlines_.size(), taps_.size()};
+  return {rooms_.size(),      transports_.size(),
+          tracks_.size(),     slots_.size(),
+          layers_.size(),     by_ufrag_.size(),
+          by_address_.size(), deadlines_.size(),
+          taps_.size(),       relayed_.size() + relay_sinks_.size() + waiting_binds_.size()};
 }
 
 const Transport* Shard::FindTransport(TransportId id) const {

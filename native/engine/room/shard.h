@@ -1,5 +1,5 @@
 // The sans-I/O core of one shard: datagrams and commands in, datagrams and events out, no clock, no socket,
-// no thread. A room and all its people live on one shard.
+// no thread. A room and its people live on one shard, or on several that relay.
 #pragma once
 
 #include <memory>
@@ -10,6 +10,8 @@
 #include "engine/room/command.h"
 #include "engine/room/data_router.h"
 #include "engine/room/event.h"
+#include "engine/room/relay_sink.h"
+#include "engine/room/relayed_track.h"
 #include "engine/room/room.h"
 #include "engine/room/shard_context.h"
 #include "engine/room/track_tap.h"
@@ -45,6 +47,13 @@ class Shard {
   // What taps have recorded; bounded for each by its backlog.
   std::optional<TapBatch> PollTap() { return tap_batches_.Poll(); }
 
+  // To and from the other shards of rooms that are spread. The batches of one shard must come in order and
+  // whole.
+  std::optional<RelayBatch> PollRelay() { return relay_.Poll(); }
+  void HandleRelay(uint16_t from, ByteView batch, Timestamp now);
+  // The way to that shard is full, or no longer.
+  void SetRelayCongested(uint16_t to, bool congested) { relay_.SetCongested(to, congested); }
+
   const DropCounters& drops() const { return drops_; }
   // What is alive; a shard without rooms has none of it.
   struct Counts {
@@ -57,6 +66,7 @@ class Shard {
     size_t addresses = 0;
     size_t deadlines = 0;
     size_t taps = 0;
+    size_t relays = 0;  // tracks to and from other shards, wishes that wait for one
     friend bool operator==(const Counts&, const Counts&) = default;
   };
   Counts counts() const;
@@ -88,12 +98,26 @@ class Shard {
   void Handle(const RefreshTap& command, Timestamp now);
   void Handle(const ConfigureData& command, Timestamp now);
   void Handle(const SendData& command, Timestamp now);
+  void Handle(const SpreadRoom& command, Timestamp now);
   void Handle(const RequestReport& command, Timestamp now);
   void Reject(std::string_view command, uint32_t id, std::string_view reason);
 
   // Removes the transport when it has ended.
   void Sweep(Transport& transport, Timestamp now);
   void Remove(Transport& transport, TransportState state, std::string reason, Timestamp now);
+  // shard_relay.cc
+  void Announce(PublishedTrack& track, uint16_t shard);
+  void AnnounceToPeers(PublishedTrack& track);
+  RelaySink* FindSink(TrackId track, uint16_t shard);
+  RelayedTrack* FindRelayed(TrackId track, uint16_t shard);
+  void AddRelayed(uint16_t from, const RelayTrackAdded& added, Timestamp now);
+  void RemoveRelayed(TrackId track, Timestamp now);
+  void RemoveRelayedOf(const Room& room, Timestamp now);
+  void SweepRelays();
+  bool IsForeign(TrackId track) const {
+    return track.value != 0 && (track.value - 1) % config_.shards != config_.index;
+  }
+
   // Forgets taps whose track went.
   void SweepTaps();
   void CloseRoomNow(Room& room, Timestamp now);
@@ -105,6 +129,7 @@ class Shard {
   DeadlineHeap deadlines_;
   LayerIndex layers_;
   std::mt19937_64 random_;
+  RelayOutbox relay_;
   ShardContext context_;
   DataRouter data_;
 
@@ -112,6 +137,10 @@ class Shard {
   std::unordered_map<TransportId, std::unique_ptr<Transport>> transports_;
   std::unordered_map<TrackId, PublishedTrack*> tracks_;
   std::unordered_map<SlotId, SubscriberSlot*> slots_;
+  std::unordered_map<TrackId, std::unique_ptr<RelayedTrack>> relayed_;
+  std::unordered_map<TrackId, std::vector<std::unique_ptr<RelaySink>>> relay_sinks_;
+  // Slots that want a track of another shard that was not told of yet.
+  std::unordered_map<SlotId, TrackId> waiting_binds_;
   TapOutbox tap_batches_;
   std::unordered_map<TapId, std::unique_ptr<TrackTap>> taps_;
   std::unordered_map<std::string, Transport*> by_ufrag_;

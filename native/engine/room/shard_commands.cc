@@ -83,17 +83,21 @@ void Shard::Handle(const AddTrack& command, Timestamp now) {
   PublishedTrack* track = transport->AddTrack(command.track, command.settings, refusal);
   if (track == nullptr) return Reject("add_track", id, refusal);
   tracks_[command.track] = track;
+  AnnounceToPeers(*track);
   if (track->kind() == MediaKind::kAudio) transport->room().OnAudioTracksChanged(now);
 }
 
 void Shard::Handle(const RemoveTrack& command, Timestamp now) {
   PublishedTrack* track = Find(tracks_, command.track);
-  if (track == nullptr) return Reject("remove_track", command.track.value, "unknown_track");
-  Transport& transport = track->publisher();
+  if (track == nullptr || relayed_.contains(command.track)) {
+    return Reject("remove_track", command.track.value, "unknown_track");
+  }
+  Transport& transport = *transports_.at(track->publisher().id());
   tracks_.erase(command.track);
   transport.room().ForgetTrack(command.track);
   transport.RemoveTrack(*track);
   SweepTaps();
+  SweepRelays();
   transport.room().OnAudioTracksChanged(now);
 }
 
@@ -129,6 +133,7 @@ void Shard::Handle(const RemoveSlot& command, Timestamp) {
   SubscriberSlot* slot = Find(slots_, command.slot);
   if (slot == nullptr) return Reject("remove_slot", command.slot.value, "unknown_slot");
   slots_.erase(command.slot);
+  waiting_binds_.erase(command.slot);
   slot->subscriber().RemoveSlot(*slot);
 }
 
@@ -137,9 +142,14 @@ void Shard::Handle(const BindSlot& command, Timestamp now) {
   SubscriberSlot* slot = Find(slots_, command.slot);
   if (slot == nullptr) return Reject("bind_slot", id, "unknown_slot");
   PublishedTrack* track = Find(tracks_, command.track);
-  if (track == nullptr) return Reject("bind_slot", id, "unknown_track");
   if (slot->settings().kind != MediaKind::kVideo)
     return Reject("bind_slot", id, "audio_is_placed_by_the_engine");
+  waiting_binds_.erase(command.slot);
+  if (track == nullptr && IsForeign(command.track) && !slot->subscriber().room().peers().empty()) {
+    waiting_binds_[command.slot] = command.track;  // its shard has not told of it yet
+    return;
+  }
+  if (track == nullptr) return Reject("bind_slot", id, "unknown_track");
   if (track->kind() != MediaKind::kVideo) return Reject("bind_slot", id, "not_video");
   if (&track->publisher().room() != &slot->subscriber().room()) return Reject("bind_slot", id, "other_room");
   slot->Bind(*track, now);
@@ -152,6 +162,7 @@ void Shard::Handle(const UnbindSlot& command, Timestamp) {
   if (slot->settings().kind != MediaKind::kVideo) {
     return Reject("unbind_slot", command.slot.value, "audio_is_placed_by_the_engine");
   }
+  waiting_binds_.erase(command.slot);
   slot->Unbind();
 }
 
@@ -160,7 +171,7 @@ void Shard::Handle(const SetSubscribed& command, Timestamp now) {
   if (transport == nullptr) return Reject("set_subscribed", command.transport.value, "unknown_transport");
   if (command.subscribed) {
     transport->unsubscribed().erase(command.track);
-  } else if (!tracks_.contains(command.track)) {
+  } else if (!tracks_.contains(command.track) && !IsForeign(command.track)) {
     return Reject("set_subscribed", command.track.value, "unknown_track");
   } else {
     transport->unsubscribed().insert(command.track);

@@ -36,6 +36,10 @@ struct ShardConfig {
   size_t max_layers_per_track = 4;
   size_t max_slots_per_transport = 256;
   size_t max_events = 65'536;
+  // Which of how many shards this is: an id belongs to shard (id - 1) mod `shards`.
+  uint16_t index = 0;
+  uint16_t shards = 1;
+  size_t max_relayed_tracks = 65'536;
   size_t max_taps = 4'096;
   // What one peer may send on its data channels; beyond, its window closes and nothing is lost.
   double data_messages_per_second = 1'000;

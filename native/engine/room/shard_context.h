@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "engine/forward/source_packet.h"
+#include "engine/relay/relay_outbox.h"
 #include "engine/room/deadline_heap.h"
 #include "engine/room/drop_reason.h"
 #include "engine/room/event_queue.h"
@@ -45,6 +46,7 @@ struct ShardContext {
   LayerIndex& layers;
   std::mt19937_64& random;
   DataRouter& data;
+  RelayOutbox& relay;
 };
 
 }  // namespace nexus

@@ -16,6 +16,8 @@
 
 namespace nexus {
 
+class Transport;
+
 class SubscriberSlot {
  public:
   SubscriberSlot(ShardContext& context, Transport& subscriber, SlotId id, const SlotSettings& settings,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "engine/forward/source_packet.h"
+#include "engine/room/layer_wishes.h"
 #include "engine/rtcp/rtcp_packet.h"
 
 namespace nexus {
@@ -20,6 +21,8 @@ class TrackSink {
   virtual void OnMuted(bool muted, Timestamp now) = 0;
   // The track is about to go; it takes the sink out of its list itself.
   virtual void OnTrackGone(PublishedTrack& track) = 0;
+  // The highest layers it can use; nothing: none now.
+  virtual LayerWishes::Wish Wish() const { return kHighestLayer; }
   // So long a missing packet is of use: it is asked for again until then.
   virtual Duration nack_patience() const = 0;
 };

@@ -24,6 +24,7 @@
 #include "engine/room/report.h"
 #include "engine/room/send_control.h"
 #include "engine/room/subscriber_slot.h"
+#include "engine/room/track_publisher.h"
 #include "engine/rtcp/rtcp_reader.h"
 #include "engine/srtp/srtp_opener.h"
 #include "engine/srtp/srtp_sealer.h"
@@ -35,10 +36,10 @@ class Room;
 std::string_view SrtpProfileName(
     SrtpProfile profile);  // as in RFC 5764 section 4.1.2 and RFC 7714 section 14.2
 
-class Transport {
+class Transport final : public TrackPublisher {
  public:
   Transport(ShardContext& context, Room& room, const CreateTransport& command, Timestamp now);
-  ~Transport();
+  ~Transport() override;
   Transport(const Transport&) = delete;
   Transport& operator=(const Transport&) = delete;
 
@@ -51,7 +52,8 @@ class Transport {
   void HandleTimeout(Timestamp now);
   void OnPathLost(const SocketAddress& address, Timestamp now);
   // Moves this transport's entry among the shard's deadlines to where it belongs now.
-  void Schedule();
+  void Schedule() override;
+  bool Speaks(ParticipantNumber owner, Timestamp now) const override;
 
   // Set once: the owner removes the transport and tells why.
   struct Ending {
@@ -98,8 +100,8 @@ class Transport {
   // What NACKs may cost; slots ask it.
   RetransmissionBudget retransmissions;
 
-  TransportId id() const { return id_; }
-  Room& room() const { return room_; }
+  TransportId id() const override { return id_; }
+  Room& room() const override { return room_; }
   TransportState state() const { return state_; }
   const IceLite& ice() const { return ice_; }
   const CodecTable& codecs() const { return codecs_; }

@@ -29,14 +29,6 @@ constexpr double kStretch = 1.15;
 // What an encoding takes as long as nothing of it was seen (bits per second, low to high).
 constexpr std::array<uint64_t, kMaxSpatialLayers> kTypicalBps = {150'000, 500'000, 1'700'000, 4'000'000};
 
-bool Speaks(const PublishedTrack& video, Timestamp now) {
-  for (const auto& track : video.publisher().tracks()) {
-    if (track->kind() != MediaKind::kAudio || track->owner() != video.owner() || track->muted()) continue;
-    if (track->started && !track->level().silent(now)) return true;
-  }
-  return false;
-}
-
 size_t Encodings(const PublishedTrack& track, const LayerRates& rates) {
   size_t seen = 0;
   for (size_t s = 0; s < rates.size(); ++s) {
@@ -82,6 +74,13 @@ void AssumeTypical(LayerRates& rates, const PublishedTrack& track, size_t encodi
 
 }  // namespace
 
+bool Transport::Speaks(ParticipantNumber owner, Timestamp now) const {
+  return std::any_of(tracks_.begin(), tracks_.end(), [&](const auto& track) {
+    return track->kind() == MediaKind::kAudio && track->owner() == owner && !track->muted() &&
+           track->started && !track->silent(now);
+  });
+}
+
 // Called from the midst of changes, also of this transport's own tracks: only the deadline is moved.
 void Transport::AllocateSoon() {
   send_->next_allocation = Timestamp{};
@@ -122,7 +121,7 @@ void Transport::CollectDemands(Timestamp now) {
     demand.priority = preferences.priority;
     demand.pinned = preferences.pinned;
     demand.area = uint32_t{preferences.width} * preferences.height;
-    demand.speaking = Speaks(*track, now);
+    demand.speaking = track->publisher().Speaks(track->owner(), now);
     send_->demands.push_back(demand);
     send_->demanding.push_back(slot.get());
   }

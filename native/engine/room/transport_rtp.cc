@@ -139,20 +139,16 @@ void Transport::HandleMedia(PublishedLayer& layer, const RtpPacketView& packet,
   if (track.kind() == MediaKind::kAudio) {
     track.NoteAudioLevel(*stored, now);
   }
-  track.ToSinks(layer, *stored, now);
   if (red) RouteRecovered(layer, *red, *stored, now);
   if (!repaired) track.NoteArrival(layer, *stored, now);
-  track.Route(layer, *stored, now);
+  track.Deliver(layer, *stored, now);
 }
 
 void Transport::RouteRecovered(PublishedLayer& layer, const RedPacket& red, const SourcePacket& primary,
                                Timestamp now) {
   std::array<const SourcePacket*, kKeptRedBlocks> recovered{};
   const size_t count = layer.Recover(red, primary, recovered);
-  for (size_t i = 0; i < count; ++i) {
-    layer.track().ToSinks(layer, *recovered[i], now);
-    layer.track().Route(layer, *recovered[i], now);
-  }
+  for (size_t i = 0; i < count; ++i) layer.track().Deliver(layer, *recovered[i], now);
 }
 
 }  // namespace nexus

@@ -61,13 +61,16 @@ class EngineConfig:
         start_bitrate_bps: int = 500_000,
         min_bitrate_bps: int = 50_000,
         max_bitrate_bps: int = 100_000_000,
+        room_share: int = 0,
     ) -> None:
         """Shard k listens on UDP `port + k` (0: any free port). `announced_addresses` replace the bound ones
         in candidates (the node's public addresses). `bind_addresses`: one of each family at most.
         `audio_loudest`: how many audio sources of a room are forwarded at most. `red_distance`: how many
         earlier packets ride along to a subscriber with redundant audio (RFC 2198), 0 to 2; 0 strips it.
         `start_bitrate_bps`: what each subscriber's path is believed to carry until it is measured, and
-        `min_bitrate_bps` to `max_bitrate_bps`: between what the estimate stays."""
+        `min_bitrate_bps` to `max_bitrate_bps`: between what the estimate stays.
+        `room_share`: so many transports of one room a shard takes before the room is spread to another shard;
+        0: a room stays on its shard."""
 
 class CodecBinding:
     def __init__(

@@ -154,15 +154,25 @@ class ParticipantPage {
       .sort((a, b) => String(a.rid).localeCompare(String(b.rid)));
   }
 
-  /** The port at which media arrives. */
-  async mediaPort() {
+  /** The pair of candidates that media uses. */
+  async mediaPath() {
     const report = await connections.at(-1)?.getStats();
     for (const entry of report?.values() ?? []) {
       if (entry.type !== "transport") continue;
       const pair = report?.get(entry.selectedCandidatePairId ?? "");
-      return report?.get(pair?.localCandidateId ?? "")?.port ?? null;
+      return { local: report?.get(pair?.localCandidateId ?? ""), remote: report?.get(pair?.remoteCandidateId ?? "") };
     }
     return null;
+  }
+
+  /** The port at which media arrives. */
+  async mediaPort() {
+    return (await this.mediaPath())?.local?.port ?? null;
+  }
+
+  /** The port of the SFU that it comes from. */
+  async shardPort() {
+    return (await this.mediaPath())?.remote?.port ?? null;
   }
 
   /** @param {string} identity @param {boolean} pinned */
@@ -224,13 +234,7 @@ class ParticipantPage {
 
   /** "udp" or "tcp": of the path that media takes now. */
   async pathProtocol() {
-    const stats = await connections.at(-1)?.getStats();
-    for (const entry of stats?.values() ?? []) {
-      if (entry.type !== "transport") continue;
-      const pair = stats?.get(entry.selectedCandidatePairId ?? "");
-      return stats?.get(pair?.remoteCandidateId ?? "")?.protocol ?? null;
-    }
-    return null;
+    return (await this.mediaPath())?.remote?.protocol ?? null;
   }
 
   /**

@@ -27,6 +27,7 @@ def open_engine(config: SfuConfig) -> EnginePort:
         return NativeEngine(
             native.EngineConfig(
                 shards=config.shards,
+                room_share=config.room_shard_participants,
                 bind_addresses=hosts,
                 port=config.media_port,
                 announced_addresses=config.media_addresses,

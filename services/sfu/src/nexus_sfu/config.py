@@ -39,6 +39,12 @@ class SfuConfig(ServiceConfig):
         (), reason="public addresses for the candidates, as JSON; empty: those of the sockets"
     )
     shards: int = setting(1, unit="threads", reason="one per core that media may use", ge=1, le=256)
+    room_shard_participants: int = setting(
+        100,
+        unit="participants",
+        reason="of one room on one shard, before the room is spread to another; 0: never spread",
+        ge=0,
+    )
     udp_gso: bool = setting(True, reason="runs of packets in one system call; falls back by itself")
     udp_gro: bool = setting(True, reason="the same on receipt")
     tcp: bool = setting(True, reason="ICE over TCP on the same port numbers, for networks without UDP")
@@ -75,7 +81,7 @@ class SfuConfig(ServiceConfig):
         0, unit="participants", reason="above it signaling places no new room here; 0: no limit", ge=0
     )
     max_participants_per_room: int = setting(
-        200, unit="participants", reason="a room lives on one shard", ge=1
+        200, unit="participants", reason="what one node is measured with", ge=1
     )
     max_tracks_per_participant: int = setting(8, unit="tracks", reason="camera, screen and sound twice", ge=1)
     max_pairs: int = setting(25, unit="pairs", reason="more pictures than a screen shows", ge=1, le=100)

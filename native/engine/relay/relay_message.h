@@ -1,0 +1,142 @@
+// What shards of one room tell one another: the same bytes between two threads as, later, between two nodes
+// (docs/architecture/engine-relays.md). A batch is messages one after another:
+//
+//    0                   1                   2                   3
+//    0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
+//   +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+//   |     type      |              size of the body                 |
+//   +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+//   |                             body …
+//
+// Types that are not known are passed over, so that nodes of two versions can talk.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "engine/base/bytes.h"
+#include "engine/base/ids.h"
+#include "engine/base/time.h"
+#include "engine/codec/codec.h"
+#include "engine/codec/picture_size.h"
+#include "engine/rtp/rtp_extensions.h"
+
+namespace nexus {
+
+inline constexpr size_t kMaxRelayedEncodings = 4;
+
+// From the publisher's shard.
+struct RelayTrackAdded {
+  RoomId room;
+  TrackId track;
+  TransportId publisher;
+  bool video = false;
+  bool muted = false;
+  uint8_t group = 0;
+  uint32_t number = 0;
+  uint8_t encodings = 1;           // of simulcast by SSRC; with rids their number
+  std::vector<std::string> rids;   // low to high
+  std::vector<PictureSize> sizes;  // as the publisher says, low to high
+};
+struct RelayTrackGone {
+  TrackId track;
+};
+struct RelayTrackMuted {
+  TrackId track;
+  bool muted = false;
+};
+// What the packets of an encoding are from now on; told before the first and whenever it changes.
+struct RelaySource {
+  TrackId track;
+  uint8_t encoding = 0;
+  uint32_t life = 0;  // another one: the stream began anew, numbers mean something else
+  Codec codec = Codec::kOpus;
+  PayloadType payload_type;
+  uint32_t clock_rate = 0;
+  std::optional<uint32_t> h264_profile_level_id;
+  uint8_t h264_packetization_mode = 0;
+  uint8_t vp9_profile = 0;
+  std::string rid;
+  friend bool operator==(const RelaySource&, const RelaySource&) = default;
+};
+// Views point into the batch.
+struct RelayPacket {
+  TrackId track;
+  uint8_t encoding = 0;
+  int64_t sequence_number = 0;
+  int64_t timestamp = 0;
+  Timestamp media_time;  // on the sending shard's clock
+  bool marker = false;
+  bool redundant = false;
+  std::optional<AudioLevel> audio_level;
+  std::optional<uint8_t> video_orientation;
+  ByteView payload;
+  ByteView dependency_descriptor;
+};
+// Smoothed, of the shard's own voices in a room.
+struct RelayLevel {
+  TrackId track;
+  double level_dbov = -127;
+  bool silent = true;
+  // How long ago somebody spoke, up to a minute; nothing: never.
+  std::optional<std::chrono::milliseconds> spoke_ago;
+  friend bool operator==(const RelayLevel&, const RelayLevel&) = default;
+};
+struct RelayLevels {
+  RoomId room;
+  std::vector<RelayLevel> levels;
+};
+// From the home shard: who is heard in the room.
+struct RelayChoice {
+  RoomId room;
+  std::vector<TrackId> heard;
+};
+// Towards the publisher's shard: somebody watches here, or nobody does any more.
+struct RelayInterest {
+  TrackId track;
+  bool wanted = false;
+  // The highest layers that anybody there wants (LayerTarget).
+  uint8_t spatial = 0xFF;
+  uint8_t temporal = 0xFF;
+};
+struct RelayKeyframeRequest {
+  TrackId track;
+  uint8_t encoding = 0;
+};
+
+// Application data for everybody in the room there, or for one participant; the bytes are the envelope as
+// receivers get it.
+struct RelayData {
+  RoomId room;
+  std::string participant;
+  bool ordered = true;
+  std::optional<uint32_t> max_retransmits;
+  std::optional<uint32_t> max_lifetime_ms;
+  uint16_t priority = 0;
+  std::string label;
+  std::string protocol;
+  ByteView message;
+};
+
+using RelayMessage = std::variant<RelayTrackAdded, RelayTrackGone, RelayTrackMuted, RelaySource, RelayPacket,
+                                  RelayLevels, RelayChoice, RelayInterest, RelayKeyframeRequest, RelayData>;
+
+// Appends to `out`.
+void WriteRelay(const RelayMessage& message, std::vector<uint8_t>& out);
+
+class RelayReader {
+ public:
+  explicit RelayReader(ByteView batch) : reader_(batch) {}
+  // Nothing at the end, or where the bytes are no message; then `malformed` is true.
+  std::optional<RelayMessage> Next();
+  bool malformed() const { return malformed_; }
+
+ private:
+  ByteReader reader_;
+  bool malformed_ = false;
+};
+
+}  // namespace nexus

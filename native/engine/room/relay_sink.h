@@ -1,0 +1,45 @@
+// One published track on its way to one other shard of its room. Video goes while somebody watches there, a
+// voice while the room hears it.
+#pragma once
+
+#include <array>
+
+#include "engine/relay/relay_message.h"
+#include "engine/room/shard_context.h"
+#include "engine/room/track_sink.h"
+
+namespace nexus {
+
+class RelaySink final : public TrackSink {
+ public:
+  // Tells the other shard of the track.
+  RelaySink(ShardContext& context, PublishedTrack& track, uint16_t to);
+  ~RelaySink() override;
+  RelaySink(const RelaySink&) = delete;
+  RelaySink& operator=(const RelaySink&) = delete;
+
+  void OnPacket(PublishedLayer& layer, const SourcePacket& packet, Timestamp now) override;
+  void OnSenderReport(PublishedLayer&, const SenderReport&, Timestamp) override {
+  }  // times are told by packets
+  void OnMuted(bool muted, Timestamp now) override;
+  void OnTrackGone(PublishedTrack& track) override;
+  Duration nack_patience() const override { return Duration(0); }
+
+  void OnInterest(const RelayInterest& interest);
+  LayerWishes::Wish Wish() const override { return wish_; }
+  void OnKeyframeRequest(uint8_t encoding, Timestamp now);
+
+  uint16_t to() const { return to_; }
+  bool gone() const { return track_ == nullptr; }
+
+ private:
+  void TellSource(const PublishedLayer& layer);
+
+  ShardContext& context_;
+  PublishedTrack* track_;
+  uint16_t to_;
+  LayerWishes::Wish wish_;  // video: nothing until somebody watches there
+  std::array<std::optional<RelaySource>, kMaxRelayedEncodings> told_{};
+};
+
+}  // namespace nexus

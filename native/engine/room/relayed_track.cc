@@ -1,0 +1,117 @@
+#include "engine/room/relayed_track.h"
+
+#include <algorithm>
+
+#include "engine/room/room.h"
+#include "engine/room/subscriber_slot.h"
+
+namespace nexus {
+namespace {
+
+TrackSettings SettingsFrom(const RelayTrackAdded& added) {
+  TrackSettings settings;
+  settings.kind = added.video ? MediaKind::kVideo : MediaKind::kAudio;
+  settings.number = added.number;
+  settings.rids = added.rids;
+  settings.sizes = added.sizes;
+  // Only how many there are is asked here; packets are found by their encoding.
+  settings.ssrcs.resize(std::min<size_t>(added.encodings, kMaxRelayedEncodings));
+  settings.group = added.group;
+  settings.muted = added.muted;
+  return settings;
+}
+
+}  // namespace
+
+RelayedTrack::RelayedTrack(ShardContext& context, Room& room, uint16_t shard, const RelayTrackAdded& added)
+    : context_(context),
+      room_(room),
+      shard_(shard),
+      publisher_(added.publisher),
+      track_(std::make_unique<PublishedTrack>(context, *this, added.track, SettingsFrom(added))) {
+  track_->started = true;  // its own shard tells when it does
+  deadline_.owner = this;
+  deadline_.kind = DeadlineKind::kRelay;
+}
+
+RelayedTrack::~RelayedTrack() = default;
+
+void RelayedTrack::OnSource(const RelaySource& source) {
+  Encoding& encoding = encodings_[source.encoding];
+  if (encoding.layer == nullptr) {
+    encoding.layer = &track_->LayerAt(source.rid, source.encoding);
+  } else if (encoding.life != source.life) {
+    encoding.layer = track_->ReplaceLayer(*encoding.layer);
+    encoding.newest.reset();
+  }
+  encoding.life = source.life;
+  encoding.layer->ssrc = Ssrc{source.life};  // nobody is told; statistics want one
+  encoding.codec.codec = source.codec;
+  encoding.codec.payload_type = source.payload_type;
+  encoding.codec.clock_rate = source.clock_rate;
+  encoding.codec.h264_profile_level_id = source.h264_profile_level_id;
+  encoding.codec.h264_packetization_mode = source.h264_packetization_mode;
+  encoding.codec.vp9_profile = source.vp9_profile;
+}
+
+void RelayedTrack::OnPacket(const RelayPacket& relayed, Timestamp now) {
+  if (relayed.encoding >= encodings_.size() || encodings_[relayed.encoding].layer == nullptr) return;
+  Encoding& encoding = encodings_[relayed.encoding];
+  if (track_->muted() || IsVideo(encoding.codec.codec) != (track_->kind() == MediaKind::kVideo)) return;
+  SourcePacket packet;
+  packet.sequence_number = relayed.sequence_number;
+  packet.timestamp = relayed.timestamp;
+  packet.arrival = now;
+  packet.media_time = relayed.media_time;
+  packet.marker = relayed.marker;
+  packet.redundant = relayed.redundant;
+  packet.audio_level = relayed.audio_level;
+  packet.video_orientation = relayed.video_orientation;
+  packet.payload = relayed.payload;
+  packet.dependency_descriptor = relayed.dependency_descriptor;
+  DropReason reason = DropReason::kCount;
+  const SourcePacket* stored = encoding.layer->ReceiveRelayed(packet, encoding.codec, now, reason);
+  if (stored == nullptr) return context_.drops.Count(reason);
+  // What was repaired comes late and says nothing of whether the encoding is alive.
+  const bool newest = !encoding.newest || packet.sequence_number > *encoding.newest;
+  if (newest) {
+    encoding.newest = packet.sequence_number;
+    track_->NoteArrival(*encoding.layer, *stored, now);
+  }
+  track_->Deliver(*encoding.layer, *stored, now);
+}
+
+// Keyframes that slots here wait for are asked for once, whoever asks, as a publisher of this shard would be.
+void RelayedTrack::Schedule() {
+  Timestamp next = kNever;
+  for (const auto& layer : track_->layers()) next = std::min(next, layer->keyframes().next_deadline());
+  if (next != deadline_.at()) context_.deadlines.Set(deadline_, next);
+}
+
+void RelayedTrack::HandleTimeout(Timestamp now) {
+  for (const Encoding& encoding : encodings_) {
+    if (encoding.layer == nullptr || !encoding.layer->keyframes().Poll(now)) continue;
+    context_.relay.Send(shard_, RelayKeyframeRequest{track_->id(), encoding.layer->encoding()});
+  }
+  Schedule();
+}
+
+void RelayedTrack::OnInterest(PublishedTrack& track, bool wanted) {
+  if (track.kind() == MediaKind::kVideo) context_.relay.Send(shard_, RelayInterest{track.id(), wanted});
+}
+
+bool RelayedTrack::OnWish(PublishedTrack& track, const LayerWishes::Wish& wish) {
+  RelayInterest interest{track.id(), wish.has_value()};
+  if (wish) {
+    interest.spatial = wish->spatial;
+    interest.temporal = wish->temporal;
+  }
+  context_.relay.Send(shard_, interest);
+  return true;
+}
+
+bool RelayedTrack::Speaks(ParticipantNumber owner, Timestamp now) const {
+  return room_.RelayedSpeaks(owner, now);
+}
+
+}  // namespace nexus

@@ -1,0 +1,53 @@
+// A track whose publisher is on another shard: the packets come by relay, what is asked of the publisher goes
+// back the same way. To slots it is a track like any other.
+#pragma once
+
+#include <array>
+#include <memory>
+
+#include "engine/relay/relay_message.h"
+#include "engine/room/published_track.h"
+#include "engine/room/track_publisher.h"
+
+namespace nexus {
+
+class RelayedTrack final : public TrackPublisher {
+ public:
+  // `shard`: where the publisher is.
+  RelayedTrack(ShardContext& context, Room& room, uint16_t shard, const RelayTrackAdded& added);
+  ~RelayedTrack() override;
+  RelayedTrack(const RelayedTrack&) = delete;
+  RelayedTrack& operator=(const RelayedTrack&) = delete;
+
+  void OnSource(const RelaySource& source);
+  void OnPacket(const RelayPacket& packet, Timestamp now);
+  void HandleTimeout(Timestamp now);
+
+  TransportId id() const override { return publisher_; }
+  Room& room() const override { return room_; }
+  void Schedule() override;
+  void OnInterest(PublishedTrack& track, bool wanted) override;
+  bool OnWish(PublishedTrack& track, const LayerWishes::Wish& wish) override;
+  bool Speaks(ParticipantNumber owner, Timestamp now) const override;
+
+  PublishedTrack& track() { return *track_; }
+  uint16_t shard() const { return shard_; }
+
+ private:
+  struct Encoding {
+    PublishedLayer* layer = nullptr;  // the track's
+    uint32_t life = 0;
+    CodecBinding codec;
+    std::optional<int64_t> newest;
+  };
+
+  ShardContext& context_;
+  Room& room_;
+  uint16_t shard_;
+  TransportId publisher_;
+  Deadline deadline_;
+  std::array<Encoding, kMaxRelayedEncodings> encodings_{};
+  std::unique_ptr<PublishedTrack> track_;
+};
+
+}  // namespace nexus
