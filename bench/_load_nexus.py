@@ -107,7 +107,7 @@ class NexusAdapter:
             sdp=publisher_offer(endpoint, person.published, slots=slots),
             publications=_publications(person),
         )
-        answer = await self._stub().Join(request)
+        answer = await generator.until(self._stub().Join(request))
         self._ids[person.index] = answer.participant.id
         self._pictures += [
             (answer.participant.id, track.id)
@@ -135,7 +135,7 @@ class NexusAdapter:
                 "datagrams_out": engine.datagrams_out,
                 "gso_segments": engine.gso_segments,
                 "gso_runs": engine.gso_runs,
-                "drops": sum(engine.drops.values()),
+                **{f"drop.{name}": count for name, count in engine.drops.items() if count},
             }
         return None
 

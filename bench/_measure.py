@@ -135,6 +135,7 @@ class Point:
             "bytes_per_packet": round(seen["media_bytes_in"] / max(seen["media_packets_in"], 1)),
             "delivered": round(seen["media_packets_in"] / expected, 4) if expected else None,
             "memory_bytes": self._adapter.memory_bytes(),
+            "counters": after["counters"],
             "gso": gso(before["counters"], after["counters"], seen, gro=self._gro),
             "features": self._adapter.features(),
             "seen": seen,

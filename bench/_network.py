@@ -7,6 +7,7 @@ program starts itself anew in the servers' namespace; the generator is started i
 
 import ipaddress
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -50,7 +51,11 @@ def _outer(arguments: list[str]) -> int:
     _ip("link set lo up", f"link add load type veth peer name sfu netns {inner.pid}")
     _ip(f"addr add {LOAD_GATEWAY}/24 dev load", "link set load up", f"route add local {PEERS} dev lo")
     inner.stdin.close()  # go on
-    return inner.wait()
+    try:
+        return inner.wait()
+    except KeyboardInterrupt:  # the program has a session of its own and must stop its server
+        inner.send_signal(signal.SIGINT)
+        return inner.wait()
 
 
 def _inner(arguments: list[str]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-from _figures import OURS, median, p99, per_second, select, servers_of
+from _figures import OURS, carries, median, p99, per_second, select, servers_of
 from rich.console import Console
 from rich.table import Table
 
@@ -124,6 +124,20 @@ def markdown(result: dict[str, Any], json_path: str) -> str:
     lines += ["| " + " | ".join(row) + " |" for row in table_rows(result)]
     shown = [f"{scene} **{value}**" for scene, value in result["ratios"].items() if value is not None]
     lines += ["", f"Ours ÷ the best peer: {', '.join(shown)}."] if shown else []
+    carried = [
+        f"{NAMES[server]} {grown['most_packets_per_second']:,}"
+        for server, grown in result["growth"].items()
+        if grown["most_packets_per_second"]
+    ]
+    lines += (
+        [f"Most packets a second carried without loss on one core, livestream: {', '.join(carried)}."]
+        if carried
+        else []
+    )
+    if limit := result["limit"]:
+        lines.append(
+            f"Our engine does {limit['share_of_bare_loop']:.0%} of what a bare loop does on the same machine."
+        )
     return "\n".join(lines)
 
 
@@ -178,24 +192,23 @@ def _draw_bars(axes: Axes, rows: Sequence[dict[str, Any]]) -> None:
             axes.scatter(dash_at, dash_values, color="black", marker="_", s=120, zorder=3)
     axes.set_xticks([at + width * (len(servers) - 1) / 2 for at in range(len(scenes))], scenes)
     axes.set_ylabel("thousand packets out per CPU second")
+    axes.margins(y=0.2)
     axes.set_title("At the same load (dash: receivers with GRO)", loc="left")
     if axes.get_legend_handles_labels()[0]:
         axes.legend()
 
 
 def _draw_curve(axes: Axes, curve: Sequence[dict[str, Any]], label: str, value: Any) -> None:
+    """What was carried, joined; what was not, as a cross of the server's colour."""
     for server in servers_of(curve):
-        points = sorted(
-            (row["packets_per_second"] / 1e3, value(row), bool(row["void"]))
-            for row in curve
-            if row["server"] == server and row["packets_per_second"]
-        )
+        own = sorted((r for r in curve if r["server"] == server), key=lambda row: int(row["people"]))
+        good = [(r["packets_per_second"] / 1e3, value(r)) for r in own if carries(r)]
+        bad = [(r["packets_per_second"] / 1e3, value(r)) for r in own if not carries(r)]
         axes.plot(
-            [p[0] for p in points], [p[1] for p in points], "o-", color=COLOURS[server], label=NAMES[server]
+            [p[0] for p in good], [p[1] for p in good], "o-", color=COLOURS[server], label=NAMES[server]
         )
-        void = [p for p in points if p[2]]
-        axes.plot([p[0] for p in void], [p[1] for p in void], "x", color="red", markersize=10)
-    axes.set_xlabel("thousand packets out a second (livestream; red: void)")
+        axes.plot([p[0] for p in bad], [p[1] for p in bad], "x", color=COLOURS[server], markersize=10)
+    axes.set_xlabel("thousand packets out a second (livestream; cross: not carried)")
     axes.set_ylabel(label)
     axes.set_xlim(left=0)
     axes.grid(alpha=0.3)
