@@ -1,5 +1,6 @@
 """What forwarding costs: latency through the engine, CPU for a million packets, memory of a participant who
-only sits there. `bench/forward.py [--people 25] [--idle 200]`; figures go to bench/results/forward.json.
+only sits there and of a slot. `bench/forward.py [--people 25] [--idle 200]`; figures go to
+bench/results/forward.json.
 
 Our SFU is a process on one core, the load generator on another; packets say when they were sent.
 """
@@ -19,6 +20,7 @@ from _network import enter
 from _scenes import Scene
 
 SETTLE_SECONDS = 2
+FORWARD_SECONDS = 15
 
 
 async def idle_memory(people: int) -> dict[str, object]:
@@ -33,6 +35,38 @@ async def idle_memory(people: int) -> dict[str, object]:
         generator.ask(f"run seconds={SETTLE_SECONDS}")
         grown = adapter.memory_bytes() - empty
         return {"people": people, "connected": connected, "bytes_per_participant": round(grown / people)}
+    finally:
+        generator.close()
+        await adapter.stop()
+
+
+async def slot_memory(viewers: int, publishers: int) -> dict[str, object]:
+    """What one more video slot takes: the same room with one slot a viewer, and with one for each picture.
+
+    Of the whole process, so with what Python remembers of a slot. `at_rest`: nobody publishes. `forwarding`:
+    each carries another picture, and with it comes what a faster subscriber has: packets in flight and in the
+    pacer. The rings, which slots share, cancel out.
+    """
+    slots = viewers * (publishers - 1)
+    figures: dict[str, object] = {"slots": slots}
+    for name, publish in (("at_rest", False), ("forwarding", True)):
+        one = await _room_memory(viewers, publishers, 1, publish=publish)
+        all_of_them = await _room_memory(viewers, publishers, publishers, publish=publish)
+        figures[f"bytes_{name}"] = round((all_of_them - one) / slots)
+    return figures
+
+
+async def _room_memory(viewers: int, publishers: int, watched: int, *, publish: bool) -> int:
+    generator = Generator(core=GENERATOR_CORE, gro=True)
+    adapter = NexusAdapter()
+    try:
+        await adapter.start(core=SERVER_CORE)
+        people = [Person(i, video=publish) for i in range(publishers)]
+        people += [Person(publishers + i, video_slots=watched) for i in range(viewers)]
+        await adapter.join(generator, people)
+        generator.ask("run seconds=60 until_connected=1")
+        generator.ask(f"run seconds={FORWARD_SECONDS if publish else SETTLE_SECONDS}")
+        return adapter.memory_bytes()
     finally:
         generator.close()
         await adapter.stop()
@@ -55,6 +89,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--people", type=int, default=25)
     parser.add_argument("--idle", type=int, default=200)
+    parser.add_argument("--viewers", type=int, default=60, help="who watch, for the memory of a slot")
+    parser.add_argument("--publishers", type=int, default=11, help="whom they watch")
     parser.add_argument("--seconds", type=int, default=10)
     parser.add_argument("--warmup", type=int, default=5)
     parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results" / "forward.json")
@@ -70,6 +106,7 @@ def main() -> None:
     row = asyncio.run(point.measure())
     result["forward"] = forwarding(row)
     result["idle"] = asyncio.run(idle_memory(options.idle))
+    result["slot"] = asyncio.run(slot_memory(options.viewers, options.publishers))
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(result, indent=2) + "\n")
     forward, idle = result["forward"], result["idle"]
@@ -79,6 +116,9 @@ def main() -> None:
         f"(threads that carry media: {forward['media_cpu_seconds_per_million_packets']} s)"
     )
     print(f"memory per idle participant: {idle['bytes_per_participant'] / 1024:.0f} KiB")
+    slot = result["slot"]
+    at_rest, busy = slot["bytes_at_rest"] / 1024, slot["bytes_forwarding"] / 1024
+    print(f"memory per video slot: {at_rest:.1f} KiB at rest, {busy:.1f} KiB forwarding (of {slot['slots']})")
     if forward["void"]:
         print(f"void: {'; '.join(forward['void'])}: measure again on an idle machine")
 
