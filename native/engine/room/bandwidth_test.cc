@@ -180,6 +180,40 @@ TEST(BandwidthSizes, AreThoseOfThePublisherAndOfItsKeyframes) {
   EXPECT_EQ(scene.Spatial(0), 2) << "the encoder has scaled down";
 }
 
+// SCTP alone would fill the whole queue, and voices with it.
+TEST_P(Bandwidth, ABulkTransferLeavesTheCallItsPlace) {
+  SCOPED_TRACE("seed " + std::to_string(GetParam()));
+  BandwidthScene scene = Scene();
+  Member& subscriber = *scene.subscribers[0];
+  TestData& data = subscriber.peer->UseData();
+  DataSettings settings;
+  settings.participant = "PA_viewer";
+  settings.max_message_size = 64u << 10;
+  scene.call.Command(ConfigureData{subscriber.transport, settings});
+  scene.Narrow({0}, 1'000'000, 100'000);  // 800 ms
+  scene.call.RunFor(seconds(8));
+  const std::vector<uint8_t> part(32'000, 'x');
+  DataEnvelope envelope;
+  envelope.from_server = true;
+  envelope.payload = part;
+  const auto message = std::make_shared<const std::vector<uint8_t>>(WriteDataEnvelope(envelope));
+  scene.call.Every(milliseconds(100), [&] {
+    scene.call.Command(SendData{scene.call.room(), {subscriber.transport}, {}, {message}});
+  });
+  scene.call.RunFor(seconds(3));
+  Duration queue{0};
+  const size_t before = data.received.size();
+  for (int i = 0; i < 200; ++i) {
+    scene.Observe(0, milliseconds(100));
+    queue += scene.link->Delay(scene.call.now());
+  }
+  const size_t received = data.received.size() - before;
+  EXPECT_LT(queue / 200, milliseconds(50));
+  EXPECT_GE(scene.Spatial(0), 0);
+  EXPECT_GT(received, 10u);
+  EXPECT_LT(scene.AudioLoss(0), 0.01);
+}
+
 // Hard problem 6 through the whole engine.
 TEST(BandwidthNumbers, AnyFirstTransportSequenceNumberWillDo) {
   for (const uint16_t first : {uint16_t{0}, uint16_t{65'000}, uint16_t{65'300}, uint16_t{65'535}}) {

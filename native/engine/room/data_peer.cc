@@ -199,7 +199,7 @@ void DataPeer::Transmit() {
 void DataPeer::Shutdown() {
   if (!channels_) return;
   channels_->Abort();
-  while (auto packet = channels_->PollTransmit()) transport_.SendDataPacket(*packet);
+  while (auto packet = channels_->PollTransmit()) transport_.SealData(*packet);
 }
 
 void DataPeer::Drop(DropReason reason, uint64_t by) {

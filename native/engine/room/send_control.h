@@ -10,6 +10,7 @@
 #include "engine/bwe/active_probe.h"
 #include "engine/bwe/pacing_budget.h"
 #include "engine/bwe/send_side_estimator.h"
+#include "engine/room/data_lane.h"
 #include "engine/room/send_queue.h"
 
 namespace nexus {
@@ -24,6 +25,7 @@ struct SendControl {
   bool has_transport_feedback;
   PacingBudget budget;
   SendQueue queue;
+  DataLane data;
   std::optional<ActiveProbe> probe;
   size_t padding_slot = 0;  // whose turn it is
 

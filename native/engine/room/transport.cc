@@ -323,8 +323,8 @@ TransportReport Transport::Report() const {
   report.slots_paused = send_->allocator.paused();
   report.acknowledged_bps = static_cast<uint64_t>(estimator.acknowledged_bps());
   report.loss = estimator.loss();
-  report.pacer_queue_packets = send_->queue.size();
-  report.pacer_queue_bytes = send_->queue.bytes();
+  report.pacer_queue_packets = send_->queue.size() + send_->data.size();
+  report.pacer_queue_bytes = send_->queue.bytes() + send_->data.bytes();
   report.pacer_drops = send_->queue_drops + send_->expired_drops + send_->stale_drops;
   report.probe_clusters = estimator.probe_clusters();
   report.probe_packets = send_->probe_packets;

@@ -71,6 +71,8 @@ class Transport final : public TrackPublisher {
   // Data channels (transport_data.cc).
   void ConfigureData(const DataSettings& settings, Timestamp now);
   void SendDataPacket(ByteView packet);
+  // At once, whatever waits: the association ends.
+  void SealData(ByteView packet);
   const DataPeer* data() const { return data_.get(); }
 
   // Null, with a reason, when it cannot be.

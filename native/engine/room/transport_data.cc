@@ -19,7 +19,19 @@ void Transport::ReadData(Timestamp now) {
   }
 }
 
+// Media has its own rate; data takes what it leaves, once a queue has shown that there is not enough for
+// both.
 void Transport::SendDataPacket(ByteView packet) {
+  DataLane& lane = send_->data;
+  if (lane.MayPass(last_timeout_)) {
+    lane.OnSent(packet.size() + kTypicalOverhead, last_timeout_);
+    return SealData(packet);
+  }
+  if (!lane.Push(packet)) return context_.drops.Count(DropReason::kPacerOverflow);
+  Schedule();
+}
+
+void Transport::SealData(ByteView packet) {
   if (!dtls_ || !ice_.selected() || !dtls_->SendApplicationData(packet)) return;
   while (auto datagram = dtls_->PollTransmit()) {
     if (!context_.out.Append(data_cursor_, *ice_.selected(), *datagram)) {

@@ -36,6 +36,8 @@ void Transport::OnEstimate(Timestamp now) {
               static_cast<double>(estimator.sent_bps(now)) < kRelaxedBelow * static_cast<double>(*estimate);
   }
   send_->budget.SetRate(rate, relaxed, now);
+  if (estimate && estimator.measured())
+    send_->data.OnEstimate(*estimate, send_->target_bps, estimator.congested(), now);
   AllocateAfterEstimate(now);
 }
 
@@ -76,6 +78,11 @@ size_t Transport::SendQueued(const QueuedPacket& waiting, Timestamp now) {
 void Transport::PumpSending(Timestamp now) {
   if (!ready()) return;
   PumpProbes(now);
+  while (send_->data.due(now)) {
+    const std::vector<uint8_t> packet = send_->data.Pop();
+    send_->data.OnSent(packet.size() + kTypicalOverhead, now);
+    SealData(packet);
+  }
   const int64_t run_bytes =
       send_->estimator.estimate_bps().value_or(INT32_MAX) / 8 * PacingBudget::kRun.count() / 1'000'000;
   int64_t bytes = 0;
@@ -120,7 +127,7 @@ size_t Transport::SendPadding(Timestamp now) {
 }
 
 Timestamp Transport::NextSendDeadline() const {
-  Timestamp next = send_->estimator.next_deadline();
+  Timestamp next = std::min(send_->estimator.next_deadline(), send_->data.next());
   if (!send_->queue.empty()) next = std::min(next, send_->budget.next());
   if (send_->probe) next = std::min(next, send_->probe->due());
   return next;
