@@ -39,7 +39,7 @@ HEADINGS = (
     "packets/s",
     "per CPU second",
     "with GRO",
-    "ratio",
+    "ours ÷ it",
     "p50 / p99 ms",
     "loss",
     "MiB",

@@ -12,7 +12,7 @@ import asyncio
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ RATIO_SCENES = ("livestream", "meeting", "audio")
 OTHER_SCENES = ("churn", "poor")
 # Viewers of the livestream on the way to the most that each carries. A server stops at the first that it does
 # not.
-CURVE = (10, 50, 100, 200, 300, 400, 600, 800, 1_000)
+CURVE = (10, 100, 200, 300, 400, 600, 800, 1_000)
 CURVE_SECONDS = 4
 
 
@@ -66,9 +66,15 @@ def tasks(options: argparse.Namespace) -> Iterator[Task]:
             yield from (Task(server, scene, False, curve=True) for server in options.servers)
 
 
-def run(options: argparse.Namespace, console: Console) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    rows: list[dict[str, Any]] = []
-    curve: list[dict[str, Any]] = []
+@dataclass(slots=True)
+class Outcome:
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    curve: list[dict[str, Any]] = field(default_factory=list)
+    failures: list[dict[str, Any]] = field(default_factory=list)  # points that came to no row, and why
+
+
+def run(options: argparse.Namespace, console: Console) -> Outcome:
+    outcome = Outcome()
     ended: set[str] = set()  # servers that do not carry more
     planned = list(tasks(options))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -77,28 +83,41 @@ def run(options: argparse.Namespace, console: Console) -> tuple[list[dict[str, A
         for task in planned:
             progress.update(bar, description=f"{task.scene.name} {task.scene.people} {task.server}")
             if not (task.curve and task.server in ended):
-                row = asyncio.run(measured(task, options))
-                if task.curve and not carries(row):
-                    print_row(console, row)
-                    row = asyncio.run(
-                        measured(task, options)
-                    )  # once more: other work may have been in the way
-                    ended |= set() if carries(row) else {task.server}
-                (curve if task.curve else rows).append(row)
-                print_row(console, row)
+                row = measured(task, options, console, outcome)
+                if task.curve and (row is None or not carries(row)):
+                    # Once more: other work may have been in the way.
+                    row = measured(task, options, console, outcome)
+                    ended |= {task.server} if row is None or not carries(row) else set()
+                if row is not None:
+                    (outcome.curve if task.curve else outcome.rows).append(row)
             progress.advance(bar)
-    return rows, curve
+    return outcome
 
 
-async def measured(task: Task, options: argparse.Namespace) -> dict[str, Any]:
+def measured(
+    task: Task, options: argparse.Namespace, console: Console, outcome: Outcome
+) -> dict[str, Any] | None:
+    """Nothing where a server failed under the load, or its signaling did: the others go on."""
     seconds = min(CURVE_SECONDS, options.seconds) if task.curve else options.seconds
     point = Point(ADAPTERS[task.server](), task.scene, gro=task.gro, seconds=seconds, warmup=options.warmup)
-    return await point.measure()
+    try:
+        row = asyncio.run(point.measure())
+    except Exception as error:  # whatever a foreign server does to its adapter
+        what = {
+            "server": task.server,
+            "scene": task.scene.name,
+            "people": task.scene.people,
+            "why": repr(error),
+        }
+        outcome.failures.append(what)
+        console.print(f"[red]failed: {what}[/red]")
+        return None
+    print_row(console, row)
+    return row
 
 
-def result_of(
-    rows: list[dict[str, Any]], curve: list[dict[str, Any]], machine_before: object
-) -> dict[str, Any]:
+def result_of(outcome: Outcome, machine_before: object) -> dict[str, Any]:
+    rows, curve = outcome.rows, outcome.curve
     return {
         "bench": "sfu",
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -111,6 +130,7 @@ def result_of(
         "limit": newest_limit(),
         "rows": rows,
         "curve": curve,
+        "failures": outcome.failures,
     }
 
 
@@ -154,8 +174,7 @@ def main() -> None:
         _load_livekit.build()
     console = Console(width=150)
     before = machine()
-    rows, curve = run(options, console)
-    result = result_of(rows, curve, before)
+    result = result_of(run(options, console), before)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(result, indent=1) + "\n")
     draw(result, options.out.with_suffix(".png"))
