@@ -87,7 +87,7 @@ TransportSettings TestPeer::Settings() const {
   CodecBinding vp8;
   vp8.payload_type = PayloadType{first};
   vp8.rtx_payload_type = PayloadType{static_cast<uint8_t>(first + 1)};
-  vp8.codec = Codec::kVp8;
+  vp8.codec = options_.video;
   vp8.clock_rate = 90'000;
   CodecBinding opus;
   opus.payload_type = PayloadType{static_cast<uint8_t>(first + 2)};

@@ -26,6 +26,7 @@ struct TestPeerOptions {
   std::string name = "peer";
   uint64_t seed = 1;
   std::vector<SrtpProfile> profiles = {SrtpProfile::kAeadAes128Gcm, SrtpProfile::kAes128CmHmacSha1_80};
+  Codec video = Codec::kVp8;        // what it says that it has; what it makes is VP8
   uint8_t first_payload_type = 96;  // VP8, its RTX, Opus follow one another
   bool red = false;                 // has redundant audio, behind Opus
   uint8_t first_extension_id = 1;   // audio level, abs-send-time, TWCC, MID follow one another

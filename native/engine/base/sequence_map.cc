@@ -23,15 +23,23 @@ void SequenceMap::LeaveOut(int64_t source) {
     --last.offset;
     ++last.left_out;
   } else {
-    const Change next{source + 1, last.offset - 1, 1};
-    if (count_ == kMaxChanges) {
-      begin_ = (begin_ + 1) % kMaxChanges;
-      --count_;
-    }
-    changes_[(begin_ + count_) % kMaxChanges] = next;
-    ++count_;
+    Push(source + 1, last.offset - 1, 1);
   }
   highest_ = source;
+}
+
+void SequenceMap::MakeRoom(int64_t source) {
+  if (source <= highest_) return;
+  Push(source, changes_[(begin_ + count_ - 1) % kMaxChanges].offset + 1, 0);
+}
+
+void SequenceMap::Push(int64_t from, int64_t offset, int64_t left_out) {
+  if (count_ == kMaxChanges) {
+    begin_ = (begin_ + 1) % kMaxChanges;
+    --count_;
+  }
+  changes_[(begin_ + count_) % kMaxChanges] = Change{from, offset, left_out};
+  ++count_;
 }
 
 std::optional<int64_t> SequenceMap::Map(int64_t source) const {

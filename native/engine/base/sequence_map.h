@@ -1,6 +1,6 @@
 // From a source's numbers (of packets, of pictures) to a slot's, while one binding lasts: a constant offset
-// that shrinks by one behind each packet that is left out (a padding-only probe, a layer). Remembers the last
-// changes, so that late packets find their number.
+// that shrinks by one behind each packet that is left out (a padding-only probe, a layer) and grows where one
+// is put in. Remembers the last changes, so that late packets find their number.
 #pragma once
 
 #include <array>
@@ -15,6 +15,8 @@ class SequenceMap {
   void Start(int64_t first, int64_t out);
   // Leaves `source` out; only for a number above all that came (highest() + anything).
   void LeaveOut(int64_t source);
+  // Leaves a number of the slot's free in front of `source`'s; the same holds.
+  void MakeRoom(int64_t source);
   void Seen(int64_t source);
   // Nothing for numbers before the start, those left out, and those older than what is remembered.
   std::optional<int64_t> Map(int64_t source) const;
@@ -22,6 +24,8 @@ class SequenceMap {
   int64_t first() const { return first_; }
 
  private:
+  void Push(int64_t from, int64_t offset, int64_t left_out);
+
   static constexpr size_t kMaxChanges = 64;
   struct Change {
     int64_t from;  // valid for source numbers >= from

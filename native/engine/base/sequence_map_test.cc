@@ -55,5 +55,22 @@ TEST(SequenceMap, ALongRowOfProbesIsOneChange) {
   EXPECT_FALSE(map.Map(3000));
 }
 
+TEST(SequenceMap, MakesRoomInFrontOfANumber) {
+  SequenceMap map;
+  map.Start(100, 10);
+  map.Seen(102);
+  map.MakeRoom(104);
+  map.Seen(104);
+  map.MakeRoom(103);  // too late
+  EXPECT_EQ(map.Map(102), 12);
+  EXPECT_EQ(map.Map(103), 13);
+  EXPECT_EQ(map.Map(104), 15);
+  map.LeaveOut(105);
+  map.MakeRoom(106);
+  EXPECT_EQ(map.Map(105), std::nullopt);
+  EXPECT_EQ(map.Map(106), 17);
+  EXPECT_EQ(map.Map(104), 15);
+}
+
 }  // namespace
 }  // namespace nexus

@@ -25,8 +25,12 @@ struct FrameInfo {
   bool keyframe_start = false;  // a decoder that has seen nothing can begin with this packet
   bool frame_start = false;     // as far as the payload tells; of SVC: of a layer's frame
   bool frame_end = false;       // the marker; of SVC: of a layer's frame
-  bool dtx = false;             // audio: comfort noise or nothing to hear
-  bool switching_up = false;    // from here on a higher temporal layer can be decoded (VP8 Y, VP9 U)
+  // H.264: an IDR slice begins here, and no parameter sets have come in front of it; and when they are
+  // remembered from before: who begins with this packet has to get them first (remembered_sets.h).
+  bool bare_idr = false;
+  bool needs_parameter_sets = false;
+  bool dtx = false;           // audio: comfort noise or nothing to hear
+  bool switching_up = false;  // from here on a higher temporal layer can be decoded (VP8 Y, VP9 U)
   uint8_t temporal_id = 0;
   uint8_t spatial_id = 0;
   std::variant<std::monostate, Vp8Descriptor, Vp9Descriptor> descriptor;

@@ -90,6 +90,7 @@ void PayloadInspector::InspectPayload(ByteView payload, uint32_t rtp_timestamp, 
                    const auto result = inspector.Inspect(payload, rtp_timestamp);
                    frame.keyframe_start = result.keyframe_start;
                    frame.frame_start = result.frame_start;
+                   frame.bare_idr = result.bare_idr;
                  },
                  [&](Av1Inspector& inspector) {
                    const auto result = inspector.Inspect(payload, rtp_timestamp);

@@ -1,17 +1,15 @@
 // What browsers sent, through a slot that switches between two sources and changes its layers, decoded by
 // ffmpeg: not an error, not a frame too few.
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
-#include <cstdlib>
 
 #include "engine/forward/assembler.h"
 #include "engine/forward/slot_forwarder.h"
 #include "engine/rtp/rtp_packet.h"
 #include "testing/elementary_stream.h"
+#include "testing/ffmpeg.h"
 #include "testing/random.h"
 #include "testing/rtp_capture.h"
 
@@ -19,6 +17,7 @@ namespace nexus {
 namespace {
 
 using testing::CapturedStream;
+using testing::Decoded;
 using testing::ElementaryStream;
 using testing::Random;
 
@@ -31,33 +30,6 @@ constexpr CaptureFile kFiles[] = {{"vp8.pcap", "ivf", Codec::kVp8},
                                   {"vp9.pcap", "ivf", Codec::kVp9},
                                   {"h264.pcap", "h264", Codec::kH264},
                                   {"av1.pcap", "ivf", Codec::kAv1}};
-
-bool HasFfmpeg() { return std::system("ffmpeg -version > /dev/null 2>&1") == 0; }
-
-struct Decoded {
-  size_t frames = 0;
-  std::string errors;
-};
-
-// Errors go to a file of their own: in one stream they would stand in the middle of the lines that are
-// counted.
-Decoded Decode(const std::filesystem::path& path) {
-  const std::string errors = path.string() + ".errors";
-  const std::string command =
-      "ffmpeg -nostdin -v error -threads 1 -i '" + path.string() + "' -f framecrc - 2> '" + errors + "'";
-  Decoded decoded;
-  FILE* pipe = popen(command.c_str(), "r");
-  if (pipe == nullptr) return decoded;
-  std::array<char, 512> line;
-  while (std::fgets(line.data(), line.size(), pipe) != nullptr) {
-    if (std::string(line.data()).rfind("0,", 0) == 0) ++decoded.frames;
-  }
-  pclose(pipe);
-  std::ifstream stream(errors);
-  decoded.errors.assign(std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>());
-  std::filesystem::remove(errors);
-  return decoded;
-}
 
 // The packet as it leaves for the subscriber, header and all, read again.
 void Send(const SourcePacket& packet, const Rewritten& out, ElementaryStream& stream) {
@@ -79,20 +51,11 @@ void Send(const SourcePacket& packet, const Rewritten& out, ElementaryStream& st
                                    {view->payload().begin(), view->payload().end()}});
 }
 
-size_t WriteAndDecode(const ElementaryStream& stream, const char* extension, Decoded& decoded) {
-  const auto path = std::filesystem::path(::testing::TempDir()) /
-                    ("nexus_layers_" + std::to_string(getpid()) + "." + extension);
-  const size_t frames = stream.Write(path);
-  decoded = Decode(path);
-  std::filesystem::remove(path);
-  return frames;
-}
-
 class LayerCapture : public ::testing::TestWithParam<CaptureFile> {};
 
 TEST_P(LayerCapture, CanBeDecodedThroughSwitches) {
   NEXUS_LOAD_CAPTURE(capture, GetParam().name);
-  if (!HasFfmpeg()) GTEST_SKIP() << "ffmpeg is not installed";
+  if (!testing::HasFfmpeg()) GTEST_SKIP() << "ffmpeg is not installed";
   CapturedStream loaded = testing::LoadStream(capture, GetParam().codec);
   if (GetParam().codec == Codec::kAv1) loaded = testing::WithDescriptors(std::move(loaded));
   const auto key = std::find_if(loaded.packets.begin(), loaded.packets.end(),
@@ -106,7 +69,7 @@ TEST_P(LayerCapture, CanBeDecodedThroughSwitches) {
         {0, packet.marker, packet.frame.frame_start, {packet.payload.begin(), packet.payload.end()}});
   }
   Decoded plain;
-  const size_t plain_frames = WriteAndDecode(untouched, GetParam().extension, plain);
+  const size_t plain_frames = testing::WriteAndDecode(untouched, GetParam().extension, plain);
   ASSERT_GT(plain_frames, 12u);
   ASSERT_GT(plain.frames, 12u);
   for (uint64_t seed = 0; seed < 3; ++seed) {
@@ -135,7 +98,7 @@ TEST_P(LayerCapture, CanBeDecodedThroughSwitches) {
       begin = last + Duration(40'000);
     }
     Decoded decoded;
-    const size_t frames = WriteAndDecode(stream, GetParam().extension, decoded);
+    const size_t frames = testing::WriteAndDecode(stream, GetParam().extension, decoded);
     // The capture of H.264 lacks packets itself: then its errors stay, and no others come.
     if (plain.errors.empty()) {
       EXPECT_EQ(decoded.errors, "");

@@ -56,6 +56,7 @@ std::optional<Rewritten> SlotForwarder::Forward(LayerId layer, const SourcePacke
       return std::nullopt;
     }
   }
+  PutSetsInFront(packet, rewritten);
   const auto out = MapSequence(packet);
   if (!out) return std::nullopt;
   CorrectTime(packet);
@@ -63,6 +64,7 @@ std::optional<Rewritten> SlotForwarder::Forward(LayerId layer, const SourcePacke
   last_timestamp_ = std::max(last_timestamp_, timestamp);
   rewritten.marker = packet.marker || decision.ends_picture;
   if (!any_sent_ || *out > highest_out_) highest_marker_ = rewritten.marker;
+  if (rewritten.sets_in_front) MarkSent(*out - 1);
   MarkSent(*out);
   ++counters_.forwarded;
   rewritten.sequence_number = *out;
@@ -109,10 +111,22 @@ void SlotForwarder::Start(const SourcePacket& packet) {
     const bool cut = config_.video && !highest_marker_;
     out = highest_out_ + (cut ? 2 : 1);
   }
+  if (packet.frame.needs_parameter_sets) ++out;
   sequence_.Start(packet.sequence_number, out);
   StartTime(packet);
   selector_.Start(packet);
   started_ = true;
+}
+
+// Of each keyframe, not of the binding's first alone: what was lost in front of the first packet that a
+// receiver gets it does not ask for, and what it does then is to ask for a keyframe.
+void SlotForwarder::PutSetsInFront(const SourcePacket& packet, Rewritten& rewritten) {
+  if (!packet.frame.needs_parameter_sets) return;
+  if (!rewritten.first_of_binding) {
+    if (packet.sequence_number <= sequence_.highest()) return;  // it was overtaken: there is no room
+    sequence_.MakeRoom(packet.sequence_number);
+  }
+  rewritten.sets_in_front = true;
 }
 
 bool SlotForwarder::IsRestart(const SourcePacket& packet) const {

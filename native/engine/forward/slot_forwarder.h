@@ -38,6 +38,8 @@ struct Rewritten {
   // First packet of a binding. When the ring already holds later packets of the source (reordering, a
   // keyframe replayed), forward them now: they are not sent otherwise.
   bool first_of_binding = false;
+  // The number in front of this one is the source's parameter sets': send them first.
+  bool sets_in_front = false;
   // Nothing but the header goes out: the packet's layer is not sent, but its number was already missed.
   bool empty = false;
   CodecPatch patch;
@@ -97,6 +99,7 @@ class SlotForwarder {
   bool IsRestart(const SourcePacket& packet) const;
   bool Sent(int64_t out) const;
   void MarkSent(int64_t out);
+  void PutSetsInFront(const SourcePacket& packet, Rewritten& rewritten);
   bool LeaveOut(const SourcePacket& packet, LayerVerdict verdict, Rewritten& rewritten);
   std::optional<int64_t> MapSequence(const SourcePacket& packet);
   int64_t MapTimestamp(int64_t source_timestamp) const;

@@ -43,6 +43,7 @@ void PublishedLayer::UseCodec(const CodecBinding& codec) {
   if (!codec_ || codec_->codec != codec.codec) {
     inspector_.emplace(codec.codec);
     keyframe_cache_.Forget();
+    remembered_sets_.Forget();
   }
   if (!ring_) {
     PacketRingConfig config;
@@ -107,6 +108,11 @@ const SourcePacket* PublishedLayer::Store(SourcePacket& packet, size_t size, Tim
     reason = ReasonFor(outcome);
     return nullptr;
   }
+  if (codec_->codec == Codec::kH264) {
+    SourcePacket& held = *ring_->FindToCorrect(packet.sequence_number);
+    remembered_sets_.OnPacket(*ring_, held);
+    packet.frame = held.frame;
+  }
   meter_.OnPacket(packet.frame.spatial_id, packet.frame.temporal_id, size, packet.frame.frame_start, now);
   if (packet.frame.dependency && packet.frame.dependency->has_structure) {
     ReadAgainBehind(packet.sequence_number);
@@ -161,6 +167,11 @@ void PublishedLayer::OnSenderReport(const SenderReport& report, Timestamp now) {
   clock_->OnSenderReport(report.ntp, report.rtp_timestamp);
   stats_->OnSenderReport(report.ntp, now);
   track_.SenderReportToSinks(*this, report, now);
+}
+
+const SourcePacket* PublishedLayer::Find(int64_t number) const {
+  const SourcePacket* packet = ring_ ? ring_->Find(number) : nullptr;
+  return packet != nullptr ? packet : remembered_sets_.Find(number);
 }
 
 void PublishedLayer::RequestKeyframe(Timestamp now) {

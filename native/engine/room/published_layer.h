@@ -14,6 +14,7 @@
 #include "engine/forward/packet_ring.h"
 #include "engine/forward/receiver_stats.h"
 #include "engine/forward/red_recovery.h"
+#include "engine/forward/remembered_sets.h"
 #include "engine/forward/source_clock.h"
 #include "engine/room/command.h"
 #include "engine/room/encoding_liveness.h"
@@ -43,6 +44,11 @@ class PublishedLayer {
   };
   // Counts, inspects and stores. Null when the packet goes no further; `reason` says why.
   const SourcePacket* Receive(const Arrival& arrival, RemoteClockOffset& remote, DropReason& reason);
+  // Parameter sets that were sent before the relay began.
+  void LearnRelayedSets(ByteView payload, const CodecBinding& codec) {
+    UseCodec(codec);
+    remembered_sets_.OnRelayed(payload, id_);
+  }
   // What `red` brings back of what was lost in front of `primary`, stored; oldest first. Returns how many.
   size_t Recover(const RedPacket& red, const SourcePacket& primary, std::span<const SourcePacket*> recovered);
   // A packet of another shard, counted and repaired there.
@@ -61,6 +67,9 @@ class PublishedLayer {
   // The codec of the last packet; nothing before the first.
   const std::optional<CodecBinding>& codec() const { return codec_; }
   const PacketRing* ring() const { return ring_ ? &*ring_ : nullptr; }
+  const RememberedSets& remembered_sets() const { return remembered_sets_; }
+  // What was sent of this layer under this number, while it is kept.
+  const SourcePacket* Find(int64_t number) const;
   NackGenerator& nacks() { return nacks_; }
   const NackGenerator& nacks() const { return nacks_; }
   // Whoever begins to watch within a moment of a keyframe is shown it from the ring.
@@ -109,6 +118,7 @@ class PublishedLayer {
   LayerMeter meter_;
   NackGenerator nacks_;
   KeyframeCache keyframe_cache_;
+  RememberedSets remembered_sets_;
   KeyframeRequester keyframe_requests_;
   uint64_t keyframe_count_ = 0;
   uint64_t keyframe_replays_ = 0;

@@ -58,6 +58,11 @@ void RelaySink::OnPacket(PublishedLayer& layer, const SourcePacket& packet, Time
             : !track_->publisher().room().IsHeard(track_->id()))
     return;
   TellSource(layer);
+  if (packet.frame.needs_parameter_sets) SendPacket(layer, *layer.remembered_sets().packet());
+  SendPacket(layer, packet);
+}
+
+void RelaySink::SendPacket(const PublishedLayer& layer, const SourcePacket& packet) {
   RelayPacket relayed;
   relayed.track = track_->id();
   relayed.encoding = layer.encoding();

@@ -34,6 +34,7 @@ class RelaySink final : public TrackSink {
 
  private:
   void TellSource(const PublishedLayer& layer);
+  void SendPacket(const PublishedLayer& layer, const SourcePacket& packet);
 
   ShardContext& context_;
   PublishedTrack* track_;

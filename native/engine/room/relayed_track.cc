@@ -58,6 +58,8 @@ void RelayedTrack::OnPacket(const RelayPacket& relayed, Timestamp now) {
   if (relayed.encoding >= encodings_.size() || encodings_[relayed.encoding].layer == nullptr) return;
   Encoding& encoding = encodings_[relayed.encoding];
   if (track_->muted() || IsVideo(encoding.codec.codec) != (track_->kind() == MediaKind::kVideo)) return;
+  if (RememberedSets::IsNumber(relayed.sequence_number))
+    return encoding.layer->LearnRelayedSets(relayed.payload, encoding.codec);
   SourcePacket packet;
   packet.sequence_number = relayed.sequence_number;
   packet.timestamp = relayed.timestamp;

@@ -144,6 +144,7 @@ bool SubscriberSlot::Forward(PublishedLayer& layer, const SourcePacket& packet, 
     context_.drops.Count(DropReason::kCodecNotNegotiated);
     return false;
   }
+  if (rewritten->sets_in_front) SendParameterSets(layer, *rewritten, now);
   history_.OnSent(layer.id(), packet.sequence_number, *rewritten);
   const size_t sent = Send(layer, packet, *rewritten, now);
   if (sent == 0) return false;
@@ -154,6 +155,22 @@ bool SubscriberSlot::Forward(PublishedLayer& layer, const SourcePacket& packet, 
   payload_bytes_ += packet.payload.size();
   Announce(layer.track().id());
   return true;
+}
+
+void SubscriberSlot::SendParameterSets(const PublishedLayer& layer, const Rewritten& keyframe,
+                                       Timestamp now) {
+  const SourcePacket* sets = layer.remembered_sets().packet();
+  if (sets == nullptr) return;  // forgotten meanwhile: the number is a loss
+  Rewritten rewritten = keyframe;
+  --rewritten.sequence_number;
+  rewritten.marker = false;
+  rewritten.patch = {};
+  history_.OnSent(layer.id(), sets->sequence_number, rewritten);
+  const size_t sent = subscriber_.SendMedia(*stream_, *sets, rewritten, now);
+  if (sent == 0) return;
+  ++packets_;
+  bytes_ += sent;
+  payload_bytes_ += sets->payload.size();
 }
 
 size_t SubscriberSlot::Send(const PublishedLayer& layer, const SourcePacket& packet,
@@ -210,7 +227,7 @@ void SubscriberSlot::OnNack(const Nack& nack, Timestamp now) {
 void SubscriberSlot::Resend(const SentPacket& sent, Timestamp now) {
   const PublishedLayer* layer = context_.layers.Find(sent.layer);
   if (layer == nullptr || layer->ring() == nullptr || !subscriber_.ready()) return;
-  const SourcePacket* packet = layer->ring()->Find(sent.source_sequence);
+  const SourcePacket* packet = layer->Find(sent.source_sequence);
   const std::optional<OutgoingStream> stream = StreamFor(*layer->codec());
   // Never again under the same SRTP index: abs-send-time differs, and GCM must not see one nonce twice with
   // other data (RFC 7714 section 8.1). Peers without RTX live with the loss until the next keyframe.

@@ -97,6 +97,7 @@ class SubscriberSlot {
   bool Forward(PublishedLayer& layer, const SourcePacket& packet, Timestamp now, bool& first_of_binding);
   void ForwardStored(PublishedLayer& layer, int64_t from, Timestamp now);
   std::optional<OutgoingStream> StreamFor(const CodecBinding& source) const;
+  void SendParameterSets(const PublishedLayer& layer, const Rewritten& keyframe, Timestamp now);
   size_t Send(const PublishedLayer& layer, const SourcePacket& packet, const Rewritten& rewritten,
               Timestamp now);
   void Resend(const SentPacket& sent, Timestamp now);

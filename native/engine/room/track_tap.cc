@@ -75,6 +75,7 @@ void TrackTap::SwitchTo(PublishedLayer& layer) {
   order_.Restart();
   layer_ = layer.id();
   wants_keyframe_ = false;
+  begins_ = true;
 }
 
 void TrackTap::OnPacket(PublishedLayer& layer, const SourcePacket& packet, Timestamp now) {
@@ -104,6 +105,7 @@ void TrackTap::RestartAt(PublishedLayer& layer, const SourcePacket& packet, Time
   const int64_t expected = order_.next().value_or(packet.sequence_number);
   encoder_.AddGap({GapReason::kRestart, expected, std::max(expected, packet.sequence_number - 1)});
   order_.Restart();
+  begins_ = true;
   told_source_ = 0;  // told again: numbers start anew
   const uint32_t note = NoteFor(layer);
   order_.Insert(packet, note, now);
@@ -137,8 +139,23 @@ void TrackTap::Emit(const SourcePacket& packet, uint32_t note) {
   if (packet.payload.empty()) return;  // it filled a number; there is nothing to record
   if (packet.frame.keyframe_start) wants_keyframe_ = false;
   const PublishedLayer* layer = Current();
+  if (std::exchange(begins_, false) && packet.frame.needs_parameter_sets && layer != nullptr)
+    EmitParameterSets(*layer, packet);
   encoder_.AddPacket(packet, layer != nullptr && layer->synchronised());
   if (encoder_.size() >= settings_.batch_bytes) Flush(false);
+}
+
+// Under the number in front of the keyframe's, which is not told of: the source begins there.
+void TrackTap::EmitParameterSets(const PublishedLayer& layer, const SourcePacket& keyframe) {
+  const SourcePacket* sets = layer.remembered_sets().packet();
+  if (sets == nullptr) return;
+  SourcePacket packet = *sets;
+  packet.sequence_number = keyframe.sequence_number - 1;
+  packet.timestamp = keyframe.timestamp;
+  packet.arrival = keyframe.arrival;
+  packet.media_time = keyframe.media_time;
+  packet.frame.keyframe_start = true;  // a reader begins here
+  encoder_.AddPacket(packet, layer.synchronised());
 }
 
 void TrackTap::EmitDue(Timestamp now) {

@@ -42,6 +42,7 @@ class TrackTap final : public TrackSink {
   PublishedLayer* Current() const;
   uint32_t NoteFor(PublishedLayer& layer);
   void Emit(const SourcePacket& packet, uint32_t note);
+  void EmitParameterSets(const PublishedLayer& layer, const SourcePacket& keyframe);
   void EmitDue(Timestamp now);
   void Drain();
   void Tell(const SequenceGap& gap, Timestamp now);
@@ -60,6 +61,7 @@ class TrackTap final : public TrackSink {
   std::deque<TapSource> sources_;  // of what is held; the last is what comes in now
   uint32_t first_source_ = 1;      // the number of sources_.front()
   uint32_t told_source_ = 0;       // the number of the last that was told
+  bool begins_ = false;            // nothing of this source was emitted yet
   bool wants_keyframe_ = false;    // from the reader's view: until the next keyframe nothing decodes
   int64_t last_timestamp_ = 0;
   Timestamp flush_at_ = kNever;

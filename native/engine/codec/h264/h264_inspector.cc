@@ -53,6 +53,8 @@ H264Inspector::Result H264Inspector::Inspect(ByteView payload, uint32_t rtp_time
     keyframe_timestamp_ = rtp_timestamp;
     result.keyframe_start = true;
   }
+  if (packet->has_sps) sps_timestamp_ = rtp_timestamp;
+  result.bare_idr = packet->idr_start && sps_timestamp_ != rtp_timestamp;
   seen_sps_ |= packet->has_sps;
   return result;
 }

@@ -24,12 +24,14 @@ class H264Inspector {
   struct Result {
     bool keyframe_start = false;
     bool frame_start = false;
+    bool bare_idr = false;  // an IDR slice begins, and its parameter sets have not come with it
   };
   Result Inspect(ByteView payload, uint32_t rtp_timestamp);
 
  private:
   bool seen_sps_ = false;
   std::optional<uint32_t> keyframe_timestamp_;
+  std::optional<uint32_t> sps_timestamp_;
   std::optional<uint32_t> last_timestamp_;
 };
 

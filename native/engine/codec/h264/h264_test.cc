@@ -1,9 +1,11 @@
 // H.264. Hard problem 20: STAP-A, FU-A, separate parameter sets, profile-level-id.
 #include <gtest/gtest.h>
 
+#include <random>
 #include <vector>
 
 #include "engine/codec/h264/h264_inspector.h"
+#include "engine/codec/h264/parameter_sets.h"
 
 namespace nexus {
 namespace {
@@ -12,6 +14,8 @@ using Bytes = std::vector<uint8_t>;
 
 const Bytes kSps = {0x67, 0x42, 0xE0, 0x1F};
 const Bytes kPps = {0x68, 0xCE};
+const Bytes kSps2 = {0x67, 0x42, 0xE0, 0x1F, 0x8C};  // id 0
+const Bytes kPps2 = {0x68, 0xCE, 0x06};              // id 0
 const Bytes kIdr = {0x65, 0x88};
 const Bytes kSlice = {0x61, 0x88};
 const Bytes kStapA = {0x78, 0, 4, 0x67, 0x42, 0xE0, 0x1F, 0, 2, 0x68, 0xCE};
@@ -48,6 +52,58 @@ TEST(H264Inspector, WithoutItsSpsAnIdrBeginsNothing) {
   H264Inspector inspector;
   (void)inspector.Inspect(kSps, 100);
   EXPECT_FALSE(inspector.Inspect(kIdr, 200).keyframe_start);
+}
+
+TEST(H264Inspector, AnIdrWithoutItsSpsIsBare) {
+  H264Inspector inspector;
+  EXPECT_FALSE(inspector.Inspect(kStapA, 100).bare_idr);
+  EXPECT_FALSE(inspector.Inspect(kFuIdrStart, 100).bare_idr);
+  EXPECT_FALSE(inspector.Inspect(kSlice, 200).bare_idr);
+  EXPECT_TRUE(inspector.Inspect(kFuIdrStart, 300).bare_idr);
+  EXPECT_FALSE(inspector.Inspect(kFuIdrMiddle, 300).bare_idr);
+}
+
+TEST(ParameterSets, AreOnePacketWithTheSpsInFront) {
+  ParameterSets sets;
+  EXPECT_TRUE(sets.OnPayload(kPps2));
+  EXPECT_FALSE(sets.complete());
+  EXPECT_TRUE(sets.OnPayload(kSps2));
+  EXPECT_TRUE(sets.complete());
+  EXPECT_FALSE(sets.OnPayload(kSps2)) << "nothing new";
+  EXPECT_FALSE(sets.OnPayload(kIdr));
+  const Bytes expected = {0x78, 0, 5, 0x67, 0x42, 0xE0, 0x1F, 0x8C, 0, 3, 0x68, 0xCE, 0x06};
+  EXPECT_EQ(sets.ToPayload(), expected);
+  ParameterSets together;
+  EXPECT_TRUE(together.OnPayload(expected));
+  EXPECT_EQ(together.ToPayload(), expected);
+}
+
+TEST(ParameterSets, ANewOneTakesThePlaceOfItsIdAndOthersStay) {
+  ParameterSets sets;
+  sets.OnPayload(kSps2);
+  sets.OnPayload(kPps2);
+  EXPECT_TRUE(sets.OnPayload(Bytes{0x67, 0x42, 0xE0, 0x1E, 0x8C}));  // id 0, another level
+  EXPECT_TRUE(sets.OnPayload(Bytes{0x68, 0x40}));                    // ue(v) 010: id 1
+  EXPECT_EQ(sets.ToPayload(),
+            (Bytes{0x78, 0, 5, 0x67, 0x42, 0xE0, 0x1E, 0x8C, 0, 3, 0x68, 0xCE, 0x06, 0, 2, 0x68, 0x40}));
+}
+
+TEST(ParameterSets, AreBounded) {
+  ParameterSets sets;
+  sets.OnPayload(kSps2);
+  sets.OnPayload(kPps2);
+  Bytes large = {0x68, 0x20};  // 00100: id 3
+  large.resize(ParameterSets::kMaxBytes);
+  EXPECT_TRUE(sets.OnPayload(large));
+  EXPECT_FALSE(sets.complete());
+  std::mt19937 random(1);
+  for (int i = 0; i < 20'000; ++i) {
+    Bytes payload(random() % 120);
+    for (uint8_t& byte : payload) byte = static_cast<uint8_t>(random());
+    if (!payload.empty()) payload[0] = i % 3 == 0 ? 0x78 : i % 3 == 1 ? 0x67 : 0x68;
+    sets.OnPayload(payload);
+    ASSERT_LE(sets.ToPayload().size(), ParameterSets::kMaxBytes);
+  }
 }
 
 TEST(H264Inspector, OutOfBandParameterSetsLeaveTheIdr) {

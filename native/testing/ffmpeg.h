@@ -1,0 +1,21 @@
+// What ffmpeg makes of a stream: the decoder that nobody here wrote.
+#pragma once
+
+#include <string>
+
+#include "testing/elementary_stream.h"
+
+namespace nexus::testing {
+
+bool HasFfmpeg();
+
+struct Decoded {
+  size_t frames = 0;
+  std::string errors;
+};
+
+// Writes the stream to a temporary file and has it decoded. Returns how many whole frames went in;
+// `extension` names the container: "ivf" or "h264".
+size_t WriteAndDecode(const ElementaryStream& stream, const std::string& extension, Decoded& decoded);
+
+}  // namespace nexus::testing
