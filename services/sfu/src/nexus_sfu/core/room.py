@@ -6,7 +6,7 @@ that a reader who misses one sees the gap. What the engine must do comes in the 
 
 import random
 import string
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nexus_sfu import errors
@@ -32,15 +32,8 @@ from nexus_sfu.core.commands import (
 )
 from nexus_sfu.core.event_log import EventLog
 from nexus_sfu.core.limits import Limits
-from nexus_sfu.core.model import (
-    Kind,
-    MediaOffer,
-    Participant,
-    PublicationOffer,
-    Reason,
-    RoomKey,
-    Track,
-)
+from nexus_sfu.core.model import Kind, MediaOffer, Participant, Reason, RoomKey, Track
+from nexus_sfu.core.publications import Publications
 
 ID_ALPHABET = string.ascii_letters + string.digits
 ID_LENGTH = 14
@@ -63,18 +56,21 @@ class RoomState:
         self.room_id = room_id
         self.created_at_ms = created_at_ms
         self.participants: dict[str, Participant] = {}
-        self.tracks: dict[str, Track] = {}
         # Since when nobody is here who keeps the room open.
         self.empty_since_ms: int | None = created_at_ms
         self.closed = False
         self._limits = limits
         self._rng = rng
-        self._last_number = 0
         self._opened = False
         self._effects: list[fx.Effect] = []
         self._log = EventLog(key, room_id)
+        self._publications = Publications(self.participants, self._log, lambda: self._new_id("TR_"))
         # As the engine last said: track and level in dBov.
         self._loudest: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def tracks(self) -> Mapping[str, Track]:
+        return self._publications.tracks
 
     @property
     def revision(self) -> int:
@@ -170,7 +166,7 @@ class RoomState:
             existing = [t.id for t in self.tracks.values() if t.kind is Kind.VIDEO][:room_for]
             participant.wishes = dict.fromkeys(existing)
         for publication in join.media.publications:
-            self._publish(participant, publication)
+            self._effects.append(fx.AddTrack(self._publications.add(participant, publication)))
         self.participants[participant.id] = participant
         self._effects += slot_table.reconcile(participant, join.media.slots if join.grants.subscribe else ())
         self._effects.append(self._log.joined(participant))
@@ -185,7 +181,7 @@ class RoomState:
             raise errors.invalid_sdp("the fingerprint of a session cannot change: join anew")
         self._update_transport(participant, media)
         self._effects += data.configure(participant, media)
-        self._reconcile_publications(participant, media.publications)
+        self._effects += self._publications.reconcile(participant, media.publications)
         slots = media.slots if participant.grants.subscribe else ()
         self._effects += slot_table.reconcile(participant, slots)
         return Outcome((), participant.id)
@@ -207,7 +203,7 @@ class RoomState:
     def _remove(self, participant: Participant, reason: Reason) -> None:
         del self.participants[participant.id]
         self._effects.append(self._log.left(participant, reason))
-        self._forget_tracks(list(participant.tracks.values()))
+        self._effects += self._publications.forget(list(participant.tracks.values()))
         # The engine takes the tracks and slots of a closed transport with it.
         self._effects.append(fx.CloseTransport(participant.id))
 
@@ -226,93 +222,10 @@ class RoomState:
         elif self.empty_since_ms is None:
             self.empty_since_ms = now_ms
 
-    # Publishing
-
-    def _publish(self, participant: Participant, offer: PublicationOffer) -> Track:
-        self._last_number += 1
-        track = Track(
-            id=self._new_id("TR_"),
-            number=self._last_number,
-            participant_id=participant.id,
-            source=offer.source,
-            codec=offer.codec,
-            mid=offer.mid,
-            name=offer.name,
-            muted=offer.muted,
-            width=offer.width,
-            height=offer.height,
-            ssrcs=offer.ssrcs,
-            rtx_ssrcs=offer.rtx_ssrcs,
-            layers=offer.layers,
-            scalability_mode=offer.scalability_mode,
-        )
-        participant.tracks[track.id] = track
-        self.tracks[track.id] = track
-        self._effects.append(fx.AddTrack(track))
-        return track
-
-    def _reconcile_publications(self, participant: Participant, offered: Iterable[PublicationOffer]) -> None:
-        wanted = {publication.mid: publication for publication in offered}
-        kept: dict[str, Track] = {}
-        gone: list[Track] = []
-        for track in participant.tracks.values():
-            publication = wanted.get(track.mid)
-            if publication is None or publication.source is not track.source:
-                gone.append(track)
-            else:
-                kept[track.mid] = track
-        self._unpublish_tracks(participant, gone)
-        for mid, publication in wanted.items():
-            if mid in kept:
-                self._refresh(kept[mid], publication)
-                continue
-            track = self._publish(participant, publication)
-            self._effects.append(self._log.published(track))
-
-    def _refresh(self, track: Track, publication: PublicationOffer) -> None:
-        """What may change under a track that stays. `muted` may not: a stale repetition must not undo a
-        moderator's mute."""
-        track.width, track.height = publication.width, publication.height
-        track.codec = publication.codec
-        track.scalability_mode = publication.scalability_mode
-        before, track.layers = track.rids, publication.layers
-        sources = (publication.ssrcs, publication.rtx_ssrcs)
-        if sources == (track.ssrcs, track.rtx_ssrcs) and track.rids == before:
-            return
-        track.ssrcs, track.rtx_ssrcs = sources
-        self._effects += [fx.RemoveTrack(track.participant_id, track.id), fx.AddTrack(track)]
-        for participant in self.participants.values():
-            slot = slot_table.slot_of(participant, track.id)
-            if slot is not None:
-                self._effects.append(fx.BindSlot(participant.id, slot.mid, track.id))
-            if track.id in participant.unsubscribed and track.kind is Kind.AUDIO:
-                self._effects.append(fx.SetSubscribed(participant.id, track.id, False))
-
     def _unpublish(self, command: Unpublish) -> None:
         participant = self.participant(command.participant_id)
         wanted = [participant.tracks[i] for i in dict.fromkeys(command.track_ids) if i in participant.tracks]
-        self._unpublish_tracks(participant, wanted)
-
-    def _unpublish_tracks(self, participant: Participant, tracks: list[Track]) -> None:
-        for track in tracks:
-            del participant.tracks[track.id]
-            self._effects.append(self._log.unpublished(track))
-        self._forget_tracks(tracks)
-        self._effects += [fx.RemoveTrack(track.participant_id, track.id) for track in tracks]
-
-    def _forget_tracks(self, tracks: list[Track]) -> None:
-        """Frees every slot that shows them; those who wait take the place."""
-        ids = [track.id for track in tracks]
-        for track_id in ids:
-            del self.tracks[track_id]
-        for participant in self.participants.values():
-            participant.unsubscribed.difference_update(ids)
-            for track_id in ids:
-                participant.views.pop(track_id, None)
-            changes = slot_table.change_wishes(participant, bind=(), unbind=ids)
-            self._effects += changes
-            if changes:
-                self._effects.append(self._log.slots_changed(participant))
+        self._effects += self._publications.remove(participant, wanted)
 
     # Slots, subscriptions, mute, profile
 

@@ -1,7 +1,7 @@
 """What participants look at, and what follows: preferences for their slots, which layers publishers need not
 send, which pictures are paused."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from nexus.types.v1 import media_pb2
 
@@ -59,7 +59,7 @@ def prefer(participant: Participant, mid: str, track: Track) -> PreferSlot:
     return PreferSlot(participant.id, mid, preferences(participant.views.get(track.id), track))
 
 
-def see(participant: Participant, views: Iterable[View], tracks: dict[str, Track]) -> Iterator[Effect]:
+def see(participant: Participant, views: Iterable[View], tracks: Mapping[str, Track]) -> Iterator[Effect]:
     """Notes the views; yields what changes for tracks that sit in a slot. Only tracks that are here are
     noted, so a participant's views are never more than the room's tracks."""
     for view in views:

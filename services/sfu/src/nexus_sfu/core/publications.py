@@ -1,0 +1,111 @@
+"""What is published in a room: tracks begin with an offer, change with the next, and leave no slot behind
+that shows them. Each call changes the state and returns what is to be done, in order.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from nexus_sfu.core import effects as fx
+from nexus_sfu.core import slot_table
+from nexus_sfu.core.event_log import EventLog
+from nexus_sfu.core.model import Kind, Participant, PublicationOffer, Track
+
+
+class Publications:
+    """`participants`: those of the room, by id, as they come and go."""
+
+    def __init__(
+        self, participants: Mapping[str, Participant], log: EventLog, new_id: Callable[[], str]
+    ) -> None:
+        self.tracks: dict[str, Track] = {}
+        self._participants = participants
+        self._log = log
+        self._new_id = new_id
+        self._last_number = 0
+
+    def add(self, participant: Participant, offer: PublicationOffer) -> Track:
+        """The engine has to be told, and others unless they hear of the participant with it."""
+        self._last_number += 1
+        track = Track(
+            id=self._new_id(),
+            number=self._last_number,
+            participant_id=participant.id,
+            source=offer.source,
+            codec=offer.codec,
+            mid=offer.mid,
+            name=offer.name,
+            muted=offer.muted,
+            width=offer.width,
+            height=offer.height,
+            ssrcs=offer.ssrcs,
+            rtx_ssrcs=offer.rtx_ssrcs,
+            layers=offer.layers,
+            scalability_mode=offer.scalability_mode,
+        )
+        participant.tracks[track.id] = track
+        self.tracks[track.id] = track
+        return track
+
+    def reconcile(self, participant: Participant, offered: Iterable[PublicationOffer]) -> list[fx.Effect]:
+        """A section that is not offered any more, or for another source, has ended."""
+        wanted = {publication.mid: publication for publication in offered}
+        kept: dict[str, Track] = {}
+        gone: list[Track] = []
+        for track in participant.tracks.values():
+            publication = wanted.get(track.mid)
+            if publication is None or publication.source is not track.source:
+                gone.append(track)
+            else:
+                kept[track.mid] = track
+        effects = self.remove(participant, gone)
+        for mid, publication in wanted.items():
+            if mid in kept:
+                effects += self._refresh(kept[mid], publication)
+                continue
+            track = self.add(participant, publication)
+            effects += [fx.AddTrack(track), self._log.published(track)]
+        return effects
+
+    def remove(self, participant: Participant, tracks: list[Track]) -> list[fx.Effect]:
+        effects: list[fx.Effect] = []
+        for track in tracks:
+            del participant.tracks[track.id]
+            effects.append(self._log.unpublished(track))
+        effects += self.forget(tracks)
+        effects += [fx.RemoveTrack(track.participant_id, track.id) for track in tracks]
+        return effects
+
+    def forget(self, tracks: list[Track]) -> list[fx.Effect]:
+        """Frees every slot that shows them; those who wait take the place."""
+        ids = [track.id for track in tracks]
+        for track_id in ids:
+            del self.tracks[track_id]
+        effects: list[fx.Effect] = []
+        for participant in self._participants.values():
+            participant.unsubscribed.difference_update(ids)
+            for track_id in ids:
+                participant.views.pop(track_id, None)
+            changes = slot_table.change_wishes(participant, bind=(), unbind=ids)
+            effects += changes
+            if changes:
+                effects.append(self._log.slots_changed(participant))
+        return effects
+
+    def _refresh(self, track: Track, publication: PublicationOffer) -> list[fx.Effect]:
+        """What may change under a track that stays. `muted` may not: a stale repetition must not undo a
+        moderator's mute."""
+        track.width, track.height = publication.width, publication.height
+        track.codec = publication.codec
+        track.scalability_mode = publication.scalability_mode
+        before, track.layers = track.rids, publication.layers
+        sources = (publication.ssrcs, publication.rtx_ssrcs)
+        if sources == (track.ssrcs, track.rtx_ssrcs) and track.rids == before:
+            return []
+        track.ssrcs, track.rtx_ssrcs = sources
+        effects: list[fx.Effect] = [fx.RemoveTrack(track.participant_id, track.id), fx.AddTrack(track)]
+        for participant in self._participants.values():
+            slot = slot_table.slot_of(participant, track.id)
+            if slot is not None:
+                effects.append(fx.BindSlot(participant.id, slot.mid, track.id))
+            if track.id in participant.unsubscribed and track.kind is Kind.AUDIO:
+                effects.append(fx.SetSubscribed(participant.id, track.id, False))
+        return effects
