@@ -40,7 +40,8 @@ export {
 export { createCameraVideoTrack, createCustomTrack, createMicrophoneAudioTrack, createScreenTracks } from "./open_tracks.js";
 export type { VideoLayerLimit } from "./room/remote_view.js";
 export { RemoteTrack, type RemoteTrackEvents } from "./room/remote_track.js";
-export { Room, type ActiveSpeaker, type RoomEvents } from "./room/room.js";
+export { Room } from "./room/room.js";
+export type { ActiveSpeaker, RoomEvents } from "./room/room_events.js";
 export type { DataDestination, DataInfo, PublishDataOptions } from "./room/room_data.js";
 export type { RoomStats, TrackStats } from "./room/stats.js";
 export type {

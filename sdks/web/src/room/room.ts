@@ -13,18 +13,19 @@ import type {
   Speaker,
   TrackDescription,
   TrackId,
-  WantedLayers,
 } from "../core/model.js";
 import { connectionState, type ConnectionState, type Notice } from "../core/session_state.js";
-import { listDevices, type Device } from "../edge/capture.js";
+import { listDevices } from "../edge/capture.js";
 import type { Outgoing, Peer } from "../edge/peer.js";
 import { Playback } from "../edge/playback.js";
 import type { Platform } from "../edge/platform.js";
 import type { SessionRunner } from "../edge/session_runner.js";
 import type { LocalTrack } from "./local_track.js";
 import { LocalParticipant, RemoteParticipant } from "./participants.js";
+import { Publications } from "./publications.js";
 import { RemoteTrack } from "./remote_track.js";
-import { RoomData, type DataInfo, type PublishDataOptions } from "./room_data.js";
+import { RoomData, type PublishDataOptions } from "./room_data.js";
+import type { ActiveSpeaker, RoomEvents } from "./room_events.js";
 import { roomStats, type RoomStats, type TrackStats } from "./stats.js";
 import type {
   CameraTrackOptions,
@@ -34,48 +35,6 @@ import type {
   ScreenTracks,
   TrackFactory,
 } from "./track_factory.js";
-
-/** Somebody who speaks just now. */
-export interface ActiveSpeaker {
-  readonly participant: RemoteParticipant | LocalParticipant;
-  readonly trackId: TrackId;
-  /** RFC 6464: 0 is loudest, -127 is silence. */
-  readonly levelDbov: number;
-}
-
-export type RoomEvents = {
-  /** Somebody is there. A listener that comes late is told of those that are there already. */
-  "participant-joined": [participant: RemoteParticipant];
-  "participant-left": [participant: RemoteParticipant, reason: DisconnectReason];
-  /** Name, metadata or attributes of somebody have changed, one's own included. */
-  "participant-updated": [participant: RemoteParticipant | LocalParticipant];
-  /** A track of somebody else is there. A late listener is told of those that are there already. */
-  "track-published": [track: RemoteTrack, participant: RemoteParticipant];
-  "track-unpublished": [track: RemoteTrack, participant: RemoteParticipant];
-  "track-muted": [track: RemoteTrack, muted: boolean];
-  /** One's bandwidth does not hold even the lowest layer of a track: its picture stands still. */
-  "track-paused": [track: RemoteTrack, participant: RemoteParticipant];
-  /** The picture comes again. */
-  "track-resumed": [track: RemoteTrack, participant: RemoteParticipant];
-  /** Somebody's connection has become better or worse, one's own included. */
-  "connection-quality": [participant: RemoteParticipant | LocalParticipant, quality: ConnectionQuality];
-  /** Loudest first; empty when nobody speaks. */
-  "active-speakers": [speakers: readonly ActiveSpeaker[]];
-  /** Somebody, or the server, has sent a message; text comes as a string. */
-  data: [payload: Uint8Array | string, info: DataInfo];
-  "connection-state": [state: ConnectionState];
-  /** Something failed that no call of yours is waiting for. */
-  error: [error: NexusError];
-  /** The room is over for us; the error says more unless we left. */
-  disconnected: [reason: DisconnectReason, error: NexusError | null];
-  /**
-   * The browser holds sound back until the page is touched: call `startAudio()` from a click. A listener that comes late
-   * is told while it is so.
-   */
-  "autoplay-blocked": [];
-  /** A device was plugged in or out. */
-  "devices-changed": [devices: readonly Device[]];
-};
 
 /** What a room is made of. @internal */
 export interface RoomParts {
@@ -99,7 +58,7 @@ export class Room extends Emitter<RoomEvents> {
   readonly #parts: RoomParts;
   readonly #participants = new Map<ParticipantId, RemoteParticipant>();
   readonly #tracks = new Map<TrackId, RemoteTrack>();
-  readonly #outgoing: Map<LocalTrack, Outgoing>;
+  readonly #published: Publications;
   readonly #playback: Playback;
   readonly #data: RoomData;
   readonly #onDevicesChanged = (): void => void this.#tellDevices();
@@ -123,12 +82,12 @@ export class Room extends Emitter<RoomEvents> {
     this.#playback = new Playback(parts.platform, parts.peer, () => this.emit("autoplay-blocked"));
     this.#data = new RoomData(parts.peer.data, this.#participants, (payload, info) => this.emit("data", payload, info));
     parts.peer.onData = (message, delivery) => this.#data.receive(message, delivery);
-    this.#outgoing = new Map(parts.tracks);
+    this.#published = new Publications(parts, this.localParticipant, (error) => this.#tellError(error));
     for (const participant of others.values()) this.#addParticipant(participant);
-    for (const [track, outgoing] of this.#outgoing) this.#adopt(track, outgoing, own.tracks);
+    this.#published.adoptAll(own.tracks);
     this.#playback.setTable(parts.runner.state.slots);
     const { wanted, paused } = parts.runner.state.watching;
-    for (const [id, layers] of wanted) this.#want(id, layers);
+    for (const [id, layers] of wanted) this.#published.want(id, layers);
     for (const id of paused) this.#tracks.get(id)?.pause(true);
     this.#playback.start();
     parts.platform.devices()?.addEventListener("devicechange", this.#onDevicesChanged);
@@ -177,35 +136,12 @@ export class Room extends Emitter<RoomEvents> {
 
   /** Sends a track to the room. Several calls in one turn cost one round trip together. */
   async publish(track: LocalTrack): Promise<void> {
-    if (this.#outgoing.has(track)) return;
-    if (track.stopped) throw new NexusError("INVALID_ARGUMENT", "The track has been stopped.");
-    if (this.connectionState === "closed") throw new NexusError("CLOSED", "The room has been left.");
-    const outgoing = track.outgoing();
-    this.#outgoing.set(track, outgoing);
-    this.#parts.peer.addOutgoing(outgoing);
-    try {
-      const own = await this.#parts.runner.negotiate();
-      if (!this.#adopt(track, outgoing, own)) {
-        throw new NexusError("UNSUPPORTED_CODEC", "The server did not take the track.");
-      }
-    } catch (error) {
-      this.#outgoing.delete(track);
-      this.#parts.peer.removeOutgoing(outgoing);
-      throw NexusError.from(error, "NEGOTIATION_FAILED", "The track could not be published");
-    }
+    await this.#published.publish(track);
   }
 
   /** Ends a publication and closes its device; pass `{ stop: false }` to keep the device open. */
   async unpublish(track: LocalTrack, options: { readonly stop?: boolean } = {}): Promise<void> {
-    const outgoing = this.#outgoing.get(track);
-    if (options.stop !== false) track.stop();
-    if (outgoing === undefined) return;
-    this.#outgoing.delete(track);
-    this.#parts.peer.removeOutgoing(outgoing);
-    this.localParticipant.removeTrack(track);
-    track.unpublished();
-    this.localParticipant.emit("track-unpublished", track);
-    await this.#parts.runner.negotiate();
+    await this.#published.unpublish(track, options.stop !== false);
   }
 
   /**
@@ -254,7 +190,7 @@ export class Room extends Emitter<RoomEvents> {
     const summary = summariseStats(report, this.#lastReport);
     this.#lastReport = new Map(report);
     const tracks: TrackStats[] = [];
-    for (const [track, outgoing] of this.#outgoing) {
+    for (const [track, outgoing] of this.#published.outgoing) {
       const mid = this.#parts.peer.midOf(outgoing);
       const stats = mid === null ? undefined : summary.get(mid);
       if (stats !== undefined) tracks.push({ ...stats, track, participantId: this.localParticipant.id });
@@ -295,7 +231,7 @@ export class Room extends Emitter<RoomEvents> {
       case "track-resumed":
         return this.#trackPaused(notice.trackId, notice.type === "track-paused");
       case "layers-wanted":
-        return this.#want(notice.trackId, notice.layers);
+        return this.#published.want(notice.trackId, notice.layers);
       case "connection-quality":
         return this.#rated(notice.id, notice.quality);
       case "active-speakers":
@@ -389,12 +325,6 @@ export class Room extends Emitter<RoomEvents> {
     this.emit(paused ? "track-paused" : "track-resumed", track, track.participant);
   }
 
-  #want(id: TrackId, layers: WantedLayers): void {
-    for (const [track, outgoing] of this.#outgoing) {
-      if (track.id === id) this.#parts.peer.setWantedLayers(outgoing, layers);
-    }
-  }
-
   #rated(id: ParticipantId, quality: ConnectionQuality): void {
     const participant = id === this.localParticipant.id ? this.localParticipant : this.#participants.get(id);
     if (participant === undefined) return;
@@ -413,32 +343,6 @@ export class Room extends Emitter<RoomEvents> {
     this.localParticipant.setSpeaking(speaking.has(this.localParticipant.id));
     for (const participant of this.#participants.values()) participant.setSpeaking(speaking.has(participant.id));
     this.emit("active-speakers", active);
-  }
-
-  /** The server knows the track by the mid of its section. */
-  #adopt(track: LocalTrack, outgoing: Outgoing, own: readonly TrackDescription[]): boolean {
-    const mid = this.#parts.peer.midOf(outgoing);
-    const description = own.find((one) => one.mid === mid);
-    if (description === undefined) return false;
-    track.bind({
-      replaceTrack: (replacement) => this.#parts.peer.replaceTrack(outgoing, replacement),
-      tellMuted: (muted) => this.#tellMuted(description.id, muted),
-      ended: () => void this.unpublish(track).catch((error: unknown) => this.#tellError(error)),
-    });
-    track.published(description.id, description.codec);
-    const wanted = this.#parts.runner.state.watching.wanted.get(description.id);
-    if (wanted !== undefined) this.#parts.peer.setWantedLayers(outgoing, wanted);
-    this.localParticipant.addTrack(track);
-    this.localParticipant.emit("track-published", track);
-    // Muted between the offer and its answer.
-    if (track.muted !== description.muted) {
-      void this.#tellMuted(description.id, track.muted).catch((error: unknown) => this.#tellError(error));
-    }
-    return true;
-  }
-
-  async #tellMuted(trackId: TrackId, muted: boolean): Promise<void> {
-    await this.#parts.runner.call({ case: "mute", value: { trackId, muted } });
   }
 
   async #subscribe(trackId: TrackId, subscribed: boolean): Promise<void> {
@@ -469,11 +373,7 @@ export class Room extends Emitter<RoomEvents> {
   #close(reason: DisconnectReason, error: NexusError | null): void {
     this.#parts.platform.devices()?.removeEventListener("devicechange", this.#onDevicesChanged);
     this.#playback.close();
-    for (const track of this.#outgoing.keys()) {
-      track.stop();
-      track.unpublished();
-    }
-    this.#outgoing.clear();
+    this.#published.close();
     for (const track of this.#tracks.values()) track.end();
     this.#tracks.clear();
     this.#settleClosed(reason);
