@@ -61,7 +61,8 @@ async def _room_memory(viewers: int, publishers: int, watched: int, *, publish: 
     adapter = NexusAdapter()
     try:
         await adapter.start(core=SERVER_CORE)
-        people = [Person(i, video=publish) for i in range(publishers)]
+        # An offer has at least one section: a slot for sound, which cancels out.
+        people = [Person(i, video=publish, audio_slots=1) for i in range(publishers)]
         people += [Person(publishers + i, video_slots=watched) for i in range(viewers)]
         await adapter.join(generator, people)
         generator.ask("run seconds=60 until_connected=1")
