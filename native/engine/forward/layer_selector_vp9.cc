@@ -3,6 +3,13 @@
 #include <algorithm>
 
 namespace nexus {
+namespace {
+
+// Publishers drop the frame of an upper layer now and then, and stop a layer without a word. After so many
+// pictures without it a layer is gone.
+constexpr uint8_t kPicturesUntilGone = 8;
+
+}  // namespace
 
 void Vp9LayerSelector::Start(const SourcePacket& first) {
   steps_.Start(first.sequence_number, limit_);
@@ -17,15 +24,50 @@ LayerDecision Vp9LayerSelector::Decide(const SourcePacket& packet) {
   if (packet.sequence_number > newest_) {
     newest_ = packet.sequence_number;
     if (vp9->start_of_frame) Adjust(packet, *vp9);
-    seen_.spatial = std::max(seen_.spatial, vp9->spatial_id);
     seen_.temporal = std::max(seen_.temporal, vp9->temporal_id);
   }
   const LayerTarget& step = steps_.At(packet.sequence_number);
-  if (vp9->spatial_id > step.spatial || vp9->temporal_id > step.temporal) {
+  if (vp9->spatial_id > step.spatial || vp9->temporal_id > step.temporal || IsSpared(packet, *vp9, step)) {
     decision.verdict = LayerVerdict::kLeaveOut;
   }
   decision.ends_picture = vp9->end_of_frame && vp9->spatial_id == step.spatial;
   return decision;
+}
+
+// RFC 9628 section 4.2, Z: "frames with higher spatial layers SID+1 of the current and following pictures do
+// not depend on the current spatial layer SID frame".
+bool Vp9LayerSelector::IsSpared(const SourcePacket& packet, const Vp9Descriptor& vp9,
+                                const LayerTarget& step) {
+  if (!vp9.not_reference || vp9.spatial_id >= std::min(step.spatial, seen_.spatial)) return false;
+  if (packet.sequence_number >= key_from_) missed_ = static_cast<uint8_t>(missed_ | 1 << vp9.spatial_id);
+  return true;
+}
+
+void Vp9LayerSelector::FollowTop(bool new_picture, uint8_t spatial) {
+  if (new_picture) {
+    if (picture_top_ >= seen_.spatial) {
+      without_top_ = top_of_those_ = 0;
+    } else {
+      top_of_those_ = std::max(top_of_those_, picture_top_);
+      if (++without_top_ == kPicturesUntilGone) {
+        seen_.spatial = top_of_those_;
+        without_top_ = top_of_those_ = 0;
+      }
+    }
+    picture_top_ = 0;
+  }
+  picture_top_ = std::max(picture_top_, spatial);
+  seen_.spatial = std::max(seen_.spatial, spatial);
+}
+
+void Vp9LayerSelector::StepDown(LayerTarget& step) const {
+  step.temporal = std::min(step.temporal, limit_.temporal);
+  if (limit_.spatial >= step.spatial) return;
+  if ((missed_ >> limit_.spatial & 1) == 0) {
+    step.spatial = limit_.spatial;
+  } else {
+    step.temporal = 0;  // until the key picture that has been asked for
+  }
 }
 
 void Vp9LayerSelector::Adjust(const SourcePacket& packet, const Vp9Descriptor& vp9) {
@@ -35,13 +77,16 @@ void Vp9LayerSelector::Adjust(const SourcePacket& packet, const Vp9Descriptor& v
   if (!vp9.inter_predicted && vp9.spatial_id == 0) {
     // A key picture: everything can begin here.
     seen_ = {};
+    picture_top_ = without_top_ = top_of_those_ = 0;
+    missed_ = 0;
+    key_from_ = packet.sequence_number;
     temporal_up_next_ = false;
     return steps_.Push(packet.sequence_number, limit_);
   }
+  FollowTop(new_picture, vp9.spatial_id);
   if (new_picture) {
     // Down only between pictures: the last layer of a picture carries its marker.
-    step.spatial = std::min(step.spatial, limit_.spatial);
-    step.temporal = std::min(step.temporal, limit_.temporal);
+    StepDown(step);
     if (temporal_up_next_) step.temporal = limit_.temporal;
     temporal_up_next_ = false;
     // An up-switch to this picture's own layer: browsers set U where it refers to lower layers alone.
@@ -62,12 +107,14 @@ void Vp9LayerSelector::Adjust(const SourcePacket& packet, const Vp9Descriptor& v
 
 LayerTarget Vp9LayerSelector::current() const {
   if (steps_.empty()) return {};
-  return {std::min(steps_.newest().spatial, seen_.spatial),
-          std::min(steps_.newest().temporal, seen_.temporal)};
+  return {Highest(), std::min(steps_.newest().temporal, seen_.temporal)};
 }
 
 bool Vp9LayerSelector::wants_keyframe() const {
-  return !steps_.empty() && steps_.newest().spatial < std::min(limit_.spatial, seen_.spatial);
+  if (steps_.empty()) return false;
+  const bool up = steps_.newest().spatial < std::min(limit_.spatial, seen_.spatial);
+  // What it would go on with was not sent: on the way down, or because the layers above it have stopped.
+  return up || (missed_ >> std::min(Highest(), limit_.spatial) & 1) != 0;
 }
 
 }  // namespace nexus

@@ -1,7 +1,10 @@
 // Spatial and temporal layers of VP9 by its payload descriptor (RFC 9628 section 4.2), flexible mode and not.
-// Every layer at or below the slot's is sent, also those that K-SVC refers to in key pictures only: then
-// going down needs no keyframe.
+// A frame of a layer below the slot's that upper layers do not refer to (Z: K-SVC outside of key pictures) is
+// left out. Who has missed one cannot go down to its layer before the next key picture, and gets fewer
+// pictures meanwhile.
 #pragma once
+
+#include <algorithm>
 
 #include "engine/forward/layer_decision.h"
 #include "engine/forward/layer_target.h"
@@ -19,13 +22,22 @@ class Vp9LayerSelector {
   bool wants_keyframe() const;
 
  private:
+  bool IsSpared(const SourcePacket& packet, const Vp9Descriptor& vp9, const LayerTarget& step);
+  void StepDown(LayerTarget& step) const;
+  void FollowTop(bool new_picture, uint8_t spatial);
+  uint8_t Highest() const { return std::min(steps_.newest().spatial, seen_.spatial); }
   void Adjust(const SourcePacket& packet, const Vp9Descriptor& vp9);
 
   LayerTarget limit_ = kHighestLayer;
-  LayerTarget seen_;  // highest of the running coded sequence
+  LayerTarget seen_;          // highest of the running coded sequence
+  uint8_t picture_top_ = 0;   // of the picture in hand
+  uint8_t without_top_ = 0;   // pictures in a row without a frame of `seen_.spatial`
+  uint8_t top_of_those_ = 0;  // the highest layer that they had
   StepList<LayerTarget> steps_;
   int64_t newest_ = 0;
   int64_t timestamp_ = 0;          // of the newest picture
+  int64_t key_from_ = 0;           // the first packet of the newest key picture
+  uint8_t missed_ = 0;             // spatial layers of which a frame was left out since then, a bit for each
   bool temporal_up_next_ = false;  // the picture before was a switching-up point
 };
 

@@ -179,15 +179,21 @@ TEST_P(LayerSwitch, AtEveryPacketPosition) {
         if (GetParam().signal == LayerSignal::kVp8) {
           ASSERT_NO_FATAL_FAILURE(subscriber.ExpectVp8Numbers());
         }
-        // Down at once: from the next picture on nothing above the new limit (K-SVC told by descriptors:
-        // lower spatial layers were not sent and cannot be gone on with, but fewer pictures can be).
-        const bool waits = GetParam().key_only && descriptor();
+        // Down at once: from the next picture on nothing above the new limit (K-SVC: lower spatial layers
+        // were not sent and cannot be gone on with, but fewer pictures can be).
+        const bool waits = GetParam().key_only;
         for (const LayeredFrame& frame : source.frames()) {
           if (frame.picture <= changed_in || !subscriber.Has(frame.id)) continue;
           ASSERT_LE(frame.temporal, std::max(layer(to).temporal, uint8_t{0}));
           if (!waits) {
             ASSERT_LE(frame.spatial, layer(to).spatial);
           }
+        }
+        // What nothing refers to is spared: of K-SVC one layer is sent outside of key pictures.
+        for (const LayeredFrame& frame : source.frames()) {
+          if (!GetParam().key_only || frame.key || frame.picture < 26) continue;
+          ASSERT_EQ(subscriber.Has(frame.id),
+                    frame.spatial == layer(to).spatial && frame.temporal <= layer(to).temporal);
         }
       }
     }
@@ -266,6 +272,63 @@ TEST_P(LayerSwitch, SubscribersDoNotSeeOneAnother) {
       ASSERT_EQ(a->patch, b->patch);
       ASSERT_EQ(a->marker, b->marker);
     }
+  }
+}
+
+// The publisher stops its upper layer without a word: who was shown it alone has missed the one below, asks
+// for a keyframe, and goes on.
+TEST(LayersThatStop, OfKSvcAskForAKeyframe) {
+  for (const LayerSignal signal : {LayerSignal::kVp9Flexible, LayerSignal::kVp9NonFlexible}) {
+    LayeredSourceOptions options;
+    options.signal = signal;
+    options.codec = Codec::kVp9;
+    options.spatial = 3;
+    options.key_only = true;
+    LayeredSource source(options);
+    SlotForwarder slot({true, 90'000, 7, 9, TimestampFromMicros(0)});
+    slot.Bind({LayerId{1}, 11, Codec::kVp9}, {});
+    bool asked = false;
+    size_t shown_below = 0;
+    for (uint32_t picture = 0; picture < 60; ++picture) {
+      const bool stopped = picture >= 20;
+      const bool key = slot.wants_keyframe();
+      asked |= key;
+      ASSERT_FALSE(key && !stopped);
+      for (LayeredPacket& packet : source.NextPicture(key)) {
+        const LayeredFrame& frame = source.frames()[packet.frame];
+        if (stopped && frame.spatial == 2) continue;
+        packet.packet.sequence_number -= stopped ? (picture - 20) * 2 : 0;
+        const auto out = slot.Forward(LayerId{1}, packet.packet, packet.packet.arrival);
+        if (asked && out && !out->empty && frame.spatial == 1 && !frame.key) ++shown_below;
+      }
+    }
+    EXPECT_TRUE(asked);
+    EXPECT_FALSE(slot.wants_keyframe());
+    EXPECT_EQ(slot.layer().spatial, 1);
+    EXPECT_GT(shown_below, 40u);
+  }
+}
+
+// A frame of the upper layer that is missing now and then changes nothing.
+TEST(LayersThatStop, DroppedFramesAreNoStop) {
+  LayeredSourceOptions options;
+  options.signal = LayerSignal::kVp9NonFlexible;
+  options.codec = Codec::kVp9;
+  options.spatial = 2;
+  options.key_only = true;
+  LayeredSource source(options);
+  SlotForwarder slot({true, 90'000, 7, 9, TimestampFromMicros(0)});
+  slot.Bind({LayerId{1}, 11, Codec::kVp9}, {});
+  for (uint32_t picture = 0; picture < 100; ++picture) {
+    for (const LayeredPacket& packet : source.NextPicture(false)) {
+      const LayeredFrame& frame = source.frames()[packet.frame];
+      if (frame.spatial == 1 && frame.temporal == 2 && picture % 3 == 0) continue;
+      const auto out = slot.Forward(LayerId{1}, packet.packet, packet.packet.arrival);
+      if (out && !out->empty && !frame.key) {
+        ASSERT_EQ(frame.spatial, 1);
+      }
+    }
+    ASSERT_FALSE(slot.wants_keyframe());
   }
 }
 
