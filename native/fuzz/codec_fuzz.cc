@@ -1,12 +1,14 @@
 // Payloads of every codec, and the dependency descriptor: a run of packets through one inspector, a slot that
 // chooses layers, and the rewriters. The first byte chooses the codec; then each packet is a length, a length
-// of its descriptor, and both. What is written must be readable again.
+// of its descriptor, and both. What is written must be readable again; parameter sets are bounded.
 #include <algorithm>
 #include <cstdlib>
 
 #include "engine/codec/av1/descriptor_rewrite.h"
+#include "engine/codec/h264/parameter_sets.h"
 #include "engine/codec/payload_inspector.h"
 #include "engine/codec/payload_rewriter.h"
+#include "engine/codec/picture_size.h"
 #include "engine/forward/slot_forwarder.h"
 
 namespace {
@@ -37,6 +39,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   rewriter.Bind(codec);
   SlotForwarder slot({codec != Codec::kOpus, 90'000, 7, 9, TimestampFromMicros(0)});
   slot.Bind({LayerId{1}, 1, codec}, {});
+  ParameterSets sets;
   for (uint32_t i = 0; reader.ok() && reader.remaining() > 2; ++i) {
     const uint8_t head = reader.U8();
     const size_t descriptor_size = reader.U8() % 128;
@@ -48,6 +51,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     packet.dependency_descriptor = reader.Bytes(std::min(descriptor_size, reader.remaining()));
     packet.marker = head & 1;
     packet.frame = inspector.Inspect(packet.payload, i / 3, packet.marker, packet.dependency_descriptor);
+    if (packet.frame.keyframe_start) (void)KeyframeSize(packet.payload, packet.frame);
+    if (codec == Codec::kH264) {
+      sets.OnPayload(packet.payload);
+      ParameterSets again;
+      again.OnPayload(sets.ToPayload());
+      if (again.ToPayload().size() > ParameterSets::kMaxBytes || again.complete() != sets.complete())
+        std::abort();
+    }
     const auto targets = static_cast<uint16_t>(head * 257);
     const CodecPatch patch =
         rewriter.Rewrite(packet.frame, packet.payload, packet.dependency_descriptor, targets);
