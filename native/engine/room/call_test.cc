@@ -5,21 +5,13 @@
 #include <algorithm>
 #include <utility>
 
-#include "engine/dtls/emulated_wall_clock.h"
-#include "testing/emulated_call.h"
+#include "testing/emulated_options.h"
 
 namespace nexus::testing {
 namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-
-EmulatedCallOptions Options(uint64_t seed = 1) {
-  EmulatedCallOptions options;
-  options.seed = seed;
-  options.on_time = SetEmulatedWallClock;
-  return options;
-}
 
 // A publisher with camera and microphone, and a subscriber with one pair that shows it.
 struct TwoPeople {
@@ -44,7 +36,7 @@ struct TwoPeople {
 class CallWithProfile : public ::testing::TestWithParam<SrtpProfile> {};
 
 TEST_P(CallWithProfile, VideoAndAudioArriveWholeAndUnderTheRightNumber) {
-  EmulatedCallOptions options = Options();
+  EmulatedCallOptions options = EmulatedOptions();
   options.shard.srtp_profiles = {GetParam()};
   EmulatedCall call(options);
   TwoPeople people(call);
@@ -78,7 +70,7 @@ class LossyCall : public ::testing::TestWithParam<uint64_t> {};
 // (RTX both times). Hard problem 5, 8: the numbers start near a wrap.
 TEST_P(LossyCall, EveryLossIsRepaired) {
   SCOPED_TRACE("seed " + std::to_string(GetParam()));
-  EmulatedCall call(Options(GetParam()));
+  EmulatedCall call(EmulatedOptions(GetParam()));
   call.network().conditions = {
       .loss = 0.05, .duplication = 0.02, .delay = milliseconds(15), .jitter = milliseconds(8)};
   TwoPeople people(call);
@@ -102,7 +94,7 @@ INSTANTIATE_TEST_SUITE_P(Seeds, LossyCall, ::testing::Values(1, 2, 3, 4));
 
 // Hard problem 5: RTX is one continuous stream, whatever is asked for.
 TEST(Call, RetransmissionsAreNumberedWithoutAGap) {
-  EmulatedCall call(Options(7));
+  EmulatedCall call(EmulatedOptions(7));
   TwoPeople people(call);
   ASSERT_TRUE(call.RunUntilConnected());
   call.RunFor(seconds(1));
@@ -121,7 +113,7 @@ TEST(Call, RetransmissionsAreNumberedWithoutAGap) {
 
 // Hard problem 1: 500 subscribers join within a second.
 TEST(Call, AJoinStormCostsThePublisherOnePliPerInterval) {
-  EmulatedCall call(Options(3));
+  EmulatedCall call(EmulatedOptions(3));
   Member& publisher = call.Join();
   call.Publish(publisher, MediaKind::kVideo);
   call.StartMedia(publisher);
@@ -155,7 +147,7 @@ TEST(Call, AJoinStormCostsThePublisherOnePliPerInterval) {
 // Hard problem 2: the old source is shown until the new one's keyframe, then numbers, time and picture ids go
 // on.
 TEST(Call, RebindingASlotGoesOnWithoutAGapAtAnyPositionInAFrame) {
-  EmulatedCall call(Options(11));
+  EmulatedCall call(EmulatedOptions(11));
   Member& first = call.Join();
   Member& second = call.Join({.ntp_offset = seconds(3600)});
   Member& subscriber = call.Join();
@@ -186,7 +178,7 @@ TEST(Call, RebindingASlotGoesOnWithoutAGapAtAnyPositionInAFrame) {
 }
 
 TEST(Call, ALateJoinerSeesAPictureSoon) {
-  EmulatedCall call(Options(5));
+  EmulatedCall call(EmulatedOptions(5));
   TwoPeople people(call);
   ASSERT_TRUE(call.RunUntilConnected());
   call.RunFor(seconds(10));
@@ -203,7 +195,7 @@ TEST(Call, ALateJoinerSeesAPictureSoon) {
 // Lips: audio and video that were sampled together are presented together, by the sender reports alone, also
 // after a rebind to somebody whose clocks have nothing in common with the first one's.
 TEST(Call, LipsStayInSyncAcrossARebind) {
-  EmulatedCall call(Options(13));
+  EmulatedCall call(EmulatedOptions(13));
   Member& first = call.Join();
   Member& second = call.Join({.ntp_offset = seconds(98'765)});
   Member& subscriber = call.Join();
@@ -248,7 +240,7 @@ TEST(Call, LipsStayInSyncAcrossARebind) {
 }
 
 TEST(Call, NobodyHearsThemselves) {
-  EmulatedCall call(Options(17));
+  EmulatedCall call(EmulatedOptions(17));
   for (int i = 0; i < 3; ++i) {
     Member& member = call.Join();
     call.Publish(member, MediaKind::kAudio);
@@ -270,7 +262,7 @@ TEST(Call, NobodyHearsThemselves) {
 }
 
 TEST(Call, AnUnsubscribedVoiceIsNotHeardUntilItIsWantedAgain) {
-  EmulatedCall call(Options(19));
+  EmulatedCall call(EmulatedOptions(19));
   TwoPeople people(call);
   call.Command(SetSubscribed{people.subscriber.transport, people.publisher.audio_track, false});
   ASSERT_TRUE(call.RunUntilConnected());
@@ -282,7 +274,7 @@ TEST(Call, AnUnsubscribedVoiceIsNotHeardUntilItIsWantedAgain) {
 }
 
 TEST(Call, AMutedCameraSendsNothingAndComesBackWithAKeyframeAndWithoutAGap) {
-  EmulatedCall call(Options(23));
+  EmulatedCall call(EmulatedOptions(23));
   TwoPeople people(call);
   ASSERT_TRUE(call.RunUntilConnected());
   call.RunFor(seconds(2));
@@ -299,7 +291,7 @@ TEST(Call, AMutedCameraSendsNothingAndComesBackWithAKeyframeAndWithoutAGap) {
 }
 
 TEST(Call, SpeakersAreToldWhenTheyChange) {
-  EmulatedCall call(Options(29));
+  EmulatedCall call(EmulatedOptions(29));
   Member& member = call.Join();
   call.Publish(member, MediaKind::kAudio);
   uint8_t level = 127;
@@ -325,7 +317,7 @@ TEST(Call, SpeakersAreToldWhenTheyChange) {
 
 // Hard problem 25.
 TEST(Call, TheSameSsrcFromTwoPeopleIsNoCollision) {
-  EmulatedCall call(Options(31));
+  EmulatedCall call(EmulatedOptions(31));
   Member& first = call.Join();
   Member& second = call.Join();
   Member& subscriber = call.Join();
@@ -349,7 +341,7 @@ TEST(Call, TheSameSsrcFromTwoPeopleIsNoCollision) {
 
 // Hard problem 25, 22: numbers of payload types and extensions are each peer's own.
 TEST(Call, PayloadTypesAndExtensionIdsMayDifferByPeer) {
-  EmulatedCall call(Options(37));
+  EmulatedCall call(EmulatedOptions(37));
   TwoPeople people(call, {.first_payload_type = 96, .first_extension_id = 1},
                    {.first_payload_type = 110, .first_extension_id = 9});
   ASSERT_TRUE(call.RunUntilConnected());
@@ -363,7 +355,7 @@ TEST(Call, PayloadTypesAndExtensionIdsMayDifferByPeer) {
 }
 
 TEST(Call, ReportsTellRoundTripAndLoss) {
-  EmulatedCall call(Options(41));
+  EmulatedCall call(EmulatedOptions(41));
   call.network().conditions.delay = milliseconds(40);
   TwoPeople people(call);
   ASSERT_TRUE(call.RunUntilConnected());

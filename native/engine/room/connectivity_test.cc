@@ -4,21 +4,13 @@
 
 #include <algorithm>
 
-#include "engine/dtls/emulated_wall_clock.h"
-#include "testing/emulated_call.h"
+#include "testing/emulated_options.h"
 
 namespace nexus::testing {
 namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-
-EmulatedCallOptions Options(uint64_t seed) {
-  EmulatedCallOptions options;
-  options.seed = seed;
-  options.on_time = SetEmulatedWallClock;
-  return options;
-}
 
 // One sends a picture to the other.
 class Connectivity : public ::testing::Test {
@@ -58,7 +50,7 @@ class Connectivity : public ::testing::Test {
     EXPECT_EQ(call_.shard().counts(), nothing);
   }
 
-  EmulatedCall call_{Options(11)};
+  EmulatedCall call_{EmulatedOptions(11)};
   Member* publisher_ = nullptr;
   Member* subscriber_ = nullptr;
 };

@@ -1,8 +1,7 @@
 // Data messages through the shard: who gets them, who may send, what a slow or hostile peer can do to others.
 #include <gtest/gtest.h>
 
-#include "engine/dtls/emulated_wall_clock.h"
-#include "testing/emulated_call.h"
+#include "testing/emulated_options.h"
 
 namespace nexus::testing {
 namespace {
@@ -17,12 +16,7 @@ struct Talker {
 
 class DataCallTest : public ::testing::Test {
  protected:
-  DataCallTest() : call_(Options()) {}
-  static EmulatedCallOptions Options() {
-    EmulatedCallOptions options;
-    options.on_time = SetEmulatedWallClock;
-    return options;
-  }
+  DataCallTest() : call_(EmulatedOptions()) {}
   Talker Join(std::string participant, bool publish = true, bool receive = true) {
     Talker talker;
     talker.member = &call_.Join();

@@ -3,21 +3,13 @@
 
 #include <algorithm>
 
-#include "engine/dtls/emulated_wall_clock.h"
-#include "testing/emulated_call.h"
+#include "testing/emulated_options.h"
 
 namespace nexus::testing {
 namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-
-EmulatedCallOptions Options(uint64_t seed = 1) {
-  EmulatedCallOptions options;
-  options.seed = seed;
-  options.on_time = SetEmulatedWallClock;
-  return options;
-}
 
 // A call in which one sends video to the other.
 struct Pair {
@@ -35,7 +27,7 @@ struct Pair {
 
 // Hard problem 15: checks stop; media stops within 30 s (RFC 7675 section 5.1) and everything is freed.
 TEST(Hostile, LostConsentStopsMediaAndFreesEverything) {
-  EmulatedCall call(Options(1));
+  EmulatedCall call(EmulatedOptions(1));
   const Shard::Counts empty_room = call.shard().counts();
   Pair pair(call);
   ASSERT_TRUE(call.RunUntilConnected());
@@ -63,7 +55,7 @@ TEST(Hostile, LostConsentStopsMediaAndFreesEverything) {
 }
 
 TEST(Hostile, AShortOutageIsADisconnectThatComesBack) {
-  EmulatedCall call(Options(2));
+  EmulatedCall call(EmulatedOptions(2));
   Pair pair(call);
   ASSERT_TRUE(call.RunUntilConnected());
   call.RunFor(seconds(2));
@@ -80,7 +72,7 @@ TEST(Hostile, AShortOutageIsADisconnectThatComesBack) {
 }
 
 TEST(Hostile, AWrongFingerprintFailsTheTransport) {
-  EmulatedCall call(Options(3));
+  EmulatedCall call(EmulatedOptions(3));
   TestPeerOptions liar;
   liar.certificate = DtlsCertificate::Generate();
   Member& member = call.Join(liar);
@@ -105,7 +97,7 @@ TEST(Hostile, AWrongFingerprintFailsTheTransport) {
 }
 
 TEST(Hostile, WhoeverNeverConnectsIsForgottenAfterTheTimeout) {
-  EmulatedCall call(Options(4));
+  EmulatedCall call(EmulatedOptions(4));
   const Shard::Counts empty_room = call.shard().counts();
   call.Join().peer->Vanish();
   // This one answers to ICE and never speaks DTLS.
@@ -125,7 +117,7 @@ TEST(Hostile, WhoeverNeverConnectsIsForgottenAfterTheTimeout) {
 
 // Hard problem 16: counts return to the start, wherever the connecting was cut off.
 TEST(Hostile, TenThousandConnectsAndAbortsLeaveNothing) {
-  EmulatedCall call(Options(5));
+  EmulatedCall call(EmulatedOptions(5));
   const Shard::Counts before = call.shard().counts();
   std::uniform_int_distribution<int64_t> when(0, 60'000);
   std::uniform_int_distribution<int> how(0, 3);
@@ -154,7 +146,7 @@ TEST(Hostile, TenThousandConnectsAndAbortsLeaveNothing) {
 
 // Hard problem 13: a flood beside a call costs it nothing, and no address gets DTLS without a valid check.
 TEST(Hostile, AFloodOfGarbageBesideACallChangesNothingInIt) {
-  EmulatedCall call(Options(6));
+  EmulatedCall call(EmulatedOptions(6));
   Pair pair(call);
   ASSERT_TRUE(call.RunUntilConnected());
   std::mt19937_64& random = call.network().random();
@@ -190,7 +182,7 @@ TEST(Hostile, AFloodOfGarbageBesideACallChangesNothingInIt) {
 
 // Hard problem 9: an authenticated peer invents SSRCs.
 TEST(Hostile, AHundredThousandInventedSsrcsMakeNoState) {
-  EmulatedCall call(Options(7));
+  EmulatedCall call(EmulatedOptions(7));
   Pair pair(call);
   ASSERT_TRUE(call.RunUntilConnected());
   call.RunFor(seconds(1));
@@ -235,7 +227,7 @@ class RandomCloses : public ::testing::TestWithParam<uint64_t> {};
 
 TEST_P(RandomCloses, HarmNobodyAndLeaveNothing) {
   SCOPED_TRACE("seed " + std::to_string(GetParam()));
-  EmulatedCall call(Options(GetParam()));
+  EmulatedCall call(EmulatedOptions(GetParam()));
   const Shard::Counts empty_room = call.shard().counts();
   call.network().conditions = {
       .loss = 0.02, .duplication = 0.01, .delay = milliseconds(5), .jitter = milliseconds(5)};
@@ -306,7 +298,7 @@ INSTANTIATE_TEST_SUITE_P(Seeds, RandomCloses, ::testing::Values(1, 2, 3, 4, 5, 6
 
 // Hard problem 4: the publisher's probes never reach a subscriber, neither as packets nor as gaps.
 TEST(Hostile, PaddingOnlyProbesLeaveNoGap) {
-  EmulatedCall call(Options(8));
+  EmulatedCall call(EmulatedOptions(8));
   Pair pair(call);
   ASSERT_TRUE(call.RunUntilConnected());
   call.Every(milliseconds(130), [&] {
@@ -331,7 +323,7 @@ TEST(Hostile, PaddingOnlyProbesLeaveNoGap) {
 // Hard problem 14: media goes on under a restart, and the old credentials are answered until the new ones
 // win.
 TEST(Hostile, AnIceRestartUnderMediaLosesNothing) {
-  EmulatedCall call(Options(9));
+  EmulatedCall call(EmulatedOptions(9));
   Pair pair(call);
   ASSERT_TRUE(call.RunUntilConnected());
   call.RunFor(seconds(2));
@@ -355,7 +347,7 @@ TEST(Hostile, AnIceRestartUnderMediaLosesNothing) {
 }
 
 TEST(Hostile, CommandsAboutWhatIsGoneAreToldAndHarmless) {
-  EmulatedCall call(Options(10));
+  EmulatedCall call(EmulatedOptions(10));
   Pair pair(call);
   call.Command(CloseTransport{pair.publisher.transport});
   call.Command(CloseTransport{pair.publisher.transport});
@@ -371,7 +363,7 @@ TEST(Hostile, CommandsAboutWhatIsGoneAreToldAndHarmless) {
 }
 
 TEST(Hostile, EventsThatNobodyFetchesAreBoundedAndCounted) {
-  EmulatedCallOptions options = Options(11);
+  EmulatedCallOptions options = EmulatedOptions(11);
   options.shard.max_events = 10;
   options.shard.certificate = DtlsCertificate::Generate();
   Shard shard(options.shard);

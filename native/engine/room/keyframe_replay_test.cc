@@ -1,8 +1,7 @@
 // Whoever begins to watch within a moment of a keyframe is shown it from memory (hard problem 1).
 #include <gtest/gtest.h>
 
-#include "engine/dtls/emulated_wall_clock.h"
-#include "testing/emulated_call.h"
+#include "testing/emulated_options.h"
 
 namespace nexus::testing {
 namespace {
@@ -12,7 +11,7 @@ using std::chrono::seconds;
 
 // A camera with nobody watching, and people who are connected and do not watch yet.
 struct Audience {
-  explicit Audience(uint64_t seed, size_t people = 1) : call(WithClock(seed)), publisher(call.Join()) {
+  explicit Audience(uint64_t seed, size_t people = 1) : call(EmulatedOptions(seed)), publisher(call.Join()) {
     call.Publish(publisher, MediaKind::kVideo);
     call.StartMedia(publisher);
     for (size_t i = 0; i < people; ++i) {
@@ -21,12 +20,6 @@ struct Audience {
       call.AddSlot(*viewers.back(), MediaKind::kVideo);
       call.StartMedia(*viewers.back());
     }
-  }
-  static EmulatedCallOptions WithClock(uint64_t seed) {
-    EmulatedCallOptions options;
-    options.seed = seed;
-    options.on_time = SetEmulatedWallClock;
-    return options;
   }
   void Connect() {
     ASSERT_TRUE(call.RunUntilConnected());

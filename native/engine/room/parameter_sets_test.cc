@@ -2,8 +2,7 @@
 // gets them in front of the keyframe (hard problem 20).
 #include <gtest/gtest.h>
 
-#include "engine/dtls/emulated_wall_clock.h"
-#include "testing/emulated_call.h"
+#include "testing/emulated_options.h"
 
 namespace nexus::testing {
 namespace {
@@ -18,15 +17,8 @@ constexpr TapId kTap{501};
 
 struct SetsOnce {
   explicit SetsOnce(uint64_t seed, size_t shards = 1)
-      : call(Options(seed, shards)), publisher(call.Join({.video = Codec::kH264})) {
+      : call(EmulatedOptions(seed, shards)), publisher(call.Join({.video = Codec::kH264})) {
     call.Publish(publisher, MediaKind::kVideo);
-  }
-  static EmulatedCallOptions Options(uint64_t seed, size_t shards) {
-    EmulatedCallOptions options;
-    options.seed = seed;
-    options.shards = shards;
-    options.on_time = SetEmulatedWallClock;
-    return options;
   }
   Member& Viewer(size_t shard = 0) {
     Member& member = call.Join({.video = Codec::kH264}, shard);

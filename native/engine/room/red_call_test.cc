@@ -4,9 +4,8 @@
 
 #include <sstream>
 
-#include "engine/dtls/emulated_wall_clock.h"
 #include "engine/rtp/red.h"
-#include "testing/emulated_call.h"
+#include "testing/emulated_options.h"
 
 namespace nexus::testing {
 namespace {
@@ -15,9 +14,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 EmulatedCallOptions Options(uint64_t seed, uint8_t red_distance = 1) {
-  EmulatedCallOptions options;
-  options.seed = seed;
-  options.on_time = SetEmulatedWallClock;
+  EmulatedCallOptions options = EmulatedOptions(seed);
   options.shard.red_distance = red_distance;
   return options;
 }

@@ -4,22 +4,13 @@
 
 #include <set>
 
-#include "engine/dtls/emulated_wall_clock.h"
-#include "testing/emulated_call.h"
+#include "testing/emulated_options.h"
 
 namespace nexus::testing {
 namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-
-EmulatedCallOptions Options(size_t shards, uint64_t seed = 1) {
-  EmulatedCallOptions options;
-  options.seed = seed;
-  options.shards = shards;
-  options.on_time = SetEmulatedWallClock;
-  return options;
-}
 
 // Each sees the other and hears everybody; Alice is on the room's home shard, Bob on the other.
 struct AliceAndBob {
@@ -47,7 +38,7 @@ class SpreadRoomLossy : public ::testing::TestWithParam<uint64_t> {};
 
 TEST_P(SpreadRoomLossy, PeopleOnTwoShardsSeeAndHearEachOther) {
   SCOPED_TRACE("seed " + std::to_string(GetParam()));
-  EmulatedCall call(Options(2, GetParam()));
+  EmulatedCall call(EmulatedOptions(GetParam(), 2));
   AliceAndBob people(call);
   ASSERT_TRUE(call.RunUntilConnected());
   call.RunFor(seconds(2));
@@ -70,7 +61,7 @@ TEST_P(SpreadRoomLossy, PeopleOnTwoShardsSeeAndHearEachOther) {
 INSTANTIATE_TEST_SUITE_P(Seeds, SpreadRoomLossy, ::testing::Values(1, 2, 3));
 
 TEST(Relay, StreamsHaveNoFaultsAndTheRightNumber) {
-  EmulatedCall call(Options(2));
+  EmulatedCall call(EmulatedOptions(1, 2));
   AliceAndBob people(call);
   ASSERT_TRUE(call.RunUntilConnected());
   call.RunFor(seconds(5));
@@ -81,7 +72,7 @@ TEST(Relay, StreamsHaveNoFaultsAndTheRightNumber) {
 
 // Lips in sync over the relay: media times cross with the packets.
 TEST(Relay, PresentationTimesCross) {
-  EmulatedCall call(Options(2));
+  EmulatedCall call(EmulatedOptions(1, 2));
   AliceAndBob people(call);
   ASSERT_TRUE(call.RunUntilConnected());
   call.RunFor(seconds(5));
@@ -97,7 +88,7 @@ TEST(Relay, PresentationTimesCross) {
 // Before somebody watches nothing crosses; 1,000 packets a second of everybody to everywhere would be the
 // end.
 TEST(Relay, VideoCrossesOnlyWhileItIsWatched) {
-  EmulatedCall call(Options(2));
+  EmulatedCall call(EmulatedOptions(1, 2));
   Member& alice = call.Join({}, 0);
   Member& bob = call.Join({}, 1);
   call.Publish(alice, MediaKind::kVideo);
@@ -122,7 +113,7 @@ TEST(Relay, VideoCrossesOnlyWhileItIsWatched) {
 
 // A bind may overtake the other shard's word of the track.
 TEST(Relay, ABindWaitsForItsTrack) {
-  EmulatedCall call(Options(2));
+  EmulatedCall call(EmulatedOptions(1, 2));
   Member& alice = call.Join({}, 0);
   Member& bob = call.Join({}, 1);
   call.AddSlot(bob, MediaKind::kVideo);
@@ -142,7 +133,7 @@ TEST(Relay, ABindWaitsForItsTrack) {
 
 // The loudest few are of the room, not of a shard: the same everywhere.
 TEST(Relay, TheLoudestOfTheRoomAreHeardOnAllShards) {
-  EmulatedCallOptions options = Options(3);
+  EmulatedCallOptions options = EmulatedOptions(1, 3);
   options.shard.audio_loudest = 2;
   EmulatedCall call(options);
   std::vector<Member*> people;
@@ -177,7 +168,7 @@ TEST(Relay, TheLoudestOfTheRoomAreHeardOnAllShards) {
 }
 
 TEST(Relay, AMuteCrossesAndVideoComesBackWithAKeyframe) {
-  EmulatedCall call(Options(2));
+  EmulatedCall call(EmulatedOptions(1, 2));
   AliceAndBob people(call);
   ASSERT_TRUE(call.RunUntilConnected());
   call.RunFor(seconds(1));
@@ -193,7 +184,7 @@ TEST(Relay, AMuteCrossesAndVideoComesBackWithAKeyframe) {
 }
 
 TEST(Relay, KeyframeRequestsCrossCoalesced) {
-  EmulatedCall call(Options(2));
+  EmulatedCall call(EmulatedOptions(1, 2));
   Member& alice = call.Join({}, 0);
   call.Publish(alice, MediaKind::kVideo);
   call.StartMedia(alice);
@@ -212,7 +203,7 @@ TEST(Relay, KeyframeRequestsCrossCoalesced) {
 }
 
 TEST(Relay, LeavingFreesEverythingOnBothShards) {
-  EmulatedCall call(Options(2));
+  EmulatedCall call(EmulatedOptions(1, 2));
   AliceAndBob people(call);
   ASSERT_TRUE(call.RunUntilConnected());
   call.RunFor(seconds(1));
@@ -229,7 +220,7 @@ TEST(Relay, LeavingFreesEverythingOnBothShards) {
 
 // A full way costs packets, never the state of a room.
 TEST(Relay, ACongestedWayDropsPacketsAndRecovers) {
-  EmulatedCall call(Options(2));
+  EmulatedCall call(EmulatedOptions(1, 2));
   AliceAndBob people(call);
   ASSERT_TRUE(call.RunUntilConnected());
   call.RunFor(seconds(1));
@@ -245,7 +236,7 @@ TEST(Relay, ACongestedWayDropsPacketsAndRecovers) {
 
 // Another shard's bytes are not trusted with more than their own tracks.
 TEST(Relay, HostileBatchesChangeNothing) {
-  EmulatedCall call(Options(3));
+  EmulatedCall call(EmulatedOptions(1, 3));
   Member& alice = call.Join({}, 0);
   call.Publish(alice, MediaKind::kVideo);
   call.RunFor(milliseconds(1));

@@ -5,8 +5,7 @@
 
 #include <numeric>
 
-#include "engine/dtls/emulated_wall_clock.h"
-#include "testing/emulated_call.h"
+#include "testing/emulated_options.h"
 
 namespace nexus::testing {
 namespace {
@@ -15,9 +14,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 EmulatedCallOptions Options(uint64_t seed) {
-  EmulatedCallOptions options;
-  options.seed = seed;
-  options.on_time = SetEmulatedWallClock;
+  EmulatedCallOptions options = EmulatedOptions(seed);
   options.shard.bandwidth = {.start_bps = 50'000'000, .min_bps = 50'000'000, .max_bps = 50'000'000};
   return options;
 }

@@ -4,20 +4,13 @@
 
 #include <gtest/gtest.h>
 
-#include "engine/dtls/emulated_wall_clock.h"
+#include "testing/emulated_options.h"
 
 namespace nexus::testing {
 namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-
-EmulatedCallOptions Options(uint64_t seed = 1) {
-  EmulatedCallOptions options;
-  options.seed = seed;
-  options.on_time = SetEmulatedWallClock;
-  return options;
-}
 
 struct Scene {
   explicit Scene(EmulatedCall& emulated, FoundBy found_by)
@@ -57,7 +50,7 @@ struct Scene {
 class Simulcast : public ::testing::TestWithParam<FoundBy> {};
 
 TEST_P(Simulcast, SwitchesUpAndDownWithoutAGap) {
-  EmulatedCall call(Options(41));
+  EmulatedCall call(EmulatedOptions(41));
   Scene scene(call, GetParam());
   ASSERT_TRUE(call.RunUntilConnected());
   ASSERT_TRUE(scene.Reaches(2)) << "the highest, until told otherwise";
@@ -78,7 +71,7 @@ TEST_P(Simulcast, SwitchesUpAndDownWithoutAGap) {
 }
 
 TEST_P(Simulcast, UnderLossEveryEncodingIsRepairedAndSwitchesGoOn) {
-  EmulatedCall call(Options(43));
+  EmulatedCall call(EmulatedOptions(43));
   call.network().conditions = {.loss = 0.03, .delay = milliseconds(15), .jitter = milliseconds(8)};
   Scene scene(call, GetParam());
   ASSERT_TRUE(call.RunUntilConnected());
@@ -102,7 +95,7 @@ TEST_P(Simulcast, UnderLossEveryEncodingIsRepairedAndSwitchesGoOn) {
 
 // Hard problem 22: Firefox pauses its lowest encoding, Chromium its highest, without a word.
 TEST_P(Simulcast, FallsBackWhenAnEncodingStopsAndReturnsWhenItComesAgain) {
-  EmulatedCall call(Options(47));
+  EmulatedCall call(EmulatedOptions(47));
   Scene scene(call, GetParam());
   ASSERT_TRUE(call.RunUntilConnected());
   ASSERT_TRUE(scene.Reaches(2));
@@ -121,7 +114,7 @@ TEST_P(Simulcast, FallsBackWhenAnEncodingStopsAndReturnsWhenItComesAgain) {
 }
 
 TEST_P(Simulcast, MeasuresEachEncoding) {
-  EmulatedCall call(Options(53));
+  EmulatedCall call(EmulatedOptions(53));
   Scene scene(call, GetParam());
   ASSERT_TRUE(call.RunUntilConnected());
   call.RunFor(seconds(5));
@@ -144,7 +137,7 @@ INSTANTIATE_TEST_SUITE_P(FoundBy, Simulcast, ::testing::Values(FoundBy::kRid, Fo
 
 // Dynacast: up at once, down after a while, nothing when nobody watches.
 TEST(Dynacast, TellsWhatAnybodyWants) {
-  EmulatedCall call(Options(59));
+  EmulatedCall call(EmulatedOptions(59));
   Scene scene(call, FoundBy::kRid);
   ASSERT_TRUE(call.RunUntilConnected());
   scene.WantAtMost(1);
@@ -170,7 +163,7 @@ TEST(Dynacast, TellsWhatAnybodyWants) {
 
 // However many wait for an encoding, its publisher is asked once.
 TEST(SimulcastKeyframes, AreAskedForOnceByMany) {
-  EmulatedCall call(Options(61));
+  EmulatedCall call(EmulatedOptions(61));
   Scene scene(call, FoundBy::kSsrc);
   std::vector<Member*> watchers;
   for (int i = 0; i < 20; ++i) {

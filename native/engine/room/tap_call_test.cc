@@ -3,8 +3,7 @@
 // media servers.
 #include <gtest/gtest.h>
 
-#include "engine/dtls/emulated_wall_clock.h"
-#include "testing/emulated_call.h"
+#include "testing/emulated_options.h"
 
 namespace nexus::testing {
 namespace {
@@ -15,16 +14,10 @@ using std::chrono::seconds;
 constexpr TapId kVideoTap{501};
 constexpr TapId kAudioTap{502};
 
-EmulatedCallOptions Options(uint64_t seed = 1) {
-  EmulatedCallOptions options;
-  options.seed = seed;
-  options.on_time = SetEmulatedWallClock;
-  return options;
-}
-
 // One publisher, recorded; nobody watches.
 struct Recorded {
-  explicit Recorded(uint64_t seed = 1, TapSettings given = {}) : call(Options(seed)), settings(given) {
+  explicit Recorded(uint64_t seed = 1, TapSettings given = {})
+      : call(EmulatedOptions(seed)), settings(given) {
     publisher = &call.Join();
     call.Publish(*publisher, MediaKind::kVideo);
     call.Publish(*publisher, MediaKind::kAudio);
@@ -135,7 +128,7 @@ TEST(Tap, TellsWhatIsLostForGoodAndAsksForAKeyframe) {
 TEST(Tap, IsMorePatientThanTheCall) {
   for (const bool tapped : {true, false}) {
     SCOPED_TRACE(tapped ? "with a tap" : "without");
-    EmulatedCall call(Options());
+    EmulatedCall call(EmulatedOptions());
     Member& publisher = call.Join();
     call.Publish(publisher, MediaKind::kVideo);
     call.StartMedia(publisher);
@@ -244,7 +237,7 @@ TEST(Tap, MediaTimeGoesOnWhenRtpTimeStoodStill) {
 // A publisher that restarts its encoder comes back under another SSRC; "unmute as new track kills the
 // recorder" (mediasoup3-record-demo #64) begins so.
 TEST(Tap, AnotherSsrcIsAnotherSourceOfTheSameStream) {
-  EmulatedCall call(Options());
+  EmulatedCall call(EmulatedOptions());
   Member& publisher = call.Join();
   call.Publish(publisher, MediaKind::kVideo, false, false);
   call.StartMedia(publisher);
