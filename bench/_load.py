@@ -38,8 +38,8 @@ BINARY = BUILD / "bench" / "nexus_load"
 SIMULCAST = (("q", 150_000, 320, 180), ("h", 500_000, 640, 360), ("f", 1_500_000, 1280, 720))
 
 
-def build() -> None:
-    """Configures and compiles the generator, when it is not there or its sources have changed."""
+def build(*targets: str) -> None:
+    """Configures and compiles the generator (or others), when it is not there or its sources have changed."""
     configure = ["cmake", "-S", "native", "-B", str(BUILD), "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release"]
     configure.append("-DCMAKE_CXX_COMPILER_LAUNCHER=ccache")
     quiet = subprocess.DEVNULL
@@ -47,7 +47,9 @@ def build() -> None:
         subprocess.run(
             [*configure, "-DNEXUS_TESTS=OFF", "-DNEXUS_BENCH=ON"], cwd=ROOT, check=True, stdout=quiet
         )
-    subprocess.run(["ninja", "-C", str(BUILD), "nexus_load"], cwd=ROOT, check=True, stdout=quiet)
+    subprocess.run(
+        ["ninja", "-C", str(BUILD), *(targets or ("nexus_load",))], cwd=ROOT, check=True, stdout=quiet
+    )
 
 
 @dataclass(slots=True)

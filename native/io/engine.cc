@@ -93,6 +93,7 @@ bool Engine::OpenShards(int& error) {
     config.seed = RandomU64();
     config.index = static_cast<uint16_t>(i);
     config.shards = static_cast<uint16_t>(bound.size());
+    bound[i].rest = config_.rest;
     shards_.push_back(
         std::make_unique<ShardThread>(std::move(config), std::move(bound[i]), events_, taps_, relays_, i));
   }

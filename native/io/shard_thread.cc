@@ -17,6 +17,8 @@ constexpr Duration kTcpSweep = std::chrono::seconds(1);
 // So much goes out at once at most: beyond, the cache no longer holds it.
 constexpr size_t kFlushBytes = 4u << 20;
 constexpr int kBatchesPerTick = 4;
+constexpr int kRestPerWork = 3;
+constexpr Duration kShortestRest{200};
 constexpr int kLongestWaitMs = 1'000;
 
 }  // namespace
@@ -32,6 +34,7 @@ ShardThread::ShardThread(ShardConfig config, ShardSockets sockets, EventRing& ev
       relays_(relays),
       index_(static_cast<uint16_t>(index)),
       commands_(kMaxCommands),
+      rest_(sockets.rest),
       epoll_(epoll_create1(EPOLL_CLOEXEC)) {
   for (const UdpSocket& socket : sockets_) addresses_.push_back(socket.local());
   if (tcp_ != nullptr) {
@@ -70,6 +73,16 @@ Timestamp ShardThread::Now() {
   return now_;
 }
 
+// Whoever has just sent something to many waits for more before doing it again: what comes meanwhile is
+// forwarded together, in longer runs. In proportion to the work, so that small rooms are answered at once.
+void ShardThread::Rest() {
+  const Timestamp now = Now();
+  const Duration rest = std::min(rest_, kRestPerWork * (now - woke_));
+  if (rest < kShortestRest) return;
+  const timespec pause{0, static_cast<long>(rest.count()) * 1'000};
+  nanosleep(&pause, nullptr);
+}
+
 int ShardThread::WaitMillis(Timestamp now) const {
   const Timestamp next = shard_.NextDeadline();
   if (next <= now) return 0;
@@ -80,7 +93,9 @@ int ShardThread::WaitMillis(Timestamp now) const {
 void ShardThread::Run() {
   std::array<epoll_event, 16> ready;
   while (!stop_.load()) {
+    Rest();
     const int count = epoll_wait(epoll_, ready.data(), ready.size(), WaitMillis(Now()));
+    woke_ = Now();
     clock_.Measure();
     for (int i = 0; i < count; ++i) {
       const uint64_t tag = ready[static_cast<size_t>(i)].data.u64;
@@ -115,11 +130,23 @@ void ShardThread::Run() {
 }
 
 void ShardThread::ReadSocket(UdpSocket& socket) {
+  shard_.BeginBatch();
+  ReadBatches(socket);
+  ForwardCollected();
+  shard_.EndBatch(now_);
+}
+
+void ShardThread::ForwardCollected() {
+  while (shard_.ForwardSome(now_)) SendAll();
+}
+
+void ShardThread::ReadBatches(UdpSocket& socket) {
   for (int batch = 0; batch < kBatchesPerTick; ++batch) {
     const Timestamp now = Now();
     const bool more =
         socket.Receive(clock_, now, [&](MutableByteView bytes, const SocketAddress& from, Timestamp at) {
           shard_.HandleDatagram(bytes, from, at, now);
+          if (shard_.BatchNearlyFull()) ForwardCollected();
           if (shard_.transmit().bytes() >= kFlushBytes) SendAll();
         });
     if (!more) return;
@@ -187,10 +214,14 @@ void ShardThread::PassEvents() {
 void ShardThread::TakeRelays() {
   relays_[index_]->Take(relayed_);
   RunCommands();
+  shard_.BeginBatch();
   for (const RelayQueue::Batch& batch : relayed_) {
     shard_.HandleRelay(batch.from, batch.bytes, Now());
+    if (shard_.BatchNearlyFull()) ForwardCollected();
     if (shard_.transmit().bytes() >= kFlushBytes) SendAll();
   }
+  ForwardCollected();
+  shard_.EndBatch(now_);
 }
 
 void ShardThread::PassRelays() {

@@ -21,6 +21,7 @@ namespace nexus {
 struct ShardSockets {
   std::vector<UdpSocket> udp;
   std::unique_ptr<TcpServer> tcp;
+  Duration rest{0};  // see EngineConfig
 };
 
 class ShardThread {
@@ -45,9 +46,12 @@ class ShardThread {
 
  private:
   void Run();
+  void Rest();
   int WaitMillis(Timestamp now) const;
   void Watch(int fd, uint32_t events, uint64_t tag);
   void ReadSocket(UdpSocket& socket);
+  void ReadBatches(UdpSocket& socket);
+  void ForwardCollected();
   void ServeTcp();
   void SweepTcp();
   void RunCommands();
@@ -76,6 +80,8 @@ class ShardThread {
   std::vector<RelayQueue::Batch> relayed_;
   WallClockOffset clock_;
   Timestamp now_{};
+  Duration rest_;
+  Timestamp woke_{};
   int epoll_ = -1;
   std::atomic<bool> stop_{false};
   std::thread thread_;

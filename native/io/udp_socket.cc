@@ -217,13 +217,22 @@ size_t UdpSocket::FillHeaders(const RunBuilder& batch, size_t first) {
     header.msg_name = &arena.names[filled];
     header.msg_namelen = ToKernel(message.run->destination, arena.names[filled]);
     header.msg_iov = &arena.pieces[pieces];
-    header.msg_iovlen = message.count;
+    const size_t first_piece = pieces;
     uint32_t packet = message.packet;
     for (uint32_t i = 0; i < message.count; ++i) {
       const TransmitPacket& piece = batch.packet(packet);
-      arena.pieces[pieces++] = {const_cast<uint8_t*>(piece.bytes), piece.size};
       packet = piece.next;
+      // A run that was sealed in one go lies end to end: one piece.
+      if (pieces > first_piece) {
+        iovec& last = arena.pieces[pieces - 1];
+        if (static_cast<const uint8_t*>(last.iov_base) + last.iov_len == piece.bytes) {
+          last.iov_len += piece.size;
+          continue;
+        }
+      }
+      arena.pieces[pieces++] = {const_cast<uint8_t*>(piece.bytes), piece.size};
     }
+    header.msg_iovlen = pieces - first_piece;
     if (message.count < 2) continue;  // some kernels refuse the option on a single segment
     header.msg_control = arena.control[filled].bytes.data();
     header.msg_controllen = kSendControl;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "engine/room/demultiplexer.h"
+
 namespace nexus::testing {
 namespace {
 
@@ -140,7 +142,8 @@ void EmulatedCall::Every(Duration interval, std::function<void()> task) {
 void EmulatedCall::StartMedia(Member& member, uint8_t audio_level) {
   if (member.video != nullptr) {
     Every(std::chrono::milliseconds(40), [this, &member] {
-      if (member.peer->connected()) member.peer->SendVideoFrame(*member.video, now_);
+      if (member.peer->connected())
+        member.peer->SendVideoFrame(*member.video, now_, member.video->options.packets_per_frame);
     });
   }
   if (!member.encodings.empty()) {
@@ -201,7 +204,11 @@ bool EmulatedCall::RunUntil(Timestamp end, const std::function<bool()>& done) {
 
 void EmulatedCall::Step() {
   Datagram datagram;
+  for (const auto& shard : shards_) {
+    if (options_.batches) shard->BeginBatch();
+  }
   while (network_.Receive(now_, datagram)) Deliver(datagram);
+  EndBatch();
   for (size_t i = 0; i < tasks_.size(); ++i) {
     while (tasks_[i].at <= now_) {
       tasks_[i].at += tasks_[i].interval;
@@ -216,9 +223,22 @@ void EmulatedCall::Step() {
   Collect();
 }
 
+void EmulatedCall::EndBatch() {
+  if (!options_.batches) return;
+  if (options_.around_media) options_.around_media(true);
+  for (const auto& shard : shards_) shard->EndBatch(now_);
+  if (options_.around_media) options_.around_media(false);
+}
+
 void EmulatedCall::Deliver(Datagram& datagram) {
   for (size_t i = 0; i < servers_.size(); ++i) {
-    if (datagram.to == servers_[i]) return shards_[i]->HandleDatagram(datagram.bytes, datagram.from, now_);
+    if (datagram.to != servers_[i]) continue;
+    const Protocol protocol = Demultiplex(datagram.bytes);
+    const bool media = protocol == Protocol::kRtp || protocol == Protocol::kRtcp;
+    if (media && options_.around_media) options_.around_media(true);
+    shards_[i]->HandleDatagram(datagram.bytes, datagram.from, now_);
+    if (media && options_.around_media) options_.around_media(false);
+    return;
   }
   const auto found = by_address_.find(datagram.to);
   if (found != by_address_.end()) found->second->HandleDatagram(datagram.bytes, now_);
@@ -249,6 +269,7 @@ void EmulatedCall::CollectFrom(size_t index) {
   Shard& shard = *shards_[index];
   RunBuilder& batch = shard.transmit();
   for (const TransmitRun& run : batch.runs()) {
+    ++runs;
     if (run.count > 1) ++runs_of_several;
     for (uint32_t i = run.first; i != kNoPacket; i = batch.packet(i).next) {
       const TransmitPacket& packet = batch.packet(i);

@@ -34,9 +34,12 @@ struct Member {
 struct EmulatedCallOptions {
   uint64_t seed = 1;
   ShardConfig shard;
-  size_t shards = 1;  // the room is spread over all of them, home on the first
+  size_t shards = 1;    // the room is spread over all of them, home on the first
+  bool batches = true;  // what arrives at one moment is one batch
   // Called when time moves: the wall clock that OpenSSL looks at.
   std::function<void(Timestamp)> on_time;
+  // Called before (true) and behind media's way through the shard: RTP and RTCP in, and the batch's end.
+  std::function<void(bool)> around_media;
 };
 
 class EmulatedCall {
@@ -95,6 +98,7 @@ class EmulatedCall {
   bool read_taps = true;
   uint64_t datagrams_from_server = 0;
   uint64_t runs_of_several = 0;
+  uint64_t runs = 0;
 
   template <class E>
   std::vector<E> EventsOf() const {
@@ -115,6 +119,7 @@ class EmulatedCall {
   Timestamp NextStep() const;
   void Step();
   void Deliver(Datagram& datagram);
+  void EndBatch();
   void Collect();
   void CollectFrom(size_t shard);
   void PassRelays();

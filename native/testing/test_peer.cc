@@ -252,7 +252,7 @@ void TestPeer::SendVideoFrame(PublishedStream& stream, Timestamp now, size_t pac
     }
     PayloadMark{stream.options.mark, stream.frames, static_cast<uint16_t>(i), now.time_since_epoch().count()}
         .Write(payload);
-    payload.resize(stream.options.payload_size, 0x55);
+    payload.resize(stream.options.payload_size - (i % 2 == 0 ? stream.options.uneven : 0), 0x55);
     SendRtp(header, payload, static_cast<uint64_t>(stream.sequence));
     stream.history[sequence] = {std::move(header), std::move(payload)};
     ++stream.sequence;

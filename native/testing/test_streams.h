@@ -29,6 +29,7 @@ struct PublishedStreamOptions {
   uint32_t first_timestamp = 5000;
   size_t packets_per_frame = 3;
   size_t payload_size = 1'000;  // of a video packet
+  size_t uneven = 0;            // every other packet is so much shorter, as encoders cut pictures
   PictureSize size;             // in its keyframes; none: they do not say
   bool with_mid = true;         // of the packet's header extensions
 };

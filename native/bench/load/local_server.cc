@@ -5,25 +5,20 @@
 
 namespace nexus::load {
 
-void PinToCore(int core) {
-  if (core < 0) return;
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  CPU_SET(static_cast<size_t>(core), &set);
-  sched_setaffinity(0, sizeof set, &set);
-}
-
-std::unique_ptr<LocalServer> LocalServer::Open(int core, bool gso, int& error) {
+std::unique_ptr<LocalServer> LocalServer::Open(const LocalServerOptions& options, int& error) {
   EngineConfig config;
   config.shards = 1;
   config.bind_addresses = {*SocketAddress::Parse("127.0.0.1", 0)};
   config.shard.certificate = DtlsCertificate::Generate();
   config.shard.audio_loudest = 1'000;  // off: every SFU forwards every voice here
-  config.socket.gso = gso;
+  config.socket.gso = options.gso;
+  config.shard.gcm = options.gcm;
+  config.shard.pad_runs = options.pad_runs;
+  config.rest = options.rest;
   config.tcp = false;
   cpu_set_t before;
   sched_getaffinity(0, sizeof before, &before);
-  PinToCore(core);
+  PinToCore(options.core);
   auto engine = Engine::Open(config, error);
   sched_setaffinity(0, sizeof before, &before);
   if (engine == nullptr) return nullptr;

@@ -8,14 +8,23 @@
 
 #include "bench/load/load_generator.h"
 #include "bench/load/load_scene.h"
+#include "bench/load/pin.h"
 #include "io/engine.h"
 
 namespace nexus::load {
 
+struct LocalServerOptions {
+  int core = 0;
+  bool gso = true;
+  GcmLibrary gcm = FastestGcmLibrary();
+  bool pad_runs = true;
+  Duration rest = EngineConfig{}.rest;
+};
+
 class LocalServer {
  public:
   // Null, with the system's error number, when it cannot listen.
-  static std::unique_ptr<LocalServer> Open(int core, bool gso, int& error);
+  static std::unique_ptr<LocalServer> Open(const LocalServerOptions& options, int& error);
 
   // Puts the scene's people into a room and their peers into the generator, on their way to connect.
   bool Join(const SceneOptions& options, LoadGenerator& generator);
@@ -38,8 +47,5 @@ class LocalServer {
   std::vector<Person> people_;
   uint32_t ssrcs_ = 0;
 };
-
-// Keeps the calling thread, and what it starts from now on, on one core. Below zero: nothing.
-void PinToCore(int core);
 
 }  // namespace nexus::load

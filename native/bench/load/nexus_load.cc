@@ -2,43 +2,21 @@
 //
 //   nexus_load local <livestream|meeting|audio> [people=100] [seconds=10] [warmup=5] [gro=0|1] [gso=1]
 //   [simulcast=1]
-//                    [codec=VP8|H264] [poor=0 loss=3] [open=32] [server_core=0] [generator_core=1]
+//                    [codec=VP8|H264] [poor=0 loss=3] [open=32] [gcm=openssl] [pad=1] [rest_us=1000]
+//                    [server_core=0] [generator_core=1]
 //   nexus_load script        commands on standard input: see load_script.h
 //
 // Prints one JSON object. A point at which the generator was above 80 % of its core says "void": true.
 #include <csignal>
 #include <cstdio>
-#include <cstdlib>
-#include <map>
 #include <string>
 
+#include "bench/load/arguments.h"
 #include "bench/load/load_script.h"
 #include "bench/load/local_server.h"
 
 namespace nexus::load {
 namespace {
-
-class Arguments {
- public:
-  Arguments(int argc, char** argv, int first) {
-    for (int i = first; i < argc; ++i) {
-      const std::string argument = argv[i];
-      const size_t at = argument.find('=');
-      if (at != std::string::npos) values_[argument.substr(0, at)] = argument.substr(at + 1);
-    }
-  }
-  int64_t Number(const std::string& name, int64_t otherwise) const {
-    const auto found = values_.find(name);
-    return found == values_.end() ? otherwise : std::strtoll(found->second.c_str(), nullptr, 10);
-  }
-  std::string Text(const std::string& name, const std::string& otherwise) const {
-    const auto found = values_.find(name);
-    return found == values_.end() ? otherwise : found->second;
-  }
-
- private:
-  std::map<std::string, std::string> values_;
-};
 
 int RunLocal(const Arguments& arguments, Scene scene) {
   SceneOptions options;
@@ -47,8 +25,13 @@ int RunLocal(const Arguments& arguments, Scene scene) {
   options.simulcast = arguments.Number("simulcast", 1) != 0;
   options.codec = CodecFromName(arguments.Text("codec", "VP8")).value_or(Codec::kVp8);
   int error = 0;
-  const bool gso = arguments.Number("gso", 1) != 0;
-  auto server = LocalServer::Open(static_cast<int>(arguments.Number("server_core", 0)), gso, error);
+  LocalServerOptions server_options;
+  server_options.core = static_cast<int>(arguments.Number("server_core", 0));
+  server_options.gso = arguments.Number("gso", 1) != 0;
+  if (arguments.Text("gcm", "") == "openssl") server_options.gcm = GcmLibrary::kOpenSsl;
+  server_options.pad_runs = arguments.Number("pad", 1) != 0;
+  server_options.rest = Duration(arguments.Number("rest_us", server_options.rest.count()));
+  auto server = LocalServer::Open(server_options, error);
   PinToCore(static_cast<int>(arguments.Number("generator_core", 1)));
   LoadOptions load;
   load.socket.gro = arguments.Number("gro", 0) != 0;

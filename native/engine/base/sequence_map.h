@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <optional>
 
+#include "engine/base/prefetch.h"
+
 namespace nexus {
 
 class SequenceMap {
@@ -18,6 +20,7 @@ class SequenceMap {
   // Leaves a number of the slot's free in front of `source`'s; the same holds.
   void MakeRoom(int64_t source);
   void Seen(int64_t source);
+  void Prefetch() const { PrefetchForWrite(&begin_, kCacheLine); }
   // Nothing for numbers before the start, those left out, and those older than what is remembered.
   std::optional<int64_t> Map(int64_t source) const;
   int64_t highest() const { return highest_; }

@@ -96,8 +96,10 @@ void SendSideEstimator::NoteArrivals(const FeedbackResult& result, Timestamp now
     const Duration one_way = *packet.arrived - packet.sent;
     if (!packet.recovered) least = std::min(least.value_or(one_way), one_way);
   }
-  std::stable_sort(by_arrival_.begin(), by_arrival_.end(),
-                   [](const PacketResult& a, const PacketResult& b) { return *a.arrived < *b.arrived; });
+  const auto earlier = [](const PacketResult& a, const PacketResult& b) { return *a.arrived < *b.arrived; };
+  // Nearly always they came in order; a stable sort would allocate to find that out.
+  if (!std::is_sorted(by_arrival_.begin(), by_arrival_.end(), earlier))
+    std::stable_sort(by_arrival_.begin(), by_arrival_.end(), earlier);
   if (!least) return;
   queue_.OnDelay(*least, now);
   newest_delay_ = queue_.Above(*by_arrival_.back().arrived - by_arrival_.back().sent);

@@ -5,6 +5,7 @@
 
 #include <optional>
 
+#include "engine/base/prefetch.h"
 #include "engine/bwe/acknowledged_bitrate.h"
 #include "engine/bwe/aimd_rate_control.h"
 #include "engine/bwe/capacity_drop.h"
@@ -31,6 +32,11 @@ class SendSideEstimator {
   void Start(Timestamp now);
   // The number of the next packet, when transport-wide feedback is negotiated.
   uint16_t next_sequence() const { return feedback_.next_sequence(); }
+  void Prefetch() const {
+    PrefetchForWrite(&sent_, sizeof sent_);
+    PrefetchForWrite(&last_sent_, kCacheLine);
+    feedback_.Prefetch();
+  }
   void OnSent(size_t bytes, ProbeClusterId cluster, Timestamp now);
   void OnFeedback(const TwccFeedbackView& feedback, Timestamp now);
   void OnRemb(int64_t bps, Timestamp now);

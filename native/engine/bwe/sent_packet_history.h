@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "engine/base/prefetch.h"
 #include "engine/base/time.h"
 
 namespace nexus {
@@ -34,6 +35,9 @@ class SentPacketHistory {
  public:
   explicit SentPacketHistory(size_t max_packets = 16'384);
 
+  void Prefetch(int64_t sequence) const {
+    PrefetchForWrite(&entries_[static_cast<size_t>(sequence) & (entries_.size() - 1)], 2 * kCacheLine);
+  }
   // `sequence` is unwrapped and rises by one.
   void OnSent(int64_t sequence, const SentRecord& record);
   FeedbackOutcome OnFeedback(int64_t sequence, bool received, SentRecord& record);

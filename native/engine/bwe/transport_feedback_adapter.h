@@ -35,6 +35,7 @@ class TransportFeedbackAdapter {
   explicit TransportFeedbackAdapter(uint16_t first = 0) : next_(int64_t{1 << 16} + first) {}
 
   uint16_t next_sequence() const { return static_cast<uint16_t>(next_); }
+  void Prefetch() const { history_.Prefetch(next_); }
   // The packet with `next_sequence` has left.
   void OnSent(const SentRecord& record) { history_.OnSent(next_++, record); }
   // Good until the next call.

@@ -60,6 +60,13 @@ OutgoingPacket Finish(MutableByteView scratch, size_t header_size, size_t prefix
   return out;
 }
 
+// Padding that lies behind the payload already goes along.
+void AddPadding(MutableByteView scratch, const SourcePacket& packet, OutgoingPacket& out) {
+  if (packet.padding == 0 || out.rest.empty()) return;
+  scratch[0] |= 0x20;
+  out.rest = ByteView(out.rest.data(), out.rest.size() + packet.padding);
+}
+
 }  // namespace
 
 OutgoingPacket AssembleMedia(MutableByteView scratch, const OutgoingStream& stream,
@@ -67,7 +74,9 @@ OutgoingPacket AssembleMedia(MutableByteView scratch, const OutgoingStream& stre
                              const Rewritten& rewritten) {
   const Identity identity{stream.ssrc, stream.payload_type, static_cast<uint16_t>(rewritten.sequence_number)};
   const size_t size = WriteHeader(scratch, stream, transmission, packet, rewritten, identity);
-  return Finish(scratch, size, 0, packet, rewritten);
+  OutgoingPacket out = Finish(scratch, size, 0, packet, rewritten);
+  AddPadding(scratch, packet, out);
+  return out;
 }
 
 OutgoingPacket AssembleRed(MutableByteView scratch, const OutgoingStream& stream,

@@ -9,7 +9,7 @@ PacketRing::PacketRing(const PacketRingConfig& config)
       mask_(std::bit_ceil(std::max<size_t>(config.capacity, 2)) - 1),
       entries_(mask_ + 1),
       // Not zeroed: pages that no packet has used cost no memory.
-      slab_(std::make_unique_for_overwrite<uint8_t[]>((mask_ + 1) * kMaxStoredPacketSize)) {}
+      slab_(std::make_unique_for_overwrite<uint8_t[]>((mask_ + 1) * kSlotSize)) {}
 
 bool PacketRing::InWindow(int64_t sequence_number) const {
   return newest_ && sequence_number <= *newest_ &&
@@ -40,14 +40,15 @@ InsertOutcome PacketRing::Insert(const SourcePacket& packet, const SourcePacket*
   if (entry.used) return InsertOutcome::kDuplicate;
   entry.used = true;
   entry.packet = packet;
-  const MutableByteView slot(slab_.get() + Index(packet.sequence_number) * kMaxStoredPacketSize,
-                             kMaxStoredPacketSize);
+  entry.packet.padding = 0;
+  const MutableByteView slot = Slot(packet.sequence_number);
   ByteWriter writer(slot);
   writer.Bytes(packet.payload);
+  writer.Zeros(kMaxRunPadding);
   writer.Bytes(packet.dependency_descriptor);
   entry.packet.payload = ByteView(slot).first(packet.payload.size());
   entry.packet.dependency_descriptor =
-      ByteView(slot).subspan(packet.payload.size(), packet.dependency_descriptor.size());
+      ByteView(slot).subspan(packet.payload.size() + kMaxRunPadding, packet.dependency_descriptor.size());
   stored = &entry.packet;
   return InsertOutcome::kStored;
 }
@@ -56,6 +57,14 @@ SourcePacket* PacketRing::FindToCorrect(int64_t sequence_number) {
   if (!InWindow(sequence_number)) return nullptr;
   Entry& entry = entries_[Index(sequence_number)];
   return entry.used && !Expired(entry.packet) ? &entry.packet : nullptr;
+}
+
+void PacketRing::Pad(int64_t sequence_number, uint8_t bytes) {
+  SourcePacket* packet = FindToCorrect(sequence_number);
+  if (packet == nullptr || packet->padding != 0 || bytes == 0 || bytes > kMaxRunPadding) return;
+  packet->padding = bytes;
+  // The last one says how many there are (RFC 3550 section 5.1); the others are zero already.
+  Slot(sequence_number)[packet->payload.size() + bytes - 1] = bytes;
 }
 
 const SourcePacket* PacketRing::Find(int64_t sequence_number) const {

@@ -29,6 +29,8 @@ class PacketRing {
   const SourcePacket* Find(int64_t sequence_number) const;
   // For what is learned of a stored packet later.
   SourcePacket* FindToCorrect(int64_t sequence_number);
+  // Writes padding behind a stored packet's payload; at most kMaxRunPadding bytes, and only once.
+  void Pad(int64_t sequence_number, uint8_t bytes);
   // Forgets what came before `now - max_age`. Insert does it too, by the packet's arrival.
   void Expire(Timestamp now) { now_ = std::max(now_, now); }
 
@@ -36,10 +38,14 @@ class PacketRing {
   size_t capacity() const { return entries_.size(); }
 
  private:
+  static constexpr size_t kSlotSize = kMaxStoredPacketSize + kMaxRunPadding;
   struct Entry {
     bool used = false;
     SourcePacket packet;
   };
+  MutableByteView Slot(int64_t sequence_number) const {
+    return {slab_.get() + Index(sequence_number) * kSlotSize, kSlotSize};
+  }
   size_t Index(int64_t sequence_number) const { return static_cast<size_t>(sequence_number) & mask_; }
   bool InWindow(int64_t sequence_number) const;
   bool Expired(const SourcePacket& packet) const { return packet.arrival < now_ - config_.max_age; }

@@ -98,5 +98,26 @@ TEST(PacketRing, ExpiresByTimeAlone) {
   EXPECT_EQ(ring.Find(70'000), nullptr);
 }
 
+TEST(PacketRing, PadsOnceBehindThePayloadAndSparesTheDescriptor) {
+  PacketRing ring({8, Duration(1'000'000)});
+  const std::vector<uint8_t> payload(20, 7);
+  const std::vector<uint8_t> descriptor = {1, 2, 3};
+  const SourcePacket* stored = nullptr;
+  ASSERT_EQ(ring.Insert(Packet(5, {}, payload, descriptor), stored), InsertOutcome::kStored);
+  ring.Pad(5, kMaxRunPadding + 1);
+  ring.Pad(6, 1);  // nobody has it
+  ASSERT_EQ(stored->padding, 0);
+  ring.Pad(5, 3);
+  ring.Pad(5, 2);
+  ASSERT_EQ(stored->padding, 3);
+  EXPECT_TRUE(Same(stored->payload, payload));
+  EXPECT_TRUE(Same(stored->dependency_descriptor, descriptor));
+  EXPECT_TRUE(Same(ByteView(stored->payload.data() + 20, 3), {0, 0, 3}));
+  // Whoever takes the place has none.
+  ASSERT_EQ(ring.Insert(Packet(13, {}, payload), stored), InsertOutcome::kStored);
+  EXPECT_EQ(stored->padding, 0);
+  EXPECT_TRUE(Same(ByteView(stored->payload.data() + 20, 3), {0, 0, 0}));
+}
+
 }  // namespace
 }  // namespace nexus

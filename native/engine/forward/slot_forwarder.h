@@ -5,6 +5,7 @@
 #include <array>
 #include <bitset>
 
+#include "engine/base/prefetch.h"
 #include "engine/base/sequence_map.h"
 #include "engine/codec/payload_rewriter.h"
 #include "engine/forward/layer_selector.h"
@@ -77,6 +78,13 @@ class SlotForwarder {
   // The limit cannot be reached without one.
   bool wants_keyframe() const { return started_ && selector_.wants_keyframe(); }
 
+  void Prefetch() const {
+    PrefetchForWrite(&source_, 2 * kCacheLine);
+    sequence_.Prefetch();
+    PrefetchForWrite(&time_steps_, sizeof time_steps_ + sizeof sent_ + kCacheLine);
+    PrefetchForWrite(&rewriter_, 2 * kCacheLine);
+    PrefetchForWrite(&counters_, kCacheLine);
+  }
   // Nothing when this packet is not to be sent; the counters say why. `layer` must be that of the packet.
   std::optional<Rewritten> Forward(LayerId layer, const SourcePacket& packet, Timestamp now);
 

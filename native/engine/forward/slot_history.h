@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "engine/base/prefetch.h"
 #include "engine/forward/slot_forwarder.h"
 
 namespace nexus {
@@ -32,6 +33,9 @@ class SlotHistory {
  public:
   explicit SlotHistory(const SlotHistoryConfig& config);
 
+  void Prefetch() const {
+    PrefetchForWrite(&entries_[static_cast<size_t>(highest_ + 1) & mask_], 4 * kCacheLine);
+  }
   void OnSent(LayerId layer, int64_t source_sequence, const Rewritten& rewritten);
   // A NACK for `sequence_number`. kResend counts as resent at `now`.
   ResendOutcome OnNack(uint16_t sequence_number, Timestamp now, Duration rtt, SentPacket& sent);

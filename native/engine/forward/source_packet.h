@@ -13,6 +13,9 @@ namespace nexus {
 // A published layer (one media SSRC) over its life; never used again, so a stale reference finds nothing.
 using LayerId = StrongId<struct LayerIdTag, uint32_t>;
 
+// A packet may be made longer by so much on its way to subscribers, see FanOut.
+inline constexpr size_t kMaxRunPadding = 8;
+
 struct SourcePacket {
   int64_t sequence_number = 0;  // unwrapped
   int64_t timestamp = 0;        // unwrapped
@@ -27,6 +30,8 @@ struct SourcePacket {
   ByteView payload;  // empty: a padding-only probe
   ByteView dependency_descriptor;
   LayerId layer;  // whose ring holds it
+  // So many bytes of RTP padding lie behind `payload` (PacketRing::Pad) and are sent with it.
+  uint8_t padding = 0;
 };
 
 }  // namespace nexus

@@ -47,7 +47,7 @@ class DeadlineHeap {
  public:
   // kNever takes the entry out.
   void Set(Deadline& deadline, Timestamp at);
-  Timestamp next() const { return heap_.empty() ? kNever : heap_.front()->at_; }
+  Timestamp next() const { return heap_.empty() ? kNever : heap_.front().at; }
   // The earliest that is due, taken out; null when none is.
   Deadline* PopDue(Timestamp now);
   size_t size() const { return heap_.size(); }
@@ -57,9 +57,14 @@ class DeadlineHeap {
   void Remove(Deadline& deadline);
   void Up(uint32_t place);
   void Down(uint32_t place);
-  void Put(Deadline* deadline, uint32_t place);
+  // The time stands beside the pointer: sifting looks at nothing else.
+  struct Entry {
+    Timestamp at;
+    Deadline* deadline;
+  };
+  void Put(const Entry& entry, uint32_t place);
 
-  std::vector<Deadline*> heap_;
+  std::vector<Entry> heap_;
 };
 
 }  // namespace nexus

@@ -70,6 +70,10 @@ class PublishedLayer {
   const RememberedSets& remembered_sets() const { return remembered_sets_; }
   // What was sent of this layer under this number, while it is kept.
   const SourcePacket* Find(int64_t number) const;
+  // See FanOut.
+  void Pad(int64_t sequence_number, uint8_t bytes) {
+    if (ring_) ring_->Pad(sequence_number, bytes);
+  }
   NackGenerator& nacks() { return nacks_; }
   const NackGenerator& nacks() const { return nacks_; }
   // Whoever begins to watch within a moment of a keyframe is shown it from the ring.

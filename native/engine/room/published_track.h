@@ -49,7 +49,17 @@ class PublishedTrack {
   // Before `Route`: which encodings are alive.
   void NoteArrival(PublishedLayer& layer, const SourcePacket& packet, Timestamp now);
   // Forwards a stored packet to every slot that shows its encoding or waits for it.
-  void Route(PublishedLayer& layer, const SourcePacket& packet, Timestamp now);
+  void Route(PublishedLayer& layer, const SourcePacket& packet, Timestamp now) {
+    context_.fan_out.Add(layer, packet, now);
+  }
+  // Who gets a layer's packets; made anew when somebody's choice has changed, not while a burst walks along
+  // it.
+  void FreshenRoutes() {
+    if (routes_stale_) BuildRoutes();
+  }
+  const std::vector<SubscriberSlot*>& RouteOf(const PublishedLayer& layer) const {
+    return routes_[layer.encoding()];
+  }
   void AddSubscriber(SubscriberSlot& slot);
   void RemoveSubscriber(SubscriberSlot& slot);
   const std::vector<SubscriberSlot*>& subscribers() const { return subscribers_; }

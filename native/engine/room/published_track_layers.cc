@@ -108,15 +108,9 @@ void PublishedTrack::NoteArrival(PublishedLayer& layer, const SourcePacket& pack
     }
   }
   if (!changed) return;
+  context_.fan_out.Flush(now);
   routes_stale_ = true;
   for (SubscriberSlot* slot : subscribers_) slot->OnEncodingsChanged(now);
-}
-
-void PublishedTrack::Route(PublishedLayer& layer, const SourcePacket& packet, Timestamp now) {
-  if (routes_stale_) BuildRoutes();
-  const std::vector<SubscriberSlot*>& route = routes_[layer.encoding()];
-  if (route.empty()) return context_.drops.Count(DropReason::kLayerNotForwarded);
-  for (SubscriberSlot* slot : route) slot->OnPacket(layer, packet, now);
 }
 
 // Made anew when somebody's choice has changed, not while a packet walks along it.

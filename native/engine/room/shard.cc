@@ -9,7 +9,8 @@ Shard::Shard(ShardConfig config)
     : config_(std::move(config)),
       events_(config_.max_events, drops_),
       random_(config_.seed),
-      context_{config_, out_, events_, drops_, deadlines_, layers_, random_, data_, relay_},
+      fan_out_(layers_, out_, drops_, config_.pad_runs),
+      context_{config_, out_, events_, drops_, deadlines_, layers_, random_, data_, relay_, fan_out_},
       data_(context_) {}
 
 Shard::~Shard() {

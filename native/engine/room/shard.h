@@ -31,6 +31,17 @@ class Shard {
   void HandleDatagram(MutableByteView datagram, const SocketAddress& from, Timestamp now) {
     HandleDatagram(datagram, from, now, now);
   }
+  // Between the two media is collected and then forwarded run by run, which is what a caller does that has
+  // many datagrams at hand. `ForwardSome` says that there is more when `transmit` has grown large: send it,
+  // and call again. `EndBatch` forwards what is left, and comes before commands, timeouts and `transmit`.
+  void BeginBatch() { fan_out_.BeginBatch(); }
+  // Time for `ForwardSome`; a batch that is full is forwarded without sending in between.
+  bool BatchNearlyFull() const { return fan_out_.nearly_full(); }
+  bool ForwardSome(Timestamp now) { return fan_out_.ForwardSome(now); }
+  void EndBatch(Timestamp now) {
+    fan_out_.Flush(now);
+    fan_out_.EndBatch();
+  }
   // A TCP connection is gone (RFC 6544): its address proves nothing any more.
   void HandleConnectionLost(const SocketAddress& from, Timestamp now);
   // Whether a valid check came from there: what else a connection carries is of a stranger.
@@ -130,6 +141,7 @@ class Shard {
   LayerIndex layers_;
   std::mt19937_64 random_;
   RelayOutbox relay_;
+  FanOut fan_out_;
   ShardContext context_;
   DataRouter data_;
 

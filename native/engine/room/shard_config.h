@@ -9,6 +9,7 @@
 #include "engine/bwe/send_side_estimator.h"
 #include "engine/dtls/dtls_certificate.h"
 #include "engine/sctp/data_channels.h"
+#include "engine/srtp/gcm_library.h"
 #include "engine/srtp/srtp_keys.h"
 
 namespace nexus {
@@ -16,6 +17,7 @@ namespace nexus {
 struct ShardConfig {
   std::shared_ptr<const DtlsCertificate> certificate;
   std::vector<SrtpProfile> srtp_profiles = {SrtpProfile::kAeadAes128Gcm, SrtpProfile::kAes128CmHmacSha1_80};
+  GcmLibrary gcm = FastestGcmLibrary();                 // OpenSSL can always be asked for
   Duration consent_timeout = std::chrono::seconds(30);  // RFC 7675 section 5.1
   Duration connect_timeout = std::chrono::seconds(30);  // creation to ICE and DTLS both up
   Duration speaker_interval = std::chrono::milliseconds(300);
@@ -24,6 +26,8 @@ struct ShardConfig {
   Duration layers_hold = std::chrono::seconds(4);  // a publisher goes on with layers nobody wants any more
   size_t audio_loudest = 6;                        // audio sources of a room that are forwarded
 
+  // Packets of a picture that are a few bytes shorter than the others are padded to one length: see FanOut.
+  bool pad_runs = true;
   // Earlier packets that ride along to a subscriber with redundant audio (RFC 2198): 0, 1 or 2.
   uint8_t red_distance = 1;
   // Of each subscriber's path: where the estimate begins, and between what it stays.

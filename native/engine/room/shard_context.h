@@ -9,6 +9,7 @@
 #include "engine/room/deadline_heap.h"
 #include "engine/room/drop_reason.h"
 #include "engine/room/event_queue.h"
+#include "engine/room/fan_out.h"
 #include "engine/room/run_builder.h"
 #include "engine/room/shard_config.h"
 
@@ -47,6 +48,7 @@ struct ShardContext {
   std::mt19937_64& random;
   DataRouter& data;
   RelayOutbox& relay;
+  FanOut& fan_out;
 };
 
 }  // namespace nexus

@@ -1,5 +1,8 @@
 #include "engine/room/subscriber_slot.h"
 
+#include <algorithm>
+
+#include "engine/base/prefetch.h"
 #include "engine/room/transport.h"
 
 namespace nexus {
@@ -91,15 +94,38 @@ bool SubscriberSlot::ContinuesSource(const PublishedLayer& layer) const {
   return source && source->layer == layer.id() && source->codec == layer.codec()->codec;
 }
 
-void SubscriberSlot::OnPacket(PublishedLayer& layer, const SourcePacket& packet, Timestamp now) {
-  if (!subscriber_.ready()) return context_.drops.Count(DropReason::kTransportNotReady);
+void SubscriberSlot::PrefetchPointers() const {
+  PrefetchForRead(&history_, kCacheLine);
+  PrefetchForRead(&forwarder_, kCacheLine);
+  subscriber_.PrefetchPointers();
+}
+
+void SubscriberSlot::Prefetch() const {
+  forwarder_.Prefetch();
+  history_.Prefetch();
+  PrefetchForWrite(&stream_, sizeof stream_ + kCacheLine);
+  PrefetchForWrite(&packets_, kCacheLine);
+  subscriber_.PrefetchForSending();
+}
+
+void SubscriberSlot::OnBurst(PublishedLayer& layer, std::span<const SourcePacket* const> burst,
+                             Timestamp now) {
+  if (!subscriber_.ready()) return context_.drops.Count(DropReason::kTransportNotReady, burst.size());
+  for (; !burst.empty(); burst = burst.subspan(1)) OnPacket(layer, burst, now);
+}
+
+// The first of `burst`.
+void SubscriberSlot::OnPacket(PublishedLayer& layer, std::span<const SourcePacket* const> burst,
+                              Timestamp now) {
+  const SourcePacket& packet = *burst.front();
   // What is shown goes on until what is wanted begins: another track, another encoding, another codec or
   // SSRC.
   if (!ContinuesSource(layer) && !Start(layer, packet, now)) return;
   bool first_of_binding = false;
   if (!Forward(layer, packet, now, first_of_binding)) return;
   // The keyframe's beginning came late: what overtook it follows from the ring, and nobody is asked again.
-  if (first_of_binding || packet.frame.keyframe_start) ForwardStored(layer, packet.sequence_number + 1, now);
+  if (first_of_binding || packet.frame.keyframe_start)
+    ForwardStored(layer, packet.sequence_number + 1, burst.subspan(1), now);
   if (forwarder_.wants_keyframe() && !layer.keyframes().pending()) layer.RequestKeyframe(now);
 }
 
@@ -185,12 +211,15 @@ size_t SubscriberSlot::Send(const PublishedLayer& layer, const SourcePacket& pac
   return subscriber_.SendMedia(*stream_, packet, rewritten, now, redundancy);
 }
 
-void SubscriberSlot::ForwardStored(PublishedLayer& layer, int64_t from, Timestamp now) {
+// But for what is `coming` anyway.
+void SubscriberSlot::ForwardStored(PublishedLayer& layer, int64_t from,
+                                   std::span<const SourcePacket* const> coming, Timestamp now) {
   const PacketRing* ring = layer.ring();
   if (ring == nullptr || !ring->newest()) return;
   for (int64_t sequence = from; sequence <= *ring->newest(); ++sequence) {
     const SourcePacket* stored = ring->Find(sequence);
     bool first = false;
+    if (std::find(coming.begin(), coming.end(), stored) != coming.end()) continue;
     if (stored != nullptr && shown_ != nullptr) Forward(layer, *stored, now, first);
   }
 }

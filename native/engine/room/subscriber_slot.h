@@ -37,7 +37,11 @@ class SubscriberSlot {
   // The subscriber's codecs or extensions changed.
   void OnRenegotiated() { stream_.reset(); }
 
-  void OnPacket(PublishedLayer& layer, const SourcePacket& packet, Timestamp now);
+  // In two steps, as the second follows pointers that the first brings: what `OnBurst` will look at.
+  void PrefetchPointers() const;
+  void Prefetch() const;
+  // Packets of one layer, in the order in which they came.
+  void OnBurst(PublishedLayer& layer, std::span<const SourcePacket* const> burst, Timestamp now);
 
   // How far up to go, until told otherwise as high as there is; nothing: send nothing, until a target comes
   // again.
@@ -83,6 +87,7 @@ class SubscriberSlot {
   SlotReport Report() const;
 
  private:
+  void OnPacket(PublishedLayer& layer, std::span<const SourcePacket* const> burst, Timestamp now);
   bool Start(PublishedLayer& layer, const SourcePacket& packet, Timestamp now);
   bool ContinuesSource(const PublishedLayer& layer) const;
 
@@ -95,7 +100,8 @@ class SubscriberSlot {
   bool StartFromCache(PublishedLayer& layer, Timestamp now);
 
   bool Forward(PublishedLayer& layer, const SourcePacket& packet, Timestamp now, bool& first_of_binding);
-  void ForwardStored(PublishedLayer& layer, int64_t from, Timestamp now);
+  void ForwardStored(PublishedLayer& layer, int64_t from, std::span<const SourcePacket* const> coming,
+                     Timestamp now);
   std::optional<OutgoingStream> StreamFor(const CodecBinding& source) const;
   void SendParameterSets(const PublishedLayer& layer, const Rewritten& keyframe, Timestamp now);
   size_t Send(const PublishedLayer& layer, const SourcePacket& packet, const Rewritten& rewritten,

@@ -119,7 +119,7 @@ bool SubscriberSlot::StartFromCache(PublishedLayer& layer, Timestamp now) {
                  : layer.keyframe_cache().ReplayFrom(*layer.ring(), now);
   if (!from || !Start(layer, *layer.ring()->Find(*from), now)) return false;
   layer.CountReplay();
-  ForwardStored(layer, *from, now);
+  ForwardStored(layer, *from, {}, now);
   return true;
 }
 

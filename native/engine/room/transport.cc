@@ -130,8 +130,8 @@ void Transport::PumpDtls(Timestamp now) {
 void Transport::OnDtlsConnected(Timestamp now) {
   if (opener_ || !dtls_->srtp_keys()) return;
   const SrtpKeys& keys = *dtls_->srtp_keys();
-  opener_.emplace(keys.profile, keys.client);
-  sealer_.emplace(keys.profile, keys.server);
+  opener_.emplace(keys.profile, keys.client, SrtpOpenerConfig{.library = context_.config.gcm});
+  sealer_.emplace(keys.profile, keys.server, context_.config.gcm);
   // Spread over the interval, so that a room that joined at once does not report at once (RFC 3550
   // section 6.2).
   const auto interval = static_cast<uint64_t>(context_.config.rtcp_interval.count());
@@ -187,7 +187,7 @@ void Transport::HandleTimeout(Timestamp now) {
 Timestamp Transport::NextDeadline() const {
   Timestamp next = ice_.next_deadline();
   if (!opener_) next = std::min(next, connect_deadline_);
-  if (dtls_) next = std::min(next, dtls_->next_deadline());
+  if (dtls_ && !opener_) next = std::min(next, dtls_->next_deadline());
   if (state_ == TransportState::kConnected) {
     next = std::min(next, ice_.next_deadline() - context_.config.consent_timeout / kDisconnectedShare);
   }

@@ -84,6 +84,9 @@ class Transport final : public TrackPublisher {
   // What slots show has changed: the bandwidth is shared out anew with the next tick.
   void AllocateSoon();
 
+  // What sending to this peer looks at; see SubscriberSlot.
+  void PrefetchPointers() const;
+  void PrefetchForSending() const;
   // Media to this peer. The bytes on the wire, 0 when it was dropped and counted.
   bool ready() const { return sealer_.has_value() && ice_.selected().has_value(); }
   size_t SendMedia(const OutgoingStream& stream, const SourcePacket& packet, const Rewritten& rewritten,

@@ -2,6 +2,7 @@
 // publisher's ring, sealed into the batch.
 #include <array>
 
+#include "engine/base/prefetch.h"
 #include "engine/room/room.h"
 #include "engine/room/transport.h"
 
@@ -11,6 +12,19 @@ namespace {
 constexpr uint8_t kPaddingSize = 224;  // the most that fits the count of one byte, in steps of 32
 
 }  // namespace
+
+void Transport::PrefetchPointers() const {
+  PrefetchForRead(&ice_.selected(), kCacheLine);
+  PrefetchForWrite(&sealer_, kCacheLine);
+  PrefetchForRead(&send_, kCacheLine);
+  PrefetchForWrite(&packets_out_, kCacheLine);
+}
+
+void Transport::PrefetchForSending() const {
+  if (sealer_) sealer_->Prefetch();
+  send_->estimator.Prefetch();
+  PrefetchForWrite(&send_->budget, sizeof send_->budget + kCacheLine);
+}
 
 size_t Transport::Seal(const OutgoingPacket& packet, uint64_t index, Timestamp now) {
   if (packet.header.empty()) return context_.drops.Count(DropReason::kTooLarge), 0;

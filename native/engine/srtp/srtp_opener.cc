@@ -32,7 +32,7 @@ std::optional<uint64_t> GuessIndex(const ReplayWindow* window, uint16_t sequence
 
 SrtpOpener::SrtpOpener(SrtpProfile profile, const SrtpKeyMaterial& material, SrtpOpenerConfig config)
     : profile_(profile),
-      transform_(MakeSrtpTransform(profile, material, SrtpDirection::kOpen)),
+      transform_(MakeSrtpTransform(profile, material, SrtpDirection::kOpen, config.library)),
       rtp_(std::make_unique<SsrcTable>(config.max_ssrcs)),
       rtcp_(std::make_unique<SsrcTable>(config.max_ssrcs)) {}
 SrtpOpener::~SrtpOpener() = default;

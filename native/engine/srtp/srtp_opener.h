@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "engine/base/bytes.h"
+#include "engine/srtp/gcm_library.h"
 #include "engine/srtp/srtp_keys.h"
 
 namespace nexus {
@@ -19,6 +20,7 @@ class SsrcTable;
 
 struct SrtpOpenerConfig {
   size_t max_ssrcs = 256;  // each for RTP and for RTCP
+  GcmLibrary library = FastestGcmLibrary();
 };
 
 struct SrtpCounters {

@@ -4,8 +4,8 @@
 
 namespace nexus {
 
-SrtpSealer::SrtpSealer(SrtpProfile profile, const SrtpKeyMaterial& material)
-    : profile_(profile), transform_(MakeSrtpTransform(profile, material, SrtpDirection::kSeal)) {}
+SrtpSealer::SrtpSealer(SrtpProfile profile, const SrtpKeyMaterial& material, GcmLibrary library)
+    : profile_(profile), transform_(MakeSrtpTransform(profile, material, SrtpDirection::kSeal, library)) {}
 SrtpSealer::~SrtpSealer() = default;
 SrtpSealer::SrtpSealer(SrtpSealer&&) noexcept = default;
 SrtpSealer& SrtpSealer::operator=(SrtpSealer&&) noexcept = default;
@@ -18,6 +18,10 @@ size_t SrtpSealer::SealRtp(ByteView header, ByteView prefix, ByteView payload, u
   const uint16_t sequence = static_cast<uint16_t>(header[2] << 8 | header[3]);
   if (sequence != static_cast<uint16_t>(index)) return 0;
   return transform_->SealRtp(header, prefix, payload, index, out);
+}
+
+void SrtpSealer::Prefetch() const {
+  if (transform_) transform_->Prefetch();
 }
 
 size_t SrtpSealer::SealRtcp(ByteView packet, MutableByteView out) {

@@ -1,6 +1,6 @@
-// The sending side of SRTP and SRTCP (RFC 3711, RFC 7714) towards one peer, on EVP contexts that are keyed
-// once. Out of place: header and payload may lie in the publisher's shared packet, so the encryption is the
-// copy. It keeps no state per SSRC: the caller owns the 64-bit sequence number, whose upper bits are the
+// The sending side of SRTP and SRTCP (RFC 3711, RFC 7714) towards one peer, on cipher contexts that are
+// keyed once. Out of place: header and payload may lie in the publisher's shared packet, so the encryption is
+// the copy. It keeps no state per SSRC: the caller owns the 64-bit sequence number, whose upper bits are the
 // roll-over counter.
 #pragma once
 
@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "engine/base/bytes.h"
+#include "engine/srtp/gcm_library.h"
 #include "engine/srtp/srtp_keys.h"
 
 namespace nexus {
@@ -17,7 +18,7 @@ class SrtpTransform;
 
 class SrtpSealer {
  public:
-  SrtpSealer(SrtpProfile profile, const SrtpKeyMaterial& material);
+  SrtpSealer(SrtpProfile profile, const SrtpKeyMaterial& material, GcmLibrary library = FastestGcmLibrary());
   ~SrtpSealer();
   SrtpSealer(SrtpSealer&&) noexcept;
   SrtpSealer& operator=(SrtpSealer&&) noexcept;
@@ -35,6 +36,8 @@ class SrtpSealer {
   // runs over all SSRCs of this direction (RFC 3711 section 3.2.1 asks for it to rise per SSRC, which this
   // does). 0 when it failed or the index is spent (2^31 packets: section 9.2).
   size_t SealRtcp(ByteView packet, MutableByteView out);
+
+  void Prefetch() const;
 
   SrtpProfile profile() const { return profile_; }
 

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "engine/base/bytes.h"
+#include "engine/srtp/gcm_library.h"
 #include "engine/srtp/srtp_keys.h"
 #include "engine/srtp/srtp_session_keys.h"
 
@@ -34,14 +35,18 @@ class SrtpTransform {
   // Where the four bytes of E bit and index begin in an SRTCP packet of that size.
   virtual size_t RtcpIndexOffset(size_t packet_size) const = 0;
 
+  // What sealing the next RTP packet will look at.
+  virtual void Prefetch() const {}
+
   virtual SrtpProfile profile() const = 0;
 };
 
-// Null when OpenSSL fails.
+// Null when the cipher library fails.
 std::unique_ptr<SrtpTransform> MakeSrtpTransform(SrtpProfile profile, const SrtpKeyMaterial& material,
-                                                 SrtpDirection direction);
+                                                 SrtpDirection direction,
+                                                 GcmLibrary library = FastestGcmLibrary());
 std::unique_ptr<SrtpTransform> MakeGcmTransform(const SrtpSessionKeys& rtp, const SrtpSessionKeys& rtcp,
-                                                SrtpDirection direction);
+                                                SrtpDirection direction, GcmLibrary library);
 std::unique_ptr<SrtpTransform> MakeCmTransform(const SrtpSessionKeys& rtp, const SrtpSessionKeys& rtcp);
 
 inline uint32_t ReadU32(ByteView bytes, size_t offset) {

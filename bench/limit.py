@@ -1,0 +1,85 @@
+"""How near the engine comes to a bare loop: `bench/limit.py --people 50 200 500`.
+
+The limit (native/bench/limit) receives, unprotects, and for each subscriber rewrites, seals and sends in GSO
+runs, with no room, timer, feedback or pacing around it. The engine forwards the same mix, in the generator's
+process. Both take turns, on the same core, towards receivers without and with UDP GRO. Writes
+bench/results/<date>-limit.json.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+from _load import BUILD, ROOT, build
+
+# What `nexus_load` publishes at 720p: 1.5 Mbit/s in 30 pictures a second of six packets, 50 packets of sound.
+PICTURES_PER_SECOND, VOICES_PER_SECOND = 30, 50
+RUN, PAYLOAD = 6, 1_042
+
+
+def program(name: str, *arguments: str) -> dict[str, object]:
+    """One run, on as quiet a core as can be had: in the scheduler's real-time class where that is allowed."""
+    command = [str(BUILD / "bench" / name), *arguments]
+    if os.geteuid() == 0:
+        command = ["chrt", "-f", "10", *command]
+    found: dict[str, object] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    return found
+
+
+def limit(people: int, gro: int) -> dict[str, object]:
+    audio = VOICES_PER_SECOND / PICTURES_PER_SECOND
+    mix = (f"run={RUN}", f"payload={PAYLOAD}", f"audio_per_run={audio:.2f}")
+    return program("nexus_limit", f"subscribers={people}", f"gro={gro}", *mix)
+
+
+def engine(scene: str, people: int, gro: int, seconds: int) -> dict[str, object]:
+    return program("nexus_load", "local", scene, f"people={people}", f"gro={gro}", f"seconds={seconds}")
+
+
+def figure(rows: list[dict[str, object]], name: str) -> float:
+    return statistics.median(float(str(row[name])) for row in rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--people", nargs="+", type=int, default=[50, 200, 500])
+    parser.add_argument("--gro", nargs="+", type=int, default=[0, 1], choices=(0, 1))
+    parser.add_argument("--turns", type=int, default=2)
+    parser.add_argument("--seconds", type=int, default=5)
+    parser.add_argument(
+        "--out", type=Path, default=ROOT / "bench" / "results" / f"{datetime.now(UTC):%Y-%m-%d}-limit.json"
+    )
+    options = parser.parse_args()
+    build("nexus_load", "nexus_limit")
+    points = []
+    for people in options.people:
+        for gro in options.gro:
+            bare, ours = [], []
+            for _ in range(options.turns):
+                bare.append(limit(people, gro))
+                ours.append(engine("livestream", people, gro, options.seconds))
+            most = figure(bare, "packets_per_cpu_second")
+            got = figure(ours, "packets_out_per_cpu_second")
+            point = {
+                "people": people,
+                "gro": bool(gro),
+                "limit_packets_per_cpu_second": round(most),
+                "engine_packets_per_cpu_second": round(got),
+                "share_of_limit": round(got / most, 3),
+                "loop_over_sum_of_steps": round(figure(bare, "loop_over_sum"), 3),
+                "ns_per_step": bare[-1]["ns_per_packet_out"],
+                "engine": ours[-1],
+            }
+            points.append(point)
+            print(json.dumps({key: point[key] for key in point if key != "engine"}), flush=True)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    options.out.write_text(json.dumps({"at": at, "scene": "livestream", "points": points}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

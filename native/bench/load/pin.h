@@ -1,0 +1,18 @@
+#pragma once
+
+#include <sched.h>
+
+#include <cstddef>
+
+namespace nexus::load {
+
+// The calling thread stays on that core; negative: anywhere.
+inline void PinToCore(int core) {
+  if (core < 0) return;
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(static_cast<size_t>(core), &set);
+  sched_setaffinity(0, sizeof set, &set);
+}
+
+}  // namespace nexus::load

@@ -1,0 +1,107 @@
+// Bursts: what is forwarded subscriber by subscriber is what would have been forwarded packet by packet, and
+// a picture is one run.
+#include <gtest/gtest.h>
+
+#include "engine/dtls/emulated_wall_clock.h"
+#include "testing/emulated_call.h"
+
+namespace nexus::testing {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+EmulatedCallOptions Options(bool batches, bool pad_runs = true) {
+  EmulatedCallOptions options;
+  options.seed = 4;
+  options.on_time = SetEmulatedWallClock;
+  options.batches = batches;
+  options.shard.pad_runs = pad_runs;
+  return options;
+}
+
+// A camera with pictures of several packets, two who watch.
+struct Show {
+  explicit Show(const EmulatedCallOptions& options, size_t uneven = 0)
+      : call(options), publisher(call.Join()) {
+    call.Publish(publisher, MediaKind::kVideo);
+    publisher.video->options.packets_per_frame = 6;
+    publisher.video->options.uneven = uneven;
+    call.StartMedia(publisher);
+    for (int i = 0; i < 2; ++i) {
+      Member& viewer = call.Join({.transport_feedback = false});  // nothing is paced or probed
+      viewers.push_back(&viewer);
+      call.AddSlot(viewer, MediaKind::kVideo);
+      call.StartMedia(viewer);
+      call.Command(BindSlot{viewer.slots[0].id, publisher.video_track});
+    }
+  }
+  ReceivedStream& seen(size_t who) { return *viewers[who]->slots[0].stream; }
+
+  EmulatedCall call;
+  Member& publisher;
+  std::vector<Member*> viewers;
+};
+
+std::vector<std::vector<uint8_t>> Payloads(const ReceivedStream& stream) {
+  std::vector<std::vector<uint8_t>> payloads;
+  for (const auto& [sequence, packet] : stream.packets) payloads.push_back(packet.payload);
+  return payloads;
+}
+
+TEST(FanOut, ABatchBringsWhatSinglePacketsBring) {
+  std::array<std::vector<std::vector<uint8_t>>, 2> seen;
+  for (const bool batches : {false, true}) {
+    Show show(Options(batches), 1);
+    ASSERT_TRUE(show.call.RunUntilConnected());
+    show.call.RunFor(seconds(3));
+    for (size_t who = 0; who < 2; ++who) {
+      EXPECT_EQ(show.seen(who).Faults(show.call.csrcs()), "");
+      EXPECT_GT(show.seen(who).packets.size(), 400u);
+    }
+    seen[batches] = Payloads(show.seen(0));
+  }
+  EXPECT_EQ(seen[0], seen[1]);
+}
+
+TEST(FanOut, UnevenPacketsOfAPictureLeaveAsOneRun) {
+  std::array<uint64_t, 2> runs{};
+  for (const bool pad : {false, true}) {
+    Show show(Options(true, pad), 3);
+    ASSERT_TRUE(show.call.RunUntilConnected());
+    show.call.RunFor(seconds(2));
+    const uint64_t before = show.call.runs;
+    show.call.RunFor(seconds(2));
+    runs[pad] = show.call.runs - before;
+    for (size_t who = 0; who < 2; ++who) EXPECT_EQ(show.seen(who).Faults(show.call.csrcs()), "");
+  }
+  // 25 pictures a second for two: six packets of two lengths in turn are three runs and more, or one.
+  EXPECT_GT(runs[0], 2 * runs[1]);
+}
+
+TEST(FanOut, PacketsThatDifferByMoreAreLeftAlone) {
+  Show show(Options(true), kMaxRunPadding + 1);
+  ASSERT_TRUE(show.call.RunUntilConnected());
+  show.call.RunFor(seconds(1));
+  for (const auto& [sequence, packet] : show.seen(0).packets) ASSERT_LE(packet.payload_size, 1'000u);
+  EXPECT_EQ(show.seen(0).Faults(show.call.csrcs()), "");
+}
+
+// The beginning of a keyframe overtaken by its rest: what the ring holds follows at once, and nothing of what
+// the same batch brings is sent twice.
+TEST(FanOut, WhatComesInTheSameBatchIsNotSentFromTheRingAsWell) {
+  Show show(Options(true));
+  show.call.network().conditions.jitter = Duration(300);  // within a picture; some arrive at one moment
+  ASSERT_TRUE(show.call.RunUntilConnected());
+  for (int i = 0; i < 20; ++i) {
+    show.publisher.video->keyframe_wanted = true;
+    show.call.RunFor(milliseconds(200));
+  }
+  for (size_t who = 0; who < 2; ++who) {
+    EXPECT_EQ(show.seen(who).Faults(show.call.csrcs()), "");
+    EXPECT_EQ(show.seen(who).Missing().size(), 0u);
+  }
+}
+
+}  // namespace
+}  // namespace nexus::testing

@@ -1,0 +1,73 @@
+// Once everything has grown to its size, media passes through without a single allocation.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <new>
+
+#include "engine/dtls/emulated_wall_clock.h"
+#include "testing/emulated_call.h"
+
+// Counted in this test alone; a sanitizer brings its own (fuzzers and sanitizers are clang's here).
+#if defined(__clang__) || defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define NEXUS_COUNTS_ALLOCATIONS 0
+#else
+#define NEXUS_COUNTS_ALLOCATIONS 1
+// Inlined, the pair below looks like two allocators.
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
+#endif
+
+namespace {
+
+thread_local bool counting = false;
+thread_local uint64_t allocations = 0;
+
+}  // namespace
+
+#if NEXUS_COUNTS_ALLOCATIONS
+void* operator new(size_t size) {
+  allocations += counting ? 1 : 0;
+  if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
+  throw std::bad_alloc();
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, size_t) noexcept { std::free(memory); }
+#endif
+
+namespace nexus::testing {
+namespace {
+
+using std::chrono::seconds;
+
+TEST(ForwardAllocation, MediaInSteadyStateAllocatesNothing) {
+#if !NEXUS_COUNTS_ALLOCATIONS
+  GTEST_SKIP() << "the sanitizer has its own allocator";
+#endif
+  EmulatedCallOptions options;
+  options.seed = 8;
+  options.on_time = SetEmulatedWallClock;
+  options.around_media = [](bool begin) { counting = begin; };
+  EmulatedCall call(options);
+  Member& publisher = call.Join();
+  call.Publish(publisher, MediaKind::kVideo);
+  call.Publish(publisher, MediaKind::kAudio);
+  publisher.video->options.packets_per_frame = 6;
+  publisher.video->options.uneven = 1;
+  call.StartMedia(publisher);
+  for (int i = 0; i < 4; ++i) {
+    Member& viewer = call.Join();
+    call.AddSlot(viewer, MediaKind::kVideo);
+    call.AddSlot(viewer, MediaKind::kAudio);
+    call.StartMedia(viewer);
+    call.Command(BindSlot{viewer.slots[0].id, publisher.video_track});
+  }
+  ASSERT_TRUE(call.RunUntilConnected());
+  call.RunFor(seconds(15));
+  const uint64_t datagrams = call.datagrams_from_server;
+  allocations = 0;
+  call.RunFor(seconds(5));
+  EXPECT_GT(call.datagrams_from_server - datagrams, 3'000u);
+  EXPECT_EQ(allocations, 0u);
+}
+
+}  // namespace
+}  // namespace nexus::testing
