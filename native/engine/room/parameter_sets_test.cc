@@ -41,14 +41,18 @@ struct SetsOnce {
     ++next_;
     if (marker) timestamp_ += 3'600;
   }
-  // One frame, an IDR when one was asked for, in three fragments.
+  // One frame, an IDR when one was asked for, in three fragments; larger ones have more behind the same
+  // bytes.
   void Frame(const Bytes& sets = {}) {
     const bool key = std::exchange(publisher.video->keyframe_wanted, false);
     if (!sets.empty()) Packet(sets, false);
     const uint8_t type = key ? 5 : 1;
-    Packet({0x7C, static_cast<uint8_t>(0x80 | type), 1}, false);
-    Packet({0x7C, type, 2}, false);
-    Packet({0x7C, static_cast<uint8_t>(0x40 | type), 3}, true);
+    const uint8_t bits[] = {0x80, 0, 0x40};  // S, none, E
+    for (uint8_t i = 0; i < 3; ++i) {
+      Bytes payload = {0x7C, static_cast<uint8_t>(bits[i] | type), static_cast<uint8_t>(i + 1)};
+      payload.resize(fragment_size, 0x33);
+      Packet(payload, i == 2);
+    }
     call.RunFor(milliseconds(40));
   }
   void Frames(int count) {
@@ -68,6 +72,7 @@ struct SetsOnce {
 
   EmulatedCall call;
   Member& publisher;
+  size_t fragment_size = 3;
 
  private:
   int64_t next_ = 1'000;
@@ -196,6 +201,44 @@ TEST(ParameterSetsOnce, AViewerOnAnotherShardGetsThem) {
   EXPECT_EQ(seen[0], kSets);
   EXPECT_EQ(seen[1], (Bytes{0x7C, 0x85, 1}));
   EXPECT_EQ(std::ranges::count(seen, kSets), std::ranges::count(seen, Bytes{0x7C, 0x85, 1}));
+}
+
+// Where media waits for its turn they do, in front of their keyframe.
+TEST(ParameterSetsOnce, ANarrowPathGetsThemToo) {
+  SetsOnce once(7);
+  once.fragment_size = 900;
+  Member& late = once.Viewer();
+  once.Connect();
+  once.call.network().Narrow({late.peer->address()}, 1'500'000, 60'000, once.call.now());
+  once.Frame(kSets);
+  once.Frames(20);
+  once.Watch(late);
+  for (int i = 0; i < 20; ++i) {
+    once.Frames(9);
+    // A keyframe right behind a frame so large that it still waits.
+    for (int fragment = 0; fragment < 20; ++fragment) {
+      Bytes payload = {0x7C, static_cast<uint8_t>(fragment == 0 ? 0x81 : fragment == 19 ? 0x41 : 0x01)};
+      payload.resize(900, 0x33);
+      once.Packet(payload, fragment == 19);
+    }
+    once.publisher.video->keyframe_wanted = true;
+    once.Frame();
+  }
+  once.call.RunFor(seconds(3));
+  size_t keyframes = 0;
+  const Bytes* before = nullptr;
+  for (const auto& [sequence, packet] : late.slots[0].stream->packets) {
+    if (packet.payload.size() == 900 && packet.payload[1] == 0x85) {
+      ++keyframes;
+      ASSERT_NE(before, nullptr);
+      EXPECT_EQ(*before, kSets);
+    }
+    before = &packet.payload;
+    if (packet.payload == kSets) {
+      EXPECT_FALSE(packet.repaired) << "it was sent, not asked for again";
+    }
+  }
+  EXPECT_GT(keyframes, 5u);
 }
 
 TEST(ParameterSetsOnce, ARecordingBeginsWithThem) {

@@ -62,8 +62,7 @@ void Transport::DropWaiting(Ssrc ssrc) { send_->stale_drops += send_->queue.Make
 
 size_t Transport::SendQueued(const QueuedPacket& waiting, Timestamp now) {
   const PublishedLayer* layer = context_.layers.Find(waiting.layer);
-  const SourcePacket* packet =
-      layer == nullptr || layer->ring() == nullptr ? nullptr : layer->ring()->Find(waiting.source_sequence);
+  const SourcePacket* packet = layer == nullptr ? nullptr : layer->Find(waiting.source_sequence);
   if (packet == nullptr) {
     ++send_->expired_drops;
     context_.drops.Count(DropReason::kPacerExpired);
