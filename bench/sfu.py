@@ -81,17 +81,32 @@ def run(options: argparse.Namespace, console: Console) -> Outcome:
     with Progress(*columns, console=console, transient=True) as progress:
         bar = progress.add_task("", total=len(planned))
         for task in planned:
-            progress.update(bar, description=f"{task.scene.name} {task.scene.people} {task.server}")
+            progress.update(
+                bar, description=f"{task.scene.name} {task.scene.people} {task.server}", advance=1
+            )
             if not (task.curve and task.server in ended):
-                row = measured(task, options, console, outcome)
-                if task.curve and (row is None or not carries(row)):
-                    # Once more: other work may have been in the way.
-                    row = measured(task, options, console, outcome)
-                    ended |= {task.server} if row is None or not carries(row) else set()
-                if row is not None:
-                    (outcome.curve if task.curve else outcome.rows).append(row)
-            progress.advance(bar)
+                tried = attempts(task, options, console, outcome)
+                if not task.curve:
+                    outcome.rows += tried
+                    continue
+                outcome.curve += tried[-1:]
+                if not (tried and carries(tried[-1])):
+                    ended.add(task.server)
     return outcome
+
+
+def attempts(
+    task: Task, options: argparse.Namespace, console: Console, outcome: Outcome
+) -> list[dict[str, Any]]:
+    """One row, or two where the first is no figure: other work may have been in the way."""
+    rows: list[dict[str, Any]] = []
+    for _ in range(2):
+        row = measured(task, options, console, outcome)
+        if row is not None:
+            rows.append(row)
+            if carries(row) if task.curve else not row["void"]:
+                break
+    return rows
 
 
 def measured(
