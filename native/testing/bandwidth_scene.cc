@@ -15,7 +15,7 @@ BandwidthScene::BandwidthScene(BandwidthSceneOptions options) : call(options.cal
     Member& member = call.Join(std::move(peer));
     member.peer->fraction_lost = 0;
     call.AddSlot(member, MediaKind::kAudio);
-    call.AddSlot(member, MediaKind::kVideo);
+    call.AddSlot(member, MediaKind::kVideo, 0, options.rtx);
     call.Command(BindSlot{member.slots[1].id, publisher->video_track});
     subscribers.push_back(&member);
     call.StartMedia(member);

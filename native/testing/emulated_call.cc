@@ -123,13 +123,13 @@ void EmulatedCall::PublishSimulcast(Member& member, const std::vector<std::pair<
   Command(AddTrack{member.video_track, member.transport, settings});
 }
 
-Member::Slot& EmulatedCall::AddSlot(Member& member, MediaKind kind, int pair) {
+Member::Slot& EmulatedCall::AddSlot(Member& member, MediaKind kind, int pair, bool rtx) {
   const SlotId id{NewId(member.shard)};
   SlotSettings settings;
   settings.kind = kind;
   settings.pair = pair;
   settings.ssrc = Ssrc{++next_ssrc_};
-  if (kind == MediaKind::kVideo) settings.rtx_ssrc = Ssrc{++next_ssrc_};
+  if (kind == MediaKind::kVideo && rtx) settings.rtx_ssrc = Ssrc{++next_ssrc_};
   member.slots.push_back({id, &member.peer->Receive(settings.ssrc, settings.rtx_ssrc, kind)});
   Command(nexus::AddSlot{id, member.transport, settings}, member.shard);
   return member.slots.back();

@@ -63,7 +63,7 @@ class EmulatedCall {
   // A video of several encodings, low to high: packets a frame, and bytes of payload a packet.
   void PublishSimulcast(Member& member, const std::vector<std::pair<size_t, size_t>>& encodings,
                         std::vector<PictureSize> sizes = {});
-  Member::Slot& AddSlot(Member& member, MediaKind kind, int pair = 0);
+  Member::Slot& AddSlot(Member& member, MediaKind kind, int pair = 0, bool rtx = true);
   void Command(nexus::Command command, size_t shard = 0) { shards_[shard]->HandleCommand(command, now_); }
   size_t shard_count() const { return shards_.size(); }
   uint64_t relayed_bytes_from(size_t shard) const { return relayed_bytes_.at(shard); }

@@ -111,7 +111,15 @@ std::string ReceivedStream::Faults(const std::map<uint32_t, uint32_t>& csrc_of_m
       switches[sequence] = packet.mark->sampled_us;
   }
   const ReceivedPacket* before = nullptr;
+  int64_t padding = 0;
   for (const auto& [sequence, packet] : packets) {
+    if (kind == MediaKind::kVideo && packet.payload_size == 0 && before != nullptr) {
+      // Nothing but a number, of the time of the frame before.
+      if (packet.csrc != before->csrc || packet.timestamp != before->timestamp)
+        faults << sequence << ": padding of another frame\n";
+      ++padding;
+      continue;
+    }
     if (!packet.mark || !csrc_of_mark.contains(packet.mark->mark) ||
         csrc_of_mark.at(packet.mark->mark) != packet.csrc) {
       faults << sequence << ": payload of another than CSRC " << packet.csrc << "\n";
@@ -121,7 +129,7 @@ std::string ReceivedStream::Faults(const std::map<uint32_t, uint32_t>& csrc_of_m
       faults << sequence << ": source " << packet.csrc << " begins without a keyframe\n";
     }
     if (before != nullptr) {
-      const int64_t gap = sequence - before->sequence - 1;
+      const int64_t gap = sequence - before->sequence - 1 - std::exchange(padding, 0);
       // One number is left free behind a frame that a switch cut off.
       const bool free_number = gap == 1 && packet.keyframe_start && !before->marker;
       const bool cut_off = gap > 0 && IsCutOff(packet, switches);

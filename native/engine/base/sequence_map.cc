@@ -33,6 +33,15 @@ void SequenceMap::MakeRoom(int64_t source) {
   Push(source, changes_[(begin_ + count_ - 1) % kMaxChanges].offset + 1, 0);
 }
 
+void SequenceMap::Insert() {
+  Change& last = changes_[(begin_ + count_ - 1) % kMaxChanges];
+  if (last.from > highest_) {
+    ++last.offset;
+  } else {
+    Push(highest_ + 1, last.offset + 1, 0);
+  }
+}
+
 void SequenceMap::Push(int64_t from, int64_t offset, int64_t left_out) {
   if (count_ == kMaxChanges) {
     begin_ = (begin_ + 1) % kMaxChanges;

@@ -21,6 +21,8 @@ class SequenceMap {
   void MakeRoom(int64_t source);
   void Seen(int64_t source);
   void Prefetch() const { PrefetchForWrite(&begin_, kCacheLine); }
+  // One number of the slot's own behind everything that came: what comes next goes one further.
+  void Insert();
   // Nothing for numbers before the start, those left out, and those older than what is remembered.
   std::optional<int64_t> Map(int64_t source) const;
   int64_t highest() const { return highest_; }

@@ -72,5 +72,22 @@ TEST(SequenceMap, MakesRoomInFrontOfANumber) {
   EXPECT_EQ(map.Map(104), 15);
 }
 
+TEST(SequenceMap, NumbersOfTheSlotsOwnMoveWhatComesBehindThem) {
+  SequenceMap map;
+  map.Start(100, 500);
+  map.Seen(103);
+  map.Insert();
+  map.Insert();
+  EXPECT_EQ(map.Map(102), 502) << "late ones keep their place";
+  EXPECT_EQ(map.Map(104), 506);
+  map.Seen(104);
+  map.LeaveOut(105);
+  map.Insert();
+  EXPECT_FALSE(map.Map(105));
+  EXPECT_EQ(map.Map(106), 508);
+  EXPECT_EQ(map.Map(104), 506);
+  EXPECT_EQ(map.Map(103), 503);
+}
+
 }  // namespace
 }  // namespace nexus

@@ -80,6 +80,20 @@ std::optional<Rewritten> SlotForwarder::Forward(LayerId layer, const SourcePacke
   return rewritten;
 }
 
+// Behind a marker, so that no frame has a packet of padding in its midst; its time is that frame's.
+std::optional<Rewritten> SlotForwarder::TakePadding() {
+  if (!config_.video || !source_ || !started_ || !highest_marker_) return std::nullopt;
+  Rewritten padding;
+  padding.sequence_number = highest_out_ + 1;
+  padding.timestamp = static_cast<uint32_t>(last_timestamp_);
+  padding.csrc = source_->csrc;
+  padding.empty = true;
+  sequence_.Insert();
+  MarkSent(padding.sequence_number);
+  ++counters_.padding;
+  return padding;
+}
+
 // True when nothing is to be sent. A packet of a layer that is not sent has its number closed up, if nothing
 // behind it was sent yet. Else the subscriber misses that number: it gets the number without the payload, or,
 // where the whole frame is missed by its picture id (VP8), the frame.

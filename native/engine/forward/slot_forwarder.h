@@ -55,6 +55,7 @@ struct SlotCounters {
   uint64_t probes = 0;                // left out: padding only
   uint64_t layers_left_out = 0;       // of layers above the target
   uint64_t holes_closed = 0;          // sent empty: of such a layer, but late
+  uint64_t padding = 0;               // numbers given to packets of padding alone
   uint64_t held = 0;                  // dropped: their structure is missing
   uint64_t source_restarts = 0;       // a jump in the source's numbers, treated as a new binding
   uint64_t time_corrections = 0;
@@ -87,6 +88,10 @@ class SlotForwarder {
   }
   // Nothing when this packet is not to be sent; the counters say why. `layer` must be that of the packet.
   std::optional<Rewritten> Forward(LayerId layer, const SourcePacket& packet, Timestamp now);
+
+  // The next number, for a packet of padding alone; nothing where none may stand: within a frame, or before
+  // the first.
+  std::optional<Rewritten> TakePadding();
 
   // For sender reports: the slot's RTP time of `now`, on its own line.
   uint32_t RtpTimestampAt(Timestamp now) const { return static_cast<uint32_t>(timeline_.RtpAt(now)); }

@@ -230,6 +230,36 @@ TEST(BandwidthNumbers, AnyFirstTransportSequenceNumberWillDo) {
   }
 }
 
+// Hard problem 4 where there is no retransmission stream: padding stands between frames, and closes no gap.
+TEST(BandwidthPeers, WithoutRetransmissionsPaddingStandsBetweenFrames) {
+  for (const uint64_t seed : {1, 2, 3, 4}) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    BandwidthSceneOptions options;
+    options.call.seed = seed;
+    options.call.on_time = SetEmulatedWallClock;
+    options.rtx = false;
+    BandwidthScene scene(options);
+    const auto link = scene.Narrow({0}, 700'000, 60'000);
+    EXPECT_TRUE(scene.call.RunUntil(seconds(15), [&] { return scene.Spatial(0) == 1; }));
+    link->SetRate(3'000'000, scene.call.now());
+    EXPECT_TRUE(scene.call.RunUntil(seconds(6), [&] { return scene.Spatial(0) == 2; }));
+    EXPECT_GT(scene.Report(0).probe_packets, 20u);
+    EXPECT_EQ(scene.subscribers[0]->peer->rejected, 0u);
+    EXPECT_EQ(scene.video(0).Faults(scene.call.csrcs()), "");
+    EXPECT_EQ(scene.Unrepaired(0), 0u);
+    size_t padding = 0;
+    const auto& packets = scene.video(0).packets;
+    for (auto packet = packets.begin(); packet != packets.end(); ++packet) {
+      if (packet->second.payload_size > 0) continue;
+      ++padding;
+      EXPECT_FALSE(packet->second.marker);
+      EXPECT_EQ(packet->second.timestamp, std::prev(packet)->second.timestamp);
+      EXPECT_TRUE(std::prev(packet)->second.marker || std::prev(packet)->second.payload_size == 0);
+    }
+    EXPECT_GT(padding, 20u);
+  }
+}
+
 TEST(BandwidthPeers, WithoutFeedbackNothingIsHeldBack) {
   BandwidthSceneOptions options;
   options.call.on_time = SetEmulatedWallClock;

@@ -107,6 +107,7 @@ class SubscriberSlot {
   size_t Send(const PublishedLayer& layer, const SourcePacket& packet, const Rewritten& rewritten,
               Timestamp now);
   void Resend(const SentPacket& sent, Timestamp now);
+  size_t SendMediaPadding(Timestamp now);
   void LeaveShown();
   void Announce(std::optional<TrackId> track);
 

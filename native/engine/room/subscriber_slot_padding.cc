@@ -11,7 +11,7 @@ constexpr uint32_t kRepeatable = 16;
 }  // namespace
 
 size_t SubscriberSlot::SendPadding(Timestamp now) {
-  if (!settings_.rtx_ssrc) return 0;
+  if (!settings_.rtx_ssrc || !subscriber_.codecs().AnyRtxPayloadType()) return SendMediaPadding(now);
   for (uint32_t i = 0; i < kRepeatable && forwarder_.highest_sequence(); ++i) {
     const std::optional<SentPacket> sent =
         history_.Find(*forwarder_.highest_sequence() - padding_turn_++ % kRepeatable);
@@ -32,6 +32,20 @@ size_t SubscriberSlot::SendPadding(Timestamp now) {
   stream.ids = subscriber_.extension_ids();
   const size_t size = subscriber_.SealPadding(stream, rtx_sequence_, now);
   if (size > 0) ++rtx_sequence_;
+  return size;
+}
+
+// Without a retransmission stream padding takes numbers of the media's own, and only between frames. One that
+// is lost is a gap that nobody can fill: the receiver has to find by the picture numbers that no frame is
+// missing.
+size_t SubscriberSlot::SendMediaPadding(Timestamp now) {
+  if (!stream_ || shown_ == nullptr) return 0;
+  const std::optional<Rewritten> padding = forwarder_.TakePadding();
+  if (!padding) return 0;
+  const size_t size = subscriber_.SealMediaPadding(*stream_, *padding, now);
+  if (size == 0) return 0;
+  ++packets_;
+  bytes_ += size;
   return size;
 }
 

@@ -97,6 +97,8 @@ class Transport final : public TrackPublisher {
   size_t SealRtx(const OutgoingStream& stream, const SourcePacket& packet, const Rewritten& rewritten,
                  int64_t rtx_sequence, Timestamp now);
   size_t SealPadding(const OutgoingStream& stream, int64_t rtx_sequence, Timestamp now);
+  // The same on the media's own stream, for peers without retransmissions.
+  size_t SealMediaPadding(const OutgoingStream& stream, const Rewritten& rewritten, Timestamp now);
   // What waits of a slot is overtaken by what it shows next, a keyframe or nothing.
   void DropWaiting(Ssrc ssrc);
   // A sender report within a few milliseconds: a slot has begun to send.
@@ -174,6 +176,7 @@ class Transport final : public TrackPublisher {
 
   // transport_send.cc
   size_t Seal(const OutgoingPacket& packet, uint64_t index, Timestamp now);
+  size_t SealPadding(OutgoingRtpHeader& header, uint64_t index, Timestamp now);
   size_t SealMedia(const OutgoingStream& stream, const SourcePacket& packet, const Rewritten& rewritten,
                    Timestamp now, ByteView red_prefix = {});
 

@@ -74,13 +74,28 @@ size_t Transport::SealRtx(const OutgoingStream& stream, const SourcePacket& pack
 // RFC 4588 has no word for it, libwebrtc does it all the same: a retransmission without an original, of
 // padding alone (RFC 3550 section 5.1), when nothing was sent yet that could be sent again.
 size_t Transport::SealPadding(const OutgoingStream& stream, int64_t rtx_sequence, Timestamp now) {
-  std::array<uint8_t, kMaxPlainRtpHeaderSize> scratch;
   OutgoingRtpHeader header;
   header.payload_type = stream.rtx_payload_type;
   header.sequence_number = static_cast<uint16_t>(rtx_sequence);
   header.ssrc = stream.rtx_ssrc;
-  header.video = true;
   header.ids = stream.ids;
+  return SealPadding(header, static_cast<uint64_t>(rtx_sequence), now);
+}
+
+size_t Transport::SealMediaPadding(const OutgoingStream& stream, const Rewritten& rewritten, Timestamp now) {
+  OutgoingRtpHeader header;
+  header.payload_type = stream.payload_type;
+  header.sequence_number = static_cast<uint16_t>(rewritten.sequence_number);
+  header.timestamp = rewritten.timestamp;
+  header.ssrc = stream.ssrc;
+  header.csrc = rewritten.csrc;
+  header.ids = stream.ids;
+  return SealPadding(header, static_cast<uint64_t>(rewritten.sequence_number), now);
+}
+
+size_t Transport::SealPadding(OutgoingRtpHeader& header, uint64_t index, Timestamp now) {
+  std::array<uint8_t, kMaxPlainRtpHeaderSize> scratch;
+  header.video = true;
   header.abs_send_time = AbsSendTimeAt(now);
   header.transport_sequence_number = send_->estimator.next_sequence();
   const size_t size = WriteRtpHeader(scratch, header);
@@ -91,7 +106,7 @@ size_t Transport::SealPadding(const OutgoingStream& stream, int64_t rtx_sequence
     padding.back() = kPaddingSize;
     return padding;
   }();
-  return Seal({ByteView(scratch).first(size), {}, kPadding}, static_cast<uint64_t>(rtx_sequence), now);
+  return Seal({ByteView(scratch).first(size), {}, kPadding}, index, now);
 }
 
 }  // namespace nexus
