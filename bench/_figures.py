@@ -19,6 +19,7 @@ PUBLISHED: Mapping[str, Mapping[str, int]] = {
 FAR_BELOW = 0.6
 # A server carries a load when this much is lost at most (before repair, not on purpose).
 CARRIED_LOSS = 0.001
+FULL = 0.9
 
 
 def reasons_to_void(row: Row, *, still: int = 0) -> list[str]:
@@ -96,6 +97,12 @@ def p99_beside_best(rows: Sequence[Row], scene: str) -> dict[str, float | None]:
 
 def carries(row: Row) -> bool:
     return not row["void"] and row["seen"]["loss"] <= CARRIED_LOSS
+
+
+def is_full(row: Row) -> bool:
+    """The server had all of its core: it would do no better the next time."""
+    share: float = row["process_cpu_seconds"] / row["seen"]["seconds"]
+    return share > FULL
 
 
 def growth(curve: Sequence[Row]) -> dict[str, dict[str, Any]]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import _load_livekit
-from _figures import carries, growth, p99_beside_best, ratios
+from _figures import carries, growth, is_full, p99_beside_best, ratios
 from _load import ROOT, Adapter, build
 from _load_janus import JanusAdapter
 from _load_livekit import LiveKitAdapter
@@ -104,7 +104,7 @@ def attempts(
         row = measured(task, options, console, outcome)
         if row is not None:
             rows.append(row)
-            if carries(row) if task.curve else not row["void"]:
+            if is_full(row) or (carries(row) if task.curve else not row["void"]):
                 break
     return rows
 

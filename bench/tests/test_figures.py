@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from _figures import growth, p99_beside_best, ratio, ratios, reasons_to_void
+from _figures import growth, is_full, p99_beside_best, ratio, ratios, reasons_to_void
 from _measure import gso
 
 
@@ -100,6 +100,11 @@ def test_growth_is_told_by_the_points_that_were_carried() -> None:
     curve = [row(packets_per_second=n, per_second=100_000) for n in (2_000, 10_000, 40_000)]
     curve.append(row(packets_per_second=80_000, per_second=20_000, seen={"loss": 0.02}))
     assert growth(curve)["nexus"] == {"most_packets_per_second": 40_000, "deviation_from_line": 0.0}
+
+
+def test_a_server_is_full_when_it_had_all_of_its_core() -> None:
+    assert is_full(row(packets_per_second=95_000, per_second=100_000))
+    assert not is_full(row(packets_per_second=80_000, per_second=100_000))
 
 
 def test_growth_that_bends_deviates_from_the_line() -> None:
