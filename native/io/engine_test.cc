@@ -27,6 +27,7 @@ std::unique_ptr<Engine> OpenEngine(size_t shards = 1, bool gso = true, size_t ro
   config.shards = shards;
   config.bind_addresses = {*SocketAddress::Parse("127.0.0.1", 0)};
   config.socket.gso = gso;
+  config.shard.bandwidth.start_bps = 20'000'000;  // nothing waits for a first guess, and nothing is let go of
   config.socket.gro = gso;
   int error = 0;
   return Engine::Open(std::move(config), error);
