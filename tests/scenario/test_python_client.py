@@ -60,7 +60,7 @@ SHARDS = {
 }
 
 
-@pytest.fixture(scope="module", params=SHARDS.values(), ids=SHARDS.keys())
+@pytest.fixture(scope="module", params=list(SHARDS.values()), ids=list(SHARDS))
 def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("dev")
     nexus = str(Path(sysconfig.get_path("scripts")) / "nexus")
