@@ -52,7 +52,9 @@ def build() -> None:
         return
     BINARY.parent.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, "GOBIN": str(BINARY.parent), "GOFLAGS": "-trimpath"}
-    subprocess.run(["go", "install", f"{MODULE}@{VERSION}"], check=True, env=environment)
+    built = subprocess.run(["go", "install", f"{MODULE}@{VERSION}"], check=False, env=environment)
+    if built.returncode != 0:
+        raise SystemExit(f"{MODULE}@{VERSION} could not be built (see above): try again, or name --servers")
 
 
 class Signal:
