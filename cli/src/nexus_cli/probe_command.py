@@ -14,6 +14,7 @@ import typer
 from nexus_rtc.token import App, mint_token, unverified_claims
 
 from nexus_cli import development
+from nexus_cli.app_options import AppKeyId, AppSecret
 from nexus_cli.probe.report import Report
 from nexus_cli.probe.view import console, figures, plain_line, table
 
@@ -54,13 +55,8 @@ def probe(
     ] = False,
     json_subprotocol: Annotated[bool, typer.Option(help="Speak JSON (nexus.v1.json) to signaling.")] = False,
     step_timeout: Annotated[float, typer.Option(help="Seconds that a step may take.", min=0.1)] = 15.0,
-    app: Annotated[str, typer.Option(help="The app's key id.", envvar="NEXUS_APP")] = development.KEY_ID,
-    secret: Annotated[
-        str,
-        typer.Option(
-            help="The app's secret.", envvar="NEXUS_APP_SECRET", show_default="the development app's"
-        ),
-    ] = development.SECRET,
+    app: AppKeyId = development.KEY_ID,
+    secret: AppSecret = development.SECRET,
 ) -> None:
     """Check a connection: join ROOM as any client would, send and receive, and say what works."""
     from nexus_cli.probe.options import PROFILES, Options  # loads the media stack

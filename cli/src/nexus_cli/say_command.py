@@ -11,6 +11,7 @@ from nexus_rtc.server_data import send_data
 from nexus_rtc.token import App, mint_token
 
 from nexus_cli import development
+from nexus_cli.app_options import AppKeyId, AppSecret
 
 # The token is used at once.
 TTL_SECONDS = 60
@@ -27,13 +28,8 @@ def say(
     topic: Annotated[str, typer.Option(help="What it is about.")] = "",
     lossy: Annotated[bool, typer.Option("--lossy", help="Send it once; it may be lost.")] = False,
     url: Annotated[str, typer.Option(help="The server.", envvar="NEXUS_URL")] = development.DEFAULT_URL,
-    app: Annotated[str, typer.Option(help="The app's key id.", envvar="NEXUS_APP")] = development.KEY_ID,
-    secret: Annotated[
-        str,
-        typer.Option(
-            help="The app's secret.", envvar="NEXUS_APP_SECRET", show_default="the development app's"
-        ),
-    ] = development.SECRET,
+    app: AppKeyId = development.KEY_ID,
+    secret: AppSecret = development.SECRET,
 ) -> None:
     """Say MESSAGE to ROOM, as the server."""
     payload: str | bytes = sys.stdin.buffer.read() if message == "-" else message

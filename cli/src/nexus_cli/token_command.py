@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from nexus_cli import development, durations
+from nexus_cli.app_options import AppKeyId, AppSecret
 
 
 def token(
@@ -27,13 +28,8 @@ def token(
         list[str] | None, typer.Option(help="key=value that others see; repeat it for more.")
     ] = None,
     url: Annotated[str, typer.Option(help="Where the client finds the server (the claim `url`).")] = "",
-    app: Annotated[str, typer.Option(help="The app's key id.", envvar="NEXUS_APP")] = development.KEY_ID,
-    secret: Annotated[
-        str,
-        typer.Option(
-            help="The app's secret.", envvar="NEXUS_APP_SECRET", show_default="the development app's"
-        ),
-    ] = development.SECRET,
+    app: AppKeyId = development.KEY_ID,
+    secret: AppSecret = development.SECRET,
 ) -> None:
     """Print a token that joins ROOM as IDENTITY."""
     try:
