@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from _load import Generator, Person, free_port, process_cpu_seconds, process_memory_bytes
+from _load import Generator, Person, free_port
 from _network import SERVER_ADDRESS
 from _sdp import answer, media_lines, publisher_offer, read
+from _server import ServerProcess
 
 BINARY = "janus"
 ROOM = 1
@@ -140,11 +141,12 @@ class JanusSession:
         await self._socket.close()
 
 
-class JanusAdapter:
+class JanusAdapter(ServerProcess):
     name = "janus"
+    media_threads = "hloop"
 
     def __init__(self) -> None:
-        self._process: asyncio.subprocess.Process | None = None
+        super().__init__()
         self._http: aiohttp.ClientSession | None = None
         self._janus: JanusSession | None = None
         self._folder = Path(tempfile.mkdtemp(prefix="nexus-bench-janus-"))
@@ -154,15 +156,11 @@ class JanusAdapter:
     async def start(self, *, core: int) -> None:
         port = free_port()
         self._configure(port)
-        self._process = await asyncio.create_subprocess_exec(
-            *("taskset", "-c", str(core), BINARY, "-F", str(self._folder), "-o"),
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
+        process = await self._spawn(core, BINARY, "-F", str(self._folder), "-o")
         self._http = aiohttp.ClientSession()
         url = f"ws://127.0.0.1:{port}/"
         for _ in range(100):
-            if self._process.returncode is not None:
+            if process.returncode is not None:
                 raise RuntimeError(f"Janus did not start: run `janus -F {self._folder}` to see why")
             try:
                 socket = await self._http.ws_connect(url, protocols=("janus-protocol",), max_msg_size=0)
@@ -244,23 +242,6 @@ class JanusAdapter:
             for handle in self._handles.pop(person.index):
                 await self._janus.ask("detach", handle_id=handle)
 
-    async def counters(self) -> dict[str, int] | None:
-        return None
-
-    @property
-    def pid(self) -> int:
-        assert self._process is not None
-        return self._process.pid
-
-    def cpu_seconds(self) -> float:
-        return process_cpu_seconds(self.pid)
-
-    def media_cpu_seconds(self) -> float | None:
-        return process_cpu_seconds(self.pid, "hloop")
-
-    def memory_bytes(self) -> int:
-        return process_memory_bytes(self.pid)
-
     def features(self) -> dict[str, object]:
         return {
             "version": janus_version(),
@@ -277,9 +258,7 @@ class JanusAdapter:
             await self._janus.close()
         if self._http is not None:
             await self._http.close()
-        if self._process is not None and self._process.returncode is None:
-            self._process.kill()  # on SIGTERM it says goodbye to everybody, one after another
-            await self._process.wait()
+        await self._end(kill=True)  # on SIGTERM it says goodbye to everybody, one after another
         shutil.rmtree(self._folder, ignore_errors=True)
 
 

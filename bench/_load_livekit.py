@@ -19,9 +19,10 @@ from pathlib import Path
 
 import aiohttp
 import jwt
-from _load import BUILD, Generator, Person, free_port, process_cpu_seconds, process_memory_bytes
+from _load import BUILD, Generator, Person, free_port
 from _network import SERVER_ADDRESS
 from _sdp import Description, Endpoint, answer, media_lines, publisher_offer, read
+from _server import ServerProcess
 from livekit.protocol import models, rtc
 
 # The newest whose module can be built without replacements, as `go install` asks for.
@@ -194,11 +195,11 @@ def token(person: Person) -> str:
     return jwt.encode(claims, SECRET, algorithm="HS256")
 
 
-class LiveKitAdapter:
+class LiveKitAdapter(ServerProcess):
     name = "livekit"
 
     def __init__(self) -> None:
-        self._process: asyncio.subprocess.Process | None = None
+        super().__init__()
         self._http: aiohttp.ClientSession | None = None
         self._folder = Path(tempfile.mkdtemp(prefix="nexus-bench-livekit-"))
         self._port = free_port()
@@ -214,14 +215,10 @@ class LiveKitAdapter:
             "address": SERVER_ADDRESS,
         }
         configuration.write_text(CONFIGURATION.format(**values))
-        self._process = await asyncio.create_subprocess_exec(
-            *("taskset", "-c", str(core), str(BINARY), "--config", str(configuration)),
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
+        process = await self._spawn(core, str(BINARY), "--config", str(configuration))
         self._http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
         for _ in range(200):
-            if self._process.returncode is not None:
+            if process.returncode is not None:
                 raise RuntimeError(
                     f"LiveKit did not start: run `{BINARY} --config {configuration}` to see why"
                 )
@@ -265,23 +262,6 @@ class LiveKitAdapter:
             await self._signals.pop(person.index).close(leave=True)
             generator.leave(person)
 
-    async def counters(self) -> dict[str, int] | None:
-        return None
-
-    @property
-    def pid(self) -> int:
-        assert self._process is not None
-        return self._process.pid
-
-    def cpu_seconds(self) -> float:
-        return process_cpu_seconds(self.pid)
-
-    def media_cpu_seconds(self) -> float | None:
-        return None
-
-    def memory_bytes(self) -> int:
-        return process_memory_bytes(self.pid)
-
     def features(self) -> dict[str, object]:
         return {
             "version": VERSION,
@@ -303,7 +283,5 @@ class LiveKitAdapter:
             await signal.close(leave=False)
         if self._http is not None:
             await self._http.close()
-        if self._process is not None and self._process.returncode is None:
-            self._process.kill()  # on SIGTERM it waits for everybody to leave
-            await self._process.wait()
+        await self._end(kill=True)  # on SIGTERM it waits for everybody to leave
         shutil.rmtree(self._folder, ignore_errors=True)

@@ -7,9 +7,10 @@ import sys
 from collections.abc import Sequence
 
 import grpc
-from _load import ROOT, Generator, Person, free_port, process_cpu_seconds, process_memory_bytes
+from _load import ROOT, Generator, Person, free_port
 from _network import SERVER_ADDRESS
 from _sdp import AUDIO_MID, VIDEO_MID, publisher_offer, read
+from _server import ServerProcess
 from nexus.sfu.v1 import sfu_pb2, sfu_pb2_grpc
 from nexus.types.v1 import media_pb2
 
@@ -36,11 +37,12 @@ def nexus_version() -> str:
     return subprocess.run(words, capture_output=True, text=True, cwd=ROOT, check=False).stdout.strip()
 
 
-class NexusAdapter:
+class NexusAdapter(ServerProcess):
     name = "nexus"
+    media_threads = "nexus-shard"
 
     def __init__(self) -> None:
-        self._process: asyncio.subprocess.Process | None = None
+        super().__init__()
         self._channel: grpc.aio.Channel | None = None
         self._ids: dict[int, str] = {}
         self._pictures: list[tuple[str, str]] = []  # participant, track
@@ -57,13 +59,9 @@ class NexusAdapter:
             "NEXUS_SFU_MAX_PARTICIPANTS_PER_ROOM": "5000",
         }
         # The generator may be as large as the machine: whoever starves, it is not for want of a pinned core.
-        self._process = await asyncio.create_subprocess_exec(
-            *("taskset", "-c", str(core), sys.executable, "-m", "nexus_sfu"),
-            env=environment,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
+        process = await self._spawn(core, sys.executable, "-m", "nexus_sfu", environment=environment)
         self._channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
-        await self._until_ready(self._process, self._channel)
+        await self._until_ready(process, self._channel)
 
     @staticmethod
     async def _until_ready(process: asyncio.subprocess.Process, channel: grpc.aio.Channel) -> None:
@@ -75,11 +73,6 @@ class NexusAdapter:
             return
         ready.cancel()
         raise RuntimeError("the SFU did not start: run `python -m nexus_sfu` to see why")
-
-    @property
-    def pid(self) -> int:
-        assert self._process is not None
-        return self._process.pid
 
     def _stub(self) -> sfu_pb2_grpc.SfuServiceStub:
         assert self._channel is not None
@@ -139,15 +132,6 @@ class NexusAdapter:
             }
         return None
 
-    def cpu_seconds(self) -> float:
-        return process_cpu_seconds(self.pid)
-
-    def media_cpu_seconds(self) -> float | None:
-        return process_cpu_seconds(self.pid, "nexus-shard")
-
-    def memory_bytes(self) -> int:
-        return process_memory_bytes(self.pid)
-
     def features(self) -> dict[str, object]:
         return {
             "version": nexus_version(),
@@ -162,6 +146,4 @@ class NexusAdapter:
     async def stop(self) -> None:
         if self._channel is not None:
             await self._channel.close()
-        if self._process is not None and self._process.returncode is None:
-            self._process.terminate()
-            await self._process.wait()
+        await self._end(kill=False)
