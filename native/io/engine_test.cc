@@ -86,6 +86,18 @@ bool HasState(const std::vector<Event>& events, TransportId transport, Transport
   return false;
 }
 
+// The first transport publishes video "v", the second one watches it.
+void WatchVideo(Engine& engine, const std::vector<TransportId>& transports, TrackId& track,
+                SlotDescription& slot) {
+  TrackSettings settings;
+  settings.kind = MediaKind::kVideo;
+  settings.number = 42;
+  settings.mid = "v";
+  ASSERT_EQ(engine.AddTrack(transports[0], settings, track), CallError::kNone);
+  ASSERT_EQ(engine.AddSlot(transports[1], MediaKind::kVideo, 0, slot), CallError::kNone);
+  ASSERT_EQ(engine.Send(BindSlot{slot.slot, track}), CallError::kNone);
+}
+
 class EngineWithOffload : public ::testing::TestWithParam<bool> {};
 
 TEST_P(EngineWithOffload, ForwardsVideoOverLoopback) {
@@ -118,15 +130,9 @@ TEST_P(EngineWithOffload, ForwardsVideoOverLoopback) {
   options.ssrc = Ssrc{0x1111};
   options.mid = "v";
   options.mark = 5;
-  TrackSettings settings;
-  settings.kind = MediaKind::kVideo;
-  settings.number = 42;
-  settings.mid = "v";
   TrackId track;
-  ASSERT_EQ(engine->AddTrack(transports[0], settings, track), CallError::kNone);
   SlotDescription slot;
-  ASSERT_EQ(engine->AddSlot(transports[1], MediaKind::kVideo, 0, slot), CallError::kNone);
-  ASSERT_EQ(engine->Send(BindSlot{slot.slot, track}), CallError::kNone);
+  ASSERT_NO_FATAL_FAILURE(WatchVideo(*engine, transports, track, slot));
   testing::PublishedStream& stream = publisher.peer.Publish(options);
   testing::ReceivedStream& received = subscriber.peer.Receive(slot.ssrc, slot.rtx_ssrc, MediaKind::kVideo);
   Timestamp next_frame = MonotonicNow();
@@ -188,15 +194,9 @@ TEST(Engine, ARoomOverTwoShardsIsOneRoom) {
     ports.insert(description.candidates[0].address.port());
   }
   EXPECT_EQ(ports.size(), 2u) << "one shard each";
-  TrackSettings settings;
-  settings.kind = MediaKind::kVideo;
-  settings.number = 42;
-  settings.mid = "v";
   TrackId track;
-  ASSERT_EQ(engine->AddTrack(transports[0], settings, track), CallError::kNone);
   SlotDescription slot;
-  ASSERT_EQ(engine->AddSlot(transports[1], MediaKind::kVideo, 0, slot), CallError::kNone);
-  ASSERT_EQ(engine->Send(BindSlot{slot.slot, track}), CallError::kNone);
+  ASSERT_NO_FATAL_FAILURE(WatchVideo(*engine, transports, track, slot));
   TapId tap;
   ASSERT_EQ(engine->AddTap(track, {}, tap), CallError::kNone);
   PublishedStreamOptions options;

@@ -15,6 +15,7 @@
 #include "engine/base/unwrap.h"
 #include "engine/client/packetizer.h"
 #include "engine/rtp/rtp_packet.h"
+#include "testing/ffmpeg.h"
 #include "testing/pcap.h"
 #include "testing/random.h"
 
@@ -264,7 +265,7 @@ TEST_P(CapturedFrames, AreDecodableByFfmpeg) {
   EXPECT_GE(frames.size(), GetParam().at_least);
   ASSERT_FALSE(frames.empty());
   EXPECT_TRUE(frames.front().keyframe);
-  if (std::system("command -v ffmpeg > /dev/null 2>&1") != 0) GTEST_SKIP() << "no ffmpeg";
+  if (!testing::HasFfmpeg()) GTEST_SKIP() << "ffmpeg is not installed";
   const std::string path = ::testing::TempDir() + "assembled_" + std::to_string(getpid()) + "." +
                            (GetParam().fourcc != nullptr ? "ivf" : "h264");
   WriteFile(path, GetParam().fourcc, frames);
