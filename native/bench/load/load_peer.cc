@@ -1,6 +1,7 @@
 #include "bench/load/load_peer.h"
 
 #include <algorithm>
+#include <random>
 #include <utility>
 
 namespace nexus::load {
@@ -32,6 +33,15 @@ void FillFrame(std::vector<uint8_t>& frame, Codec codec, bool keyframe, size_t s
     case Codec::kOpus:
       break;
   }
+}
+
+// Cameras and microphones are not in step with one another. Each has its place in the interval by its index
+// alone, whenever it began: how many of a room fall together decides what a server can send at once, and that
+// must be the same for all servers and runs.
+Timestamp FirstAfter(Timestamp now, Duration interval, uint32_t index) {
+  const Duration place(
+      static_cast<int64_t>(std::mt19937_64(index)() % static_cast<uint64_t>(interval.count())));
+  return now + interval - (now.time_since_epoch() - place) % interval;
 }
 
 }  // namespace
@@ -119,8 +129,7 @@ void LoadPeer::HandleTimeout(Timestamp now) {
     const bool video = source.spec.stream.kind == MediaKind::kVideo;
     const Duration interval = video ? Duration(1'000'000 / source.spec.frames_per_second) : kAudioInterval;
     if (source.next == Timestamp{}) {
-      // Cameras are not in step with one another.
-      source.first = now + interval * (index_ * 37 % 100) / 100;
+      source.first = FirstAfter(now, interval, index_);
       source.next = source.first;
     }
     while (source.next <= now) {

@@ -7,9 +7,11 @@
 //   nexus_load script        commands on standard input: see load_script.h
 //
 // Prints one JSON object. A point at which the generator was above 80 % of its core says "void": true.
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <string>
+#include <vector>
 
 #include "bench/load/arguments.h"
 #include "bench/load/load_script.h"
@@ -51,7 +53,18 @@ int RunLocal(const Arguments& arguments, Scene scene) {
   generator.RunUntil(MonotonicNow() + std::chrono::seconds(arguments.Number("warmup", 5)));
   const auto before = server->Report();
   generator.BeginMeasuring();
-  generator.RunUntil(MonotonicNow() + std::chrono::seconds(arguments.Number("seconds", 10)));
+  // Other work on the machine only ever makes a window slower: the best ones say what the engine takes.
+  std::vector<double> windows;
+  EngineReport last = *before;
+  for (int64_t left = arguments.Number("seconds", 10) * 4; left > 0; --left) {
+    generator.RunUntil(MonotonicNow() + std::chrono::milliseconds(250));
+    const auto next = server->Report();
+    if (!next) break;
+    windows.push_back(static_cast<double>(next->datagrams_out - last.datagrams_out) /
+                      (next->cpu_seconds - last.cpu_seconds));
+    last = *next;
+  }
+  std::sort(windows.begin(), windows.end());
   const std::string seen = generator.Report();
   const bool is_void = generator.cpu_share() > 0.8;
   const auto after = server->Report();
@@ -63,12 +76,13 @@ int RunLocal(const Arguments& arguments, Scene scene) {
   std::printf(
       "{\"server\": \"nexus, in process\", \"scene\": \"%s\", \"people\": %zu, \"gro\": %s, "
       "\"server_cpu_seconds\": %.3f, "
-      "\"server_packets_out\": %.0f, \"packets_out_per_cpu_second\": %.0f, \"server_gbit_per_cpu_second\": "
+      "\"server_packets_out\": %.0f, \"packets_out_per_cpu_second\": %.0f, \"in_good_windows\": %.0f, "
+      "\"server_gbit_per_cpu_second\": "
       "%.2f, "
       "\"share_in_gso_runs\": %.3f, \"packets_per_run\": %.2f, \"server_backlog_drops\": %llu, \"void\": %s, "
       "%s}\n",
       arguments.Text("scene_name", "").c_str(), options.people, load.socket.gro ? "true" : "false", cpu, out,
-      cpu > 0 ? out / cpu : 0,
+      cpu > 0 ? out / cpu : 0, windows.empty() ? 0 : windows[windows.size() * 3 / 4],
       cpu > 0 ? static_cast<double>(after->bytes_out - before->bytes_out) * 8e-9 / cpu : 0,
       out > 0 ? segments / out : 0, runs > 0 ? segments / runs : 0,
       static_cast<unsigned long long>(after->send_backlog_drops - before->send_backlog_drops),
