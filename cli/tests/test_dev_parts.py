@@ -13,6 +13,7 @@ from nexus_cli.dev import addresses, ports
 from nexus_cli.dev.lines import LineSplitter
 from nexus_cli.dev.log_view import LogView
 from nexus_cli.dev.services import Settings, stages
+from nexus_testkit import free_port
 
 
 @given(st.lists(st.binary(max_size=40)))
@@ -68,6 +69,52 @@ def test_a_busy_port_is_told_with_its_option(kind: str, socket_kind: socket.Sock
         port = taken.getsockname()[1]
         with pytest.raises(ports.PortUnavailable, match=rf"{port} on 127.0.0.1 is in use.*--some-port"):
             ports.check(ports.PortWish("127.0.0.1", port, "--some-port", kind))
+
+
+def serve(port: int) -> socket.socket:
+    """As servers do: asyncio, gRPC, Go and the engine's TCP all set SO_REUSEADDR."""
+    server = socket.socket()
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    server.bind(("127.0.0.1", port))
+    server.listen()
+    return server
+
+
+def test_a_held_port_is_there_for_its_owner_alone() -> None:
+    port = free_port()
+    wish = ports.PortWish("127.0.0.1", port, "--port", number_too=True)
+    with ports.held([wish]):
+        for kind in (
+            socket.SOCK_STREAM,
+            socket.SOCK_DGRAM,
+        ):
+            with socket.socket(socket.AF_INET, kind) as other, pytest.raises(OSError, match="in use"):
+                other.bind(("0.0.0.0", port))
+        with serve(port) as server, socket.create_connection(("127.0.0.1", port)):
+            server.accept()[0].close()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as let_go:
+        let_go.bind(("127.0.0.1", port))
+
+
+def test_a_named_media_port_is_held_and_left_to_the_media() -> None:
+    port = free_port(kind=socket.SOCK_DGRAM)
+    wishes = [ports.PortWish("127.0.0.1", port, "--media-port", kind) for kind in ("udp", "tcp")]
+    with ports.held(wishes), serve(port), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as media:
+        media.bind(("127.0.0.1", port))
+
+
+def test_what_is_not_free_is_not_held() -> None:
+    first = free_port()
+    with serve(0) as server:
+        taken = server.getsockname()[1]
+        wishes = [ports.PortWish("127.0.0.1", port, "--port") for port in (first, taken)]
+        with (
+            pytest.raises(ports.PortUnavailable, match=f"{taken} on 127.0.0.1 is in use"),
+            ports.held(wishes),
+        ):
+            raise AssertionError
+    with socket.socket() as let_go:
+        let_go.bind(("127.0.0.1", first))
 
 
 def test_a_foreign_address_is_told() -> None:

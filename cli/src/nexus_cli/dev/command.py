@@ -59,7 +59,7 @@ def dev(
         raise typer.BadParameter(f"choose one of {', '.join(LOG_LEVELS)}", param_hint="--log-level")
     try:
         settings = _settings(host, port, media_port, media_address or [], data_dir, demo_dir, log_level)
-        with _instance_lock(settings.folder):
+        with ports.held(_wishes(settings)), _instance_lock(settings.folder):
             code = asyncio.run(_run(settings, ready_timeout))
     except (ports.PortUnavailable, ValueError, OSError) as error:
         typer.secho(f"nexus dev: {error}", err=True, fg="red")
@@ -76,19 +76,13 @@ def _settings(
     demo_dir: Path | None,
     log_level: str,
 ) -> Settings:
-    """Raises PortUnavailable, or ValueError for what is no address."""
+    """Raises ValueError for what is no address."""
     host = addresses.listening(host)
     told = addresses.checked(media_addresses) or addresses.candidates(host)
-    media_host = addresses.media_host(told)
-    ports.check(ports.PortWish(host, port, "--port"))
-    if media_port:
-        for each in (media_host,) if media_host else EVERYWHERE:
-            for kind in ("udp", "tcp"):  # ICE-TCP is on the same number
-                ports.check(ports.PortWish(each, media_port, "--media-port", kind))
     return Settings(
         host=host,
         port=port,
-        media_host=media_host,
+        media_host=addresses.media_host(told),
         media_port=media_port,
         media_addresses=tuple(told),
         # By port, so that a second instance beside this one has a store of its own.
@@ -97,6 +91,15 @@ def _settings(
         coloured=sys.stderr.isatty() and not os.environ.get("NO_COLOR"),
         demo_folder=demo_dir or _demo_folder(),
     )
+
+
+def _wishes(settings: Settings) -> Iterator[ports.PortWish]:
+    any_media = settings.media_port == 0
+    yield ports.PortWish(settings.host, settings.port, "--port", number_too=any_media)
+    if settings.media_port:
+        for host in (settings.media_host,) if settings.media_host else EVERYWHERE:
+            for kind in ("udp", "tcp"):  # ICE-TCP is on the same number
+                yield ports.PortWish(host, settings.media_port, "--media-port", kind)
 
 
 async def _run(settings: Settings, ready_timeout: float) -> int:
