@@ -21,6 +21,8 @@ SYSTEM_FOLDERS = ["tests/scenario", "tests/chaos"]
 # Optimised a little, because tests emulate minutes of loss; asserts stay.
 NATIVE_FLAGS = ["-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_CXX_FLAGS_DEBUG=-O1 -g1"]
 NATIVE_FLAGS += ["-DCMAKE_CXX_COMPILER_LAUNCHER=ccache"]
+# As scripts/setup says to ccache, which then has most of what the plain build needs.
+CCACHE = {"CCACHE_BASEDIR": str(ROOT), "CCACHE_NOHASHDIR": "1"}
 CTEST = ["--output-on-failure"]
 SANITIZER_OPTIONS = {
     "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1",
@@ -47,7 +49,7 @@ def configured(folder: str, *options: str) -> Command:
 
 def built(folder: str, *targets: str) -> Command:
     target = ["--target", *targets] if targets else []
-    return Command(["cmake", "--build", folder, "-j", JOBS, *target])
+    return Command(["cmake", "--build", folder, "-j", JOBS, *target], environment=CCACHE)
 
 
 def without_address_randomisation() -> list[str]:
@@ -101,6 +103,14 @@ def engine_stages() -> Iterator[Stage]:
                 )
             ],
             [configured(asan, "-DNEXUS_SANITIZE=address,undefined"), built(asan)],
+        )
+    if has("native/steady_state/*_test.cc"):
+        plain = "build/plain"
+        yield Stage(
+            "engine-plain",
+            [Command([f"{plain}/steady_state_test"], runner.count_gtest)],
+            # The last one given holds: optimised as it is shipped.
+            [configured(plain, "-DCMAKE_BUILD_TYPE=Release"), built(plain, "steady_state_test")],
         )
     if has("native/io/*_test.cc"):
         tsan = "build/tsan"
