@@ -31,12 +31,29 @@ SrtpProfile ParseProfile(const std::string& name) {
   throw nb::value_error(("unknown SRTP profile: " + name).c_str());
 }
 
+// What is not there on this machine may be there on another: an error of its own, so that it can be told.
+struct GcmLibraryUnavailable : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+GcmLibrary ParseGcmLibrary(const std::string& name) {
+  if (name == "auto") return FastestGcmLibrary();
+  const std::optional<GcmLibrary> library = GcmLibraryFromName(name);
+  if (!library) throw nb::value_error(("unknown GCM library: " + name).c_str());
+  if (!IsAvailable(*library)) {
+    throw GcmLibraryUnavailable(name +
+                                " was not built in, or this processor has not the instructions it needs");
+  }
+  return *library;
+}
+
 void Construct(EngineConfig* self, int64_t shards, const std::vector<std::string>& bind_addresses,
                int64_t port, const std::vector<std::string>& announced_addresses, int64_t audio_loudest,
                int64_t consent_timeout_ms, int64_t connect_timeout_ms, int64_t speaker_interval_ms,
                int64_t max_transports, const std::vector<std::string>& srtp_profiles, bool udp_gso,
                bool udp_gro, bool tcp, int64_t red_distance, int64_t start_bitrate_bps,
-               int64_t min_bitrate_bps, int64_t max_bitrate_bps, int64_t room_share) {
+               int64_t min_bitrate_bps, int64_t max_bitrate_bps, int64_t room_share,
+               const std::string& gcm_library) {
   Bound(shards, 1, 256, "shards");
   Bound(port, 0, 65'535, "port");
   if (port != 0) Bound(port + shards - 1, 1, 65'535, "port");
@@ -63,6 +80,7 @@ void Construct(EngineConfig* self, int64_t shards, const std::vector<std::string
   config.shard.srtp_profiles.clear();
   for (const std::string& name : srtp_profiles) config.shard.srtp_profiles.push_back(ParseProfile(name));
   if (config.shard.srtp_profiles.empty()) throw nb::value_error("srtp_profiles: at least one");
+  config.shard.gcm = ParseGcmLibrary(gcm_library);
   config.shard.red_distance = static_cast<uint8_t>(red_distance);
   config.shard.bandwidth = {start_bitrate_bps, min_bitrate_bps, max_bitrate_bps};
   config.shard.audio_loudest = static_cast<size_t>(audio_loudest);
@@ -81,6 +99,7 @@ void Construct(EngineConfig* self, int64_t shards, const std::vector<std::string
 
 void AddConfig(nb::module_& module) {
   using Names = std::vector<std::string>;
+  nb::exception<GcmLibraryUnavailable>(module, "GcmLibraryUnavailable", PyExc_ValueError);
   nb::class_<EngineConfig>(module, "EngineConfig")
       .def("__init__", &Construct, nb::kw_only(), nb::arg("shards") = 1,
            nb::arg("bind_addresses") = Names{"0.0.0.0", "::"}, nb::arg("port") = 0,
@@ -91,7 +110,7 @@ void AddConfig(nb::module_& module) {
            nb::arg("udp_gso") = true, nb::arg("udp_gro") = true, nb::arg("tcp") = true,
            nb::arg("red_distance") = 1, nb::arg("start_bitrate_bps") = BweConfig{}.start_bps,
            nb::arg("min_bitrate_bps") = BweConfig{}.min_bps, nb::arg("max_bitrate_bps") = BweConfig{}.max_bps,
-           nb::arg("room_share") = 0);
+           nb::arg("room_share") = 0, nb::arg("gcm_library") = "auto");
 }
 
 }  // namespace nexus::bindings

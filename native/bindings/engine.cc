@@ -59,6 +59,8 @@ void AddEngine(nb::module_& module) {
   engine.def(nb::new_(&Open), nb::arg("config"))
       .def_prop_ro("event_fd", &Engine::event_fd)
       .def_prop_ro("fingerprint", [](const Engine& e) { return e.fingerprint(); })
+      .def_prop_ro("gcm_library",
+                   [](const Engine& e) { return std::string(GcmLibraryName(e.gcm_library())); })
       .def_prop_ro("ports", &Engine::ports)
       .def(
           "poll_events",

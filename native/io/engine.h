@@ -65,6 +65,7 @@ class Engine {
 
   int event_fd() const { return events_.fd(); }
   const std::string& fingerprint() const { return config_.shard.certificate->fingerprint(); }
+  GcmLibrary gcm_library() const { return GcmLibraryInUse(config_.shard.gcm); }
   std::vector<uint16_t> ports() const;
   std::vector<Event> PollEvents(size_t limit);
   void Close();

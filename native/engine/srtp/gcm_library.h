@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 namespace nexus {
@@ -11,6 +12,10 @@ enum class GcmLibrary : uint8_t { kOpenSsl, kIpsecMb };
 
 bool IsAvailable(GcmLibrary library);
 GcmLibrary FastestGcmLibrary();
+// "openssl", "intel-ipsec-mb".
 std::string_view GcmLibraryName(GcmLibrary library);
+std::optional<GcmLibrary> GcmLibraryFromName(std::string_view name);  // available or not
+// Who computes when that one was asked for: OpenSSL in place of one that is not available.
+GcmLibrary GcmLibraryInUse(GcmLibrary asked);
 
 }  // namespace nexus

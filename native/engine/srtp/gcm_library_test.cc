@@ -27,6 +27,20 @@ TEST(GcmLibrary, OpenSslIsAlwaysThere) {
   EXPECT_TRUE(IsAvailable(FastestGcmLibrary()));
 }
 
+TEST(GcmLibrary, IsFoundByItsName) {
+  for (const GcmLibrary library : {GcmLibrary::kOpenSsl, GcmLibrary::kIpsecMb}) {
+    EXPECT_EQ(GcmLibraryFromName(GcmLibraryName(library)), library);
+  }
+  for (const std::string_view name : {"", "auto", "OpenSSL", "openssl ", "ipsec"}) {
+    EXPECT_FALSE(GcmLibraryFromName(name)) << name;
+  }
+}
+
+TEST(GcmLibrary, InUseIsOneThatIsThere) {
+  EXPECT_EQ(GcmLibraryInUse(GcmLibrary::kOpenSsl), GcmLibrary::kOpenSsl);
+  EXPECT_EQ(GcmLibraryInUse(GcmLibrary::kIpsecMb), FastestGcmLibrary());
+}
+
 TEST_F(GcmLibraries, SealAlikeAtEverySizeAndCut) {
   for (size_t size = 0; size <= 1'300; size += size < 300 ? 1 : 37) {
     const auto index = uint64_t{3} << 16 | size;

@@ -40,6 +40,9 @@ class TransportState(Enum):
     FAILED = 3
     CLOSED = 4
 
+class GcmLibraryUnavailable(ValueError):
+    """Not built in, or this processor has not the instructions it needs."""
+
 class EngineConfig:
     def __init__(
         self,
@@ -62,6 +65,7 @@ class EngineConfig:
         min_bitrate_bps: int = 50_000,
         max_bitrate_bps: int = 100_000_000,
         room_share: int = 0,
+        gcm_library: str = "auto",
     ) -> None:
         """Shard k listens on UDP `port + k` (0: any free port). `announced_addresses` replace the bound ones
         in candidates (the node's public addresses). `bind_addresses`: one of each family at most.
@@ -70,7 +74,9 @@ class EngineConfig:
         `start_bitrate_bps`: what each subscriber's path is believed to carry until it is measured, and
         `min_bitrate_bps` to `max_bitrate_bps`: between what the estimate stays.
         `room_share`: so many transports of one room a shard takes before the room is spread to another shard;
-        0: a room stays on its shard."""
+        0: a room stays on its shard.
+        `gcm_library`: who computes AES-GCM, "openssl" or "intel-ipsec-mb"; "auto": the fastest that is there.
+        Raises GcmLibraryUnavailable."""
 
 class CodecBinding:
     def __init__(
@@ -180,6 +186,9 @@ class Engine:
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the DTLS certificate, "AA:BB:…"."""
+    @property
+    def gcm_library(self) -> str:
+        """Who computes AES-GCM: "openssl" or "intel-ipsec-mb"."""
     @property
     def ports(self) -> list[int]:
         """UDP port of each shard."""

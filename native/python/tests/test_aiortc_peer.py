@@ -277,9 +277,14 @@ async def first_tone(track: Any) -> None:
             return
 
 
-@pytest.mark.parametrize("profile", ["AEAD_AES_128_GCM", "AES_CM_128_HMAC_SHA1_80"])
-async def test_two_peers_see_and_hear_each_other_with(profile: str) -> None:
-    engine = media.Engine(media.EngineConfig(srtp_profiles=[profile], bind_addresses=["0.0.0.0"]))
+@pytest.mark.parametrize(
+    ("profile", "gcm_library"),
+    [("AEAD_AES_128_GCM", "auto"), ("AEAD_AES_128_GCM", "openssl"), ("AES_CM_128_HMAC_SHA1_80", "auto")],
+)
+async def test_two_peers_see_and_hear_each_other_with(profile: str, gcm_library: str) -> None:
+    engine = media.Engine(
+        media.EngineConfig(srtp_profiles=[profile], gcm_library=gcm_library, bind_addresses=["0.0.0.0"])
+    )
     events = Events(engine)
     room = engine.create_room()
     alice, alice_peer = await join(engine, room, publish, number=1)

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import nexus_media
 import pytest
-from nexus_runtime import ClientError, describe
+from nexus_runtime import ClientError, ConfigError, describe
+from nexus_sfu.__main__ import open_engine
 from nexus_sfu.config import SfuConfig, default_node_id
 from nexus_sfu.memory_engine import MemoryEngine
 from nexus_sfu.service import assemble, reachable_host
@@ -52,3 +54,19 @@ def test_what_a_wildcard_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("socket.gethostname", lambda: "media-3")
     hosts = {"0.0.0.0": "media-3", "::": "media-3", "127.0.0.1": "127.0.0.1", "::1": "[::1]", "sfu": "sfu"}
     assert {host: reachable_host(host) for host in hosts} == hosts
+
+
+def test_a_cipher_library_that_is_not_there_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**_settings: object) -> None:
+        raise nexus_media.GcmLibraryUnavailable("intel-ipsec-mb was not built in")
+
+    monkeypatch.setattr(nexus_media, "EngineConfig", refuse)
+    with pytest.raises(ConfigError, match="NEXUS_SFU_GCM_LIBRARY: intel-ipsec-mb was not built in") as raised:
+        open_engine(SfuConfig.from_env(gcm_library="intel-ipsec-mb"))
+    assert raised.value.code == "GCM_LIBRARY_UNAVAILABLE"
+
+
+def test_only_known_cipher_libraries_can_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEXUS_SFU_GCM_LIBRARY", "rot13")
+    with pytest.raises(ConfigError, match="NEXUS_SFU_GCM_LIBRARY"):
+        SfuConfig.from_env()

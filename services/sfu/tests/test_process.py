@@ -67,9 +67,12 @@ async def running(**settings: str) -> AsyncIterator[Process]:
 
 async def test_the_life_of_a_node(nats_server: NatsServer, read_offer: OfferReader) -> None:
     nats_server.stop()
-    async with running(NEXUS_NATS_URL=nats_server.url, NEXUS_SFU_DRAIN_SECONDS="30") as sfu:
+    async with running(
+        NEXUS_NATS_URL=nats_server.url, NEXUS_SFU_DRAIN_SECONDS="30", NEXUS_SFU_GCM_LIBRARY="openssl"
+    ) as sfu:
         ready = await wait_until(lambda: sfu.line("sfu_ready"), PATIENCE, "ready without a broker")
         assert ready is not None
+        assert ready["gcm_library"] == "openssl"
         address = f"127.0.0.1:{ready['grpc_port']}"
         async with grpc.aio.insecure_channel(address) as channel, aiohttp.ClientSession() as http:
             stub = sfu_pb2_grpc.SfuServiceStub(channel)

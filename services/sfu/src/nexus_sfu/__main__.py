@@ -16,7 +16,7 @@ log = structlog.get_logger()
 
 
 def open_engine(config: SfuConfig) -> EnginePort:
-    """Raises ClientError when the media port or address cannot be bound."""
+    """Raises ClientError when the media port or address cannot be bound, or a cipher library is not there."""
     # Imported here, so that `--help`-like errors of configuration do not need the native module.
     import nexus_media as native
 
@@ -42,8 +42,11 @@ def open_engine(config: SfuConfig) -> EnginePort:
                 start_bitrate_bps=config.start_bitrate_bps,
                 min_bitrate_bps=config.min_bitrate_bps,
                 max_bitrate_bps=config.max_bitrate_bps,
+                gcm_library=config.gcm_library,
             )
         )
+    except native.GcmLibraryUnavailable as error:
+        raise ConfigError("GCM_LIBRARY_UNAVAILABLE", f"NEXUS_SFU_GCM_LIBRARY: {error}") from error
     except OSError as error:
         raise ClientError(
             "MEDIA_PORT_UNAVAILABLE",

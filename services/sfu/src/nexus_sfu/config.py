@@ -2,6 +2,7 @@
 
 import os
 import socket
+from typing import Literal
 
 from nexus_runtime import ServiceConfig, service_settings, setting
 
@@ -50,6 +51,9 @@ class SfuConfig(ServiceConfig):
     tcp: bool = setting(True, reason="ICE over TCP on the same port numbers, for networks without UDP")
     srtp_profiles: tuple[str, ...] = setting(
         ("AEAD_AES_128_GCM", "AES_CM_128_HMAC_SHA1_80"), reason="in the order of preference, as JSON"
+    )
+    gcm_library: Literal["auto", "openssl", "intel-ipsec-mb"] = setting(
+        "auto", reason="who computes AES-GCM; auto: intel-ipsec-mb where it runs, else OpenSSL"
     )
     audio_loudest: int = setting(6, unit="tracks", reason="so many of a room are heard at once", ge=1, le=64)
     red_distance: int = setting(

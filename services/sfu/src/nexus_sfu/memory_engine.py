@@ -135,6 +135,7 @@ class MemoryEngine:
     """An `EnginePort`."""
 
     fingerprint = ":".join(["AB"] * 32)
+    gcm_library = "none"
     ports = (40_000,)
 
     def __init__(self) -> None:

@@ -34,6 +34,10 @@ class NativeEngine:
         return self._engine.fingerprint
 
     @property
+    def gcm_library(self) -> str:
+        return self._engine.gcm_library
+
+    @property
     def ports(self) -> Sequence[int]:
         return self._engine.ports
 

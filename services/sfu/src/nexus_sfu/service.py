@@ -84,6 +84,7 @@ class Service:
             node=self.node_id,
             grpc_port=self.grpc.port,
             media_ports=list(self.engine.ports),
+            gcm_library=self.engine.gcm_library,
             health_port=self.health.port,
         )
 
