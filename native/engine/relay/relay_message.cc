@@ -157,13 +157,14 @@ struct Writer {
     Body body(Type::kData, out);
     body.U32(data.room.value);
     body.Text(data.participant);
-    body.U8(static_cast<uint8_t>((data.ordered ? kOrdered : 0) |
-                                 (data.max_retransmits ? kMaxRetransmits : 0) |
-                                 (data.max_lifetime_ms ? kMaxLifetime : 0)));
-    body.U32(data.max_retransmits.value_or(data.max_lifetime_ms.value_or(0)));
-    body.U16(data.priority);
-    body.Text(data.label);
-    body.Text(data.protocol);
+    const DataChannelOptions& kind = data.kind;
+    body.U8(static_cast<uint8_t>((kind.ordered ? kOrdered : 0) |
+                                 (kind.max_retransmits ? kMaxRetransmits : 0) |
+                                 (kind.max_lifetime_ms ? kMaxLifetime : 0)));
+    body.U32(kind.max_retransmits.value_or(kind.max_lifetime_ms.value_or(0)));
+    body.U16(kind.priority);
+    body.Text(kind.label);
+    body.Text(kind.protocol);
     body.Bytes(data.message);
   }
 };
@@ -261,15 +262,15 @@ RelayData ReadData(ByteReader& body) {
   data.participant = ReadText(body);
   const uint8_t flags = body.U8();
   const uint32_t limit = body.U32();
-  data.ordered = (flags & kOrdered) != 0;
+  data.kind.ordered = (flags & kOrdered) != 0;
   if ((flags & kMaxRetransmits) != 0) {
-    data.max_retransmits = limit;
+    data.kind.max_retransmits = limit;
   } else if ((flags & kMaxLifetime) != 0) {
-    data.max_lifetime_ms = limit;
+    data.kind.max_lifetime_ms = limit;
   }
-  data.priority = body.U16();
-  data.label = ReadText(body);
-  data.protocol = ReadText(body);
+  data.kind.priority = body.U16();
+  data.kind.label = ReadText(body);
+  data.kind.protocol = ReadText(body);
   data.message = body.Rest();
   return data;
 }

@@ -23,6 +23,7 @@
 #include "engine/codec/codec.h"
 #include "engine/codec/picture_size.h"
 #include "engine/rtp/rtp_extensions.h"
+#include "engine/sctp/dcep.h"
 
 namespace nexus {
 
@@ -112,12 +113,7 @@ struct RelayKeyframeRequest {
 struct RelayData {
   RoomId room;
   std::string participant;
-  bool ordered = true;
-  std::optional<uint32_t> max_retransmits;
-  std::optional<uint32_t> max_lifetime_ms;
-  uint16_t priority = 0;
-  std::string label;
-  std::string protocol;
+  DataChannelOptions kind;
   ByteView message;
 };
 

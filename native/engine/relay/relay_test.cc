@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
 
 #include "engine/relay/relay_outbox.h"
@@ -100,6 +101,28 @@ TEST(RelayMessage, KeepsLevelsAndChoices) {
   EXPECT_EQ(std::get<RelayChoice>(*reader.Next()).heard, (std::vector<TrackId>{TrackId{3}, TrackId{2}}));
   EXPECT_TRUE(RoundTrip(RelayInterest{TrackId{9}, true}).wanted);
   EXPECT_EQ(RoundTrip(RelayKeyframeRequest{TrackId{9}, 3}).encoding, 3);
+}
+
+TEST(RelayMessage, KeepsDataAndItsChannel) {
+  const std::vector<uint8_t> envelope{1, 2, 3};
+  const DataChannelOptions kinds[] = {
+      {},
+      {.ordered = false, .max_retransmits = 0, .priority = 1, .label = "chat", .protocol = "nexus.data.v1"},
+      {.max_lifetime_ms = 250},
+  };
+  for (const DataChannelOptions& kind : kinds) {
+    RelayData data{RoomId{7}, "PA_a", kind, envelope};
+    std::vector<uint8_t> bytes;
+    WriteRelay(data, bytes);
+    RelayReader reader(bytes);
+    const auto read = reader.Next();
+    ASSERT_TRUE(read);
+    const auto& got = std::get<RelayData>(*read);
+    EXPECT_EQ(got.room, data.room);
+    EXPECT_EQ(got.participant, "PA_a");
+    EXPECT_EQ(got.kind, kind);
+    EXPECT_TRUE(std::ranges::equal(got.message, envelope));
+  }
 }
 
 TEST(RelayMessage, PassesOverTypesOfLaterVersions) {

@@ -55,12 +55,7 @@ bool DataRouter::Relay(const Room& room, std::string_view participant, const Rou
   RelayData relayed;
   relayed.room = room.id();
   relayed.participant = participant;
-  relayed.ordered = data.kind.ordered;
-  relayed.max_retransmits = data.kind.max_retransmits;
-  relayed.max_lifetime_ms = data.kind.max_lifetime_ms;
-  relayed.priority = data.kind.priority;
-  relayed.label = data.kind.label;
-  relayed.protocol = data.kind.protocol;
+  relayed.kind = data.kind;
   relayed.message = *data.message;
   for (const uint16_t shard : room.peers()) {
     if (!context_.relay.SendBulk(shard, relayed)) context_.drops.Count(DropReason::kRelayCongested);
@@ -72,12 +67,7 @@ void DataRouter::FromShard(const RelayData& relayed, Timestamp now) {
   const auto room = rooms_.find(relayed.room);
   if (room == rooms_.end()) return;
   RoutedData data;
-  data.kind.ordered = relayed.ordered;
-  data.kind.max_retransmits = relayed.max_retransmits;
-  data.kind.max_lifetime_ms = relayed.max_lifetime_ms;
-  data.kind.priority = relayed.priority;
-  data.kind.label = relayed.label;
-  data.kind.protocol = relayed.protocol;
+  data.kind = relayed.kind;
   data.message = std::make_shared<const std::vector<uint8_t>>(relayed.message.begin(), relayed.message.end());
   for (DataPeer* peer : room->second) {
     if (relayed.participant.empty() || peer->settings().participant == relayed.participant)
