@@ -66,6 +66,12 @@ def median(rows: Sequence[Row], key: Callable[[Row], float | None]) -> float | N
     return statistics.median(values) if values else None
 
 
+def spread(rows: Sequence[Row], key: Callable[[Row], float | None]) -> tuple[float, float] | None:
+    """The lowest and the highest over the alternations: what a median of few says nothing about."""
+    values = _values(rows, key)
+    return (min(values), max(values)) if values else None
+
+
 def servers_of(rows: Sequence[Row]) -> list[str]:
     """Ours first."""
     names = dict.fromkeys(row["server"] for row in rows)
@@ -87,6 +93,37 @@ def ratios(rows: Sequence[Row], *, gro: bool = False, account: str = "process") 
     return {scene: ratio(rows, scene, gro=gro, account=account) for scene in RATIO_SCENES}
 
 
+def ratio_range(rows: Sequence[Row], scene: str) -> list[float] | None:
+    """As unlucky and as lucky as these rows could make the ratio: our lowest ÷ the best peer's highest, and
+    our highest ÷ the best peer's lowest."""
+    ranges = {
+        server: spread(select(rows, server, scene, gro=False), per_second("process"))
+        for server in servers_of(rows)
+    }
+    ours = ranges.pop(OURS, None)
+    peers = [found for found in ranges.values() if found is not None]
+    if ours is None or not peers:
+        return None
+    return [
+        round(ours[0] / max(highest for _, highest in peers), 2),
+        round(ours[1] / max(lowest for lowest, _ in peers), 2),
+    ]
+
+
+def spreads(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
+    """For each scene that is measured more than once: lowest, median and highest of each server."""
+    found: dict[str, dict[str, Any]] = {}
+    for scene in RATIO_SCENES:
+        scene_of: dict[str, Any] = {"ratio": ratio_range(rows, scene)}
+        for server in servers_of(rows):
+            chosen = select(rows, server, scene, gro=False)
+            if (ends := spread(chosen, per_second("process"))) is not None:
+                middle = median(chosen, per_second("process"))
+                scene_of[server] = {"lowest": ends[0], "median": middle, "highest": ends[1]}
+        found[scene] = scene_of
+    return found
+
+
 def p99_beside_best(rows: Sequence[Row], scene: str) -> dict[str, float | None]:
     """Our p99 and the best peer's, receivers without GRO."""
     medians = {s: median(select(rows, s, scene, gro=False), p99) for s in servers_of(rows)}
@@ -105,10 +142,13 @@ def is_full(row: Row) -> bool:
     return share > FULL
 
 
+GROWTH = ("most_packets_per_second", "deviation_from_line", "microseconds_per_packet", "fixed_cpu_share")
+
+
 def growth(curve: Sequence[Row]) -> dict[str, dict[str, Any]]:
-    """For each server: the most packets a second that it carried, and how far its cost is from a straight
-    line: the largest deviation from the least-squares line through the carried points, as a share of the
-    largest cost."""
+    """For each server: the most packets a second that it carried, the least-squares line through the carried
+    points (what a packet costs, and what it costs to be there at all), and how far the cost is from that
+    line: the largest deviation, as a share of the largest cost."""
     found = {}
     for server in servers_of(curve):
         points = [
@@ -117,15 +157,17 @@ def growth(curve: Sequence[Row]) -> dict[str, dict[str, Any]]:
             if row["server"] == server and carries(row)
         ]
         if not points:
-            found[server] = {"most_packets_per_second": None, "deviation_from_line": None}
+            found[server] = dict.fromkeys(GROWTH)
             continue
-        deviation = None
+        deviation = line = None
         if len(points) > 2:
-            slope, intercept = statistics.linear_regression(*zip(*points, strict=True))
+            line = slope, intercept = statistics.linear_regression(*zip(*points, strict=True))
             worst = max(abs(cost - slope * packets - intercept) for packets, cost in points)
             deviation = round(worst / max(cost for _, cost in points), 3)
         found[server] = {
             "most_packets_per_second": max(packets for packets, _ in points),
             "deviation_from_line": deviation,
+            "microseconds_per_packet": round(1e6 * line[0], 3) if line else None,
+            "fixed_cpu_share": round(line[1], 4) if line else None,
         }
     return found

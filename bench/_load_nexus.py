@@ -128,6 +128,10 @@ class NexusAdapter(ServerProcess):
                 "datagrams_out": engine.datagrams_out,
                 "gso_segments": engine.gso_segments,
                 "gso_runs": engine.gso_runs,
+                "plis_to_publishers": sum(track.plis_sent for track in report.tracks),
+                "keyframe_replays": sum(track.keyframe_replays for track in report.tracks),
+                "layer_switches": sum(slot.layer_switches for slot in report.slots),
+                "probe_packets": sum(transport.probe_packets for transport in report.transports),
                 **{f"drop.{name}": count for name, count in engine.drops.items() if count},
             }
         return None

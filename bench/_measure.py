@@ -47,10 +47,13 @@ class Point:
         self._churned: list[float] = []  # seconds that joins took meanwhile
 
     async def measure(self) -> dict[str, Any]:
+        began = time.monotonic()
         generator = Generator(core=GENERATOR_CORE, gro=self._gro)
         try:
             await self._adapter.start(core=SERVER_CORE)
-            return await self._measure(generator)
+            row = await self._measure(generator)
+            row["took_seconds"] = round(time.monotonic() - began, 1)
+            return row
         finally:
             generator.close()
             await self._adapter.stop()
@@ -103,6 +106,7 @@ class Point:
         self._people.remove(leaver)
         await self._adapter.leave(generator, [leaver])
         comer = viewer(self._people[-1].index + 1)
+        generator.ask("joining")
         began = time.monotonic()
         await self._adapter.join(generator, [comer])
         self._churned.append(time.monotonic() - began)
@@ -142,12 +146,24 @@ class Point:
         }
         if self._churned:
             row["churn_join_ms"] = round(1000 * sorted(self._churned)[len(self._churned) // 2], 1)
+            row["first_picture"] = first_picture(seen)
         for name, key in (("process", "cpu"), ("media", "media_cpu"), ("core", "core")):
             spent = None if before[key] is None else after[key] - before[key]
             row[f"{name}_cpu_seconds"] = None if spent is None else round(spent, 3)
             row[f"packets_per_{name}_cpu_second"] = round(packets / spent) if spent else None
         row["void"] = reasons_to_void(row, still=int(connected["ended"]))
         return row
+
+
+def first_picture(seen: Mapping[str, Any]) -> dict[str, Any]:
+    """Of those who came meanwhile: until a keyframe was whole, in ms from three beginnings (the person's
+    join, the first packet of the connection, the connection up). Who still had none counts with its waiting
+    so far."""
+    return {
+        "came": seen["first_pictures"] + seen["first_pictures_missing"],
+        "saw_none": seen["first_pictures_missing"],
+        **{f"{beginning}_ms": figures for beginning, figures in seen["first_picture_ms"].items()},
+    }
 
 
 def gso(

@@ -1,13 +1,13 @@
 """The figures for people: a table in the terminal, the same in README.md, and plots."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-from _figures import OURS, carries, median, p99, per_second, select, servers_of
+from _figures import OURS, carries, median, p99, per_second, select, servers_of, spread
 from rich.console import Console
 from rich.table import Table
 
@@ -28,9 +28,18 @@ def print_row(console: Console, row: dict[str, Any]) -> None:
         f"{row['scene']:<11} {row['people']:>4} {row['server']:<8} {'GRO' if row['gro'] else '   '} "
         f"{row['packets_per_second']:>7,}/s  {figure:>7,} per CPU s  p50 {seen['latency_p50_ms']:.1f} "
         f"p99 {seen['latency_p99_ms']:.1f} ms  loss {seen['loss']:.3%}  "
-        f"generator {seen['generator_cpu_share']:.0%}{void}",
+        f"{first_picture_text(row)}generator {seen['generator_cpu_share']:.0%}{void}",
         highlight=False,
     )
+
+
+def first_picture_text(row: dict[str, Any]) -> str:
+    first = row.get("first_picture")
+    if first is None:
+        return ""
+    waits = first["from_join_ms"]
+    none = f" ({first['saw_none']} of {first['came']} saw none)" if first["saw_none"] else ""
+    return f"first picture p50 {waits['p50']:.0f} p99 {waits['p99']:.0f} ms{none}  "
 
 
 HEADINGS = (
@@ -38,9 +47,11 @@ HEADINGS = (
     "server",
     "packets/s",
     "per CPU second",
+    "lowest – highest",
     "with GRO",
     "ours ÷ it",
     "p50 / p99 ms",
+    "first picture",
     "loss",
     "MiB",
 )
@@ -71,19 +82,27 @@ def _table_row(
     memory = median(chosen, lambda row: float(row["memory_bytes"]))
     if figure is None:
         reasons = "; ".join(dict.fromkeys(reason for row in chosen for reason in row["void"]))
-        return (scene, NAMES[server], "", f"void: {reasons}", "", "", "", "", "")
+        return (scene, NAMES[server], "", f"void: {reasons}", *[""] * (len(HEADINGS) - 4))
     packets = median(chosen, lambda row: float(row["packets_per_second"]))
+    ends = spread(chosen, per_second("process")) if len(chosen) > 1 else None
+    first = [median(chosen, _first_picture(quantile)) for quantile in ("p50", "p99")]
     return (
         scene,
         NAMES[server],
         f"{packets:,.0f}",
         f"{figure:,.0f}",
+        f"{ends[0]:,.0f} – {ends[1]:,.0f}" if ends else "",
         f"{with_gro:,.0f}" if with_gro else "",
         times,
         f"{p50:.1f} / {last:.1f}",
+        " / ".join(f"{value:.0f}" for value in first if value is not None),
         f"{loss:.2%}",
         f"{(memory or 0) / 2**20:.0f}",
     )
+
+
+def _first_picture(quantile: str) -> Callable[[Any], float | None]:
+    return lambda row: row["first_picture"]["from_join_ms"][quantile] if "first_picture" in row else None
 
 
 def print_tables(console: Console, result: dict[str, Any]) -> None:
@@ -99,12 +118,9 @@ def print_tables(console: Console, result: dict[str, Any]) -> None:
     console.print(table)
     words = ", ".join(f"{scene} {value}" for scene, value in result["ratios"].items())
     console.print(f"ours ÷ best peer: {words}")
-    for server, grown in result["growth"].items():
-        most = grown["most_packets_per_second"]
-        if most:
-            console.print(
-                f"{NAMES[server]} carries {most:,} packets/s on its core: the largest load tried that it did"
-            )
+    console.print(_lucky(result))
+    for line in _growth_lines(result):
+        console.print(line)
 
 
 def markdown(result: dict[str, Any], json_path: str) -> str:
@@ -115,30 +131,47 @@ def markdown(result: dict[str, Any], json_path: str) -> str:
     where = f"{machine['cores']} cores of {machine['cpu']}, Linux {machine['kernel']}"
     lines = [
         f"Measured {day:%-d %B %Y} on {where}, load {machine['load_before']} before: {names}. Server and load"
-        " on a core each, the same cipher for all, receivers without GRO, medians of A B A B; loss of poor"
-        f" networks after repair. Rows and curve: [{json_path}]({json_path}).",
+        " on a core each, the same cipher for all, receivers without GRO, medians of A B C A B C A B C;"
+        f" loss of poor networks after repair. Rows and curve: [{json_path}]({json_path}).",
         "",
         "| " + " | ".join(HEADINGS) + " |",
         "|---|---|" + "--:|" * (len(HEADINGS) - 2),
     ]
     lines += ["| " + " | ".join(row) + " |" for row in table_rows(result)]
     shown = [f"{scene} **{value}**" for scene, value in result["ratios"].items() if value is not None]
-    lines += ["", f"Ours ÷ the best peer: {', '.join(shown)}."] if shown else []
-    carried = [
-        f"{NAMES[server]} {grown['most_packets_per_second']:,}"
-        for server, grown in result["growth"].items()
-        if grown["most_packets_per_second"]
-    ]
-    lines += (
-        [f"Most packets a second carried without loss on one core, livestream: {', '.join(carried)}."]
-        if carried
-        else []
-    )
+    lines += ["", f"Ours ÷ the best peer: {', '.join(shown)}. {_lucky(result)}".rstrip()] if shown else []
+    lines += _growth_lines(result)
     if limit := result["limit"]:
         lines.append(
             f"Our engine does {limit['share_of_bare_loop']:.0%} of what a bare loop does on the same machine."
         )
     return "\n".join(lines)
+
+
+def _lucky(result: dict[str, Any]) -> str:
+    ranges = [
+        f"{scene} {found['ratio'][0]} to {found['ratio'][1]}"
+        for scene, found in result["spread"].items()
+        if found["ratio"]
+    ]
+    return f"By lowest and highest instead of medians: {', '.join(ranges)}." if ranges else ""
+
+
+def _growth_lines(result: dict[str, Any]) -> list[str]:
+    grown = [(NAMES[s], g) for s, g in result["growth"].items() if g["most_packets_per_second"]]
+    lines = []
+    if grown:
+        carried = ", ".join(f"{name} {found['most_packets_per_second']:,}" for name, found in grown)
+        lines.append(f"Most packets a second carried without loss on one core, livestream: {carried}.")
+    straight = [
+        f"{name} {found['microseconds_per_packet']:.1f} µs a packet"
+        f" (farthest from the line {found['deviation_from_line']:.0%})"
+        for name, found in grown
+        if found["deviation_from_line"] is not None
+    ]
+    if straight:
+        lines.append(f"Cost over load is a straight line for: {', '.join(straight)}.")
+    return lines
 
 
 def write_readme(path: Path, result: dict[str, Any], json_path: Path) -> None:
@@ -156,6 +189,9 @@ def draw(result: dict[str, Any], path: Path) -> None:
     figure, ((bars, cost), (latency, share)) = plt.subplots(2, 2, figsize=(13, 8.5))
     _draw_bars(bars, result["rows"])
     _draw_curve(cost, result["curve"], "CPU seconds of the process a second", _cost)
+    _draw_lines(cost, result["growth"])
+    cost.set_ylim(bottom=0)
+    cost.set_title("Growth of the livestream, 10 viewers to the most (dashed: straight line)", loc="left")
     _draw_curve(
         latency, result["curve"], "forward latency p99, ms", lambda row: row["seen"]["latency_p99_ms"]
     )
@@ -196,6 +232,15 @@ def _draw_bars(axes: Axes, rows: Sequence[dict[str, Any]]) -> None:
     axes.set_title("At the same load (dash: receivers with GRO)", loc="left")
     if axes.get_legend_handles_labels()[0]:
         axes.legend()
+
+
+def _draw_lines(axes: Axes, growth: dict[str, dict[str, Any]]) -> None:
+    for server, grown in growth.items():
+        if grown["microseconds_per_packet"] is None:
+            continue
+        ends = [0, grown["most_packets_per_second"]]
+        costs = [grown["fixed_cpu_share"] + grown["microseconds_per_packet"] * at / 1e6 for at in ends]
+        axes.plot([at / 1e3 for at in ends], costs, "--", color=COLOURS[server], linewidth=1, alpha=0.7)
 
 
 def _draw_curve(axes: Axes, curve: Sequence[dict[str, Any]], label: str, value: Any) -> None:

@@ -2,15 +2,16 @@
 latency, loss and memory. `make bench-sfu` runs all of it; a part: `bench/sfu.py --scenes livestream --servers
 nexus janus`.
 
-Server on one core, load on the other; servers alternate (A B A B) in each scene. Rows, ratios and the curve
-of cost over load go to bench/results/<date>-sfu.json and .png, and the table into README.md. How it is
-measured and what is fair stands in docs/architecture/bench-sfu.md.
+Server on one core, load on the other; servers alternate (A B C A B C A B C) in each scene. Rows, ratios and
+the curve of cost over load go to bench/results/<date>-sfu.json and .png, and the table into README.md. How it
+is measured and what is fair stands in docs/architecture/bench-sfu.md.
 """
 
 import argparse
 import asyncio
 import json
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import _load_livekit
-from _figures import carries, growth, is_full, p99_beside_best, ratios
+from _figures import carries, growth, is_full, p99_beside_best, ratios, spreads
 from _load import ROOT, Adapter, build
 from _load_janus import JanusAdapter
 from _load_livekit import LiveKitAdapter
@@ -36,7 +37,7 @@ RATIO_SCENES = ("livestream", "meeting", "audio")
 OTHER_SCENES = ("churn", "poor")
 # Viewers of the livestream on the way to the most that each carries. A server stops at the first that it does
 # not.
-CURVE = (10, 100, 200, 300, 400, 600, 800, 1_000)
+CURVE = (10, 25, 50, 100, 200, 300, 400, 600, 800, 1_000)
 CURVE_SECONDS = 4
 
 
@@ -131,13 +132,15 @@ def measured(
     return row
 
 
-def result_of(outcome: Outcome, machine_before: object) -> dict[str, Any]:
+def result_of(outcome: Outcome, machine_before: object, began: float) -> dict[str, Any]:
     rows, curve = outcome.rows, outcome.curve
     return {
         "bench": "sfu",
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine_before,
+        "took_seconds": round(time.monotonic() - began),
         "ratios": ratios(rows),
+        "spread": spreads(rows),
         "ratios_whole_core": ratios(rows, account="core"),
         "ratios_with_gro": ratios(rows, gro=True),
         "p99": {scene: p99_beside_best(rows, scene) for scene in RATIO_SCENES},
@@ -169,7 +172,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--gro", nargs="+", type=int, default=[0, 1], choices=(0, 1), help="receivers without, with"
     )
-    parser.add_argument("--alternations", type=int, default=2)
+    parser.add_argument("--alternations", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=6)
     parser.add_argument("--warmup", type=float, default=2)
     parser.add_argument("--curve", action=argparse.BooleanOptionalAction, default=True, help="cost over load")
@@ -188,8 +191,8 @@ def main() -> None:
     if "livekit" in options.servers:
         _load_livekit.build()
     console = Console(width=150)
-    before = machine()
-    result = result_of(run(options, console), before)
+    before, began = machine(), time.monotonic()
+    result = result_of(run(options, console), before, began)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(result, indent=1) + "\n")
     draw(result, options.out.with_suffix(".png"))

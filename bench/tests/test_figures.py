@@ -99,7 +99,12 @@ def test_p99_stands_beside_the_best_peers() -> None:
 def test_growth_is_told_by_the_points_that_were_carried() -> None:
     curve = [row(packets_per_second=n, per_second=100_000) for n in (2_000, 10_000, 40_000)]
     curve.append(row(packets_per_second=80_000, per_second=20_000, seen={"loss": 0.02}))
-    assert growth(curve)["nexus"] == {"most_packets_per_second": 40_000, "deviation_from_line": 0.0}
+    assert growth(curve)["nexus"] == {
+        "most_packets_per_second": 40_000,
+        "deviation_from_line": 0.0,
+        "microseconds_per_packet": 10.0,
+        "fixed_cpu_share": 0.0,
+    }
 
 
 def test_a_server_is_full_when_it_had_all_of_its_core() -> None:

@@ -4,6 +4,8 @@
 #include <ctime>
 #include <utility>
 
+#include "bench/load/join_report.h"
+
 namespace nexus::load {
 namespace {
 
@@ -43,11 +45,12 @@ LoadPeer& LoadGenerator::AddPeer(std::vector<CodecBinding> codecs, const RtpExte
   config.seed = index + 1;
   config.twcc.max_recorded = 1'000;
   peers_.push_back(std::make_unique<LoadPeer>(index, std::move(config), out_, totals_));
+  peers_.back()->steps.joining = joining_.value_or(Now());
   return *peers_.back();
 }
 
 void LoadGenerator::Connect(LoadPeer& peer, const ClientRemote& remote) {
-  peer.client().Connect(remote, Now());
+  peer.Connect(remote, Now());
   NoteOwners(peer.index());
   Mark(peer);
 }
@@ -143,9 +146,9 @@ LoadGenerator::Baseline LoadGenerator::Sum() const {
     sum.lost_on_purpose += peer->lost_on_purpose();
     sum.nacks += peer->client().counters().nacks_sent;
     sum.plis += peer->client().counters().plis_sent;
-    for (const auto& [stream, video] : peer->watched()) {
-      sum.pictures += video.pictures;
-      sum.freezes += video.freezes;
+    for (const auto& [stream, watched] : peer->watched()) {
+      sum.pictures += watched.pictures().pictures;
+      sum.freezes += watched.pictures().freezes;
     }
     for (const auto& stream : peer->client().receive_streams()) {
       const ReceiverStats& stats = stream->stats();
@@ -158,10 +161,7 @@ LoadGenerator::Baseline LoadGenerator::Sum() const {
 }
 
 void LoadGenerator::BeginMeasuring() {
-  Now();
-  totals_.media_in = 0;
-  totals_.media_bytes_in = 0;
-  totals_.latency.Clear();
+  totals_.Begin(Now());
   baseline_ = Sum();
   packets_before_.clear();
   for (const auto& peer : peers_) {
@@ -241,7 +241,7 @@ std::string LoadGenerator::Report() const {
       static_cast<unsigned long long>(sum.socket.send_errors - baseline_.socket.send_errors), silence.streams,
       silence.silent, CountProfile(SrtpProfile::kAeadAes128Gcm),
       CountProfile(SrtpProfile::kAes128CmHmacSha1_80));
-  return text;
+  return text + (", " + ReportJoins(peers_, totals_, now_));
 }
 
 void LoadGenerator::CloseAll() {

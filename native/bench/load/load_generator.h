@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -30,6 +31,8 @@ class LoadGenerator {
   // Indices count from 0 without a hole.
   LoadPeer& AddPeer(std::vector<CodecBinding> codecs, const RtpExtensionIds& extensions);
   void Connect(LoadPeer& peer, const ClientRemote& remote);
+  // Peers that are added from now on belong to people who set out now. Without it: when they are added.
+  void BeginJoining() { joining_ = Now(); }
   // The peer has something to do now that it did not have before (streams were added).
   void Touch(LoadPeer& peer);
 
@@ -88,6 +91,7 @@ class LoadGenerator {
   std::vector<LoadPeer*> dirty_;
   WallClockOffset clock_;
   Timestamp now_{};
+  std::optional<Timestamp> joining_;
   Baseline baseline_;
   std::unordered_map<const ReceiveStream*, uint64_t> packets_before_;
 };

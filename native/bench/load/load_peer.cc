@@ -46,38 +46,6 @@ Timestamp FirstAfter(Timestamp now, Duration interval, uint32_t index) {
 
 }  // namespace
 
-void WatchedVideo::OnPacket(const ReceivedMedia& media, Timestamp now) {
-  const int64_t sequence = media.sequence_number;
-  if (sequence <= last_marker) {
-    // Late, repaired as a rule: it may complete a frame that waits for it.
-    const auto waiting = std::find_if(incomplete.begin(), incomplete.end(), [&](const Incomplete& frame) {
-      return sequence >= frame.first && sequence <= frame.last;
-    });
-    if (waiting == incomplete.end() || --waiting->missing > 0) return;
-    incomplete.erase(waiting);
-    return OnPicture(now);
-  }
-  ++since_marker;
-  if (!media.marker) return;
-  const int64_t first = last_marker < 0 ? sequence - since_marker + 1 : last_marker + 1;
-  const int64_t missing = sequence - first + 1 - since_marker;
-  last_marker = sequence;
-  since_marker = 0;
-  if (missing == 0) return OnPicture(now);
-  if (incomplete.size() >= kMaxIncomplete) incomplete.erase(incomplete.begin());
-  incomplete.push_back({first, sequence, missing});
-}
-
-void WatchedVideo::OnPicture(Timestamp now) {
-  ++pictures;
-  if (last_picture != Timestamp{}) {
-    const auto interval = static_cast<double>((now - last_picture).count());
-    if (interval > std::max(3 * mean_interval_us, mean_interval_us + 150'000)) ++freezes;
-    mean_interval_us += (interval - mean_interval_us) / 30;
-  }
-  last_picture = now;
-}
-
 LoadPeer::LoadPeer(uint32_t index, ClientConfig config, RunBuilder& out, LoadTotals& totals)
     : index_(index), random_(index + 1), client_(std::move(config), out), totals_(totals) {
   deadline.owner = this;
@@ -101,6 +69,19 @@ void LoadPeer::Publish(const PublishSpec& spec) {
                                                    .first_picture_id = static_cast<uint16_t>(seed * 7)});
 }
 
+void LoadPeer::Receive(const ReceiveStreamConfig& config, Timestamp now) {
+  if (ReceiveStream* stream = client_.AddReceiveStream(config)) watched_.try_emplace(stream, *stream, now);
+}
+
+void LoadPeer::Connect(const ClientRemote& remote, Timestamp now) {
+  steps.connecting = now;
+  client_.Connect(remote, now);
+}
+
+void LoadPeer::NoteConnected(Timestamp now) {
+  if (steps.connected == Timestamp{} && client_.state() == ClientState::kConnected) steps.connected = now;
+}
+
 void LoadPeer::HandleDatagram(MutableByteView datagram, const SocketAddress& from, Timestamp received,
                               Timestamp now) {
   // RTP and RTCP alone (RFC 7983): a lost handshake is another scene.
@@ -110,20 +91,21 @@ void LoadPeer::HandleDatagram(MutableByteView datagram, const SocketAddress& fro
     return;
   }
   const auto media = client_.HandleDatagram(datagram, from, received, now);
+  NoteConnected(received);
   if (!media) return;
   ++totals_.media_in;
   totals_.media_bytes_in += datagram.size();
-  if (media->media.opened && !media->media.repaired) {
-    if (const auto sent = SendStamp::Read(media->media.payload)) totals_.latency.Add(received - *sent);
-  }
-  if (media->stream->config().kind == MediaKind::kVideo)
-    watched_[media->stream].OnPacket(media->media, received);
+  const auto watched = watched_.find(media->stream);
+  if (watched == watched_.end()) return;
+  const bool newcomer = steps.joining >= totals_.began;
+  watched->second.OnPacket(*media, client_, steps.connected, newcomer, received, totals_);
 }
 
 void LoadPeer::HandleTimeout(Timestamp now) {
   if (client_.NextDeadline() <= now) client_.HandleTimeout(now);
   while (client_.PollEvent()) {
   }
+  NoteConnected(now);
   if (client_.state() != ClientState::kConnected) return;
   for (Source& source : sources_) {
     const bool video = source.spec.stream.kind == MediaKind::kVideo;
@@ -156,6 +138,7 @@ void LoadPeer::SendFrame(Source& source, Timestamp now) {
   // As libvpx does for VP8: a keyframe that one encoding is asked for is made for all of them.
   bool keyframe = false;
   for (const Encoding& encoding : source.encodings) keyframe |= encoding.stream->TakeKeyframeRequest();
+  totals_.keyframes_made += keyframe ? 1 : 0;
   // A frame that does not tell its parts from another encoding's: each has its own size, at the same instant.
   for (size_t i = 0; i < source.encodings.size(); ++i) {
     Encoding& encoding = source.encodings[i];

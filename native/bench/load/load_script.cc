@@ -57,6 +57,7 @@ class Script {
     if (line.word == "extension") return AddExtension(line);
     if (line.word == "forget") return codecs_.clear(), extensions_ = {}, "ok";
     if (line.word == "run") return Run(line);
+    if (line.word == "joining") return generator_.BeginJoining(), "ok";
     if (line.word == "begin") return generator_.BeginMeasuring(), "ok";
     if (line.word == "report") return Report();
     if (line.word == "measure") return Measure(line);
@@ -130,7 +131,8 @@ class Script {
     config.clock_rate = config.kind == MediaKind::kAudio ? 48'000 : 90'000;
     config.ssrc = Ssrc{static_cast<uint32_t>(line.Number("ssrc"))};
     if (line.Number("rtx_ssrc") > 0) config.rtx_ssrc = Ssrc{static_cast<uint32_t>(line.Number("rtx_ssrc"))};
-    peer.Receive(config);
+    peer.Receive(config, MonotonicNow());
+    generator_.Touch(peer);
     return "ok";
   }
   std::string Connect(LoadPeer& peer, const ScriptLine& line) {

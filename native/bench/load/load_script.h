@@ -9,6 +9,7 @@
 //   codec name=VP8 pt=96 clock=90000 [rtx=97]      of peers that are made from now on
 //   extension uri=urn:.. id=4                      likewise
 //   forget                                         codecs and extensions: a server that offers has its own
+//   joining                                        who comes next begins to join: first pictures count from here
 //   peer [loss=3]                                  -> ok index=0 ufrag=.. pwd=..   (to be told to the SFU)
 //   media peer=0                                   what `codec` and `extension` said is now this peer's too
 //   send peer=0 kind=video codec=VP8 pt=96 ssrc=1 mid=1 [rtx_pt=97 rtx_ssrc=2 rid=q] [bitrate=150000] [fps=30]

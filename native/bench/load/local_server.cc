@@ -86,7 +86,7 @@ bool LocalServer::Watch(const SceneOptions& options, size_t index, Person& perso
     receive.ssrc = slot.ssrc;
     receive.rtx_ssrc = slot.rtx_ssrc;
     receive.clock_rate = kind == MediaKind::kVideo ? 90'000 : 48'000;
-    person.peer->Receive(receive);
+    person.peer->Receive(receive, MonotonicNow());
     return !shown || engine_->Send(BindSlot{slot.slot, *shown}) == CallError::kNone;
   };
   size_t voices = 0;

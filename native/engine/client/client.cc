@@ -35,15 +35,13 @@ std::optional<Received> Client::HandleDatagram(MutableByteView datagram, const S
   return std::nullopt;
 }
 
-bool Client::OpensThisOne(bool rtx) {
-  if (rtx || config_.open_one_in <= 1) return true;
-  return ++sampled_ % config_.open_one_in == 0;
-}
+bool Client::SamplesThisOne() { return config_.open_one_in <= 1 || ++sampled_ % config_.open_one_in == 0; }
 
 std::optional<Received> Client::HandleRtp(const IncomingRtp& incoming, Timestamp received) {
   const auto known = by_ssrc_.find(incoming.header.ssrc);
   const bool rtx = known != by_ssrc_.end() && known->second.rtx;
-  const bool opens = OpensThisOne(rtx);
+  const bool sampled = rtx || SamplesThisOne();
+  const bool opens = sampled || (known != by_ssrc_.end() && known->second.stream->opened_whole);
   std::optional<RtpPacketView> packet;
   if (opens) {
     packet = transport_.OpenRtp(incoming);
@@ -66,7 +64,14 @@ std::optional<Received> Client::HandleRtp(const IncomingRtp& incoming, Timestamp
                          : stream.OnPacket(*packet, opens, config_.extensions, received);
   if (stream.source() != source) Push(SourceChanged{stream.config().ssrc, stream.source()});
   if (!media) return std::nullopt;
-  return Received{&stream, *media};
+  return Received{&stream, *media, sampled};
+}
+
+std::optional<Codec> Client::CodecOf(PayloadType payload_type) const {
+  for (const CodecBinding& codec : config_.codecs) {
+    if (codec.payload_type == payload_type) return codec.codec;
+  }
+  return std::nullopt;
 }
 
 PayloadType Client::MediaPayloadType(PayloadType rtx) const {

@@ -31,7 +31,7 @@ struct ClientConfig {
   TwccRecorderConfig twcc;
   // One media packet in so many is opened; the others count by their headers alone, whose authenticity is
   // then unknown. Only for measuring: a load generator would spend its core on AES otherwise. RTX is always
-  // opened, because the number that it repairs is inside.
+  // opened, because the number that it repairs is inside, and so is a stream with `opened_whole`.
   uint32_t open_one_in = 1;
   size_t max_receive_streams = 512;
   size_t max_send_streams = 64;
@@ -71,6 +71,7 @@ struct ClientCounters {
 struct Received {
   ReceiveStream* stream = nullptr;
   ReceivedMedia media;
+  bool sampled = true;  // one of those that `open_one_in` chose, whatever else was opened
 };
 
 class Client {
@@ -104,6 +105,7 @@ class Client {
     config_.extensions = extensions;
   }
   ReceiveStream* FindReceiveStream(Ssrc ssrc);
+  std::optional<Codec> CodecOf(PayloadType payload_type) const;
 
   ClientState state() const { return transport_.state(); }
   const ClientTransport& transport() const { return transport_; }
@@ -119,7 +121,7 @@ class Client {
   void HandleRtcp(ByteView packet, Timestamp now);
   void HandleItem(const RtcpItem& item, Timestamp now);
   void HandleReportBlocks(const ReportBlocks& blocks, Timestamp now);
-  bool OpensThisOne(bool rtx);
+  bool SamplesThisOne();
   void NoteState(Timestamp now);
   void NoteKeyframeRequest(SendStream& stream);
   void SendFeedback(Timestamp now);

@@ -65,6 +65,9 @@ class ReceiveStream {
   void RequestKeyframe(Timestamp now) { keyframes_.Request(now); }
   void OnKeyframe(Timestamp now) { keyframes_.OnKeyframe(now); }
 
+  // Whoever samples (ClientConfig::open_one_in) wants to read all of this one for now.
+  bool opened_whole = false;
+
   const ReceiveStreamConfig& config() const { return config_; }
   const ReceiveStreamCounters& counters() const { return counters_; }
   uint32_t source() const { return source_; }

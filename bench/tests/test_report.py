@@ -1,0 +1,99 @@
+"""What a reader sees of rows."""
+
+from typing import Any
+
+from _figures import growth, ratio_range, ratios, spreads
+from _measure import first_picture
+from _report import HEADINGS, draw, first_picture_text, markdown, table_rows
+
+
+def row(
+    server: str = "nexus", scene: str = "livestream", per_second: int = 200_000, **other: Any
+) -> dict[str, Any]:
+    packets = other.pop("packets_per_second", 20_000)
+    return {
+        "server": server,
+        "scene": scene,
+        "people": 10,
+        "gro": False,
+        "poor_percent": 0,
+        "packets_per_second": packets,
+        "packets_per_process_cpu_second": per_second,
+        "process_cpu_seconds": packets * 10 / per_second,
+        "memory_bytes": 100 << 20,
+        "features": {"version": "1"},
+        "seen": {
+            "seconds": 10.0,
+            "loss": 0.0,
+            "loss_after_repair": 0.0,
+            "latency_p50_ms": 1.0,
+            "latency_p99_ms": 5.0,
+        },
+        "void": [],
+        **other,
+    }
+
+
+SEEN = {
+    "first_pictures": 29,
+    "first_pictures_missing": 1,
+    "first_picture_ms": {
+        name: {"p50": 12.4, "p95": 20.0, "p99": 31.0}
+        for name in ("from_join", "from_connect", "from_connected")
+    },
+}
+
+
+def result(rows: list[dict[str, Any]], curve: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "at": "2026-11-25T21:00:00+00:00",
+        "machine": {"cores": 2, "cpu": "a cpu", "kernel": "6", "load_before": 0.1},
+        "rows": rows,
+        "curve": curve,
+        "ratios": ratios(rows),
+        "spread": spreads(rows),
+        "growth": growth(curve),
+        "limit": None,
+    }
+
+
+def alternated() -> list[dict[str, Any]]:
+    ours = [row(per_second=value) for value in (200_000, 300_000, 250_000)]
+    return ours + [row("janus", per_second=value) for value in (80_000, 100_000, 90_000)]
+
+
+def test_the_spread_is_told_beside_the_median() -> None:
+    found = spreads(alternated())["livestream"]
+    assert found["nexus"] == {"lowest": 200_000, "median": 250_000, "highest": 300_000}
+    assert found["ratio"] == [2.0, 3.75]
+    assert spreads(alternated())["audio"] == {"ratio": None}
+
+
+def test_a_ratio_has_no_range_without_both_sides() -> None:
+    assert ratio_range([row()], "livestream") is None
+
+
+def test_every_table_row_has_all_columns() -> None:
+    rows = [*alternated(), row(scene="churn"), row("janus", "churn", void=["why"])]
+    told = list(table_rows(result(rows, [])))
+    assert {len(cells) for cells in told} == {len(HEADINGS)}
+    assert told[0][HEADINGS.index("lowest – highest")] == "200,000 – 300,000"
+
+
+def test_a_churn_row_tells_of_first_pictures() -> None:
+    first = first_picture(SEEN)
+    assert (first["came"], first["saw_none"]) == (30, 1)
+    churn = row(scene="churn", first_picture=first)
+    (cells,) = table_rows(result([churn], []))
+    assert cells[HEADINGS.index("first picture")] == "12 / 31"
+    assert "1 of 30 saw none" in first_picture_text(churn)
+    assert first_picture_text(row()) == ""
+
+
+def test_growth_is_told_and_drawn_with_its_line(tmp_path: Any) -> None:
+    curve = [row(packets_per_second=n, per_second=100_000) for n in (2_000, 10_000, 40_000)]
+    told = markdown(result(alternated(), curve), "some.json")
+    assert "Nexus 10.0 µs a packet" in told
+    assert "livestream 2.0 to 3.75" in told
+    draw(result(alternated(), curve), tmp_path / "curve.png")
+    assert (tmp_path / "curve.png").stat().st_size > 0

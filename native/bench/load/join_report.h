@@ -1,0 +1,15 @@
+// What joining cost those who came since measuring began, and what they got: JSON without braces.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bench/load/load_peer.h"
+
+namespace nexus::load {
+
+std::string ReportJoins(const std::vector<std::unique_ptr<LoadPeer>>& peers, const LoadTotals& totals,
+                        Timestamp now);
+
+}  // namespace nexus::load

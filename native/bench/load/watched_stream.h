@@ -1,0 +1,106 @@
+// What one viewer sees of one stream: pictures and freezes, how long its packets took, and when there was a
+// first picture to show. Packets that the publisher had sent before the viewer was there (a server may show
+// such from memory) took no time on the way: they are counted apart, for all servers alike.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "bench/load/keyframe_watch.h"
+#include "bench/load/load_media.h"
+#include "engine/client/client.h"
+
+namespace nexus::load {
+
+// Latencies in steps of 50 µs up to two seconds, for all peers together.
+class LatencyHistogram {
+ public:
+  void Add(Duration latency) {
+    const int64_t step = std::clamp<int64_t>(latency / kStep, 0, kSteps - 1);
+    ++counts_[static_cast<size_t>(step)];
+    ++total_;
+  }
+  double QuantileMs(double quantile) const {
+    uint64_t sum = 0;
+    for (size_t i = 0; i < kSteps; ++i) {
+      sum += counts_[i];
+      if (total_ > 0 && static_cast<double>(sum) >= quantile * static_cast<double>(total_)) {
+        return static_cast<double>((static_cast<int64_t>(i) + 1) * kStep.count()) / 1'000;
+      }
+    }
+    return 0;
+  }
+  uint64_t total() const { return total_; }
+  void Clear() { *this = LatencyHistogram(); }
+
+ private:
+  static constexpr Duration kStep{50};
+  static constexpr int64_t kSteps = 40'000;
+  std::vector<uint32_t> counts_ = std::vector<uint32_t>(kSteps, 0);
+  uint64_t total_ = 0;
+};
+
+// Of all peers together, since measuring began.
+struct LoadTotals {
+  Timestamp began{};
+  uint64_t media_in = 0;
+  uint64_t media_bytes_in = 0;
+  uint64_t keyframes_made = 0;         // pictures of publishers, all encodings of one as one
+  LatencyHistogram latency;            // of what was sent once its viewer was there, sampled
+  LatencyHistogram settled_latency;    // of that, what went to people who were there from the beginning
+  LatencyHistogram newcomers_latency;  // and to those who came meanwhile
+  LatencyHistogram earlier;            // sent before its viewer was there: how old it was, all of it
+  void Begin(Timestamp now) { *this = LoadTotals{.began = now}; }
+};
+
+// Whole pictures by header alone: a marker ends one, and all numbers since the last marker must have come,
+// some of them late by repair (two frames count as one when the marker between them was lost). A freeze is
+// what webrtc-stats calls one: a pause longer than the larger of three mean intervals and the mean plus 150
+// ms.
+struct WatchedVideo {
+  static constexpr size_t kMaxIncomplete = 32;
+  struct Incomplete {
+    int64_t first;
+    int64_t last;
+    int64_t missing;
+  };
+  std::vector<Incomplete> incomplete;
+  int64_t last_marker = -1;
+  int64_t since_marker = 0;
+  Timestamp last_picture{};
+  double mean_interval_us = 33'000;
+  uint64_t pictures = 0;
+  uint64_t freezes = 0;
+  void OnPacket(const ReceivedMedia& media, Timestamp now);
+  void OnPicture(Timestamp now);
+};
+
+class WatchedStream {
+ public:
+  WatchedStream(ReceiveStream& stream, Timestamp added) : stream_(&stream), added_(added) {
+    stream.opened_whole = true;
+  }
+
+  // `connected`: when the viewer's connection was up; `newcomer`: it came since measuring began.
+  void OnPacket(const Received& received, const Client& viewer, Timestamp connected, bool newcomer,
+                Timestamp now, LoadTotals& totals);
+
+  MediaKind kind() const { return stream_->config().kind; }
+  const WatchedVideo& pictures() const { return pictures_; }
+  std::optional<Timestamp> first_picture() const { return first_picture_; }
+
+ private:
+  void CountLatency(const Received& received, Timestamp connected, bool newcomer, Timestamp now,
+                    LoadTotals& totals);
+  void AwaitKeyframe(const ReceivedMedia& media, const Client& viewer, Timestamp now);
+
+  ReceiveStream* stream_;
+  Timestamp added_;
+  bool caught_up_ = false;  // something came that was sent once the viewer was there
+  WatchedVideo pictures_;
+  std::unique_ptr<KeyframeWatch> awaited_;
+  std::optional<Timestamp> first_picture_;
+};
+
+}  // namespace nexus::load
