@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 from nexus.sfu.v1 import sfu_pb2
+from nexus_signaling.core.data_budget import DataBudget, DataLimits
+from nexus_signaling.errors import Refused
 
 from services.signaling.tests.harness import Harness, grants, mint
 
@@ -108,3 +110,48 @@ async def test_a_media_server_that_is_away_is_worth_another_try(harness: Harness
     status, error = await post(harness)
     assert (status, error["code"]) == (503, "SFU_UNREACHABLE")
     assert error["retryAfterMs"] > 0
+
+
+async def test_an_app_that_sends_too_often_is_told_when_it_may_again() -> None:
+    async with Harness(data_messages_per_second=0.01, data_message_burst=2) as slow:
+        await slow.joined("ann")
+        await slow.joined("bob", "elsewhere")
+        other_room = mint("server", "elsewhere", **ADMIN)
+        assert await post(slow) == (204, {})
+        assert await post(slow, token=other_room) == (204, {})  # one budget for all its rooms
+        for refused in ({"token": other_room}, {"payload": bytes(300_000)}):
+            status, error = await post(slow, **refused)
+            assert (status, error["code"], error["details"]) == (429, "RATE_LIMITED", {"limit": "messages"})
+            assert 0 < error["retryAfterMs"] <= 100_000
+        assert len(sent(slow)) == 2
+        assert slow.metric("data_requests_total", result="ok") == 2
+        assert slow.metric("data_requests_total", result="RATE_LIMITED") == 2
+        # Who may not send at all spends nothing and learns why.
+        assert (await post(slow, token=mint("server", **USUAL)))[0] == 403
+
+
+async def test_an_app_that_sends_too_much_is_told_when_it_may_again() -> None:
+    async with Harness(data_bytes_per_second=1024, data_bytes_burst=100_000) as slow:
+        await slow.joined("ann")
+        assert await post(slow, bytes(90_000)) == (204, {})
+        headers = {"Authorization": f"Bearer {mint('server', **ADMIN)}"}
+        async with slow.http.post(f"{slow.url}/v1/data", data=bytes(90_000), headers=headers) as response:
+            assert response.status == 429
+            assert 0 < int(response.headers["Retry-After"]) <= 79  # 80,000 bytes are missing
+            assert (await response.json())["details"] == {"limit": "bytes"}
+        assert await post(slow, b"small") == (204, {})
+
+
+def test_apps_have_budgets_of_their_own() -> None:
+    budget = DataBudget(DataLimits(1.0, 1, 1000.0, 1000))
+    budget.take_message("one", 0.0)
+    budget.take_message("two", 0.0)
+    with pytest.raises(Refused) as refused:
+        budget.take_message("one", 0.25)
+    assert refused.value.retry_after_ms == 750
+    budget.take_message("one", 1.0)
+    budget.take_bytes("one", 1.0, 5000)  # more than a burst is had from a full bucket, and paid back
+    with pytest.raises(Refused) as refused:
+        budget.take_bytes("one", 1.0, 1000)
+    assert refused.value.retry_after_ms == 5000
+    budget.take_bytes("two", 1.0, 1000)

@@ -6,6 +6,7 @@ from typing import Self
 from nexus_runtime import ConfigError, ServiceConfig, service_settings, setting
 from pydantic import SecretStr
 
+from nexus_signaling.core.data_budget import DataLimits
 from nexus_signaling.core.limits import SessionLimits
 from nexus_signaling.keys import App, load_apps_file, parse_apps
 
@@ -52,6 +53,14 @@ class SignalingConfig(ServiceConfig):
     bytes_burst: int = setting(2 << 20, unit="bytes", reason="a few offers in one go", ge=1024)
     max_rate_limited: int = setting(100, reason="refused messages before the session is closed", ge=1)
     max_malformed: int = setting(8, reason="malformed messages before the session is closed", ge=1)
+    data_messages_per_second: float = setting(
+        100.0, unit="1/s", reason="POST /v1/data, for each app; 256 KiB each may be read", gt=0
+    )
+    data_message_burst: int = setting(200, reason="messages above that rate in one go", ge=1)
+    data_bytes_per_second: int = setting(
+        4 << 20, unit="bytes/s", reason="as much as one participant may send; the SFU multiplies it", ge=1024
+    )
+    data_bytes_burst: int = setting(4 << 20, unit="bytes", reason="a second's worth in one go", ge=1024)
     join_timeout_seconds: float = setting(10.0, unit="s", reason="the first message is the join", gt=0)
     ping_interval_seconds: float = setting(
         10.0, unit="s", reason="three silent intervals end a session", gt=0
@@ -118,6 +127,14 @@ class SignalingConfig(ServiceConfig):
             max_rate_limited=self.max_rate_limited,
             max_malformed=self.max_malformed,
             max_message_bytes=self.max_message_bytes,
+        )
+
+    def data_limits(self) -> DataLimits:
+        return DataLimits(
+            messages_per_second=self.data_messages_per_second,
+            message_burst=self.data_message_burst,
+            bytes_per_second=self.data_bytes_per_second,
+            bytes_burst=self.data_bytes_burst,
         )
 
 

@@ -2,6 +2,7 @@
 channels. The token names app and room and needs the grant `admin`; the body is the payload as it is.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,9 +13,11 @@ from nexus.sfu.v1 import sfu_pb2
 from nexus.types.v1.error_pb2 import ErrorCode
 from nexus_bus import BusError
 
+from nexus_signaling.core.data_budget import DataBudget
 from nexus_signaling.core.sfu_requests import permitted
 from nexus_signaling.core.texts import is_name, utf8_size
 from nexus_signaling.errors import Refused, http_status
+from nexus_signaling.metrics import Metrics
 from nexus_signaling.room_directory import RoomDirectory
 from nexus_signaling.sfu_client import SfuClient
 from nexus_signaling.tokens import Claims, TokenVerifier
@@ -34,12 +37,16 @@ class DataEndpoint:
     verifier: TokenVerifier
     rooms: RoomDirectory
     sfu: SfuClient
+    budget: DataBudget
+    metrics: Metrics
+    clock: Callable[[], float]
 
     async def handle(self, request: web.Request) -> web.Response:
         headers = {hdrs.CACHE_CONTROL: "no-store"}
         try:
             await self._send(request)
         except Refused as refused:
+            self.metrics.data_requests.labels(ErrorCode.Name(refused.code)).inc()
             if refused.retry_after_ms:
                 headers[hdrs.RETRY_AFTER] = str(-(-refused.retry_after_ms // 1000))
             return web.Response(
@@ -48,15 +55,18 @@ class DataEndpoint:
                 content_type="application/json",
                 headers=headers,
             )
+        self.metrics.data_requests.labels("ok").inc()
         return web.Response(status=204, headers=headers)
 
     async def _send(self, request: web.Request) -> None:
         """Raises Refused."""
-        # Before anything of the body is read: who may not send costs nothing.
+        # Before anything of the body is read: who may not send, or sends too often, costs nothing.
         claims = await self.verifier.verify(_bearer(request), app_id="", room=None)
         permitted(claims.grants.admin, "admin")
+        self.budget.take_message(claims.app, self.clock())
         message = _message(request, claims)
         message.payload = await _payload(request)
+        self.budget.take_bytes(claims.app, self.clock(), len(message.payload))
         if message.text and not _is_utf8(message.payload):
             raise Refused(ErrorCode.INVALID_ARGUMENT, "The text is not UTF-8.", field="payload")
         try:

@@ -101,6 +101,7 @@ _HTTP_STATUS: Final[Mapping[ErrorCode.ValueType, int]] = {
     ErrorCode.PARTICIPANT_NOT_FOUND: 404,
     ErrorCode.DATA_TOO_LARGE: 413,
     ErrorCode.INVALID_ARGUMENT: 400,
+    ErrorCode.RATE_LIMITED: 429,
     ErrorCode.SFU_UNREACHABLE: 503,
     ErrorCode.NO_SFU_AVAILABLE: 503,
     ErrorCode.SERVICE_UNAVAILABLE: 503,

@@ -41,4 +41,7 @@ class Metrics:
         self.snapshots = counter("snapshots", "Snapshots fetched after missed events.", "result")
         self.sfu_seconds = histogram("sfu_call_seconds", "Calls to SFU nodes.", "method")
         self.sfu_errors = counter("sfu_call_errors", "Calls to SFU nodes that failed.", "method", "code")
+        self.data_requests = counter(
+            "data_requests", "Messages from applications' servers by result: ok or an error code.", "result"
+        )
         self.leaves_failed = counter("leaves_failed", "Departures that no SFU could be told of.")

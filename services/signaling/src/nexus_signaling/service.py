@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry
 from nexus_signaling.background import Background
 from nexus_signaling.config import SignalingConfig, split_list
 from nexus_signaling.connection import Services
+from nexus_signaling.core.data_budget import DataBudget
 from nexus_signaling.data_endpoint import DataEndpoint
 from nexus_signaling.demo import DemoPage
 from nexus_signaling.departures import Departures
@@ -114,7 +115,9 @@ class SignalingService:
         # it.
         self.health.add_check("nats", lambda: self._bus.connected, required=False)
         self.health.add_check("sfu_nodes", lambda: self.nodes.fresh_count() > 0, required=False)
-        await self._listen(apps, origins, DataEndpoint(verifier, rooms, self.sfu))
+        budget = DataBudget(config.data_limits())
+        data = DataEndpoint(verifier, rooms, self.sfu, budget, self.metrics, self._clock)
+        await self._listen(apps, origins, data)
 
     async def _listen(self, apps: dict[str, App], origins: OriginPolicy, data: DataEndpoint) -> None:
         config = self._config
