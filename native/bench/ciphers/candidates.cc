@@ -22,9 +22,8 @@ class ForeignAead {
   }
   // Round keys and powers of the hash key, as far as a packet of 1,200 bytes looks.
   void Prefetch() const { PrefetchForRead(context_, 10 * kCacheLine); }
-  bool Seal(const GcmNonce& nonce, ByteView associated, ByteView prefix, ByteView payload, uint8_t* out) {
-    return Library()->seal(context_, nonce.data(), ToPiece(associated), ToPiece(prefix), ToPiece(payload),
-                           out);
+  bool Seal(const GcmNonce& nonce, ByteView associated, ByteView plain, uint8_t* out) {
+    return Library()->seal(context_, nonce.data(), ToPiece(associated), ToPiece(plain), out);
   }
   bool Open(const GcmNonce& nonce, ByteView associated, MutableByteView body, uint8_t* tag) {
     return Library()->open(context_, nonce.data(), ToPiece(associated), body.data(), body.size(), tag);

@@ -14,15 +14,11 @@ constexpr size_t kTagSize = 16;
 void* Make(const uint8_t* key) { return EVP_AEAD_CTX_new(EVP_aead_aes_128_gcm(), key, kKeySize, kTagSize); }
 void Free(void* context) { EVP_AEAD_CTX_free(static_cast<EVP_AEAD_CTX*>(context)); }
 
-// What follows the prefix is "extra" to EVP_AEAD: it lands before the tag, which is where we want it.
-bool Seal(void* context, const uint8_t* nonce, Piece associated, Piece prefix, Piece payload, uint8_t* out) {
-  const bool whole = prefix.size == 0;
-  const Piece in = whole ? payload : prefix;
-  const Piece extra = whole ? Piece{nullptr, 0} : payload;
+bool Seal(void* context, const uint8_t* nonce, Piece associated, Piece plain, uint8_t* out) {
   size_t written = 0;
-  return EVP_AEAD_CTX_seal_scatter(static_cast<EVP_AEAD_CTX*>(context), out, out + in.size, &written,
-                                   extra.size + kTagSize, nonce, kNonceSize, in.data, in.size, extra.data,
-                                   extra.size, associated.data, associated.size) == 1;
+  return EVP_AEAD_CTX_seal_scatter(static_cast<EVP_AEAD_CTX*>(context), out, out + plain.size, &written,
+                                   kTagSize, nonce, kNonceSize, plain.data, plain.size, nullptr, 0,
+                                   associated.data, associated.size) == 1;
 }
 
 bool Open(void* context, const uint8_t* nonce, Piece associated, uint8_t* body, size_t size,

@@ -15,9 +15,8 @@ struct Piece {
 struct ForeignGcm {
   void* (*make)(const uint8_t* key);  // 16 bytes; null when it failed
   void (*free)(void* context);
-  // Writes prefix and payload as one message, then the tag of 16 bytes. The nonce has 12.
-  bool (*seal)(void* context, const uint8_t* nonce, Piece associated, Piece prefix, Piece payload,
-               uint8_t* out);
+  // Writes the cipher text, then the tag of 16 bytes. The nonce has 12. `plain` may lie where `out` is.
+  bool (*seal)(void* context, const uint8_t* nonce, Piece associated, Piece plain, uint8_t* out);
   bool (*open)(void* context, const uint8_t* nonce, Piece associated, uint8_t* body, size_t size,
                const uint8_t* tag);
 };

@@ -37,21 +37,10 @@ class IpsecMbAead {
   }
   // Round keys, and the powers of the hash key that a packet of 1,200 bytes takes.
   void Prefetch() const { PrefetchForRead(&key_, 16 * kCacheLine); }
-  bool Seal(const GcmNonce& nonce, ByteView associated, ByteView prefix, ByteView payload, uint8_t* out) {
+  bool Seal(const GcmNonce& nonce, ByteView associated, ByteView plain, uint8_t* out) {
     gcm_context_data state;
-    uint8_t* const tag = out + prefix.size() + payload.size();
-    if (prefix.empty()) {
-      IMB_AES128_GCM_ENC(Library(), &key_, &state, out, payload.data(), payload.size(), nonce.data(),
-                         associated.data(), associated.size(), tag, kGcmTagSize);
-      return true;
-    }
-    IMB_AES128_GCM_INIT(Library(), &key_, &state, nonce.data(), associated.data(), associated.size());
-    IMB_AES128_GCM_ENC_UPDATE(Library(), &key_, &state, out, prefix.data(), prefix.size());
-    if (!payload.empty()) {
-      IMB_AES128_GCM_ENC_UPDATE(Library(), &key_, &state, out + prefix.size(), payload.data(),
-                                payload.size());
-    }
-    IMB_AES128_GCM_ENC_FINALIZE(Library(), &key_, &state, tag, kGcmTagSize);
+    IMB_AES128_GCM_ENC(Library(), &key_, &state, out, plain.data(), plain.size(), nonce.data(),
+                       associated.data(), associated.size(), out + plain.size(), kGcmTagSize);
     return true;
   }
   bool Open(const GcmNonce& nonce, ByteView associated, MutableByteView body, uint8_t* tag) {

@@ -14,10 +14,10 @@ class OpenSslAead {
            EVP_CipherInit_ex(context_.get(), EVP_aes_128_gcm(), nullptr, key.data(), nullptr, encrypt) == 1;
   }
   void Prefetch() const { PrefetchForRead(context_.get(), 2 * kCacheLine); }
-  bool Seal(const GcmNonce& nonce, ByteView associated, ByteView prefix, ByteView payload, uint8_t* out) {
-    uint8_t* const tag = out + prefix.size() + payload.size();
+  bool Seal(const GcmNonce& nonce, ByteView associated, ByteView plain, uint8_t* out) {
+    uint8_t* const tag = out + plain.size();
     int written = 0;
-    return Begin(nonce, associated) && Transform(prefix, out) && Transform(payload, out + prefix.size()) &&
+    return Begin(nonce, associated) && Transform(plain, out) &&
            EVP_CipherFinal_ex(context_.get(), tag, &written) == 1 &&
            EVP_CIPHER_CTX_ctrl(context_.get(), EVP_CTRL_AEAD_GET_TAG, kGcmTagSize, tag) == 1;
   }

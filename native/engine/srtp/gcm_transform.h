@@ -3,8 +3,9 @@
 //
 // `Aead` has, all returning false when the library failed or the tag is wrong:
 //   bool Init(const std::array<uint8_t, 16>& key, SrtpDirection);
-//   bool Seal(const GcmNonce&, ByteView associated, ByteView prefix, ByteView payload, uint8_t* out);  // +
-//   tag bool Open(const GcmNonce&, ByteView associated, MutableByteView body, uint8_t* tag);  // in place
+//   // The cipher text and its tag; `plain` may lie where `out` is.
+//   bool Seal(const GcmNonce&, ByteView associated, ByteView plain, uint8_t* out);
+//   bool Open(const GcmNonce&, ByteView associated, MutableByteView body, uint8_t* tag);  // in place
 #pragma once
 
 #include <array>
@@ -41,7 +42,8 @@ class GcmTransform final : public SrtpTransform {
                  MutableByteView out) override {
     std::memcpy(out.data(), header.data(), header.size());
     const GcmNonce nonce = MakeGcmNonce(rtp_salt_, ReadU32(header, 8), index);
-    if (!rtp_.Seal(nonce, header, prefix, payload, out.data() + header.size())) return 0;
+    uint8_t* const body = out.data() + header.size();
+    if (!rtp_.Seal(nonce, header, InOnePiece(prefix, payload, body), body)) return 0;
     return header.size() + prefix.size() + payload.size() + kGcmTagSize;
   }
 
@@ -50,7 +52,7 @@ class GcmTransform final : public SrtpTransform {
     const RtcpAssociated associated = AssociatedOf(packet, index | kSrtcpEncryptedBit);
     const GcmNonce nonce = MakeGcmNonce(rtcp_salt_, ReadU32(packet, 4), index);
     std::memcpy(out.data(), packet.data(), kRtcpFixedHeaderSize);
-    if (!rtcp_.Seal(nonce, associated, {}, packet.subspan(kRtcpFixedHeaderSize),
+    if (!rtcp_.Seal(nonce, associated, packet.subspan(kRtcpFixedHeaderSize),
                     out.data() + kRtcpFixedHeaderSize)) {
       return 0;
     }
@@ -80,6 +82,16 @@ class GcmTransform final : public SrtpTransform {
   SrtpProfile profile() const override { return SrtpProfile::kAeadAes128Gcm; }
 
  private:
+  // With a prefix, both are copied to where the cipher text will be and sealed there: a copy of 1,200 bytes
+  // costs less than the further calls that a message in two pieces takes (decision 0080). Without, sealing is
+  // the copy.
+  static ByteView InOnePiece(ByteView prefix, ByteView payload, uint8_t* body) {
+    if (prefix.empty()) return payload;
+    std::memcpy(body, prefix.data(), prefix.size());
+    if (!payload.empty()) std::memcpy(body + prefix.size(), payload.data(), payload.size());
+    return ByteView(body, prefix.size() + payload.size());
+  }
+
   using RtcpAssociated = std::array<uint8_t, kRtcpFixedHeaderSize + kSrtcpIndexSize>;
   static RtcpAssociated AssociatedOf(ByteView packet, uint32_t index_word) {
     RtcpAssociated associated;
