@@ -1,5 +1,5 @@
-// Media to the peer. The encryption is the copy: header and patch from the stack, payload from the
-// publisher's ring, sealed into the batch.
+// Media to the peer: header and patch from the stack, payload from the publisher's ring, sealed into the
+// batch. Without a patch the encryption is the copy.
 #include <array>
 
 #include "engine/base/prefetch.h"
