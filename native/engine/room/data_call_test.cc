@@ -17,7 +17,8 @@ struct Talker {
 class DataCallTest : public ::testing::Test {
  protected:
   DataCallTest() : call_(EmulatedOptions()) {}
-  Talker Join(std::string participant, bool publish = true, bool receive = true) {
+  Talker Join(std::string participant, bool publish = true, bool receive = true,
+              uint64_t max_message_size = 256u << 10) {
     Talker talker;
     talker.member = &call_.Join();
     talker.data = &talker.member->peer->UseData();
@@ -25,7 +26,7 @@ class DataCallTest : public ::testing::Test {
     settings.participant = std::move(participant);
     settings.publish = publish;
     settings.receive = receive;
-    settings.max_message_size = 256u << 10;
+    settings.max_message_size = max_message_size;
     call_.Command(ConfigureData{talker.member->transport, settings});
     return talker;
   }
@@ -79,6 +80,22 @@ TEST_F(DataCallTest, AMessageToSomeReachesOnlyThemAndUnknownOnesAreCounted) {
   EXPECT_TRUE(cleo.data->received[0]->envelope->directed);
   EXPECT_TRUE(cleo.data->received[0]->envelope->destinations.empty());
   EXPECT_EQ(Drops(DropReason::kDataUnknownDestination), 1u);
+}
+
+TEST_F(DataCallTest, AReceiverOfSmallMessagesMissesLargeOnesAndNothingElse) {
+  const Talker anna = Join("PA_anna");
+  const Talker ben = Join("PA_ben", true, true, /*max_message_size=*/16u << 10);
+  const Talker cleo = Join("PA_cleo");
+  ASSERT_TRUE(Connected());
+  const uint16_t stream = anna.data->Open();
+  anna.data->Send(stream, std::string(20'000, 'x'));
+  anna.data->Send(stream, "small");
+  ASSERT_TRUE(call_.RunUntil(seconds(10), [&] { return cleo.data->received.size() == 2; }));
+  ASSERT_TRUE(call_.RunUntil(seconds(10), [&] { return !ben.data->received.empty(); }));
+  EXPECT_EQ(ben.data->received.size(), 1u);
+  EXPECT_EQ(ben.data->received[0]->Payload(), "small");
+  EXPECT_EQ(Drops(DropReason::kDataTooLarge), 1u);
+  EXPECT_EQ(Report(ben).data_messages_dropped, 1u);
 }
 
 TEST_F(DataCallTest, LossyStaysLossyAndOrderIsKeptAsAsked) {

@@ -9,6 +9,7 @@ from nexus.types.v1 import error_pb2, media_pb2
 from nexus_sfu.core.model import DataOffer
 from nexus_sfu.engine_port import DataMessage
 from nexus_sfu.memory_engine import MemoryData
+from structlog.testing import capture_logs
 
 from services.sfu.tests.conftest import OfferReader, Running
 
@@ -46,6 +47,20 @@ async def test_what_is_not_granted_is_not_given(
     await running.stub.Join(request)
     (data,) = data_of(running)
     assert (bool(data.sender), data.publish, data.receive) == expected
+
+
+async def test_who_takes_small_messages_only_is_named_in_the_log(
+    running: Running, read_offer: OfferReader
+) -> None:
+    offer = read_offer("chromium_data")
+    with capture_logs() as logs:
+        await running.join("alice", offer)
+        await running.join("bob", offer.replace("a=max-message-size:262144", "a=max-message-size:0"))
+        carla = await running.join("carla", offer.replace("a=max-message-size:262144\r\n", ""))
+    told = [entry for entry in logs if entry["event"] == "data_receiver_takes_less"]
+    assert [(entry["participant"], entry["max_message_bytes"]) for entry in told] == [
+        (carla.participant.id, 65_536)  # RFC 8841 section 6.1
+    ]
 
 
 async def test_an_offer_without_data_opens_none(running: Running, read_offer: OfferReader) -> None:

@@ -8,9 +8,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import assert_never
 
+import structlog
+
 from nexus_sfu.core import effects as fx
+from nexus_sfu.core.data import MAX_PAYLOAD_BYTES
 from nexus_sfu.core.model import RoomKey
 from nexus_sfu.engine_port import EnginePort, OpenedSlot, OpenedTransport
+
+log = structlog.get_logger()
 
 
 @dataclass(slots=True)
@@ -107,10 +112,7 @@ class Media:
                 seat = self._seats[effect.participant_id]
                 seat.opened = self._engine.restart_ice(seat.opened.transport, effect.ice)
             case fx.ConfigureData():
-                transport = self._transport(effect.participant_id)
-                self._engine.configure_data(
-                    transport, effect.offer, effect.sender, effect.publish, effect.receive
-                )
+                self._configure_data(effect)
             case fx.CloseTransport():
                 self._close_transport(effect.participant_id)
             case fx.AddTrack() | fx.RemoveTrack() | fx.MuteTrack() | fx.SetSubscribed():
@@ -119,6 +121,19 @@ class Media:
                 self._apply_to_slot(effect)
             case _:
                 assert_never(effect)
+
+    def _configure_data(self, effect: fx.ConfigureData) -> None:
+        takes = effect.offer.max_message_size
+        if effect.receive and 0 < takes < MAX_PAYLOAD_BYTES:
+            # Nothing on the wire tells a sender: who wonders where the large ones are finds it here.
+            log.warning(
+                "data_receiver_takes_less",
+                participant=effect.participant_id,
+                max_message_bytes=takes,
+                others_may_send=MAX_PAYLOAD_BYTES,
+            )
+        transport = self._transport(effect.participant_id)
+        self._engine.configure_data(transport, effect.offer, effect.sender, effect.publish, effect.receive)
 
     def _transport(self, participant_id: str) -> int:
         return self._seats[participant_id].opened.transport
