@@ -1,5 +1,7 @@
 #include "engine/forward/keyframe_requester.h"
 
+#include <algorithm>
+
 namespace nexus {
 
 void KeyframeRequester::Request(Timestamp now) {
@@ -8,18 +10,25 @@ void KeyframeRequester::Request(Timestamp now) {
   pending_ = true;
 }
 
+void KeyframeRequester::RequestForBetter(Duration interval) {
+  ++requested_;
+  for_better_ = std::max(config_.min_interval, std::min(for_better_.value_or(interval), interval));
+}
+
 void KeyframeRequester::OnKeyframe(Timestamp now) {
-  (void)now;
-  pending_ = false;
+  Cancel();
+  last_keyframe_ = now;
 }
 
 Timestamp KeyframeRequester::next_deadline() const {
-  if (!pending_) return kNever;
-  return last_sent_ ? *last_sent_ + config_.min_interval : Timestamp::min();
+  if (pending_) return last_sent_ ? *last_sent_ + config_.min_interval : Timestamp::min();
+  if (!for_better_) return kNever;
+  const std::optional<Timestamp> last = std::max(last_sent_, last_keyframe_);  // nothing is before all
+  return last ? *last + *for_better_ : Timestamp::min();
 }
 
 bool KeyframeRequester::Poll(Timestamp now) {
-  if (!pending_ || now < next_deadline()) return false;
+  if (now < next_deadline()) return false;
   last_sent_ = now;
   ++sent_;
   return true;

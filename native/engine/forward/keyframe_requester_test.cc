@@ -46,6 +46,40 @@ TEST(KeyframeRequester, FiveHundredJoinWithinASecond) {
   EXPECT_EQ(requester.requested(), 500u);
 }
 
+TEST(KeyframeRequester, WhoIsShownSomethingWaitsForAKeyframeThatComesAnyway) {
+  KeyframeRequester requester;
+  requester.OnKeyframe(TimestampFromMicros(0));
+  requester.RequestForBetter(Duration(800'000));
+  EXPECT_FALSE(requester.pending());
+  EXPECT_TRUE(requester.awaited());
+  EXPECT_FALSE(requester.Poll(TimestampFromMicros(799'999)));
+  EXPECT_EQ(requester.next_deadline(), TimestampFromMicros(800'000));
+  requester.OnKeyframe(TimestampFromMicros(500'000));
+  EXPECT_FALSE(requester.awaited());
+  EXPECT_EQ(requester.next_deadline(), kNever);
+  EXPECT_EQ(requester.sent(), 0u);
+}
+
+TEST(KeyframeRequester, WhoIsShownNothingWaitsForNobodysPatience) {
+  KeyframeRequester requester;
+  requester.OnKeyframe(TimestampFromMicros(0));
+  requester.RequestForBetter(Duration(800'000));
+  requester.Request(TimestampFromMicros(100'000));
+  EXPECT_TRUE(requester.Poll(TimestampFromMicros(100'000)));
+  requester.OnKeyframe(TimestampFromMicros(150'000));
+  EXPECT_FALSE(requester.awaited());
+}
+
+TEST(KeyframeRequester, TheLeastPatientDecidesAndALostRequestIsRepeated) {
+  KeyframeRequester requester;
+  requester.RequestForBetter(Duration(900'000));
+  requester.RequestForBetter(Duration(400'000));
+  requester.RequestForBetter(Duration(1'000'000));
+  EXPECT_TRUE(requester.Poll(TimestampFromMicros(0))) << "there was no keyframe yet";
+  EXPECT_EQ(requester.next_deadline(), TimestampFromMicros(400'000));
+  EXPECT_TRUE(requester.Poll(TimestampFromMicros(400'000)));
+}
+
 TEST(KeyframeRequester, RepeatsUntilTheKeyframeComes) {
   KeyframeRequester requester;
   EXPECT_EQ(requester.next_deadline(), kNever);

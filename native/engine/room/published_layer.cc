@@ -5,6 +5,9 @@
 namespace nexus {
 namespace {
 
+// Between two keyframes that are asked for only to show somebody a higher encoding.
+constexpr Duration kPatienceForEachViewer{7'000};
+constexpr Duration kMostPatience{1'000'000};
 constexpr size_t kVideoRing = 1024;
 constexpr size_t kAudioRing = 256;
 
@@ -176,6 +179,13 @@ const SourcePacket* PublishedLayer::Find(int64_t number) const {
 
 void PublishedLayer::RequestKeyframe(Timestamp now) {
   keyframe_requests_.Request(now);
+  track_.WakePublisher();
+}
+
+void PublishedLayer::RequestBetterKeyframe() {
+  const auto viewers = static_cast<Duration::rep>(track_.subscribers().size());
+  keyframe_requests_.RequestForBetter(
+      std::min(kMostPatience, context_.config.keyframe_interval + viewers * kPatienceForEachViewer));
   track_.WakePublisher();
 }
 

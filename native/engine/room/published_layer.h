@@ -60,6 +60,9 @@ class PublishedLayer {
 
   // Asks the publisher for a keyframe, coalesced with other requests.
   void RequestKeyframe(Timestamp now);
+  // For somebody who is shown a lower encoding meanwhile: the more there are who would get it too, the less
+  // often.
+  void RequestBetterKeyframe();
 
   LayerId id() const { return id_; }
   PublishedTrack& track() const { return track_; }

@@ -55,6 +55,9 @@ void SubscriberSlot::Bind(PublishedTrack& track, Timestamp now) {
   if (wanted_ != nullptr && wanted_ != shown_) wanted_->RemoveSubscriber(*this);
   wanted_ = &track;
   if (shown_ != &track) track.AddSubscriber(*this);  // else back to what is still shown
+  // Before the path is measured nobody knows what it carries: who began with the highest encoding would have
+  // to go down and up again, at a keyframe each.
+  if (target_ && settings_.kind == MediaKind::kVideo && subscriber_.guesses()) target_->spatial = 0;
   OnChoiceChanged(now);
 }
 
@@ -136,7 +139,7 @@ bool SubscriberSlot::Start(PublishedLayer& layer, const SourcePacket& packet, Ti
   }
   if (settings_.kind == MediaKind::kVideo && !packet.frame.keyframe_start) {
     context_.drops.Count(DropReason::kWaitingForKeyframe);
-    if (!layer.keyframes().pending()) layer.RequestKeyframe(now);
+    AskForKeyframe(layer, now);
     return false;
   }
   std::optional<OutgoingStream> stream = StreamFor(*layer.codec());

@@ -97,6 +97,7 @@ class SubscriberSlot {
   void OnChoiceChanged(Timestamp now);
   void LimitLayers();
   void AskForWanted(Timestamp now);
+  void AskForKeyframe(PublishedLayer& layer, Timestamp now);
   bool StartFromCache(PublishedLayer& layer, Timestamp now);
 
   bool Forward(PublishedLayer& layer, const SourcePacket& packet, Timestamp now, bool& first_of_binding);

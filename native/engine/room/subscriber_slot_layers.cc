@@ -108,7 +108,15 @@ void SubscriberSlot::AskForWanted(Timestamp now) {
   if (settings_.kind != MediaKind::kVideo) return;
   PublishedLayer* layer = WantedEncoding();
   if (layer == nullptr || layer == Bound()) return;
-  if (!StartFromCache(*layer, now)) layer->RequestKeyframe(now);
+  if (!StartFromCache(*layer, now)) AskForKeyframe(*layer, now);
+}
+
+void SubscriberSlot::AskForKeyframe(PublishedLayer& layer, Timestamp now) {
+  const PublishedLayer* bound = Bound();
+  const bool only_better =
+      bound != nullptr && &bound->track() == &layer.track() && bound->encoding() < layer.encoding();
+  if (!only_better && !layer.keyframes().pending()) layer.RequestKeyframe(now);
+  if (only_better && !layer.keyframes().awaited()) layer.RequestBetterKeyframe();
 }
 
 bool SubscriberSlot::StartFromCache(PublishedLayer& layer, Timestamp now) {
