@@ -7,10 +7,11 @@ import { block, unblockAll } from "./support/blockade.mjs";
 import { startFixture } from "./support/fixture.mjs";
 import { keepsMoving, seesExactly } from "./support/people.mjs";
 import { freePort } from "./support/system.mjs";
+import { TcpWay } from "./support/tcp_way.mjs";
 import { eventually } from "./support/wait.mjs";
 
 const port = await freePort();
-const { open, closeAll } = startFixture({ system: { args: ["--media-address", "127.0.0.1", "--media-port", String(port)] } });
+const { fixture, open, closeAll } = startFixture({ system: { args: ["--media-address", "127.0.0.1", "--media-port", String(port)] } });
 afterEach(async () => {
   await unblockAll();
   await closeAll();
@@ -79,4 +80,32 @@ test("a path that is gone altogether comes back by an ICE restart, within the sa
   await keepsMoving(green, "red");
   await isDecoded(red, "green");
   await isDecoded(green, "red");
+});
+
+test("a page whose WebSocket is cut learns it, and can join again in its own name", async () => {
+  const way = await TcpWay.open(fixture.system.url);
+  try {
+    const green = await open("socket-cut", "green");
+    const red = await open("socket-cut", "red");
+    await red.evaluate((/** @type {string} */ url) => (window.participant.options.serverUrl = url), way.url);
+    const join = async (/** @type {import("./support/participant.mjs").Page} */ page) => {
+      const own = await page.evaluate(() => window.participant.join());
+      await page.evaluate(() => window.participant.publishCamera());
+      return own;
+    };
+    await join(green);
+    const before = await join(red);
+    await seesExactly(green, ["red"]);
+    way.cut();
+    assert.equal(await red.evaluate(() => window.participant.room.closed), "signaling-lost");
+    await seesExactly(green, []);
+    const again = await join(red);
+    assert.equal(again.identity, "red");
+    assert.notEqual(again.id, before.id);
+    await seesExactly(red, ["green"]);
+    await seesExactly(green, ["red"]);
+    await keepsMoving(green, "red");
+  } finally {
+    await way.close();
+  }
 });
