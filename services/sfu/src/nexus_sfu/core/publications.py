@@ -76,6 +76,8 @@ class Publications:
 
     def forget(self, tracks: list[Track]) -> list[fx.Effect]:
         """Frees every slot that shows them; those who wait take the place."""
+        if not tracks:
+            return []  # most who leave a large room only watched: nobody's slots are looked through for them
         ids = [track.id for track in tracks]
         for track_id in ids:
             del self.tracks[track_id]
