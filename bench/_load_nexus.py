@@ -41,8 +41,9 @@ class NexusAdapter(ServerProcess):
     name = "nexus"
     media_threads = "nexus-shard"
 
-    def __init__(self) -> None:
+    def __init__(self, shards: int = 1) -> None:
         super().__init__()
+        self._shards = shards
         self._channel: grpc.aio.Channel | None = None
         self._ids: dict[int, str] = {}
         self._pictures: list[tuple[str, str]] = []  # participant, track
@@ -55,6 +56,7 @@ class NexusAdapter(ServerProcess):
             "NEXUS_SFU_GRPC_PORT": str(port),
             "NEXUS_SFU_MEDIA_HOST": SERVER_ADDRESS,
             "NEXUS_SFU_MEDIA_PORT": "0",
+            "NEXUS_SFU_SHARDS": str(self._shards),
             "NEXUS_SFU_AUDIO_LOUDEST": "64",
             "NEXUS_SFU_MAX_PARTICIPANTS_PER_ROOM": "5000",
         }
@@ -144,7 +146,7 @@ class NexusAdapter(ServerProcess):
             "pacing": True,
             "bandwidth_estimation": "send-side (TWCC)",
             "udp": "recvmmsg, sendmmsg, GSO",
-            "settings": {"shards": 1, "audio_loudest": "off"},
+            "settings": {"shards": self._shards, "audio_loudest": "off"},
         }
 
     async def stop(self) -> None:

@@ -1,0 +1,80 @@
+"""Does a room that is spread over several shards (threads of one SFU) carry the bench's people as one shard
+does? Not how fast: on two cores the shards share one with the generator or with each other. It is small loads
+of every scene; everybody must be connected, every stream must bring something, nothing may be lost, nothing
+dropped.
+
+    .venv/bin/python bench/shards.py [--shards 2]
+
+Says what it saw, and ends with 1 if anything is wrong.
+"""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from _load import build
+from _load_nexus import NexusAdapter
+from _measure import GENERATOR_CORE, Point
+from _network import enter
+from _report import print_row
+from _scenes import SCENES
+from rich.console import Console
+
+# Enough that every shard has publishers and viewers.
+SMALL = (("livestream", 20), ("meeting", 5), ("audio", 16), ("churn", 20))
+DELIVERED = 0.99
+# Of joins and leaves a share of a second is missing at the end, and newcomers begin with a low picture.
+DELIVERED_IN_CHURN = 0.9
+# Drops that say that something came too early, or that a slot had it already, as with one shard.
+HARMLESS = ("layer_not_forwarded", "waiting_for_keyframe", "transport_not_ready", "slot_rejected")
+
+
+def faults(row: Mapping[str, Any]) -> list[str]:
+    """What is wrong with a row; a void one (the generator had too little CPU) is not a finding by itself."""
+    seen, churn = row["seen"], row["churn_per_second"] > 0
+    found = []
+    if not churn and seen["connected"] != seen["peers"]:
+        found.append(f"{seen['peers'] - seen['connected']} of {seen['peers']} are not connected")
+    if seen["silent_streams"]:
+        found.append(f"{seen['silent_streams']} of {seen['receive_streams']} streams got nothing")
+    if seen["loss"]:
+        found.append(f"{seen['loss']:.3%} lost")
+    least = DELIVERED_IN_CHURN if churn else DELIVERED
+    if row["delivered"] is None or row["delivered"] < least:
+        found.append(f"{row['delivered']} of what was sent came through")
+    if churn and row["first_picture"]["saw_none"]:
+        found.append(f"{row['first_picture']['saw_none']} newcomers saw nothing")
+    for name, count in (row["counters"] or {}).items():
+        if name.startswith("drop.") and name.removeprefix("drop.") not in HARMLESS:
+            found.append(f"{count} x {name}")
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--shards", type=int, default=2)
+    options = parser.parse_args()
+    enter()
+    os.sched_setaffinity(0, {GENERATOR_CORE})
+    build()
+    console = Console(width=150)
+    wrong = False
+    for name, people in SMALL:
+        scene = replace(SCENES[name], people=people)
+        point = Point(NexusAdapter(options.shards), scene, gro=False, seconds=3, warmup=2)
+        row = asyncio.run(point.measure())
+        print_row(console, row)
+        for fault in faults(row):
+            wrong = True
+            console.print(f"  [red]{fault}[/red]")
+    sys.exit(1 if wrong else 0)
+
+
+if __name__ == "__main__":
+    main()
