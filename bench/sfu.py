@@ -173,7 +173,7 @@ def arguments() -> argparse.Namespace:
         "--gro", nargs="+", type=int, default=[0, 1], choices=(0, 1), help="receivers without, with"
     )
     parser.add_argument("--alternations", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=6)
+    parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--warmup", type=float, default=2)
     parser.add_argument("--curve", action=argparse.BooleanOptionalAction, default=True, help="cost over load")
     parser.add_argument("--readme", action="store_true", help="put the table into README.md")
