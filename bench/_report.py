@@ -165,12 +165,12 @@ def _growth_lines(result: dict[str, Any]) -> list[str]:
         lines.append(f"Most packets a second carried without loss on one core, livestream: {carried}.")
     straight = [
         f"{name} {found['microseconds_per_packet']:.1f} µs a packet"
-        f" (farthest from the line {found['deviation_from_line']:.0%})"
+        f" (farthest point {found['deviation_from_line']:.0%} off)"
         for name, found in grown
         if found["deviation_from_line"] is not None
     ]
     if straight:
-        lines.append(f"Cost over load is a straight line for: {', '.join(straight)}.")
+        lines.append(f"Cost over load, by the straight line through it: {', '.join(straight)}.")
     return lines
 
 
@@ -191,7 +191,7 @@ def draw(result: dict[str, Any], path: Path) -> None:
     _draw_curve(cost, result["curve"], "CPU seconds of the process a second", _cost)
     _draw_lines(cost, result["growth"])
     cost.set_ylim(bottom=0)
-    cost.set_title("Growth of the livestream, 10 viewers to the most (dashed: straight line)", loc="left")
+    cost.set_title("Growth from 10 viewers to the most (dashed: straight line)", loc="left")
     _draw_curve(
         latency, result["curve"], "forward latency p99, ms", lambda row: row["seen"]["latency_p99_ms"]
     )

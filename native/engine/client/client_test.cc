@@ -145,6 +145,20 @@ TEST(Client, MeasuresWithoutOpeningEveryPacket) {
   EXPECT_LT(video.missing().size(), 10u);
 }
 
+TEST(Client, OpensAStreamWholeWhereItIsAskedToThoughItSamples) {
+  ClientCall call(4);
+  ClientConfig sampling;
+  sampling.open_one_in = 32;
+  Pair pair(call, sampling);
+  pair.video->opened_whole = true;
+  ASSERT_TRUE(call.RunUntilConnected());
+  call.RunFor(seconds(5));
+  const Taken& video = pair.TakenVideo();
+  ASSERT_GT(video.sequences.size(), 100u);
+  EXPECT_EQ(video.opened, video.sequences.size());
+  EXPECT_LT(pair.TakenAudio().opened, pair.TakenAudio().sequences.size() / 10);
+}
+
 TEST(Client, ATriedOutCandidateDoesNotKeepItFromConnecting) {
   ClientCall call;
   std::vector<IceRemoteCandidate> candidates;
