@@ -190,14 +190,14 @@ void AddEngine(nb::module_& module) {
           nb::arg("max_spatial") = nb::none(), nb::arg("max_temporal") = nb::none())
       .def(
           "request_report",
-          [](Engine& e, std::optional<int64_t> room) {
+          [](Engine& e, std::optional<int64_t> room, bool details) {
             std::optional<RoomId> id;
             if (room) id = As<RoomId>(*room);
             uint32_t request = 0;
-            Do([&] { return e.RequestReport(id, request); });
+            Do([&] { return e.RequestReport(id, request, details); });
             return request;
           },
-          nb::arg("room") = nb::none());
+          nb::arg("room") = nb::none(), nb::arg("details") = true);
   AddTapCalls(engine);
 }
 

@@ -218,7 +218,7 @@ CallError Engine::AddSlot(TransportId transport, MediaKind kind, int pair, SlotD
   return posted ? CallError::kNone : CallError::kQueueFull;
 }
 
-CallError Engine::RequestReport(std::optional<RoomId> room, uint32_t& request) {
+CallError Engine::RequestReport(std::optional<RoomId> room, uint32_t& request, bool details) {
   const std::lock_guard lock(mutex_);
   if (closed_) return CallError::kClosed;
   if (room && ShardOf(rooms_, room->value) == nullptr) return CallError::kUnknownId;
@@ -227,7 +227,7 @@ CallError Engine::RequestReport(std::optional<RoomId> room, uint32_t& request) {
   while (pending_reports_.size() >= kMaxPendingReports) pending_reports_.erase(pending_reports_.begin());
   pending_reports_[request] = PendingReport{shards_.size(), {}};
   for (const auto& shard : shards_) {
-    if (!shard->Post(nexus::RequestReport{request, room})) return CallError::kQueueFull;
+    if (!shard->Post(nexus::RequestReport{request, room, details})) return CallError::kQueueFull;
   }
   return CallError::kNone;
 }

@@ -78,7 +78,7 @@ class Engine {
   CallError CloseTransport(TransportId transport);
   CallError AddTrack(TransportId transport, TrackSettings settings, TrackId& track);
   CallError AddSlot(TransportId transport, MediaKind kind, int pair, SlotDescription& description);
-  CallError RequestReport(std::optional<RoomId> room, uint32_t& request);
+  CallError RequestReport(std::optional<RoomId> room, uint32_t& request, bool details = true);
   // Its records can be read until one says that they have ended, or until RemoveTap.
   CallError AddTap(TrackId track, TapSettings settings, TapId& tap);
   CallError RemoveTap(TapId tap);

@@ -172,6 +172,7 @@ struct SendData {
 struct RequestReport {
   uint32_t request = 0;
   std::optional<RoomId> room;
+  bool details = true;  // or the engine's own figures alone
 };
 
 using Command =

@@ -210,6 +210,7 @@ void Shard::Handle(const RequestReport& command, Timestamp now) {
   report.engine.drops = drops_;
   report.engine.transports = transports_.size();
   for (const auto& [id, transport] : transports_) {
+    if (!command.details) break;
     if (command.room && transport->room().id() != *command.room) continue;
     report.transports.push_back(transport->Report());
     for (const auto& track : transport->tracks()) report.tracks.push_back(track->Report(now));

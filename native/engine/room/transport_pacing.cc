@@ -126,7 +126,7 @@ size_t Transport::SendPadding(Timestamp now) {
 }
 
 Timestamp Transport::NextSendDeadline() const {
-  Timestamp next = std::min(send_->estimator.next_deadline(), send_->data.next());
+  Timestamp next = send_->data.next();
   if (!send_->queue.empty()) next = std::min(next, send_->budget.next());
   if (send_->probe) next = std::min(next, send_->probe->due());
   return next;

@@ -315,4 +315,5 @@ class EnginePort(Protocol):
 
     def read_tap(self, tap: int, limit: int) -> TapBatch: ...
 
-    def request_report(self, room: int | None) -> int: ...
+    def request_report(self, room: int | None, details: bool = True) -> int:
+        """Without details: the engine's own figures alone."""

@@ -308,11 +308,13 @@ class MemoryEngine:
         batches = self.taps[tap].batches
         return batches.pop(0) if batches else MemoryBatch()
 
-    def request_report(self, room: int | None) -> int:
+    def request_report(self, room: int | None, details: bool = True) -> int:
         """Answered at once, with everything that is there."""
         request = next(self._ids)
         transports = [
-            TransportFigures(i, "connected") for i, t in self.transports.items() if room in (None, t.room)
+            TransportFigures(i, "connected")
+            for i, t in self.transports.items()
+            if details and room in (None, t.room)
         ]
         ids = {t.transport for t in transports}
         tracks: list[TrackFigures] = [

@@ -166,8 +166,8 @@ class NativeEngine:
     def read_tap(self, tap: int, limit: int) -> port.TapBatch:
         return self._engine.read_tap(tap, limit)
 
-    def request_report(self, room: int | None) -> int:
-        return self._engine.request_report(room)
+    def request_report(self, room: int | None, details: bool = True) -> int:
+        return self._engine.request_report(room, details)
 
 
 def _codecs(offer: TransportOffer) -> list[native.CodecBinding]:

@@ -22,10 +22,11 @@ class QualityWatch:
         self._meters = ConnectionMeters()
         self._due_ms = 0
 
+    def is_due(self, now_ms: int) -> bool:
+        return now_ms >= self._due_ms
+
     def observe(self, report: port.Report, now_ms: int) -> None:
-        """`report` is of the whole node; one that comes before its time is passed over."""
-        if now_ms < self._due_ms:
-            return
+        """`report` is of the whole node, with details."""
         self._due_ms = now_ms + INTERVAL_MS
         for rating in self._meters.observe(self._lines(report)):
             command = cmd.QualityChanged(rating.participant_id, rating.quality, rating.score)

@@ -101,14 +101,16 @@ class Service:
         self.metrics.participants.set(node.participant_count)
         for kind in Kind:
             self.metrics.tracks.labels(kind.name.lower()).set(node.track_count(kind))
+        due = self.quality.is_due(wall_clock_ms())
         try:
-            report = await self.stats.node()
+            report = await self.stats.node(details=due)
         except ReportLost:
             log.warning("report_lost")
             return
         self.metrics.engine.update(report.engine)
         self.load.update(report.engine, wall_clock_ms())
-        self.quality.observe(report, wall_clock_ms())
+        if due:
+            self.quality.observe(report, wall_clock_ms())
 
     async def drain(self) -> None:
         """Takes nothing new; returns when everybody has left, or after the configured wait."""

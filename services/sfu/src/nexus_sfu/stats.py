@@ -31,11 +31,11 @@ class Reports:
         if waiter is not None and not waiter.done():
             waiter.set_result(report)
 
-    async def request(self, room: int | None) -> port.Report:
+    async def request(self, room: int | None, *, details: bool = True) -> port.Report:
         """Raises ReportLost."""
         if len(self._waiting) >= MAX_WAITING:
             raise ReportLost
-        number = self._engine.request_report(room)
+        number = self._engine.request_report(room, details)
         waiter = asyncio.get_running_loop().create_future()
         self._waiting[number] = waiter
         try:
@@ -52,9 +52,9 @@ class Stats:
         self._media = media
         self._now_ms = now_ms
 
-    async def node(self) -> port.Report:
+    async def node(self, *, details: bool) -> port.Report:
         """Raises ReportLost."""
-        return await self._reports.request(None)
+        return await self._reports.request(None, details=details)
 
     async def message(self, key: RoomKey | None) -> sfu_pb2.WatchStatsResponse | None:
         """None when the room is gone. Raises ReportLost."""
