@@ -184,6 +184,7 @@ void ShardThread::RunCommands() {
 
 void ShardThread::SendAll() {
   RunBuilder& batch = shard_.transmit();
+  batch.Arrange();
   for (UdpSocket& socket : sockets_) socket.Send(batch);
   if (tcp_ != nullptr) tcp_->Send(batch);
   batch.Clear();

@@ -142,7 +142,7 @@ void TcpServer::Read(Connection& connection, const Handle& handle) {
 void TcpServer::Send(const RunBuilder& batch) {
   if (connections_.empty()) return;
   for (const TransmitRun& run : batch.runs()) {
-    if (!run.destination.is_tcp()) continue;
+    if (run.count == 0 || !run.destination.is_tcp()) continue;
     const auto found = by_address_.find(run.destination);
     if (found != by_address_.end()) Write(connections_.at(found->second), batch, run);
   }

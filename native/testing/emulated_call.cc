@@ -268,7 +268,9 @@ void EmulatedCall::PassRelays() {
 void EmulatedCall::CollectFrom(size_t index) {
   Shard& shard = *shards_[index];
   RunBuilder& batch = shard.transmit();
+  batch.Arrange();
   for (const TransmitRun& run : batch.runs()) {
+    if (run.count == 0) continue;
     ++runs;
     if (run.count > 1) ++runs_of_several;
     for (uint32_t i = run.first; i != kNoPacket; i = batch.packet(i).next) {

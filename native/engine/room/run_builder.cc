@@ -1,8 +1,25 @@
 #include "engine/room/run_builder.h"
 
+#include <algorithm>
+#include <array>
 #include <cstring>
+#include <utility>
 
 namespace nexus {
+namespace {
+
+// A destination has a picture or two and some voices in a batch.
+constexpr size_t kMaxLookBack = 8;
+
+// An RTP packet's SSRC, which encryption leaves readable. What is no RTP (RFC 7983 section 7, RFC 5761
+// section 4) keeps its order among its like.
+uint32_t StreamOf(const TransmitPacket& packet) {
+  const ByteView bytes(packet.bytes, packet.size);
+  if (bytes.size() < 12 || (bytes[0] & 0xC0) != 0x80 || (bytes[1] >= 192 && bytes[1] <= 223)) return 0;
+  return ByteReader(bytes.subspan(8)).U32();
+}
+
+}  // namespace
 
 MutableByteView RunBuilder::Reserve(size_t size) {
   if (size > kChunkSize) return {};
@@ -25,9 +42,18 @@ uint32_t RunBuilder::AddPacket(size_t size) {
   return static_cast<uint32_t>(packets_.size() - 1);
 }
 
-void RunBuilder::OpenRun(const SocketAddress& destination, uint32_t packet, bool closed) {
+void RunBuilder::OpenRun(const SocketAddress& destination, uint32_t packet, bool closed, uint32_t previous) {
   const uint16_t size = packets_[packet].size;
-  runs_.push_back({destination, packet, packet, size, size, 1, closed});
+  runs_.push_back({destination, packet, packet, size, size, 1, closed, previous});
+}
+
+void RunBuilder::Link(TransmitRun& run, uint32_t packet) {
+  const uint16_t size = packets_[packet].size;
+  packets_[run.last].next = packet;
+  run.last = packet;
+  run.bytes += size;
+  ++run.count;
+  run.closed = size < run.segment_size;
 }
 
 void RunBuilder::Commit(RunCursor& cursor, const SocketAddress& destination, size_t size) {
@@ -37,16 +63,12 @@ void RunBuilder::Commit(RunCursor& cursor, const SocketAddress& destination, siz
     // A longer segment inside a run would be cut wrongly by the kernel; the first shorter one ends it.
     if (!run.closed && size <= run.segment_size && run.count < kMaxRunSegments &&
         run.bytes + size <= kMaxRunBytes && run.destination == destination) {
-      packets_[run.last].next = packet;
-      run.last = packet;
-      run.bytes += static_cast<uint32_t>(size);
-      ++run.count;
-      run.closed = size < run.segment_size;
-      return;
+      return Link(run, packet);
     }
   }
+  const uint32_t previous = cursor.batch == batch_ ? cursor.run : kNoRun;
   cursor = {batch_, static_cast<uint32_t>(runs_.size())};
-  OpenRun(destination, packet, false);
+  OpenRun(destination, packet, false, previous);
 }
 
 void RunBuilder::CommitSingle(const SocketAddress& destination, size_t size) {
@@ -66,6 +88,52 @@ bool RunBuilder::AppendSingle(const SocketAddress& destination, ByteView packet)
   if (!Append(none, destination, packet)) return false;
   runs_.back().closed = true;
   return true;
+}
+
+void RunBuilder::Arrange() {
+  for (uint32_t i = 0; i < runs_.size(); ++i) {
+    if (runs_[i].previous != kNoRun) Arrange(i);
+  }
+}
+
+// Between this run and those before it: whichever is a single packet may move to the end of the other.
+void RunBuilder::Arrange(uint32_t run) {
+  TransmitRun& later = runs_[run];
+  std::array<uint32_t, kMaxLookBack> between;
+  size_t passed = 0;
+  const auto passes = [&](uint32_t packet, const TransmitRun& end) {
+    const uint32_t stream = StreamOf(packets_[packet]);
+    const auto holds = [&](uint32_t other) { return Holds(runs_[other], stream); };
+    return !Holds(end, stream) && std::none_of(between.begin(), between.begin() + passed, holds);
+  };
+  for (uint32_t at = later.previous; at != kNoRun && passed < kMaxLookBack; at = runs_[at].previous) {
+    TransmitRun& earlier = runs_[at];
+    if (earlier.destination != later.destination) return;  // the path has changed
+    if (earlier.count == 0) continue;
+    if (earlier.count == 1 && Takes(later, earlier) && passes(earlier.first, later)) {
+      Link(later, std::exchange(earlier.first, kNoPacket));
+      earlier.count = 0;
+      continue;
+    }
+    if (later.count == 1 && Takes(earlier, later) && passes(later.first, earlier)) {
+      Link(earlier, std::exchange(later.first, kNoPacket));
+      later.count = 0;
+      return;
+    }
+    between[passed++] = at;
+  }
+}
+
+bool RunBuilder::Takes(const TransmitRun& run, const TransmitRun& single) const {
+  return !run.closed && single.segment_size <= run.segment_size && run.count < kMaxRunSegments &&
+         run.bytes + single.segment_size <= kMaxRunBytes;
+}
+
+bool RunBuilder::Holds(const TransmitRun& run, uint32_t stream) const {
+  for (uint32_t i = run.first; i != kNoPacket; i = packets_[i].next) {
+    if (StreamOf(packets_[i]) == stream) return true;
+  }
+  return false;
 }
 
 void RunBuilder::Clear() {

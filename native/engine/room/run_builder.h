@@ -13,6 +13,7 @@
 namespace nexus {
 
 inline constexpr uint32_t kNoPacket = UINT32_MAX;
+inline constexpr uint32_t kNoRun = UINT32_MAX;
 // Of one UDP datagram over IPv4: what the kernel takes in one GSO call, too.
 inline constexpr size_t kMaxRunBytes = 65'507;
 inline constexpr size_t kMaxRunSegments = 64;
@@ -29,8 +30,9 @@ struct TransmitRun {
   uint32_t last = kNoPacket;
   uint32_t bytes = 0;
   uint16_t segment_size = 0;
-  uint16_t count = 0;
+  uint16_t count = 0;  // 0: what it held was put into another one
   bool closed = false;
+  uint32_t previous = kNoRun;  // of the same destination, in this batch
 };
 
 // Remembers the open run of one destination, so that appending needs no look-up. Owned by the transport.
@@ -54,6 +56,10 @@ class RunBuilder {
   bool Append(RunCursor& cursor, const SocketAddress& destination, ByteView packet);
   bool AppendSingle(const SocketAddress& destination, ByteView packet);
 
+  // When the batch is complete: a packet that stands alone becomes the end of another run of its destination,
+  // where that changes the order of no stream. A voice that came just before a picture goes behind it.
+  void Arrange();
+
   const std::vector<TransmitRun>& runs() const { return runs_; }
   const TransmitPacket& packet(uint32_t index) const { return packets_[index]; }
   size_t packet_count() const { return packets_.size(); }
@@ -65,7 +71,11 @@ class RunBuilder {
   static constexpr size_t kChunkSize = 256u << 10;
 
   uint32_t AddPacket(size_t size);
-  void OpenRun(const SocketAddress& destination, uint32_t packet, bool closed);
+  void OpenRun(const SocketAddress& destination, uint32_t packet, bool closed, uint32_t previous = kNoRun);
+  void Link(TransmitRun& run, uint32_t packet);
+  bool Takes(const TransmitRun& run, const TransmitRun& single) const;
+  bool Holds(const TransmitRun& run, uint32_t stream) const;
+  void Arrange(uint32_t run);
 
   size_t max_bytes_;
   std::vector<std::unique_ptr<uint8_t[]>> chunks_;
