@@ -35,7 +35,7 @@ struct EngineConfig {
   UdpSocketOptions socket;
   // After much work a shard rests, three times as long as it worked and at most so long, so that what comes
   // meanwhile is forwarded together. 0: never.
-  Duration rest{1'000};
+  Duration rest{800};
   bool tcp = true;  // ICE-TCP (RFC 6544), passive, on the ports of UDP
   TcpServerOptions tcp_server;
 };

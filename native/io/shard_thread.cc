@@ -17,8 +17,8 @@ constexpr Duration kTcpSweep = std::chrono::seconds(1);
 // So much goes out at once at most: beyond, the cache no longer holds it.
 constexpr size_t kFlushBytes = 4u << 20;
 constexpr int kBatchesPerTick = 4;
-constexpr int kRestPerWork = 3;
-constexpr Duration kShortestRest{200};
+constexpr int kRestPerWork = 8;
+constexpr Duration kShortestRest{400};
 constexpr int kLongestWaitMs = 1'000;
 
 }  // namespace
