@@ -33,7 +33,7 @@ struct EngineConfig {
   size_t max_transports = 20'000;  // of all shards
   size_t max_events = 65'536;
   UdpSocketOptions socket;
-  // After much work a shard rests, three times as long as it worked and at most so long, so that what comes
+  // After much work a shard rests, several times as long as it worked and at most so long, so that what comes
   // meanwhile is forwarded together. 0: never.
   Duration rest{800};
   bool tcp = true;  // ICE-TCP (RFC 6544), passive, on the ports of UDP
