@@ -13,8 +13,8 @@ constexpr int kDisconnectedShare = 2;
 constexpr size_t kMaxDataRecords = 64;
 // A deadline that has passed by our clock but not by OpenSSL's must not spin.
 constexpr Duration kTimerGranularity{1'000};
-// What may as well be a little later happens for all transports of a shard at once: a wake-up of the thread costs
-// more than what is done then.
+// What may as well be a little later happens for all transports of a shard at once: a wake-up of the thread
+// costs more than what is done then.
 constexpr Duration kLaxGranularity{10'000};
 
 Timestamp WithOthers(Timestamp at) {
@@ -201,7 +201,8 @@ Timestamp Transport::NextDeadline() const {
     next = std::min(next, ice_.next_deadline() - context_.config.consent_timeout / kDisconnectedShare);
   }
   if (!ready()) return next;
-  next = std::min(next, WithOthers(std::min({next_report_, send_->next_allocation, send_->estimator.next_deadline()})));
+  next = std::min(
+      next, WithOthers(std::min({next_report_, send_->next_allocation, send_->estimator.next_deadline()})));
   next = std::min({next, twcc_.next_deadline(), NextSendDeadline()});
   for (const auto& track : tracks_) {
     if (track->kind() != MediaKind::kVideo || track->muted()) continue;
