@@ -272,8 +272,8 @@ class Engine:
         """A message from the server to these transports, or to everybody in the room. ValueError when payload
         (256 KiB) or topic (128 bytes) are too long."""
     def request_report(self, room: int | None = None, details: bool = True) -> int:
-        """A number that comes back in the `ReportReady` of every shard's merged figures. Without details these
-        are the engine's own: no transports, tracks or slots."""
+        """A number that comes back in the `ReportReady` of every shard's merged figures. Without details
+        these are the engine's own: no transports, tracks or slots."""
 
 class TransportChanged:
     @property
