@@ -63,6 +63,10 @@ class PublishedTrack {
   void AddSubscriber(SubscriberSlot& slot);
   void RemoveSubscriber(SubscriberSlot& slot);
   const std::vector<SubscriberSlot*>& subscribers() const { return subscribers_; }
+  // So many watch that a keyframe for one of them costs more than that one gains. Fewer go up as fast as they
+  // can: in a meeting everybody watches a dozen, and whoever begins low in all of them takes ten seconds to
+  // the top.
+  bool crowded() const { return subscribers_.size() >= kCrowd; }
 
   // Who takes packets beside the slots (track_sink.h). Takes itself out before it goes.
   void AddSink(TrackSink& sink);
@@ -108,6 +112,8 @@ class PublishedTrack {
   bool started = false;  // TrackStarted was told
 
  private:
+  static constexpr size_t kCrowd = 25;
+
   uint8_t EncodingOf(std::string_view rid) const;
   void SpreadNackPatience();
   void BuildRoutes();

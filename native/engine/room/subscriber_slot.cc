@@ -57,7 +57,7 @@ void SubscriberSlot::Bind(PublishedTrack& track, Timestamp now) {
   if (shown_ != &track) track.AddSubscriber(*this);  // else back to what is still shown
   // Before the path is measured nobody knows what it carries: who began with the highest encoding would have
   // to go down and up again, at a keyframe each.
-  if (target_ && settings_.kind == MediaKind::kVideo && subscriber_.guesses()) target_->spatial = 0;
+  if (target_ && track.crowded() && subscriber_.guesses()) target_->spatial = 0;
   OnChoiceChanged(now);
 }
 

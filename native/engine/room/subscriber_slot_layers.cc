@@ -113,8 +113,8 @@ void SubscriberSlot::AskForWanted(Timestamp now) {
 
 void SubscriberSlot::AskForKeyframe(PublishedLayer& layer, Timestamp now) {
   const PublishedLayer* bound = Bound();
-  const bool only_better =
-      bound != nullptr && &bound->track() == &layer.track() && bound->encoding() < layer.encoding();
+  const bool only_better = bound != nullptr && &bound->track() == &layer.track() &&
+                           bound->encoding() < layer.encoding() && layer.track().crowded();
   if (!only_better && !layer.keyframes().pending()) layer.RequestKeyframe(now);
   if (only_better && !layer.keyframes().awaited()) layer.RequestBetterKeyframe();
 }
