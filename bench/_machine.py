@@ -15,6 +15,11 @@ def come_first() -> None:
         return
 
 
+def in_real_time(command: list[str]) -> list[str]:
+    """The command in the real-time class, where that is allowed: on as quiet a core as can be had."""
+    return ["chrt", "-f", "10", *command] if os.geteuid() == 0 else command
+
+
 def machine() -> dict[str, object]:
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from _load import BUILD, ROOT, build
-from _machine import machine
+from _machine import in_real_time, machine
 
 WORK = ROOT / "build" / "ciphers"
 
@@ -97,9 +97,7 @@ def compile_other(other: Other, vendor: Path) -> None:
 
 
 def measure(rounds: int) -> list[dict[str, object]]:
-    command = [str(BUILD / "bench" / "cipher_bench"), f"rounds={rounds}"]
-    if os.geteuid() == 0:
-        command = ["chrt", "-f", "10", *command]
+    command = in_real_time([str(BUILD / "bench" / "cipher_bench"), f"rounds={rounds}"])
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     return [json.loads(line) for line in output.splitlines()]
 

@@ -8,13 +8,13 @@ bench/results/<date>-limit.json.
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
 from _load import BUILD, ROOT, build
+from _machine import in_real_time
 
 # What `nexus_load` publishes at 720p: 1.5 Mbit/s in 30 pictures a second of six packets, 50 packets of sound.
 PICTURES_PER_SECOND, VOICES_PER_SECOND = 30, 50
@@ -22,10 +22,7 @@ RUN, PAYLOAD = 6, 1_042
 
 
 def program(name: str, *arguments: str) -> dict[str, object]:
-    """One run, on as quiet a core as can be had: in the scheduler's real-time class where that is allowed."""
-    command = [str(BUILD / "bench" / name), *arguments]
-    if os.geteuid() == 0:
-        command = ["chrt", "-f", "10", *command]
+    command = in_real_time([str(BUILD / "bench" / name), *arguments])
     found: dict[str, object] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
     return found
 

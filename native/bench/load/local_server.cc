@@ -136,7 +136,7 @@ bool LocalServer::Join(const SceneOptions& options, LoadGenerator& generator) {
 std::optional<EngineReport> LocalServer::Report() {
   engine_->PollEvents(1'000'000);
   uint32_t request = 0;
-  if (engine_->RequestReport(std::nullopt, request) != CallError::kNone) return std::nullopt;
+  if (engine_->RequestReport(std::nullopt, request, false) != CallError::kNone) return std::nullopt;
   for (int tries = 0; tries < 100; ++tries) {
     pollfd waiting{engine_->event_fd(), POLLIN, 0};
     poll(&waiting, 1, 100);

@@ -32,7 +32,6 @@ class LatencyHistogram {
     return 0;
   }
   uint64_t total() const { return total_; }
-  void Clear() { *this = LatencyHistogram(); }
 
  private:
   static constexpr Duration kStep{50};

@@ -19,6 +19,12 @@ uint32_t StreamOf(const TransmitPacket& packet) {
   return ByteReader(bytes.subspan(8)).U32();
 }
 
+// A longer segment inside a run would be cut wrongly by the kernel; the first shorter one ends it.
+bool Takes(const TransmitRun& run, size_t size) {
+  return !run.closed && size <= run.segment_size && run.count < kMaxRunSegments &&
+         run.bytes + size <= kMaxRunBytes;
+}
+
 }  // namespace
 
 MutableByteView RunBuilder::Reserve(size_t size) {
@@ -60,11 +66,7 @@ void RunBuilder::Commit(RunCursor& cursor, const SocketAddress& destination, siz
   const uint32_t packet = AddPacket(size);
   if (cursor.batch == batch_) {
     TransmitRun& run = runs_[cursor.run];
-    // A longer segment inside a run would be cut wrongly by the kernel; the first shorter one ends it.
-    if (!run.closed && size <= run.segment_size && run.count < kMaxRunSegments &&
-        run.bytes + size <= kMaxRunBytes && run.destination == destination) {
-      return Link(run, packet);
-    }
+    if (Takes(run, size) && run.destination == destination) return Link(run, packet);
   }
   const uint32_t previous = cursor.batch == batch_ ? cursor.run : kNoRun;
   cursor = {batch_, static_cast<uint32_t>(runs_.size())};
@@ -110,23 +112,18 @@ void RunBuilder::Arrange(uint32_t run) {
     TransmitRun& earlier = runs_[at];
     if (earlier.destination != later.destination) return;  // the path has changed
     if (earlier.count == 0) continue;
-    if (earlier.count == 1 && Takes(later, earlier) && passes(earlier.first, later)) {
+    if (earlier.count == 1 && Takes(later, earlier.segment_size) && passes(earlier.first, later)) {
       Link(later, std::exchange(earlier.first, kNoPacket));
       earlier.count = 0;
       continue;
     }
-    if (later.count == 1 && Takes(earlier, later) && passes(later.first, earlier)) {
+    if (later.count == 1 && Takes(earlier, later.segment_size) && passes(later.first, earlier)) {
       Link(earlier, std::exchange(later.first, kNoPacket));
       later.count = 0;
       return;
     }
     between[passed++] = at;
   }
-}
-
-bool RunBuilder::Takes(const TransmitRun& run, const TransmitRun& single) const {
-  return !run.closed && single.segment_size <= run.segment_size && run.count < kMaxRunSegments &&
-         run.bytes + single.segment_size <= kMaxRunBytes;
 }
 
 bool RunBuilder::Holds(const TransmitRun& run, uint32_t stream) const {

@@ -73,7 +73,6 @@ class RunBuilder {
   uint32_t AddPacket(size_t size);
   void OpenRun(const SocketAddress& destination, uint32_t packet, bool closed, uint32_t previous = kNoRun);
   void Link(TransmitRun& run, uint32_t packet);
-  bool Takes(const TransmitRun& run, const TransmitRun& single) const;
   bool Holds(const TransmitRun& run, uint32_t stream) const;
   void Arrange(uint32_t run);
 

@@ -87,10 +87,10 @@ class Transport final : public TrackPublisher {
   // What sending to this peer looks at; see SubscriberSlot.
   void PrefetchPointers() const;
   void PrefetchForSending() const;
-  // Media to this peer. The bytes on the wire, 0 when it was dropped and counted.
   // What its path carries is not measured yet, but will be.
   bool guesses() const { return send_->has_transport_feedback && !send_->estimator.measured(); }
   bool ready() const { return sealer_.has_value() && ice_.selected().has_value(); }
+  // Media to this peer. The bytes on the wire, 0 when it was dropped and counted.
   size_t SendMedia(const OutgoingStream& stream, const SourcePacket& packet, const Rewritten& rewritten,
                    Timestamp now, ByteView red_prefix = {});
   size_t SendRtx(const OutgoingStream& stream, const SourcePacket& packet, const Rewritten& rewritten,
