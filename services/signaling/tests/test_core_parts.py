@@ -42,16 +42,44 @@ def test_a_bucket_never_gives_more_than_burst_and_rate(steps: list[tuple[float, 
 
 
 def test_an_outbox_is_bounded_by_messages_and_by_bytes() -> None:
-    outbox = Outbox(max_messages=2, max_bytes=10)
-    assert outbox.put(b"x" * 50)  # alone: a large answer must be able to leave
-    assert not outbox.put(b"x")
-    assert outbox.pop() == b"x" * 50
+    outbox = Outbox(max_messages=2, max_bytes=10, max_catch_up=1)
     assert outbox.put("abc")
+    assert not outbox.put(b"x" * 8)
     assert outbox.put(b"abc")
     assert not outbox.put(b"")
     assert (len(outbox), outbox.bytes_queued) == (2, 6)
+    assert outbox.pop() == "abc"
+    assert outbox.put(b"x" * 7)
     assert outbox.clear() == 2
     assert outbox.pop() is None
+    assert outbox.put(b"x" * 10)
+
+
+def test_a_frame_above_the_bound_leaves_alone_and_does_not_count_against_the_next() -> None:
+    outbox = Outbox(max_messages=3, max_bytes=10, max_catch_up=1)
+    assert outbox.put(b"x" * 50)
+    assert outbox.put(b"y" * 10)
+    assert not outbox.put(b"y")
+    assert not outbox.put(b"x" * 50)  # two of them would be no bound
+    assert outbox.pop() == b"x" * 50
+    assert not outbox.put(b"y")
+    assert not outbox.put(b"x" * 50)  # nor does it follow what is waiting
+    assert outbox.pop() == b"y" * 10
+    assert outbox.put(b"x" * 50)
+
+
+def test_what_brings_a_client_up_to_date_has_a_bound_of_its_own() -> None:
+    outbox = Outbox(max_messages=1, max_bytes=10, max_catch_up=2)
+    assert outbox.put(b"event")
+    assert outbox.put(b"s" * 50, catch_up=True)
+    assert outbox.put(b"h" * 9, catch_up=True)
+    assert not outbox.put(b"h", catch_up=True)
+    assert not outbox.put(b"")  # one message, as before
+    assert [outbox.pop(), outbox.pop()] == [b"event", b"s" * 50]
+    assert outbox.put(b"event")
+    assert outbox.put(b"h", catch_up=True)
+    assert [outbox.pop() for _ in range(4)] == [b"h" * 9, b"event", b"h", None]
+    assert outbox.bytes_queued == 0
 
 
 def test_every_reason_has_an_ending() -> None:

@@ -65,9 +65,14 @@ class SignalingConfig(ServiceConfig):
     ping_interval_seconds: float = setting(
         10.0, unit="s", reason="three silent intervals end a session", gt=0
     )
-    outbox_messages: int = setting(512, reason="queued for a client that does not read", ge=1)
+    outbox_messages: int = setting(
+        2048, reason="events queued for a client that reads slowly: a full room that arrives at once", ge=1
+    )
     outbox_bytes: int = setting(
-        1 << 20, unit="bytes", reason="queued for a client that does not read", ge=1024
+        8 << 20,
+        unit="bytes",
+        reason="the same in bytes: 200 participants with 32 KiB of metadata and attributes each",
+        ge=1024,
     )
 
     node_timeout_seconds: float = setting(10.0, unit="s", reason="five heartbeats of an SFU node", gt=0)

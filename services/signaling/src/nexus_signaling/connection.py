@@ -29,7 +29,7 @@ from nexus_signaling.errors import Refused, internal
 from nexus_signaling.joining import Joiner
 from nexus_signaling.metrics import Metrics
 from nexus_signaling.nodes import NodeDirectory
-from nexus_signaling.outgoing import Outgoing, SharedEvent
+from nexus_signaling.outgoing import SharedEvent
 from nexus_signaling.room_feed import RoomFeeds
 from nexus_signaling.sfu_client import SfuClient
 from nexus_signaling.unpublishing import unpublish_for_owners
@@ -73,7 +73,8 @@ class Connection:
         self._metrics = services.metrics
         epoch_ms = round(services.wall_clock() * 1000)
         self._session = Session(codec, services.limits, services.clock(), epoch_ms)
-        self._outbox = Outbox(services.outbox_messages, services.outbox_bytes)
+        limits = services.limits
+        self._outbox = Outbox(services.outbox_messages, services.outbox_bytes, limits.max_catch_up)
         self._wake = asyncio.Event()
         self._closing: do.Close | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -185,7 +186,7 @@ class Connection:
         background = self._services.background
         match effect:
             case do.Send():
-                self._send(effect.outgoing)
+                self._send(effect)
             case do.StartJoin():
                 background.start("join", self._join(effect.request))
             case do.CallSfu():
@@ -199,12 +200,13 @@ class Connection:
             case _:
                 assert_never(effect)
 
-    def _send(self, outgoing: Outgoing) -> None:
-        if outgoing.message.HasField("error"):
-            self._metrics.errors.labels(_code_name(outgoing.message.error.code)).inc()
+    def _send(self, send: do.Send) -> None:
+        message = send.outgoing.message
+        if message.HasField("error"):
+            self._metrics.errors.labels(_code_name(message.error.code)).inc()
         if self._closing is not None or self._over:
             return
-        if not self._outbox.put(self._codec.encode(outgoing)):
+        if not self._outbox.put(self._codec.encode(send.outgoing), catch_up=send.catch_up):
             self._log.warning(
                 "client_too_slow", queued=len(self._outbox), queued_bytes=self._outbox.bytes_queued
             )

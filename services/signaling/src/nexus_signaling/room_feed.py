@@ -104,6 +104,9 @@ class RoomFeeds:
                 self._metrics.events_dropped.inc(subscription.dropped - dropped)
                 dropped = subscription.dropped
                 self._tell_missing(feed)
+            # Let the sessions write before the next event: a burst that waits in the subscription would else
+            # fill the outboxes of clients that do read.
+            await asyncio.sleep(0)
 
     def _fan_out(self, feed: _Feed, message: Message) -> None:
         try:

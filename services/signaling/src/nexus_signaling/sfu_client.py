@@ -20,7 +20,8 @@ log = structlog.get_logger()
 ERROR_METADATA: Final = "nexus-error-bin"
 UNREACHABLE_RETRY_MS: Final = 1000
 MAX_CHANNELS: Final = 1024
-MAX_MESSAGE_BYTES: Final = 16 << 20
+# A room of 500 participants with all that the documented limits allow takes about 20 MiB.
+MAX_MESSAGE_BYTES: Final = 64 << 20
 
 Response = TypeVar("Response", bound=Message)
 

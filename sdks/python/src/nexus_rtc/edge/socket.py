@@ -12,8 +12,9 @@ from nexus_rtc.errors import ConnectionFailed
 from nexus_rtc.wire import Subprotocol, decode, encode
 
 PATH: Final = "/v1/rtc"
-# A room's whole state for a few thousand people; what is larger is no answer of ours.
-LARGEST_MESSAGE: Final = 16 * 1024 * 1024
+# Maximum size of a message from the server. The state of a full room whose participants use all that the
+# documented limits allow takes about 20 MiB in binary, and more in JSON, which escapes characters.
+LARGEST_MESSAGE: Final = 64 * 1024 * 1024
 _SCHEMES: Final = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
 
 

@@ -13,7 +13,14 @@ from nexus_signaling.outgoing import Outgoing
 
 @dataclass(frozen=True, slots=True)
 class Send:
+    """Send a message.
+
+    `catch_up` marks what brings the client up to date: a join's answer, a snapshot, and the events that were
+    held back until then. Their size says nothing about how fast the client reads.
+    """
+
     outgoing: Outgoing
+    catch_up: bool = False
 
 
 @dataclass(frozen=True, slots=True)

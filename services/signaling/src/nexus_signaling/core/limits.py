@@ -26,5 +26,11 @@ class SessionLimits:
     max_message_bytes: int = 256 * 1024
 
     @property
+    def max_catch_up(self) -> int:
+        """Maximum number of frames waiting that bring a client up to date: a join's answer and a snapshot
+        right behind it, each with the events that were held back."""
+        return 2 * (1 + self.max_held_events)
+
+    @property
     def silence_seconds(self) -> float:
         return self.ping_interval_seconds * self.ping_misses

@@ -234,7 +234,7 @@ class Session:
         self._own_track_ids = {track.id for track in event.response.participant.tracks}
         reply = session_pb2.ServerMessage(request_id=self._join_request_id, join=event.response)
         advance = self._cursor.resume(event.seat.room_id, event.response.revision)
-        return [do.Send(Outgoing(reply)), *self._hand_on(advance, now)]
+        return [do.Send(Outgoing(reply), catch_up=True), *self._hand_on(advance, now, catch_up=True)]
 
     def _on_room_event(self, shared: SharedEvent, now: float) -> list[Effect]:
         if self._seat is not None:
@@ -243,7 +243,7 @@ class Session:
                 return over
         return self._hand_on(self._cursor.take(shared), now)
 
-    def _hand_on(self, advance: Advance, now: float) -> list[Effect]:
+    def _hand_on(self, advance: Advance, now: float, *, catch_up: bool = False) -> list[Effect]:
         assert self._seat is not None or not advance.events
         done: list[Effect] = []
         for shared in advance.events:
@@ -251,7 +251,7 @@ class Session:
             if over:
                 return done + over
             if self._is_for_us(shared):
-                done.append(do.Send(shared))
+                done.append(do.Send(shared, catch_up))
         if advance.needs_snapshot:
             done += self._want_snapshot(now)
         return done
@@ -294,7 +294,8 @@ class Session:
         assert self._seat is not None
         if answer.revision < self._cursor.revision:
             # Older than what the client has been shown already: nothing that it says may go back in time.
-            return self._hand_on(self._cursor.resume(self._seat.room_id, self._cursor.revision), now)
+            known = self._cursor.resume(self._seat.room_id, self._cursor.revision)
+            return self._hand_on(known, now, catch_up=True)
         self._own_track_ids |= {
             track.id
             for participant in answer.participants
@@ -302,7 +303,8 @@ class Session:
             for track in participant.tracks
         }
         advance = self._cursor.resume(self._seat.room_id, answer.revision)
-        return [do.Send(Outgoing(session_pb2.ServerMessage(snapshot=answer))), *self._hand_on(advance, now)]
+        snapshot = Outgoing(session_pb2.ServerMessage(snapshot=answer))
+        return [do.Send(snapshot, catch_up=True), *self._hand_on(advance, now, catch_up=True)]
 
     # the end
 
