@@ -1,6 +1,6 @@
 /** Whole calls through the public surface, on the fake platform and the real wire format. */
 import { describe, expect, it } from "vitest";
-import { createCameraVideoTrack, NexusClient, NexusError, type LocalTrack, type RemoteParticipant, type RemoteTrack, type Room } from "../src/index.js";
+import { createCameraVideoTrack, createScreenTracks, NexusClient, NexusError, type LocalTrack, type RemoteParticipant, type RemoteTrack, type Room } from "../src/index.js";
 import { FakeElement, FakePlatform, type ServerBody } from "../src/testing.js";
 import { APP, failure, microphone, person, ROOM, slotTable, token, track, world, type World } from "./fixtures.js";
 
@@ -411,11 +411,27 @@ describe("publishing", () => {
   it.each([
     ["NotAllowedError", "DEVICE_DENIED"],
     ["NotFoundError", "DEVICE_NOT_FOUND"],
+    ["OverconstrainedError", "DEVICE_NOT_FOUND"],
     ["NotReadableError", "DEVICE_IN_USE"],
+    ["TimeoutError", "DEVICE_TIMEOUT"],
+    ["InvalidStateError", "PAGE_INACTIVE"],
+    ["NotSupportedError", "UNSUPPORTED"],
   ])("says why a device did not open: %s", async (name, code) => {
     const { platform } = world();
     platform.deviceAccess.refusal = name;
     expect(await failure(createCameraVideoTrack({}, platform))).toMatchObject({ code, cause: { name } });
+  });
+
+  it("gives a device that did not start in time and a page that is not active texts of their own", async () => {
+    const { platform } = world();
+    const texts: string[] = [];
+    for (const name of ["TimeoutError", "InvalidStateError", "NotSupportedError", "NotReadableError"]) {
+      platform.deviceAccess.refusal = name;
+      const error = await failure(createScreenTracks({}, platform));
+      texts.push((error as NexusError).message.replace(" (refused).", "."));
+    }
+    expect(texts[0]).toBe("The screen could not be opened: it did not start in time.");
+    expect(new Set(texts).size).toBe(4);
   });
 });
 

@@ -28,3 +28,11 @@ it("tells the server the version of its package", () => {
   const { version } = JSON.parse(readFileSync(`${root}package.json`, "utf8")) as { version: string };
   expect(SDK_VERSION).toBe(version);
 });
+
+it("has every error code of the browser in the reference", () => {
+  const source = readFileSync(`${root}src/core/error.ts`, "utf8").split("ClientErrorCode =")[1]?.split(";")[0] ?? "";
+  const reference = readFileSync(`${root}../../docs/reference/errors.md`, "utf8").split("## In the browser")[1] ?? "";
+  const codes = [...source.matchAll(/\| "([A-Z_]+)"/g)].map(([, code]) => code);
+  const documented = [...reference.matchAll(/^- `([A-Z_]+)`: \S/gm)].map(([, code]) => code);
+  expect(documented.sort()).toEqual(codes.sort());
+});

@@ -15,6 +15,8 @@ const ERRORS: Partial<Record<NexusErrorCode, string>> = {
   DEVICE_DENIED: "The browser was not allowed to use it. Allow it next to the address and try again.",
   DEVICE_NOT_FOUND: "None was found on this machine.",
   DEVICE_IN_USE: "Another program is using it.",
+  DEVICE_TIMEOUT: "It did not start in time. Try again, or unplug it and plug it in.",
+  PAGE_INACTIVE: "Bring this page to the front, click, and try again.",
   UNSUPPORTED: "This browser cannot do that here.",
 };
 

@@ -52,6 +52,10 @@ export type ClientErrorCode =
   | "DEVICE_NOT_FOUND"
   /** Another program holds the device. */
   | "DEVICE_IN_USE"
+  /** The device did not start in time (`TimeoutError`). */
+  | "DEVICE_TIMEOUT"
+  /** The page is not active, or asks for a screen without a click or a key press (`InvalidStateError`). */
+  | "PAGE_INACTIVE"
   /** The browser cannot do what was asked. */
   | "UNSUPPORTED"
   /** The server sent a code that this version does not know. */

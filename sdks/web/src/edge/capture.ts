@@ -88,21 +88,37 @@ function access(platform: Platform): DeviceAccess {
   throw new NexusError("UNSUPPORTED", "This page has no access to devices: it must be served over https or localhost.");
 }
 
-const REFUSALS: Readonly<Record<string, NexusErrorCode>> = {
-  NotAllowedError: "DEVICE_DENIED",
-  SecurityError: "DEVICE_DENIED",
-  NotFoundError: "DEVICE_NOT_FOUND",
-  OverconstrainedError: "DEVICE_NOT_FOUND",
-  NotReadableError: "DEVICE_IN_USE",
-  AbortError: "DEVICE_IN_USE",
+interface Refusal {
+  readonly code: NexusErrorCode;
+  readonly reason: string;
+  /** 0: the same request will not work. */
+  readonly retryAfterMs: number;
+}
+
+const refusal = (code: NexusErrorCode, reason: string, retryAfterMs = 0): Refusal => ({ code, reason, retryAfterMs });
+
+/** By the name of the `DOMException` (W3C mediacapture-main section 10.2 and screen-capture section 5.1). */
+const REFUSALS: Readonly<Record<string, Refusal>> = {
+  NotAllowedError: refusal("DEVICE_DENIED", "the person or the system refused it"),
+  SecurityError: refusal("DEVICE_DENIED", "the page's permissions policy forbids it"),
+  NotFoundError: refusal("DEVICE_NOT_FOUND", "there is none"),
+  OverconstrainedError: refusal("DEVICE_NOT_FOUND", "none is as asked for"),
+  NotReadableError: refusal("DEVICE_IN_USE", "another program may be using it"),
+  AbortError: refusal("DEVICE_IN_USE", "the system gave it up"),
+  TimeoutError: refusal("DEVICE_TIMEOUT", "it did not start in time", 1_000),
+  InvalidStateError: refusal("PAGE_INACTIVE", "the page is not active, or a screen was not asked for from a click or a key press"),
 };
+const UNKNOWN_REFUSAL = refusal("UNSUPPORTED", "the browser cannot do what was asked");
 
 async function request(what: string, ask: () => Promise<MediaStream>): Promise<MediaStream> {
   try {
     return await ask();
   } catch (cause) {
-    const name = cause instanceof Error ? cause.name : "";
-    throw NexusError.from(cause, REFUSALS[name] ?? "UNSUPPORTED", `The ${what} could not be opened`);
+    if (cause instanceof NexusError) throw cause;
+    const { name, message } = cause instanceof Error ? cause : { name: "", message: "" };
+    const { code, reason, retryAfterMs } = REFUSALS[name] ?? UNKNOWN_REFUSAL;
+    const detail = message === "" ? "" : ` (${message})`;
+    throw new NexusError(code, `The ${what} could not be opened: ${reason}${detail}.`, { cause, retryAfterMs });
   }
 }
 
