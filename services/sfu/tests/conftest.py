@@ -11,8 +11,8 @@ from nexus.sfu.v1 import sfu_pb2, sfu_pb2_grpc
 from nexus.types.v1 import error_pb2, media_pb2
 from nexus_bus import MemoryBus
 from nexus_bus.memory_bus import MemoryBroker
+from nexus_rpc import ERROR_METADATA
 from nexus_sfu.config import SfuConfig
-from nexus_sfu.grpc_server import ERROR_METADATA
 from nexus_sfu.memory_engine import MemoryEngine
 from nexus_sfu.service import Service, assemble
 from prometheus_client import CollectorRegistry

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 from nexus.events.v1 import room_pb2
-from nexus_runtime import ClientError
+from nexus_rpc import RpcError
 from nexus_sfu.core import commands as cmd
 from nexus_sfu.core import effects as fx
 from nexus_sfu.core.limits import Limits
@@ -102,10 +102,10 @@ class Room:
 def refused(room: Room, command: cmd.Command) -> str:
     """The code of the refusal; the state must be as before."""
     before = (room.state.revision, list(room.state.participants), list(room.state.tracks))
-    with pytest.raises(ClientError) as refusal:
+    with pytest.raises(RpcError) as refusal:
         room.do(command)
     assert before == (room.state.revision, list(room.state.participants), list(room.state.tracks))
-    return refusal.value.code
+    return refusal.value.name
 
 
 def test_slots_are_paired_by_order() -> None:
@@ -405,9 +405,9 @@ def test_rooms_come_and_go() -> None:
     guest, host = (cmd.Join(name, Grants(create=name == "host"), media()) for name in ("guest", "host"))
 
     def refusal(key: RoomKey, join: cmd.Join) -> str:
-        with pytest.raises(ClientError) as refused:
+        with pytest.raises(RpcError) as refused:
             node.join(key, "RM_1", join, 0)
-        return refused.value.code
+        return refused.value.name
 
     assert refusal(KEY, guest) == "ROOM_NOT_FOUND"
     first = node.join(KEY, "RM_1", host, 0).participant_id

@@ -6,7 +6,7 @@ import random
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
-from nexus_runtime import ClientError
+from nexus_rpc import RpcError
 from nexus_sfu.core import commands as cmd
 from nexus_sfu.core import effects as fx
 from nexus_sfu.core.limits import Limits
@@ -72,7 +72,7 @@ class RoomMachine(RuleBasedStateMachine):
     def do(self, command: cmd.Command) -> str:
         try:
             outcome = self.room.handle(command, 0)
-        except ClientError:
+        except RpcError:
             return ""
         self.media.carry_out(outcome.effects)
         for effect in outcome.effects:

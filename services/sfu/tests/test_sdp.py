@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from aiortc import RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import AudioStreamTrack, VideoStreamTrack
-from nexus_runtime import ClientError
+from nexus_rpc import RpcError
 from nexus_sfu.core import slot_table
 from nexus_sfu.core.model import (
     Codec,
@@ -291,7 +291,7 @@ def test_data_sections_of_another_kind_are_refused_without_harm(
 
 @pytest.mark.parametrize("line", ["a=sctp-port:65536", "a=sctp-port:x", "a=sctp-port:"])
 def test_a_bad_sctp_port_is_told(read_offer: OfferReader, line: str) -> None:
-    with pytest.raises(ClientError, match="an SCTP port"):
+    with pytest.raises(RpcError, match="an SCTP port"):
         negotiated(read_offer("chromium_data").replace("a=sctp-port:5000", line), *WISHES)
 
 
@@ -435,9 +435,9 @@ def test_session_level_transport_is_enough() -> None:
 )
 def test_refusals_say_what_is_wrong(before: str, after: str, words: str) -> None:
     assert before in MINIMAL
-    with pytest.raises(ClientError) as refusal:
+    with pytest.raises(RpcError) as refusal:
         negotiated(MINIMAL.replace(before, after))
-    assert refusal.value.code == "INVALID_SDP"
+    assert refusal.value.name == "INVALID_SDP"
     assert words in refusal.value.message
 
 
@@ -455,7 +455,7 @@ def test_refusals_of_whole_offers(read_offer: OfferReader) -> None:
         (outside, "not in the BUNDLE group"),
         (ssrc, "two media sections"),
     ):
-        with pytest.raises(ClientError, match=words):
+        with pytest.raises(RpcError, match=words):
             negotiated(offer)
 
 
@@ -469,16 +469,16 @@ def test_refusals_of_whole_offers(read_offer: OfferReader) -> None:
     ],
 )
 def test_refused_publications(wishes: list[PublicationWish], code: str, read_offer: OfferReader) -> None:
-    with pytest.raises(ClientError) as refusal:
+    with pytest.raises(RpcError) as refusal:
         negotiated(read_offer("chromium_join"), *wishes)
-    assert refusal.value.code == code
+    assert refusal.value.name == code
 
 
 def test_a_publication_without_a_known_codec(read_offer: OfferReader) -> None:
     text = re.sub("(VP8|VP9|H264|AV1)/", "H263/", read_offer("chromium_join"))
-    with pytest.raises(ClientError) as refusal:
+    with pytest.raises(RpcError) as refusal:
         negotiated(text, *WISHES)
-    assert refusal.value.code == "UNSUPPORTED_CODEC"
+    assert refusal.value.name == "UNSUPPORTED_CODEC"
 
 
 async def test_aiortc_offers_and_takes_the_answer() -> None:

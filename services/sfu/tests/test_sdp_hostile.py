@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nexus_runtime import ClientError
+from nexus_rpc import RpcError
 from nexus_sfu.core.model import IceCredentials, Slot, Source
 from nexus_sfu.sdp import (
     AnswerTransport,
@@ -33,13 +33,13 @@ WISHES = (PublicationWish("0", Source.MICROPHONE), PublicationWish("1", Source.C
 def survive(data: bytes) -> bool:
     """Whether there was an answer."""
     text = data.decode("utf-8", "replace")
-    refusal: ClientError | None = None
+    refusal: RpcError | None = None
     try:
         result = negotiate(parse_offer(text), WISHES)
-    except ClientError as error:
+    except RpcError as error:
         refusal = error
     if refusal is not None:
-        assert refusal.code in ("INVALID_SDP", "INVALID_ARGUMENT", "UNSUPPORTED_CODEC")
+        assert refusal.name in ("INVALID_SDP", "INVALID_ARGUMENT", "UNSUPPORTED_CODEC")
         assert len(refusal.message) < 200
         return False
     slots = {s.mid: Slot(s.mid, s.kind, 0, ssrc=1, rtx_ssrc=2) for s in result.media.slots}

@@ -1,7 +1,7 @@
 """Offers with more than one encoding: what is answered, what the room learns, what is refused."""
 
 import pytest
-from nexus_runtime import ClientError
+from nexus_rpc import RpcError
 from nexus_sfu.core.model import Codec, Extension, Layer, PublicationOffer, Source
 from nexus_sfu.sdp import Negotiated, PublicationWish, negotiate, parse_offer
 from nexus_sfu.sdp.simulcast import MAX_ENCODINGS, MAX_RIDS
@@ -42,9 +42,9 @@ def publication(result: Negotiated) -> PublicationOffer:
 
 
 def refusal(offer: str, *lines: str, layers: tuple[Layer, ...] = (), mode: str = "") -> str:
-    with pytest.raises(ClientError) as caught:
+    with pytest.raises(RpcError) as caught:
         camera_of(offer, *lines, layers=layers, mode=mode)
-    return caught.value.code
+    return caught.value.name
 
 
 def test_rids_are_answered_in_the_offers_order_and_ranked_by_the_publication(offer: str) -> None:
@@ -180,9 +180,9 @@ def test_hostile_encodings_are_refused(offer: str, lines: list[str]) -> None:
 def test_an_ssrc_group_may_not_reach_into_another_section(offer: str) -> None:
     text = with_lines(offer, "a=ssrc-group:SIM 11 12")
     microphone = text.replace("a=mid:0\r\n", "a=mid:0\r\na=ssrc:12 cname:x\r\n", 1)
-    with pytest.raises(ClientError) as caught:
+    with pytest.raises(RpcError) as caught:
         parse_offer(microphone)
-    assert caught.value.code == "INVALID_SDP"
+    assert caught.value.name == "INVALID_SDP"
 
 
 def test_layers_must_go_with_the_offer(offer: str) -> None:
@@ -194,9 +194,9 @@ def test_layers_must_go_with_the_offer(offer: str) -> None:
         wish = PublicationWish(
             "1", Source.CAMERA, preferred=Codec.VP9, layers=layers, scalability_mode="L3T3"
         )
-        with pytest.raises(ClientError) as caught:
+        with pytest.raises(RpcError) as caught:
             negotiate(parse_offer(with_lines(offer, *lines)), [wish])
-        assert caught.value.code == "INVALID_ARGUMENT"
+        assert caught.value.name == "INVALID_ARGUMENT"
     for mode in ("L4T1", "L1T1\r\na=x", "l1t1", "L1", "L1T3_KEYS"):
         assert refusal(offer, mode=mode) == "INVALID_ARGUMENT"
 

@@ -8,13 +8,14 @@ from nexus.sfu.v1 import sfu_pb2
 from nexus.signaling.v1 import session_pb2
 from nexus.types.v1 import media_pb2
 from nexus.types.v1.error_pb2 import ErrorCode
+from nexus_rpc import RpcError
 from nexus_signaling.codec import BinaryCodec
 from nexus_signaling.core import effects as do
 from nexus_signaling.core import inputs as on
 from nexus_signaling.core.limits import SessionLimits
 from nexus_signaling.core.seat import Seat
 from nexus_signaling.core.session import Session, State
-from nexus_signaling.errors import CloseCode, Refused
+from nexus_signaling.errors import CloseCode
 from nexus_signaling.outgoing import SharedEvent
 
 E = TypeVar("E")
@@ -145,7 +146,7 @@ def test_a_second_join_is_refused_and_the_first_goes_on() -> None:
 def test_a_refused_join_closes_with_its_code(code: ErrorCode.ValueType, close: CloseCode) -> None:
     driver = Driver()
     driver.begin_join()
-    effects = driver.on(on.JoinRefused(Refused(code, "no", retry_after_ms=7)))
+    effects = driver.on(on.JoinRefused(RpcError(code, "no", retry_after_ms=7)))
     (reply,) = sent(effects)
     assert reply.request_id == 1
     assert reply.error.fatal
@@ -240,7 +241,7 @@ def test_sfu_requests_go_one_at_a_time_and_in_order() -> None:
     (reply,) = sent(effects)
     assert (reply.request_id, reply.offer.sdp) == (2, "v=0 a")
     assert isinstance(only(effects, do.CallSfu)[0].request, sfu_pb2.UpdateSlotsRequest)
-    refused = Refused(ErrorCode.TRACK_NOT_FOUND, "no such track")
+    refused = RpcError(ErrorCode.TRACK_NOT_FOUND, "no such track")
     (error,) = sent(driver.on(on.SfuAnswered(refused)))
     assert (error.request_id, ErrorCode.Name(error.error.code), error.error.fatal) == (
         3,
@@ -374,7 +375,7 @@ def test_an_outage_during_the_join_is_made_up_for_after_it() -> None:
 def test_an_sfu_that_does_not_answer_is_asked_again() -> None:
     driver = Driver().joined()
     driver.on(on.EventsMayBeMissing())
-    refused = Refused(ErrorCode.SFU_UNREACHABLE, "no")
+    refused = RpcError(ErrorCode.SFU_UNREACHABLE, "no")
     assert driver.on(on.SnapshotFetched(refused)) == []
     assert len(only(driver.wait(1), do.FetchSnapshot)) == 1
 
@@ -383,7 +384,7 @@ def test_an_sfu_that_does_not_answer_is_asked_again() -> None:
 def test_an_sfu_that_no_longer_knows_us_ends_the_session(code: ErrorCode.ValueType) -> None:
     driver = Driver().joined()
     driver.on(on.EventsMayBeMissing())
-    effects = driver.on(on.SnapshotFetched(Refused(code, "gone")))
+    effects = driver.on(on.SnapshotFetched(RpcError(code, "gone")))
     assert sent(effects)[0].disconnected.can_rejoin
     assert only(effects, do.Close)[0].code is CloseCode.MEDIA_FAILED
     assert only(effects, do.LeaveRoom) == []

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 from nexus.sfu.v1 import sfu_pb2
+from nexus_rpc import RpcError
 from nexus_signaling.core.data_budget import DataBudget, DataLimits
-from nexus_signaling.errors import Refused
 
 from services.signaling.tests.harness import Harness, grants, mint
 
@@ -146,12 +146,12 @@ def test_apps_have_budgets_of_their_own() -> None:
     budget = DataBudget(DataLimits(1.0, 1, 1000.0, 1000))
     budget.take_message("one", 0.0)
     budget.take_message("two", 0.0)
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RpcError) as refused:
         budget.take_message("one", 0.25)
     assert refused.value.retry_after_ms == 750
     budget.take_message("one", 1.0)
     budget.take_bytes("one", 1.0, 5000)  # more than a burst is had from a full bucket, and paid back
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RpcError) as refused:
         budget.take_bytes("one", 1.0, 1000)
     assert refused.value.retry_after_ms == 5000
     budget.take_bytes("two", 1.0, 1000)

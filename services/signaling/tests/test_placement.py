@@ -10,7 +10,7 @@ from nexus.types.v1 import state_pb2
 from nexus.types.v1.error_pb2 import ErrorCode
 from nexus_bus import Bus, KeyValue, MemoryBus, NatsBus
 from nexus_bus.subjects import room_key
-from nexus_signaling.errors import Refused
+from nexus_rpc import RpcError
 from nexus_signaling.nodes import NodeDirectory
 from nexus_signaling.placement import NodeView, choose_node
 from nexus_signaling.room_directory import PlacementRules, RoomDirectory
@@ -192,7 +192,7 @@ async def test_an_apps_rooms_are_limited_and_anothers_do_not_count(world: World)
     replica = await world.replica(0, 1, max_rooms=2)
     for room in ("one", "two", "one"):
         await replica.rooms.resolve("app", room, may_create=True)
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RpcError) as caught:
         await replica.rooms.resolve("app", "three", may_create=True)
     assert caught.value.code == ErrorCode.TOO_MANY_ROOMS
     await replica.rooms.resolve("another", "three", may_create=True)
@@ -204,7 +204,7 @@ async def test_an_ended_room_is_forgotten_unless_it_lives_again(world: World) ->
     placed = await replica.rooms.resolve("app", "lobby", may_create=True)
     assert not await replica.rooms.forget("app", "lobby", "RM_of_an_earlier_life")
     assert await replica.rooms.forget("app", "lobby", placed.room_id)
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RpcError) as caught:
         await replica.rooms.resolve("app", "lobby", may_create=False)
     assert caught.value.code == ErrorCode.ROOM_NOT_FOUND
 
@@ -219,7 +219,7 @@ async def memory_world() -> AsyncIterator[World]:
 
 async def test_without_a_node_there_is_no_room_and_a_time_to_come_back(memory_world: World) -> None:
     replica = await memory_world.replica(0, 0)
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RpcError) as caught:
         await replica.rooms.resolve("app", "lobby", may_create=True)
     assert caught.value.code == ErrorCode.NO_SFU_AVAILABLE
     assert caught.value.retry_after_ms > 0
@@ -257,7 +257,7 @@ async def test_a_replica_that_has_just_come_waits_for_heartbeats(memory_world: W
     await memory_world.node_bucket.delete("a")
     await memory_world.heartbeat(record("b"))
     second = await memory_world.replica(1, 1)
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RpcError) as caught:
         await second.rooms.resolve("app", "lobby", may_create=True)
     assert caught.value.code == ErrorCode.SFU_UNREACHABLE
     memory_world.clock.advance(5)
@@ -292,7 +292,7 @@ async def test_a_node_that_does_not_answer_gets_no_room_before_its_next_heartbea
     await memory_world.heartbeat(record("a"))
     replica = await memory_world.replica(0, 1)
     replica.nodes.forget("a")
-    with pytest.raises(Refused):
+    with pytest.raises(RpcError):
         await replica.rooms.resolve("app", "lobby", may_create=True)
     await memory_world.heartbeat(record("a", 0.1))
     await wait_until(lambda: replica.nodes.fresh("a"))

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from hypothesis import given
 from hypothesis import strategies as st
 from nexus.types.v1.error_pb2 import ErrorCode
+from nexus_rpc import RpcError
 from nexus_runtime import ConfigError
-from nexus_signaling.errors import Refused
 from nexus_signaling.key_source import KeySource
 from nexus_signaling.keys import App, load_apps_file, parse_apps, parse_jwks
 from nexus_signaling.tokens import Claims, TokenVerifier
@@ -84,7 +84,7 @@ async def verify(verifier: TokenVerifier, token: str, app_id: str = "", room: st
 
 
 async def refusal(verifier: TokenVerifier, token: str, app_id: str = "", room: str = "lobby") -> str:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RpcError) as caught:
         await verify(verifier, token, app_id, room)
     assert token not in caught.value.message or not token
     return ErrorCode.Name(caught.value.code)
@@ -180,7 +180,7 @@ async def test_no_token_and_no_jwt(verifier: TokenVerifier) -> None:
 @given(st.text(max_size=200))
 async def test_no_text_is_a_token(text: str) -> None:
     verifier = TokenVerifier(KeySource({"app": App("app", secret=SECRET)}, ManualClock()), lambda: NOW)
-    with pytest.raises(Refused):
+    with pytest.raises(RpcError):
         await verify(verifier, text)
 
 

@@ -4,7 +4,8 @@ import os
 import socket
 from typing import Literal
 
-from nexus_runtime import ServiceConfig, service_settings, setting
+from nexus_rpc import RpcConfig
+from nexus_runtime import service_settings, setting
 
 from nexus_sfu.core.limits import Limits
 from nexus_sfu.core.model import Codec
@@ -17,7 +18,7 @@ def default_node_id() -> str:
     return f"sfu-{host.strip('-') or 'node'}-{os.getpid()}"
 
 
-class SfuConfig(ServiceConfig):
+class SfuConfig(RpcConfig):
     model_config = service_settings("NEXUS_SFU_")
 
     node_id: str = setting(

@@ -35,7 +35,7 @@ class SdpWorker:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="sdp")
 
     async def negotiate(self, sdp: str, wishes: Sequence[PublicationWish]) -> Negotiated:
-        """Raises ClientError."""
+        """Raises RpcError."""
         return await self._run(partial(self._negotiate, sdp, wishes))
 
     def _negotiate(self, sdp: str, wishes: Sequence[PublicationWish]) -> Negotiated:

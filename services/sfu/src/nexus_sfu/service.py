@@ -12,6 +12,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import structlog
 from nexus_bus import Bus
+from nexus_rpc import RpcServer
 from nexus_runtime import Health, HealthServer
 from prometheus_client import CollectorRegistry
 
@@ -19,7 +20,7 @@ from nexus_sfu.config import SfuConfig, default_node_id
 from nexus_sfu.core.model import Kind, Reason
 from nexus_sfu.core.node import NodeState
 from nexus_sfu.engine_port import EnginePort
-from nexus_sfu.grpc_server import GrpcServer, SfuServicer
+from nexus_sfu.grpc_server import SfuServicer, make_server, serve
 from nexus_sfu.load import Load, NodeIdentity
 from nexus_sfu.metrics import Metrics
 from nexus_sfu.nats_bus import EventPublisher, Heartbeat
@@ -68,7 +69,7 @@ class Service:
     metrics: Metrics
     events: EventPublisher
     heartbeat: Heartbeat
-    grpc: GrpcServer
+    grpc: RpcServer
     health: HealthServer
     sdp: SdpWorker
     taps: TapReaders
@@ -154,10 +155,9 @@ def assemble(config: SfuConfig, engine: EnginePort, registry: CollectorRegistry)
     reports = Reports(engine)
     sfu.on_report(reports.received)
     stats = Stats(reports, sfu.media, wall_clock_ms)
-    servicer = SfuServicer(sfu, stats, metrics, node_id)
-    grpc = GrpcServer(servicer, config.grpc_host, config.grpc_port, config.grpc_message_bytes)
+    grpc = make_server(config, metrics)
     taps = TapReaders(engine)
-    grpc.add_method("StreamTrack", TrackStreams(sfu, sfu.media, taps, metrics).handler())
+    serve(grpc, SfuServicer(sfu, stats, node_id), TrackStreams(sfu, sfu.media, taps, metrics))
     address = config.grpc_address or f"{reachable_host(config.grpc_host)}:{grpc.port}"
     identity = NodeIdentity(
         node_id, config.region, address, version("nexus-sfu"), config.shards, config.max_participants

@@ -99,7 +99,7 @@ class Sfu:
             return await self._answer(key, participant_id, negotiated)
 
     def handle(self, key: RoomKey, command: cmd.Command) -> Outcome:
-        """Raises ClientError."""
+        """Raises RpcError."""
         outcome = self.node.handle(key, command, self._now_ms())
         self._carry_out(key, outcome)
         return outcome

@@ -11,12 +11,11 @@ from collections.abc import AsyncIterator
 import grpc
 import structlog
 from nexus.sfu.v1 import sfu_pb2, track_stream_pb2
-from nexus_runtime import ClientError, NexusError
+from nexus_rpc import Context
 
 from nexus_sfu import errors, requests
 from nexus_sfu.core.model import RoomKey
 from nexus_sfu.engine_port import EnginePort, TapOptions
-from nexus_sfu.grpc_server import Context, abort
 from nexus_sfu.media import Media
 from nexus_sfu.metrics import Metrics
 from nexus_sfu.sfu import Sfu
@@ -32,7 +31,7 @@ _END = track_stream_pb2.StreamEndReason
 
 
 def tap_options(request: sfu_pb2.StreamTrackRequest) -> TapOptions:
-    """Raises ClientError."""
+    """Raises RpcError."""
 
     def within(name: str, least: int, most: int, default: int) -> int:
         value: int = getattr(request, name) or default
@@ -65,11 +64,11 @@ class TapReaders:
         return len(self._waiting)
 
     async def read(self, track: int, options: TapOptions, metrics: Metrics) -> AsyncIterator[bytes]:
-        """Batches until the engine's track ends. Raises ClientError when the engine takes no more taps."""
+        """Batches until the engine's track ends. Raises RpcError when the engine takes no more taps."""
         try:
             tap = self._engine.add_tap(track, options)
         except RuntimeError as error:
-            raise ClientError("SERVICE_UNAVAILABLE", "the node takes no more streams") from error
+            raise errors.too_many_streams() from error
         ready = self._waiting[tap] = asyncio.Event()
         try:
             while True:
@@ -108,7 +107,6 @@ class TrackStreams:
     async def stream_track(
         self, request: sfu_pb2.StreamTrackRequest, context: Context
     ) -> AsyncIterator[bytes]:
-        code = "CANCELLED"
         self._metrics.streams.inc()
         try:
             key = requests.room_key(request.room)
@@ -117,14 +115,9 @@ class TrackStreams:
             async for records in self._records(request.track_id, tap_options(request)):
                 yield records
             yield self._end(key, participant_id, request.track_id)
-            code = "OK"
-        except NexusError as error:
-            code = error.code
-            await abort(context, error)
         finally:
             self._metrics.streams.dec()
-            self._metrics.requests.labels("StreamTrack", code).inc()
-            log.info("stream_ended", track=request.track_id, code=code)
+            log.info("stream_ended", track=request.track_id)
 
     def _publisher_of(self, key: RoomKey, track_id: str) -> str:
         for participant in self._sfu.node.room(key).participants.values():

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Self
 
-from nexus_runtime import ConfigError, ServiceConfig, service_settings, setting
+from nexus_rpc import RpcConfig
+from nexus_runtime import ConfigError, service_settings, setting
 from pydantic import SecretStr
 
 from nexus_signaling.core.data_budget import DataLimits
@@ -11,7 +12,7 @@ from nexus_signaling.core.limits import SessionLimits
 from nexus_signaling.keys import App, load_apps_file, parse_apps
 
 
-class SignalingConfig(ServiceConfig):
+class SignalingConfig(RpcConfig):
     model_config = service_settings("NEXUS_SIGNALING_")
 
     host: str = setting(

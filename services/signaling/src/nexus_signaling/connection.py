@@ -3,10 +3,10 @@
 import asyncio
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Any, assert_never
 
 import structlog
 from aiohttp import WSMsgType
@@ -14,6 +14,7 @@ from nexus.sfu.v1 import sfu_pb2
 from nexus.signaling.v1 import session_pb2
 from nexus.types.v1 import media_pb2
 from nexus.types.v1.error_pb2 import ErrorCode
+from nexus_rpc import RpcError, internal, request_id
 
 from nexus_signaling.background import Background
 from nexus_signaling.codec import Codec
@@ -25,7 +26,6 @@ from nexus_signaling.core.seat import Seat
 from nexus_signaling.core.session import Session, State
 from nexus_signaling.core.sfu_requests import SfuRequest, SfuResponse
 from nexus_signaling.departures import Departures
-from nexus_signaling.errors import Refused, internal
 from nexus_signaling.joining import Joiner
 from nexus_signaling.metrics import Metrics
 from nexus_signaling.nodes import NodeDirectory
@@ -183,16 +183,15 @@ class Connection:
     # effects
 
     def _perform(self, effect: do.Effect) -> None:
-        background = self._services.background
         match effect:
             case do.Send():
                 self._send(effect)
             case do.StartJoin():
-                background.start("join", self._join(effect.request))
+                self._start("join", self._join(effect.request))
             case do.CallSfu():
-                background.start("sfu-call", self._call_sfu(effect))
+                self._start("sfu-call", self._call_sfu(effect))
             case do.FetchSnapshot():
-                background.start("snapshot", self._fetch_snapshot())
+                self._start("snapshot", self._fetch_snapshot())
             case do.LeaveRoom():
                 self._services.departures.leave(effect.seat, effect.reason)
             case do.Close():
@@ -200,10 +199,15 @@ class Connection:
             case _:
                 assert_never(effect)
 
+    def _start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        """In the background, under a request id of its own that also stands in the log of the called SFU."""
+        with request_id.bound():
+            self._services.background.start(name, work)
+
     def _send(self, send: do.Send) -> None:
         message = send.outgoing.message
         if message.HasField("error"):
-            self._metrics.errors.labels(_code_name(message.error.code)).inc()
+            self._metrics.errors.labels(RpcError.from_wire(message.error).name).inc()
         if self._closing is not None or self._over:
             return
         if not self._outbox.put(self._codec.encode(send.outgoing), catch_up=send.catch_up):
@@ -218,9 +222,9 @@ class Connection:
         started = self._services.clock()
         try:
             seat, response = await self._services.joiner.join(request, self)
-        except Refused as refused:
-            self._metrics.joins.labels(_code_name(refused.code)).inc()
-            self._log.info("join_refused", code=_code_name(refused.code), room=request.room)
+        except RpcError as refused:
+            self._metrics.joins.labels(refused.name).inc()
+            self._log.info("join_refused", code=refused.name, room=request.room)
             self._apply(on.JoinRefused(refused))
             return
         except Exception:
@@ -245,7 +249,7 @@ class Connection:
         assert seat is not None
         try:
             self._apply(on.SfuAnswered(await self._ask_sfu(seat.address, effect.request)))
-        except Refused as refused:
+        except RpcError as refused:
             self._apply(on.SfuAnswered(refused))
         except Exception:
             self._log.exception("sfu_call_broke")
@@ -264,8 +268,8 @@ class Connection:
         try:
             async with self._services.snapshot_turns:
                 answer = await self._services.sfu.get_room(seat.address, request)
-        except Refused as refused:
-            self._metrics.snapshots.labels(_code_name(refused.code)).inc()
+        except RpcError as refused:
+            self._metrics.snapshots.labels(refused.name).inc()
             if refused.code == ErrorCode.SFU_UNREACHABLE and self._services.nodes.is_gone(seat.node_id):
                 self._apply(on.Ended(media_pb2.DISCONNECT_REASON_MEDIA_FAILED, "the media server is gone"))
             else:
@@ -314,11 +318,6 @@ class Connection:
         with suppress(ConnectionError, TimeoutError):
             async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
                 await self._socket.close(code=close.code, message=close.reason.encode()[:120])
-
-
-def _code_name(code: ErrorCode.ValueType) -> str:
-    """An SFU of a newer version may send codes that we do not know."""
-    return ErrorCode.Name(code) if code in ErrorCode.values() else "UNKNOWN"
 
 
 def _snapshot(answer: sfu_pb2.GetRoomResponse) -> session_pb2.RoomSnapshot:

@@ -12,11 +12,12 @@ from google.protobuf import json_format
 from nexus.sfu.v1 import sfu_pb2
 from nexus.types.v1.error_pb2 import ErrorCode
 from nexus_bus import BusError
+from nexus_rpc import RpcError
 
 from nexus_signaling.core.data_budget import DataBudget
 from nexus_signaling.core.sfu_requests import permitted
 from nexus_signaling.core.texts import is_name, utf8_size
-from nexus_signaling.errors import Refused, http_status
+from nexus_signaling.errors import http_status
 from nexus_signaling.metrics import Metrics
 from nexus_signaling.room_directory import RoomDirectory
 from nexus_signaling.sfu_client import SfuClient
@@ -45,7 +46,7 @@ class DataEndpoint:
         headers = {hdrs.CACHE_CONTROL: "no-store"}
         try:
             await self._send(request)
-        except Refused as refused:
+        except RpcError as refused:
             self.metrics.data_requests.labels(ErrorCode.Name(refused.code)).inc()
             if refused.retry_after_ms:
                 headers[hdrs.RETRY_AFTER] = str(-(-refused.retry_after_ms // 1000))
@@ -59,7 +60,7 @@ class DataEndpoint:
         return web.Response(status=204, headers=headers)
 
     async def _send(self, request: web.Request) -> None:
-        """Raises Refused."""
+        """Raises RpcError."""
         # Before anything of the body is read: who may not send, or sends too often, costs nothing.
         claims = await self.verifier.verify(_bearer(request), app_id="", room=None)
         permitted(claims.grants.admin, "admin")
@@ -68,11 +69,11 @@ class DataEndpoint:
         message.payload = await _payload(request)
         self.budget.take_bytes(claims.app, self.clock(), len(message.payload))
         if message.text and not _is_utf8(message.payload):
-            raise Refused(ErrorCode.INVALID_ARGUMENT, "The text is not UTF-8.", field="payload")
+            raise RpcError(ErrorCode.INVALID_ARGUMENT, "The text is not UTF-8.", details={"field": "payload"})
         try:
             placed = await self.rooms.resolve(claims.app, claims.room, may_create=False)
         except BusError as error:
-            raise Refused(
+            raise RpcError(
                 ErrorCode.SERVICE_UNAVAILABLE, "Rooms cannot be looked up at the moment.", retry_after_ms=1000
             ) from error
         await self.sfu.send_data(placed.address, message)
@@ -100,8 +101,10 @@ def _message(request: web.Request, claims: Claims) -> sfu_pb2.SendDataRequest:
         raise _wrong(unknown, "There is no such parameter.")
     topic = query.get("topic", "")
     if (utf8_size(topic) or 0) > MAX_TOPIC_BYTES:
-        raise Refused(
-            ErrorCode.INVALID_ARGUMENT, "The topic is too long.", field="topic", limit_bytes=MAX_TOPIC_BYTES
+        raise RpcError(
+            ErrorCode.INVALID_ARGUMENT,
+            "The topic is too long.",
+            details={"field": "topic", "limit_bytes": MAX_TOPIC_BYTES},
         )
     identities = query.getall("to", [])
     if len(identities) > MAX_IDENTITIES or not all(is_name(identity) for identity in identities):
@@ -132,7 +135,9 @@ async def _payload(request: web.Request) -> bytes:
     async for chunk in request.content.iter_any():
         payload += chunk
         if len(payload) > MAX_PAYLOAD_BYTES:
-            raise Refused(ErrorCode.DATA_TOO_LARGE, "The message is too large.", limit=MAX_PAYLOAD_BYTES)
+            raise RpcError(
+                ErrorCode.DATA_TOO_LARGE, "The message is too large.", details={"limit": MAX_PAYLOAD_BYTES}
+            )
     return bytes(payload)
 
 
@@ -144,5 +149,5 @@ def _is_utf8(payload: bytes) -> bool:
     return True
 
 
-def _wrong(field: str, message: str) -> Refused:
-    return Refused(ErrorCode.INVALID_ARGUMENT, message, field=field[:64])
+def _wrong(field: str, message: str) -> RpcError:
+    return RpcError(ErrorCode.INVALID_ARGUMENT, message, details={"field": field[:64]})

@@ -14,10 +14,10 @@ from nexus.sfu.v1 import sfu_pb2
 from nexus.types.v1 import media_pb2
 from nexus.types.v1.error_pb2 import ErrorCode
 from nexus_bus import BusError
+from nexus_rpc import RpcError
 
 from nexus_signaling.background import Background
 from nexus_signaling.core.seat import Seat
-from nexus_signaling.errors import Refused
 from nexus_signaling.metrics import Metrics
 from nexus_signaling.participant_directory import ParticipantDirectory
 from nexus_signaling.sfu_client import SfuClient
@@ -64,7 +64,7 @@ class Departures:
             try:
                 await self._sfu.leave(seat.address, request)
                 return
-            except Refused as refused:
+            except RpcError as refused:
                 if refused.code != ErrorCode.SFU_UNREACHABLE:
                     return  # it knows neither room nor participant, which is what we want
             if pause is not None:

@@ -1,15 +1,13 @@
-"""Errors as clients see them: a stable code, a sentence, details; and which WebSocket close code follows a
-fatal one.
+"""What follows from an error's code: the WebSocket close code after a fatal one, and the status over HTTP.
 
-`Refused` is raised anywhere between the socket and the SFU and translated once, in the session, to a wire
-error.
+`nexus_rpc.RpcError` is raised anywhere between the socket and the SFU and translated once, in the session, to
+a message for the client.
 """
 
 from collections.abc import Mapping
 from enum import IntEnum
 from typing import Final
 
-from nexus.types.v1 import error_pb2
 from nexus.types.v1.error_pb2 import ErrorCode
 
 
@@ -29,47 +27,6 @@ class CloseCode(IntEnum):
     PING_TIMEOUT = 4007
     REFUSED = 4008
     TOO_SLOW = 4009
-
-
-class Refused(Exception):
-    """Why a request is not done. `message` is one sentence for a developer, free of internals."""
-
-    def __init__(
-        self,
-        code: ErrorCode.ValueType,
-        message: str,
-        *,
-        retry_after_ms: int = 0,
-        **details: str | int,
-    ) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.retry_after_ms = retry_after_ms
-        self.details = {name: str(value) for name, value in details.items()}
-
-    def __str__(self) -> str:
-        return f"{ErrorCode.Name(self.code)}: {self.message}"
-
-    def to_wire(self, *, fatal: bool = False) -> error_pb2.Error:
-        return error_pb2.Error(
-            code=self.code,
-            message=self.message,
-            details=self.details,
-            fatal=fatal,
-            retry_after_ms=self.retry_after_ms,
-        )
-
-    @classmethod
-    def from_wire(cls, error: error_pb2.Error) -> "Refused":
-        refused = cls(error.code, error.message, retry_after_ms=error.retry_after_ms)
-        refused.details = dict(error.details)
-        return refused
-
-
-def internal() -> Refused:
-    """Our own fault: the log knows more, the client does not need to."""
-    return Refused(ErrorCode.INTERNAL, "The server failed; its log knows more.", retry_after_ms=1000)
 
 
 _CLOSE_CODES: Final[Mapping[ErrorCode.ValueType, CloseCode]] = {

@@ -9,10 +9,10 @@ from aiohttp import hdrs, web
 from google.protobuf import json_format
 from nexus.types.v1 import media_pb2
 from nexus.types.v1.error_pb2 import ErrorCode
+from nexus_rpc import RpcError
 
 from nexus_signaling.codec import CODECS, choose_codec
 from nexus_signaling.connection import CLOSE_TIMEOUT_SECONDS, Connection, Services
-from nexus_signaling.errors import Refused
 from nexus_signaling.origins import OriginPolicy
 from nexus_signaling.web_socket import RtcWebSocket
 
@@ -46,7 +46,7 @@ class Gateway:
             max_msg_size=self._services.limits.max_message_bytes,
         )
         if not socket.can_prepare(request):
-            return _refuse(400, Refused(ErrorCode.INVALID_MESSAGE, "This is the address of a WebSocket."))
+            return _refuse(400, RpcError(ErrorCode.INVALID_MESSAGE, "This is the address of a WebSocket."))
         await socket.prepare(request)
         transport = request.transport
         connection = Connection(
@@ -66,17 +66,19 @@ class Gateway:
     def _refusal(self, request: web.Request, subprotocol_known: bool) -> web.Response | None:
         if not self._origins.permits(request.headers.get(hdrs.ORIGIN), request.host):
             message = "Pages of this origin may not join; see NEXUS_SIGNALING_ORIGINS."
-            return self._refuse(403, Refused(ErrorCode.PERMISSION_DENIED, message))
+            return self._refuse(403, RpcError(ErrorCode.PERMISSION_DENIED, message))
         if not subprotocol_known:
             speaks = ", ".join(CODECS)
             message = "The client must offer a subprotocol that this server speaks."
-            return self._refuse(400, Refused(ErrorCode.UNSUPPORTED_SUBPROTOCOL, message, supported=speaks))
+            return self._refuse(
+                400, RpcError(ErrorCode.UNSUPPORTED_SUBPROTOCOL, message, details={"supported": speaks})
+            )
         if self._draining or len(self._connections) >= self._max_connections:
             message = "This server takes no more sessions at the moment."
-            return self._refuse(503, Refused(ErrorCode.SERVICE_UNAVAILABLE, message, retry_after_ms=2000))
+            return self._refuse(503, RpcError(ErrorCode.SERVICE_UNAVAILABLE, message, retry_after_ms=2000))
         return None
 
-    def _refuse(self, status: int, refused: Refused) -> web.Response:
+    def _refuse(self, status: int, refused: RpcError) -> web.Response:
         self._services.metrics.handshakes_refused.labels(ErrorCode.Name(refused.code)).inc()
         return _refuse(status, refused)
 
@@ -108,7 +110,7 @@ def _offered_subprotocols(headers: Iterable[str]) -> list[str]:
     return [name.strip() for header in headers for name in header.split(",")]
 
 
-def _refuse(status: int, refused: Refused) -> web.Response:
+def _refuse(status: int, refused: RpcError) -> web.Response:
     headers = {hdrs.CACHE_CONTROL: "no-store"}
     if refused.retry_after_ms:
         headers[hdrs.RETRY_AFTER] = str(-(-refused.retry_after_ms // 1000))

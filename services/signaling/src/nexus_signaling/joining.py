@@ -9,11 +9,11 @@ from nexus.signaling.v1 import session_pb2
 from nexus.types.v1 import media_pb2
 from nexus.types.v1.error_pb2 import ErrorCode
 from nexus_bus import BusError
+from nexus_rpc import RpcError
 
 from nexus_signaling.core.seat import Seat
 from nexus_signaling.core.sfu_requests import check_publications
 from nexus_signaling.core.texts import check_attributes, check_metadata, check_name
-from nexus_signaling.errors import Refused
 from nexus_signaling.nodes import NodeDirectory
 from nexus_signaling.room_directory import PlacedRoom, RoomDirectory
 from nexus_signaling.room_feed import Member, RoomFeeds
@@ -59,7 +59,7 @@ class Joiner:
     async def join(
         self, request: session_pb2.JoinRequest, member: Member
     ) -> tuple[Seat, session_pb2.JoinResponse]:
-        """Raises Refused. On success `member` is in the room's feed, which it leaves by `RoomFeeds.exit`."""
+        """Raises RpcError. On success `member` is in the room's feed, which it leaves by `RoomFeeds.exit`."""
         claims = await self._check(request)
         try:
             # Before the SFU is asked, so that no event falls between its answer and the subscription.
@@ -71,14 +71,14 @@ class Joiner:
                 raise
         except BusError as error:
             log.warning("join_without_broker", error=type(error).__name__)
-            raise Refused(
+            raise RpcError(
                 ErrorCode.SERVICE_UNAVAILABLE, "Rooms cannot be looked up at the moment.", retry_after_ms=1000
             ) from error
 
     async def _check(self, request: session_pb2.JoinRequest) -> Claims:
         claims = await self._verifier.verify(request.token, app_id=request.app_id, room=request.room)
         if not request.sdp:
-            raise Refused(ErrorCode.INVALID_SDP, "The offer is empty.")
+            raise RpcError(ErrorCode.INVALID_SDP, "The offer is empty.")
         check_publications(request.publications, claims.grants)
         check_name(request.name, "name")
         check_metadata(request.metadata)
@@ -95,14 +95,14 @@ class Joiner:
             )
             try:
                 answer = await self._sfu.join(placed.address, self._sfu_request(request, claims, placed))
-            except Refused as refused:
+            except RpcError as refused:
                 not_on |= {placed.node_id}
                 if len(not_on) < _MAX_NODES_TRIED and await self._may_move(refused, claims, placed):
                     continue
                 raise
             return self._accepted(answer, claims, placed)
 
-    async def _may_move(self, refused: Refused, claims: Claims, placed: PlacedRoom) -> bool:
+    async def _may_move(self, refused: RpcError, claims: Claims, placed: PlacedRoom) -> bool:
         """Whether the room may be placed on another node after this one refused: only if nobody is in it
         here, or the node is gone."""
         if refused.code == ErrorCode.NODE_DRAINING:
@@ -174,6 +174,6 @@ async def holds_room(sfu: SfuClient, address: str, app: str, room: str) -> bool:
     """Whether the node at `address` answers and has the room."""
     try:
         await sfu.get_room(address, sfu_pb2.GetRoomRequest(room=sfu_pb2.RoomKey(app=app, room=room)))
-    except Refused:
+    except RpcError:
         return False
     return True

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 import aiohttp
 import structlog
 from nexus.types.v1.error_pb2 import ErrorCode
+from nexus_rpc import RpcError
 
-from nexus_signaling.errors import Refused
 from nexus_signaling.keys import MAX_JWKS_BYTES, App, VerificationKey, parse_jwks
 
 log = structlog.get_logger()
@@ -51,11 +51,11 @@ class KeySource:
         return app_id in self._apps
 
     async def key(self, app_id: str, key_id: str | None) -> VerificationKey:
-        """Raises Refused: TOKEN_INVALID when there is no such app or key, SERVICE_UNAVAILABLE when its JWKS
+        """Raises RpcError: TOKEN_INVALID when there is no such app or key, SERVICE_UNAVAILABLE when its JWKS
         cannot be had."""
         app = self._apps.get(app_id)
         if app is None:
-            raise Refused(ErrorCode.TOKEN_INVALID, "The token's `iss` is no app of this deployment.")
+            raise RpcError(ErrorCode.TOKEN_INVALID, "The token's `iss` is no app of this deployment.")
         if app.secret is not None:
             return VerificationKey("HS256", app.secret.encode())
         cached = self._cached[app_id]
@@ -67,12 +67,12 @@ class KeySource:
         if found is not None:
             return found
         if cached.fetched_at is None:
-            raise Refused(
+            raise RpcError(
                 ErrorCode.SERVICE_UNAVAILABLE,
                 "The app's keys cannot be fetched at the moment.",
                 retry_after_ms=round(self._miss_seconds * 1000),
             )
-        raise Refused(ErrorCode.TOKEN_INVALID, "The app has no key with the token's `kid`.")
+        raise RpcError(ErrorCode.TOKEN_INVALID, "The app has no key with the token's `kid`.")
 
     def _pick(self, cached: _Cached, key_id: str | None) -> VerificationKey | None:
         if key_id is None:

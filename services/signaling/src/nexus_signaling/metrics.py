@@ -45,3 +45,9 @@ class Metrics:
             "data_requests", "Messages from applications' servers by result: ok or an error code.", "result"
         )
         self.leaves_failed = counter("leaves_failed", "Departures that no SFU could be told of.")
+
+    def sfu_called(self, method: str, outcome: str, seconds: float) -> None:
+        """One call to an SFU node has ended."""
+        self.sfu_seconds.labels(method).observe(seconds)
+        if outcome != "OK":
+            self.sfu_errors.labels(method, outcome).inc()

@@ -13,8 +13,8 @@ from nexus.types.v1 import state_pb2
 from nexus.types.v1.error_pb2 import ErrorCode
 from nexus_bus import Entry, KeyExists, KeyValue, RevisionMismatch
 from nexus_bus.subjects import room_key, token
+from nexus_rpc import RpcError
 
-from nexus_signaling.errors import Refused
 from nexus_signaling.nodes import NodeDirectory
 from nexus_signaling.placement import NodeView, choose_node
 
@@ -77,7 +77,7 @@ class RoomDirectory:
         """The node that holds the room, which is created or moved off a node that is gone (or in `not_on`) if
         need be.
 
-        Raises Refused: ROOM_NOT_FOUND, TOO_MANY_ROOMS, NO_SFU_AVAILABLE; BusError when the broker is away.
+        Raises RpcError: ROOM_NOT_FOUND, TOO_MANY_ROOMS, NO_SFU_AVAILABLE; BusError when the broker is away.
         """
         key = room_key(app, room)
         for _ in range(_MAX_RACES):
@@ -88,14 +88,14 @@ class RoomDirectory:
                 if address is not None:
                     return PlacedRoom(record.room.id, record.node_id, address)
             if not may_create:
-                raise Refused(
+                raise RpcError(
                     ErrorCode.ROOM_NOT_FOUND, "There is no such room, and the token does not grant `create`."
                 )
             chosen = self._choose(not_on)
             placed = await self._write(app, room, chosen, entry)
             if placed is not None:
                 return placed
-        raise Refused(ErrorCode.SERVICE_UNAVAILABLE, "The room could not be placed.", retry_after_ms=1000)
+        raise RpcError(ErrorCode.SERVICE_UNAVAILABLE, "The room could not be placed.", retry_after_ms=1000)
 
     async def _address_of(self, record: state_pb2.RoomRecord) -> str | None:
         """None when the node is gone, so that the room must be placed anew.
@@ -111,7 +111,7 @@ class RoomDirectory:
         if last is not None:
             return last if await self._holds_room(last, record.app, record.room.name) else None
         if not self._nodes.settled():
-            raise Refused(
+            raise RpcError(
                 ErrorCode.SFU_UNREACHABLE, "The room's media server is not known yet.", retry_after_ms=1000
             )
         return None
@@ -126,7 +126,7 @@ class RoomDirectory:
             excluding=not_on,
         )
         if chosen is None:
-            raise Refused(
+            raise RpcError(
                 ErrorCode.NO_SFU_AVAILABLE,
                 "No media server can take the room at the moment.",
                 retry_after_ms=NO_SFU_RETRY_MS,
@@ -164,7 +164,11 @@ class RoomDirectory:
         # joined.
         limit = self._rules.max_rooms_per_app
         if limit and len(await self._bucket.keys(f"{token(app)}.*")) >= limit:
-            raise Refused(ErrorCode.TOO_MANY_ROOMS, "The app has as many rooms as it may have.", limit=limit)
+            raise RpcError(
+                ErrorCode.TOO_MANY_ROOMS,
+                "The app has as many rooms as it may have.",
+                details={"limit": limit},
+            )
 
     async def forget(self, app: str, room: str, room_id: str) -> bool:
         """Deletes the record of this life of the room, if it is still the one; whether it was."""

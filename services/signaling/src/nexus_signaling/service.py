@@ -68,6 +68,7 @@ class SignalingService:
             self.metrics,
             timeout_seconds=config.sfu_timeout_seconds,
             join_timeout_seconds=config.sfu_join_timeout_seconds,
+            tls=config.rpc_tls(),
         )
         self.background = Background()
         self.gateway: Gateway

@@ -16,9 +16,9 @@ from typing import Any, Final
 import jwt
 from nexus.types.v1 import media_pb2
 from nexus.types.v1.error_pb2 import ErrorCode
+from nexus_rpc import RpcError
 
 from nexus_signaling.core.texts import check_attributes, check_metadata, check_name, is_name, utf8_size
-from nexus_signaling.errors import Refused
 from nexus_signaling.key_source import KeySource
 
 MAX_TOKEN_BYTES: Final = 32 * 1024
@@ -56,9 +56,9 @@ class TokenVerifier:
 
     async def verify(self, token: str, *, app_id: str, room: str | None) -> Claims:
         """The claims of a token that is good for `room` (None: whichever it names) and, unless it is empty,
-        for `app_id`. Raises Refused."""
+        for `app_id`. Raises RpcError."""
         if not token:
-            raise Refused(ErrorCode.TOKEN_MISSING, "No token was sent.")
+            raise RpcError(ErrorCode.TOKEN_MISSING, "No token was sent.")
         header, unverified = _peek(token)
         app = unverified.get("iss")
         if not isinstance(app, str):
@@ -66,32 +66,34 @@ class TokenVerifier:
         # Said before the signature is checked, so that a developer with two apps sees the cause; it gives
         # nothing away.
         if app_id and app_id != app:
-            raise Refused(ErrorCode.APP_MISMATCH, "The app id given is not the token's `iss`.")
+            raise RpcError(ErrorCode.APP_MISMATCH, "The app id given is not the token's `iss`.")
         key_id = header.get("kid")
         key = await self._keys.key(app, key_id if isinstance(key_id, str) else None)
         payload = _verified_payload(token, key.key, key.algorithm)
         claims = _claims(payload)
         self._check_times(payload, claims.expires_at)
         if room is not None and claims.room != room:
-            raise Refused(ErrorCode.ROOM_MISMATCH, "The room asked for is not the token's `room`.")
+            raise RpcError(ErrorCode.ROOM_MISMATCH, "The room asked for is not the token's `room`.")
         return claims
 
     def _check_times(self, payload: Mapping[str, Any], expires_at: float) -> None:
         now = self._wall_clock()
         if now >= expires_at:
-            raise Refused(ErrorCode.TOKEN_EXPIRED, "The token has expired.", expired_at=round(expires_at))
+            raise RpcError(
+                ErrorCode.TOKEN_EXPIRED, "The token has expired.", details={"expired_at": round(expires_at)}
+            )
         for name in ("nbf", "iat"):
             at = _time(payload, name)
             if at is not None and at > now + ISSUED_LEEWAY_SECONDS:
-                raise Refused(
+                raise RpcError(
                     ErrorCode.TOKEN_NOT_YET_VALID,
                     f"The token's `{name}` lies in the future.",
-                    valid_at=round(at),
+                    details={"valid_at": round(at)},
                 )
 
 
-def _invalid(why: str) -> Refused:
-    return Refused(ErrorCode.TOKEN_INVALID, f"The token cannot be accepted: {why}.")
+def _invalid(why: str) -> RpcError:
+    return RpcError(ErrorCode.TOKEN_INVALID, f"The token cannot be accepted: {why}.")
 
 
 def _peek(token: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
@@ -145,7 +147,7 @@ def _claims(payload: Mapping[str, Any]) -> Claims:
         check_name(claims.name or "", "name")
         check_metadata(claims.metadata or "")
         check_attributes(claims.attributes)
-    except Refused as refused:
+    except RpcError as refused:
         raise _invalid(refused.message.rstrip(".")) from refused
     return claims
 

@@ -2,15 +2,15 @@
 
 from nexus.sfu.v1 import sfu_pb2
 from nexus.types.v1.error_pb2 import ErrorCode
+from nexus_rpc import RpcError
 
-from nexus_signaling.errors import Refused
 from nexus_signaling.sfu_client import SfuClient
 
 
 async def unpublish_for_owners(
     sfu: SfuClient, address: str, request: sfu_pb2.UnpublishRequest
 ) -> sfu_pb2.UnpublishResponse:
-    """`request` names tracks of anybody in the room. Raises Refused; TRACK_NOT_FOUND before anything is
+    """`request` names tracks of anybody in the room. Raises RpcError; TRACK_NOT_FOUND before anything is
     done."""
     room = await sfu.get_room(address, sfu_pb2.GetRoomRequest(room=request.room))
     owners = {track.id: participant.id for participant in room.participants for track in participant.tracks}
@@ -18,7 +18,9 @@ async def unpublish_for_owners(
     for track_id in request.track_ids:
         owner = owners.get(track_id)
         if owner is None:
-            raise Refused(ErrorCode.TRACK_NOT_FOUND, "There is no such track.", track_id=track_id)
+            raise RpcError(
+                ErrorCode.TRACK_NOT_FOUND, "There is no such track.", details={"track_id": track_id}
+            )
         by_owner.setdefault(owner, []).append(track_id)
     for owner, track_ids in by_owner.items():
         await sfu.call(

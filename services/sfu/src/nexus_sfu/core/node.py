@@ -26,7 +26,7 @@ class NodeState:
         return found
 
     def join(self, key: RoomKey, room_id: str, join: Join, now_ms: int) -> Outcome:
-        """Makes the room if need be. Raises ClientError, then nothing has changed."""
+        """Makes the room if need be. Raises RpcError, then nothing has changed."""
         if self.refuse_joins:
             raise errors.node_draining()
         room = self.rooms.get(key) or self._new_room(key, room_id, join, now_ms)

@@ -78,7 +78,7 @@ class RoomState:
         return self._log.revision
 
     def handle(self, command: Command, now_ms: int) -> Outcome:
-        """Raises ClientError; then nothing has changed."""
+        """Raises RpcError; then nothing has changed."""
         self._effects = []
         self._log.now_ms = now_ms
         outcome = self._dispatch(command, now_ms)

@@ -8,8 +8,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
-from nexus_runtime import ClientError
-
 from nexus_sfu import errors
 from nexus_sfu.core.model import (
     Codec,
@@ -169,9 +167,7 @@ def _plan(section: Section, wish: PublicationWish | None, group: _Group, order: 
     if role is Role.PUBLICATION and wish is not None:
         chosen = for_publication(accepted, wish.preferred, order)
         if chosen is None:
-            raise ClientError(
-                "UNSUPPORTED_CODEC", "none of the publication's codecs is known here", mid=section.mid
-            )
+            raise errors.unsupported_codec(section.mid)
         accepted = [chosen]
     agreed = (group.take_codec(codec) for codec in accepted)
     taken = tuple(codec for codec in agreed if codec is not None)

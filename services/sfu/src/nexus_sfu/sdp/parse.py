@@ -41,7 +41,7 @@ class _Draft:
 
 
 def parse_offer(sdp: str, bounds: Bounds = DEFAULT_BOUNDS) -> Offer:
-    """Raises ClientError INVALID_SDP."""
+    """Raises RpcError INVALID_SDP."""
     # The cheap bound first: a character is at most four bytes and at least one.
     if len(sdp) > bounds.sdp_bytes:
         raise errors.invalid_sdp("the description is too large", limit=bounds.sdp_bytes)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from nexus.types.v1.error_pb2 import ErrorCode
+from nexus_rpc import RpcError
 
 from nexus_signaling.core.token_bucket import TokenBucket
-from nexus_signaling.errors import Refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +36,11 @@ class DataBudget:
         self._apps: Final[dict[str, _AppBudget]] = {}
 
     def take_message(self, app: str, now: float) -> None:
-        """Raises Refused, RATE_LIMITED."""
+        """Raises RpcError, RATE_LIMITED."""
         _refuse("messages", self._of(app, now).messages.take(now))
 
     def take_bytes(self, app: str, now: float, count: int) -> None:
-        """Raises Refused, RATE_LIMITED."""
+        """Raises RpcError, RATE_LIMITED."""
         _refuse("bytes", self._of(app, now).bytes.take(now, count))
 
     def _of(self, app: str, now: float) -> _AppBudget:
@@ -57,9 +57,9 @@ class DataBudget:
 def _refuse(what: str, wait_seconds: float) -> None:
     """Nothing when `wait_seconds` is 0."""
     if wait_seconds:
-        raise Refused(
+        raise RpcError(
             ErrorCode.RATE_LIMITED,
             f"The app's servers send too many {what} in too short a time.",
             retry_after_ms=max(1, math.ceil(wait_seconds * 1000)),
-            limit=what,
+            details={"limit": what},
         )

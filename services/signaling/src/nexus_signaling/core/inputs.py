@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from nexus.signaling.v1 import session_pb2
 from nexus.types.v1 import media_pb2
+from nexus_rpc import RpcError
 
 from nexus_signaling.core.outbox import Frame
 from nexus_signaling.core.seat import Seat
 from nexus_signaling.core.sfu_requests import SfuResponse
-from nexus_signaling.errors import Refused
 from nexus_signaling.outgoing import SharedEvent
 
 
@@ -35,14 +35,14 @@ class JoinAccepted:
 
 @dataclass(frozen=True, slots=True)
 class JoinRefused:
-    refused: Refused
+    refused: RpcError
 
 
 @dataclass(frozen=True, slots=True)
 class SfuAnswered:
     """The answer to the last `CallSfu`."""
 
-    answer: SfuResponse | Refused
+    answer: SfuResponse | RpcError
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class EventsMayBeMissing:
 class SnapshotFetched:
     """The answer to the last `FetchSnapshot`."""
 
-    answer: session_pb2.RoomSnapshot | Refused
+    answer: session_pb2.RoomSnapshot | RpcError
 
 
 @dataclass(frozen=True, slots=True)

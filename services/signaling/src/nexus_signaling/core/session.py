@@ -11,6 +11,7 @@ from typing import assert_never
 from nexus.signaling.v1 import session_pb2
 from nexus.types.v1 import media_pb2
 from nexus.types.v1.error_pb2 import ErrorCode
+from nexus_rpc import RpcError, internal
 
 from nexus_signaling.codec import Codec, Malformed
 from nexus_signaling.core import effects as do
@@ -22,7 +23,7 @@ from nexus_signaling.core.limits import SessionLimits
 from nexus_signaling.core.seat import Seat
 from nexus_signaling.core.sfu_requests import Asker, SfuResponse, to_client, to_sfu
 from nexus_signaling.core.token_bucket import TokenBucket
-from nexus_signaling.errors import CloseCode, Refused, close_code, internal
+from nexus_signaling.errors import CloseCode, close_code
 from nexus_signaling.outgoing import Outgoing, SharedEvent
 
 
@@ -145,14 +146,16 @@ class Session:
         if request == "join":
             return self._on_join_request(message)
         if self._state is not State.JOINED:
-            refused = Refused(ErrorCode.NOT_JOINED, "The first request must be `join`.", request=request)
+            refused = RpcError(
+                ErrorCode.NOT_JOINED, "The first request must be `join`.", details={"request": request}
+            )
             return [self._error(refused, message.request_id)]
         if request == "leave":
             reply = session_pb2.ServerMessage(request_id=message.request_id)
             reply.leave.SetInParent()
             return [do.Send(Outgoing(reply)), *self._end(media_pb2.DISCONNECT_REASON_CLIENT_LEFT, "left")]
         if len(self._pending) >= self._limits.max_pending_requests:
-            refused = Refused(
+            refused = RpcError(
                 ErrorCode.RATE_LIMITED, "Too many requests wait for an answer.", retry_after_ms=1000
             )
             return [self._error(refused, message.request_id)]
@@ -161,7 +164,7 @@ class Session:
 
     def _on_join_request(self, message: session_pb2.ClientMessage) -> list[Effect]:
         if self._state is not State.AWAITING_JOIN:
-            refused = Refused(ErrorCode.ALREADY_JOINED, "This session has a join already.")
+            refused = RpcError(ErrorCode.ALREADY_JOINED, "This session has a join already.")
             return [self._error(refused, message.request_id)]
         self._state = State.JOINING
         self._join_request_id = message.request_id
@@ -175,7 +178,7 @@ class Session:
 
     def _on_malformed(self, request_id: int, why: str) -> list[Effect]:
         self._malformed += 1
-        refused = Refused(ErrorCode.INVALID_MESSAGE, why)
+        refused = RpcError(ErrorCode.INVALID_MESSAGE, why)
         if self._malformed >= self._limits.max_malformed:
             return self._fail(refused, request_id)
         return [self._error(refused, request_id)]
@@ -185,7 +188,7 @@ class Session:
         if not wait_seconds:
             return []
         self._rate_limited += 1
-        refused = Refused(
+        refused = RpcError(
             ErrorCode.RATE_LIMITED,
             "Too many messages, or too many bytes, in too short a time.",
             retry_after_ms=max(1, round(wait_seconds * 1000)),
@@ -194,9 +197,11 @@ class Session:
             return self._fail(refused, request_id)
         return [self._error(refused, request_id)]
 
-    def _too_large(self) -> Refused:
+    def _too_large(self) -> RpcError:
         limit = self._limits.max_message_bytes
-        return Refused(ErrorCode.MESSAGE_TOO_LARGE, "The message is too large.", limit_bytes=limit)
+        return RpcError(
+            ErrorCode.MESSAGE_TOO_LARGE, "The message is too large.", details={"limit_bytes": limit}
+        )
 
     # the SFU
 
@@ -209,16 +214,16 @@ class Session:
             message = self._pending.popleft()
             try:
                 request = to_sfu(message, Asker(self._seat, self._own_track_ids))
-            except Refused as refused:
+            except RpcError as refused:
                 done.append(self._error(refused, message.request_id))
                 continue
             self._sfu_busy_with = message.request_id
             done.append(do.CallSfu(request))
         return done
 
-    def _on_sfu_answer(self, answer: SfuResponse | Refused) -> list[Effect]:
+    def _on_sfu_answer(self, answer: SfuResponse | RpcError) -> list[Effect]:
         request_id, self._sfu_busy_with = self._sfu_busy_with or 0, None
-        if isinstance(answer, Refused):
+        if isinstance(answer, RpcError):
             return [self._error(answer, request_id), *self._next_sfu_call()]
         reply = to_client(request_id, answer)
         if reply.HasField("offer"):
@@ -285,9 +290,9 @@ class Session:
         self._fetching_snapshot = True
         return [do.FetchSnapshot()]
 
-    def _on_snapshot(self, answer: session_pb2.RoomSnapshot | Refused, now: float) -> list[Effect]:
+    def _on_snapshot(self, answer: session_pb2.RoomSnapshot | RpcError, now: float) -> list[Effect]:
         self._fetching_snapshot = False
-        if isinstance(answer, Refused):
+        if isinstance(answer, RpcError):
             if answer.code in (ErrorCode.ROOM_NOT_FOUND, ErrorCode.PARTICIPANT_NOT_FOUND):
                 return self._end(media_pb2.DISCONNECT_REASON_MEDIA_FAILED, "the session is gone", gone=True)
             return self._want_snapshot(now)
@@ -315,7 +320,11 @@ class Session:
         if self._state is State.AWAITING_JOIN:
             seconds = self._limits.join_timeout_seconds
             return self._fail(
-                Refused(ErrorCode.JOIN_TIMEOUT, "No `join` came in time.", limit_seconds=round(seconds))
+                RpcError(
+                    ErrorCode.JOIN_TIMEOUT,
+                    "No `join` came in time.",
+                    details={"limit_seconds": round(seconds)},
+                )
             )
         if now >= self._heard_at + self._limits.silence_seconds:
             reason = media_pb2.DISCONNECT_REASON_SIGNALING_LOST
@@ -337,7 +346,7 @@ class Session:
             return [do.LeaveRoom(event.seat, media_pb2.DISCONNECT_REASON_SIGNALING_LOST)]
         return []
 
-    def _fail(self, refused: Refused, request_id: int = 0) -> list[Effect]:
+    def _fail(self, refused: RpcError, request_id: int = 0) -> list[Effect]:
         code = close_code(refused.code)
         error = do.Send(
             Outgoing(session_pb2.ServerMessage(request_id=request_id, error=refused.to_wire(fatal=True)))
@@ -382,5 +391,5 @@ class Session:
         self._pending.clear()
         return done
 
-    def _error(self, refused: Refused, request_id: int) -> Effect:
+    def _error(self, refused: RpcError, request_id: int) -> Effect:
         return do.Send(Outgoing(session_pb2.ServerMessage(request_id=request_id, error=refused.to_wire())))

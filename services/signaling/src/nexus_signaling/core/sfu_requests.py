@@ -12,10 +12,10 @@ from nexus.sfu.v1 import sfu_pb2
 from nexus.signaling.v1 import session_pb2
 from nexus.types.v1 import media_pb2
 from nexus.types.v1.error_pb2 import ErrorCode
+from nexus_rpc import RpcError
 
 from nexus_signaling.core.seat import Seat
 from nexus_signaling.core.texts import check_attributes, check_metadata, check_name
-from nexus_signaling.errors import Refused
 
 SfuRequest = (
     sfu_pb2.OfferRequest
@@ -55,50 +55,52 @@ class Asker:
 
 
 def permitted(granted: bool, grant: str) -> None:
-    """Raises Refused(PERMISSION_DENIED) unless granted."""
+    """Raises RpcError(PERMISSION_DENIED) unless granted."""
     if not granted:
-        raise Refused(ErrorCode.PERMISSION_DENIED, f"The token does not grant `{grant}`.", grant=grant)
+        raise RpcError(
+            ErrorCode.PERMISSION_DENIED, f"The token does not grant `{grant}`.", details={"grant": grant}
+        )
 
 
 def check_publications(publications: Collection[media_pb2.Publication], grants: media_pb2.Grants) -> None:
     if publications:
         permitted(grants.publish, "publish")
     if len(publications) > MAX_PUBLICATIONS:
-        raise Refused(
-            ErrorCode.TOO_MANY_TRACKS, "Too many publications in one offer.", limit=MAX_PUBLICATIONS
+        raise RpcError(
+            ErrorCode.TOO_MANY_TRACKS,
+            "Too many publications in one offer.",
+            details={"limit": MAX_PUBLICATIONS},
         )
     for publication in publications:
         check_name(publication.name, "publications.name")
         check_name(publication.scalability_mode, "publications.scalability_mode")
         if len(publication.layers) > MAX_LAYERS:
-            raise Refused(
+            raise RpcError(
                 ErrorCode.INVALID_ARGUMENT,
                 "Too many layers in one publication.",
-                field="publications.layers",
-                limit=MAX_LAYERS,
+                details={"field": "publications.layers", "limit": MAX_LAYERS},
             )
         if any(len(layer.rid) > MAX_RID_BYTES for layer in publication.layers):
-            raise Refused(
+            raise RpcError(
                 ErrorCode.INVALID_ARGUMENT,
                 "`publications.layers.rid` is too long.",
-                field="publications.layers.rid",
-                limit_bytes=MAX_RID_BYTES,
+                details={"field": "publications.layers.rid", "limit_bytes": MAX_RID_BYTES},
             )
 
 
 def to_sfu(message: session_pb2.ClientMessage, asker: Asker) -> SfuRequest:
-    """Raises Refused. `message` holds a request of a joined client that only the SFU can answer."""
+    """Raises RpcError. `message` holds a request of a joined client that only the SFU can answer."""
     name = message.WhichOneof("request")
     translate = _TO_SFU.get(name) if name is not None else None
     if translate is None:
-        raise Refused(ErrorCode.INVALID_MESSAGE, "The message holds no request that this server knows.")
+        raise RpcError(ErrorCode.INVALID_MESSAGE, "The message holds no request that this server knows.")
     return translate(message, asker)
 
 
 def _offer(message: session_pb2.ClientMessage, asker: Asker) -> SfuRequest:
     request = message.offer
     if not request.sdp:
-        raise Refused(ErrorCode.INVALID_SDP, "The offer is empty.")
+        raise RpcError(ErrorCode.INVALID_SDP, "The offer is empty.")
     check_publications(request.publications, asker.seat.grants)
     return sfu_pb2.OfferRequest(
         room=asker.seat.room_key,
@@ -141,11 +143,10 @@ def _view(message: session_pb2.ClientMessage, asker: Asker) -> SfuRequest:
     for view in request.views:
         _check_id(view.track_id, "views.track_id")
         if view.priority > MAX_PRIORITY:
-            raise Refused(
+            raise RpcError(
                 ErrorCode.INVALID_ARGUMENT,
                 "`views.priority` is out of range.",
-                field="views.priority",
-                limit=MAX_PRIORITY,
+                details={"field": "views.priority", "limit": MAX_PRIORITY},
             )
     return sfu_pb2.UpdateViewRequest(
         room=asker.seat.room_key, participant_id=asker.seat.participant_id, views=request.views
@@ -170,7 +171,7 @@ def _unpublish(message: session_pb2.ClientMessage, asker: Asker) -> SfuRequest:
     request = message.unpublish
     _check_ids(len(request.track_ids))
     if not request.track_ids:
-        raise Refused(ErrorCode.INVALID_ARGUMENT, "No track is named.", field="track_ids")
+        raise RpcError(ErrorCode.INVALID_ARGUMENT, "No track is named.", details={"field": "track_ids"})
     own = all(track_id in asker.own_track_ids for track_id in request.track_ids)
     if not own:
         permitted(asker.seat.grants.admin, "admin")
@@ -223,12 +224,12 @@ _TO_SFU: Final[Mapping[str, Callable[[session_pb2.ClientMessage, Asker], SfuRequ
 
 def _check_id(text: str, field: str) -> None:
     if not text:
-        raise Refused(ErrorCode.INVALID_ARGUMENT, f"`{field}` is missing.", field=field)
+        raise RpcError(ErrorCode.INVALID_ARGUMENT, f"`{field}` is missing.", details={"field": field})
 
 
 def _check_ids(count: int) -> None:
     if count > MAX_IDS:
-        raise Refused(ErrorCode.INVALID_ARGUMENT, "Too many ids in one request.", limit=MAX_IDS)
+        raise RpcError(ErrorCode.INVALID_ARGUMENT, "Too many ids in one request.", details={"limit": MAX_IDS})
 
 
 def to_client(request_id: int, response: SfuResponse) -> session_pb2.ServerMessage:

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from nexus.types.v1.error_pb2 import ErrorCode
-
-from nexus_signaling.errors import Refused
+from nexus_rpc import RpcError
 
 MAX_NAME_BYTES: Final = 256
 MAX_METADATA_BYTES: Final = 16 * 1024
@@ -14,9 +13,11 @@ MAX_ATTRIBUTE_NAME_BYTES: Final = 128
 MAX_ATTRIBUTES_BYTES: Final = 16 * 1024
 
 
-def _refused(field: str, limit: int) -> Refused:
-    return Refused(
-        ErrorCode.INVALID_ARGUMENT, f"`{field}` is too long, or not text.", field=field, limit_bytes=limit
+def _refused(field: str, limit: int) -> RpcError:
+    return RpcError(
+        ErrorCode.INVALID_ARGUMENT,
+        f"`{field}` is too long, or not text.",
+        details={"field": field, "limit_bytes": limit},
     )
 
 
@@ -45,8 +46,10 @@ def check_metadata(text: str) -> None:
 
 def check_attributes(attributes: Mapping[str, str]) -> None:
     if len(attributes) > MAX_ATTRIBUTES:
-        raise Refused(
-            ErrorCode.INVALID_ARGUMENT, "Too many attributes.", field="attributes", limit=MAX_ATTRIBUTES
+        raise RpcError(
+            ErrorCode.INVALID_ARGUMENT,
+            "Too many attributes.",
+            details={"field": "attributes", "limit": MAX_ATTRIBUTES},
         )
     total = 0
     for name, value in attributes.items():

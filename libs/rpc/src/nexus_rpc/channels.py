@@ -1,0 +1,129 @@
+"""Calls to other services: one channel for each address, a deadline for every call, and one place where a
+gRPC status becomes an `RpcError`."""
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+import structlog
+from grpc import aio
+from nexus.types.v1.error_pb2 import ErrorCode
+
+from nexus_rpc import request_id
+from nexus_rpc.errors import RpcError, from_call
+from nexus_rpc.tls import RpcTls
+
+log = structlog.get_logger()
+
+MAX_CHANNELS: Final = 1024
+# A room of 500 participants with all that the documented limits allow takes about 20 MiB.
+MAX_MESSAGE_BYTES: Final = 64 << 20
+
+Stub = TypeVar("Stub")
+Response = TypeVar("Response")
+
+
+class CallTimer(Protocol):
+    """Called once for each call: its method, `OK` or an error code's name, and how long it took."""
+
+    def __call__(self, method: str, outcome: str, seconds: float) -> None: ...
+
+
+class ChannelPool(Generic[Stub]):
+    """`make_stub` is the generated stub class. `unreachable` is what a call raises that nobody answers."""
+
+    def __init__(
+        self,
+        make_stub: Callable[[aio.Channel], Stub],
+        *,
+        unreachable: RpcError,
+        observe: CallTimer,
+        tls: RpcTls | None = None,
+    ) -> None:
+        self._make_stub = make_stub
+        self._unreachable = unreachable
+        self._observe = observe
+        self._tls = tls or RpcTls()
+        self._stubs: dict[str, tuple[aio.Channel, Stub]] = {}
+
+    def stub(self, address: str) -> Stub:
+        """For `call` and `stream`. The address is host:port."""
+        pooled = self._stubs.pop(address, None)
+        if pooled is None:
+            channel = self._open(address)
+            pooled = (channel, self._make_stub(channel))
+        self._stubs[address] = pooled  # the most recently used stands last
+        if len(self._stubs) > MAX_CHANNELS:
+            # Left to the garbage collector, which closes the channel once the calls on it are over.
+            self._stubs.pop(next(iter(self._stubs)))
+        return pooled[1]
+
+    async def call(
+        self,
+        method: str,
+        rpc: Callable[..., Awaitable[Response]],
+        request: object,
+        *,
+        timeout_seconds: float,
+    ) -> Response:
+        """One request and its answer. Raises RpcError."""
+        with request_id.bound(request_id.current()) as chosen:
+            started = time.monotonic()
+            outcome = "OK"
+            try:
+                return await rpc(request, timeout=timeout_seconds, metadata=((request_id.METADATA, chosen),))
+            except aio.AioRpcError as error:
+                failure = self._translated(method, error)
+                outcome = failure.name
+                raise failure from error
+            except BaseException:
+                outcome = "CANCELLED"
+                raise
+            finally:
+                self._observe(method, outcome, time.monotonic() - started)
+
+    async def stream(self, method: str, rpc: Callable[..., Any], request: object) -> AsyncIterator[Any]:
+        """One request and a stream of answers, without a deadline. Raises RpcError."""
+        started = time.monotonic()
+        outcome = "OK"
+        chosen = request_id.current() or request_id.new()
+        call = rpc(request, metadata=((request_id.METADATA, chosen),))
+        try:
+            async for response in call:
+                yield response
+        except aio.AioRpcError as error:
+            failure = self._translated(method, error)
+            outcome = failure.name
+            raise failure from error
+        except BaseException:
+            outcome = "CANCELLED"
+            raise
+        finally:
+            call.cancel()
+            self._observe(method, outcome, time.monotonic() - started)
+
+    async def close(self) -> None:
+        stubs, self._stubs = self._stubs, {}
+        for channel, _ in stubs.values():
+            await channel.close()
+
+    def _open(self, address: str) -> aio.Channel:
+        options: list[tuple[str, Any]] = [
+            ("grpc.keepalive_time_ms", 30_000),
+            ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+            # A peer that comes back is found within a second, not after gRPC's two minutes.
+            ("grpc.max_reconnect_backoff_ms", 1_000),
+            # Proxies of the environment are for the internet, not for our own services.
+            ("grpc.enable_http_proxy", 0),
+            *self._tls.channel_options(),
+        ]
+        credentials = self._tls.channel_credentials()
+        if credentials is None:
+            return aio.insecure_channel(address, options=options)
+        return aio.secure_channel(address, credentials, options=options)
+
+    def _translated(self, method: str, error: aio.AioRpcError) -> RpcError:
+        failure = from_call(error, self._unreachable)
+        if failure.code in (ErrorCode.INTERNAL, self._unreachable.code):
+            log.warning("call_failed", method=method, status=error.code().name, detail=error.details())
+        return failure

@@ -1,0 +1,99 @@
+"""Why a request failed, the same on both sides of a call.
+
+A service raises `RpcError` anywhere; `RpcServer` sends it as a gRPC status with the whole error in the
+trailing metadata, and `ChannelPool` raises an equal one at the caller. Its code is a value of
+`nexus.types.v1.ErrorCode`, so a caller can act on it, and signaling hands it on to clients unchanged.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+import grpc
+from google.protobuf.message import DecodeError
+from nexus.types.v1 import error_pb2
+from nexus.types.v1.error_pb2 import ErrorCode
+
+ERROR_METADATA: Final = "nexus-error-bin"
+
+
+class RpcError(Exception):
+    """`message` is one sentence for a developer, free of internals. `details` are shown to the client too."""
+
+    def __init__(
+        self,
+        code: ErrorCode.ValueType,
+        message: str,
+        *,
+        retry_after_ms: int = 0,
+        details: Mapping[str, str | int] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.retry_after_ms = retry_after_ms
+        self.details = {name: str(value) for name, value in (details or {}).items()}
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.message}"
+
+    @property
+    def name(self) -> str:
+        """The code's name. A peer of a newer version may send codes that this version does not know."""
+        return ErrorCode.Name(self.code) if self.code in ErrorCode.values() else "UNKNOWN"
+
+    def to_wire(self, *, fatal: bool = False) -> error_pb2.Error:
+        return error_pb2.Error(
+            code=self.code,
+            message=self.message,
+            details=self.details,
+            fatal=fatal,
+            retry_after_ms=self.retry_after_ms,
+        )
+
+    @classmethod
+    def from_wire(cls, error: error_pb2.Error) -> "RpcError":
+        return cls(
+            error.code, error.message, retry_after_ms=error.retry_after_ms, details=dict(error.details)
+        )
+
+
+def internal() -> RpcError:
+    """A defect of the server: its log has the reason, the caller does not need it."""
+    return RpcError(ErrorCode.INTERNAL, "The server failed; its log says why.", retry_after_ms=1000)
+
+
+_STATUS: Final[Mapping[ErrorCode.ValueType, grpc.StatusCode]] = {
+    ErrorCode.INVALID_ARGUMENT: grpc.StatusCode.INVALID_ARGUMENT,
+    ErrorCode.DATA_TOO_LARGE: grpc.StatusCode.INVALID_ARGUMENT,
+    ErrorCode.INVALID_SDP: grpc.StatusCode.INVALID_ARGUMENT,
+    ErrorCode.UNSUPPORTED_CODEC: grpc.StatusCode.INVALID_ARGUMENT,
+    ErrorCode.PERMISSION_DENIED: grpc.StatusCode.PERMISSION_DENIED,
+    ErrorCode.ROOM_NOT_FOUND: grpc.StatusCode.NOT_FOUND,
+    ErrorCode.PARTICIPANT_NOT_FOUND: grpc.StatusCode.NOT_FOUND,
+    ErrorCode.TRACK_NOT_FOUND: grpc.StatusCode.NOT_FOUND,
+    ErrorCode.SLOTS_EXHAUSTED: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    ErrorCode.ROOM_FULL: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    ErrorCode.TOO_MANY_ROOMS: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    ErrorCode.TOO_MANY_TRACKS: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    ErrorCode.RATE_LIMITED: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    ErrorCode.NODE_DRAINING: grpc.StatusCode.UNAVAILABLE,
+    ErrorCode.SERVICE_UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
+}
+
+
+def status_of(code: ErrorCode.ValueType) -> grpc.StatusCode:
+    """The gRPC status that goes with a code, for callers that do not read our metadata."""
+    return _STATUS.get(code, grpc.StatusCode.INTERNAL)
+
+
+def from_call(error: grpc.aio.AioRpcError, unreachable: RpcError) -> RpcError:
+    """The error that the server sent; `unreachable` when no answer came; INTERNAL for anything else."""
+    for name, value in error.trailing_metadata() or ():
+        if name == ERROR_METADATA and isinstance(value, bytes):
+            try:
+                return RpcError.from_wire(error_pb2.Error.FromString(value))
+            except DecodeError:
+                return internal()
+    if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+        return RpcError.from_wire(unreachable.to_wire())
+    return internal()

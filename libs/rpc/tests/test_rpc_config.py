@@ -1,0 +1,36 @@
+"""The TLS files are read at start, and what is wrong with them is said by the variable's name."""
+
+from pathlib import Path
+
+import pytest
+from nexus_rpc import RpcConfig, RpcTls
+from nexus_runtime import ConfigError
+
+PEM = b"-----BEGIN CERTIFICATE-----\n"
+
+
+def test_without_files_there_is_no_tls() -> None:
+    tls = RpcConfig.from_env().rpc_tls()
+    assert tls == RpcTls()
+    assert (tls.server_credentials(), tls.channel_credentials()) == (None, None)
+
+
+def test_files_are_read(tmp_path: Path) -> None:
+    for name in ("certificate", "key", "authority"):
+        (tmp_path / name).write_bytes(PEM + name.encode())
+    config = RpcConfig.from_env(
+        rpc_tls_certificate=tmp_path / "certificate",
+        rpc_tls_key=tmp_path / "key",
+        rpc_tls_authority=tmp_path / "authority",
+    )
+    assert config.rpc_tls() == RpcTls(PEM + b"certificate", PEM + b"key", PEM + b"authority")
+
+
+def test_what_is_wrong_is_named(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("hello")
+    with pytest.raises(ConfigError, match="both or neither"):
+        RpcConfig.from_env(rpc_tls_key=tmp_path / "text").rpc_tls()
+    with pytest.raises(ConfigError, match="NEXUS_RPC_TLS_AUTHORITY: no PEM text"):
+        RpcConfig.from_env(rpc_tls_authority=tmp_path / "text").rpc_tls()
+    with pytest.raises(ConfigError, match="NEXUS_RPC_TLS_AUTHORITY: No such file"):
+        RpcConfig.from_env(rpc_tls_authority=tmp_path / "missing").rpc_tls()
