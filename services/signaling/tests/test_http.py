@@ -16,20 +16,20 @@ from pydantic import SecretStr
 
 from services.signaling.tests.harness import APP, SECRET, Harness
 
+UPGRADE = {
+    "Upgrade": "websocket",
+    "Connection": "Upgrade",
+    "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Protocol": "nexus.v1",
+}
 PRODUCTION: dict[str, Any] = {"development": False, "origins": "https://app.example, https://two.example/"}
 
 
 async def handshake(harness: Harness, **headers: str) -> tuple[int, dict[str, Any]]:
     """Status and body of a handshake, 101 when it would have been accepted."""
-    upgrade = {
-        "Upgrade": "websocket",
-        "Connection": "Upgrade",
-        "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
-        "Sec-WebSocket-Version": "13",
-        "Sec-WebSocket-Protocol": "nexus.v1",
-    }
     names = {name.replace("_", "-"): value for name, value in headers.items()}
-    async with harness.http.get(f"{harness.url}/v1/rtc", headers=upgrade | names) as response:
+    async with harness.http.get(f"{harness.url}/v1/rtc", headers=UPGRADE | names) as response:
         return response.status, {} if response.status == 101 else json.loads(await response.text())
 
 
@@ -55,6 +55,33 @@ async def test_compression_is_negotiated(harness: Harness) -> None:
     assert client.socket.compress == 15
     client = await harness.connect(compress=0)
     assert client.socket.compress == 0
+
+
+@pytest.mark.parametrize(
+    ("offered", "agreed"),
+    [
+        ("", None),
+        ("permessage-deflate", "permessage-deflate"),
+        ("permessage-deflate; client_max_window_bits", "permessage-deflate"),
+        (
+            "permessage-deflate; server_no_context_takeover; client_no_context_takeover",
+            "permessage-deflate; server_no_context_takeover; client_no_context_takeover",
+        ),
+        (
+            "x-unknown, permessage-deflate;client_no_context_takeover",
+            "permessage-deflate; client_no_context_takeover",
+        ),
+        ("x-unknown; client_no_context_takeover", None),
+    ],
+)
+async def test_a_client_without_context_takeover_is_told_so(
+    harness: Harness, offered: str, agreed: str | None
+) -> None:
+    """RFC 7692 section 7.1.1.2: gorilla/websocket refuses a handshake that does not repeat the parameter."""
+    upgrade = UPGRADE | ({"Sec-WebSocket-Extensions": offered} if offered else {})
+    async with harness.http.get(f"{harness.url}/v1/rtc", headers=upgrade) as response:
+        assert response.status == 101
+        assert response.headers.get("Sec-WebSocket-Extensions") == agreed
 
 
 async def test_the_address_of_the_websocket_is_no_page(harness: Harness) -> None:

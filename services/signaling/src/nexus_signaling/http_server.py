@@ -12,6 +12,7 @@ from nexus_signaling.data_endpoint import DataEndpoint
 from nexus_signaling.demo import DemoPage
 from nexus_signaling.dev_token import MAX_BODY_BYTES, DevTokens
 from nexus_signaling.gateway import Gateway
+from nexus_signaling.web_socket import confirm_independent_messages
 
 log = structlog.get_logger()
 
@@ -30,6 +31,7 @@ class Routes:
 
 def make_app(routes: Routes) -> web.Application:
     app = web.Application(middlewares=[_plain_errors], client_max_size=MAX_BODY_BYTES)
+    app.on_response_prepare.append(confirm_independent_messages)
     app.router.add_get("/v1/rtc", routes.gateway.handle)
     app.router.add_post("/v1/data", routes.data.handle)
     app.router.add_get("/livez", _livez)
