@@ -108,6 +108,17 @@ async def test_media_arrives_at_the_track_whose_number_the_packets_carry(
         assert room.peer.srtp_profile in ("AEAD_AES_128_GCM", "SRTP_AEAD_AES_256_GCM")
 
 
+@pytest.mark.parametrize("publishes", [True, False], ids=["publishes", "data alone"])
+async def test_who_wants_no_slots_is_connected_all_the_same(
+    server: FakeServer, token: str, publishes: bool
+) -> None:
+    tracks = [LocalTrack(AudioStreamTrack())] if publishes else []
+    room = await Client(server.url, token).join(publish=tracks, pairs=0, audio_slots=0)
+    await wait_until(lambda: room.peer.dtls_state == "connected")
+    assert room.peer.milestones.dtls_at is not None
+    await room.leave()
+
+
 @pytest.mark.parametrize("profile", ["AEAD_AES_128_GCM", "AES_CM_128_HMAC_SHA1_80"])
 async def test_one_srtp_profile_can_be_asked_for(server: FakeServer, token: str, profile: str) -> None:
     client = Client(server.url, token, srtp_profile=profile)  # type: ignore[arg-type]

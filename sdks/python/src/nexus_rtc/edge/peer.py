@@ -98,14 +98,12 @@ class Peer:
         for kind in (*("audio", "video") * pairs, *("audio",) * audio):
             transceiver = self._connection.addTransceiver(kind, direction="recvonly")
             self.slots.append(SlotReceiver(transceiver, self._on_frame))
-        self._prepare()
 
     def publish(self, track: MediaStreamTrack, codec: str | None = None) -> RTCRtpTransceiver:
         """A section that sends `track`; its mid is known after `offer`. `codec` puts vp8 or h264 first."""
         transceiver = self._connection.addTransceiver(track, direction="sendonly")
         if codec is not None:
             transceiver.setCodecPreferences(_preferences(track.kind, codec))
-        self._prepare()
         return transceiver
 
     def unpublish(self, transceiver: RTCRtpTransceiver) -> None:
@@ -129,6 +127,7 @@ class Peer:
                 sender._enabled = transceiver not in self._muted
 
     async def offer(self) -> str:
+        self._prepare()
         await self._connection.setLocalDescription()
         return str(self._connection.localDescription.sdp)
 
@@ -177,10 +176,11 @@ class Peer:
         return names.get(chosen, chosen.decode()) if chosen else None
 
     def _prepare(self) -> None:
-        """Watches the one transport, which comes with the first section."""
+        """Watches the one transport, which comes with the first section: of media, or of data alone."""
         if self._watched is not None:
             return
-        transport: Any = self._connection.getTransceivers()[0].receiver.transport
+        first: Any = next(iter(self._connection.getTransceivers()), None)
+        transport: Any = first.receiver.transport if first else self._connection.sctp.transport
         self._watched = transport
         if self._srtp_profile is not None:
             wanted = _OPENSSL_NAMES[self._srtp_profile]
