@@ -5,6 +5,7 @@ import type { Codec, TrackId, TrackKind, TrackSource, VideoCodec } from "../core
 import type { AudioWish } from "../core/sdp.js";
 import type { Outgoing } from "../edge/peer.js";
 import type { Platform } from "../edge/platform.js";
+import { releaseElement, showIn, takeElement, type ElementOwner } from "./element_owner.js";
 
 export type LocalTrackEvents = {
   /** Muted or unmuted. */
@@ -54,6 +55,7 @@ export class LocalTrack extends Emitter<LocalTrackEvents> {
   readonly codec: VideoCodec | null;
   readonly #origin: LocalTrackOrigin;
   readonly #elements = new Set<HTMLMediaElement>();
+  readonly #owner: ElementOwner = { lose: (element) => this.#elements.delete(element) };
   #track: MediaStreamTrack;
   #muted = false;
   #stopped = false;
@@ -95,19 +97,24 @@ export class LocalTrack extends Emitter<LocalTrackEvents> {
     return this.#track;
   }
 
-  /** Shows a camera or screen in an element: a preview. It makes no sound. */
+  /**
+   * Shows a camera or screen in an element: a preview. It makes no sound. An element shows the track attached last: it is
+   * taken from the one before.
+   */
   attach(element: HTMLMediaElement): void {
+    takeElement(element, this.#owner);
     this.#elements.add(element);
     element.muted = true;
     element.autoplay = true;
     element.setAttribute("playsinline", "");
-    element.srcObject = this.#origin.platform.createStream([this.#track]);
+    this.#show(element);
   }
 
-  /** Takes the track out of one element, or of all. */
+  /** Takes the track out of one element, or of all. An element that another track has taken stays as it is. */
   detach(element?: HTMLMediaElement): void {
     for (const one of element === undefined ? [...this.#elements] : [element]) {
-      if (this.#elements.delete(one)) one.srcObject = null;
+      releaseElement(one, this.#owner);
+      this.#elements.delete(one);
     }
   }
 
@@ -179,6 +186,10 @@ export class LocalTrack extends Emitter<LocalTrackEvents> {
     };
   }
 
+  #show(element: HTMLMediaElement): void {
+    showIn(element, this.#owner, this.#origin.platform.createStream([this.#track]));
+  }
+
   async #reopen(deviceId: string | undefined): Promise<void> {
     if (this.#origin.reopen === null) throw new NexusError("UNSUPPORTED", "A screen has no device to choose.");
     // Many systems open a camera only once: the old one must go first.
@@ -188,7 +199,7 @@ export class LocalTrack extends Emitter<LocalTrackEvents> {
     this.#track = track;
     track.enabled = !this.#muted;
     this.#watch();
-    for (const element of this.#elements) element.srcObject = this.#origin.platform.createStream([track]);
+    for (const element of this.#elements) this.#show(element);
     await this.#publisher?.replaceTrack(track);
   }
 

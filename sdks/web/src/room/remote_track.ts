@@ -4,6 +4,7 @@ import type { Codec, TrackDescription, TrackId, TrackKind, TrackSource, VideoLay
 import type { View } from "../core/views.js";
 import type { ElementView } from "../edge/element_view.js";
 import type { Sink } from "../edge/playback.js";
+import { releaseElement, showIn, takeElement, type ElementOwner } from "./element_owner.js";
 import type { RemoteParticipant } from "./participants.js";
 import { RemoteView, type VideoLayerLimit } from "./remote_view.js";
 
@@ -36,6 +37,7 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> implements Sink {
   readonly participant: RemoteParticipant;
   readonly #host: TrackHost;
   readonly #elements = new Map<HTMLMediaElement, () => void>();
+  readonly #owner: ElementOwner = { lose: (element) => this.#lose(element) };
   readonly #view = new RemoteView();
   #paused = false;
   #description: TrackDescription;
@@ -126,29 +128,30 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> implements Sink {
   /**
    * Shows the track in an element; asks the server for the picture when this is the first. The element is muted: sound
    * is played by the room itself, from the moment of joining. An audio track may be attached too (to a meter, or because
-   * a program treats all tracks alike); it is heard once all the same.
+   * a program treats all tracks alike); it is heard once all the same. An element shows the track attached last: it is
+   * taken from the one before.
    */
   attach(element: HTMLMediaElement): void {
-    if (this.#ended || this.#elements.has(element)) return;
-    element.muted = true;
-    element.autoplay = true;
-    element.setAttribute("playsinline", "");
-    if (this.#elements.size === 0 && this.kind === "video") this.#host.wish(this.id, true);
-    this.#elements.set(element, this.#watch(element));
+    if (this.#ended) return;
+    takeElement(element, this.#owner);
+    if (!this.#elements.has(element)) {
+      element.muted = true;
+      element.autoplay = true;
+      element.setAttribute("playsinline", "");
+      if (this.#elements.size === 0 && this.kind === "video") this.#host.wish(this.id, true);
+      this.#elements.set(element, this.#watch(element));
+    }
     this.#show(element);
   }
 
-  /** Takes the track out of one element, or of all; after the last one its slot is given back. */
+  /**
+   * Takes the track out of one element, or of all; after the last one its slot is given back. An element that another
+   * track has taken stays as it is.
+   */
   detach(element?: HTMLMediaElement): void {
     for (const one of element === undefined ? [...this.#elements.keys()] : [element]) {
-      const unwatch = this.#elements.get(one);
-      if (unwatch === undefined) continue;
-      unwatch();
-      this.#elements.delete(one);
-      this.#view.close(one);
-      one.srcObject = null;
-      if (this.#elements.size === 0 && this.kind === "video" && !this.#ended) this.#host.wish(this.id, false);
-      this.#look();
+      releaseElement(one, this.#owner);
+      this.#lose(one);
     }
   }
 
@@ -220,8 +223,18 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> implements Sink {
     this.emit("ended");
   }
 
+  #lose(element: HTMLMediaElement): void {
+    const unwatch = this.#elements.get(element);
+    if (unwatch === undefined) return;
+    unwatch();
+    this.#elements.delete(element);
+    this.#view.close(element);
+    if (this.#elements.size === 0 && this.kind === "video" && !this.#ended) this.#host.wish(this.id, false);
+    this.#look();
+  }
+
   #show(element: HTMLMediaElement): void {
-    element.srcObject = this.#stream;
+    showIn(element, this.#owner, this.#stream);
     // Muted elements may always play; an interrupted play() only means that the stream changed once more.
     if (this.#stream !== null) element.play().catch(() => undefined);
   }
