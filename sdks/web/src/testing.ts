@@ -4,6 +4,7 @@
  * @packageDocumentation
  */
 export { FakeDataChannel } from "./testing/fake_data_channel.js";
+export { FakeDocument, FakeWindow } from "./testing/fake_document.js";
 export { FakeElement } from "./testing/fake_element.js";
 export { FakeDevices, FakeMediaStream, FakeMediaStreamTrack } from "./testing/fake_media.js";
 export { FakePeerConnection, FakeReceiver, FakeSender, FakeTransceiver } from "./testing/fake_peer.js";

@@ -1,7 +1,7 @@
 /** One owner for each media element, whatever is attached and detached in which order. */
 import { describe, expect, it } from "vitest";
 import type { LocalTrack, RemoteTrack, Room } from "../src/index.js";
-import { FakeElement, type FakeMediaStream } from "../src/testing.js";
+import { FakeDocument, FakeElement, type FakeMediaStream } from "../src/testing.js";
 import { person, slotTable, track, world, type World } from "./fixtures.js";
 
 const OTHERS = ["a", "b", "c"].map((name, index) => person(`PA_${name}`, name, [track(`TR_${name}`, index + 2, `PA_${name}`)]));
@@ -175,5 +175,27 @@ describe("a table that gives a slot to another track", () => {
     platform.peer.playFrom("1", 2, 30);
     await platform.advance(100);
     expect(shownIn(element)).toBeNull();
+  });
+});
+
+describe("a picture in a window of its own", () => {
+  it("is asked for while the tab is hidden, until that window is hidden too", async () => {
+    const { tracks, platform } = await scene();
+    const [tab, popup, element] = [new FakeDocument(), new FakeDocument(), new FakeElement()];
+    const hidden = (): boolean[] =>
+      platform.server.named("view").flatMap(({ value }) => (value["views"] as { hidden: boolean }[]).map((view) => view.hidden));
+    platform.server.on("view", () => ({ case: "view", value: {} }));
+    tab.append(element);
+    tracks.a.attach(element.asMediaElement());
+    tab.layOut(element, 320, 180);
+    popup.append(element);
+    popup.layOut(element, 640, 360);
+    tab.show("hidden");
+    await platform.advance(5_000);
+    expect(hidden()).not.toContain(true);
+    expect(platform.server.named("view").at(-1)?.value["views"]).toMatchObject([{ trackId: "TR_a", width: 640, height: 368 }]);
+    popup.show("hidden");
+    await platform.advance(5_000);
+    expect(hidden().at(-1)).toBe(true);
   });
 });

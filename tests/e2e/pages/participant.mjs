@@ -243,23 +243,21 @@ class ParticipantPage {
    */
   colors() {
     const canvas = document.createElement("canvas");
-    const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d", { willReadFrequently: true }));
     return [...this.tiles.values()].map((tile) => {
       const { track, element } = tile;
-      /** @type {[number, number, number] | null} */
-      let color = null;
-      if (element.srcObject !== null && element.readyState >= 2 && element.videoWidth > 2) {
-        canvas.width = element.videoWidth;
-        canvas.height = element.videoHeight;
-        context.drawImage(element, 0, 0);
-        const [red = 0, green = 0, blue = 0] = context.getImageData(canvas.width / 2, canvas.height / 3, 1, 1).data;
-        color = [red, green, blue];
-        const mark = context.getImageData(0, canvas.height - 4, canvas.width, 1).data.join();
+      const color = readColor(element, canvas);
+      if (color !== null) {
+        const mark = readPixels(canvas, 0, canvas.height - 4, canvas.width).join();
         if (mark !== tile.last) tile.changes += 1;
         tile.last = mark;
       }
       return { identity: track.participant.identity, source: track.source, changes: tile.changes, color };
     });
+  }
+
+  /** The colour that an element shows now; null when it shows nothing. @param {HTMLVideoElement} element */
+  colorOf(element) {
+    return readColor(element, document.createElement("canvas"));
   }
 
   /** The strongest tone of each remote audio track, Hz, by who is said to be heard. */
@@ -322,7 +320,26 @@ class ParticipantPage {
   }
 }
 
-/** @param {unknown} value */
+/**
+ * Draws an element's picture; its colour, or null when there is none.
+ * @param {HTMLVideoElement} element
+ * @param {HTMLCanvasElement} canvas
+ * @returns {[number, number, number] | null}
+ */
+function readColor(element, canvas) {
+  if (element.srcObject === null || element.readyState < 2 || element.videoWidth <= 2) return null;
+  canvas.width = element.videoWidth;
+  canvas.height = element.videoHeight;
+  canvas.getContext("2d", { willReadFrequently: true })?.drawImage(element, 0, 0);
+  const [red = 0, green = 0, blue = 0] = readPixels(canvas, canvas.width / 2, canvas.height / 3, 1);
+  return [red, green, blue];
+}
+
+/** A row of pixels. @param {HTMLCanvasElement} canvas @param {number} x @param {number} y @param {number} width */
+function readPixels(canvas, x, y, width) {
+  return canvas.getContext("2d", { willReadFrequently: true })?.getImageData(x, y, width, 1).data ?? new Uint8ClampedArray();
+}
+
 /** A busy machine costs frames, not pixels, so that sizes tell of layers alone. @param {MediaStreamTrack} track */
 async function keepResolution(track) {
   const sender = connections.at(-1)?.getSenders().find((one) => one.track === track);
@@ -331,6 +348,7 @@ async function keepResolution(track) {
   await sender.setParameters({ ...parameters, degradationPreference: "maintain-resolution" });
 }
 
+/** @param {unknown} value */
 function simple(value) {
   if (value === null || ["string", "number", "boolean"].includes(typeof value)) return value;
   if (value instanceof Error) return /** @type {any} */ (value).code ?? value.message;

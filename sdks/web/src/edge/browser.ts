@@ -1,5 +1,5 @@
 /** The platform of a real page. */
-import { observeElement } from "./element_view.js";
+import { ElementViews } from "./element_view.js";
 import type { Platform, Socket, SocketHandlers } from "./platform.js";
 
 /** Long enough for any timer of ours; `setTimeout` overflows above. */
@@ -37,20 +37,24 @@ async function encodesInHardware(
 /** The types say that it is always there; insecure contexts have none (W3C mediacapture-main, section 9). */
 const mediaDevices = ({ mediaDevices: found }: { readonly mediaDevices?: MediaDevices }): MediaDevices | null => found ?? null;
 
+function setTimer(delayMs: number, run: () => void): () => void {
+  const timer = setTimeout(run, Math.min(Math.max(0, delayMs), MAX_DELAY_MS));
+  return () => clearTimeout(timer);
+}
+
+const elementViews = new ElementViews(setTimer);
+
 /** @internal */
 export const browserPlatform: Platform = {
   nowMs: () => Date.now(),
-  setTimer(delayMs, run) {
-    const timer = setTimeout(run, Math.min(Math.max(0, delayMs), MAX_DELAY_MS));
-    return () => clearTimeout(timer);
-  },
+  setTimer,
   // "null" is the origin of opaque documents (HTML, origin serialisation).
   pageOrigin: () => (typeof location === "undefined" || location.origin === "null" ? null : location.origin),
   openSocket,
   createPeer: (configuration) => new RTCPeerConnection(configuration),
   createStream: (tracks) => new MediaStream([...tracks]),
   createAudioElement: () => document.createElement("audio"),
-  observeElement,
+  observeElement: (element, listener) => elementViews.observe(element, listener),
   devices: () => (typeof navigator === "undefined" ? null : mediaDevices(navigator)),
   sendableCodecs: (kind) => RTCRtpSender.getCapabilities(kind)?.codecs ?? [],
   encodesInHardware,

@@ -1,7 +1,13 @@
 /** Media elements that only remember: enough for `attach`, `detach` and the SDK's own audio. */
+import type { FakeDocument } from "./fake_document.js";
 
 /** What stands in for an `HTMLMediaElement`. */
-export class FakeElement {
+export class FakeElement extends EventTarget {
+  /** Set by `FakeDocument.append`; null: how the element is seen is said by `FakePlatform.see`. */
+  ownerDocument: FakeDocument | null = null;
+  isConnected = false;
+  clientWidth = 0;
+  clientHeight = 0;
   srcObject: MediaStream | null = null;
   muted = false;
   autoplay = false;
@@ -12,7 +18,12 @@ export class FakeElement {
   readonly #blocked: () => boolean;
 
   constructor(blocked: () => boolean = () => false) {
+    super();
     this.#blocked = blocked;
+  }
+
+  getRootNode(): unknown {
+    return this.ownerDocument ?? this;
   }
 
   setAttribute(): void {

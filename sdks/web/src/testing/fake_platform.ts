@@ -1,5 +1,5 @@
 /** A platform in emulated time, with a server that does what a test says. */
-import type { ElementView } from "../edge/element_view.js";
+import { ElementViews, type ElementView } from "../edge/element_view.js";
 import type { Platform, Socket, SocketHandlers } from "../edge/platform.js";
 import type { TrackKind } from "../core/model.js";
 import { FakeElement } from "./fake_element.js";
@@ -27,6 +27,7 @@ export class FakePlatform implements Platform {
   sendable: readonly string[] = CODECS;
   hardware: readonly string[] = [];
   #nowMs = 1_000_000;
+  readonly #elementViews = new ElementViews((delayMs, run) => this.setTimer(delayMs, run));
   readonly #viewers = new Map<HTMLElement, (view: ElementView) => void>();
   readonly #timers = new Set<Timer>();
 
@@ -38,6 +39,11 @@ export class FakePlatform implements Platform {
     const timer = { atMs: this.#nowMs + delayMs, run };
     this.#timers.add(timer);
     return () => this.#timers.delete(timer);
+  }
+
+  /** Timers that are set. */
+  get timers(): number {
+    return this.#timers.size;
   }
 
   pageOrigin(): string | null {
@@ -64,7 +70,9 @@ export class FakePlatform implements Platform {
     return element as unknown as HTMLAudioElement;
   }
 
+  /** Elements of a `FakeDocument` are observed as in a browser; of all others `see()` says how they are seen. */
   observeElement(element: HTMLElement, listener: (view: ElementView) => void): () => void {
+    if ((element.ownerDocument as Document | null) !== null) return this.#elementViews.observe(element, listener);
     this.#viewers.set(element, listener);
     listener({ width: 0, height: 0, visible: true });
     return () => this.#viewers.delete(element);
