@@ -1,5 +1,5 @@
-"""aiohttp's WebSocket with two things more: a last word before it closes over a message that is too large, and
-a parameter of compression that some clients insist on.
+"""aiohttp's WebSocket with two things more: a last word before it closes over a message that is too large,
+and a parameter of compression that some clients insist on.
 
 aiohttp refuses such a message while it is being read or inflated, which is what keeps a deflate bomb small,
 and then closes by itself; a client would learn the close code (1009) but never the limit.
