@@ -180,7 +180,8 @@ class Peer:
         if self._watched is not None:
             return
         first: Any = next(iter(self._connection.getTransceivers()), None)
-        transport: Any = first.receiver.transport if first else self._connection.sctp.transport
+        sctp: Any = self._connection.sctp
+        transport: Any = first.receiver.transport if first else sctp.transport
         self._watched = transport
         if self._srtp_profile is not None:
             wanted = _OPENSSL_NAMES[self._srtp_profile]
