@@ -19,6 +19,9 @@ PYTHON_FOLDERS += [
     "bench",
 ]
 PYTHON_FOLDERS += ["scripts"]
+# gofmt says by its output what differs, and ends with 0 all the same.
+GOFMT = '"$(go env GOROOT)/bin/gofmt" -d tests/foreign/pion | tee /dev/stderr | cmp -s /dev/null -'
+GO_VET = "cd tests/foreign/pion && go vet . && go vet -modfile=before_ice_4_0_8.mod ."
 NATIVE_SUFFIXES = {".h", ".cc"}
 
 
@@ -52,6 +55,8 @@ def stages(generated: str) -> Iterator[Stage]:
     yield Stage("mypy", [Command([f"{BIN}/mypy", "--strict", *python_folders()])])
     if files := native_files():
         yield Stage("clang-format", [Command(["clang-format", "--dry-run", "-Werror", *files])])
+    yield Stage("gofmt", [Command(["sh", "-c", GOFMT])])
+    yield Stage("go-vet", [Command(["sh", "-c", GO_VET])])
     yield Stage("buf-lint", [Command([f"{BIN}/buf", "lint", "proto"])])
     yield Stage(
         "buf-breaking", [Command([f"{BIN}/buf", "breaking", "proto", "--against", "proto/baseline.binpb"])]

@@ -18,6 +18,8 @@ PYTEST = [sys.executable, "-m", "pytest", "-q", "--continue-on-collection-errors
 PYTHON_FOLDERS = ["libs", "services", "sdks/python", "cli", "native/python", "scripts", "bench"]
 # Tests that use whole services on an emulated network, or several processes.
 SYSTEM_FOLDERS = ["tests/scenario", "tests/chaos"]
+# Runs a command with loopback and one address that leads nowhere.
+IN_NAMESPACE = "tests/e2e/support/in_namespace.sh"
 # Optimised a little, because tests emulate minutes of loss; asserts stay.
 NATIVE_FLAGS = ["-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_CXX_FLAGS_DEBUG=-O1 -g1"]
 NATIVE_FLAGS += ["-DCMAKE_CXX_COMPILER_LAUNCHER=ccache"]
@@ -131,6 +133,16 @@ def engine_stages() -> Iterator[Stage]:
         )
 
 
+def foreign_stages() -> Iterator[Stage]:
+    """Other WebRTC stacks with our services. They are built first, because their namespace has no network."""
+    if has("tests/foreign/test_*.py"):
+        yield Stage(
+            "foreign",
+            [Command([IN_NAMESPACE, *PYTEST, "tests/foreign"], runner.count_pytest)],
+            [Command(["tests/foreign/build.sh"])],
+        )
+
+
 def system_stages() -> Iterator[Stage]:
     if folders := python_tests(SYSTEM_FOLDERS):
         yield Stage("scenario", [Command([*PYTEST, *folders], runner.count_pytest)])
@@ -141,4 +153,6 @@ def system_stages() -> Iterator[Stage]:
 if __name__ == "__main__":
     if TEST_DATA.is_dir():
         os.environ["NEXUS_TEST_DATA"] = str(TEST_DATA)
-    sys.exit(runner.run([*python_stages(), *web_stages(), *engine_stages(), *system_stages()]))
+    sys.exit(
+        runner.run([*python_stages(), *web_stages(), *engine_stages(), *system_stages(), *foreign_stages()])
+    )

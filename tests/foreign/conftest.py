@@ -1,0 +1,42 @@
+import asyncio
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # a folder of programs, not a package
+
+from harness.participant import ClientFailed
+from harness.run import Outcome, perform
+from harness.services import services
+
+
+class Run:
+    """What came of the one run that all tests judge: an outcome, or why there is none."""
+
+    def __init__(self, outcome: Outcome | None, failure: str = "") -> None:
+        self._outcome = outcome
+        self._failure = failure
+
+    def outcome(self) -> Outcome:
+        if self._outcome is not None:
+            return self._outcome
+        failure, self._failure = self._failure, "the run failed: the first error says why"
+        pytest.fail(failure, pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    folder = tmp_path_factory.mktemp("foreign")
+    with services(folder) as url:
+        try:
+            result = Run(asyncio.run(perform(url, folder)))
+        except ClientFailed as failure:
+            result = Run(None, str(failure))
+        yield result
+
+
+@pytest.fixture
+def outcome(run: Run) -> Outcome:
+    return run.outcome()

@@ -1,0 +1,37 @@
+"""Who takes part: each stack as a publisher and as a subscriber, all in one room at the same time.
+
+To add a stack, add its two lines here (README.md, "Another stack").
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+FOLDER: Final = Path(__file__).resolve().parent.parent
+BUILD: Final = FOLDER.parent.parent / "build" / "foreign"
+
+_SDK: Final = (sys.executable, str(FOLDER / "sdk_client.py"))
+_PION: Final = (str(BUILD / "pion"),)
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A participant of the run. With `video` (a codec) it publishes that and Opus; without, it subscribes to
+    everybody."""
+
+    identity: str
+    command: tuple[str, ...]
+    video: str = ""
+    colour: tuple[int, int, int] = (0, 0, 0)
+
+
+SEATS: Final = (
+    Seat("sdk-publisher", _SDK, "vp8", (220, 200, 30)),
+    Seat("pion-vp8", _PION, "vp8", (220, 30, 30)),
+    Seat("pion-h264", _PION, "h264", (30, 200, 30)),
+    Seat("sdk-subscriber", _SDK),
+    Seat("pion-subscriber", _PION),
+)
+PUBLISHERS: Final = tuple(seat for seat in SEATS if seat.video)
+SUBSCRIBERS: Final = tuple(seat for seat in SEATS if not seat.video)

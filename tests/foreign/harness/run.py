@@ -1,0 +1,211 @@
+"""One run: everybody joins, sends and receives for 45 seconds, asks for keyframes, and leaves. The tests
+judge what happened.
+
+The services and the clients run in real time; the wall clock decides only how long to wait at most.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from nexus_cli import development
+from nexus_rtc import App, mint_token
+from nexus_testkit import ConditionNotMet, wait_until
+
+from harness.clips import Noise, make_audio, make_video
+from harness.participant import Participant
+from harness.roster import PUBLISHERS, SUBSCRIBERS, Seat
+
+ROOM: Final = "foreign"
+# How long media is counted, in reports of a second each.
+COUNTED_SECONDS: Final = 45
+# Slots are bound, the first keyframes have come and the path has been probed by then.
+WARM_UP_SECONDS: Final = 5
+LARGE_MESSAGE_BYTES: Final = 48 * 1024
+# For what takes a moment on an idle machine.
+PATIENCE_SECONDS: Final = 60.0
+# A client repeats its request as browsers do: one that comes right after a keyframe may be answered by that.
+KEYFRAME_TRIES: Final = 5
+KEYFRAME_SECONDS: Final = 4.0
+APP: Final = App(development.KEY_ID, development.SECRET)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What is left when everybody has gone."""
+
+    participants: Mapping[str, Participant]
+    exit_codes: dict[str, int] = field(default_factory=dict)
+    # By participant: how many reports it had made when its publishers were told to stop.
+    reports: dict[str, int] = field(default_factory=dict)
+    # By subscriber: the publishers that were asked for a keyframe after its request.
+    asked: dict[str, set[str]] = field(default_factory=dict)
+    # By publisher: whose departure from the room its end was (participants that were still there).
+    witnesses: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def number(self, subscriber: str, publisher: str, kind: str) -> int:
+        """Of the publisher's track, as the subscriber was told by signaling."""
+        for event in self.participants[subscriber].all("track"):
+            if (event["identity"], event["kind"]) == (publisher, kind):
+                return int(event["number"])
+        raise AssertionError(f"{subscriber} was not told of the {kind} of {publisher}")
+
+    def received(self, subscriber: str, publisher: str, kind: str) -> list[Mapping[str, Any]]:
+        """The counters of one track, report by report, while it was being sent; {} where there are none."""
+        number = str(self.number(subscriber, publisher, kind))
+        seconds = self.participants[subscriber].all("second")[: self.reports[subscriber]]
+        return [second["received"].get(number, {}) for second in seconds]
+
+    def sent(self, publisher: str, kind: str) -> list[Mapping[str, Any]]:
+        seconds = self.participants[publisher].all("second")[: self.reports[publisher]]
+        return [second["sent"][kind] for second in seconds]
+
+    def sent_checksums(self, publisher: str, kind: str) -> list[int]:
+        return self._checksums(publisher, "sent", kind)
+
+    def received_checksums(self, subscriber: str, publisher: str, kind: str) -> list[int]:
+        return self._checksums(subscriber, "received", self.number(subscriber, publisher, kind))
+
+    def _checksums(self, identity: str, direction: str, key: str | int) -> list[int]:
+        for event in self.participants[identity].all("payloads"):
+            if event.get(direction) == key:
+                return list(event["crcs"])
+        return []
+
+
+def make_clips(folder: Path) -> dict[str, tuple[Path, Path]]:
+    """Audio and video of every publisher, by identity."""
+    clips = {}
+    with ThreadPoolExecutor(2) as pool:
+        for seed, seat in enumerate(PUBLISHERS, 1):
+            noise = Noise(seat.colour, seed)
+            audio, video = folder / f"{seat.identity}-audio.ivf", folder / f"{seat.identity}-video.ivf"
+            jobs = [pool.submit(make_audio, audio, noise), pool.submit(make_video, video, seat.video, noise)]
+            clips[seat.identity] = (audio, video)
+            for job in jobs:
+                job.result()
+    return clips
+
+
+async def perform(url: str, folder: Path) -> Outcome:
+    """Raises ClientFailed where a client does not get as far as to be judged."""
+    clips = await asyncio.to_thread(make_clips, folder)
+    async with _room(url, folder, clips) as participants:
+        outcome = Outcome(participants)
+        await _exchange_messages(participants)
+        await _all(participants, lambda one: one.tell("start"))
+        await _after_seconds(participants, WARM_UP_SECONDS)
+        for subscriber in SUBSCRIBERS:
+            outcome.asked[subscriber.identity] = await _request_keyframes(participants, subscriber)
+        await _after_seconds(participants, WARM_UP_SECONDS + COUNTED_SECONDS)
+        outcome.reports = {name: len(one.all("second")) for name, one in participants.items()}
+        await _stop(participants)
+        await _depart(outcome)
+    return outcome
+
+
+@asynccontextmanager
+async def _room(
+    url: str, folder: Path, clips: Mapping[str, tuple[Path, Path]]
+) -> AsyncIterator[Mapping[str, Participant]]:
+    """Subscribers first, so that whoever publishes is seen from the beginning; none outlives the run."""
+    participants: dict[str, Participant] = {}
+    try:
+        for seats in (SUBSCRIBERS, PUBLISHERS):
+            for seat in seats:
+                participants[seat.identity] = await _start(seat, url, folder, clips.get(seat.identity))
+            for seat in seats:
+                await participants[seat.identity].has("connected", PATIENCE_SECONDS)
+                await participants[seat.identity].has("data-open", PATIENCE_SECONDS)
+        for seat in SUBSCRIBERS:
+            await participants[seat.identity].has("track", PATIENCE_SECONDS, 2 * len(PUBLISHERS))
+        yield participants
+    finally:
+        await asyncio.gather(*(one.kill() for one in participants.values()))
+
+
+async def _start(seat: Seat, url: str, folder: Path, clips: tuple[Path, Path] | None) -> Participant:
+    audio, video = clips or ("", "")
+    configuration = {
+        "url": url.replace("http", "ws", 1) + "/v1/rtc",
+        "token": mint_token(APP, room=ROOM, identity=seat.identity),
+        "room": ROOM,
+        "pairs": 0 if seat.video else len(PUBLISHERS),
+        "audio": str(audio),
+        "video": str(video),
+    }
+    return await Participant.start(seat.identity, seat.command, configuration, folder)
+
+
+async def _all(participants: Mapping[str, Participant], work: Callable[[Participant], Any]) -> None:
+    await asyncio.gather(*(work(one) for one in participants.values()))
+
+
+async def _exchange_messages(participants: Mapping[str, Participant]) -> None:
+    """From everybody to everybody, a text and bytes that are many SCTP packets."""
+    for one in participants.values():
+        await one.tell("say", text=f"hello from {one.identity}")
+        await one.tell("say", size=LARGE_MESSAGE_BYTES)
+    await _all(participants, lambda one: one.has("message", PATIENCE_SECONDS, 2 * (len(participants) - 1)))
+
+
+async def _after_seconds(participants: Mapping[str, Participant], count: int) -> None:
+    await _all(participants, lambda one: one.has("second", count + PATIENCE_SECONDS, count))
+
+
+async def _request_keyframes(participants: Mapping[str, Participant], subscriber: Seat) -> set[str]:
+    """The publishers whose client was asked for a keyframe after this subscriber had asked the server."""
+    before = {seat.identity: _requests(participants[seat.identity]) for seat in PUBLISHERS}
+
+    def asked() -> set[str]:
+        return {name for name, count in before.items() if _requests(participants[name]) > count}
+
+    for _ in range(KEYFRAME_TRIES):
+        await participants[subscriber.identity].tell("request-keyframes")
+        with contextlib.suppress(ConditionNotMet):
+            await wait_until(lambda: len(asked()) == len(before), KEYFRAME_SECONDS)
+            break
+    return asked()
+
+
+def _requests(publisher: Participant) -> int:
+    seconds = publisher.all("second")
+    return int(seconds[-1]["sent"]["video"]["requests"]) if seconds else 0
+
+
+async def _stop(participants: Mapping[str, Participant]) -> None:
+    """Publishers fall silent; two reports without a change say that nothing is on its way any more."""
+    await _all(participants, lambda one: one.tell("stop"))
+    await _all(participants, lambda one: one.has("stopped", PATIENCE_SECONDS))
+    for seat in SUBSCRIBERS:
+        one = participants[seat.identity]
+
+        def settled(one: Participant = one, before: int = len(one.all("second"))) -> bool:
+            seconds: Sequence[Mapping[str, Any]] = one.all("second")[before:]
+            return len(seconds) >= 2 and seconds[-1]["received"] == seconds[-2]["received"]
+
+        await one.until(settled, PATIENCE_SECONDS, "the last packets")
+
+
+async def _depart(outcome: Outcome) -> None:
+    """One after another, publishers first, each seen off by all who are still there."""
+    remaining = [seat.identity for seat in (*PUBLISHERS, *SUBSCRIBERS)]
+    while remaining:
+        name = remaining.pop(0)
+        outcome.exit_codes[name] = await outcome.participants[name].leave(PATIENCE_SECONDS)
+        outcome.witnesses[name] = tuple(remaining)
+        for other in remaining:
+            await _sees_off(outcome.participants[other], name)
+
+
+async def _sees_off(witness: Participant, identity: str) -> None:
+    await witness.until(
+        lambda: any(event["identity"] == identity for event in witness.all("participant-left")),
+        PATIENCE_SECONDS,
+        f"the departure of {identity}",
+    )

@@ -1,0 +1,35 @@
+"""The real services: `nexus dev` (NATS, signaling, SFU) on free ports."""
+
+import os
+import subprocess
+import sysconfig
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from nexus_testkit import free_port
+
+
+@contextmanager
+def services(folder: Path) -> Iterator[str]:
+    """The address, while they run. Their log is in `folder`."""
+    log = folder / "services.log"
+    nexus = str(Path(sysconfig.get_path("scripts")) / "nexus")
+    command = [nexus, "dev", "--port", str(free_port()), "--data-dir", str(folder / "data")]
+    with log.open("w") as out:
+        process = subprocess.Popen(
+            [*command, "--media-address", "127.0.0.1"],
+            stdout=subprocess.PIPE,
+            stderr=out,
+            text=True,
+            env={**os.environ, "NEXUS_LOG_FORMAT": "json"},
+        )
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline()
+        assert line.startswith("ready "), log.read_text()[-4000:]
+        yield line.split()[1]
+    finally:
+        process.terminate()
+        code = process.wait(60)
+    assert code == 0, log.read_text()[-4000:]

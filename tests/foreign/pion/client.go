@@ -1,0 +1,339 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"sync"
+	"time"
+
+	"github.com/pion/webrtc/v4"
+)
+
+// How long ICE and DTLS may take before the client gives up.
+const connectTimeout = 30 * time.Second
+
+// client is one participant.
+type client struct {
+	reports    *reporter
+	session    *session
+	connection *webrtc.PeerConnection
+	channel    *webrtc.DataChannel
+	publishers []*publisher
+	subscriber *subscriber
+	subscribes bool
+
+	mutex      sync.Mutex
+	identities map[string]string // by participant id
+	sending    bool
+	leaving    bool
+}
+
+// join returns when the server has answered and media is connected.
+func join(wanted configuration, reports *reporter) (*client, error) {
+	c := &client{
+		reports: reports, subscriber: newSubscriber(), subscribes: wanted.Pairs > 0, identities: map[string]string{},
+	}
+	if err := c.prepare(wanted); err != nil {
+		return nil, err
+	}
+	connected, failed := make(chan struct{}), make(chan struct{})
+	c.connection.OnConnectionStateChange(func(state webrtc.PeerConnectionState) {
+		reports.emit("connection-state", fields{"state": state.String()})
+		switch state {
+		case webrtc.PeerConnectionStateConnected:
+			close(connected)
+		case webrtc.PeerConnectionStateFailed:
+			close(failed)
+		}
+	})
+	offer, err := c.offer()
+	if err != nil {
+		return nil, err
+	}
+	c.session, err = connect(wanted.URL, c.heed)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.negotiate(wanted, offer); err != nil {
+		return nil, err
+	}
+	select {
+	case <-connected:
+		reports.emit("connected", nil)
+	case <-failed:
+		return nil, errors.New("the peer connection failed")
+	case <-time.After(connectTimeout):
+		return nil, errors.New("ICE and DTLS did not come up")
+	}
+	go c.watchSession()
+	return c, nil
+}
+
+func (c *client) prepare(wanted configuration) error {
+	var err error
+	if c.connection, err = webrtc.NewPeerConnection(webrtc.Configuration{}); err != nil {
+		return err
+	}
+	c.connection.OnTrack(func(track *webrtc.TrackRemote, _ *webrtc.RTPReceiver) { c.subscriber.read(track) })
+	if err := c.openChannel(); err != nil {
+		return err
+	}
+	for _, path := range []string{wanted.Audio, wanted.Video} {
+		if path == "" {
+			continue
+		}
+		published, err := newPublisher(path)
+		if err != nil {
+			return err
+		}
+		transceiver, err := c.connection.AddTransceiverFromTrack(
+			published.track, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionSendonly},
+		)
+		if err != nil {
+			return err
+		}
+		published.sender = transceiver.Sender()
+		c.publishers = append(c.publishers, published)
+	}
+	for range wanted.Pairs {
+		for _, kind := range []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo} {
+			_, err := c.connection.AddTransceiverFromKind(
+				kind, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly},
+			)
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (c *client) openChannel() error {
+	protocol := dataProtocol
+	channel, err := c.connection.CreateDataChannel("nexus", &webrtc.DataChannelInit{Protocol: &protocol})
+	if err != nil {
+		return err
+	}
+	c.channel = channel
+	channel.OnOpen(func() { c.reports.emit("data-open", nil) })
+	channel.OnMessage(c.hear)
+	c.connection.OnDataChannel(func(opened *webrtc.DataChannel) { opened.OnMessage(c.hear) })
+	return nil
+}
+
+func (c *client) hear(got webrtc.DataChannelMessage) {
+	sender, text, payload, err := unwrap(got.Data)
+	if err != nil {
+		c.reports.emit("error", fields{"message": err.Error()})
+		return
+	}
+	heard := fields{"from": c.identityOf(sender), "size": len(payload), "crc": crc32.ChecksumIEEE(payload)}
+	if text {
+		heard["text"] = string(payload)
+	}
+	c.reports.emit("message", heard)
+}
+
+func (c *client) offer() (string, error) {
+	offer, err := c.connection.CreateOffer(nil)
+	if err != nil {
+		return "", err
+	}
+	gathered := webrtc.GatheringCompletePromise(c.connection)
+	if err := c.connection.SetLocalDescription(offer); err != nil {
+		return "", err
+	}
+	<-gathered
+	return c.connection.LocalDescription().SDP, nil
+}
+
+func (c *client) negotiate(wanted configuration, offer string) error {
+	publications := []fields{}
+	for _, transceiver := range c.connection.GetTransceivers() {
+		for _, published := range c.publishers {
+			if transceiver.Sender() != published.sender {
+				continue
+			}
+			source := "TRACK_SOURCE_MICROPHONE"
+			if published.kind() == "video" {
+				source = "TRACK_SOURCE_CAMERA"
+			}
+			// The offer has every codec that Pion knows, and this client sends only the clip's.
+			publications = append(publications, fields{
+				"mid": transceiver.Mid(), "source": source, "preferredCodec": published.codecName(),
+			})
+			go published.heed()
+		}
+	}
+	reply, err := c.session.request("join", fields{
+		"token":        wanted.Token,
+		"room":         wanted.Room,
+		"sdp":          offer,
+		"publications": publications,
+		"client":       fields{"sdk": "pion", "version": "0"},
+		"bindExisting": c.subscribes,
+	})
+	if err != nil {
+		return err
+	}
+	if reply.Join == nil {
+		return errors.New("the reply to join has no answer")
+	}
+	c.reports.emit("joined", fields{"participant": reply.Join.Participant.ID})
+	for _, other := range reply.Join.Participants {
+		c.meet(other)
+	}
+	go c.session.ping(time.Duration(reply.Join.PingIntervalMs) * time.Millisecond)
+	answer := webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: reply.Join.SDP}
+	return c.connection.SetRemoteDescription(answer)
+}
+
+// heed runs on the session's reading goroutine, so what it requests is awaited on another.
+func (c *client) heed(event *roomEvent) {
+	switch {
+	case event.ParticipantJoined != nil:
+		c.meet(event.ParticipantJoined.Participant)
+		go c.watch(event.ParticipantJoined.Participant.Tracks)
+	case event.ParticipantLeft != nil:
+		left := event.ParticipantLeft
+		c.reports.emit("participant-left", fields{"identity": left.Identity, "reason": left.Reason})
+	case event.TrackPaused != nil:
+		c.reports.emit("track-paused", fields{"track": event.TrackPaused.TrackID})
+	}
+}
+
+func (c *client) meet(other participant) {
+	c.mutex.Lock()
+	c.identities[other.ID] = other.Identity
+	c.mutex.Unlock()
+	for _, published := range other.Tracks {
+		kind := "audio"
+		if published.Kind == "TRACK_KIND_VIDEO" {
+			kind = "video"
+		}
+		c.reports.emit("track", fields{"identity": other.Identity, "kind": kind, "number": published.Number})
+	}
+}
+
+func (c *client) identityOf(id string) string {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	return c.identities[id]
+}
+
+// watch asks for video; audio is placed by the server.
+func (c *client) watch(tracks []track) {
+	wanted := []string{}
+	for _, published := range tracks {
+		if published.Kind == "TRACK_KIND_VIDEO" {
+			wanted = append(wanted, published.ID)
+		}
+	}
+	if !c.subscribes || len(wanted) == 0 {
+		return
+	}
+	reply, err := c.session.request("slots", fields{"bindTrackIds": wanted})
+	if err == nil && reply.Slots != nil && len(reply.Slots.UnplacedTrackIDs) > 0 {
+		err = errors.New("there is no slot for a track")
+	}
+	if err != nil {
+		c.reports.emit("error", fields{"message": err.Error()})
+	}
+}
+
+func (c *client) obey(asked command) error {
+	switch asked.Command {
+	case "start":
+		c.start()
+	case "stop":
+		c.stop()
+	case "request-keyframes":
+		return c.connection.WriteRTCP(c.subscriber.keyframeRequests())
+	case "say":
+		return c.say(asked)
+	default:
+		return fmt.Errorf("unknown command %q", asked.Command)
+	}
+	return nil
+}
+
+func (c *client) start() {
+	c.sending = true
+	for _, published := range c.publishers {
+		go func() {
+			if err := published.send(); err != nil {
+				c.reports.emit("error", fields{"message": err.Error()})
+			}
+		}()
+	}
+	go func() {
+		for range time.Tick(time.Second) {
+			c.report()
+		}
+	}()
+}
+
+func (c *client) stop() {
+	if c.sending {
+		for _, published := range c.publishers {
+			published.end()
+		}
+		c.sending = false
+	}
+	c.reports.emit("stopped", nil)
+}
+
+func (c *client) say(asked command) error {
+	if asked.Text != "" {
+		return c.channel.Send(wrap([]byte(asked.Text), true))
+	}
+	large := make([]byte, asked.Size)
+	for i := range large {
+		large[i] = byte(i % 251)
+	}
+	return c.channel.Send(wrap(large, false))
+}
+
+func (c *client) report() {
+	sent := fields{}
+	for _, published := range c.publishers {
+		sent[published.kind()] = published.counters()
+	}
+	c.reports.emit("second", fields{
+		"sent": sent, "received": c.subscriber.counters(), "unattributed": c.subscriber.unattributedPackets(),
+	})
+}
+
+func (c *client) watchSession() {
+	<-c.session.ended
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	if !c.leaving {
+		c.reports.emit("error", fields{"message": fmt.Sprintf("the session ended: %v", c.session.failure)})
+	}
+}
+
+func (c *client) leave() error {
+	if c.sending {
+		c.stop()
+	}
+	c.mutex.Lock()
+	c.leaving = true
+	c.mutex.Unlock()
+	c.report()
+	for _, published := range c.publishers {
+		c.reports.emit("payloads", fields{"sent": published.kind(), "crcs": published.payloads()})
+	}
+	for number, crcs := range c.subscriber.payloads() {
+		c.reports.emit("payloads", fields{"received": number, "crcs": crcs})
+	}
+	if _, err := c.session.request("leave", fields{}); err != nil {
+		return err
+	}
+	if err := c.connection.Close(); err != nil {
+		return err
+	}
+	c.reports.emit("left", nil)
+	return nil
+}

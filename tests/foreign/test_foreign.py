@@ -1,0 +1,112 @@
+"""Foreign WebRTC stacks with our services: all of them publish and subscribe at once for 45 seconds, and
+everything is counted at both ends (README.md).
+"""
+
+import zlib
+
+import pytest
+from harness.roster import PUBLISHERS, SEATS, SUBSCRIBERS
+from harness.run import COUNTED_SECONDS, LARGE_MESSAGE_BYTES, WARM_UP_SECONDS, Outcome
+from harness.verdicts import MOST_LOST, invented, missing, stalls
+
+ALL = [seat.identity for seat in SEATS]
+FROM = [seat.identity for seat in PUBLISHERS]
+TO = [seat.identity for seat in SUBSCRIBERS]
+COLOURS = {seat.identity: seat.colour for seat in PUBLISHERS}
+DECODERS = [identity for identity in TO if identity.startswith("sdk")]
+
+pytestmark = pytest.mark.timeout(400)
+everyone = pytest.mark.parametrize("identity", ALL)
+publisher = pytest.mark.parametrize("publisher", FROM)
+subscriber = pytest.mark.parametrize("subscriber", TO)
+kind = pytest.mark.parametrize("kind", ["audio", "video"])
+
+
+@everyone
+def test_nobody_reports_an_error(outcome: Outcome, identity: str) -> None:
+    assert outcome.participants[identity].all("error") == []
+
+
+@publisher
+@subscriber
+@kind
+def test_media_flows_in_every_second(outcome: Outcome, publisher: str, subscriber: str, kind: str) -> None:
+    counts = [counted.get("packets", 0) for counted in outcome.received(subscriber, publisher, kind)]
+    assert len(counts) >= WARM_UP_SECONDS + COUNTED_SECONDS
+    assert stalls(counts[WARM_UP_SECONDS - 1 :]) == [], counts
+
+
+@publisher
+@subscriber
+@kind
+def test_what_was_sent_arrives_unaltered(
+    outcome: Outcome, publisher: str, subscriber: str, kind: str
+) -> None:
+    sent = outcome.sent_checksums(publisher, kind)
+    received = outcome.received_checksums(subscriber, publisher, kind)
+    after_warm_up = outcome.sent(publisher, kind)[WARM_UP_SECONDS - 1]["packets"]
+    assert invented(sent, received) == 0
+    assert missing(sent[after_warm_up:], received) <= MOST_LOST
+
+
+@publisher
+@subscriber
+def test_pictures_are_whole_and_begin_with_keyframes(
+    outcome: Outcome, publisher: str, subscriber: str
+) -> None:
+    sent = outcome.sent(publisher, "video")
+    received = outcome.received(subscriber, publisher, "video")
+    for counter in ("frames", "keyframes"):
+        before = WARM_UP_SECONDS - 1
+        out = sent[-1][counter] - sent[before][counter]
+        came = received[-1][counter] - received[before].get(counter, 0)
+        # The two clients do not report at the same instant: a second of pictures, one group.
+        assert came == pytest.approx(out, abs=1 if counter == "keyframes" else 16), counter
+
+
+@subscriber
+def test_a_request_for_keyframes_reaches_the_publishers(outcome: Outcome, subscriber: str) -> None:
+    assert outcome.asked[subscriber] == set(FROM)
+
+
+@publisher
+@pytest.mark.parametrize("subscriber", DECODERS)
+def test_what_arrives_decodes_to_the_publishers_colour(
+    outcome: Outcome, publisher: str, subscriber: str
+) -> None:
+    received = outcome.received(subscriber, publisher, "video")[-1]
+    assert tuple(received["colour"]) == pytest.approx(COLOURS[publisher], abs=40)
+    assert received["decoded"] >= 0.9 * received["frames"]
+    assert outcome.received(subscriber, publisher, "audio")[-1]["decoded"] > 0
+
+
+@everyone
+def test_messages_from_everybody_else_arrive_whole(outcome: Outcome, identity: str) -> None:
+    others = set(ALL) - {identity}
+    heard = outcome.participants[identity].all("message")
+    large = zlib.crc32(bytes(at % 251 for at in range(LARGE_MESSAGE_BYTES)))
+    assert {(one["from"], one["text"]) for one in heard if "text" in one} == {
+        (other, f"hello from {other}") for other in others
+    }
+    assert {(one["from"], one["size"], one["crc"]) for one in heard if "text" not in one} == {
+        (other, LARGE_MESSAGE_BYTES, large) for other in others
+    }
+
+
+@everyone
+def test_every_packet_names_its_track(outcome: Outcome, identity: str) -> None:
+    assert outcome.participants[identity].all("second")[-1]["unattributed"] == 0
+
+
+@everyone
+def test_leaving_is_clean(outcome: Outcome, identity: str) -> None:
+    assert len(outcome.participants[identity].all("left")) == 1
+    assert outcome.exit_codes[identity] == 0
+    for witness in outcome.witnesses[identity]:
+        seen = [
+            event
+            for event in outcome.participants[witness].all("participant-left")
+            if event["identity"] == identity
+        ]
+        reasons = {event.get("reason", "DISCONNECT_REASON_CLIENT_LEFT") for event in seen}
+        assert reasons == {"DISCONNECT_REASON_CLIENT_LEFT"}
