@@ -78,8 +78,10 @@ std::optional<DataChannelEvent> DataChannels::OnDcep(uint16_t stream, ByteView m
     return DataChannelOpened{stream};
   }
   std::optional<DataChannelOptions> options = ParseDataChannelOpen(message);
-  // RFC 8832 section 6: an id of the wrong half, or one in use, is an error of the peer.
-  if (!options || found != channels_.end() || stream % 2 == first_stream_ % 2) {
+  // RFC 8832 section 6 has a channel closed whose id is in use or of the wrong half. An id of the wrong half
+  // is accepted here, as libwebrtc does: werift numbers by its ICE role instead of its DTLS role. Open()
+  // skips what is in use, and when both sides open the same id at once, this closes it.
+  if (!options || found != channels_.end()) {
     RefuseStream(stream, DataChannelDrop::kMalformed);
     return std::nullopt;
   }

@@ -55,10 +55,11 @@ struct End {
 
 class DataChannelsTest : public ::testing::Test {
  protected:
-  explicit DataChannelsTest(DataChannelLimits limits = {}, size_t peer_max_message = 256u << 10)
+  explicit DataChannelsTest(DataChannelLimits limits = {}, size_t peer_max_message = 256u << 10,
+                            bool client_knows_its_role = true)
       : network_(7),
         server_(false, limits, wake_, peer_max_message),
-        client_(true, limits, wake_, peer_max_message) {
+        client_(client_knows_its_role, limits, wake_, peer_max_message) {
     server_.address = *SocketAddress::Parse("192.0.2.1", 1);
     client_.address = *SocketAddress::Parse("192.0.2.2", 2);
     SetEmulatedWallClock(now_);
@@ -340,6 +341,43 @@ TEST_F(LooseSenderTest, AMessageBeyondTheLimitClosesTheChannelAndNothingElse) {
   EXPECT_EQ(client_.closed[0], bad);
   EXPECT_EQ(server_.messages[0].stream, good);
   EXPECT_EQ(server_.Drops(DataChannelDrop::kTooLarge), 1u);
+}
+
+// A DTLS client that numbers its channels as a server would, as werift does.
+class OddClientTest : public DataChannelsTest {
+ protected:
+  OddClientTest() : DataChannelsTest({}, 256u << 10, false) {}
+};
+
+TEST_F(OddClientTest, AChannelOfTheOtherHalfIsTakenAndItsNumberIsNotUsedAgain) {
+  Connect();
+  const uint16_t stream = OpenFromClient({});
+  EXPECT_EQ(stream, 1);
+  client_.channels.Send(stream, false, Filled(3, 1));
+  server_.channels.Send(stream, false, Filled(3, 2));
+  ASSERT_TRUE(
+      RunUntil(seconds(5), [&] { return server_.messages.size() == 1 && client_.messages.size() == 1; }));
+  const auto other = server_.channels.Open({});
+  ASSERT_TRUE(other);
+  EXPECT_EQ(*other, 3);
+  EXPECT_TRUE(RunUntil(seconds(5), [&] { return std::ranges::count(server_.opened, *other) > 0; }));
+}
+
+TEST_F(OddClientTest, TwoThatOpenTheSameNumberAtOnceCloseItAndOpenAnother) {
+  Connect();
+  const auto ours = server_.channels.Open({});
+  const auto theirs = client_.channels.Open({});
+  ASSERT_TRUE(ours && theirs);
+  ASSERT_EQ(*ours, *theirs);
+  ASSERT_TRUE(RunUntil(seconds(5), [&] {
+    return server_.channels.OpenStreams().empty() && client_.channels.OpenStreams().empty();
+  }));
+  RunFor(seconds(2));
+  server_.opened.clear();
+  client_.opened.clear();
+  const uint16_t stream = OpenFromClient({});
+  client_.channels.Send(stream, true, Filled(1, 'x'));
+  EXPECT_TRUE(RunUntil(seconds(5), [&] { return server_.messages.size() == 1; }));
 }
 
 }  // namespace
