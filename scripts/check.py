@@ -69,7 +69,7 @@ def stages(generated: str) -> Iterator[Stage]:
         ],
         [Command(["scripts/proto", generated])],
     )
-    for package in ("sdks/web", "tests/e2e"):
+    for package in ("sdks/web", "tests/e2e", "tests/foreign/node"):
         for script in ("typecheck", "lint", "api"):
             if has_script(package, script):
                 yield Stage(f"{package}-{script}", [Command(["npm", "run", script, "-w", package])])

@@ -13,6 +13,7 @@ BUILD: Final = FOLDER.parent.parent / "build" / "foreign"
 
 _SDK: Final = (sys.executable, str(FOLDER / "sdk_client.py"))
 _PION: Final = (str(BUILD / "pion"),)
+_WERIFT: Final = ("node", str(FOLDER / "node" / "werift_client.mjs"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +31,10 @@ SEATS: Final = (
     Seat("sdk-publisher", _SDK, "vp8", (220, 200, 30)),
     Seat("pion-vp8", _PION, "vp8", (220, 30, 30)),
     Seat("pion-h264", _PION, "h264", (30, 200, 30)),
+    Seat("werift-vp8", _WERIFT, "vp8", (30, 30, 220)),
     Seat("sdk-subscriber", _SDK),
     Seat("pion-subscriber", _PION),
+    Seat("werift-subscriber", _WERIFT),
 )
 PUBLISHERS: Final = tuple(seat for seat in SEATS if seat.video)
 SUBSCRIBERS: Final = tuple(seat for seat in SEATS if not seat.video)
