@@ -8,6 +8,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))  # a folder of programs, not a package
 
 from harness.participant import ClientFailed
+from harness.roster import PUBLISHERS
 from harness.run import Outcome, perform
 from harness.services import services
 
@@ -29,7 +30,7 @@ class Run:
 @pytest.fixture(scope="session")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     folder = tmp_path_factory.mktemp("foreign")
-    with services(folder) as url:
+    with services(folder, audio_loudest=len(PUBLISHERS)) as url:
         try:
             result = Run(asyncio.run(perform(url, folder)))
         except ClientFailed as failure:

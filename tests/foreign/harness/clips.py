@@ -24,7 +24,7 @@ FRAMES_PER_SECOND: Final = 15
 # payloads that it has sent before.
 GROUP_FRAMES: Final = 30
 # Longer than a run with all its jumps.
-CLIP_SECONDS: Final = 90
+CLIP_SECONDS: Final = 75
 VIDEO_BITS_PER_SECOND: Final = 80_000
 AUDIO_BITS_PER_SECOND: Final = 24_000
 # The rows that are noise: below the half whose colour says whose picture it is.

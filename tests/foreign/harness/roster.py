@@ -13,6 +13,7 @@ BUILD: Final = FOLDER.parent.parent / "build" / "foreign"
 
 _SDK: Final = (sys.executable, str(FOLDER / "sdk_client.py"))
 _PION: Final = (str(BUILD / "pion"),)
+_LIBDATACHANNEL: Final = ("node", str(FOLDER / "node" / "libdatachannel_client.mjs"))
 _WERIFT: Final = ("node", str(FOLDER / "node" / "werift_client.mjs"))
 
 
@@ -32,9 +33,11 @@ SEATS: Final = (
     Seat("pion-vp8", _PION, "vp8", (220, 30, 30)),
     Seat("pion-h264", _PION, "h264", (30, 200, 30)),
     Seat("werift-vp8", _WERIFT, "vp8", (30, 30, 220)),
+    Seat("libdatachannel-h264", _LIBDATACHANNEL, "h264", (200, 30, 200)),
     Seat("sdk-subscriber", _SDK),
     Seat("pion-subscriber", _PION),
     Seat("werift-subscriber", _WERIFT),
+    Seat("libdatachannel-subscriber", _LIBDATACHANNEL),
 )
 PUBLISHERS: Final = tuple(seat for seat in SEATS if seat.video)
 SUBSCRIBERS: Final = tuple(seat for seat in SEATS if not seat.video)

@@ -11,8 +11,8 @@ from nexus_testkit import free_port
 
 
 @contextmanager
-def services(folder: Path) -> Iterator[str]:
-    """The address, while they run. Their log is in `folder`."""
+def services(folder: Path, *, audio_loudest: int) -> Iterator[str]:
+    """The address, while they run. Their log is in `folder`; so many participants are heard at once."""
     log = folder / "services.log"
     nexus = str(Path(sysconfig.get_path("scripts")) / "nexus")
     command = [nexus, "dev", "--port", str(free_port()), "--data-dir", str(folder / "data")]
@@ -22,7 +22,7 @@ def services(folder: Path) -> Iterator[str]:
             stdout=subprocess.PIPE,
             stderr=out,
             text=True,
-            env={**os.environ, "NEXUS_LOG_FORMAT": "json"},
+            env={**os.environ, "NEXUS_LOG_FORMAT": "json", "NEXUS_SFU_AUDIO_LOUDEST": str(audio_loudest)},
         )
     assert process.stdout is not None
     try:
