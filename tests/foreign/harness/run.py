@@ -18,7 +18,7 @@ from nexus_rtc import App, mint_token
 from nexus_testkit import ConditionNotMet, wait_until
 
 from harness.clips import Noise, make_audio, make_video
-from harness.participant import Participant
+from harness.participant import ClientFailed, Participant
 from harness.roster import PUBLISHERS, SUBSCRIBERS, Seat
 
 ROOM: Final = "foreign"
@@ -29,6 +29,7 @@ WARM_UP_SECONDS: Final = 5
 LARGE_MESSAGE_BYTES: Final = 48 * 1024
 # For what takes a moment on an idle machine.
 PATIENCE_SECONDS: Final = 60.0
+LEAVING_SECONDS: Final = 20.0
 # A client repeats its request as browsers do: one that comes right after a keyframe may be answered by that.
 KEYFRAME_TRIES: Final = 5
 KEYFRAME_SECONDS: Final = 4.0
@@ -45,7 +46,7 @@ class Outcome:
     reports: dict[str, int] = field(default_factory=dict)
     # By subscriber: the publishers that were asked for a keyframe after its request.
     asked: dict[str, set[str]] = field(default_factory=dict)
-    # By publisher: whose departure from the room its end was (participants that were still there).
+    # By who left: everybody who was still there.
     witnesses: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def number(self, subscriber: str, publisher: str, kind: str) -> int:
@@ -193,19 +194,23 @@ async def _stop(participants: Mapping[str, Participant]) -> None:
 
 
 async def _depart(outcome: Outcome) -> None:
-    """One after another, publishers first, each seen off by all who are still there."""
+    """One after another, publishers first, each in the sight of all who are still there."""
     remaining = [seat.identity for seat in (*PUBLISHERS, *SUBSCRIBERS)]
     while remaining:
         name = remaining.pop(0)
-        outcome.exit_codes[name] = await outcome.participants[name].leave(PATIENCE_SECONDS)
+        with contextlib.suppress(ClientFailed):  # no exit code is a finding of the tests
+            outcome.exit_codes[name] = await outcome.participants[name].leave(LEAVING_SECONDS)
         outcome.witnesses[name] = tuple(remaining)
         for other in remaining:
             await _sees_off(outcome.participants[other], name)
 
 
 async def _sees_off(witness: Participant, identity: str) -> None:
-    await witness.until(
-        lambda: any(event["identity"] == identity for event in witness.all("participant-left")),
-        PATIENCE_SECONDS,
-        f"the departure of {identity}",
-    )
+    """Waits for the news, if not in vain: the tests judge who was told."""
+
+    def settled() -> bool:
+        told = any(event["identity"] == identity for event in witness.all("participant-left"))
+        return told or bool(witness.all("error"))
+
+    with contextlib.suppress(ClientFailed):
+        await witness.until(settled, LEAVING_SECONDS, f"the departure of {identity}")

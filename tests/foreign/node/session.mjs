@@ -8,6 +8,7 @@ export class Session {
   #waiting = new Map();
   #last = 0;
   #reason = "";
+  #closed = "";
 
   /** @param {WebSocket} socket @param {(event: any) => void} onEvent */
   constructor(socket, onEvent) {
@@ -19,6 +20,7 @@ export class Session {
       socket.on("close", (code) => resolve(`${code} ${this.#reason}`));
     });
     this.ended.then((why) => {
+      this.#closed = why;
       for (const { reject } of this.#waiting.values()) reject(new Error(`the session ended: ${why}`));
     });
   }
@@ -33,6 +35,7 @@ export class Session {
 
   /** Sends `{requestId, [name]: body}`; the reply, or an error. @param {string} name @param {object} body @returns {Promise<any>} */
   request(name, body) {
+    if (this.#closed) return Promise.reject(new Error(`the session ended: ${this.#closed}`));
     const requestId = (this.#last += 1);
     this.socket.send(JSON.stringify({ requestId, [name]: body }));
     return new Promise((resolve, reject) => this.#waiting.set(requestId, { resolve, reject }));
