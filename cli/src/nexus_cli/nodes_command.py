@@ -35,7 +35,8 @@ def nodes(
     if not found:
         typer.echo("no SFU node is registered")
         return
-    Console().print(_table(found, time.time() * 1000))
+    now_ms = time.time() * 1000  # noqa: TID251 - compared with heartbeats, which are dates
+    Console().print(_table(found, now_ms))
 
 
 def _table(nodes: "list[NodeRecord]", now_ms: float) -> Table:

@@ -416,9 +416,10 @@ def test_rooms_come_and_go() -> None:
     assert node.room(KEY).room_id == "RM_1"
     for participant_id in (first, second):
         node.handle(KEY, cmd.Leave(participant_id), 50)
-    assert node.close_expired(149) == []
-    assert node.next_deadline_ms() == 150
-    ((key, outcome),) = node.close_expired(150)
+    assert node.close_expired(7_050, 50) == []
+    assert node.close_expired(7_149, 149) == []
+    # The wall clock has been set back by an hour meanwhile.
+    ((key, outcome),) = node.close_expired(7_150, -3_600_000)
     assert key == KEY
     assert isinstance(outcome.effects[0], fx.ShutRoom)
     assert node.rooms == {}
@@ -429,10 +430,31 @@ def test_a_recorder_alone_does_not_keep_a_room() -> None:
     room = Room()
     alice = room.join("alice")
     room.join("recorder", grants=Grants(subscribe=True, hidden=True, recorder=True))
-    assert room.state.next_deadline_ms() is None
-    room.now_ms = 5
+    kept = [room.state.kept_open]
     room.do(cmd.Leave(alice))
-    assert room.state.next_deadline_ms() == 10_005
-    room.now_ms = 9
+    kept.append(room.state.kept_open)
     room.join("alice")
-    assert room.state.next_deadline_ms() is None
+    kept.append(room.state.kept_open)
+    assert kept == [True, False, True]
+
+
+@pytest.mark.parametrize("step_ms", [0, 60_000, -3_600_000])
+def test_a_step_of_the_wall_clock_ends_no_room_and_keeps_none(step_ms: int) -> None:
+    node = NodeState(Limits(empty_timeout_ms=10_000), random.Random(3))
+    host = cmd.Join("host", EVERYTHING, media())
+    participant_id = node.join(KEY, "RM_1", host, 1_000_000).participant_id
+    assert node.close_expired(0, 1_000_000) == []
+    node.handle(KEY, cmd.Leave(participant_id), 1_000_000)
+    assert node.close_expired(500, 1_000_500) == []
+    now_ms = 1_000_500 + step_ms
+    assert node.close_expired(10_499, now_ms) == []
+    # Somebody comes and goes: the time counts from there.
+    again = node.join(KEY, "RM_1", host, now_ms).participant_id
+    assert node.close_expired(10_500, now_ms) == []
+    node.handle(KEY, cmd.Leave(again), now_ms)
+    assert node.close_expired(11_000, now_ms) == []
+    assert node.close_expired(20_999, now_ms) == []
+    ((key, outcome),) = node.close_expired(21_000, now_ms)
+    assert key == KEY
+    (closed,) = [effect.event for effect in outcome.effects if isinstance(effect, fx.Emit)]
+    assert closed.at_ms == now_ms

@@ -58,7 +58,7 @@ class Probe:
             except ValueError as error:
                 raise StepFailed(str(error), hints.by_code("TOKEN_INVALID", "")) from None
             self._report.identity, self._report.room = str(claims.get("sub", "")), self._options.room
-            left = float(claims.get("exp", 0)) - time.time()
+            left = float(claims.get("exp", 0)) - time.time()  # noqa: TID251 - `exp` is a date
             if left <= 0:
                 raise StepFailed("the token has expired", hints.by_code("TOKEN_EXPIRED", ""))
             step.text = f"{self._report.identity} in {self._options.room}, for {left / 60:.0f} more minutes"

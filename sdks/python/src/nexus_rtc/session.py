@@ -90,7 +90,8 @@ class Session:
             gone = disconnected(message.disconnected.reason, message.disconnected.message)
             return self._end(gone.code, gone.message, message.disconnected.can_rejoin)
         if kind == "ping":
-            self.round_trip_ms = now * 1000 - message.ping.sent_at_ms
+            # The time of sending was rounded: a fast answer seems to come before it.
+            self.round_trip_ms = max(0.0, now * 1000 - message.ping.sent_at_ms)
         return self._reply(message, now)
 
     def transport_closed(self, why: str) -> list[Output]:

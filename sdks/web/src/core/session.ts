@@ -1,5 +1,5 @@
 /**
- * The rules of a session: `reduce(state, input, now) -> [state, effects]`.
+ * The rules of a session: `reduce(state, input, now) -> [state, effects]`; `now` is on a clock that never steps.
  *
  * Joining costs one round trip: the offer is created while the WebSocket opens, `join` carries it, and the one answer
  * carries everything else. Afterwards re-offers are serialised, wishes for video become slot requests, pings keep the

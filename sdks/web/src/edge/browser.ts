@@ -46,7 +46,8 @@ const elementViews = new ElementViews(setTimer);
 
 /** @internal */
 export const browserPlatform: Platform = {
-  nowMs: () => Date.now(),
+  // High Resolution Time, section 4: monotonic, and not touched by adjustments of the system's clock.
+  monotonicMs: () => performance.now(),
   setTimer,
   // "null" is the origin of opaque documents (HTML, origin serialisation).
   pageOrigin: () => (typeof location === "undefined" || location.origin === "null" ? null : location.origin),

@@ -45,8 +45,11 @@ export type DeviceAccess = Pick<
 >;
 
 export interface Platform {
-  /** Milliseconds since the Unix epoch. */
-  nowMs(): number;
+  /**
+   * Milliseconds on a clock that nobody sets and that never goes back; where it began is of no meaning. All deadlines are
+   * on it: a wall clock steps when the system's time is corrected.
+   */
+  monotonicMs(): number;
   /** Calls back once; what is returned cancels. */
   setTimer(delayMs: number, run: () => void): () => void;
   /** The page's origin, null outside of a page. */

@@ -71,7 +71,7 @@ export class SessionRunner {
     this.#running = true;
     try {
       for (let next = this.#inputs.shift(); next !== undefined; next = this.#inputs.shift()) {
-        const [state, effects] = reduce(this.state, next, this.#platform.nowMs());
+        const [state, effects] = reduce(this.state, next, this.#platform.monotonicMs());
         this.state = state;
         for (const effect of effects) this.#perform(effect);
       }
@@ -168,7 +168,7 @@ export class SessionRunner {
   #arm(): void {
     this.#cancelTimer?.();
     this.#cancelTimer = null;
-    const nowMs = this.#platform.nowMs();
+    const nowMs = this.#platform.monotonicMs();
     const deadline = nextDeadline(this.state, nowMs);
     if (deadline === null) return;
     this.#cancelTimer = this.#platform.setTimer(Math.max(0, deadline - nowMs), () => this.dispatch({ type: "tick" }));

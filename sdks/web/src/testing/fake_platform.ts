@@ -27,12 +27,23 @@ export class FakePlatform implements Platform {
   sendable: readonly string[] = CODECS;
   hardware: readonly string[] = [];
   #nowMs = 1_000_000;
+  #wallClockAheadMs = 1_700_000_000_000;
   readonly #elementViews = new ElementViews((delayMs, run) => this.setTimer(delayMs, run));
   readonly #viewers = new Map<HTMLElement, (view: ElementView) => void>();
   readonly #timers = new Set<Timer>();
 
-  nowMs(): number {
+  monotonicMs(): number {
     return this.#nowMs;
+  }
+
+  /** The system's time, in milliseconds since the Unix epoch. The SDK never asks for it; give it to `Date.now` in a test of that. */
+  wallClockMs(): number {
+    return this.#nowMs + this.#wallClockAheadMs;
+  }
+
+  /** Somebody, or NTP, sets the system's time. */
+  stepWallClock(byMs: number): void {
+    this.#wallClockAheadMs += byMs;
   }
 
   setTimer(delayMs: number, run: () => void): () => void {

@@ -67,6 +67,11 @@ export class FakeServer {
     this.#handlers?.onFrame(frame);
   }
 
+  /** Opens a WebSocket that was left unopened. */
+  open(): void {
+    this.#handlers?.onOpen();
+  }
+
   close(code: number): void {
     this.#handlers?.onClose(code);
   }

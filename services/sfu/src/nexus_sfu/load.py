@@ -35,6 +35,7 @@ class Load:
         self._rates = (0.0, 0.0, 0.0)
 
     def update(self, figures: EngineFigures, now_ms: int) -> None:
+        """`now_ms` is on a steady clock."""
         sample = _Sample(now_ms, figures.datagrams_in, figures.datagrams_out, figures.cpu_seconds)
         before, self._before = self._before, sample
         if before is None or now_ms <= before.at_ms:

@@ -23,6 +23,7 @@ class QualityWatch:
         self._due_ms = 0
 
     def is_due(self, now_ms: int) -> bool:
+        """`now_ms`, here and below, is on a steady clock."""
         return now_ms >= self._due_ms
 
     def observe(self, report: port.Report, now_ms: int) -> None:

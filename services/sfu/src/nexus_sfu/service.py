@@ -52,7 +52,13 @@ def ip_address_or_none(text: str) -> IPv4Address | IPv6Address | None:
 
 
 def wall_clock_ms() -> int:
-    return time.time_ns() // 1_000_000
+    """For what is told to people; it steps when the system's time is corrected."""
+    return time.time_ns() // 1_000_000  # noqa: TID251
+
+
+def steady_clock_ms() -> int:
+    """For deadlines and rates: nobody sets it, and it never goes back."""
+    return time.monotonic_ns() // 1_000_000
 
 
 @dataclass(slots=True)
@@ -102,16 +108,16 @@ class Service:
         self.metrics.participants.set(node.participant_count)
         for kind in Kind:
             self.metrics.tracks.labels(kind.name.lower()).set(node.track_count(kind))
-        due = self.quality.is_due(wall_clock_ms())
+        due = self.quality.is_due(steady_clock_ms())
         try:
             report = await self.stats.node(details=due)
         except ReportLost:
             log.warning("report_lost")
             return
         self.metrics.engine.update(report.engine)
-        self.load.update(report.engine, wall_clock_ms())
+        self.load.update(report.engine, steady_clock_ms())
         if due:
-            self.quality.observe(report, wall_clock_ms())
+            self.quality.observe(report, steady_clock_ms())
 
     async def drain(self) -> None:
         """Takes nothing new; returns when everybody has left, or after the configured wait."""
@@ -150,7 +156,7 @@ def assemble(config: SfuConfig, engine: EnginePort, registry: CollectorRegistry)
     events = EventPublisher(metrics, config.event_buffer)
     sdp = SdpWorker(config.bounds(), config.codec_order())
     node = NodeState(config.limits(), rng)
-    sfu = Sfu(node, engine, sdp, metrics, wall_clock_ms, rng)
+    sfu = Sfu(node, engine, sdp, metrics, wall_clock_ms, steady_clock_ms, rng)
     sfu.tell_events_to(events.emit)
     reports = Reports(engine)
     sfu.on_report(reports.received)

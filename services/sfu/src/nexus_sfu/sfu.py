@@ -62,6 +62,7 @@ class Sfu:
         sdp: SdpWorker,
         metrics: Metrics,
         now_ms: Callable[[], int],
+        steady_ms: Callable[[], int],
         rng: random.Random,
     ) -> None:
         self.node = node
@@ -71,6 +72,7 @@ class Sfu:
         self._emit: EmitEvent = lambda _event: None
         self._metrics = metrics
         self._now_ms = now_ms
+        self._steady_ms = steady_ms
         self._rng = rng
         self._on_report: OnReport = lambda _report: None
         # One description at a time for each participant; gone with the last who waits.
@@ -130,7 +132,7 @@ class Sfu:
 
     def close_expired(self) -> None:
         """To be called now and then: ends rooms that have been empty for long enough."""
-        for key, outcome in self.node.close_expired(self._now_ms()):
+        for key, outcome in self.node.close_expired(self._steady_ms(), self._now_ms()):
             self._carry_out(key, outcome)
 
     def set_draining(self, draining: bool, *, refuse_joins: bool = False) -> None:

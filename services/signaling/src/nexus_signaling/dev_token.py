@@ -22,7 +22,11 @@ class DevTokens:
     """`app` must have a secret."""
 
     def __init__(
-        self, app: App, origins: OriginPolicy, public_url: str, wall_clock: Callable[[], float] = time.time
+        self,
+        app: App,
+        origins: OriginPolicy,
+        public_url: str,
+        wall_clock: Callable[[], float] = time.time,  # noqa: TID251 - tokens have dates
     ) -> None:
         self._app = app
         self._origins = origins

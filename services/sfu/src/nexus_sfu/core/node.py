@@ -1,7 +1,10 @@
-"""All rooms of this node, its drain flags, and which room a participant is in."""
+"""All rooms of this node, its drain flags, and which rooms have been empty for how long.
+
+Commands carry `now_ms`, the wall clock, for what is told to people. Deadlines are on `steady_ms`, a clock
+that nobody sets.
+"""
 
 import random
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from nexus_sfu import errors
@@ -18,6 +21,8 @@ class NodeState:
     rooms: dict[RoomKey, RoomState] = field(default_factory=dict)
     draining: bool = False
     refuse_joins: bool = False
+    # Since when nobody keeps a room open, on the steady clock.
+    _empty_since_ms: dict[RoomKey, int] = field(default_factory=dict)
 
     def room(self, key: RoomKey) -> RoomState:
         found = self.rooms.get(key)
@@ -48,20 +53,19 @@ class NodeState:
         outcome = room.handle(command, now_ms)
         if room.closed:
             del self.rooms[key]
+            self._empty_since_ms.pop(key, None)
         return outcome
 
-    def close_expired(self, now_ms: int) -> list[tuple[RoomKey, Outcome]]:
-        """Ends rooms that have been empty for too long."""
-        expired = [
-            key
-            for key, room in self.rooms.items()
-            if (deadline := room.next_deadline_ms()) is not None and deadline <= now_ms
-        ]
+    def close_expired(self, steady_ms: int, now_ms: int) -> list[tuple[RoomKey, Outcome]]:
+        """Ends rooms that have been empty for too long, counted from the first call that finds them so."""
+        for key, room in self.rooms.items():
+            if room.kept_open:
+                self._empty_since_ms.pop(key, None)
+            else:
+                self._empty_since_ms.setdefault(key, steady_ms)
+        latest_ms = steady_ms - self.limits.empty_timeout_ms
+        expired = [key for key, since_ms in self._empty_since_ms.items() if since_ms <= latest_ms]
         return [(key, self.handle(key, Close(Reason.ROOM_CLOSED), now_ms)) for key in expired]
-
-    def next_deadline_ms(self) -> int | None:
-        deadlines: Iterable[int | None] = (room.next_deadline_ms() for room in self.rooms.values())
-        return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     @property
     def participant_count(self) -> int:

@@ -1,4 +1,5 @@
-"""One room: `handle(command, now_ms)` checks, changes the state, and returns what is to be done.
+"""One room: `handle(command, now_ms)` checks, changes the state, and returns what is to be done. `now_ms` is
+the wall clock, for what is told to people; no deadline hangs on it.
 
 Nothing is changed when a command is refused. Every change of state is one event with the next revision, so
 that a reader who misses one sees the gap. What the engine must do comes in the order in which it must do it.
@@ -56,8 +57,6 @@ class RoomState:
         self.room_id = room_id
         self.created_at_ms = created_at_ms
         self.participants: dict[str, Participant] = {}
-        # Since when nobody is here who keeps the room open.
-        self.empty_since_ms: int | None = created_at_ms
         self.closed = False
         self._limits = limits
         self._rng = rng
@@ -83,14 +82,12 @@ class RoomState:
         self._log.now_ms = now_ms
         outcome = self._dispatch(command, now_ms)
         self._follow_bindings()
-        self._note_emptiness(now_ms)
         return Outcome(tuple(self._effects), outcome.participant_id, outcome.unplaced)
 
-    def next_deadline_ms(self) -> int | None:
-        """When the room, if still empty, ends."""
-        if self.empty_since_ms is None or self.closed:
-            return None
-        return self.empty_since_ms + self._limits.empty_timeout_ms
+    @property
+    def kept_open(self) -> bool:
+        """By anybody who is here; a recorder alone does not keep a room open."""
+        return any(not p.grants.recorder for p in self.participants.values())
 
     def participant(self, participant_id: str) -> Participant:
         found = self.participants.get(participant_id)
@@ -214,13 +211,6 @@ class RoomState:
             self._effects.append(fx.ShutRoom(self.key))
         self.closed = True
         self._effects.append(self._log.closed(reason))
-
-    def _note_emptiness(self, now_ms: int) -> None:
-        """A recorder alone does not keep a room open."""
-        if any(not p.grants.recorder for p in self.participants.values()):
-            self.empty_since_ms = None
-        elif self.empty_since_ms is None:
-            self.empty_since_ms = now_ms
 
     def _unpublish(self, command: Unpublish) -> None:
         participant = self.participant(command.participant_id)

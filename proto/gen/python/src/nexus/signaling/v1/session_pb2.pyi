@@ -742,7 +742,7 @@ class PingRequest(_message.Message):
 
     SENT_AT_MS_FIELD_NUMBER: _builtins.int
     sent_at_ms: _builtins.int
-    """The client's clock; comes back as it was."""
+    """The client's clock, whichever it likes; comes back as it was."""
     def __init__(
         self,
         *,

@@ -724,7 +724,7 @@ export declare const LeaveResponseSchema: GenMessage<LeaveResponse>;
  */
 export declare type PingRequest = Message<"nexus.signaling.v1.PingRequest"> & {
   /**
-   * The client's clock; comes back as it was.
+   * The client's clock, whichever it likes; comes back as it was.
    *
    * @generated from field: int64 sent_at_ms = 1;
    */
