@@ -15,7 +15,16 @@ from stages import JOBS, ROOT, Command, Stage
 
 FUZZ_SECONDS = os.environ.get("FUZZ_SECONDS", "5")
 PYTEST = [sys.executable, "-m", "pytest", "-q", "--continue-on-collection-errors"]
-PYTHON_FOLDERS = ["libs", "services", "sdks/python", "cli", "native/python", "scripts", "bench"]
+PYTHON_FOLDERS = [
+    "libs",
+    "services",
+    "sdks/python",
+    "cli",
+    "native/python",
+    "scripts",
+    "bench",
+    "tests/services",
+]
 # Tests that use whole services on an emulated network, or several processes.
 SYSTEM_FOLDERS = ["tests/scenario", "tests/chaos"]
 # Runs a command with loopback and one address that leads nowhere.

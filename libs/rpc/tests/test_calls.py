@@ -76,9 +76,9 @@ class Pair:
     def address(self) -> str:
         return f"127.0.0.1:{self.server.port}"
 
-    async def leave(self, timeout_seconds: float = 20.0) -> sfu_pb2.LeaveResponse:
+    async def leave(self, timeout_ms: int = 20_000) -> sfu_pb2.LeaveResponse:
         rpc = self.pool.stub(self.address).Leave
-        return await self.pool.call("Leave", rpc, sfu_pb2.LeaveRequest(), timeout_seconds=timeout_seconds)
+        return await self.pool.call("Leave", rpc, sfu_pb2.LeaveRequest(), timeout_ms=timeout_ms)
 
     async def watch(self) -> list[int]:
         rpc = self.pool.stub(self.address).WatchStats
@@ -180,7 +180,7 @@ async def test_a_peer_that_does_not_answer_in_time_is_unreachable_and_its_handle
         await pair.leave()
         pair.peer.stalls = True
         with pytest.raises(RpcError) as caught:
-            await pair.leave(timeout_seconds=0.2)
+            await pair.leave(timeout_ms=200)
         assert (caught.value.code, caught.value.retry_after_ms) == (ErrorCode.SFU_UNREACHABLE, 7)
         await wait_until(lambda: ("Leave", "CANCELLED") in pair.served)
 

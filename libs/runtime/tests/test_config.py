@@ -1,14 +1,16 @@
 """Configuration is read once, from the environment, and says what is wrong in the environment's words."""
 
+from collections.abc import Iterator
+
 import pytest
-from nexus_runtime import ConfigError, ServiceConfig, describe, service_settings, setting
+from nexus_runtime import ConfigError, ServiceConfig, TextList, describe, service_settings, setting
 from pydantic import SecretStr, ValidationError
 
 
 class Demo(ServiceConfig):
     model_config = service_settings("NEXUS_DEMO_")
     udp_port: int = setting(7881, unit="port", reason="the first shard's", ge=1, le=65535)
-    hosts: tuple[str, ...] = setting((), reason="none | all")
+    hosts: TextList = setting((), reason="none | all")
     secret: SecretStr = setting(SecretStr("hush"), reason="development only")
 
 
@@ -29,7 +31,7 @@ def test_defaults_hold() -> None:
 
 def test_the_environment_wins_over_defaults_and_overrides_over_both(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NEXUS_DEMO_UDP_PORT", "9000")
-    monkeypatch.setenv("NEXUS_DEMO_HOSTS", '["a","b"]')
+    monkeypatch.setenv("NEXUS_DEMO_HOSTS", " a, b,")
     monkeypatch.setenv("NEXUS_NATS_URL", "nats://broker:4222")
     config = Demo.from_env()
     assert (config.udp_port, config.hosts, config.nats_url) == (9000, ("a", "b"), "nats://broker:4222")
@@ -48,6 +50,28 @@ def test_errors_name_the_variable_and_not_the_value(monkeypatch: pytest.MonkeyPa
         Demo.from_env()
     assert "70000" not in str(caught.value)
     assert caught.value.fault == "client"
+
+
+def test_every_fault_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Paired(Demo):
+        def problems(self) -> Iterator[str]:
+            yield from super().problems()
+            yield "NEXUS_DEMO_HOSTS: needed"
+
+    monkeypatch.setenv("NEXUS_NATS_URL", "nats://user:hush@ok:4222,http://user:hush@broker")
+    with pytest.raises(ConfigError) as caught:
+        Paired.load()
+    assert len(caught.value.problems) == 2
+    assert caught.value.problems[0].startswith("NEXUS_NATS_URL: 'broker'")
+    assert "hush" not in str(caught.value)
+    monkeypatch.setenv("NEXUS_DEMO_UDP_PORT", "0")
+    monkeypatch.setenv("NEXUS_DEMO_HEALTH_PORT", "x")
+    with pytest.raises(ConfigError) as caught:
+        Paired.load()
+    assert [problem.partition(":")[0] for problem in caught.value.problems] == [
+        "NEXUS_DEMO_HEALTH_PORT",
+        "NEXUS_DEMO_UDP_PORT",
+    ]
 
 
 def test_what_must_be_set_is_asked_for() -> None:

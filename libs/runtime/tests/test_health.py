@@ -6,14 +6,21 @@ from typing import Any
 
 import aiohttp
 import pytest
-from nexus_runtime import Health, HealthServer
+from nexus_runtime import Health, HealthServer, Life
 from nexus_runtime import health as health_module
 from prometheus_client import CollectorRegistry, Counter
 
 
 @pytest.fixture
-def health() -> Health:
-    return Health()
+def life() -> Life:
+    return Life()
+
+
+@pytest.fixture
+def health(life: Life) -> Health:
+    health = Health(lambda: life.draining)
+    health.note_started()
+    return health
 
 
 @pytest.fixture
@@ -31,7 +38,19 @@ async def get(url: str) -> tuple[int, Any]:
 
 async def test_an_empty_service_is_live_and_ready(base: str) -> None:
     assert await get(f"{base}/livez") == (200, {"live": True})
-    assert await get(f"{base}/readyz") == (200, {"ready": True, "draining": False, "checks": {}})
+    body = {"ready": True, "started": True, "draining": False, "checks": {}}
+    assert await get(f"{base}/readyz") == (200, body)
+
+
+async def test_a_service_that_starts_is_live_and_not_ready() -> None:
+    health = Health(lambda: False)
+    async with HealthServer(health, "127.0.0.1", 0, CollectorRegistry()) as server:
+        base = f"http://127.0.0.1:{server.port}"
+        assert (await get(f"{base}/livez"))[0] == 200
+        status, body = await get(f"{base}/readyz")
+        assert (status, body["ready"], body["started"]) == (503, False, False)
+        health.note_started()
+        assert (await get(f"{base}/readyz"))[0] == 200
 
 
 async def test_a_required_check_decides(health: Health, base: str) -> None:
@@ -54,11 +73,13 @@ async def test_a_lost_broker_is_reported_and_takes_nobody_out(health: Health, ba
     assert (status, body["checks"]["nats"]) == (200, {"ok": False, "required": False})
 
 
-async def test_draining_takes_a_service_out_and_leaves_it_alive(health: Health, base: str) -> None:
-    health.drain()
+async def test_draining_takes_a_service_out_leaves_it_alive_and_can_be_undone(life: Life, base: str) -> None:
+    life.drain()
     status, body = await get(f"{base}/readyz")
     assert (status, body["ready"], body["draining"]) == (503, False, True)
     assert (await get(f"{base}/livez"))[0] == 200
+    life.resume()
+    assert (await get(f"{base}/readyz"))[0] == 200
 
 
 async def test_a_check_that_raises_or_hangs_has_failed_and_tells_no_detail(

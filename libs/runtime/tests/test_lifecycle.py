@@ -8,10 +8,11 @@ import textwrap
 from typing import Any
 
 import pytest
+from nexus_runtime import Life
 
 PREAMBLE = """
 import asyncio, sys
-from nexus_runtime import ClientError, Life, PeerError, configure_logs, run
+from nexus_runtime import ClientError, Life, NexusError, configure_logs, run
 configure_logs("demo", format="json")
 
 def ready():
@@ -128,7 +129,7 @@ def test_parts_are_cancelled_at_the_end() -> None:
     ("error", "code", "fault"),
     [
         ('ClientError("CONFIG_INVALID", "port", port=1)', 2, "client"),
-        ('PeerError("NATS_GONE", "no broker", port=1)', 1, "peer"),
+        ('NexusError("NATS_GONE", "no broker", port=1)', 1, "internal"),
     ],
 )
 def test_a_known_error_is_one_line_without_a_traceback(error: str, code: int, fault: str) -> None:
@@ -157,13 +158,19 @@ def test_the_first_bad_exit_code_stays() -> None:
     assert code == 3
 
 
-def test_draining_is_not_stopping() -> None:
-    code, output, _ = end(
-        start("""
-        async def main(life):
-            life.drain()
-            await life.wait_until_draining()
-            print(life.draining, life.stopping)
-    """)
-    )
-    assert (code, output) == (0, "True False\n")
+def test_draining_is_not_stopping_and_can_be_undone() -> None:
+    life = Life()
+    told: list[bool] = []
+    life.on_drain(told.append)
+    life.drain()
+    life.drain()
+    assert (life.draining, life.stopping, told) == (True, False, [True])
+    life.resume()
+    assert (life.draining, told) == (False, [True, False])
+
+
+def test_stopping_implies_draining_for_good() -> None:
+    life = Life()
+    life.stop()
+    life.resume()
+    assert (life.draining, life.stopping) == (True, True)

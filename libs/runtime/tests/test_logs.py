@@ -25,7 +25,7 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
 
 
 def test_a_line_has_event_fields_service_and_time(capsys: pytest.CaptureFixture[str]) -> None:
-    configure_logs("sfu", format="json", node="n1")
+    configure_logs("sfu", format="json", bound={"node": "n1"})
     structlog.get_logger().bind(room="lobby").info("track_published", track="t1")
     (line,) = lines(capsys)
     assert str(line.pop("timestamp")).endswith("Z")

@@ -9,13 +9,14 @@ import pytest
 from nexus.events.v1 import room_pb2
 from nexus.sfu.v1 import sfu_pb2, sfu_pb2_grpc
 from nexus.types.v1 import error_pb2, media_pb2
-from nexus_bus import MemoryBus
+from nexus_bus import Bus, MemoryBus
 from nexus_bus.memory_bus import MemoryBroker
 from nexus_rpc import ERROR_METADATA
+from nexus_runtime import Runtime
 from nexus_sfu.config import SfuConfig
 from nexus_sfu.memory_engine import MemoryEngine
-from nexus_sfu.service import Service, assemble
-from prometheus_client import CollectorRegistry
+from nexus_sfu.service import SfuService
+from nexus_testkit import make_runtime
 
 OFFERS = Path(__file__).parent / "offers"
 ALL_GRANTS = media_pb2.Grants(create=True, publish=True, subscribe=True, data=True)
@@ -37,10 +38,10 @@ def read_offer() -> OfferReader:
 class Running:
     """A service with the memory engine, a client of it, and every event that it emitted."""
 
-    service: Service
+    service: SfuService
+    runtime: Runtime
     engine: MemoryEngine
     stub: sfu_pb2_grpc.SfuServiceStub
-    bus: MemoryBus
     events: list[room_pb2.RoomEvent] = field(default_factory=list)
     room: sfu_pb2.RoomKey = field(default_factory=lambda: sfu_pb2.RoomKey(app="devkey", room="lobby"))
 
@@ -85,14 +86,20 @@ def config() -> SfuConfig:
 
 
 @pytest.fixture
-async def running(config: SfuConfig) -> AsyncIterator[Running]:
+def bus() -> Bus:
+    """The service's own; a test may bring another."""
+    return MemoryBus(MemoryBroker())
+
+
+@pytest.fixture
+async def running(config: SfuConfig, bus: Bus) -> AsyncIterator[Running]:
     engine = MemoryEngine()
-    service = assemble(config, engine, CollectorRegistry())
-    bus = MemoryBus(MemoryBroker())
+    runtime = make_runtime("sfu", bus)
+    service = SfuService(config, runtime, engine)
     await service.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{service.grpc.port}") as channel:
         stub = sfu_pb2_grpc.SfuServiceStub(channel)
-        running = Running(service, engine, stub, bus)
+        running = Running(service, runtime, engine, stub)
         publish = service.events.emit
 
         def emit(event: room_pb2.RoomEvent) -> None:
@@ -101,4 +108,6 @@ async def running(config: SfuConfig) -> AsyncIterator[Running]:
 
         service.sfu.tell_events_to(emit)
         yield running
-    await service.close(None)
+    if isinstance(bus, MemoryBus):
+        bus.set_connected(False)  # nobody publishes what still waits
+    await service.close()

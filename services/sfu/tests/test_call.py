@@ -27,9 +27,8 @@ from nexus.sfu.v1 import sfu_pb2, sfu_pb2_grpc
 from nexus.types.v1 import media_pb2
 from nexus_sfu.config import SfuConfig
 from nexus_sfu.native_engine import NativeEngine
-from nexus_sfu.service import Service, assemble
-from nexus_testkit import wait_until
-from prometheus_client import CollectorRegistry
+from nexus_sfu.service import SfuService
+from nexus_testkit import make_runtime, wait_until
 
 ROOM = sfu_pb2.RoomKey(app="devkey", room="call")
 RED, GREEN, BLUE = (200, 30, 30), (30, 200, 30), (30, 30, 200)
@@ -191,7 +190,7 @@ def nearly(seen: tuple[int, ...], wanted: tuple[int, int, int]) -> bool:
 
 @dataclass
 class Node:
-    service: Service
+    service: SfuService
     stub: sfu_pb2_grpc.SfuServiceStub
     events: list[room_pb2.RoomEvent]
     stack: AsyncExitStack
@@ -219,12 +218,12 @@ async def node(profile: str) -> AsyncIterator[Node]:
     engine = NativeEngine(
         native.EngineConfig(bind_addresses=("127.0.0.1",), port=0, srtp_profiles=(profile,))
     )
-    service = assemble(SfuConfig.from_env(node_id="sfu-call"), engine, CollectorRegistry())
+    service = SfuService(SfuConfig.from_env(node_id="sfu-call"), make_runtime("sfu"), engine)
     events: list[room_pb2.RoomEvent] = []
     service.sfu.tell_events_to(events.append)
     await service.start()
     async with AsyncExitStack() as stack:
-        stack.push_async_callback(service.close, None)
+        stack.push_async_callback(service.close)
         channel = await stack.enter_async_context(grpc.aio.insecure_channel(f"127.0.0.1:{service.grpc.port}"))
         yield Node(service, sfu_pb2_grpc.SfuServiceStub(channel), events, stack)
 

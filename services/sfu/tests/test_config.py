@@ -5,12 +5,11 @@ from pathlib import Path
 import nexus_media
 import pytest
 from nexus_runtime import ClientError, ConfigError, describe
-from nexus_sfu.__main__ import open_engine
 from nexus_sfu.config import SfuConfig, default_node_id
 from nexus_sfu.memory_engine import MemoryEngine
-from nexus_sfu.service import assemble, reachable_host
-from nexus_testkit import free_port
-from prometheus_client import CollectorRegistry
+from nexus_sfu.open_engine import open_engine
+from nexus_sfu.service import SfuService, reachable_host
+from nexus_testkit import free_port, make_runtime
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "architecture" / "sfu.md"
 
@@ -20,9 +19,9 @@ def test_the_documented_table_is_the_real_one() -> None:
 
 
 def test_values_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NEXUS_SFU_MEDIA_ADDRESSES", '["192.0.2.7", "2001:db8::7"]')
+    monkeypatch.setenv("NEXUS_SFU_MEDIA_ADDRESSES", "192.0.2.7, 2001:db8::7")
     monkeypatch.setenv("NEXUS_SFU_MAX_PAIRS", "9")
-    monkeypatch.setenv("NEXUS_SFU_VIDEO_CODECS", '["av1", "vp8"]')
+    monkeypatch.setenv("NEXUS_SFU_VIDEO_CODECS", "av1,vp8")
     config = SfuConfig.from_env()
     assert config.media_addresses == ("192.0.2.7", "2001:db8::7")
     assert config.limits().pairs == 9
@@ -40,9 +39,9 @@ def test_a_busy_grpc_port_is_a_clear_error() -> None:
     async def twice() -> None:
         engine = MemoryEngine()
         config = SfuConfig.from_env(grpc_port=free_port())
-        assemble(config, engine, CollectorRegistry())
+        SfuService(config, make_runtime("sfu"), engine)
         with pytest.raises(ClientError, match="cannot listen for gRPC"):
-            assemble(config, engine, CollectorRegistry())
+            SfuService(config, make_runtime("sfu"), engine)
         engine.close()
 
     import asyncio
@@ -61,9 +60,15 @@ def test_a_cipher_library_that_is_not_there_is_a_clear_error(monkeypatch: pytest
         raise nexus_media.GcmLibraryUnavailable("intel-ipsec-mb was not built in")
 
     monkeypatch.setattr(nexus_media, "EngineConfig", refuse)
-    with pytest.raises(ConfigError, match="NEXUS_SFU_GCM_LIBRARY: intel-ipsec-mb was not built in") as raised:
+    with pytest.raises(ClientError, match="NEXUS_SFU_GCM_LIBRARY: intel-ipsec-mb was not built in") as raised:
         open_engine(SfuConfig.from_env(gcm_library="intel-ipsec-mb"))
     assert raised.value.code == "GCM_LIBRARY_UNAVAILABLE"
+
+
+def test_an_unknown_codec_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEXUS_SFU_VIDEO_CODECS", "vp8,divx")
+    with pytest.raises(ConfigError, match=r"NEXUS_SFU_VIDEO_CODECS: no codec is called 'divx'; .*av1"):
+        SfuConfig.load()
 
 
 def test_only_known_cipher_libraries_can_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

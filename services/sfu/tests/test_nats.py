@@ -1,15 +1,16 @@
 """Events and heartbeats on the bus: the twin for outages, a real nats-server for the whole way."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from nexus.events.v1 import room_pb2
 from nexus.types.v1 import state_pb2
-from nexus_bus import Change, MemoryBus, NatsBus, subjects
+from nexus_bus import Bus, Change, MemoryBus, NatsBus, subjects
 from nexus_bus.memory_bus import MemoryBroker
+from nexus_runtime import MetricSet
 from nexus_sfu.metrics import Metrics
 from nexus_sfu.nats_bus import EventPublisher, Heartbeat, event_subject
 from nexus_testkit import NatsServer, wait_until
@@ -41,7 +42,7 @@ def registry() -> CollectorRegistry:
 
 @pytest.fixture
 def metrics(registry: CollectorRegistry) -> Metrics:
-    return Metrics(registry)
+    return Metrics(MetricSet("sfu", registry))
 
 
 def test_subjects_of_events() -> None:
@@ -54,9 +55,9 @@ def test_subjects_of_events() -> None:
 async def test_events_of_an_outage_come_late_and_in_order(metrics: Metrics) -> None:
     broker = MemoryBroker()
     bus, reader = MemoryBus(broker), MemoryBus(broker)
-    events = EventPublisher(metrics, capacity=100)
+    events = EventPublisher(bus, metrics, capacity=100)
     async with await reader.subscribe(subjects.room_events("devkey", "lobby")) as inbox:
-        async with background(events.run(bus)):
+        async with background(events.run()):
             events.emit(event(1))
             await events.flushed()
             bus.set_connected(False)
@@ -73,10 +74,10 @@ async def test_a_long_outage_drops_the_oldest_and_counts(
 ) -> None:
     broker = MemoryBroker()
     bus, reader = MemoryBus(broker), MemoryBus(broker)
-    events = EventPublisher(metrics, capacity=2)
+    events = EventPublisher(bus, metrics, capacity=2)
     bus.set_connected(False)
     async with await reader.subscribe(subjects.all_room_events()) as inbox:
-        async with background(events.run(bus)):
+        async with background(events.run()):
             for revision in range(1, 6):
                 events.emit(event(revision))
             bus.set_connected(True)
@@ -89,9 +90,9 @@ async def test_a_long_outage_drops_the_oldest_and_counts(
 async def test_an_event_that_cannot_be_sent_does_not_stop_the_next(metrics: Metrics) -> None:
     broker = MemoryBroker()
     bus, reader = MemoryBus(broker), MemoryBus(broker)
-    events = EventPublisher(metrics, capacity=10)
+    events = EventPublisher(bus, metrics, capacity=10)
     async with await reader.subscribe(subjects.all_room_events()) as inbox:
-        async with background(events.run(bus)):
+        async with background(events.run()):
             events.emit(event(1, room=""))
             events.emit(event(2))
             await events.flushed()
@@ -107,14 +108,14 @@ async def test_heartbeats_survive_an_outage(metrics: Metrics) -> None:
         beats += 1
         return state_pb2.NodeRecord(node_id="sfu-1", heartbeat_at_ms=beats)
 
-    heartbeat = Heartbeat(record, metrics, interval_seconds=0.02, ttl_seconds=10)
+    heartbeat = Heartbeat(bus, record, metrics, interval_ms=20, ttl_ms=10_000)
     nodes = await bus.kv(subjects.NODES, 10)
 
     async def last_beat() -> int:
         entry = await nodes.get("sfu-1")
         return state_pb2.NodeRecord.FromString(entry.value).heartbeat_at_ms if entry else 0
 
-    async with background(heartbeat.run(bus)) as task:
+    async with background(heartbeat.run()) as task:
         await wait_until(last_beat)
         bus.set_connected(False)
         bus.set_connected(True)
@@ -122,19 +123,30 @@ async def test_heartbeats_survive_an_outage(metrics: Metrics) -> None:
         await wait_until(lambda: beats > before + 2)
         assert not task.done()
     assert await last_beat() > before
-    await heartbeat.forget(bus, "sfu-1")
+    await heartbeat.forget("sfu-1")
     assert await nodes.get("sfu-1") is None
 
 
-async def test_the_whole_way_over_nats(
-    running: Running, read_offer: OfferReader, nats_server: NatsServer
-) -> None:
+class TestOverNats:
+    """The service on a bus of its own to a server that a test may stop."""
+
+    @pytest.fixture
+    async def bus(self, nats_server: NatsServer) -> AsyncIterator[Bus]:
+        async with connected(nats_server, "sfu") as bus:
+            yield bus
+
+    async def test_the_whole_way(
+        self, running: Running, bus: Bus, read_offer: OfferReader, nats_server: NatsServer
+    ) -> None:
+        await the_whole_way(running, bus, read_offer, nats_server)
+
+
+async def the_whole_way(running: Running, bus: Bus, read_offer: OfferReader, nats_server: NatsServer) -> None:
     service = running.service
     async with (
-        connected(nats_server, "sfu") as bus,
         connected(nats_server, "reader") as reader,
-        background(service.events.run(bus)),
-        background(service.heartbeat.run(bus)),
+        background(service.events.run()),
+        background(service.heartbeat.run()),
     ):
         nodes = await reader.kv(subjects.NODES, 10)
 
@@ -176,15 +188,14 @@ async def connected(server: NatsServer, name: str) -> Any:
         await bus.close()
 
 
-async def test_watchers_see_a_node_that_leaves(running: Running) -> None:
-    broker = MemoryBroker()
-    bus, reader = MemoryBus(broker), MemoryBus(broker)
-    nodes = await reader.kv(subjects.NODES, 10)
-    async with await nodes.watch() as steps, background(running.service.heartbeat.run(bus)):
+async def test_watchers_see_a_node_that_leaves(running: Running, bus: Bus) -> None:
+    nodes = await bus.kv(subjects.NODES, 10)
+    async with await nodes.watch() as steps, background(running.service.heartbeat.run()):
         present = [step async for step in take_changes(steps, 1)]
+        running.runtime.life.stop()
         await running.service.drain()
         draining = [step async for step in take_changes(steps, 1)]
-        await running.service.heartbeat.forget(bus, "sfu-test")
+        await running.service.heartbeat.forget("sfu-test")
         gone = [step async for step in take_changes(steps, 1)]
     states = [state_pb2.NodeRecord.FromString(c.value).draining for c in [*present, *draining] if c.value]
     assert states == [False, True]

@@ -68,9 +68,9 @@ async def running(**settings: str) -> AsyncIterator[Process]:
 async def test_the_life_of_a_node(nats_server: NatsServer, read_offer: OfferReader) -> None:
     nats_server.stop()
     async with running(
-        NEXUS_NATS_URL=nats_server.url, NEXUS_SFU_DRAIN_SECONDS="30", NEXUS_SFU_GCM_LIBRARY="openssl"
+        NEXUS_NATS_URL=nats_server.url, NEXUS_SFU_DRAIN_MS="30000", NEXUS_SFU_GCM_LIBRARY="openssl"
     ) as sfu:
-        ready = await wait_until(lambda: sfu.line("sfu_ready"), PATIENCE, "ready without a broker")
+        ready = await wait_until(lambda: sfu.line("ready"), PATIENCE, "ready without a broker")
         assert ready is not None
         assert ready["gcm_library"] == "openssl"
         address = f"127.0.0.1:{ready['grpc_port']}"
@@ -136,7 +136,7 @@ async def test_misconfigurations_end_with_a_clear_word() -> None:
     taken = await asyncio.start_server(lambda _r, _w: None, "127.0.0.1", port)
     cases = {
         "NEXUS_SFU_GRPC_PORT": str(port),
-        "NEXUS_SFU_VIDEO_CODECS": '["divx"]',
+        "NEXUS_SFU_VIDEO_CODECS": "divx",
         "NEXUS_SFU_SHARDS": "none",
         "NEXUS_SFU_MEDIA_HOST": "192.0.2.99",
     }

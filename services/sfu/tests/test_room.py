@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pytest
 from nexus.events.v1 import room_pb2
 from nexus_rpc import RpcError
+from nexus_runtime import Now
 from nexus_sfu.core import commands as cmd
 from nexus_sfu.core import effects as fx
 from nexus_sfu.core.limits import Limits
@@ -55,13 +56,14 @@ class Room:
     """A room with time in it, and what its last command led to."""
 
     def __init__(self, limits: Limits | None = None) -> None:
-        self.state = RoomState(KEY, "RM_1", 0, limits or Limits(), random.Random(1))
+        self.state = RoomState(KEY, "RM_1", Now(0, 0), limits or Limits(), random.Random(1))
         self.now_ms = 0
+        self.epoch_ms = 0
         self.last = Outcome(())
         self.revisions: list[int] = []
 
     def do(self, command: cmd.Command) -> Outcome:
-        self.last = self.state.handle(command, self.now_ms)
+        self.last = self.state.handle(command, Now(self.now_ms, self.epoch_ms))
         self.revisions += [event.revision for event in self.events if event.revision]
         return self.last
 
@@ -400,61 +402,55 @@ def test_revisions_have_no_gap() -> None:
     assert room.kinds[-1] == "room_closed"
 
 
+def at(monotonic_ms: int, epoch_ms: int = 0) -> Now:
+    return Now(monotonic_ms, epoch_ms)
+
+
+@pytest.mark.parametrize("step_ms", [-3_600_000, 3_600_000])
+def test_a_step_of_the_wall_clock_ends_no_room(step_ms: int) -> None:
+    node = NodeState(Limits(empty_timeout_ms=100), random.Random(2))
+    host = cmd.Join("host", Grants(create=True), media())
+    epoch_ms = 1_700_000_000_000
+    joined = node.join(KEY, "RM_1", host, at(0, epoch_ms)).participant_id
+    node.handle(KEY, cmd.Leave(joined), at(50, epoch_ms + 50))
+    assert node.close_expired(at(149, epoch_ms + step_ms)) == []
+    assert node.room(KEY).created_at_ms == epoch_ms
+    assert len(node.close_expired(at(150, epoch_ms + step_ms))) == 1
+
+
 def test_rooms_come_and_go() -> None:
     node = NodeState(Limits(rooms=1, empty_timeout_ms=100), random.Random(2))
     guest, host = (cmd.Join(name, Grants(create=name == "host"), media()) for name in ("guest", "host"))
 
     def refusal(key: RoomKey, join: cmd.Join) -> str:
         with pytest.raises(RpcError) as refused:
-            node.join(key, "RM_1", join, 0)
+            node.join(key, "RM_1", join, at(0))
         return refused.value.name
 
     assert refusal(KEY, guest) == "ROOM_NOT_FOUND"
-    first = node.join(KEY, "RM_1", host, 0).participant_id
+    first = node.join(KEY, "RM_1", host, at(0)).participant_id
     assert refusal(RoomKey("app", "other"), host) == "TOO_MANY_ROOMS"
-    second = node.join(KEY, "RM_2", guest, 0).participant_id
+    second = node.join(KEY, "RM_2", guest, at(0)).participant_id
     assert node.room(KEY).room_id == "RM_1"
     for participant_id in (first, second):
-        node.handle(KEY, cmd.Leave(participant_id), 50)
-    assert node.close_expired(7_050, 50) == []
-    assert node.close_expired(7_149, 149) == []
-    # The wall clock has been set back by an hour meanwhile.
-    ((key, outcome),) = node.close_expired(7_150, -3_600_000)
+        node.handle(KEY, cmd.Leave(participant_id), at(50))
+    assert node.close_expired(at(149)) == []
+    assert node.next_deadline_ms() == 150
+    ((key, outcome),) = node.close_expired(at(150))
     assert key == KEY
     assert isinstance(outcome.effects[0], fx.ShutRoom)
     assert node.rooms == {}
-    node.join(RoomKey("app", "other"), "RM_3", host, 150)
+    node.join(RoomKey("app", "other"), "RM_3", host, at(150))
 
 
 def test_a_recorder_alone_does_not_keep_a_room() -> None:
     room = Room()
     alice = room.join("alice")
     room.join("recorder", grants=Grants(subscribe=True, hidden=True, recorder=True))
-    kept = [room.state.kept_open]
+    assert room.state.next_deadline_ms() is None
+    room.now_ms = 5
     room.do(cmd.Leave(alice))
-    kept.append(room.state.kept_open)
+    assert room.state.next_deadline_ms() == 10_005
+    room.now_ms = 9
     room.join("alice")
-    kept.append(room.state.kept_open)
-    assert kept == [True, False, True]
-
-
-@pytest.mark.parametrize("step_ms", [0, 60_000, -3_600_000])
-def test_a_step_of_the_wall_clock_ends_no_room_and_keeps_none(step_ms: int) -> None:
-    node = NodeState(Limits(empty_timeout_ms=10_000), random.Random(3))
-    host = cmd.Join("host", EVERYTHING, media())
-    participant_id = node.join(KEY, "RM_1", host, 1_000_000).participant_id
-    assert node.close_expired(0, 1_000_000) == []
-    node.handle(KEY, cmd.Leave(participant_id), 1_000_000)
-    assert node.close_expired(500, 1_000_500) == []
-    now_ms = 1_000_500 + step_ms
-    assert node.close_expired(10_499, now_ms) == []
-    # Somebody comes and goes: the time counts from there.
-    again = node.join(KEY, "RM_1", host, now_ms).participant_id
-    assert node.close_expired(10_500, now_ms) == []
-    node.handle(KEY, cmd.Leave(again), now_ms)
-    assert node.close_expired(11_000, now_ms) == []
-    assert node.close_expired(20_999, now_ms) == []
-    ((key, outcome),) = node.close_expired(21_000, now_ms)
-    assert key == KEY
-    (closed,) = [effect.event for effect in outcome.effects if isinstance(effect, fx.Emit)]
-    assert closed.at_ms == now_ms
+    assert room.state.next_deadline_ms() is None

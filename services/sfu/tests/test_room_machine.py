@@ -7,6 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
 from nexus_rpc import RpcError
+from nexus_runtime import Now
 from nexus_sfu.core import commands as cmd
 from nexus_sfu.core import effects as fx
 from nexus_sfu.core.limits import Limits
@@ -62,7 +63,7 @@ class RoomMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         limits = Limits(participants_per_room=5, pairs=4)
-        self.room = RoomState(RoomKey("app", "room"), "RM", 0, limits, random.Random(0))
+        self.room = RoomState(RoomKey("app", "room"), "RM", Now(0, 0), limits, random.Random(0))
         self.engine = MemoryEngine()
         self.media = Media(self.engine)
         self.numbers: dict[str, int] = {}
@@ -71,7 +72,7 @@ class RoomMachine(RuleBasedStateMachine):
 
     def do(self, command: cmd.Command) -> str:
         try:
-            outcome = self.room.handle(command, 0)
+            outcome = self.room.handle(command, Now(0, 0))
         except RpcError:
             return ""
         self.media.carry_out(outcome.effects)

@@ -41,6 +41,7 @@ class FakeSfu(sfu_pb2_grpc.SfuServiceServicer):
         self.rooms: dict[tuple[str, str], FakeRoom] = {}
         self.requests: list[Any] = []
         self.draining = False
+        self.max_participants = 1_000
         self.refuse_joins = False
         self.fail_with: grpc.StatusCode | None = None
         self.before_join_answer: Callable[[], Awaitable[None]] | None = None
@@ -101,7 +102,7 @@ class FakeSfu(sfu_pb2_grpc.SfuServiceServicer):
             if not request.grants.create:
                 await self._abort(context, ErrorCode.ROOM_NOT_FOUND, "no such room")
             room = self.rooms[key] = FakeRoom(request.room.app, request.room.room, request.room_id)
-        if request.max_participants and len(room.participants) >= request.max_participants:
+        if len(room.participants) >= self.max_participants:
             await self._abort(context, ErrorCode.ROOM_FULL, "full")
         for old in [p for p in room.participants.values() if p.identity == request.identity]:
             await self._remove(room, old.id, media_pb2.DISCONNECT_REASON_REPLACED)

@@ -13,8 +13,7 @@ from nexus.types.v1.error_pb2 import ErrorCode
 from nexus_bus import Bus, MemoryBus
 from nexus_signaling.config import SignalingConfig
 from nexus_signaling.service import SignalingService
-from nexus_testkit import wait_until
-from prometheus_client import CollectorRegistry
+from nexus_testkit import make_runtime, wait_until
 from pydantic import SecretStr
 
 from services.signaling.tests.fake_sfu import FakeSfu
@@ -115,14 +114,14 @@ class Harness:
             "development": True,
             "apps": SecretStr(f"{APP}:{SECRET}"),
             "port": 0,
-            "sfu_timeout_seconds": 2.0,
-            "shutdown_seconds": 0.3,
-            "node_timeout_seconds": 300.0,
-            "node_silence_seconds": 0.2,
+            "sfu_timeout_ms": 2_000,
+            "shutdown_ms": 300,
+            "node_timeout_ms": 300_000,
+            "node_silence_ms": 200,
         }
         self.config = SignalingConfig.from_env(**(settings | config))
-        self.registry = CollectorRegistry()
-        self.service = SignalingService(self.config, self.bus, self.registry)
+        self.runtime = make_runtime("signaling", self.bus)
+        self.service = SignalingService(self.config, self.runtime)
         self._owns_sfu = sfu is None
         self._stack = AsyncExitStack()
         self._tasks: list[asyncio.Task[None]] = []
@@ -134,17 +133,17 @@ class Harness:
             await self.sfu.start()
             self._stack.push_async_callback(self.sfu.stop)
         await self.service.start()
-        self._tasks = [
-            asyncio.create_task(self.service.follow_nodes()),
-            asyncio.create_task(self.service.follow_closed_rooms()),
-        ]
+        self.runtime.health.note_started()
+        self._tasks = [asyncio.create_task(work) for work in self.service.work().values()]
         await wait_until(lambda: self.service.nodes.fresh_count() > 0)
         self._http = await self._stack.enter_async_context(aiohttp.ClientSession())
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self._http.close()
-        await self.service.shut_down()
+        self.runtime.life.stop()
+        await self.service.drain()
+        await self.service.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -175,7 +174,7 @@ class Harness:
         return client, reply.join
 
     def metric(self, name: str, **labels: str) -> float:
-        return self.registry.get_sample_value(f"nexus_signaling_{name}", labels) or 0.0
+        return self.runtime.metrics.registry.get_sample_value(f"nexus_signaling_{name}", labels) or 0.0
 
     def room(self, name: str = "lobby") -> Any:
         return self.sfu.rooms[APP, name]

@@ -9,6 +9,7 @@ from nexus.signaling.v1 import session_pb2
 from nexus.types.v1 import media_pb2
 from nexus.types.v1.error_pb2 import ErrorCode
 from nexus_rpc import RpcError
+from nexus_runtime import Now
 from nexus_signaling.codec import BinaryCodec
 from nexus_signaling.core import effects as do
 from nexus_signaling.core import inputs as on
@@ -19,7 +20,7 @@ from nexus_signaling.errors import CloseCode
 from nexus_signaling.outgoing import SharedEvent
 
 E = TypeVar("E")
-START = 100.0
+START = 100_000
 LIMITS = SessionLimits(
     messages_per_second=10, message_burst=20, max_rate_limited=5, max_malformed=3, max_pending_requests=4
 )
@@ -50,7 +51,7 @@ class Driver:
 
     def __init__(self, limits: SessionLimits = LIMITS) -> None:
         self.now = START
-        self.session = Session(BinaryCodec(), limits, START, epoch_ms=1_000_000)
+        self.session = Session(BinaryCodec(), limits, Now(START, 1_000_000))
         self._request_id = 0
 
     def on(self, event: on.Input) -> list[do.Effect]:
@@ -90,8 +91,8 @@ class Driver:
     def state(self) -> State:
         return self.session.state
 
-    def wait(self, seconds: float) -> list[do.Effect]:
-        self.now += seconds
+    def wait(self, ms: int) -> list[do.Effect]:
+        self.now += ms
         return self.on(on.TimePassed())
 
 
@@ -106,9 +107,9 @@ def test_a_join_is_answered_under_its_request_id() -> None:
 
 def test_a_join_that_does_not_come_ends_the_session() -> None:
     driver = Driver()
-    assert driver.session.next_deadline() == START + 10
-    assert driver.wait(9.9) == []
-    effects = driver.wait(0.1)
+    assert driver.session.next_deadline() == START + 10_000
+    assert driver.wait(9_900) == []
+    effects = driver.wait(100)
     assert codes(effects) == ["JOIN_TIMEOUT"]
     assert sent(effects)[0].error.fatal
     assert only(effects, do.Close)[0].code is CloseCode.PROTOCOL_ERROR
@@ -119,7 +120,7 @@ def test_requests_before_the_join_are_refused_and_pings_are_not() -> None:
     driver = Driver()
     assert codes(driver.request(mute=session_pb2.MuteRequest(track_id="TR_own"))) == ["NOT_JOINED"]
     assert codes(driver.request(leave=session_pb2.LeaveRequest())) == ["NOT_JOINED"]
-    driver.now += 2.5
+    driver.now += 2_500
     (pong,) = sent(driver.request(ping=session_pb2.PingRequest(sent_at_ms=77)))
     assert (pong.request_id, pong.ping.sent_at_ms, pong.ping.server_at_ms) == (3, 77, 1_002_500)
 
@@ -185,7 +186,7 @@ def test_the_rate_limit_refuses_says_when_and_finally_closes() -> None:
     (refusal,) = sent(effects)
     assert refusal.request_id == 21
     assert refusal.error.retry_after_ms == 100
-    driver.now += 0.1
+    driver.now += 100
     assert codes(driver.request(ping=session_pb2.PingRequest())) == []
     for _ in range(3):
         assert only(driver.request(ping=session_pb2.PingRequest()), do.Close) == []
@@ -221,11 +222,11 @@ def test_websocket_pings_count_against_the_rate_too() -> None:
 
 def test_silence_for_three_intervals_ends_the_session() -> None:
     driver = Driver().joined()
-    assert driver.session.next_deadline() == START + 30
-    driver.now += 20
+    assert driver.session.next_deadline() == START + 30_000
+    driver.now += 20_000
     driver.request(ping=session_pb2.PingRequest())
-    assert driver.wait(29.9) == []
-    effects = driver.wait(0.1)
+    assert driver.wait(29_900) == []
+    effects = driver.wait(100)
     (farewell,) = sent(effects)
     assert farewell.disconnected.can_rejoin
     assert only(effects, do.Close)[0].code is CloseCode.PING_TIMEOUT
@@ -341,8 +342,8 @@ def test_a_gap_behind_the_snapshot_fetches_another_but_not_at_once() -> None:
     effects = driver.on(on.SnapshotFetched(session_pb2.RoomSnapshot(revision=7)))
     assert only(effects, do.FetchSnapshot) == []
     deadline = driver.session.next_deadline()
-    assert deadline == START + 1
-    assert len(only(driver.wait(1), do.FetchSnapshot)) == 1
+    assert deadline == START + 1_000
+    assert len(only(driver.wait(1_000), do.FetchSnapshot)) == 1
 
 
 def test_a_snapshot_never_takes_the_client_back_in_time() -> None:
@@ -360,7 +361,7 @@ def test_events_that_overflow_while_waiting_lead_to_another_snapshot() -> None:
         driver.on(on.RoomEventArrived(event(revision)))
     effects = driver.on(on.SnapshotFetched(session_pb2.RoomSnapshot(revision=5)))
     assert [m.event.revision for m in sent(effects) if m.HasField("event")] == [6, 7, 8]
-    assert len(only(driver.wait(1), do.FetchSnapshot)) == 1
+    assert len(only(driver.wait(1_000), do.FetchSnapshot)) == 1
     snapshot = driver.on(on.SnapshotFetched(session_pb2.RoomSnapshot(revision=11)))
     assert sent(snapshot)[0].snapshot.revision == 11
 
@@ -377,7 +378,7 @@ def test_an_sfu_that_does_not_answer_is_asked_again() -> None:
     driver.on(on.EventsMayBeMissing())
     refused = RpcError(ErrorCode.SFU_UNREACHABLE, "no")
     assert driver.on(on.SnapshotFetched(refused)) == []
-    assert len(only(driver.wait(1), do.FetchSnapshot)) == 1
+    assert len(only(driver.wait(1_000), do.FetchSnapshot)) == 1
 
 
 @pytest.mark.parametrize("code", [ErrorCode.ROOM_NOT_FOUND, ErrorCode.PARTICIPANT_NOT_FOUND])

@@ -144,14 +144,14 @@ async def test_an_app_that_sends_too_much_is_told_when_it_may_again() -> None:
 
 def test_apps_have_budgets_of_their_own() -> None:
     budget = DataBudget(DataLimits(1.0, 1, 1000.0, 1000))
-    budget.take_message("one", 0.0)
-    budget.take_message("two", 0.0)
+    budget.take_message("one", 0)
+    budget.take_message("two", 0)
     with pytest.raises(RpcError) as refused:
-        budget.take_message("one", 0.25)
+        budget.take_message("one", 250)
     assert refused.value.retry_after_ms == 750
-    budget.take_message("one", 1.0)
-    budget.take_bytes("one", 1.0, 5000)  # more than a burst is had from a full bucket, and paid back
+    budget.take_message("one", 1_000)
+    budget.take_bytes("one", 1_000, 5000)  # more than a burst is had from a full bucket, and paid back
     with pytest.raises(RpcError) as refused:
-        budget.take_bytes("one", 1.0, 1000)
+        budget.take_bytes("one", 1_000, 1000)
     assert refused.value.retry_after_ms == 5000
-    budget.take_bytes("two", 1.0, 1000)
+    budget.take_bytes("two", 1_000, 1000)

@@ -47,7 +47,7 @@ def fill(room: FakeRoom, participants: int) -> None:
 @pytest.fixture
 async def full() -> AsyncIterator[Harness]:
     """A service whose one room is full but for a few."""
-    async with Harness(MemoryBus(), sfu_join_timeout_seconds=60.0, sfu_timeout_seconds=60.0) as harness:
+    async with Harness(MemoryBus(), sfu_join_timeout_ms=60_000, sfu_timeout_ms=60_000) as harness:
         room = harness.sfu.rooms[APP, "lobby"] = FakeRoom(APP, "lobby", "RM_full")
         fill(room, PARTICIPANTS - 8)
         yield harness

@@ -151,7 +151,7 @@ async def test_health(harness: Harness) -> None:
     harness.bus.set_connected(False)  # type: ignore[attr-defined]  # an outage of the broker is no reason to be killed
     async with harness.http.get(f"{harness.url}/readyz") as response:
         assert response.status == 200
-    harness.service.health.drain()
+    harness.runtime.life.drain()
     async with harness.http.get(f"{harness.url}/readyz") as response:
         assert response.status == 503
 
@@ -297,7 +297,8 @@ async def test_production_mints_no_tokens() -> None:
 
 async def test_shutdown_says_farewell_and_leaves(harness: Harness) -> None:
     client, _ = await harness.joined("ann")
-    ending = asyncio.create_task(harness.service.shut_down())
+    harness.runtime.life.stop()
+    ending = asyncio.create_task(harness.service.drain())
     farewell = await client.event("disconnected")
     assert farewell.disconnected.can_rejoin
     assert await client.closed() == 1001

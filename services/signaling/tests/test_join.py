@@ -125,8 +125,9 @@ async def test_a_second_join_with_the_same_identity_replaces_the_first(harness: 
     assert list(harness.room().participants) == [answer.participant.id]
 
 
-async def test_the_rooms_limit_of_people(harness: Harness) -> None:
-    async with Harness(max_participants=1) as small:
+async def test_a_full_room() -> None:
+    async with Harness() as small:
+        small.sfu.max_participants = 1
         await small.joined("ann")
         client = await small.connect()
         reply = await client.join(mint("bob"))
@@ -173,7 +174,7 @@ async def test_the_room_of_a_node_that_died_is_served_by_another_within_the_same
 
 
 async def test_a_room_is_not_split_while_its_node_lives_and_only_we_do_not_reach_it() -> None:
-    async with Harness(node_silence_seconds=300.0) as harness:
+    async with Harness(node_silence_ms=300_000) as harness:
         other = FakeSfu(harness.bus, "sfu-2")
         await harness.joined("ann")
         await harness.sfu.stop()
@@ -310,7 +311,9 @@ async def test_a_room_that_no_longer_lives_on_the_draining_node_moves(harness: H
 
 async def test_turn_credentials_come_with_the_answer() -> None:
     async with Harness(
-        stun_urls="stun:s.example:3478", turn_urls="turn:t.example:3478", turn_secret=SecretStr("shared")
+        stun_urls=("stun:s.example:3478",),
+        turn_urls=("turn:t.example:3478",),
+        turn_secret=SecretStr("shared"),
     ) as harness:
         _, answer = await harness.joined("ann")
         stun, turn = answer.ice_servers

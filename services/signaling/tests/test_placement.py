@@ -16,7 +16,7 @@ from nexus_signaling.placement import NodeView, choose_node
 from nexus_signaling.room_directory import PlacementRules, RoomDirectory
 from nexus_testkit import ManualClock, NatsServer, wait_until
 
-NOW = 1000.0
+NOW = 1_000_000
 
 
 def record(node_id: str, cpu: float = 0.0, **fields: object) -> state_pb2.NodeRecord:
@@ -26,16 +26,18 @@ def record(node_id: str, cpu: float = 0.0, **fields: object) -> state_pb2.NodeRe
     return state_pb2.NodeRecord(load=load, **values)  # type: ignore[arg-type]  # names are checked by protobuf
 
 
-def node(node_id: str, cpu: float = 0.0, seen_at: float = NOW, placed: int = 0, **fields: object) -> NodeView:
-    return NodeView(record(node_id, cpu, **fields), seen_at, placed)
+def node(
+    node_id: str, cpu: float = 0.0, seen_at_ms: int = NOW, placed: int = 0, **fields: object
+) -> NodeView:
+    return NodeView(record(node_id, cpu, **fields), seen_at_ms, placed)
 
 
 def choose(*nodes: NodeView, region: str = "eu", excluding: frozenset[str] = frozenset()) -> str | None:
     chosen = choose_node(
         nodes,
         region=region,
-        now=NOW,
-        timeout_seconds=10,
+        now_ms=NOW,
+        timeout_ms=10_000,
         random_source=random.Random(1),
         excluding=excluding,
     )
@@ -52,7 +54,7 @@ def test_the_least_loaded_node_is_chosen() -> None:
     "unfit",
     [
         node("x", draining=True),
-        node("x", seen_at=NOW - 10),
+        node("x", seen_at_ms=NOW - 10_000),
         node("x", participants=50, max_participants=50),
         node("x", grpc_address=""),
     ],
@@ -79,7 +81,7 @@ def test_idle_nodes_share_the_rooms() -> None:
     chosen = {
         view.node_id
         for _ in range(50)
-        if (view := choose_node(nodes, region="eu", now=NOW, timeout_seconds=10, random_source=rng))
+        if (view := choose_node(nodes, region="eu", now_ms=NOW, timeout_ms=10_000, random_source=rng))
     }
     assert chosen == {"a", "b", "c"}
 
@@ -88,7 +90,7 @@ class Replica:
     """One replica's directories on a shared bus."""
 
     def __init__(self, bucket: KeyValue, clock: ManualClock, seed: int, max_rooms: int = 0) -> None:
-        self.nodes = NodeDirectory(clock, 10)
+        self.nodes = NodeDirectory(clock, 10_000)
         self.asked: list[str] = []
         self.alive: set[str] = set()
         numbers = itertools.count()
@@ -100,9 +102,8 @@ class Replica:
         self.rooms = RoomDirectory(
             bucket,
             self.nodes,
-            PlacementRules("eu", 10, max_rooms),
+            PlacementRules("eu", 10_000, max_rooms),
             clock=clock,
-            wall_clock=lambda: 1.0,
             random_source=random.Random(seed),
             holds_room=holds_room,
             make_room_id=lambda: f"RM_{seed}_{next(numbers)}",

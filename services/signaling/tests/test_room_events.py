@@ -161,27 +161,24 @@ async def test_a_room_that_ends_with_nobody_here_is_forgotten_too(harness: Harne
     await wait_until(forgotten)
 
 
-async def test_records_of_rooms_whose_node_died_are_swept(
-    harness: Harness, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("nexus_signaling.nodes.SETTLING_SECONDS", 0.0)
-    await harness.joined("ann")
-    rooms = await harness.bus.kv(ROOMS)
-    sweeping = asyncio.create_task(harness.service.housekeeping.sweep_forever(0.01))
-    await (await harness.bus.kv("nodes")).delete("sfu-1")
+async def test_records_of_rooms_whose_node_died_are_swept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nexus_signaling.nodes.SETTLING_MS", 0)
+    async with Harness(sweep_ms=10) as harness:
+        await harness.joined("ann")
+        rooms = await harness.bus.kv(ROOMS)
+        await (await harness.bus.kv("nodes")).delete("sfu-1")
 
-    async def swept() -> bool:
-        return await rooms.keys() == []
+        async def swept() -> bool:
+            return await rooms.keys() == []
 
-    await wait_until(swept)
-    sweeping.cancel()
+        await wait_until(swept)
 
 
 async def test_the_death_of_a_node_ends_its_sessions(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As if the broker had been there all along: a heartbeat that is missing now is missing for a reason.
-    monkeypatch.setattr("nexus_signaling.nodes.SETTLING_SECONDS", 0.0)
+    monkeypatch.setattr("nexus_signaling.nodes.SETTLING_MS", 0)
     client, _ = await harness.joined("ann")
     await harness.sfu.stop()
     nodes = await harness.bus.kv("nodes")

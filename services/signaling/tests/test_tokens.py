@@ -23,6 +23,7 @@ from nexus_signaling.tokens import Claims, TokenVerifier
 from nexus_testkit import ManualClock
 
 NOW = 1_800_000_000.0
+CLOCK = ManualClock(NOW)
 SECRET = "a-secret-of-thirty-two-bytes-or-more"
 OTHER_SECRET = "another-secret-of-thirty-two-bytes-or-more"
 RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -76,7 +77,7 @@ def verifier(jwks_file: Path) -> TokenVerifier:
         "other": App("other", secret=OTHER_SECRET),
         "jwks": App("jwks", jwks_file=jwks_file),
     }
-    return TokenVerifier(KeySource(apps, ManualClock()), lambda: NOW)
+    return TokenVerifier(KeySource(apps, ManualClock()), CLOCK)
 
 
 async def verify(verifier: TokenVerifier, token: str, app_id: str = "", room: str = "lobby") -> Claims:
@@ -179,7 +180,7 @@ async def test_no_token_and_no_jwt(verifier: TokenVerifier) -> None:
 
 @given(st.text(max_size=200))
 async def test_no_text_is_a_token(text: str) -> None:
-    verifier = TokenVerifier(KeySource({"app": App("app", secret=SECRET)}, ManualClock()), lambda: NOW)
+    verifier = TokenVerifier(KeySource({"app": App("app", secret=SECRET)}, ManualClock()), CLOCK)
     with pytest.raises(RpcError):
         await verify(verifier, text)
 
@@ -269,7 +270,7 @@ async def test_a_jwks_is_fetched_cached_and_refreshed_when_keys_rotate() -> None
     async with JwksServer() as server:
         server.publish(jwk(RSA_KEY, "old"))
         source = KeySource({"jwks": App("jwks", jwks_url=server.url)}, clock)
-        verifier = TokenVerifier(source, lambda: NOW)
+        verifier = TokenVerifier(source, CLOCK)
         old = signed(RSA_KEY, "RS256", {"kid": "old"}, iss="jwks")
         new = signed(ED_KEY, "EdDSA", {"kid": "new"}, iss="jwks")
         for _ in range(3):
@@ -299,7 +300,7 @@ async def test_a_jwks_that_is_none_is_our_trouble_and_not_the_tokens(body: bytes
         server.body = body
         source = KeySource({"jwks": App("jwks", jwks_url=server.url)}, ManualClock())
         token = signed(RSA_KEY, "RS256", {"kid": "rsa"}, iss="jwks")
-        assert await refusal(TokenVerifier(source, lambda: NOW), token) == "SERVICE_UNAVAILABLE"
+        assert await refusal(TokenVerifier(source, CLOCK), token) == "SERVICE_UNAVAILABLE"
 
 
 def test_a_jwks_of_strangers_holds_no_key() -> None:

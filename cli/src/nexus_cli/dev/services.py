@@ -77,7 +77,7 @@ def sfu(settings: Settings) -> Stage:
         {
             "NEXUS_SFU_MEDIA_HOST": settings.media_host,
             "NEXUS_SFU_MEDIA_PORT": str(settings.media_port),
-            "NEXUS_SFU_MEDIA_ADDRESSES": json.dumps(settings.media_addresses),
+            "NEXUS_SFU_MEDIA_ADDRESSES": ",".join(settings.media_addresses),
             "NEXUS_SFU_GRPC_PORT": "0",
         },
     )

@@ -21,6 +21,7 @@ from nexus_bus.bus import (
     Watch,
     WatchStep,
 )
+from nexus_bus.lazy_kv import LazyKeyValue
 from nexus_bus.memory_bus import MemoryBroker, MemoryBus
 from nexus_bus.nats_bus import NatsBus
 
@@ -32,6 +33,7 @@ __all__ = [
     "Entry",
     "KeyExists",
     "KeyValue",
+    "LazyKeyValue",
     "MemoryBroker",
     "MemoryBus",
     "Message",

@@ -39,7 +39,7 @@ JETSTREAM_TIMEOUT_SECONDS = 5.0
 
 
 class NatsBus:
-    """A `Bus`. Made by `connect`."""
+    """A `Bus`. Made by `connect` or `open`."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -50,32 +50,58 @@ class NatsBus:
         self._publishes_dropped = 0
         self._last_error = ""
         self._closing = False
+        self._connecting: asyncio.Task[None] | None = None
+
+    @classmethod
+    def open(cls, url: str, name: str) -> Self:
+        """Returns at once and connects in the background, for as long as it takes.
+
+        Until then every method raises NotConnected, except `publish`, which drops and counts. Listeners are
+        told of the first connection too.
+        """
+        bus = cls(Client())
+        bus._connecting = asyncio.create_task(bus._connect_first(url, name), name="nats-connect")
+        return bus
+
+    async def _connect_first(self, url: str, name: str) -> None:
+        while True:
+            try:
+                await self._connect(url, name)
+                break
+            except (TimeoutError, OSError, nats.errors.Error) as error:
+                await self._on_error(error)
+                await asyncio.sleep(RECONNECT_WAIT_SECONDS)
+        self._tell(True)
 
     @classmethod
     async def connect(cls, url: str, name: str, timeout_seconds: float | None = 30.0) -> Self:
         """`url` may list several servers, separated by commas; `name` is shown in the server's monitoring.
         Keeps trying for `timeout_seconds` (None: for ever). Raises NotConnected."""
-        client = Client()
-        bus = cls(client)
+        bus = cls(Client())
         try:
             async with asyncio.timeout(timeout_seconds):
-                await client.connect(
-                    servers=url.split(","),
-                    name=name,
-                    allow_reconnect=True,
-                    max_reconnect_attempts=-1,
-                    reconnect_time_wait=RECONNECT_WAIT_SECONDS,
-                    ping_interval=PING_INTERVAL_SECONDS,
-                    pending_size=MAX_BUFFERED_BYTES,
-                    disconnected_cb=bus._on_disconnected,
-                    reconnected_cb=bus._on_reconnected,
-                    error_cb=bus._on_error,
-                )
+                await bus._connect(url, name)
         except (TimeoutError, OSError, nats.errors.Error) as error:
             await bus.close()
             raise NotConnected(f"no NATS server answers at {url}") from error
-        log.info("nats_connected", server=client.connected_url.netloc if client.connected_url else url)
         return bus
+
+    async def _connect(self, url: str, name: str) -> None:
+        await self._client.connect(
+            servers=url.split(","),
+            name=name,
+            allow_reconnect=True,
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=RECONNECT_WAIT_SECONDS,
+            ping_interval=PING_INTERVAL_SECONDS,
+            pending_size=MAX_BUFFERED_BYTES,
+            disconnected_cb=self._on_disconnected,
+            reconnected_cb=self._on_reconnected,
+            error_cb=self._on_error,
+        )
+        self._last_error = ""
+        server = self._client.connected_url
+        log.info("nats_connected", server=server.netloc if server else url)
 
     @property
     def connected(self) -> bool:
@@ -122,6 +148,9 @@ class NatsBus:
 
     async def publish(self, subject: str, payload: bytes) -> None:
         check_subject(subject)
+        if self._connecting is not None and not self._connecting.done():
+            self._publishes_dropped += 1
+            return
         try:
             await self._client.publish(subject, payload)
         except nats.errors.MaxPayloadError:
@@ -182,6 +211,9 @@ class NatsBus:
         if self._closing:
             return
         self._closing = True
+        if self._connecting is not None:
+            self._connecting.cancel()
+            await asyncio.gather(self._connecting, return_exceptions=True)
         for watch in list(self._watches):
             await watch.close()
         if self._client.is_connected:

@@ -64,14 +64,16 @@ class ChannelPool(Generic[Stub]):
         rpc: Callable[..., Awaitable[Response]],
         request: object,
         *,
-        timeout_seconds: float,
+        timeout_ms: int,
     ) -> Response:
         """One request and its answer. Raises RpcError."""
         with request_id.bound(request_id.current()) as chosen:
             started = time.monotonic()
             outcome = "OK"
             try:
-                return await rpc(request, timeout=timeout_seconds, metadata=((request_id.METADATA, chosen),))
+                return await rpc(
+                    request, timeout=timeout_ms / 1000, metadata=((request_id.METADATA, chosen),)
+                )
             except aio.AioRpcError as error:
                 failure = self._translated(method, error)
                 outcome = failure.name

@@ -1,8 +1,9 @@
 """The settings of every service that serves or calls gRPC."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from nexus_runtime import ConfigError, ServiceConfig, setting
+from nexus_runtime import ServiceConfig, setting
 
 from nexus_rpc.tls import RpcTls
 
@@ -27,27 +28,30 @@ class RpcConfig(ServiceConfig):
         validation_alias="NEXUS_RPC_TLS_SERVER_NAME",
     )
 
-    def rpc_tls(self) -> RpcTls:
-        """Reads the files. Raises ConfigError."""
+    def problems(self) -> Iterator[str]:
+        yield from super().problems()
         if (self.rpc_tls_certificate is None) != (self.rpc_tls_key is None):
-            raise ConfigError(
-                "CONFIG_INVALID", "NEXUS_RPC_TLS_CERTIFICATE and NEXUS_RPC_TLS_KEY: both or neither"
-            )
+            yield "NEXUS_RPC_TLS_CERTIFICATE and NEXUS_RPC_TLS_KEY: both or neither must be set"
+        for variable, path in (
+            ("NEXUS_RPC_TLS_CERTIFICATE", self.rpc_tls_certificate),
+            ("NEXUS_RPC_TLS_KEY", self.rpc_tls_key),
+            ("NEXUS_RPC_TLS_AUTHORITY", self.rpc_tls_authority),
+        ):
+            try:
+                if path is not None and b"-----BEGIN " not in path.read_bytes():
+                    yield f"{variable}: there is no PEM text in {path}"
+            except OSError as error:
+                yield f"{variable}: {error.strerror or error}: {path}"
+
+    def rpc_tls(self) -> RpcTls:
+        """Reads the files, which `problems` has checked. Raises OSError."""
         return RpcTls(
-            certificate=_read("NEXUS_RPC_TLS_CERTIFICATE", self.rpc_tls_certificate),
-            key=_read("NEXUS_RPC_TLS_KEY", self.rpc_tls_key),
-            authority=_read("NEXUS_RPC_TLS_AUTHORITY", self.rpc_tls_authority),
+            certificate=_read(self.rpc_tls_certificate),
+            key=_read(self.rpc_tls_key),
+            authority=_read(self.rpc_tls_authority),
             server_name=self.rpc_tls_server_name,
         )
 
 
-def _read(variable: str, path: Path | None) -> bytes | None:
-    if path is None:
-        return None
-    try:
-        text = path.read_bytes()
-    except OSError as error:
-        raise ConfigError("CONFIG_INVALID", f"{variable}: {error.strerror or error}: {path}") from error
-    if b"-----BEGIN " not in text:
-        raise ConfigError("CONFIG_INVALID", f"{variable}: no PEM text in {path}")
-    return text
+def _read(path: Path | None) -> bytes | None:
+    return None if path is None else path.read_bytes()

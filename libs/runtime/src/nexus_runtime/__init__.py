@@ -1,24 +1,35 @@
-"""What every service needs to live: configuration, logs, health, life cycle, errors."""
+"""What every service needs to live: configuration, logs, health, metrics, life cycle, clock, errors."""
 
-from nexus_runtime.config import ConfigError, ServiceConfig, describe, service_settings, setting
-from nexus_runtime.errors import ClientError, InternalError, NexusError, PeerError
+from nexus_runtime.background import Background
+from nexus_runtime.clock import Clock, Now, SystemClock
+from nexus_runtime.config import ConfigError, ServiceConfig, TextList, describe, service_settings, setting
+from nexus_runtime.errors import ClientError, NexusError
 from nexus_runtime.health import Health, HealthServer
 from nexus_runtime.lifecycle import Life, run
 from nexus_runtime.logs import configure_logs
+from nexus_runtime.metrics import MetricSet
+from nexus_runtime.service import Runtime, Service, run_service
 
 __all__ = [
+    "Background",
     "ClientError",
+    "Clock",
     "ConfigError",
     "Health",
     "HealthServer",
-    "InternalError",
     "Life",
+    "MetricSet",
     "NexusError",
-    "PeerError",
+    "Now",
+    "Runtime",
+    "Service",
     "ServiceConfig",
+    "SystemClock",
+    "TextList",
     "configure_logs",
     "describe",
     "run",
+    "run_service",
     "service_settings",
     "setting",
 ]

@@ -13,18 +13,33 @@ Every field states default, unit and reason; `describe(SfuConfig)` turns that in
 README.
 """
 
-from typing import Any, ClassVar, Self
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, ClassVar, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from nexus_runtime.errors import ClientError
 
 
 class ConfigError(ClientError):
-    """The environment does not make a configuration; the message names each variable and what is wrong with
-    it."""
+    """The environment does not make a configuration. Each problem names its variable."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("CONFIG_INVALID", "; ".join(problems))
+        self.problems = tuple(problems)
+
+
+def _split(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part for part in (part.strip() for part in value.split(",")) if part)
+    return value
+
+
+# A list in one variable: texts separated by commas.
+TextList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 
 def service_settings(prefix: str) -> SettingsConfigDict:
@@ -58,17 +73,45 @@ class ServiceConfig(BaseSettings):
     )
     health_port: int = setting(0, unit="port", reason="0 takes a free one and logs it", ge=0, le=65535)
 
+    def problems(self) -> Iterator[str]:
+        """What is wrong between fields or in files that they name. A subclass adds its own to `super()`'s."""
+        for url in self.nats_url.split(","):
+            parts = urlsplit(url.strip())
+            if parts.scheme not in ("nats", "tls", "ws", "wss") or not parts.hostname:
+                yield f"NEXUS_NATS_URL: {_without_password(url)!r} is no address such as nats://host:4222"
+
+    def log_fields(self) -> dict[str, str]:
+        """What stands on every line of the log, such as the node's name."""
+        return {}
+
+    def connection_name(self) -> str:
+        """The name of this process in the broker's monitoring; empty takes the service's."""
+        return next(iter(self.log_fields().values()), "")
+
+    @classmethod
+    def load(cls) -> Self:
+        """From the environment, with everything checked. Raises ConfigError with every problem."""
+        config = cls.from_env()
+        problems = list(config.problems())
+        if problems:
+            raise ConfigError(problems)
+        return config
+
     @classmethod
     def from_env(cls, **overrides: Any) -> Self:
         """Reads the environment; `overrides`, by field name, win over it. Raises ConfigError."""
         try:
             return cls(**{_input_name(cls, name): value for name, value in overrides.items()})
         except ValidationError as error:
-            problems = "; ".join(
+            problems = [
                 f"{variable_name(cls, str(problem['loc'][0]) if problem['loc'] else '')}: {problem['msg']}"
                 for problem in error.errors(include_input=False)
-            )
-            raise ConfigError("CONFIG_INVALID", problems) from None
+            ]
+            raise ConfigError(problems) from None
+
+
+def _without_password(url: str) -> str:
+    return url.rsplit("@", 1)[-1]
 
 
 def variable_name(config: type[ServiceConfig], field_name: str) -> str:
@@ -101,7 +144,9 @@ def _shown_default(field: FieldInfo) -> str:
     default = field.get_default(call_default_factory=True, validated_data={})
     if isinstance(default, SecretStr):
         return "hidden"
-    return f"`{default}`" if default not in ("", None, ()) else ""
+    if isinstance(default, tuple):
+        default = ",".join(default)
+    return f"`{default}`" if default not in ("", None) else ""
 
 
 def _input_name(config: type[ServiceConfig], field_name: str) -> str:

@@ -1,20 +1,18 @@
-"""Errors by whose fault they are, so that each seam (gRPC, WebSocket, log) translates them once and in one
-way.
+"""Errors that end a process: what the operator must change, and what failed in the service itself.
 
-A service subclasses or raises these with a stable `code` (``ROOM_NOT_FOUND``) that clients may act on, a
-message for people and fields for the log. What is not one of these is a defect of ours and must reach a
-caller as ``INTERNAL``, without detail.
+Why a *request* fails is `nexus_rpc.RpcError`. These carry a stable `code` (``PORT_UNAVAILABLE``), a message
+for people and fields for the log.
 """
 
 from typing import ClassVar, Literal
 
-Fault = Literal["client", "peer", "internal"]
+Fault = Literal["client", "internal"]
 FieldValue = str | int | float | bool | None
 
 
 class NexusError(Exception):
-    """The base. `code` is stable and upper case; `message` is for people; `fields` go to the log and, for a
-    client's own faults, to the client: put no secret there."""
+    """The base: a failure of the service. `code` is stable and upper case; `message` is for people; `fields`
+    go to the log: put no secret there."""
 
     fault: ClassVar[Fault] = "internal"
 
@@ -29,19 +27,6 @@ class NexusError(Exception):
 
 
 class ClientError(NexusError):
-    """The caller asked for what cannot be: trying the same again will not help."""
+    """The operator asked for what cannot be: starting again without a change will not help."""
 
     fault = "client"
-
-
-class PeerError(NexusError):
-    """Something that we depend on (another service, the broker, a store) failed or was too slow: trying again
-    may help."""
-
-    fault = "peer"
-
-
-class InternalError(NexusError):
-    """An invariant of our own is broken."""
-
-    fault = "internal"

@@ -28,11 +28,15 @@ class CheckResult:
 
 
 class Health:
-    """The named checks and the drain flag."""
+    """The named checks, and whether the service has started and takes new work.
 
-    def __init__(self) -> None:
+    `draining` is asked for the drain state, which `Life` holds.
+    """
+
+    def __init__(self, draining: Callable[[], bool]) -> None:
         self._checks: dict[str, tuple[Check, bool]] = {}
-        self._draining = False
+        self._draining = draining
+        self._started = False
 
     def add_check(self, name: str, check: Check, *, required: bool) -> None:
         if name in self._checks:
@@ -41,11 +45,24 @@ class Health:
 
     @property
     def draining(self) -> bool:
-        return self._draining
+        """Whether the service keeps what it has and takes nothing new."""
+        return self._draining()
 
-    def drain(self) -> None:
-        """From now on not ready: what is here stays, nothing new comes."""
-        self._draining = True
+    @property
+    def started(self) -> bool:
+        return self._started
+
+    def note_started(self) -> None:
+        """The service is up; before this it is not ready."""
+        self._started = True
+
+    async def ready(self) -> bool:
+        """Whether new work may be sent here."""
+        return self.is_ready(await self.results())
+
+    def is_ready(self, results: Mapping[str, CheckResult]) -> bool:
+        failed = any(result.required and not result.ok for result in results.values())
+        return self._started and not self.draining and not failed
 
     async def results(self) -> Mapping[str, CheckResult]:
         names = list(self._checks)
@@ -110,11 +127,11 @@ class HealthServer:
 
     async def _readyz(self, _request: web.Request) -> web.Response:
         results = await self._health.results()
-        draining = self._health.draining
-        ready = not draining and all(result.ok for result in results.values() if result.required)
+        ready = self._health.is_ready(results)
         body = {
             "ready": ready,
-            "draining": draining,
+            "started": self._health.started,
+            "draining": self._health.draining,
             "checks": {
                 name: {"ok": result.ok, "required": result.required}
                 | ({"error": result.error} if result.error else {})

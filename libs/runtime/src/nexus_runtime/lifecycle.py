@@ -25,6 +25,7 @@ EXIT_CRASHED = 1
 EXIT_MISCONFIGURED = 2
 
 Main = Callable[["Life"], Awaitable[None]]
+DrainListener = Callable[[bool], None]
 
 
 class Life:
@@ -32,7 +33,8 @@ class Life:
 
     def __init__(self) -> None:
         self._stop = asyncio.Event()
-        self._drain = asyncio.Event()
+        self._draining = False
+        self._drain_listeners: list[DrainListener] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self.exit_code = EXIT_OK
 
@@ -43,23 +45,39 @@ class Life:
     @property
     def draining(self) -> bool:
         """Set by `drain()`: keep what is here, take nothing new. Stopping implies draining."""
-        return self._drain.is_set()
+        return self._draining
 
     def stop(self, exit_code: int = EXIT_OK) -> None:
         """Asks the service to end. The first non-zero code is the one that stays."""
         if self.exit_code == EXIT_OK:
             self.exit_code = exit_code
-        self._drain.set()
         self._stop.set()
+        self._set_draining(True)
 
     def drain(self) -> None:
-        self._drain.set()
+        """The one drain state of the service: its health, and every listener, follow it."""
+        self._set_draining(True)
+
+    def resume(self) -> None:
+        """Undoes `drain`, unless the service is stopping."""
+        if not self.stopping:
+            self._set_draining(False)
+
+    def on_drain(self, listener: DrainListener) -> None:
+        """Calls `listener(draining)` at every change from now on."""
+        self._drain_listeners.append(listener)
+
+    def _set_draining(self, draining: bool) -> None:
+        if draining == self._draining:
+            return
+        self._draining = draining
+        if not self.stopping:
+            log.info("draining" if draining else "drain_ended")
+        for listener in self._drain_listeners:
+            listener(draining)
 
     async def wait_until_stopping(self) -> None:
         await self._stop.wait()
-
-    async def wait_until_draining(self) -> None:
-        await self._drain.wait()
 
     def supervise(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Runs `work` in the background for as long as the service lives; cancelled when it stops."""

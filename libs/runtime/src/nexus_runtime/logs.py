@@ -11,7 +11,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any, Literal
 
 import structlog
@@ -57,7 +57,11 @@ def chosen_format() -> LogFormat:
 
 
 def configure_logs(
-    service: str, *, level: str | None = None, format: LogFormat | None = None, **bound: str
+    service: str,
+    *,
+    level: str | None = None,
+    format: LogFormat | None = None,
+    bound: Mapping[str, str] | None = None,
 ) -> None:
     """Sets up structlog and the standard library's logging (grpc, aiohttp, nats use that) to write the same
     lines.
@@ -72,7 +76,7 @@ def configure_logs(
         structlog.stdlib.add_log_level,
         structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _service_fields({"service": service, **bound}),
+        _service_fields({"service": service, **(bound or {})}),
     ]
     rendered = _rendering(format or chosen_format())
     structlog.configure(

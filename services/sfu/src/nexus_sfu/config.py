@@ -2,10 +2,12 @@
 
 import os
 import socket
+from collections.abc import Iterator
 from typing import Literal
 
 from nexus_rpc import RpcConfig
-from nexus_runtime import service_settings, setting
+from nexus_runtime import TextList, service_settings, setting
+from pydantic import field_validator
 
 from nexus_sfu.core.limits import Limits
 from nexus_sfu.core.model import Codec
@@ -37,8 +39,8 @@ class SfuConfig(RpcConfig):
     media_port: int = setting(
         7882, unit="port", reason="shard k listens on this plus k; 0 takes free ones", ge=0, le=65_535
     )
-    media_addresses: tuple[str, ...] = setting(
-        (), reason="public addresses for the candidates, as JSON; empty: those of the sockets"
+    media_addresses: TextList = setting(
+        (), reason="public addresses for the candidates, separated by commas; empty: those of the sockets"
     )
     shards: int = setting(1, unit="threads", reason="one per core that media may use", ge=1, le=256)
     room_shard_participants: int = setting(
@@ -50,8 +52,9 @@ class SfuConfig(RpcConfig):
     udp_gso: bool = setting(True, reason="runs of packets in one system call; falls back by itself")
     udp_gro: bool = setting(True, reason="the same on receipt")
     tcp: bool = setting(True, reason="ICE over TCP on the same port numbers, for networks without UDP")
-    srtp_profiles: tuple[str, ...] = setting(
-        ("AEAD_AES_128_GCM", "AES_CM_128_HMAC_SHA1_80"), reason="in the order of preference, as JSON"
+    srtp_profiles: TextList = setting(
+        ("AEAD_AES_128_GCM", "AES_CM_128_HMAC_SHA1_80"),
+        reason="in the order of preference, separated by commas",
     )
     gcm_library: Literal["auto", "openssl", "intel-ipsec-mb"] = setting(
         "auto", reason="who computes AES-GCM; auto: intel-ipsec-mb where it runs, else OpenSSL"
@@ -77,8 +80,9 @@ class SfuConfig(RpcConfig):
         30_000, unit="ms", reason="RFC 7675 section 5.1: consent expires after 30 s", ge=1_000
     )
     connect_timeout_ms: int = setting(30_000, unit="ms", reason="ICE and DTLS are up by then", ge=1_000)
-    video_codecs: tuple[str, ...] = setting(
-        ("vp8", "h264", "vp9", "av1"), reason="what publishers without a preference send, as JSON"
+    video_codecs: TextList = setting(
+        ("vp8", "h264", "vp9", "av1"),
+        reason="in the order of preference for publishers that have none, separated by commas",
     )
 
     max_rooms: int = setting(1_000, unit="rooms", reason="bounds memory", ge=1)
@@ -100,9 +104,22 @@ class SfuConfig(RpcConfig):
     event_buffer: int = setting(
         10_000, unit="events", reason="kept while NATS is away; then the oldest are dropped", ge=1
     )
-    drain_seconds: float = setting(
-        0.0, unit="s", reason="how long SIGTERM waits for participants to leave", ge=0
-    )
+    drain_ms: int = setting(0, unit="ms", reason="how long SIGTERM waits for participants to leave", ge=0)
+
+    @field_validator("node_id")
+    @classmethod
+    def _name_the_node(cls, node_id: str) -> str:
+        return node_id or default_node_id()
+
+    def problems(self) -> Iterator[str]:
+        yield from super().problems()
+        for name in self.video_codecs:
+            if name.upper() not in Codec.__members__:
+                known = ", ".join(codec.lower() for codec in Codec.__members__)
+                yield f"NEXUS_SFU_VIDEO_CODECS: no codec is called {name!r}; there are: {known}"
+
+    def log_fields(self) -> dict[str, str]:
+        return {"node": self.node_id}
 
     def limits(self) -> Limits:
         return Limits(
@@ -118,5 +135,5 @@ class SfuConfig(RpcConfig):
         return Bounds(sdp_bytes=self.max_sdp_bytes, sections=self.max_sections)
 
     def codec_order(self) -> tuple[Codec, ...]:
-        """Raises KeyError for a name that is no codec."""
+        """`problems` has checked the names."""
         return tuple(Codec[name.upper()] for name in self.video_codecs)

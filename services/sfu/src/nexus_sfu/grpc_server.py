@@ -1,7 +1,7 @@
 """The gRPC face of the service: messages in, messages out. `nexus_rpc` translates errors and counts calls."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import structlog
 from nexus.sfu.v1 import sfu_pb2, sfu_pb2_grpc, track_stream_pb2
@@ -27,10 +27,14 @@ SERVICE = sfu_pb2.DESCRIPTOR.services_by_name["SfuService"]
 MIN_STATS_INTERVAL_MS = 200
 DEFAULT_STATS_INTERVAL_MS = 1_000
 
+# Takes `draining` and `refuse_joins`.
+SetDraining = Callable[[bool, bool], None]
+
 
 class SfuServicer(sfu_pb2_grpc.SfuServiceServicer):
-    def __init__(self, sfu: Sfu, stats: Stats, node_id: str) -> None:
+    def __init__(self, sfu: Sfu, stats: Stats, node_id: str, set_draining: SetDraining) -> None:
         self._sfu = sfu
+        self._set_draining = set_draining
         self._stats = stats
         self._node_id = node_id
 
@@ -157,7 +161,7 @@ class SfuServicer(sfu_pb2_grpc.SfuServiceServicer):
     async def SetDraining(
         self, request: sfu_pb2.SetDrainingRequest, context: Context
     ) -> sfu_pb2.SetDrainingResponse:
-        self._sfu.set_draining(request.draining, refuse_joins=request.refuse_joins)
+        self._set_draining(request.draining, request.refuse_joins)
         return sfu_pb2.SetDrainingResponse()
 
     async def WatchStats(

@@ -27,7 +27,7 @@ class NodeIdentity:
 
 
 class Load:
-    """Rates between the last two reports."""
+    """Rates between the last two reports, on the monotonic clock."""
 
     def __init__(self, identity: NodeIdentity) -> None:
         self._identity = identity
@@ -48,7 +48,7 @@ class Load:
             (sample.datagrams_out - before.datagrams_out) / seconds,
         )
 
-    def record(self, node: NodeState, now_ms: int) -> state_pb2.NodeRecord:
+    def record(self, node: NodeState, epoch_ms: int) -> state_pb2.NodeRecord:
         cpu, packets_in, packets_out = self._rates
         return state_pb2.NodeRecord(
             node_id=self._identity.node_id,
@@ -56,7 +56,7 @@ class Load:
             grpc_address=self._identity.grpc_address,
             version=self._identity.version,
             draining=node.draining,
-            heartbeat_at_ms=now_ms,
+            heartbeat_at_ms=epoch_ms,
             load=state_pb2.NodeLoad(
                 cpu=cpu,
                 rooms=len(node.rooms),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from nexus_runtime import MetricSet
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -24,13 +24,8 @@ _COUNTERS = {
 
 
 class Metrics:
-    def __init__(self, registry: CollectorRegistry) -> None:
-        def counter(name: str, text: str, *labels: str) -> Counter:
-            return Counter(f"nexus_sfu_{name}", text, labels, registry=registry)
-
-        def gauge(name: str, text: str, *labels: str) -> Gauge:
-            return Gauge(f"nexus_sfu_{name}", text, labels, registry=registry)
-
+    def __init__(self, metrics: MetricSet) -> None:
+        counter, gauge = metrics.counter, metrics.gauge
         self.requests = counter("requests", "gRPC requests by method and outcome.", "method", "code")
         self.connected = counter("transports_connected", "Transports up, by profile.", "srtp_profile")
         self.failed = counter("transports_failed", "Transports lost, by the engine's reason.", "reason")
@@ -48,10 +43,8 @@ class Metrics:
         self.rooms = gauge("rooms", "Rooms on this node.")
         self.participants = gauge("participants", "Participants on this node.")
         self.tracks = gauge("tracks", "Published tracks on this node.", "kind")
-        self.draining = gauge("draining", "1 while the node takes no new rooms.")
-        self.nats_connected = gauge("nats_connected", "1 while a NATS server answers.")
         self.engine = EngineCollector()
-        registry.register(self.engine)
+        metrics.add(self.engine)
 
 
 class EngineCollector(Collector):

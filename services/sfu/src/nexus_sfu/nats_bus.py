@@ -11,7 +11,7 @@ from collections.abc import Callable
 import structlog
 from nexus.events.v1 import room_pb2
 from nexus.types.v1 import state_pb2
-from nexus_bus import Bus, BusError, KeyValue, subjects
+from nexus_bus import Bus, BusError, LazyKeyValue, subjects
 
 from nexus_sfu.metrics import Metrics
 
@@ -29,7 +29,8 @@ def event_subject(event: room_pb2.RoomEvent) -> str:
 class EventPublisher:
     """Takes events at once, publishes them in order. `run` is the task that does so."""
 
-    def __init__(self, metrics: Metrics, capacity: int) -> None:
+    def __init__(self, bus: Bus, metrics: Metrics, capacity: int) -> None:
+        self._bus = bus
         self._metrics = metrics
         self._waiting: deque[room_pb2.RoomEvent] = deque()
         self._capacity = capacity
@@ -45,19 +46,19 @@ class EventPublisher:
         self._idle.clear()
         self._wake.set()
 
-    async def run(self, bus: Bus) -> None:
+    async def run(self) -> None:
         """For as long as the service lives."""
-        bus.on_connection(lambda _connected: self._wake.set())
+        self._bus.on_connection(lambda _connected: self._wake.set())
         while True:
             await self._wake.wait()
             self._wake.clear()
-            await self._publish_waiting(bus)
+            await self._publish_waiting()
 
-    async def _publish_waiting(self, bus: Bus) -> None:
-        while self._waiting and bus.connected:
+    async def _publish_waiting(self) -> None:
+        while self._waiting and self._bus.connected:
             event = self._waiting.popleft()
             try:
-                await bus.publish(event_subject(event), event.SerializeToString())
+                await self._bus.publish(event_subject(event), event.SerializeToString())
             except (BusError, ValueError) as error:
                 # A connection that is lost right now does not raise; this event can never be sent.
                 log.error("event_not_published", room=event.room, error=repr(error))
@@ -77,55 +78,51 @@ class Heartbeat:
 
     def __init__(
         self,
+        bus: Bus,
         record: Callable[[], state_pb2.NodeRecord],
         metrics: Metrics,
-        interval_seconds: float,
-        ttl_seconds: float,
+        *,
+        interval_ms: int,
+        ttl_ms: int,
     ) -> None:
+        self._bus = bus
         self._record = record
         self._metrics = metrics
-        self._interval_seconds = interval_seconds
-        self._ttl_seconds = ttl_seconds
+        self._interval_ms = interval_ms
         self._now = asyncio.Event()
-        self._nodes: KeyValue | None = None
+        self._nodes = LazyKeyValue(bus, subjects.NODES, ttl_ms / 1000)
+        self._written = False
 
     def beat_now(self) -> None:
         """When something changed that others should know at once."""
         self._now.set()
 
-    async def run(self, bus: Bus) -> None:
-        bus.on_connection(self._on_connection)
-        self._metrics.nats_connected.set(bus.connected)
+    async def run(self) -> None:
+        """For as long as the service lives."""
+        self._bus.on_connection(lambda _connected: self._now.set())
         while True:
             self._now.clear()
-            await self.beat(bus)
+            await self.beat()
             try:
-                async with asyncio.timeout(self._interval_seconds):
+                async with asyncio.timeout(self._interval_ms / 1000):
                     await self._now.wait()
             except TimeoutError:
                 pass
 
-    def _on_connection(self, connected: bool) -> None:
-        self._metrics.nats_connected.set(connected)
-        self._now.set()
-
-    async def beat(self, bus: Bus) -> None:
-        if not bus.connected:
+    async def beat(self) -> None:
+        if not self._bus.connected:
             return
         record = self._record()
         try:
-            if self._nodes is None:
-                self._nodes = await bus.kv(subjects.NODES, self._ttl_seconds)
             await self._nodes.put(subjects.node_key(record.node_id), record.SerializeToString())
+            self._written = True
         except BusError as error:
-            # A broker that lost its storage needs the bucket made anew.
-            self._nodes = None
             self._metrics.heartbeats_failed.inc()
             log.warning("heartbeat_failed", error=repr(error))
 
-    async def forget(self, bus: Bus, node_id: str) -> None:
+    async def forget(self, node_id: str) -> None:
         """A node that stops says so, rather than let its record expire."""
-        if self._nodes is not None and bus.connected:
+        if self._written and self._bus.connected:
             try:
                 await self._nodes.delete(subjects.node_key(node_id))
             except BusError as error:

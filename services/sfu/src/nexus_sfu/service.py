@@ -1,22 +1,16 @@
-"""The parts put together around an engine and a bus, without reading the environment: `__main__` does that,
-tests do it too.
-"""
+"""Puts the SFU together around an engine and what `run_service` gives; tests do the same in process."""
 
 import asyncio
 import random
 import socket
-import time
-from dataclasses import dataclass
-from importlib.metadata import version
+from collections.abc import Coroutine, Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Any
 
 import structlog
-from nexus_bus import Bus
-from nexus_rpc import RpcServer
-from nexus_runtime import Health, HealthServer
-from prometheus_client import CollectorRegistry
+from nexus_runtime import Runtime
 
-from nexus_sfu.config import SfuConfig, default_node_id
+from nexus_sfu.config import SfuConfig
 from nexus_sfu.core.model import Kind, Reason
 from nexus_sfu.core.node import NodeState
 from nexus_sfu.engine_port import EnginePort
@@ -51,145 +45,127 @@ def ip_address_or_none(text: str) -> IPv4Address | IPv6Address | None:
         return None
 
 
-def wall_clock_ms() -> int:
-    """For what is told to people; it steps when the system's time is corrected."""
-    return time.time_ns() // 1_000_000  # noqa: TID251
+class SfuService:
+    """A `nexus_runtime.Service`. Binds the gRPC port when it is made; nothing runs before `start`."""
 
+    def __init__(self, config: SfuConfig, runtime: Runtime, engine: EnginePort) -> None:
+        """Raises ClientError when the gRPC port is taken."""
+        self._config = config
+        self._runtime = runtime
+        self.engine = engine
+        clock, rng = runtime.clock, random.SystemRandom()
+        self.metrics = Metrics(runtime.metrics)
+        self.grpc = make_server(config, self.metrics)
+        self.events = EventPublisher(runtime.bus, self.metrics, config.event_buffer)
+        self._sdp = SdpWorker(config.bounds(), config.codec_order())
+        self._node = NodeState(config.limits(), rng)
+        self.sfu = Sfu(self._node, engine, self._sdp, self.metrics, clock, rng)
+        self.sfu.tell_events_to(self.events.emit)
+        reports = Reports(engine)
+        self.sfu.on_report(reports.received)
+        self._stats = Stats(reports, self.sfu.media, clock)
+        self._quality = QualityWatch(self.sfu)
+        self.taps = TapReaders(engine)
+        servicer = SfuServicer(self.sfu, self._stats, config.node_id, self.set_draining)
+        serve(self.grpc, servicer, TrackStreams(self.sfu, self.sfu.media, self.taps, self.metrics))
+        self._load = Load(self._identity())
+        self.heartbeat = Heartbeat(
+            runtime.bus,
+            lambda: self._load.record(self._node, clock.epoch_ms()),
+            self.metrics,
+            interval_ms=config.heartbeat_ms,
+            ttl_ms=config.node_ttl_ms,
+        )
+        runtime.life.on_drain(self._follow_drain)
 
-def steady_clock_ms() -> int:
-    """For deadlines and rates: nobody sets it, and it never goes back."""
-    return time.monotonic_ns() // 1_000_000
+    def _identity(self) -> NodeIdentity:
+        config = self._config
+        return NodeIdentity(
+            node_id=config.node_id,
+            region=config.region,
+            grpc_address=config.grpc_address or f"{reachable_host(config.grpc_host)}:{self.grpc.port}",
+            version=self._runtime.version,
+            shards=config.shards,
+            max_participants=config.max_participants,
+        )
 
-
-@dataclass(slots=True)
-class Service:
-    """Made by `assemble`; nothing runs before `start`."""
-
-    config: SfuConfig
-    node_id: str
-    engine: EnginePort
-    sfu: Sfu
-    stats: Stats
-    load: Load
-    quality: QualityWatch
-    metrics: Metrics
-    events: EventPublisher
-    heartbeat: Heartbeat
-    grpc: RpcServer
-    health: HealthServer
-    sdp: SdpWorker
-    taps: TapReaders
-
-    async def start(self) -> None:
+    async def start(self) -> Mapping[str, object]:
         loop = asyncio.get_running_loop()
         loop.add_reader(self.engine.event_fd, self.sfu.handle_engine_events)
         loop.add_reader(self.engine.tap_fd, self.taps.wake)
         await self.grpc.start()
-        await self.health.start()
-        log.info(
-            "sfu_ready",
-            node=self.node_id,
-            grpc_port=self.grpc.port,
-            media_ports=list(self.engine.ports),
-            gcm_library=self.engine.gcm_library,
-            health_port=self.health.port,
-        )
+        return {
+            "grpc_port": self.grpc.port,
+            "media_ports": list(self.engine.ports),
+            "gcm_library": self.engine.gcm_library,
+        }
 
-    async def housekeeping(self) -> None:
-        """Ends empty rooms and keeps the figures fresh, for as long as the service lives."""
+    def work(self) -> Mapping[str, Coroutine[Any, Any, None]]:
+        return {
+            "housekeeping": self._housekeeping(),
+            "heartbeat": self.heartbeat.run(),
+            "events": self.events.run(),
+        }
+
+    async def _housekeeping(self) -> None:
+        """Ends empty rooms and keeps the measurements fresh, for as long as the service lives."""
         while True:
             self.sfu.close_expired()
             await self.measure()
             await asyncio.sleep(HOUSEKEEPING_SECONDS)
 
     async def measure(self) -> None:
-        node = self.sfu.node
-        self.metrics.rooms.set(len(node.rooms))
-        self.metrics.participants.set(node.participant_count)
+        self.metrics.rooms.set(len(self._node.rooms))
+        self.metrics.participants.set(self._node.participant_count)
         for kind in Kind:
-            self.metrics.tracks.labels(kind.name.lower()).set(node.track_count(kind))
-        due = self.quality.is_due(steady_clock_ms())
+            self.metrics.tracks.labels(kind.name.lower()).set(self._node.track_count(kind))
+        now_ms = self._runtime.clock.monotonic_ms()
+        due = self._quality.is_due(now_ms)
         try:
-            report = await self.stats.node(details=due)
+            report = await self._stats.node(details=due)
         except ReportLost:
             log.warning("report_lost")
             return
         self.metrics.engine.update(report.engine)
-        self.load.update(report.engine, steady_clock_ms())
+        self._load.update(report.engine, self._runtime.clock.monotonic_ms())
         if due:
-            self.quality.observe(report, steady_clock_ms())
+            self._quality.observe(report, now_ms)
+
+    def set_draining(self, draining: bool, refuse_joins: bool) -> None:
+        """A draining node takes no new room; with `refuse_joins`, nobody at all. What is here stays."""
+        self._node.refuse_joins = refuse_joins
+        if draining or refuse_joins:
+            self._runtime.life.drain()
+        else:
+            self._runtime.life.resume()
+        log.info("draining_set", draining=self._node.draining, refuse_joins=refuse_joins)
+
+    def _follow_drain(self, draining: bool) -> None:
+        self._node.draining = draining
+        self.heartbeat.beat_now()
 
     async def drain(self) -> None:
         """Takes nothing new; returns when everybody has left, or after the configured wait."""
-        self.sfu.set_draining(True, refuse_joins=True)
+        self._node.refuse_joins = True
         await self.grpc.set_serving(False)
-        self.heartbeat.beat_now()
         try:
-            async with asyncio.timeout(self.config.drain_seconds):
-                while self.sfu.node.participant_count:  # noqa: ASYNC110 - the core knows no events
+            async with asyncio.timeout(self._config.drain_ms / 1000):
+                while self._node.participant_count:  # noqa: ASYNC110 - the core knows no events
                     await asyncio.sleep(DRAIN_POLL_SECONDS)
         except TimeoutError:
-            log.info("drain_ended_early", participants=self.sfu.node.participant_count)
+            log.info("drain_ended_early", participants=self._node.participant_count)
 
-    async def close(self, bus: Bus | None) -> None:
+    async def close(self) -> None:
         self.sfu.close_all(Reason.SERVER_SHUTDOWN)
-        if bus is not None and bus.connected:
+        if self._runtime.bus.connected:
             try:
                 await asyncio.wait_for(self.events.flushed(), FLUSH_SECONDS)
             except TimeoutError:
                 log.warning("events_not_flushed")
-            await self.heartbeat.forget(bus, self.node_id)
+            await self.heartbeat.forget(self._config.node_id)
         await self.grpc.close()
-        await self.health.close()
         loop = asyncio.get_running_loop()
         loop.remove_reader(self.engine.event_fd)
         loop.remove_reader(self.engine.tap_fd)
         self.engine.close()
-        self.sdp.close()
-
-
-def assemble(config: SfuConfig, engine: EnginePort, registry: CollectorRegistry) -> Service:
-    """Binds the gRPC port, starts nothing."""
-    node_id = config.node_id or default_node_id()
-    rng = random.SystemRandom()
-    metrics = Metrics(registry)
-    events = EventPublisher(metrics, config.event_buffer)
-    sdp = SdpWorker(config.bounds(), config.codec_order())
-    node = NodeState(config.limits(), rng)
-    sfu = Sfu(node, engine, sdp, metrics, wall_clock_ms, steady_clock_ms, rng)
-    sfu.tell_events_to(events.emit)
-    reports = Reports(engine)
-    sfu.on_report(reports.received)
-    stats = Stats(reports, sfu.media, wall_clock_ms)
-    grpc = make_server(config, metrics)
-    taps = TapReaders(engine)
-    serve(grpc, SfuServicer(sfu, stats, node_id), TrackStreams(sfu, sfu.media, taps, metrics))
-    address = config.grpc_address or f"{reachable_host(config.grpc_host)}:{grpc.port}"
-    identity = NodeIdentity(
-        node_id, config.region, address, version("nexus-sfu"), config.shards, config.max_participants
-    )
-    load = Load(identity)
-    heartbeat = Heartbeat(
-        lambda: load.record(node, wall_clock_ms()),
-        metrics,
-        config.heartbeat_ms / 1000,
-        config.node_ttl_ms / 1000,
-    )
-    health = Health()
-    health.add_check("taking_rooms", lambda: not node.draining, required=True)
-    return Service(
-        config=config,
-        node_id=node_id,
-        engine=engine,
-        sfu=sfu,
-        stats=stats,
-        load=load,
-        quality=QualityWatch(sfu),
-        metrics=metrics,
-        events=events,
-        heartbeat=heartbeat,
-        grpc=grpc,
-        health=HealthServer(health, config.health_host, config.health_port, registry),
-        sdp=sdp,
-        taps=taps,
-    )
+        self._sdp.close()

@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 
 import structlog
 from nexus.events.v1 import room_pb2
+from nexus_runtime import Clock
 
 from nexus_sfu import engine_port as port
 from nexus_sfu import errors
@@ -61,8 +62,7 @@ class Sfu:
         engine: port.EnginePort,
         sdp: SdpWorker,
         metrics: Metrics,
-        now_ms: Callable[[], int],
-        steady_ms: Callable[[], int],
+        clock: Clock,
         rng: random.Random,
     ) -> None:
         self.node = node
@@ -71,8 +71,7 @@ class Sfu:
         self._sdp = sdp
         self._emit: EmitEvent = lambda _event: None
         self._metrics = metrics
-        self._now_ms = now_ms
-        self._steady_ms = steady_ms
+        self._clock = clock
         self._rng = rng
         self._on_report: OnReport = lambda _report: None
         # One description at a time for each participant; gone with the last who waits.
@@ -87,7 +86,7 @@ class Sfu:
     async def join(self, wish: JoinWish) -> Answered:
         negotiated = await self._sdp.negotiate(wish.sdp, wish.publications)
         join = wish.command(negotiated.media)
-        outcome = self.node.join(wish.room, wish.room_id, join, self._now_ms())
+        outcome = self.node.join(wish.room, wish.room_id, join, self._clock.now())
         self._carry_out(wish.room, outcome)
         return await self._answer(wish.room, outcome.participant_id, negotiated)
 
@@ -102,7 +101,7 @@ class Sfu:
 
     def handle(self, key: RoomKey, command: cmd.Command) -> Outcome:
         """Raises RpcError."""
-        outcome = self.node.handle(key, command, self._now_ms())
+        outcome = self.node.handle(key, command, self._clock.now())
         self._carry_out(key, outcome)
         return outcome
 
@@ -132,15 +131,8 @@ class Sfu:
 
     def close_expired(self) -> None:
         """To be called now and then: ends rooms that have been empty for long enough."""
-        for key, outcome in self.node.close_expired(self._steady_ms(), self._now_ms()):
+        for key, outcome in self.node.close_expired(self._clock.now()):
             self._carry_out(key, outcome)
-
-    def set_draining(self, draining: bool, *, refuse_joins: bool = False) -> None:
-        """A draining node takes no new room; with `refuse_joins`, nobody at all. What is here stays."""
-        self.node.draining = draining or refuse_joins
-        self.node.refuse_joins = refuse_joins
-        self._metrics.draining.set(self.node.draining)
-        log.info("draining_set", draining=self.node.draining, refuse_joins=refuse_joins)
 
     # Between core and engine
 

@@ -4,9 +4,9 @@ The engine answers a request by an event; whoever waits is found by the request'
 """
 
 import asyncio
-from collections.abc import Callable
 
 from nexus.sfu.v1 import sfu_pb2
+from nexus_runtime import Clock
 
 from nexus_sfu import engine_port as port
 from nexus_sfu.core.model import RoomKey
@@ -47,10 +47,10 @@ class Reports:
 
 
 class Stats:
-    def __init__(self, reports: Reports, media: Media, now_ms: Callable[[], int]) -> None:
+    def __init__(self, reports: Reports, media: Media, clock: Clock) -> None:
         self._reports = reports
         self._media = media
-        self._now_ms = now_ms
+        self._clock = clock
 
     async def node(self, *, details: bool) -> port.Report:
         """Raises ReportLost."""
@@ -68,7 +68,7 @@ class Stats:
         tracks = (self._track(t) for t in report.tracks)
         slots = (self._slot(s) for s in report.slots)
         return sfu_pb2.WatchStatsResponse(
-            at_ms=self._now_ms(),
+            at_ms=self._clock.epoch_ms(),
             engine=_engine(report.engine),
             transports=[t for t in transports if t is not None],
             tracks=[t for t in tracks if t is not None],

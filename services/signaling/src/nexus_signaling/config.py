@@ -1,11 +1,12 @@
 """Signaling's configuration, read from the environment once, in `__main__`."""
 
+import secrets
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Self
 
 from nexus_rpc import RpcConfig
-from nexus_runtime import ConfigError, service_settings, setting
-from pydantic import SecretStr
+from nexus_runtime import ConfigError, TextList, service_settings, setting
+from pydantic import SecretStr, field_validator
 
 from nexus_signaling.core.data_budget import DataLimits
 from nexus_signaling.core.limits import SessionLimits
@@ -36,7 +37,7 @@ class SignalingConfig(RpcConfig):
         reason="JSON file of apps, for secrets in files and for JWKS",
         validation_alias="NEXUS_APPS_FILE",
     )
-    origins: str = setting("", reason="web origins that may join, separated by commas; * allows all")
+    origins: TextList = setting((), reason="web origins that may join, separated by commas; * allows all")
     public_url: str = setting("", reason="put into development tokens as `url`; empty: the page's own origin")
     demo_dir: Path | None = setting(None, reason="the built demo page, served at /; unset: no demo")
 
@@ -44,7 +45,6 @@ class SignalingConfig(RpcConfig):
     max_rooms_per_app: int = setting(
         10_000, reason="a runaway app must not fill every node; 0: no limit", ge=0
     )
-    max_participants: int = setting(500, reason="people in one room; 0: no limit", ge=0)
     max_message_bytes: int = setting(
         256 * 1024, unit="bytes", reason="after inflation; an offer has 20 to 40 kB", ge=1024
     )
@@ -62,10 +62,8 @@ class SignalingConfig(RpcConfig):
         4 << 20, unit="bytes/s", reason="as much as one participant may send; the SFU multiplies it", ge=1024
     )
     data_bytes_burst: int = setting(4 << 20, unit="bytes", reason="a second's worth in one go", ge=1024)
-    join_timeout_seconds: float = setting(10.0, unit="s", reason="the first message is the join", gt=0)
-    ping_interval_seconds: float = setting(
-        10.0, unit="s", reason="three silent intervals end a session", gt=0
-    )
+    join_timeout_ms: int = setting(10_000, unit="ms", reason="the first message is the join", gt=0)
+    ping_interval_ms: int = setting(10_000, unit="ms", reason="three silent intervals end a session", gt=0)
     outbox_messages: int = setting(
         2048, reason="events queued for a client that reads slowly: a full room that arrives at once", ge=1
     )
@@ -76,37 +74,42 @@ class SignalingConfig(RpcConfig):
         ge=1024,
     )
 
-    node_timeout_seconds: float = setting(10.0, unit="s", reason="five heartbeats of an SFU node", gt=0)
-    node_silence_seconds: float = setting(
-        2.5,
-        unit="s",
+    node_timeout_ms: int = setting(10_000, unit="ms", reason="five heartbeats of an SFU node", gt=0)
+    node_silence_ms: int = setting(
+        2_500,
+        unit="ms",
         reason="a heartbeat and a little: a node that refuses calls and is silent so long is gone",
         gt=0,
     )
-    sfu_timeout_seconds: float = setting(5.0, unit="s", reason="for one call to an SFU", gt=0)
-    sfu_join_timeout_seconds: float = setting(10.0, unit="s", reason="joins and offers parse SDP", gt=0)
-    sweep_seconds: float = setting(
-        60.0, unit="s", reason="records of rooms whose node died are removed", gt=0
-    )
-    shutdown_seconds: float = setting(10.0, unit="s", reason="for farewells before the process ends", gt=0)
-    jwks_refresh_seconds: float = setting(600.0, unit="s", reason="keys rotate slowly", gt=0)
+    sfu_timeout_ms: int = setting(5_000, unit="ms", reason="for one call to an SFU", gt=0)
+    sfu_join_timeout_ms: int = setting(10_000, unit="ms", reason="joins and offers parse SDP", gt=0)
+    sweep_ms: int = setting(60_000, unit="ms", reason="records of rooms whose node died are removed", gt=0)
+    shutdown_ms: int = setting(10_000, unit="ms", reason="for farewells before the process ends", gt=0)
+    jwks_refresh_ms: int = setting(600_000, unit="ms", reason="keys rotate slowly", gt=0)
 
-    stun_urls: str = setting("", reason="stun: URLs for clients, separated by commas")
-    turn_urls: str = setting("", reason="turn: and turns: URLs for clients, separated by commas")
+    stun_urls: TextList = setting((), reason="stun: URLs for clients, separated by commas")
+    turn_urls: TextList = setting((), reason="turn: and turns: URLs for clients, separated by commas")
     turn_secret: SecretStr = setting(
         SecretStr(""), reason="the secret shared with the TURN server (REST credentials)"
     )
-    turn_ttl_seconds: int = setting(6 * 3600, unit="s", reason="longer than most calls", ge=60)
+    turn_ttl_ms: int = setting(6 * 3_600_000, unit="ms", reason="longer than most calls", ge=60_000)
 
+    @field_validator("replica_id")
     @classmethod
-    def load(cls) -> Self:
-        """From the environment, with what belongs together checked. Raises ConfigError."""
-        config = cls.from_env()
-        if config.turn_urls and not config.turn_secret.get_secret_value():
-            raise ConfigError(
-                "CONFIG_INVALID", "NEXUS_SIGNALING_TURN_SECRET: needed by NEXUS_SIGNALING_TURN_URLS"
-            )
-        return config
+    def _name_the_replica(cls, replica_id: str) -> str:
+        return replica_id or f"sig-{secrets.token_hex(4)}"
+
+    def problems(self) -> Iterator[str]:
+        yield from super().problems()
+        if self.turn_urls and not self.turn_secret.get_secret_value():
+            yield "NEXUS_SIGNALING_TURN_SECRET: needed by NEXUS_SIGNALING_TURN_URLS"
+        try:
+            self.load_apps()
+        except ConfigError as error:
+            yield from error.problems
+
+    def log_fields(self) -> dict[str, str]:
+        return {"replica": self.replica_id}
 
     def load_apps(self) -> dict[str, App]:
         """Every app, from both sources. Raises ConfigError."""
@@ -114,18 +117,16 @@ class SignalingConfig(RpcConfig):
         if self.apps_file is not None:
             apps |= load_apps_file(self.apps_file, development=self.development)
         if not apps:
-            raise ConfigError(
-                "CONFIG_INVALID", "NEXUS_APPS or NEXUS_APPS_FILE: there is no app, so nobody could join"
-            )
+            raise ConfigError(["NEXUS_APPS or NEXUS_APPS_FILE: there is no app, so nobody could join"])
         return apps
 
     def allowed_origins(self) -> frozenset[str]:
-        return frozenset(origin.lower().rstrip("/") for origin in split_list(self.origins))
+        return frozenset(origin.lower().rstrip("/") for origin in self.origins)
 
     def session_limits(self) -> SessionLimits:
         return SessionLimits(
-            join_timeout_seconds=self.join_timeout_seconds,
-            ping_interval_seconds=self.ping_interval_seconds,
+            join_timeout_ms=self.join_timeout_ms,
+            ping_interval_ms=self.ping_interval_ms,
             messages_per_second=self.messages_per_second,
             message_burst=self.message_burst,
             bytes_per_second=self.bytes_per_second,
@@ -142,7 +143,3 @@ class SignalingConfig(RpcConfig):
             bytes_per_second=self.data_bytes_per_second,
             bytes_burst=self.data_bytes_burst,
         )
-
-
-def split_list(text: str) -> list[str]:
-    return [part for part in (part.strip() for part in text.split(",")) if part]

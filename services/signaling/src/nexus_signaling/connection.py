@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,8 +14,8 @@ from nexus.signaling.v1 import session_pb2
 from nexus.types.v1 import media_pb2
 from nexus.types.v1.error_pb2 import ErrorCode
 from nexus_rpc import RpcError, internal, request_id
+from nexus_runtime import Background, Clock
 
-from nexus_signaling.background import Background
 from nexus_signaling.codec import Codec
 from nexus_signaling.core import effects as do
 from nexus_signaling.core import inputs as on
@@ -58,8 +57,7 @@ class Services:
     outbox_bytes: int
     # So that a broker's return does not make every session ask its SFU at the same instant.
     snapshot_turns: asyncio.Semaphore
-    clock: Callable[[], float] = time.monotonic
-    wall_clock: Callable[[], float] = time.time  # noqa: TID251 - tells clients the date
+    clock: Clock
 
 
 class Connection:
@@ -71,8 +69,7 @@ class Connection:
         self._codec = codec
         self._services = services
         self._metrics = services.metrics
-        epoch_ms = round(services.wall_clock() * 1000)
-        self._session = Session(codec, services.limits, services.clock(), epoch_ms)
+        self._session = Session(codec, services.limits, services.clock.now())
         limits = services.limits
         self._outbox = Outbox(services.outbox_messages, services.outbox_bytes, limits.max_catch_up)
         self._wake = asyncio.Event()
@@ -148,11 +145,11 @@ class Connection:
 
     def _apply(self, event: on.Input) -> None:
         try:
-            effects = self._session.handle(event, self._services.clock())
+            effects = self._session.handle(event, self._services.clock.monotonic_ms())
         except Exception:
             # A defect of ours ends this one session, named in the log, and nobody else's.
             self._log.exception("session_failed", input=type(event).__name__)
-            effects = self._session.handle(on.Broken(), self._services.clock())
+            effects = self._session.handle(on.Broken(), self._services.clock.monotonic_ms())
         for effect in effects:
             try:
                 self._perform(effect)
@@ -170,8 +167,8 @@ class Connection:
             self._timer = None
         deadline = self._session.next_deadline()
         if deadline is not None and not self._over:
-            delay = max(0.0, deadline - self._services.clock())
-            self._timer = asyncio.get_running_loop().call_later(delay, self._apply, on.TimePassed())
+            delay_seconds = max(0, deadline - self._services.clock.monotonic_ms()) / 1000
+            self._timer = asyncio.get_running_loop().call_later(delay_seconds, self._apply, on.TimePassed())
 
     def _release_seat(self) -> None:
         seat, self._seat = self._seat, None
@@ -219,7 +216,7 @@ class Connection:
         self._wake.set()
 
     async def _join(self, request: session_pb2.JoinRequest) -> None:
-        started = self._services.clock()
+        started_ms = self._services.clock.monotonic_ms()
         try:
             seat, response = await self._services.joiner.join(request, self)
         except RpcError as refused:
@@ -233,7 +230,7 @@ class Connection:
             self._apply(on.JoinRefused(internal()))
             return
         self._metrics.joins.labels("ok").inc()
-        self._metrics.join_seconds.observe(self._services.clock() - started)
+        self._metrics.join_seconds.observe((self._services.clock.monotonic_ms() - started_ms) / 1000)
         self._metrics.sessions.inc()
         self._log = self._log.bind(
             app=seat.app, room=seat.room, participant=seat.participant_id, node=seat.node_id

@@ -2,7 +2,6 @@
 channels. The token names app and room and needs the grant `admin`; the body is the payload as it is.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,6 +12,7 @@ from nexus.sfu.v1 import sfu_pb2
 from nexus.types.v1.error_pb2 import ErrorCode
 from nexus_bus import BusError
 from nexus_rpc import RpcError
+from nexus_runtime import Clock
 
 from nexus_signaling.core.data_budget import DataBudget
 from nexus_signaling.core.sfu_requests import permitted
@@ -40,7 +40,7 @@ class DataEndpoint:
     sfu: SfuClient
     budget: DataBudget
     metrics: Metrics
-    clock: Callable[[], float]
+    clock: Clock
 
     async def handle(self, request: web.Request) -> web.Response:
         headers = {hdrs.CACHE_CONTROL: "no-store"}
@@ -64,10 +64,10 @@ class DataEndpoint:
         # Before anything of the body is read: who may not send, or sends too often, costs nothing.
         claims = await self.verifier.verify(_bearer(request), app_id="", room=None)
         permitted(claims.grants.admin, "admin")
-        self.budget.take_message(claims.app, self.clock())
+        self.budget.take_message(claims.app, self.clock.monotonic_ms())
         message = _message(request, claims)
         message.payload = await _payload(request)
-        self.budget.take_bytes(claims.app, self.clock(), len(message.payload))
+        self.budget.take_bytes(claims.app, self.clock.monotonic_ms(), len(message.payload))
         if message.text and not _is_utf8(message.payload):
             raise RpcError(ErrorCode.INVALID_ARGUMENT, "The text is not UTF-8.", details={"field": "payload"})
         try:

@@ -15,8 +15,8 @@ from nexus.types.v1 import media_pb2
 from nexus.types.v1.error_pb2 import ErrorCode
 from nexus_bus import BusError
 from nexus_rpc import RpcError
+from nexus_runtime import Background
 
-from nexus_signaling.background import Background
 from nexus_signaling.core.seat import Seat
 from nexus_signaling.metrics import Metrics
 from nexus_signaling.participant_directory import ParticipantDirectory

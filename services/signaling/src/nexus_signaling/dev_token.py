@@ -3,12 +3,11 @@ mints them."""
 
 import json
 import secrets
-import time
-from collections.abc import Callable
 from typing import Any, Final
 
 import jwt
 from aiohttp import hdrs, web
+from nexus_runtime import Clock
 
 from nexus_signaling.core.texts import is_name
 from nexus_signaling.keys import App
@@ -21,17 +20,11 @@ MAX_BODY_BYTES: Final = 4096
 class DevTokens:
     """`app` must have a secret."""
 
-    def __init__(
-        self,
-        app: App,
-        origins: OriginPolicy,
-        public_url: str,
-        wall_clock: Callable[[], float] = time.time,  # noqa: TID251 - tokens have dates
-    ) -> None:
+    def __init__(self, app: App, origins: OriginPolicy, public_url: str, clock: Clock) -> None:
         self._app = app
         self._origins = origins
         self._public_url = public_url
-        self._wall_clock = wall_clock
+        self._clock = clock
 
     async def preflight(self, request: web.Request) -> web.Response:
         headers = self._cors(request) | {
@@ -52,7 +45,7 @@ class DevTokens:
         return web.json_response({"token": token, "app_id": self._app.app_id}, headers=headers)
 
     def _sign(self, wish: dict[str, str], url: str) -> str:
-        now = int(self._wall_clock())
+        now = self._clock.epoch_ms() // 1000
         claims: dict[str, Any] = {
             "iss": self._app.app_id,
             "sub": wish["identity"],

@@ -10,6 +10,7 @@ from google.protobuf import json_format
 from nexus.types.v1 import media_pb2
 from nexus.types.v1.error_pb2 import ErrorCode
 from nexus_rpc import RpcError
+from nexus_runtime import Life
 
 from nexus_signaling.codec import CODECS, choose_codec
 from nexus_signaling.connection import CLOSE_TIMEOUT_SECONDS, Connection, Services
@@ -20,12 +21,12 @@ log = structlog.get_logger()
 
 
 class Gateway:
-    def __init__(self, services: Services, origins: OriginPolicy, max_connections: int) -> None:
+    def __init__(self, services: Services, origins: OriginPolicy, max_connections: int, life: Life) -> None:
         self._services = services
         self._origins = origins
         self._max_connections = max_connections
         self._connections: set[Connection] = set()
-        self._draining = False
+        self._life = life
 
     @property
     def connections(self) -> int:
@@ -54,7 +55,7 @@ class Gateway:
         )
         self._connections.add(connection)
         self._services.metrics.connections.set(len(self._connections))
-        if self._draining:
+        if self._life.stopping:
             connection.end(media_pb2.DISCONNECT_REASON_SERVER_SHUTDOWN, "the server shuts down")
         try:
             await connection.run()
@@ -73,7 +74,7 @@ class Gateway:
             return self._refuse(
                 400, RpcError(ErrorCode.UNSUPPORTED_SUBPROTOCOL, message, details={"supported": speaks})
             )
-        if self._draining or len(self._connections) >= self._max_connections:
+        if self._life.draining or len(self._connections) >= self._max_connections:
             message = "This server takes no more sessions at the moment."
             return self._refuse(503, RpcError(ErrorCode.SERVICE_UNAVAILABLE, message, retry_after_ms=2000))
         return None
@@ -88,18 +89,13 @@ class Gateway:
             if connection.node_id == node_id:
                 connection.events_may_be_missing()
 
-    def drain(self) -> None:
-        """Takes no new sessions."""
-        self._draining = True
-
-    async def shut_down(self, timeout_seconds: float) -> None:
-        """Says farewell to everybody and waits until they are gone."""
-        self.drain()
+    async def shut_down(self, timeout_ms: int) -> None:
+        """The service is stopping: says farewell to everybody and waits until they are gone."""
         log.info("sessions_ending", connections=len(self._connections))
         for connection in list(self._connections):
             connection.end(media_pb2.DISCONNECT_REASON_SERVER_SHUTDOWN, "the server shuts down")
         try:
-            async with asyncio.timeout(timeout_seconds):
+            async with asyncio.timeout(timeout_ms / 1000):
                 while self._connections:  # noqa: ASYNC110 - few, short, and only at the very end
                     await asyncio.sleep(0.02)
         except TimeoutError:

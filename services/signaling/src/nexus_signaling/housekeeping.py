@@ -54,12 +54,12 @@ class Housekeeping:
             # What stays behind goes with the next sweep or is overwritten by the room's next life.
             log.warning("room_not_forgotten", error=type(error).__name__)
 
-    async def sweep_forever(self, interval_seconds: float) -> None:
+    async def sweep_forever(self, interval_ms: int) -> None:
         """Runs until cancelled. Sweeps once, and then only when a node has gone: it reads every room's
         record."""
         swept_after: int | None = None
         while True:
-            await asyncio.sleep(interval_seconds)
+            await asyncio.sleep(interval_ms / 1000)
             if not self._nodes.settled() or self._nodes.departures == swept_after:
                 continue
             departures = self._nodes.departures

@@ -53,8 +53,7 @@ async def _livez(_request: web.Request) -> web.StreamResponse:
 def _readyz_of(health: Health) -> Handler:
     async def readyz(_request: web.Request) -> web.StreamResponse:
         """Only whether: this port faces the internet, and what is wrong is for the operator's port."""
-        results = await health.results()
-        ready = not health.draining and all(result.ok for result in results.values() if result.required)
+        ready = await health.ready()
         return web.json_response({"ready": ready}, status=200 if ready else 503)
 
     return readyz

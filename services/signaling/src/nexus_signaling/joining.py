@@ -33,7 +33,6 @@ class JoinTerms:
     """What every join's answer says."""
 
     ping_interval_ms: int
-    max_participants: int
     server_version: str
 
 
@@ -108,18 +107,18 @@ class Joiner:
         if refused.code == ErrorCode.NODE_DRAINING:
             return not await self.holds_room(placed.address, claims.app, claims.room)
         if refused.code == ErrorCode.SFU_UNREACHABLE:
-            heard_at = self._nodes.forget(placed.node_id)
-            return placed.placed_now or await self._is_gone(placed, claims, heard_at)
+            heard_at_ms = self._nodes.forget(placed.node_id)
+            return placed.placed_now or await self._is_gone(placed, claims, heard_at_ms)
         return False
 
-    async def _is_gone(self, placed: PlacedRoom, claims: Claims, heard_at: float) -> bool:
+    async def _is_gone(self, placed: PlacedRoom, claims: Claims, heard_at_ms: int) -> bool:
         """A node that was killed keeps its record until that expires: asked twice and silent, it is gone.
 
         One that still sends heartbeats lives, only we do not reach it: placing its room anew would split it.
         """
         if await self.holds_room(placed.address, claims.app, claims.room):
             return False
-        return await self._nodes.falls_silent(placed.node_id, heard_at)
+        return await self._nodes.falls_silent(placed.node_id, heard_at_ms)
 
     async def holds_room(self, address: str, app: str, room: str) -> bool:
         return await holds_room(self._sfu, address, app, room)
@@ -139,7 +138,6 @@ class Joiner:
             sdp=request.sdp,
             publications=request.publications,
             bind_existing=request.bind_existing and claims.grants.subscribe,
-            max_participants=self._terms.max_participants,
         )
 
     def _accepted(

@@ -1,20 +1,21 @@
 """Finds the key that a token names: from the configuration, a file, or a JWKS fetched over https, cached and
 bounded.
 
-A fetch happens off the caller's path at most once per `refresh_seconds`, plus, when a token names a key that
-is not there (keys rotate), at most once per `miss_seconds`; however many tokens an attacker makes up, the
+A fetch happens off the caller's path at most once per `refresh_ms`, plus, when a token names a key that
+is not there (keys rotate), at most once per `miss_ms`; however many tokens an attacker makes up, the
 app's server sees a trickle.
 """
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import aiohttp
 import structlog
 from nexus.types.v1.error_pb2 import ErrorCode
 from nexus_rpc import RpcError
+from nexus_runtime import Clock
 
 from nexus_signaling.keys import MAX_JWKS_BYTES, App, VerificationKey, parse_jwks
 
@@ -26,8 +27,8 @@ FETCH_TIMEOUT_SECONDS = 5.0
 @dataclass(slots=True)
 class _Cached:
     keys: dict[str, VerificationKey] = field(default_factory=dict)
-    fetched_at: float | None = None
-    tried_at: float | None = None
+    fetched_at_ms: int | None = None
+    tried_at_ms: int | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -35,15 +36,15 @@ class KeySource:
     def __init__(
         self,
         apps: Mapping[str, App],
-        clock: Callable[[], float],
+        clock: Clock,
         *,
-        refresh_seconds: float = 600.0,
-        miss_seconds: float = 30.0,
+        refresh_ms: int = 600_000,
+        miss_ms: int = 30_000,
     ) -> None:
         self._apps = apps
         self._clock = clock
-        self._refresh_seconds = refresh_seconds
-        self._miss_seconds = miss_seconds
+        self._refresh_ms = refresh_ms
+        self._miss_ms = miss_ms
         self._cached = {app_id: _Cached() for app_id, app in apps.items() if app.secret is None}
         self.fetches = 0
 
@@ -66,11 +67,11 @@ class KeySource:
             found = self._pick(cached, key_id)
         if found is not None:
             return found
-        if cached.fetched_at is None:
+        if cached.fetched_at_ms is None:
             raise RpcError(
                 ErrorCode.SERVICE_UNAVAILABLE,
                 "The app's keys cannot be fetched at the moment.",
-                retry_after_ms=round(self._miss_seconds * 1000),
+                retry_after_ms=self._miss_ms,
             )
         raise RpcError(ErrorCode.TOKEN_INVALID, "The app has no key with the token's `kid`.")
 
@@ -81,19 +82,22 @@ class KeySource:
         return cached.keys.get(key_id)
 
     def _is_old(self, cached: _Cached) -> bool:
-        return cached.fetched_at is None or self._clock() - cached.fetched_at >= self._refresh_seconds
+        return (
+            cached.fetched_at_ms is None
+            or self._clock.monotonic_ms() - cached.fetched_at_ms >= self._refresh_ms
+        )
 
     async def _refresh(self, app: App, cached: _Cached, *, missing: bool) -> None:
-        now = self._clock()
-        if cached.tried_at is not None and now - cached.tried_at < self._miss_seconds:
+        now_ms = self._clock.monotonic_ms()
+        if cached.tried_at_ms is not None and now_ms - cached.tried_at_ms < self._miss_ms:
             return
         if not missing and not self._is_old(cached):
             return
-        cached.tried_at = now
+        cached.tried_at_ms = now_ms
         self.fetches += 1
         try:
             cached.keys = parse_jwks(json.loads(await self._read(app)))
-            cached.fetched_at = now
+            cached.fetched_at_ms = now_ms
         except (OSError, ValueError, aiohttp.ClientError, TimeoutError) as error:
             # The old keys stay in use: an app whose JWKS is away for a while can still let people in.
             log.warning("jwks_unavailable", app=app.app_id, error=type(error).__name__)

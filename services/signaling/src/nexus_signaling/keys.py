@@ -91,7 +91,7 @@ def parse_apps(text: str, *, development: bool) -> dict[str, App]:
     for part in filter(None, (part.strip() for part in text.split(","))):
         app_id, separator, secret = part.partition(":")
         if not separator or not app_id or not secret:
-            raise ConfigError("CONFIG_INVALID", "NEXUS_APPS: each entry is <app id>:<secret>")
+            raise ConfigError(["NEXUS_APPS: each entry is <app id>:<secret>"])
         apps[app_id] = _checked(App(app_id, secret=secret), development=development)
     return apps
 
@@ -112,22 +112,21 @@ def load_apps_file(path: Path, *, development: bool) -> dict[str, App]:
         ]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         # The parser's own message might quote a secret.
-        raise ConfigError("CONFIG_INVALID", "NEXUS_APPS_FILE: cannot be read as a list of apps") from None
+        raise ConfigError(["NEXUS_APPS_FILE: cannot be read as a list of apps"]) from None
     return {app.app_id: _checked(app, development=development) for app in apps}
 
 
 def _checked(app: App, *, development: bool) -> App:
     sources = [source for source in (app.secret, app.jwks_url, app.jwks_file) if source]
     if not app.app_id or len(app.app_id.encode()) > 256 or len(sources) != 1:
-        raise ConfigError(
-            "CONFIG_INVALID", f"app {app.app_id!r} needs an id and one of secret, jwks_url, jwks_file"
-        )
+        raise ConfigError([f"app {app.app_id!r} needs an id and one of secret, jwks_url, jwks_file"])
     if app.secret is not None and not development and len(app.secret.encode()) < MIN_SECRET_BYTES:
         raise ConfigError(
-            "CONFIG_INVALID",
-            f"app {app.app_id!r}: in production a secret has at least {MIN_SECRET_BYTES} bytes "
-            "(RFC 7518 section 3.2)",
+            [
+                f"app {app.app_id!r}: in production a secret has at least {MIN_SECRET_BYTES} bytes "
+                "(RFC 7518 section 3.2)"
+            ]
         )
     if app.jwks_url is not None and not development and not app.jwks_url.startswith("https://"):
-        raise ConfigError("CONFIG_INVALID", f"app {app.app_id!r}: a JWKS comes over https")
+        raise ConfigError([f"app {app.app_id!r}: a JWKS comes over https"])
     return app

@@ -1,22 +1,12 @@
 """What signaling counts, for Prometheus. Labels are closed sets: no name that a client chose ever becomes
 one."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-
-_FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+from nexus_runtime import MetricSet
 
 
 class Metrics:
-    def __init__(self, registry: CollectorRegistry) -> None:
-        def counter(name: str, text: str, *labels: str) -> Counter:
-            return Counter(f"nexus_signaling_{name}", text, labels, registry=registry)
-
-        def gauge(name: str, text: str) -> Gauge:
-            return Gauge(f"nexus_signaling_{name}", text, registry=registry)
-
-        def histogram(name: str, text: str, *labels: str) -> Histogram:
-            return Histogram(f"nexus_signaling_{name}", text, labels, registry=registry, buckets=_FAST)
-
+    def __init__(self, metrics: MetricSet) -> None:
+        counter, gauge, histogram = metrics.counter, metrics.gauge, metrics.histogram
         self.connections = gauge("connections", "Open WebSockets.")
         self.sessions = gauge("sessions", "Joined sessions.")
         self.rooms = gauge("rooms", "Rooms with a session here.")

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
 
 import structlog
 from google.protobuf.message import DecodeError
 from nexus.types.v1 import state_pb2
 from nexus_bus import BusError, Change, KeyValue, Synced
+from nexus_runtime import Clock
 
 from nexus_signaling.placement import NodeView, is_fresh
 
@@ -17,7 +19,7 @@ RETRY_SECONDS = 1.0
 MAX_NODES = 10_000
 MAX_REMEMBERED = 1_000
 # After an outage of the broker every heartbeat has expired; nodes write theirs every two seconds.
-SETTLING_SECONDS = 5.0
+SETTLING_MS = 5_000
 _SILENCE_STEP_SECONDS = 0.05
 
 GoneListener = Callable[[str], None]
@@ -26,17 +28,16 @@ GoneListener = Callable[[str], None]
 class NodeDirectory:
     """`on_gone(node_id)` is called when a node's entry has expired or was deleted."""
 
-    def __init__(
-        self, clock: Callable[[], float], timeout_seconds: float, silence_seconds: float = 2.5
-    ) -> None:
+    def __init__(self, clock: Clock, timeout_ms: int, silence_ms: int = 2_500) -> None:
         self._clock = clock
-        self._timeout_seconds = timeout_seconds
-        self._silence_seconds = silence_seconds
+        self._timeout_ms = timeout_ms
+        self._silence_ms = silence_ms
         self._nodes: dict[str, NodeView] = {}
         self._last_addresses: dict[str, str] = {}
-        self._connected_at = clock()
+        self._connected_at_ms = clock.monotonic_ms()
         self._departures = 0
         self._synced = asyncio.Event()
+        self._reconnected = asyncio.Event()
         self._on_gone: GoneListener | None = None
 
     def on_gone(self, listener: GoneListener) -> None:
@@ -47,7 +48,11 @@ class NodeDirectory:
 
     def fresh(self, node_id: str) -> NodeView | None:
         node = self._nodes.get(node_id)
-        return node if node is not None and is_fresh(node, self._clock(), self._timeout_seconds) else None
+        return (
+            node
+            if node is not None and is_fresh(node, self._clock.monotonic_ms(), self._timeout_ms)
+            else None
+        )
 
     def is_gone(self, node_id: str) -> bool:
         """Whether the node has no entry at all, which is more than a heartbeat that is late here."""
@@ -64,15 +69,16 @@ class NodeDirectory:
 
     def note_connected(self) -> None:
         """The broker has come (back): heartbeats may have expired although their nodes are well."""
-        self._connected_at = self._clock()
+        self._connected_at_ms = self._clock.monotonic_ms()
+        self._reconnected.set()
 
     def settled(self) -> bool:
         """Whether a node that is missing can be taken for gone."""
-        return self._synced.is_set() and self._clock() - self._connected_at >= SETTLING_SECONDS
+        return self._synced.is_set() and self._clock.monotonic_ms() - self._connected_at_ms >= SETTLING_MS
 
     def fresh_count(self) -> int:
-        now = self._clock()
-        return sum(is_fresh(node, now, self._timeout_seconds) for node in self._nodes.values())
+        now_ms = self._clock.monotonic_ms()
+        return sum(is_fresh(node, now_ms, self._timeout_ms) for node in self._nodes.values())
 
     def note_placed(self, node_id: str) -> None:
         """A room went there: counts as load until the node's next heartbeat says more."""
@@ -80,31 +86,31 @@ class NodeDirectory:
         if node is not None:
             self._nodes[node_id] = replace(node, placed_since=node.placed_since + 1)
 
-    def forget(self, node_id: str) -> float:
+    def forget(self, node_id: str) -> int:
         """The node does not answer: not chosen again before its next heartbeat. When it was last heard of."""
         node = self._nodes.get(node_id)
         if node is None:
-            return self._clock() - self._timeout_seconds
-        self._nodes[node_id] = replace(node, seen_at=self._clock() - self._timeout_seconds)
-        return node.seen_at
+            return self._clock.monotonic_ms() - self._timeout_ms
+        self._nodes[node_id] = replace(node, seen_at_ms=self._clock.monotonic_ms() - self._timeout_ms)
+        return node.seen_at_ms
 
-    async def falls_silent(self, node_id: str, heard_at: float) -> bool:
-        """Whether no heartbeat comes for longer than nodes leave between two, counted from `heard_at`.
+    async def falls_silent(self, node_id: str, heard_at_ms: int) -> bool:
+        """Whether no heartbeat comes for longer than nodes leave between two, counted from `heard_at_ms`.
 
         For a node that has been forgotten: a live one, which only we do not reach, soon tells of itself.
         """
-        until = heard_at + self._silence_seconds
+        until_ms = heard_at_ms + self._silence_ms
         while self.fresh(node_id) is None:
-            left = until - self._clock()
-            if left <= 0:
+            left_ms = until_ms - self._clock.monotonic_ms()
+            if left_ms <= 0:
                 return True
-            await asyncio.sleep(min(left, _SILENCE_STEP_SECONDS))
+            await asyncio.sleep(min(left_ms / 1000, _SILENCE_STEP_SECONDS))
         return False
 
-    async def wait_until_known(self, timeout_seconds: float) -> bool:
-        """Whether the list of nodes has been read once."""
+    async def wait_until_known(self, timeout_ms: int) -> bool:
+        """Whether the list of nodes has been read once, now or within the timeout."""
         try:
-            await asyncio.wait_for(self._synced.wait(), timeout_seconds)
+            await asyncio.wait_for(self._synced.wait(), timeout_ms / 1000)
         except TimeoutError:
             return False
         return True
@@ -118,7 +124,9 @@ class NodeDirectory:
                         self._apply(step)
             except BusError as error:
                 log.warning("node_watch_interrupted", error=type(error).__name__)
-            await asyncio.sleep(RETRY_SECONDS)
+            self._reconnected.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._reconnected.wait(), RETRY_SECONDS)
 
     def _apply(self, step: Change | Synced) -> None:
         if isinstance(step, Synced):
@@ -141,7 +149,7 @@ class NodeDirectory:
                 log.warning("too_many_nodes", limit=MAX_NODES)
                 return
             log.info("node_found", node=record.node_id, address=record.grpc_address, region=record.region)
-        self._nodes[step.key] = NodeView(record, seen_at=self._clock())
+        self._nodes[step.key] = NodeView(record, seen_at_ms=self._clock.monotonic_ms())
         self._last_addresses.pop(step.key, None)
         self._last_addresses[step.key] = record.grpc_address
         if len(self._last_addresses) > MAX_REMEMBERED:

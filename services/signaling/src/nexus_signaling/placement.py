@@ -25,11 +25,11 @@ _ASSUMED_CPU_PER_ROOM: Final = 0.02
 
 @dataclass(frozen=True, slots=True)
 class NodeView:
-    """A node as this replica sees it. `seen_at`: when its last heartbeat reached us, on our own clock,
+    """A node as this replica sees it. `seen_at_ms`: when its last heartbeat reached us, on our own clock,
     because clocks of other hosts cannot be compared with ours."""
 
     record: state_pb2.NodeRecord
-    seen_at: float
+    seen_at_ms: int
     placed_since: int = 0
 
     @property
@@ -37,8 +37,8 @@ class NodeView:
         return self.record.node_id
 
 
-def is_fresh(node: NodeView, now: float, timeout_seconds: float) -> bool:
-    return now - node.seen_at < timeout_seconds
+def is_fresh(node: NodeView, now_ms: int, timeout_ms: int) -> bool:
+    return now_ms - node.seen_at_ms < timeout_ms
 
 
 def takes_new_room(node: NodeView) -> bool:
@@ -51,8 +51,8 @@ def choose_node(
     nodes: Iterable[NodeView],
     *,
     region: str,
-    now: float,
-    timeout_seconds: float,
+    now_ms: int,
+    timeout_ms: int,
     random_source: random.Random,
     excluding: frozenset[str] = frozenset(),
 ) -> NodeView | None:
@@ -61,7 +61,7 @@ def choose_node(
     usable = [
         node
         for node in nodes
-        if node.node_id not in excluding and is_fresh(node, now, timeout_seconds) and takes_new_room(node)
+        if node.node_id not in excluding and is_fresh(node, now_ms, timeout_ms) and takes_new_room(node)
     ]
     near = [node for node in usable if node.record.region == region]
     candidates = near or usable

@@ -14,6 +14,7 @@ from nexus.types.v1.error_pb2 import ErrorCode
 from nexus_bus import Entry, KeyExists, KeyValue, RevisionMismatch
 from nexus_bus.subjects import room_key, token
 from nexus_rpc import RpcError
+from nexus_runtime import Clock
 
 from nexus_signaling.nodes import NodeDirectory
 from nexus_signaling.placement import NodeView, choose_node
@@ -23,6 +24,7 @@ log = structlog.get_logger()
 # Each lost race means that somebody else has won it; ten in a row mean that something is broken.
 _MAX_RACES: Final = 10
 NO_SFU_RETRY_MS: Final = 2000
+FIRST_LOOK_MS: Final = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class PlacedRoom:
 @dataclass(frozen=True, slots=True)
 class PlacementRules:
     region: str
-    node_timeout_seconds: float
+    node_timeout_ms: int
     max_rooms_per_app: int
 
 
@@ -56,8 +58,7 @@ class RoomDirectory:
         nodes: NodeDirectory,
         rules: PlacementRules,
         *,
-        clock: Callable[[], float],
-        wall_clock: Callable[[], float],
+        clock: Clock,
         random_source: Random,
         holds_room: HoldsRoom,
         make_room_id: Callable[[], str] = new_room_id,
@@ -66,7 +67,6 @@ class RoomDirectory:
         self._nodes = nodes
         self._rules = rules
         self._clock = clock
-        self._wall_clock = wall_clock
         self._random = random_source
         self._holds_room = holds_room
         self._make_room_id = make_room_id
@@ -91,6 +91,8 @@ class RoomDirectory:
                 raise RpcError(
                     ErrorCode.ROOM_NOT_FOUND, "There is no such room, and the token does not grant `create`."
                 )
+            # A replica that has just started knows no node yet: the list is a moment away.
+            await self._nodes.wait_until_known(FIRST_LOOK_MS)
             chosen = self._choose(not_on)
             placed = await self._write(app, room, chosen, entry)
             if placed is not None:
@@ -120,8 +122,8 @@ class RoomDirectory:
         chosen = choose_node(
             self._nodes.all(),
             region=self._rules.region,
-            now=self._clock(),
-            timeout_seconds=self._rules.node_timeout_seconds,
+            now_ms=self._clock.monotonic_ms(),
+            timeout_ms=self._rules.node_timeout_ms,
             random_source=self._random,
             excluding=not_on,
         )
@@ -139,7 +141,7 @@ class RoomDirectory:
         record = state_pb2.RoomRecord(app=app, node_id=node.node_id)
         record.room.id = self._make_room_id()
         record.room.name = room
-        record.room.created_at_ms = round(self._wall_clock() * 1000)
+        record.room.created_at_ms = self._clock.epoch_ms()
         try:
             if entry is None:
                 await self._check_room_count(app)

@@ -21,12 +21,12 @@ class SfuClient:
         self,
         metrics: Metrics,
         *,
-        timeout_seconds: float,
-        join_timeout_seconds: float,
+        timeout_ms: int,
+        join_timeout_ms: int,
         tls: RpcTls | None = None,
     ) -> None:
-        self._timeout_seconds = timeout_seconds
-        self._join_timeout_seconds = join_timeout_seconds
+        self._timeout_ms = timeout_ms
+        self._join_timeout_ms = join_timeout_ms
         self._pool = ChannelPool(
             sfu_pb2_grpc.SfuServiceStub,
             unreachable=RpcError(
@@ -41,7 +41,7 @@ class SfuClient:
     async def join(self, address: str, request: sfu_pb2.JoinRequest) -> sfu_pb2.JoinResponse:
         """Raises RpcError."""
         rpc = self._pool.stub(address).Join
-        return await self._call("Join", rpc, request, self._join_timeout_seconds)
+        return await self._call("Join", rpc, request, self._join_timeout_ms)
 
     async def get_room(self, address: str, request: sfu_pb2.GetRoomRequest) -> sfu_pb2.GetRoomResponse:
         """Raises RpcError."""
@@ -60,7 +60,7 @@ class SfuClient:
         stub = self._pool.stub(address)
         match request:
             case sfu_pb2.OfferRequest():
-                return await self._call("Offer", stub.Offer, request, self._join_timeout_seconds)
+                return await self._call("Offer", stub.Offer, request, self._join_timeout_ms)
             case sfu_pb2.UpdateSlotsRequest():
                 return await self._call("UpdateSlots", stub.UpdateSlots, request)
             case sfu_pb2.UpdateSubscriptionsRequest():
@@ -84,7 +84,7 @@ class SfuClient:
         method: str,
         rpc: Callable[..., Awaitable[Response]],
         request: Message,
-        timeout_seconds: float | None = None,
+        timeout_ms: int | None = None,
     ) -> Response:
-        timeout = timeout_seconds or self._timeout_seconds
-        return await self._pool.call(method, rpc, request, timeout_seconds=timeout)
+        timeout = timeout_ms or self._timeout_ms
+        return await self._pool.call(method, rpc, request, timeout_ms=timeout)

@@ -9,7 +9,7 @@ A token is checked when it is used to join. That it expires later does not end t
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ import jwt
 from nexus.types.v1 import media_pb2
 from nexus.types.v1.error_pb2 import ErrorCode
 from nexus_rpc import RpcError
+from nexus_runtime import Clock
 
 from nexus_signaling.core.texts import check_attributes, check_metadata, check_name, is_name, utf8_size
 from nexus_signaling.key_source import KeySource
@@ -48,11 +49,9 @@ def default_grants() -> media_pb2.Grants:
 
 
 class TokenVerifier:
-    """`wall_clock` gives seconds since the Unix epoch."""
-
-    def __init__(self, keys: KeySource, wall_clock: Callable[[], float]) -> None:
+    def __init__(self, keys: KeySource, clock: Clock) -> None:
         self._keys = keys
-        self._wall_clock = wall_clock
+        self._clock = clock
 
     async def verify(self, token: str, *, app_id: str, room: str | None) -> Claims:
         """The claims of a token that is good for `room` (None: whichever it names) and, unless it is empty,
@@ -77,7 +76,7 @@ class TokenVerifier:
         return claims
 
     def _check_times(self, payload: Mapping[str, Any], expires_at: float) -> None:
-        now = self._wall_clock()
+        now = self._clock.epoch_ms() / 1000
         if now >= expires_at:
             raise RpcError(
                 ErrorCode.TOKEN_EXPIRED, "The token has expired.", details={"expired_at": round(expires_at)}

@@ -22,7 +22,7 @@ class EventLog:
     def __init__(self, key: RoomKey, room_id: str) -> None:
         self.revision = 0
         # Of the command that is being handled.
-        self.now_ms = 0
+        self.epoch_ms = 0
         self._key = key
         self._room_id = room_id
 
@@ -107,7 +107,7 @@ class EventLog:
                 room=self._key.room,
                 room_id=self._room_id,
                 revision=self.revision if state else 0,
-                at_ms=self.now_ms,
+                at_ms=self.epoch_ms,
                 target_participant_id=target,
                 internal=internal,
                 **content,

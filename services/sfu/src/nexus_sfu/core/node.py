@@ -1,11 +1,10 @@
-"""All rooms of this node, its drain flags, and which rooms have been empty for how long.
-
-Commands carry `now_ms`, the wall clock, for what is told to people. Deadlines are on `steady_ms`, a clock
-that nobody sets.
-"""
+"""All rooms of this node, its drain flags, and which room a participant is in."""
 
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+
+from nexus_runtime import Now
 
 from nexus_sfu import errors
 from nexus_sfu.core.commands import Close, Command, Join
@@ -21,8 +20,6 @@ class NodeState:
     rooms: dict[RoomKey, RoomState] = field(default_factory=dict)
     draining: bool = False
     refuse_joins: bool = False
-    # Since when nobody keeps a room open, on the steady clock.
-    _empty_since_ms: dict[RoomKey, int] = field(default_factory=dict)
 
     def room(self, key: RoomKey) -> RoomState:
         found = self.rooms.get(key)
@@ -30,42 +27,43 @@ class NodeState:
             raise errors.room_not_found(key.room)
         return found
 
-    def join(self, key: RoomKey, room_id: str, join: Join, now_ms: int) -> Outcome:
+    def join(self, key: RoomKey, room_id: str, join: Join, now: Now) -> Outcome:
         """Makes the room if need be. Raises RpcError, then nothing has changed."""
         if self.refuse_joins:
             raise errors.node_draining()
-        room = self.rooms.get(key) or self._new_room(key, room_id, join, now_ms)
-        outcome = room.handle(join, now_ms)
+        room = self.rooms.get(key) or self._new_room(key, room_id, join, now)
+        outcome = room.handle(join, now)
         self.rooms[key] = room
         return outcome
 
-    def _new_room(self, key: RoomKey, room_id: str, join: Join, now_ms: int) -> RoomState:
+    def _new_room(self, key: RoomKey, room_id: str, join: Join, now: Now) -> RoomState:
         if self.draining:
             raise errors.node_draining()
         if not join.grants.create:
             raise errors.room_not_found(key.room)
         if len(self.rooms) >= self.limits.rooms:
             raise errors.too_many_rooms(self.limits.rooms)
-        return RoomState(key, room_id, now_ms, self.limits, self.rng)
+        return RoomState(key, room_id, now, self.limits, self.rng)
 
-    def handle(self, key: RoomKey, command: Command, now_ms: int) -> Outcome:
+    def handle(self, key: RoomKey, command: Command, now: Now) -> Outcome:
         room = self.room(key)
-        outcome = room.handle(command, now_ms)
+        outcome = room.handle(command, now)
         if room.closed:
             del self.rooms[key]
-            self._empty_since_ms.pop(key, None)
         return outcome
 
-    def close_expired(self, steady_ms: int, now_ms: int) -> list[tuple[RoomKey, Outcome]]:
-        """Ends rooms that have been empty for too long, counted from the first call that finds them so."""
-        for key, room in self.rooms.items():
-            if room.kept_open:
-                self._empty_since_ms.pop(key, None)
-            else:
-                self._empty_since_ms.setdefault(key, steady_ms)
-        latest_ms = steady_ms - self.limits.empty_timeout_ms
-        expired = [key for key, since_ms in self._empty_since_ms.items() if since_ms <= latest_ms]
-        return [(key, self.handle(key, Close(Reason.ROOM_CLOSED), now_ms)) for key in expired]
+    def close_expired(self, now: Now) -> list[tuple[RoomKey, Outcome]]:
+        """Ends rooms that have been empty for too long."""
+        expired = [
+            key
+            for key, room in self.rooms.items()
+            if (deadline := room.next_deadline_ms()) is not None and deadline <= now.monotonic_ms
+        ]
+        return [(key, self.handle(key, Close(Reason.ROOM_CLOSED), now)) for key in expired]
+
+    def next_deadline_ms(self) -> int | None:
+        deadlines: Iterable[int | None] = (room.next_deadline_ms() for room in self.rooms.values())
+        return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     @property
     def participant_count(self) -> int:

@@ -1,5 +1,4 @@
-"""One room: `handle(command, now_ms)` checks, changes the state, and returns what is to be done. `now_ms` is
-the wall clock, for what is told to people; no deadline hangs on it.
+"""One room: `handle(command, now)` checks, changes the state, and returns what is to be done.
 
 Nothing is changed when a command is refused. Every change of state is one event with the next revision, so
 that a reader who misses one sees the gap. What the engine must do comes in the order in which it must do it.
@@ -9,6 +8,8 @@ import random
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from nexus_runtime import Now
 
 from nexus_sfu import errors
 from nexus_sfu.core import admission, data, slot_table, watching
@@ -50,13 +51,13 @@ class Outcome:
 
 
 class RoomState:
-    def __init__(
-        self, key: RoomKey, room_id: str, created_at_ms: int, limits: Limits, rng: random.Random
-    ) -> None:
+    def __init__(self, key: RoomKey, room_id: str, now: Now, limits: Limits, rng: random.Random) -> None:
         self.key = key
         self.room_id = room_id
-        self.created_at_ms = created_at_ms
+        self.created_at_ms = now.epoch_ms
         self.participants: dict[str, Participant] = {}
+        # On the monotonic clock: since when nobody is here who keeps the room open.
+        self.empty_since_ms: int | None = now.monotonic_ms
         self.closed = False
         self._limits = limits
         self._rng = rng
@@ -76,18 +77,20 @@ class RoomState:
         """Of the last event that carries state."""
         return self._log.revision
 
-    def handle(self, command: Command, now_ms: int) -> Outcome:
+    def handle(self, command: Command, now: Now) -> Outcome:
         """Raises RpcError; then nothing has changed."""
         self._effects = []
-        self._log.now_ms = now_ms
-        outcome = self._dispatch(command, now_ms)
+        self._log.epoch_ms = now.epoch_ms
+        outcome = self._dispatch(command, now)
         self._follow_bindings()
+        self._note_emptiness(now)
         return Outcome(tuple(self._effects), outcome.participant_id, outcome.unplaced)
 
-    @property
-    def kept_open(self) -> bool:
-        """By anybody who is here; a recorder alone does not keep a room open."""
-        return any(not p.grants.recorder for p in self.participants.values())
+    def next_deadline_ms(self) -> int | None:
+        """When the room, if still empty, ends; on the monotonic clock."""
+        if self.empty_since_ms is None or self.closed:
+            return None
+        return self.empty_since_ms + self._limits.empty_timeout_ms
 
     def participant(self, participant_id: str) -> Participant:
         found = self.participants.get(participant_id)
@@ -98,10 +101,10 @@ class RoomState:
     def visible_participants(self, except_id: str = "") -> list[Participant]:
         return [p for p in self.participants.values() if not p.grants.hidden and p.id != except_id]
 
-    def _dispatch(self, command: Command, now_ms: int) -> Outcome:
+    def _dispatch(self, command: Command, now: Now) -> Outcome:
         match command:
             case Join():
-                return self._join(command, now_ms)
+                return self._join(command, now)
             case Offer():
                 return self._offer(command)
             case UpdateSlots():
@@ -134,7 +137,7 @@ class RoomState:
 
     # Joining, offering, leaving
 
-    def _join(self, join: Join, now_ms: int) -> Outcome:
+    def _join(self, join: Join, now: Now) -> Outcome:
         old = next((p for p in self.participants.values() if p.identity == join.identity), None)
         limits = [limit for limit in (join.max_participants, self._limits.participants_per_room) if limit]
         if len(self.participants) - (old is not None) >= min(limits):
@@ -153,7 +156,7 @@ class RoomState:
             metadata=join.metadata,
             attributes={name: value for name, value in join.attributes.items() if value},
             grants=join.grants,
-            joined_at_ms=now_ms,
+            joined_at_ms=now.epoch_ms,
             transport=join.media.transport,
         )
         self._effects.append(fx.OpenTransport(self.key, participant.id, join.media.transport))
@@ -211,6 +214,13 @@ class RoomState:
             self._effects.append(fx.ShutRoom(self.key))
         self.closed = True
         self._effects.append(self._log.closed(reason))
+
+    def _note_emptiness(self, now: Now) -> None:
+        """A recorder alone does not keep a room open."""
+        if any(not p.grants.recorder for p in self.participants.values()):
+            self.empty_since_ms = None
+        elif self.empty_since_ms is None:
+            self.empty_since_ms = now.monotonic_ms
 
     def _unpublish(self, command: Unpublish) -> None:
         participant = self.participant(command.participant_id)

@@ -4,7 +4,6 @@ One budget per app, whatever token and room it uses: a loop in one application's
 and the receivers' bandwidth, to the others.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -35,31 +34,31 @@ class DataBudget:
         self._limits: Final = limits
         self._apps: Final[dict[str, _AppBudget]] = {}
 
-    def take_message(self, app: str, now: float) -> None:
+    def take_message(self, app: str, now_ms: int) -> None:
         """Raises RpcError, RATE_LIMITED."""
-        _refuse("messages", self._of(app, now).messages.take(now))
+        _refuse("messages", self._of(app, now_ms).messages.take(now_ms))
 
-    def take_bytes(self, app: str, now: float, count: int) -> None:
+    def take_bytes(self, app: str, now_ms: int, count: int) -> None:
         """Raises RpcError, RATE_LIMITED."""
-        _refuse("bytes", self._of(app, now).bytes.take(now, count))
+        _refuse("bytes", self._of(app, now_ms).bytes.take(now_ms, count))
 
-    def _of(self, app: str, now: float) -> _AppBudget:
+    def _of(self, app: str, now_ms: int) -> _AppBudget:
         budget = self._apps.get(app)
         if budget is None:
             limits = self._limits
             budget = self._apps[app] = _AppBudget(
-                TokenBucket(limits.messages_per_second, limits.message_burst, now),
-                TokenBucket(limits.bytes_per_second, limits.bytes_burst, now),
+                TokenBucket(limits.messages_per_second, limits.message_burst, now_ms),
+                TokenBucket(limits.bytes_per_second, limits.bytes_burst, now_ms),
             )
         return budget
 
 
-def _refuse(what: str, wait_seconds: float) -> None:
-    """Nothing when `wait_seconds` is 0."""
-    if wait_seconds:
+def _refuse(what: str, wait_ms: int) -> None:
+    """Nothing when `wait_ms` is 0."""
+    if wait_ms:
         raise RpcError(
             ErrorCode.RATE_LIMITED,
             f"The app's servers send too many {what} in too short a time.",
-            retry_after_ms=max(1, math.ceil(wait_seconds * 1000)),
+            retry_after_ms=wait_ms,
             details={"limit": what},
         )

@@ -1,12 +1,12 @@
-"""What one session may do, as the session core needs it. Durations in seconds, sizes in bytes."""
+"""What one session may do, as the session core needs it. Durations in milliseconds, sizes in bytes."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class SessionLimits:
-    join_timeout_seconds: float = 10.0
-    ping_interval_seconds: float = 10.0
+    join_timeout_ms: int = 10_000
+    ping_interval_ms: int = 10_000
     # A client that has been silent for this many intervals is gone.
     ping_misses: int = 3
     messages_per_second: float = 50.0
@@ -22,7 +22,7 @@ class SessionLimits:
     # Room events kept while a join's answer or a snapshot is on its way.
     max_held_events: int = 1024
     # Between two snapshots of one session.
-    snapshot_interval_seconds: float = 1.0
+    snapshot_interval_ms: int = 1_000
     max_message_bytes: int = 256 * 1024
 
     @property
@@ -32,5 +32,5 @@ class SessionLimits:
         return 2 * (1 + self.max_held_events)
 
     @property
-    def silence_seconds(self) -> float:
-        return self.ping_interval_seconds * self.ping_misses
+    def silence_ms(self) -> int:
+        return self.ping_interval_ms * self.ping_misses

@@ -1,7 +1,7 @@
 """One client's session: awaiting join, joining, joined, closed. Decides; does nothing itself.
 
-`handle(input, now)` returns effects; the edge carries them out and calls again with what came of them.
-`next_deadline()` says when `TimePassed` is due. `now` is seconds on any clock that does not go back.
+`handle(input, now_ms)` returns effects; the edge carries them out and calls again with what came of them.
+`next_deadline()` says when `TimePassed` is due. `now_ms` is milliseconds on any clock that does not go back.
 """
 
 from collections import deque
@@ -12,6 +12,7 @@ from nexus.signaling.v1 import session_pb2
 from nexus.types.v1 import media_pb2
 from nexus.types.v1.error_pb2 import ErrorCode
 from nexus_rpc import RpcError, internal
+from nexus_runtime import Now
 
 from nexus_signaling.codec import Codec, Malformed
 from nexus_signaling.core import effects as do
@@ -35,28 +36,29 @@ class State(Enum):
 
 
 class Session:
-    def __init__(self, codec: Codec, limits: SessionLimits, now: float, epoch_ms: int = 0) -> None:
-        """`epoch_ms` is the wall clock at `now`, for the replies to pings."""
+    def __init__(self, codec: Codec, limits: SessionLimits, now: Now) -> None:
         self._codec = codec
         self._limits = limits
-        self._epoch_ms_at_zero = epoch_ms - round(now * 1000)
+        now_ms = now.monotonic_ms
+        # For the replies to pings, which must not step with the wall clock.
+        self._epoch_ms_at_zero = now.epoch_ms - now_ms
         self._state = State.AWAITING_JOIN
         self._seat: Seat | None = None
         self._own_track_ids: set[str] = set()
-        self._messages = TokenBucket(limits.messages_per_second, limits.message_burst, now)
-        self._bytes = TokenBucket(limits.bytes_per_second, limits.bytes_burst, now)
+        self._messages = TokenBucket(limits.messages_per_second, limits.message_burst, now_ms)
+        self._bytes = TokenBucket(limits.bytes_per_second, limits.bytes_burst, now_ms)
         self._rate_limited = 0
         self._malformed = 0
         self._last_request_id = 0
         self._join_request_id = 0
-        self._join_deadline = now + limits.join_timeout_seconds
-        self._heard_at = now
+        self._join_deadline = now_ms + limits.join_timeout_ms
+        self._heard_at = now_ms
         self._pending: deque[session_pb2.ClientMessage] = deque()
         self._sfu_busy_with: int | None = None  # the request id that waits for the SFU
         self._cursor = FeedCursor(limits.max_held_events)
         self._fetching_snapshot = False
-        self._snapshot_wanted_at: float | None = None
-        self._snapshot_allowed_at = now
+        self._snapshot_wanted_at: int | None = None
+        self._snapshot_allowed_at = now_ms
 
     @property
     def state(self) -> State:
@@ -66,45 +68,45 @@ class Session:
     def seat(self) -> Seat | None:
         return self._seat
 
-    def next_deadline(self) -> float | None:
+    def next_deadline(self) -> int | None:
         match self._state:
             case State.AWAITING_JOIN:
                 return self._join_deadline
             case State.JOINING | State.CLOSED:
                 return None
             case State.JOINED:
-                silent_at = self._heard_at + self._limits.silence_seconds
+                silent_at = self._heard_at + self._limits.silence_ms
                 if self._snapshot_wanted_at is None or self._fetching_snapshot:
                     return silent_at
                 return min(silent_at, self._snapshot_wanted_at)
 
-    def handle(self, event: on.Input, now: float) -> list[Effect]:
+    def handle(self, event: on.Input, now_ms: int) -> list[Effect]:
         if self._state is State.CLOSED:
             return self._handle_closed(event)
         match event:
             case on.FrameReceived():
-                self._heard_at = now
-                return self._on_frame(event.frame, now)
+                self._heard_at = now_ms
+                return self._on_frame(event.frame, now_ms)
             case on.ControlFrameReceived():
-                self._heard_at = now
-                return self._over_rate(0, self._messages.take(now))
+                self._heard_at = now_ms
+                return self._over_rate(0, self._messages.take(now_ms))
             case on.FrameTooLarge():
                 return self._fail(self._too_large())
             case on.JoinAccepted():
-                return self._on_joined(event, now)
+                return self._on_joined(event, now_ms)
             case on.JoinRefused():
                 return self._fail(event.refused, self._join_request_id)
             case on.SfuAnswered():
                 return self._on_sfu_answer(event.answer)
             case on.RoomEventArrived():
-                return self._on_room_event(event.event, now)
+                return self._on_room_event(event.event, now_ms)
             case on.EventsMayBeMissing():
                 if self._state is State.JOINED:
-                    return self._want_snapshot(now)
+                    return self._want_snapshot(now_ms)
                 self._cursor.note_loss()
                 return []
             case on.SnapshotFetched():
-                return self._on_snapshot(event.answer, now)
+                return self._on_snapshot(event.answer, now_ms)
             case on.Ended():
                 return self._end(event.reason, event.message)
             case on.Broken():
@@ -114,16 +116,16 @@ class Session:
             case on.SocketClosed():
                 return self._on_socket_closed(event.code)
             case on.TimePassed():
-                return self._on_time(now)
+                return self._on_time(now_ms)
             case _:
                 assert_never(event)
 
     # frames
 
-    def _on_frame(self, frame: bytes | str, now: float) -> list[Effect]:
+    def _on_frame(self, frame: bytes | str, now_ms: int) -> list[Effect]:
         if len(frame) > self._limits.max_message_bytes:
             return self._fail(self._too_large())
-        waits = max(self._messages.take(now), self._bytes.take(now, len(frame)))
+        waits = max(self._messages.take(now_ms), self._bytes.take(now_ms, len(frame)))
         try:
             message = self._codec.decode(frame)
         except Malformed as error:
@@ -133,16 +135,16 @@ class Session:
         if message.request_id <= self._last_request_id:
             return self._on_malformed(message.request_id, "request_id must be above 0 and grow.")
         self._last_request_id = message.request_id
-        return self._on_request(message, now)
+        return self._on_request(message, now_ms)
 
-    def _on_request(self, message: session_pb2.ClientMessage, now: float) -> list[Effect]:
+    def _on_request(self, message: session_pb2.ClientMessage, now_ms: int) -> list[Effect]:
         request = message.WhichOneof("request")
         if request is None:
             return self._on_malformed(
                 message.request_id, "The message holds no request that this server knows."
             )
         if request == "ping":
-            return [self._pong(message, now)]
+            return [self._pong(message, now_ms)]
         if request == "join":
             return self._on_join_request(message)
         if self._state is not State.JOINED:
@@ -170,10 +172,10 @@ class Session:
         self._join_request_id = message.request_id
         return [do.StartJoin(message.join)]
 
-    def _pong(self, message: session_pb2.ClientMessage, now: float) -> Effect:
+    def _pong(self, message: session_pb2.ClientMessage, now_ms: int) -> Effect:
         reply = session_pb2.ServerMessage(request_id=message.request_id)
         reply.ping.sent_at_ms = message.ping.sent_at_ms
-        reply.ping.server_at_ms = self._epoch_ms_at_zero + round(now * 1000)
+        reply.ping.server_at_ms = self._epoch_ms_at_zero + now_ms
         return do.Send(Outgoing(reply))
 
     def _on_malformed(self, request_id: int, why: str) -> list[Effect]:
@@ -183,15 +185,15 @@ class Session:
             return self._fail(refused, request_id)
         return [self._error(refused, request_id)]
 
-    def _over_rate(self, request_id: int, wait_seconds: float) -> list[Effect]:
-        """Nothing when `wait_seconds` is 0."""
-        if not wait_seconds:
+    def _over_rate(self, request_id: int, wait_ms: int) -> list[Effect]:
+        """Nothing when `wait_ms` is 0."""
+        if not wait_ms:
             return []
         self._rate_limited += 1
         refused = RpcError(
             ErrorCode.RATE_LIMITED,
             "Too many messages, or too many bytes, in too short a time.",
-            retry_after_ms=max(1, round(wait_seconds * 1000)),
+            retry_after_ms=wait_ms,
         )
         if self._rate_limited >= self._limits.max_rate_limited:
             return self._fail(refused, request_id)
@@ -232,23 +234,23 @@ class Session:
 
     # the room
 
-    def _on_joined(self, event: on.JoinAccepted, now: float) -> list[Effect]:
+    def _on_joined(self, event: on.JoinAccepted, now_ms: int) -> list[Effect]:
         self._state = State.JOINED
-        self._heard_at = now
+        self._heard_at = now_ms
         self._seat = event.seat
         self._own_track_ids = {track.id for track in event.response.participant.tracks}
         reply = session_pb2.ServerMessage(request_id=self._join_request_id, join=event.response)
         advance = self._cursor.resume(event.seat.room_id, event.response.revision)
-        return [do.Send(Outgoing(reply), catch_up=True), *self._hand_on(advance, now, catch_up=True)]
+        return [do.Send(Outgoing(reply), catch_up=True), *self._hand_on(advance, now_ms, catch_up=True)]
 
-    def _on_room_event(self, shared: SharedEvent, now: float) -> list[Effect]:
+    def _on_room_event(self, shared: SharedEvent, now_ms: int) -> list[Effect]:
         if self._seat is not None:
             over = self._end_of_us(shared)
             if over:
                 return over
-        return self._hand_on(self._cursor.take(shared), now)
+        return self._hand_on(self._cursor.take(shared), now_ms)
 
-    def _hand_on(self, advance: Advance, now: float, *, catch_up: bool = False) -> list[Effect]:
+    def _hand_on(self, advance: Advance, now_ms: int, *, catch_up: bool = False) -> list[Effect]:
         assert self._seat is not None or not advance.events
         done: list[Effect] = []
         for shared in advance.events:
@@ -258,7 +260,7 @@ class Session:
             if self._is_for_us(shared):
                 done.append(do.Send(shared, catch_up))
         if advance.needs_snapshot:
-            done += self._want_snapshot(now)
+            done += self._want_snapshot(now_ms)
         return done
 
     def _is_for_us(self, shared: SharedEvent) -> bool:
@@ -279,28 +281,28 @@ class Session:
             return self._end(media_pb2.DISCONNECT_REASON_ROOM_CLOSED, "the room was closed", gone=True)
         return []
 
-    def _want_snapshot(self, now: float) -> list[Effect]:
+    def _want_snapshot(self, now_ms: int) -> list[Effect]:
         self._cursor.wait()
         # One that is under way may be older than what is missing now: another follows it.
-        if self._fetching_snapshot or now < self._snapshot_allowed_at:
+        if self._fetching_snapshot or now_ms < self._snapshot_allowed_at:
             self._snapshot_wanted_at = self._snapshot_allowed_at
             return []
         self._snapshot_wanted_at = None
-        self._snapshot_allowed_at = now + self._limits.snapshot_interval_seconds
+        self._snapshot_allowed_at = now_ms + self._limits.snapshot_interval_ms
         self._fetching_snapshot = True
         return [do.FetchSnapshot()]
 
-    def _on_snapshot(self, answer: session_pb2.RoomSnapshot | RpcError, now: float) -> list[Effect]:
+    def _on_snapshot(self, answer: session_pb2.RoomSnapshot | RpcError, now_ms: int) -> list[Effect]:
         self._fetching_snapshot = False
         if isinstance(answer, RpcError):
             if answer.code in (ErrorCode.ROOM_NOT_FOUND, ErrorCode.PARTICIPANT_NOT_FOUND):
                 return self._end(media_pb2.DISCONNECT_REASON_MEDIA_FAILED, "the session is gone", gone=True)
-            return self._want_snapshot(now)
+            return self._want_snapshot(now_ms)
         assert self._seat is not None
         if answer.revision < self._cursor.revision:
             # Older than what the client has been shown already: nothing that it says may go back in time.
             known = self._cursor.resume(self._seat.room_id, self._cursor.revision)
-            return self._hand_on(known, now, catch_up=True)
+            return self._hand_on(known, now_ms, catch_up=True)
         self._own_track_ids |= {
             track.id
             for participant in answer.participants
@@ -309,28 +311,22 @@ class Session:
         }
         advance = self._cursor.resume(self._seat.room_id, answer.revision)
         snapshot = Outgoing(session_pb2.ServerMessage(snapshot=answer))
-        return [do.Send(snapshot, catch_up=True), *self._hand_on(advance, now, catch_up=True)]
+        return [do.Send(snapshot, catch_up=True), *self._hand_on(advance, now_ms, catch_up=True)]
 
     # the end
 
-    def _on_time(self, now: float) -> list[Effect]:
+    def _on_time(self, now_ms: int) -> list[Effect]:
         deadline = self.next_deadline()
-        if deadline is None or now < deadline:
+        if deadline is None or now_ms < deadline:
             return []
         if self._state is State.AWAITING_JOIN:
-            seconds = self._limits.join_timeout_seconds
-            return self._fail(
-                RpcError(
-                    ErrorCode.JOIN_TIMEOUT,
-                    "No `join` came in time.",
-                    details={"limit_seconds": round(seconds)},
-                )
-            )
-        if now >= self._heard_at + self._limits.silence_seconds:
+            limit = {"limit_ms": self._limits.join_timeout_ms}
+            return self._fail(RpcError(ErrorCode.JOIN_TIMEOUT, "No `join` came in time.", details=limit))
+        if now_ms >= self._heard_at + self._limits.silence_ms:
             reason = media_pb2.DISCONNECT_REASON_SIGNALING_LOST
             farewell = self._farewell(reason, "nothing was heard of the client", can_rejoin=True)
             return [farewell, *self._close(CloseCode.PING_TIMEOUT, "ping timeout", leave=reason)]
-        return self._want_snapshot(now)
+        return self._want_snapshot(now_ms)
 
     def _on_socket_closed(self, code: int | None) -> list[Effect]:
         # 1000 and 1001 are a client that means it: left, or its page went away (RFC 6455 §7.4.1).

@@ -1,4 +1,4 @@
-"""Work that must end although the connection which began it is gone: joins under way, departures."""
+"""Work that must end although the request that began it is over."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -28,11 +28,11 @@ class Background:
         if not task.cancelled() and task.exception() is not None:
             log.error("background_failed", task=task.get_name(), exc_info=task.exception())
 
-    async def finish(self, timeout_seconds: float) -> None:
-        """Waits for what is under way, then cancels the rest."""
+    async def finish(self, timeout_ms: int) -> None:
+        """Waits for the tasks under way, then cancels the rest."""
         tasks = list(self._tasks)
         if tasks:
-            _, late = await asyncio.wait(tasks, timeout=timeout_seconds)
+            _, late = await asyncio.wait(tasks, timeout=timeout_ms / 1000)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
