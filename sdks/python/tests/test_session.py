@@ -132,6 +132,22 @@ def test_people_and_tracks_come_and_go() -> None:
     assert session.roster.participants == {}
 
 
+def test_a_track_that_is_sent_in_another_way_is_described_anew() -> None:
+    session = joined_session(ada(camera()))
+    small = camera()
+    small.width, small.height = 640, 480
+    for rid, width, height in (("q", 320, 240), ("h", 640, 480)):
+        small.layers.add(rid=rid, width=width, height=height)
+    small.layers.add(rid="f", inactive=True)
+    updated = event(11, track_updated=room.TrackUpdated(track=small))
+    assert names(session.receive(updated, 0.0)) == ["TrackUpdated"]
+    (person,) = session.roster.participants.values()
+    track = person.tracks["TR_5"]
+    assert (track.width, track.height, [layer.rid for layer in track.layers]) == (640, 480, ["q", "h"])
+    unknown = camera(6)
+    assert names(session.receive(event(12, track_updated=room.TrackUpdated(track=unknown)), 0.0)) == []
+
+
 def test_who_leaves_takes_the_tracks_along() -> None:
     session = joined_session(ada(camera(5), camera(6)))
     left = event(11, participant_left=room.ParticipantLeft(participant_id="PA_ada"))

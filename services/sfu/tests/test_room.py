@@ -15,6 +15,7 @@ from nexus_sfu.core.model import (
     Grants,
     IceCredentials,
     Kind,
+    Layer,
     MediaOffer,
     PublicationOffer,
     Reason,
@@ -321,6 +322,38 @@ def test_new_ssrcs_keep_track_number_and_slots() -> None:
     ]
     assert (track.number, track.ssrcs) == (1, (7,))
     assert room.events == []
+
+
+def test_a_reoffer_with_other_sizes_is_told_once_and_leaves_the_track_as_it_is() -> None:
+    room = Room()
+    large = (Layer("q", 0, 320, 180), Layer("h", 1, 640, 360), Layer("f", 2, 1280, 720))
+    small = (Layer("q", 0, 320, 240), Layer("h", 1, 640, 480), Layer("f", 2, inactive=True))
+
+    def offer(width: int, height: int, layers: tuple[Layer, ...], *, muted: bool = False) -> MediaOffer:
+        publication = PublicationOffer(
+            "p0", Source.CAMERA, Codec.VP8, muted=muted, width=width, height=height, layers=layers
+        )
+        return MediaOffer(TRANSPORT, (publication,))
+
+    grants = Grants(create=True, publish=True)
+    alice = room.do(cmd.Join("alice", grants, offer(1280, 720, large))).participant_id
+    camera = room.track(alice)
+    room.do(cmd.Offer(alice, offer(640, 480, small, muted=True)))
+    assert room.engine == []
+    assert room.kinds == ["track_updated"]
+    (event,) = room.events
+    told = event.track_updated.track
+    assert (event.revision, told.id, told.muted) == (2, camera, False)
+    assert (told.width, told.height, told.mid) == (640, 480, "")
+    assert [(one.rid, one.width, one.height, one.inactive) for one in told.layers] == [
+        ("q", 320, 240, False),
+        ("h", 640, 480, False),
+        ("f", 0, 0, True),
+    ]
+    room.do(cmd.Offer(alice, offer(640, 480, small)))
+    assert room.events == []
+    room.do(cmd.Offer(alice, offer(1280, 720, large)))
+    assert room.kinds == ["track_updated"]
 
 
 def test_ice_restart_and_changed_codecs_reach_the_engine() -> None:

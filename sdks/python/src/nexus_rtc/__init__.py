@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         TrackPublished,
         TrackResumed,
         TrackUnpublished,
+        TrackUpdated,
     )
     from nexus_rtc.model import Participant, Slot, Track, VideoLayer
     from nexus_rtc.publishing import LocalTrack
@@ -84,6 +85,7 @@ _HOMES = {
         "TrackPublished",
         "TrackResumed",
         "TrackUnpublished",
+        "TrackUpdated",
     ),
     "model": ("Participant", "Slot", "Track", "VideoLayer"),
     "publishing": ("LocalTrack",),
@@ -131,6 +133,7 @@ __all__ = [
     "TrackPublished",
     "TrackResumed",
     "TrackUnpublished",
+    "TrackUpdated",
     "VideoLayer",
     "mint_token",
     "send_data",

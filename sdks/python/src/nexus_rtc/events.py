@@ -42,6 +42,14 @@ class TrackMuted:
 
 
 @dataclass(frozen=True, slots=True)
+class TrackUpdated:
+    """Its publisher sends it in another way: the size of its pictures, its layers, its codec."""
+
+    participant: Participant
+    track: Track
+
+
+@dataclass(frozen=True, slots=True)
 class TrackPaused:
     """Our bandwidth does not hold even the lowest layer of this track."""
 
@@ -126,6 +134,7 @@ Event = (
     | TrackPublished
     | TrackUnpublished
     | TrackMuted
+    | TrackUpdated
     | TrackPaused
     | TrackResumed
     | ConnectionQualityChanged

@@ -59,7 +59,7 @@ class Track:
     width: int = 0
     height: int = 0
     mid: str = ""
-    # Low to high; empty for one encoding without spatial layers.
+    # Those that are sent, low to high; empty for one encoding without spatial layers.
     layers: tuple[VideoLayer, ...] = ()
 
     @classmethod
@@ -79,6 +79,7 @@ class Track:
             layers=tuple(
                 VideoLayer(layer.rid, layer.width, layer.height, layer.max_bitrate_bps)
                 for layer in track.layers
+                if not layer.inactive
             ),
         )
 

@@ -74,6 +74,8 @@ class Roster:
                 )
             case "track_muted":
                 return self._mute(event.track_muted.track_id, event.track_muted.muted)
+            case "track_updated":
+                return self._redescribe(Track.from_wire(event.track_updated.track))
         return []
 
     def rate(self, participant_id: str, quality: ConnectionQuality) -> None:
@@ -104,6 +106,9 @@ class Roster:
         left = {track.id: track for track in person.tracks.values() if track.id != track_id}
         return self._put(replace(person, tracks=left))
 
+    def _redescribe(self, track: Track) -> list[events.Event]:
+        return [] if self.track(track.id) is None else self._publish(track)
+
     def _mute(self, track_id: str, muted: bool) -> list[events.Event]:
         track = self.track(track_id)
         return [] if track is None else self._publish(replace(track, muted=muted))
@@ -126,6 +131,9 @@ def _difference(before: Participant | None, now: Participant) -> list[events.Eve
         known = before.tracks.get(track.id)
         if known is None:
             changes.append(events.TrackPublished(now, track))
-        elif known.muted != track.muted:
+            continue
+        if known.muted != track.muted:
             changes.append(events.TrackMuted(now, track))
+        if replace(known, muted=track.muted) != track:
+            changes.append(events.TrackUpdated(now, track))
     return changes

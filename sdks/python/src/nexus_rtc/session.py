@@ -236,4 +236,6 @@ def _participant_id(event: RoomEvent) -> str:
             return event.track_unpublished.participant_id
         case "track_muted":
             return event.track_muted.participant_id
+        case "track_updated":
+            return event.track_updated.track.participant_id
     return ""

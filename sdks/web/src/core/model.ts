@@ -35,6 +35,12 @@ export interface VideoLayer {
   readonly maxBitrateBps: number;
 }
 
+/** A layer of what one publishes oneself. @internal */
+export interface PublishedLayer extends VideoLayer {
+  /** Not sent at present: the source has too few pixels for it. */
+  readonly inactive: boolean;
+}
+
 /** What of a track of one's own is watched by anybody. @internal */
 export interface WantedLayers {
   readonly watched: boolean;
@@ -61,7 +67,7 @@ export interface TrackDescription {
   readonly height: number;
   /** The publisher's own media section; empty for tracks of others. */
   readonly mid: Mid;
-  /** Low to high; empty for one encoding without spatial layers. */
+  /** Those that are sent, low to high; empty for one encoding without spatial layers. */
   readonly layers: readonly VideoLayer[];
 }
 
@@ -133,7 +139,7 @@ export interface Publication {
   readonly height: number;
   readonly preferredCodec: Codec;
   /** Low to high. */
-  readonly layers: readonly VideoLayer[];
+  readonly layers: readonly PublishedLayer[];
   /** Of a scalable stream (W3C webrtc-svc); else empty. */
   readonly scalabilityMode: string;
 }

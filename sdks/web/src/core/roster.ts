@@ -28,6 +28,7 @@ export type RosterNotice =
   | { readonly type: "track-published"; readonly track: TrackDescription }
   | { readonly type: "track-unpublished"; readonly track: TrackDescription }
   | { readonly type: "track-muted"; readonly track: TrackDescription }
+  | { readonly type: "track-updated"; readonly track: TrackDescription }
   | { readonly type: "connection-quality"; readonly id: ParticipantId; readonly quality: ConnectionQuality }
   | { readonly type: "active-speakers"; readonly speakers: readonly Speaker[] };
 
@@ -65,6 +66,8 @@ function applyBody(roster: Roster, body: RoomEvent["event"]): Step {
       return unpublish(roster, body.value.trackId as TrackId);
     case "trackMuted":
       return mute(roster, body.value.trackId as TrackId, body.value.muted);
+    case "trackUpdated":
+      return body.value.track === undefined ? [roster, []] : redescribe(roster, readTrack(body.value.track));
     case "connectionQuality":
       return rate(roster, body.value.participantId as ParticipantId, readQuality(body.value.quality));
     case "activeSpeakers":
@@ -103,7 +106,7 @@ function refresh(roster: Roster, before: ParticipantDescription, after: Particip
   for (const track of before.tracks) {
     const now = kept.get(track.id);
     if (now === undefined) step = chain(step, (one) => unpublish(one, track.id));
-    else if (now.muted !== track.muted) step = chain(step, (one) => mute(one, track.id, now.muted));
+    else step = chain(chain(step, (one) => mute(one, track.id, now.muted)), (one) => redescribe(one, now));
   }
   const old = new Set(before.tracks.map((track) => track.id));
   for (const track of after.tracks) if (!old.has(track.id)) step = chain(step, (one) => publish(one, track));
@@ -154,6 +157,17 @@ function mute(roster: Roster, id: TrackId, muted: boolean): Step {
   const after = { ...track, muted };
   const tracks = owner.tracks.map((one) => (one.id === id ? after : one));
   return [put(roster, { ...owner, tracks }), [{ type: "track-muted", track: after }]];
+}
+
+/** What its publisher's last offer says of a track. Muting has events of its own, and only one's own tracks have a mid. */
+function redescribe(roster: Roster, described: TrackDescription): Step {
+  const before = findTrack(roster, described.id);
+  const owner = before && find(roster, before.participantId);
+  if (before === undefined || owner === undefined) return [roster, []];
+  const after = { ...described, muted: before.muted, mid: before.mid };
+  if (JSON.stringify(after) === JSON.stringify(before)) return [roster, []];
+  const tracks = owner.tracks.map((one) => (one.id === after.id ? after : one));
+  return [put(roster, { ...owner, tracks }), [{ type: "track-updated", track: after }]];
 }
 
 function rate(roster: Roster, id: ParticipantId, quality: ConnectionQuality): Step {

@@ -129,7 +129,10 @@ export function readTrack(track: WireTrack): TrackDescription {
     width: track.width,
     height: track.height,
     mid: track.mid as Mid,
-    layers: track.layers.map(({ rid, width, height, maxBitrateBps }) => ({ rid, width, height, maxBitrateBps })),
+    // What is not sent stands above what is: places keep their meaning.
+    layers: track.layers
+      .filter(({ inactive }) => !inactive)
+      .map(({ rid, width, height, maxBitrateBps }) => ({ rid, width, height, maxBitrateBps })),
   };
 }
 

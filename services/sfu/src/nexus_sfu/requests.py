@@ -80,6 +80,7 @@ def publications(messages: Iterable[media_pb2.Publication]) -> tuple[Publication
                     width=min(layer.width, MAX_PIXELS),
                     height=min(layer.height, MAX_PIXELS),
                     max_bitrate_bps=layer.max_bitrate_bps,
+                    inactive=layer.inactive,
                 )
                 for layer in message.layers
             ),

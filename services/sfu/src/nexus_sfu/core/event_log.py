@@ -55,6 +55,9 @@ class EventLog:
         event = room_pb2.TrackMuted(track_id=track.id, participant_id=track.participant_id, muted=track.muted)
         return self._event(track_muted=event)
 
+    def redescribed(self, track: Track) -> Emit:
+        return self._event(track_updated=room_pb2.TrackUpdated(track=track_message(track)))
+
     def slots_changed(self, participant: Participant) -> Emit:
         event = room_pb2.SlotsChanged(slots=slot_table_message(participant))
         return self._event(target=participant.id, internal=participant.grants.hidden, slots_changed=event)

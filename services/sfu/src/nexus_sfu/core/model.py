@@ -128,6 +128,8 @@ class Layer:
     width: int = 0
     height: int = 0
     max_bitrate_bps: int = 0
+    # Not sent at present: the source has too few pixels for it.
+    inactive: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +246,11 @@ class Track:
     def rids(self) -> tuple[str, ...]:
         """Of a simulcast, low to high."""
         return tuple(layer.rid for layer in self.layers if layer.rid)
+
+    @property
+    def sent_layers(self) -> tuple[Layer, ...]:
+        """Low to high; what is not sent stands above them."""
+        return tuple(layer for layer in self.layers if not layer.inactive)
 
     @property
     def sizes(self) -> tuple[tuple[int, int], ...]:

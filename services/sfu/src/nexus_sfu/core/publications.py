@@ -95,15 +95,19 @@ class Publications:
     def _refresh(self, track: Track, publication: PublicationOffer) -> list[fx.Effect]:
         """What may change under a track that stays. `muted` may not: a stale repetition must not undo a
         moderator's mute."""
+        before, rids = _description(track), track.rids
         track.width, track.height = publication.width, publication.height
         track.codec = publication.codec
         track.scalability_mode = publication.scalability_mode
-        before, track.layers = track.rids, publication.layers
+        track.layers = publication.layers
+        told: list[fx.Effect] = [] if _description(track) == before else [self._log.redescribed(track)]
         sources = (publication.ssrcs, publication.rtx_ssrcs)
-        if sources == (track.ssrcs, track.rtx_ssrcs) and track.rids == before:
-            return []
+        if sources == (track.ssrcs, track.rtx_ssrcs) and track.rids == rids:
+            # The engine reads the sizes of pictures from their keyframes, which count for more than what it
+            # was told with the track.
+            return told
         track.ssrcs, track.rtx_ssrcs = sources
-        effects: list[fx.Effect] = [fx.RemoveTrack(track.participant_id, track.id), fx.AddTrack(track)]
+        effects: list[fx.Effect] = [*told, fx.RemoveTrack(track.participant_id, track.id), fx.AddTrack(track)]
         for participant in self._participants.values():
             slot = slot_table.slot_of(participant, track.id)
             if slot is not None:
@@ -111,3 +115,8 @@ class Publications:
             if track.id in participant.unsubscribed and track.kind is Kind.AUDIO:
                 effects.append(fx.SetSubscribed(participant.id, track.id, False))
         return effects
+
+
+def _description(track: Track) -> tuple[object, ...]:
+    """What others are told of a track, and what its next offer may change."""
+    return (track.width, track.height, track.codec, track.scalability_mode, track.layers)

@@ -42,14 +42,15 @@ def _limit(view: View) -> LayerLimit | None:
 
 def wished_layer(view: View | None, track: Track) -> int:
     """The spatial layer that this view needs: the lowest that fills it, and none above its limit."""
-    highest = max(0, len(track.layers) - 1)
+    layers = track.sent_layers
+    highest = max(0, len(layers) - 1)
     if view is None:
         return highest
     limit = highest if view.max_spatial is None else min(highest, view.max_spatial)
     if view.width == 0 or view.height == 0:
         return limit
     shown = min(view.width, view.height)
-    for index, layer in enumerate(track.layers):
+    for index, layer in enumerate(layers):
         if min(layer.width, layer.height) * STRETCH >= shown:
             return min(limit, index)
     return limit

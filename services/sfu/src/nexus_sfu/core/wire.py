@@ -26,6 +26,7 @@ def track_message(track: Track, *, with_mid: bool = False) -> media_pb2.Track:
                 width=layer.width,
                 height=layer.height,
                 max_bitrate_bps=layer.max_bitrate_bps,
+                inactive=layer.inactive,
             )
             for layer in track.layers
         ],

@@ -65,6 +65,7 @@ class RoomEvent(_message.Message):
     TRACK_PAUSED_FIELD_NUMBER: _builtins.int
     TRACK_RESUMED_FIELD_NUMBER: _builtins.int
     CONNECTION_QUALITY_FIELD_NUMBER: _builtins.int
+    TRACK_UPDATED_FIELD_NUMBER: _builtins.int
     app: _builtins.str
     """The app's key id and the room's name, as in the token."""
     room: _builtins.str
@@ -107,6 +108,8 @@ class RoomEvent(_message.Message):
     def track_resumed(self) -> Global___TrackResumed: ...
     @_builtins.property
     def connection_quality(self) -> Global___ConnectionQualityChanged: ...
+    @_builtins.property
+    def track_updated(self) -> Global___TrackUpdated: ...
     def __init__(
         self,
         *,
@@ -132,12 +135,13 @@ class RoomEvent(_message.Message):
         track_paused: Global___TrackPaused | None = ...,
         track_resumed: Global___TrackResumed | None = ...,
         connection_quality: Global___ConnectionQualityChanged | None = ...,
+        track_updated: Global___TrackUpdated | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["active_speakers", b"active_speakers", "connection_quality", b"connection_quality", "event", b"event", "layers_wanted", b"layers_wanted", "media_connected", b"media_connected", "participant_joined", b"participant_joined", "participant_left", b"participant_left", "participant_updated", b"participant_updated", "reoffer_needed", b"reoffer_needed", "room_closed", b"room_closed", "slots_changed", b"slots_changed", "track_muted", b"track_muted", "track_paused", b"track_paused", "track_published", b"track_published", "track_resumed", b"track_resumed", "track_unpublished", b"track_unpublished"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["active_speakers", b"active_speakers", "connection_quality", b"connection_quality", "event", b"event", "layers_wanted", b"layers_wanted", "media_connected", b"media_connected", "participant_joined", b"participant_joined", "participant_left", b"participant_left", "participant_updated", b"participant_updated", "reoffer_needed", b"reoffer_needed", "room_closed", b"room_closed", "slots_changed", b"slots_changed", "track_muted", b"track_muted", "track_paused", b"track_paused", "track_published", b"track_published", "track_resumed", b"track_resumed", "track_unpublished", b"track_unpublished", "track_updated", b"track_updated"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_speakers", b"active_speakers", "app", b"app", "at_ms", b"at_ms", "connection_quality", b"connection_quality", "event", b"event", "internal", b"internal", "layers_wanted", b"layers_wanted", "media_connected", b"media_connected", "participant_joined", b"participant_joined", "participant_left", b"participant_left", "participant_updated", b"participant_updated", "reoffer_needed", b"reoffer_needed", "revision", b"revision", "room", b"room", "room_closed", b"room_closed", "room_id", b"room_id", "slots_changed", b"slots_changed", "target_participant_id", b"target_participant_id", "track_muted", b"track_muted", "track_paused", b"track_paused", "track_published", b"track_published", "track_resumed", b"track_resumed", "track_unpublished", b"track_unpublished"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_speakers", b"active_speakers", "app", b"app", "at_ms", b"at_ms", "connection_quality", b"connection_quality", "event", b"event", "internal", b"internal", "layers_wanted", b"layers_wanted", "media_connected", b"media_connected", "participant_joined", b"participant_joined", "participant_left", b"participant_left", "participant_updated", b"participant_updated", "reoffer_needed", b"reoffer_needed", "revision", b"revision", "room", b"room", "room_closed", b"room_closed", "room_id", b"room_id", "slots_changed", b"slots_changed", "target_participant_id", b"target_participant_id", "track_muted", b"track_muted", "track_paused", b"track_paused", "track_published", b"track_published", "track_resumed", b"track_resumed", "track_unpublished", b"track_unpublished", "track_updated", b"track_updated"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["participant_joined", "participant_left", "participant_updated", "track_published", "track_unpublished", "track_muted", "active_speakers", "slots_changed", "reoffer_needed", "room_closed", "media_connected", "layers_wanted", "track_paused", "track_resumed", "connection_quality"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["participant_joined", "participant_left", "participant_updated", "track_published", "track_unpublished", "track_muted", "active_speakers", "slots_changed", "reoffer_needed", "room_closed", "media_connected", "layers_wanted", "track_paused", "track_resumed", "connection_quality", "track_updated"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
@@ -274,6 +278,28 @@ class TrackMuted(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TrackMuted: _TypeAlias = TrackMuted  # noqa: Y015
+
+@_typing.final
+class TrackUpdated(_message.Message):
+    """The publisher's next offer describes a track in another way: the size of its pictures, its layers, its codec."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRACK_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def track(self) -> _media_pb2.Track: ...
+    def __init__(
+        self,
+        *,
+        track: _media_pb2.Track | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["track", b"track"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["track", b"track"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TrackUpdated: _TypeAlias = TrackUpdated  # noqa: Y015
 
 @_typing.final
 class ActiveSpeakers(_message.Message):

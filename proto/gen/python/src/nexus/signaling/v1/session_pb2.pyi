@@ -340,7 +340,9 @@ class OfferRequest(_message.Message):
     sdp: _builtins.str
     @_builtins.property
     def publications(self) -> _containers.RepeatedCompositeFieldContainer[_media_pb2.Publication]:
-        """Every media section that publishes, old and new; one no longer listed or inactive is unpublished."""
+        """Every media section that publishes, old and new; one no longer listed or inactive is unpublished. What is said of an
+        old one (size, layers, codec) replaces what was said before, except for `muted`.
+        """
 
     def __init__(
         self,

@@ -152,6 +152,7 @@ class VideoLayer(_message.Message):
     WIDTH_FIELD_NUMBER: _builtins.int
     HEIGHT_FIELD_NUMBER: _builtins.int
     MAX_BITRATE_BPS_FIELD_NUMBER: _builtins.int
+    INACTIVE_FIELD_NUMBER: _builtins.int
     rid: _builtins.str
     """The encoding's a=rid (RFC 8851); empty for SVC and for simulcast by SSRC."""
     spatial: _builtins.int
@@ -161,6 +162,8 @@ class VideoLayer(_message.Message):
     height: _builtins.int
     max_bitrate_bps: _builtins.int
     """What the sender allows it; 0 when unknown."""
+    inactive: _builtins.bool
+    """Not sent at present: the source has too few pixels for it. The layers below are sent; width and height are 0."""
     def __init__(
         self,
         *,
@@ -169,10 +172,11 @@ class VideoLayer(_message.Message):
         width: _builtins.int = ...,
         height: _builtins.int = ...,
         max_bitrate_bps: _builtins.int = ...,
+        inactive: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["height", b"height", "max_bitrate_bps", b"max_bitrate_bps", "rid", b"rid", "spatial", b"spatial", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["height", b"height", "inactive", b"inactive", "max_bitrate_bps", b"max_bitrate_bps", "rid", b"rid", "spatial", b"spatial", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

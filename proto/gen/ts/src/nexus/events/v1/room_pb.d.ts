@@ -156,6 +156,12 @@ export declare type RoomEvent = Message<"nexus.events.v1.RoomEvent"> & {
      */
     value: ConnectionQualityChanged;
     case: "connectionQuality";
+  } | {
+    /**
+     * @generated from field: nexus.events.v1.TrackUpdated track_updated = 25;
+     */
+    value: TrackUpdated;
+    case: "trackUpdated";
   } | { case: undefined; value?: undefined };
 };
 
@@ -285,6 +291,24 @@ export declare type TrackMuted = Message<"nexus.events.v1.TrackMuted"> & {
  * Use `create(TrackMutedSchema)` to create a new message.
  */
 export declare const TrackMutedSchema: GenMessage<TrackMuted>;
+
+/**
+ * The publisher's next offer describes a track in another way: the size of its pictures, its layers, its codec.
+ *
+ * @generated from message nexus.events.v1.TrackUpdated
+ */
+export declare type TrackUpdated = Message<"nexus.events.v1.TrackUpdated"> & {
+  /**
+   * @generated from field: nexus.types.v1.Track track = 1;
+   */
+  track?: Track | undefined;
+};
+
+/**
+ * Describes the message nexus.events.v1.TrackUpdated.
+ * Use `create(TrackUpdatedSchema)` to create a new message.
+ */
+export declare const TrackUpdatedSchema: GenMessage<TrackUpdated>;
 
 /**
  * @generated from message nexus.events.v1.ActiveSpeakers

@@ -397,7 +397,8 @@ export declare type OfferRequest = Message<"nexus.signaling.v1.OfferRequest"> & 
   sdp: string;
 
   /**
-   * Every media section that publishes, old and new; one no longer listed or inactive is unpublished.
+   * Every media section that publishes, old and new; one no longer listed or inactive is unpublished. What is said of an
+   * old one (size, layers, codec) replaces what was said before, except for `muted`.
    *
    * @generated from field: repeated nexus.types.v1.Publication publications = 2;
    */

@@ -50,6 +50,13 @@ export declare type VideoLayer = Message<"nexus.types.v1.VideoLayer"> & {
    * @generated from field: uint32 max_bitrate_bps = 5;
    */
   maxBitrateBps: number;
+
+  /**
+   * Not sent at present: the source has too few pixels for it. The layers below are sent; width and height are 0.
+   *
+   * @generated from field: bool inactive = 6;
+   */
+  inactive: boolean;
 };
 
 /**
