@@ -6,10 +6,11 @@ import { readTokenClaims } from "./core/token.js";
 import { browserPlatform } from "./edge/browser.js";
 import { listDevices, type Device } from "./edge/capture.js";
 import { messageCodec, type WireFormat } from "./edge/codec.js";
-import { Peer, type Outgoing } from "./edge/peer.js";
+import { Peer } from "./edge/peer.js";
 import type { Platform } from "./edge/platform.js";
 import { SessionRunner } from "./edge/session_runner.js";
 import type { LocalTrack } from "./room/local_track.js";
+import { Publications } from "./room/publications.js";
 import { Room } from "./room/room.js";
 import { TrackFactory } from "./room/track_factory.js";
 
@@ -85,7 +86,7 @@ class JoinAttempt {
   readonly #platform: Platform;
   readonly #peer: Peer;
   readonly #room: string;
-  readonly #outgoing = new Map<LocalTrack, Outgoing>();
+  readonly #publications: Publications;
   #onNotice: (notice: Notice) => void = () => undefined;
 
   constructor(platform: Platform, url: string, format: WireFormat, room: string) {
@@ -94,18 +95,18 @@ class JoinAttempt {
     this.#peer = new Peer(platform, (state) => this.runner.dispatch({ type: "media", state }));
     const codec = messageCodec(format);
     this.runner = new SessionRunner(platform, this.#peer, codec, url, (notice) => this.#onNotice(notice));
+    this.#publications = new Publications({ platform, peer: this.#peer, runner: this.runner });
   }
 
   run(options: JoinOptions & { readonly appId: string; readonly token: string }): Promise<Room> {
     this.#peer.addSlots(INITIAL_SLOTS);
-    for (const track of options.tracks ?? []) {
-      const outgoing = track.outgoing();
-      this.#outgoing.set(track, outgoing);
-      this.#peer.addOutgoing(outgoing);
-    }
+    for (const track of options.tracks ?? []) this.#publications.include(track);
     return new Promise((resolve, reject) => {
       this.#onNotice = (notice) => {
-        if (notice.type === "closed") reject(notice.error ?? new NexusError("CLOSED", "The room was left."));
+        if (notice.type === "closed") {
+          this.#publications.abandon();
+          reject(notice.error ?? new NexusError("CLOSED", "The room was left."));
+        }
         if (notice.type === "joined") resolve(this.#open());
       };
       this.runner.join({
@@ -122,9 +123,9 @@ class JoinAttempt {
 
   #open(): Room {
     const { runner } = this;
-    const [platform, peer] = [this.#platform, this.#peer];
+    const [platform, peer, publications] = [this.#platform, this.#peer, this.#publications];
     const factory = new TrackFactory(platform);
-    const room = new Room({ platform, peer, runner, factory, name: this.#room, tracks: this.#outgoing });
+    const room = new Room({ platform, peer, runner, factory, name: this.#room, publications });
     this.#onNotice = (notice) => room.handle(notice);
     return room;
   }

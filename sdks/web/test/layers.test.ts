@@ -2,6 +2,7 @@
 import { describe, expect, it } from "vitest";
 import type { CameraTrackOptions, LocalTrack, RemoteTrack, Room } from "../src/index.js";
 import { HIDE_DELAY_MS, VIEW_DELAY_MS } from "../src/core/views.js";
+import { SIZE_INTERVAL_MS } from "../src/room/publications.js";
 import { FakeElement, type FakePlatform, type ServerBody } from "../src/testing.js";
 import type { FakeTransceiver } from "../src/testing/fake_peer.js";
 import { person, track, world, type World } from "./fixtures.js";
@@ -96,6 +97,99 @@ describe("a published camera", () => {
     expect(one.platform.peer.transceivers).toHaveLength(13);
     await room.publish(await create(true));
     expect(one.platform.peer.transceivers).toHaveLength(13);
+  });
+});
+
+describe("a source of another size", () => {
+  const shape = ({ sending }: Publishing): unknown[] =>
+    sending.sender.encodings.map((one) => [one.active ?? true, one.scaleResolutionDownBy]);
+  const layersTold = ({ platform }: World): unknown[] => {
+    const { layers } = publicationOf({ platform } as World) as { layers: { width: number; height: number; inactive: boolean }[] };
+    return layers.map(({ width, height, inactive }) => (inactive ? "inactive" : `${width}x${height}`));
+  };
+  const offers = ({ platform }: World): number => platform.server.named("offer").length;
+
+  it("after another camera was chosen is sent whole, and the server learns the sizes", async () => {
+    const all = await publish({ codec: "vp8" });
+    const { one, camera } = all;
+    one.platform.deviceAccess.sizes.set("old", { width: 640, height: 480 });
+    await camera.setDevice("old");
+    await one.platform.settle();
+    expect(shape(all)).toEqual([[true, 2], [true, 1], [false, 1]]);
+    expect([publicationOf(one), layersTold(one)]).toMatchObject([{ width: 640, height: 480 }, ["320x240", "640x480", "inactive"]]);
+    await camera.setDevice("default");
+    await one.platform.settle();
+    expect(shape(all)).toEqual([[true, 4], [true, 2], [true, 1]]);
+    expect([publicationOf(one), layersTold(one)]).toMatchObject([{ width: 1280 }, ["320x180", "640x360", "1280x720"]]);
+    expect(offers(one)).toBe(3);
+  });
+
+  it("is noticed where no event tells of it, and told once", async () => {
+    const all = await publish({ codec: "h264" });
+    const { one } = all;
+    const [device] = one.platform.deviceAccess.opened;
+    if (device === undefined) throw new Error("no device");
+    device.size = { width: 720, height: 1280 };
+    await one.platform.advance(SIZE_INTERVAL_MS);
+    await one.platform.settle();
+    expect(layersTold(one)).toEqual(["180x320", "360x640", "720x1280"]);
+    await one.platform.advance(10 * SIZE_INTERVAL_MS);
+    expect(offers(one)).toBe(2);
+    await all.camera.setMuted(true, { releaseDevice: true });
+    await one.platform.advance(SIZE_INTERVAL_MS);
+    expect(offers(one)).toBe(2);
+  });
+
+  it("is no news while its size is not known", async () => {
+    const all = await publish({ codec: "vp8" });
+    const [device] = all.one.platform.deviceAccess.opened;
+    if (device === undefined) throw new Error("no device");
+    device.size = { width: 0, height: 0 };
+    await all.one.platform.advance(SIZE_INTERVAL_MS);
+    expect(offers(all.one)).toBe(1);
+  });
+
+  it("keeps what nobody watches switched off", async () => {
+    const all = await publish({ codec: "vp8" });
+    const { one, camera } = all;
+    tellWanted(one.platform, "TR_own11", 0);
+    await one.platform.settle();
+    one.platform.deviceAccess.sizes.set("old", { width: 640, height: 480 });
+    await camera.setDevice("old");
+    await one.platform.settle();
+    expect(shape(all)).toEqual([[true, 2], [false, 1], [false, 1]]);
+    tellWanted(one.platform, "TR_own11", 3);
+    await one.platform.settle();
+    expect(shape(all)).toEqual([[true, 2], [true, 1], [false, 1]]);
+  });
+
+  it("of somebody else is told, without what is not sent", async () => {
+    const { platform, join } = world({ others: [bob], bound: { "1": "TR_bob" } });
+    platform.server.on("view", () => ({ case: "view", value: {} }));
+    const room = await join();
+    const remote = [...room.participants.values()][0]?.track("camera");
+    if (remote === undefined) throw new Error("Bob has no camera");
+    remote.attach(new FakeElement().asMediaElement());
+    remote.setVideoLayers({ maxWidth: 640 });
+    await platform.advance(VIEW_DELAY_MS);
+    let told = 0;
+    remote.on("updated", () => (told += 1));
+    const layers = [
+      { rid: "q", width: 320, height: 240 },
+      { rid: "h", width: 640, height: 480 },
+      { rid: "f", inactive: true },
+    ];
+    const described = track("TR_bob", 2, "PA_bob", { width: 640, height: 480, layers });
+    tell(platform, { case: "trackUpdated", value: { track: described } });
+    expect([told, remote.width, remote.layers.map(({ rid }) => rid)]).toEqual([1, 640, ["q", "h"]]);
+    tell(platform, { case: "trackUpdated", value: { track: described } });
+    expect(told).toBe(1);
+    const wide = track("TR_bob", 2, "PA_bob", { layers: layers.map((one) => ({ ...one, width: 1000, height: 750, inactive: false })) });
+    const participants = [person("PA_ada", "ada"), person("PA_bob", "bob", [wide])];
+    platform.server.tell({ case: "snapshot", value: { participants, revision: 9n } });
+    await platform.advance(VIEW_DELAY_MS);
+    expect(told).toBe(2);
+    expect(platform.server.named("view").map(({ value }) => (value["views"] as { maxSpatial?: number }[])[0]?.maxSpatial)).toEqual([1, 0]);
   });
 });
 

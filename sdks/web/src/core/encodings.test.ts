@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { encodingPlans, isTaken, wantedEncodings, type EncodingPlan, type Picture } from "./encodings.js";
+import { encodingPlans, isTaken, refit, wantedEncodings, type EncodingPlan, type Picture } from "./encodings.js";
 import type { WantedLayers } from "./model.js";
 
 const camera: Picture = {
@@ -74,6 +74,58 @@ it("notices what a browser left out", () => {
   expect(isTaken(plan, [{ scalabilityMode: "L3T3_KEY" }])).toBe(true);
   expect(isTaken(plan, [{}])).toBe(false);
   expect(isTaken(first(camera), [{ rid: "q" }])).toBe(false);
+});
+
+describe("a source of another size", () => {
+  const shape = (plan: EncodingPlan): unknown[] =>
+    plan.encodings.map(({ rid, active = true, scaleResolutionDownBy }) => (active ? [rid, scaleResolutionDownBy] : [rid, "off"]));
+  const sizes = ({ layers }: EncodingPlan): unknown[] =>
+    layers.map(({ rid, width, height, inactive }) => (inactive ? [rid, "inactive"] : [rid, width, height]));
+
+  it.each(["vp8", "h264"] as const)("is sent whole by the encodings that it has pixels for: %s", (codec) => {
+    const small = { ...camera, codec, width: 640, height: 480 };
+    const plan = refit(first({ ...camera, codec }), small);
+    expect(shape(plan)).toEqual([["q", 2], ["h", 1], ["f", "off"]]);
+    expect(sizes(plan)).toEqual([["q", 320, 240], ["h", 640, 480], ["f", "inactive"]]);
+    expect(plan.encodings.map(({ maxBitrate }) => maxBitrate)).toEqual([510_000, 1_700_000, 1_700_000]);
+    const tiny = refit(plan, { ...small, width: 320, height: 180 });
+    expect([shape(tiny), sizes(tiny)]).toEqual([
+      [["q", 1], ["h", "off"], ["f", "off"]],
+      [["q", 320, 180], ["h", "inactive"], ["f", "inactive"]],
+    ]);
+    const large = refit(tiny, { ...camera, codec });
+    expect([shape(large), sizes(large)]).toEqual([
+      [["q", 4], ["h", 2], ["f", 1]],
+      [["q", 320, 180], ["h", 640, 360], ["f", 1280, 720]],
+    ]);
+    expect(large.encodings.map(({ maxBitrate }) => maxBitrate)).toEqual([153_000, 510_000, 1_700_000]);
+  });
+
+  it("gets no more encodings than the sender has", () => {
+    const plan = refit(first({ ...camera, width: 640, height: 480 }), camera);
+    expect([shape(plan), sizes(plan)]).toEqual([[["h", 2], ["f", 1]], [["h", 640, 360], ["f", 1280, 720]]]);
+  });
+
+  it("leaves a scalable encoding to its encoder, and knows what that sends", () => {
+    const plan = refit(first({ ...camera, codec: "av1" }), { ...camera, codec: "av1", width: 640, height: 480 });
+    expect(plan.encodings).toEqual([{ maxBitrate: 1_700_000, scalabilityMode: "L3T3_KEY" }]);
+    expect(sizes(plan)).toEqual([["", 320, 240], ["", 640, 480], ["", "inactive"]]);
+  });
+
+  it("changes nothing of a single encoding", () => {
+    const plan = first({ ...camera, layered: false });
+    expect(refit(plan, { ...camera, layered: false, width: 640, height: 480 })).toBe(plan);
+  });
+
+  it("is not sent by what has no pixels, whoever watches", () => {
+    const plan = refit(first(camera), { ...camera, width: 640, height: 480 });
+    const active = (layers: WantedLayers | null): boolean[] => wantedEncodings(plan, layers).map((one) => one.active);
+    expect([active(null), active(wanted(3)), active(wanted(0))]).toEqual([
+      [true, true, false],
+      [true, true, false],
+      [true, false, false],
+    ]);
+  });
 });
 
 describe("layers that nobody watches", () => {

@@ -5,7 +5,7 @@
  * Plans come best first; whoever opens the sender takes the first that the browser accepts. Layers are told to the server
  * low to high, which is also the order of the encodings.
  */
-import type { TrackSource, VideoCodec, VideoLayer, WantedLayers } from "./model.js";
+import type { TrackSource, VideoCodec, PublishedLayer, WantedLayers } from "./model.js";
 
 /** `scalabilityMode` is W3C webrtc-svc; not every version of the DOM's types has it. */
 export interface SendEncoding extends RTCRtpEncodingParameters {
@@ -15,17 +15,20 @@ export interface SendEncoding extends RTCRtpEncodingParameters {
 export interface EncodingPlan {
   readonly encodings: readonly SendEncoding[];
   /** Low to high; empty for one encoding without spatial layers. */
-  readonly layers: readonly VideoLayer[];
+  readonly layers: readonly PublishedLayer[];
   /** Empty for simulcast and for plain encodings. */
   readonly scalabilityMode: string;
 }
 
-export interface Picture {
-  readonly source: TrackSource;
-  readonly codec: VideoCodec;
-  /** 0 when unknown. */
+/** In pixels; 0 when unknown. */
+export interface PictureSize {
   readonly width: number;
   readonly height: number;
+}
+
+export interface Picture extends PictureSize {
+  readonly source: TrackSource;
+  readonly codec: VideoCodec;
   readonly maxBitrateBps: number;
   /** False: one encoding, whatever the codec. */
   readonly layered: boolean;
@@ -65,7 +68,7 @@ function spatialLayers({ source, width, height }: Picture): number {
   return pixels >= PIXELS_FOR_THREE ? 3 : pixels >= PIXELS_FOR_TWO ? 2 : 1;
 }
 
-function layersOf(picture: Picture, count: number): VideoLayer[] {
+function layersOf(picture: Picture, count: number): PublishedLayer[] {
   return Array.from({ length: count }, (_, spatial) => {
     const down = 2 ** (count - 1 - spatial);
     const bits = picture.maxBitrateBps * SHARE_OF_NEXT ** (count - 1 - spatial);
@@ -74,8 +77,38 @@ function layersOf(picture: Picture, count: number): VideoLayer[] {
       width: Math.round(picture.width / down),
       height: Math.round(picture.height / down),
       maxBitrateBps: Math.round(Math.max(MIN_LAYER_BPS, bits)),
+      inactive: false,
     };
   });
+}
+
+/**
+ * The plan of a sender for pictures of another size. Its encodings stay as many as they are for life, so what is too much
+ * for the new size is not sent: libwebrtc would drop upper encodings of small pictures by itself, and leave what remains
+ * scaled down as before (`LimitSimulcastLayerCount`).
+ */
+export function refit(plan: EncodingPlan, picture: Picture): EncodingPlan {
+  const { layers: before, encodings: all, scalabilityMode } = plan;
+  if (before.length === 0) return plan;
+  const count = Math.min(before.length, spatialLayers(picture));
+  const sized = layersOf(picture, count);
+  const layers = before.map(({ rid, maxBitrateBps }, index): PublishedLayer => {
+    const layer = sized[index];
+    return layer === undefined ? { rid, width: 0, height: 0, maxBitrateBps, inactive: true } : { ...layer, rid };
+  });
+  // A scalable encoding drops the layers for which there are too few pixels, and always ends with the whole picture.
+  if (scalabilityMode !== "" && all.length === 1) return { ...plan, layers };
+  const encodings = all.map((encoding, index): SendEncoding => {
+    const layer = sized[index];
+    if (layer === undefined) return { ...encoding, active: false };
+    return {
+      ...encoding,
+      active: true,
+      maxBitrate: layer.maxBitrateBps,
+      scaleResolutionDownBy: 2 ** (count - 1 - index),
+    };
+  });
+  return { ...plan, layers, encodings };
 }
 
 function simulcastPlans(picture: Picture, count: number): EncodingPlan[] {
@@ -112,15 +145,18 @@ export function isTaken(plan: EncodingPlan, actual: readonly SendEncoding[]): bo
   });
 }
 
-/** What the encodings become when only some layers are watched; nothing but `active` and `maxBitrate` ever changes. */
+/**
+ * What the encodings become when only some layers are watched. Besides `active` and `maxBitrate` only the plan's own
+ * `scaleResolutionDownBy` ever changes: when the plan does.
+ */
 export function wantedEncodings(
   plan: EncodingPlan,
   wanted: WantedLayers | null,
 ): readonly { readonly active: boolean; readonly maxBitrate: number | undefined }[] {
   const simulcast = plan.encodings.length > 1;
-  return plan.encodings.map(({ maxBitrate }, index) => {
-    if (wanted === null) return { active: true, maxBitrate };
-    if (simulcast) return { active: wanted.watched && index <= wanted.maxSpatial, maxBitrate };
+  return plan.encodings.map(({ active: fits = true, maxBitrate }, index) => {
+    if (wanted === null) return { active: fits, maxBitrate };
+    if (simulcast) return { active: fits && wanted.watched && index <= wanted.maxSpatial, maxBitrate };
     // The encoder of a scalable stream drops the upper layers that its bit rate does not hold.
     const top = plan.layers[wanted.maxSpatial];
     return { active: wanted.watched, maxBitrate: top?.maxBitrateBps ?? maxBitrate };

@@ -5,7 +5,7 @@
  * so slots are only ever added as [audio, video] for pairs and then [audio] for lone ones.
  */
 import { orderCodecs } from "../core/codec_choice.js";
-import { encodingPlans, isTaken, type EncodingPlan } from "../core/encodings.js";
+import { encodingPlans, isTaken, refit, type EncodingPlan, type Picture, type PictureSize } from "../core/encodings.js";
 import type { Mid, Offer, Publication, SlotCount, TrackKind, VideoCodec, WantedLayers } from "../core/model.js";
 import type { SlotReading } from "../core/attribution.js";
 import type { MediaState } from "../core/session_state.js";
@@ -27,12 +27,17 @@ export interface Outgoing {
   readonly layered: boolean;
   /** Null for video. */
   readonly audio: AudioWish | null;
-  readonly publication: Omit<Publication, "mid" | "layers" | "scalabilityMode">;
+  /** Of its pictures when it was made. */
+  readonly size: PictureSize;
+  /** What the server is told of it, as of now. */
+  readonly publication: () => Pick<Publication, "source" | "name" | "muted" | "preferredCodec">;
 }
 
 interface Sending {
   readonly transceiver: RTCRtpTransceiver;
   readonly layers: SenderLayers;
+  /** Of the pictures that its layers are planned for. */
+  size: PictureSize;
 }
 
 /** A section whose publication ended: mids never change, so it is used again. */
@@ -142,6 +147,16 @@ export class Peer {
     await this.#sending.get(outgoing)?.transceiver.sender.replaceTrack(track);
   }
 
+  /** Its pictures have another size now: encodings follow at once, the server with the next offer. False: no news. */
+  resize(outgoing: Outgoing, size: PictureSize): boolean {
+    const sending = this.#sending.get(outgoing);
+    if (sending === undefined || size.width === 0 || size.height === 0) return false;
+    if (size.width === sending.size.width && size.height === sending.size.height) return false;
+    sending.size = size;
+    sending.layers.replan(refit(sending.layers.plan, pictureOf(outgoing, size)));
+    return true;
+  }
+
   midOf(outgoing: Outgoing): Mid | null {
     return (this.#sending.get(outgoing)?.transceiver.mid ?? null) as Mid | null;
   }
@@ -195,11 +210,12 @@ export class Peer {
 
   #publications(midOf: (transceiver: RTCRtpTransceiver) => Mid | null | undefined): Publication[] {
     const publications: Publication[] = [];
-    for (const [outgoing, { transceiver, layers }] of this.#sending) {
+    for (const [outgoing, { transceiver, layers, size }] of this.#sending) {
       const mid = midOf(transceiver);
       if (mid === null || mid === undefined) continue;
       const { plan } = layers;
-      publications.push({ ...outgoing.publication, mid, layers: plan.layers, scalabilityMode: plan.scalabilityMode });
+      const description = { ...outgoing.publication(), ...size };
+      publications.push({ ...description, mid, layers: plan.layers, scalabilityMode: plan.scalabilityMode });
     }
     return publications;
   }
@@ -209,7 +225,8 @@ export class Peer {
     const last = plans.length - 1;
     for (const [index, plan] of plans.entries()) {
       try {
-        const transceiver = this.#connection.addTransceiver(outgoing.mediaStreamTrack, {
+        // A track that has ended would be sent as black pictures (W3C webrtc, section 5.2).
+        const transceiver = this.#connection.addTransceiver(liveTrack(outgoing) ?? outgoing.kind, {
           direction: "sendonly",
           streams: [this.#platform.createStream([outgoing.mediaStreamTrack])],
           sendEncodings: plan.encodings.map((encoding) => ({ ...encoding })),
@@ -218,7 +235,7 @@ export class Peer {
         // What was left out without an error is described as what it became: the plan that asks for no more.
         const { encodings } = transceiver.sender.getParameters();
         const taken = plans.slice(index).find((one) => isTaken(one, encodings)) ?? plans[last] ?? plan;
-        return { transceiver, layers: new SenderLayers(transceiver.sender, taken) };
+        return { transceiver, layers: new SenderLayers(transceiver.sender, taken), size: outgoing.size };
       } catch (error) {
         // Unsupported encodings are an OperationError (W3C webrtc-svc section 4); the plain plan has to do.
         if (index === last) throw error;
@@ -241,10 +258,10 @@ export class Peer {
       const { transceiver } = found;
       const { sender } = transceiver;
       transceiver.direction = "sendonly";
-      void sender.replaceTrack(outgoing.mediaStreamTrack).catch(() => undefined);
+      void sender.replaceTrack(liveTrack(outgoing)).catch(() => undefined);
       const layers = new SenderLayers(sender, plan);
       layers.apply();
-      return { transceiver, layers };
+      return { transceiver, layers, size: outgoing.size };
     }
     return null;
   }
@@ -259,10 +276,18 @@ export class Peer {
   }
 }
 
-function plansFor({ kind, codec, layered, maxBitrateBps, publication }: Outgoing): EncodingPlan[] {
-  const { source, width, height } = publication;
-  const video = kind === "video";
-  return encodingPlans({ source, codec: codec ?? "vp8", width, height, maxBitrateBps, layered: video && layered });
+/** Null while the device is let go. */
+function liveTrack({ mediaStreamTrack }: Outgoing): MediaStreamTrack | null {
+  return mediaStreamTrack.readyState === "live" ? mediaStreamTrack : null;
+}
+
+function plansFor(outgoing: Outgoing): EncodingPlan[] {
+  return encodingPlans(pictureOf(outgoing, outgoing.size));
+}
+
+function pictureOf({ kind, codec, layered, maxBitrateBps, publication }: Outgoing, size: PictureSize): Picture {
+  const { source } = publication();
+  return { ...size, source, codec: codec ?? "vp8", maxBitrateBps, layered: kind === "video" && layered };
 }
 
 function toIceServer({ urls, username, credential }: IceServer): RTCIceServer {

@@ -1,4 +1,7 @@
-/** Switches a sender's encodings on and off as they are watched: one `setParameters` at a time, the newest wish wins. */
+/**
+ * Switches a sender's encodings on and off as they are watched, and scales them as the source's size demands: one
+ * `setParameters` at a time, the newest wish wins.
+ */
 import { wantedEncodings, type EncodingPlan, type SendEncoding } from "../core/encodings.js";
 import type { WantedLayers } from "../core/model.js";
 
@@ -7,7 +10,7 @@ export type ParameterSender = Pick<RTCRtpSender, "getParameters" | "setParameter
 
 /** @internal */
 export class SenderLayers {
-  readonly plan: EncodingPlan;
+  #plan: EncodingPlan;
   readonly #sender: ParameterSender;
   #wanted: WantedLayers | null = null;
   #stale = false;
@@ -15,7 +18,17 @@ export class SenderLayers {
 
   constructor(sender: ParameterSender, plan: EncodingPlan) {
     this.#sender = sender;
-    this.plan = plan;
+    this.#plan = plan;
+  }
+
+  get plan(): EncodingPlan {
+    return this.#plan;
+  }
+
+  /** Another plan for the same encodings. */
+  replan(plan: EncodingPlan): void {
+    this.#plan = plan;
+    this.apply();
   }
 
   want(wanted: WantedLayers | null): void {
@@ -44,13 +57,16 @@ export class SenderLayers {
   /** Whether anything has to change. */
   #shape(encodings: readonly SendEncoding[]): boolean {
     let changed = false;
-    wantedEncodings(this.plan, this.#wanted).forEach(({ active, maxBitrate }, index) => {
+    wantedEncodings(this.#plan, this.#wanted).forEach(({ active, maxBitrate }, index) => {
       const encoding = encodings[index];
       if (encoding === undefined) return;
-      if ((encoding.active ?? true) === active && encoding.maxBitrate === maxBitrate) return;
+      const scale = this.#plan.encodings[index]?.scaleResolutionDownBy;
+      const scaled = scale === undefined || encoding.scaleResolutionDownBy === scale;
+      if ((encoding.active ?? true) === active && encoding.maxBitrate === maxBitrate && scaled) return;
       changed = true;
       encoding.active = active;
       if (maxBitrate !== undefined) encoding.maxBitrate = maxBitrate;
+      if (scale !== undefined) encoding.scaleResolutionDownBy = scale;
     });
     return changed;
   }

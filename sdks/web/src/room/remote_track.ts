@@ -11,6 +11,8 @@ import { RemoteView, type VideoLayerLimit } from "./remote_view.js";
 export type RemoteTrackEvents = {
   /** The publisher muted or unmuted. */
   muted: [muted: boolean];
+  /** Its publisher sends it in another way: size, layers or codec have changed. */
+  updated: [];
   /** It stops coming because one's bandwidth does not hold even its lowest layer, or it comes again. */
   paused: [paused: boolean];
   /** The stream that carries the track from now on; null while nothing of it arrives. */
@@ -96,7 +98,7 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> implements Sink {
     return this.#ended;
   }
 
-  /** What its publisher sends, low to high; empty for one encoding without spatial layers. */
+  /** What its publisher sends at present, low to high; empty for one encoding without spatial layers. */
   get layers(): readonly VideoLayer[] {
     return this.#description.layers;
   }
@@ -205,7 +207,10 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> implements Sink {
   redescribe(description: TrackDescription): void {
     const toggled = description.muted !== this.#description.muted;
     this.#description = description;
-    if (toggled) this.emit("muted", description.muted);
+    if (toggled) return this.emit("muted", description.muted);
+    // A limit in pixels means other layers now.
+    if (this.#elements.size > 0) this.#look();
+    this.emit("updated");
   }
 
   /** @internal */

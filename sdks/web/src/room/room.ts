@@ -16,13 +16,13 @@ import type {
 } from "../core/model.js";
 import { connectionState, type ConnectionState, type Notice } from "../core/session_state.js";
 import { listDevices } from "../edge/capture.js";
-import type { Outgoing, Peer } from "../edge/peer.js";
+import type { Peer } from "../edge/peer.js";
 import { Playback } from "../edge/playback.js";
 import type { Platform } from "../edge/platform.js";
 import type { SessionRunner } from "../edge/session_runner.js";
 import type { LocalTrack } from "./local_track.js";
 import { LocalParticipant, RemoteParticipant } from "./participants.js";
-import { Publications } from "./publications.js";
+import type { Publications } from "./publications.js";
 import { RemoteTrack } from "./remote_track.js";
 import { RoomData, type PublishDataOptions } from "./room_data.js";
 import type { ActiveSpeaker, RoomEvents } from "./room_events.js";
@@ -43,7 +43,8 @@ export interface RoomParts {
   readonly runner: SessionRunner;
   readonly factory: TrackFactory;
   readonly name: string;
-  readonly tracks: ReadonlyMap<LocalTrack, Outgoing>;
+  /** With the tracks that were in the first offer. */
+  readonly publications: Publications;
 }
 
 /** A room that has been joined. */
@@ -82,9 +83,9 @@ export class Room extends Emitter<RoomEvents> {
     this.#playback = new Playback(parts.platform, parts.peer, () => this.emit("autoplay-blocked"));
     this.#data = new RoomData(parts.peer.data, this.#participants, (payload, info) => this.emit("data", payload, info));
     parts.peer.onData = (message, delivery) => this.#data.receive(message, delivery);
-    this.#published = new Publications(parts, this.localParticipant, (error) => this.#tellError(error));
+    this.#published = parts.publications;
     for (const participant of others.values()) this.#addParticipant(participant);
-    this.#published.adoptAll(own.tracks);
+    this.#published.adoptAll(this.localParticipant, own.tracks, (error) => this.#tellError(error));
     this.#playback.setTable(parts.runner.state.slots);
     const { wanted, paused } = parts.runner.state.watching;
     for (const [id, layers] of wanted) this.#published.want(id, layers);
@@ -114,19 +115,19 @@ export class Room extends Emitter<RoomEvents> {
     return this.#playback.blocked;
   }
 
-  /** Opens a camera. It is not sent before it is published. */
+  /** Opens a camera. It is not sent before it is published, and closed when the room is left. */
   async createCameraVideoTrack(options: CameraTrackOptions = {}): Promise<LocalTrack> {
-    return this.#parts.factory.camera(options);
+    return this.#own(this.#parts.factory.camera(options), (track) => [track]);
   }
 
-  /** Opens a microphone. It is not sent before it is published. */
+  /** Opens a microphone. It is not sent before it is published, and closed when the room is left. */
   async createMicrophoneAudioTrack(options: MicrophoneTrackOptions = {}): Promise<LocalTrack> {
-    return this.#parts.factory.microphone(options);
+    return this.#own(this.#parts.factory.microphone(options), (track) => [track]);
   }
 
   /** Asks the person which screen, window or tab to share; picture and, where possible, sound. */
   async createScreenTracks(options: ScreenTrackOptions = {}): Promise<ScreenTracks> {
-    return this.#parts.factory.screen(options);
+    return this.#own(this.#parts.factory.screen(options), ({ video, audio }) => (audio === null ? [video] : [video, audio]));
   }
 
   /** A track that the page made itself: of a canvas, a file, a graph of sounds. */
@@ -190,7 +191,7 @@ export class Room extends Emitter<RoomEvents> {
     const summary = summariseStats(report, this.#lastReport);
     this.#lastReport = new Map(report);
     const tracks: TrackStats[] = [];
-    for (const [track, outgoing] of this.#published.outgoing) {
+    for (const [track, outgoing] of this.#published.outgoing()) {
       const mid = this.#parts.peer.midOf(outgoing);
       const stats = mid === null ? undefined : summary.get(mid);
       if (stats !== undefined) tracks.push({ ...stats, track, participantId: this.localParticipant.id });
@@ -204,7 +205,10 @@ export class Room extends Emitter<RoomEvents> {
     return roomStats({ rttMs: pathRttMs(report), uplinkEstimateBps: uplinkEstimateBps(report), signalingRttMs }, tracks);
   }
 
-  /** Leaves, and closes the devices of all published tracks. */
+  /**
+   * Leaves, and closes the devices of all tracks that were published, or opened by this room; not those that were kept by
+   * `unpublish(track, { stop: false })`. What is still being opened is closed when it comes, and rejects with `CLOSED`.
+   */
   async leave(): Promise<void> {
     this.#parts.runner.dispatch({ type: "leave" });
     await this.closed;
@@ -227,6 +231,8 @@ export class Room extends Emitter<RoomEvents> {
         return this.#trackUnpublished(notice.track.id);
       case "track-muted":
         return this.#trackMuted(notice.track);
+      case "track-updated":
+        return this.#tracks.get(notice.track.id)?.redescribe(notice.track);
       case "track-paused":
       case "track-resumed":
         return this.#trackPaused(notice.trackId, notice.type === "track-paused");
@@ -247,6 +253,21 @@ export class Room extends Emitter<RoomEvents> {
       case "joined":
         return;
     }
+  }
+
+  /** A device belongs to the room that opened it: one that opens after the room was left is closed at once. */
+  async #own<Opened>(opening: Promise<Opened>, tracksOf: (opened: Opened) => LocalTrack[]): Promise<Opened> {
+    // What is opened in a room that was left before is the page's own.
+    const { connectionState: before } = this;
+    const opened = await opening;
+    const tracks = tracksOf(opened);
+    if (before === "closed") return opened;
+    if (this.connectionState === "closed") {
+      for (const track of tracks) track.stop();
+      throw new NexusError("CLOSED", "The room was left while the device was being opened.");
+    }
+    for (const track of tracks) this.#published.created(track);
+    return opened;
   }
 
   #addParticipant(description: ParticipantDescription): RemoteParticipant {

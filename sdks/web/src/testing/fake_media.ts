@@ -1,23 +1,36 @@
 /** Tracks, streams and devices without a camera. */
 import type { DeviceAccess } from "../edge/platform.js";
 
+/** In pixels. */
+export interface FakeSize {
+  readonly width: number;
+  readonly height: number;
+}
+
+const DEFAULT_SIZE: FakeSize = { width: 1280, height: 720 };
+
 export class FakeMediaStreamTrack extends EventTarget {
   readonly kind: "audio" | "video";
   readonly id: string;
   readonly deviceId: string;
   enabled = true;
+  /** The system or the browser holds its media back. */
+  muted = false;
   contentHint = "";
   readyState: MediaStreamTrackState = "live";
+  /** Of a picture: what its settings say. */
+  size: FakeSize;
 
-  constructor(kind: "audio" | "video", id: string, deviceId = "default") {
+  constructor(kind: "audio" | "video", id: string, deviceId = "default", size: FakeSize = DEFAULT_SIZE) {
     super();
     this.kind = kind;
     this.id = id;
     this.deviceId = deviceId;
+    this.size = size;
   }
 
   getSettings(): MediaTrackSettings {
-    return this.kind === "video" ? { width: 1280, height: 720, deviceId: this.deviceId } : { deviceId: this.deviceId };
+    return this.kind === "video" ? { ...this.size, deviceId: this.deviceId } : { deviceId: this.deviceId };
   }
 
   stop(): void {
@@ -26,8 +39,16 @@ export class FakeMediaStreamTrack extends EventTarget {
 
   /** The device goes away, or the person ends the sharing. */
   endFromOutside(): void {
+    if (this.readyState === "ended") return;
     this.readyState = "ended";
     this.dispatchEvent(new Event("ended"));
+  }
+
+  /** The system or the browser holds its media back (a phone call), or lets it come again. */
+  muteFromOutside(muted = true): void {
+    if (this.readyState === "ended" || this.muted === muted) return;
+    this.muted = muted;
+    this.dispatchEvent(new Event(muted ? "mute" : "unmute"));
   }
 
   asTrack(): MediaStreamTrack {
@@ -59,35 +80,90 @@ export class FakeMediaStream {
   }
 }
 
-/** Devices that are there, or that refuse with the `DOMException` of a given name. */
+type Wanted = readonly (readonly ["audio" | "video", boolean | MediaTrackConstraints])[];
+
+/** A request for devices that has no answer yet: the test says which, and when. */
+export class FakeDeviceRequest {
+  /** The device that was asked for first; "default" where any would do. */
+  readonly deviceId: string;
+  /** Settles what the page waits for; then the request waits no longer. */
+  readonly open: () => FakeMediaStreamTrack[];
+  /** Refuses with the `DOMException` of this name. */
+  readonly fail: (name: string) => void;
+
+  /** @internal */
+  constructor(deviceId: string, open: () => FakeMediaStreamTrack[], fail: (name: string) => void) {
+    this.deviceId = deviceId;
+    this.open = open;
+    this.fail = fail;
+  }
+}
+
+/** Devices that are there, that refuse with the `DOMException` of a given name, or that open when a test says so. */
 export class FakeDevices extends EventTarget implements DeviceAccess {
   refusal: string | null = null;
+  /** Refusals by device. */
+  readonly refusals = new Map<string, string>();
+  /** Sizes of pictures by device, where they are not 1280 × 720. */
+  readonly sizes = new Map<string, FakeSize>();
   list: MediaDeviceInfo[] = [];
+  /** Every track that was ever given out. */
   readonly opened: FakeMediaStreamTrack[] = [];
+  /** Requests wait in `pending` until the test answers them. */
+  slow = false;
+  readonly pending: FakeDeviceRequest[] = [];
+
+  /** Tracks that capture at this moment. */
+  get live(): readonly FakeMediaStreamTrack[] {
+    return this.opened.filter(({ readyState }) => readyState === "live");
+  }
 
   getUserMedia(constraints: MediaStreamConstraints = {}): Promise<MediaStream> {
-    return this.#open([
+    return this.#request([
       ...(constraints.audio === undefined ? [] : [["audio", constraints.audio] as const]),
       ...(constraints.video === undefined ? [] : [["video", constraints.video] as const]),
     ]);
   }
 
   getDisplayMedia(options: DisplayMediaStreamOptions = {}): Promise<MediaStream> {
-    return this.#open(options.audio === true ? [["video", true], ["audio", true]] : [["video", true]]);
+    return this.#request(options.audio === true ? [["video", true], ["audio", true]] : [["video", true]]);
   }
 
   enumerateDevices(): Promise<MediaDeviceInfo[]> {
     return Promise.resolve(this.list);
   }
 
-  #open(wanted: readonly (readonly ["audio" | "video", boolean | MediaTrackConstraints])[]): Promise<MediaStream> {
-    if (this.refusal !== null) return Promise.reject(new DOMException("refused", this.refusal));
-    const tracks = wanted.map(([kind, constraints]) => {
-      const track = new FakeMediaStreamTrack(kind, `track-${this.opened.length + 1}`, exactDevice(constraints));
-      this.opened.push(track);
-      return track.asTrack();
+  #request(wanted: Wanted): Promise<MediaStream> {
+    const deviceId = wanted[0] === undefined ? "default" : exactDevice(wanted[0][1]);
+    if (!this.slow) {
+      const refusal = this.refusal ?? this.refusals.get(deviceId);
+      if (refusal !== undefined) return Promise.reject(new DOMException("refused", refusal));
+      return Promise.resolve(new FakeMediaStream(this.#open(wanted).map((track) => track.asTrack())).asStream());
+    }
+    return new Promise((resolve, reject) => {
+      const answered = (): void => void this.pending.splice(this.pending.indexOf(request), 1);
+      const open = (): FakeMediaStreamTrack[] => {
+        answered();
+        const tracks = this.#open(wanted);
+        resolve(new FakeMediaStream(tracks.map((track) => track.asTrack())).asStream());
+        return tracks;
+      };
+      const fail = (name: string): void => {
+        answered();
+        reject(new DOMException("refused", name));
+      };
+      const request = new FakeDeviceRequest(deviceId, open, fail);
+      this.pending.push(request);
     });
-    return Promise.resolve(new FakeMediaStream(tracks).asStream());
+  }
+
+  #open(wanted: Wanted): FakeMediaStreamTrack[] {
+    return wanted.map(([kind, constraints]) => {
+      const deviceId = exactDevice(constraints);
+      const track = new FakeMediaStreamTrack(kind, `track-${this.opened.length + 1}`, deviceId, this.sizes.get(deviceId));
+      this.opened.push(track);
+      return track;
+    });
   }
 }
 
