@@ -15,7 +15,7 @@ from av import AudioFrame, CodecContext, VideoFrame
 from av.audio.codeccontext import AudioCodecContext
 from av.audio.resampler import AudioResampler
 from av.video.codeccontext import VideoCodecContext
-from nexus_rtc.synthetic import SAMPLE_RATE, SAMPLES_PER_FRAME, Colour, paint, tone
+from nexus_rtc.synthetic import SAMPLE_RATE, SAMPLES_PER_FRAME, Colour, tone
 
 WIDTH: Final = 320
 HEIGHT: Final = 180
@@ -43,20 +43,22 @@ _ENCODERS: Final = {"vp8": "libvpx", "h264": "libx264"}
 _FOURCC: Final = {"vp8": b"VP80", "h264": b"H264", "opus": b"OPUS"}
 
 
-@dataclass(frozen=True, slots=True)
 class Noise:
-    """Pictures of one colour with a band of grain that never repeats."""
+    """Pictures of one colour with a band of grain that never repeats, and a tone of the same kind."""
 
-    colour: Colour
-    seed: int
+    def __init__(self, colour: Colour, seed: int) -> None:
+        self.seed = seed
+        flat = np.full((HEIGHT, WIDTH, 3), colour, np.uint8)
+        # Planes of Y, U and V below one another; the grain goes into Y alone.
+        self._planes = VideoFrame.from_ndarray(flat, format="rgb24").to_ndarray(format="yuv420p")
 
     def picture(self, number: int) -> VideoFrame:
-        pixels = paint(self.colour, WIDTH, HEIGHT, number, white=False)
+        planes = self._planes.copy()
         grain = np.random.default_rng((self.seed, number))
         rows = NOISE.stop - NOISE.start
-        blocks = grain.integers(0, 64, (rows // 2 + 1, WIDTH // 8, 1), dtype=np.uint8)
-        pixels[NOISE] = blocks.repeat(2, axis=0).repeat(8, axis=1)[:rows]
-        frame = VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format="yuv420p")
+        blocks = grain.integers(16, 80, (rows // 2 + 1, WIDTH // 8), dtype=np.uint8)
+        planes[NOISE] = blocks.repeat(2, axis=0).repeat(8, axis=1)[:rows]
+        frame = VideoFrame.from_ndarray(planes, format="yuv420p")
         frame.pts = number
         frame.time_base = Fraction(1, FRAMES_PER_SECOND)
         return frame

@@ -40,4 +40,7 @@ SEATS: Final = (
     Seat("libdatachannel-subscriber", _LIBDATACHANNEL),
 )
 PUBLISHERS: Final = tuple(seat for seat in SEATS if seat.video)
+# Who sends already when the subscribers join, and who joins after them.
+EARLY: Final = PUBLISHERS[::2]
+LATE: Final = PUBLISHERS[1::2]
 SUBSCRIBERS: Final = tuple(seat for seat in SEATS if not seat.video)

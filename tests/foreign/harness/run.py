@@ -19,7 +19,7 @@ from nexus_testkit import ConditionNotMet, wait_until
 
 from harness.clips import Noise, make_audio, make_video
 from harness.participant import ClientFailed, Participant
-from harness.roster import PUBLISHERS, SUBSCRIBERS, Seat
+from harness.roster import EARLY, LATE, PUBLISHERS, SUBSCRIBERS, Seat
 
 ROOM: Final = "foreign"
 # How long media is counted, in reports of a second each.
@@ -42,8 +42,9 @@ class Outcome:
 
     participants: Mapping[str, Participant]
     exit_codes: dict[str, int] = field(default_factory=dict)
-    # By participant: how many reports it had made when its publishers were told to stop.
-    reports: dict[str, int] = field(default_factory=dict)
+    # By participant: how many reports it had made when counting began, and when publishers were told to stop.
+    began: dict[str, int] = field(default_factory=dict)
+    ended: dict[str, int] = field(default_factory=dict)
     # By subscriber: the publishers that were asked for a keyframe after its request.
     asked: dict[str, set[str]] = field(default_factory=dict)
     # By who left: everybody who was still there.
@@ -57,14 +58,16 @@ class Outcome:
         raise AssertionError(f"{subscriber} was not told of the {kind} of {publisher}")
 
     def received(self, subscriber: str, publisher: str, kind: str) -> list[Mapping[str, Any]]:
-        """The counters of one track, report by report, while it was being sent; {} where there are none."""
+        """The counters of one track, report by report, while they counted; {} where there are none."""
         number = str(self.number(subscriber, publisher, kind))
-        seconds = self.participants[subscriber].all("second")[: self.reports[subscriber]]
-        return [second["received"].get(number, {}) for second in seconds]
+        return [second["received"].get(number, {}) for second in self._counted(subscriber)]
 
     def sent(self, publisher: str, kind: str) -> list[Mapping[str, Any]]:
-        seconds = self.participants[publisher].all("second")[: self.reports[publisher]]
-        return [second["sent"][kind] for second in seconds]
+        return [second["sent"][kind] for second in self._counted(publisher)]
+
+    def _counted(self, identity: str) -> list[Mapping[str, Any]]:
+        """From the last report before counting began to the last one before the stop."""
+        return self.participants[identity].all("second")[self.began[identity] - 1 : self.ended[identity]]
 
     def sent_checksums(self, publisher: str, kind: str) -> list[int]:
         return self._checksums(publisher, "sent", kind)
@@ -99,12 +102,15 @@ async def perform(url: str, folder: Path) -> Outcome:
     async with _room(url, folder, clips) as participants:
         outcome = Outcome(participants)
         await _exchange_messages(participants)
-        await _all(participants, lambda one: one.tell("start"))
-        await _after_seconds(participants, WARM_UP_SECONDS)
+        for seat in (*SUBSCRIBERS, *LATE):
+            await participants[seat.identity].tell("start")
+        await _all(participants, lambda one: _reports_more(one, WARM_UP_SECONDS))
+        outcome.began = {name: len(one.all("second")) for name, one in participants.items()}
+        counted = [asyncio.create_task(_reports_more(one, COUNTED_SECONDS)) for one in participants.values()]
         for subscriber in SUBSCRIBERS:
             outcome.asked[subscriber.identity] = await _request_keyframes(participants, subscriber)
-        await _after_seconds(participants, WARM_UP_SECONDS + COUNTED_SECONDS)
-        outcome.reports = {name: len(one.all("second")) for name, one in participants.items()}
+        await asyncio.gather(*counted)
+        outcome.ended = {name: len(one.all("second")) for name, one in participants.items()}
         await _stop(participants)
         await _depart(outcome)
     return outcome
@@ -114,15 +120,18 @@ async def perform(url: str, folder: Path) -> Outcome:
 async def _room(
     url: str, folder: Path, clips: Mapping[str, tuple[Path, Path]]
 ) -> AsyncIterator[Mapping[str, Participant]]:
-    """Subscribers first, so that whoever publishes is seen from the beginning; none outlives the run."""
+    """Everybody, connected: subscribers find some publishers there, who send, and others come. None outlives
+    the run."""
     participants: dict[str, Participant] = {}
     try:
-        for seats in (SUBSCRIBERS, PUBLISHERS):
+        for seats in (EARLY, SUBSCRIBERS, LATE):
             for seat in seats:
                 participants[seat.identity] = await _start(seat, url, folder, clips.get(seat.identity))
             for seat in seats:
                 await participants[seat.identity].has("connected", PATIENCE_SECONDS)
                 await participants[seat.identity].has("data-open", PATIENCE_SECONDS)
+                if seat in EARLY:
+                    await participants[seat.identity].tell("start")
         for seat in SUBSCRIBERS:
             await participants[seat.identity].has("track", PATIENCE_SECONDS, 2 * len(PUBLISHERS))
         yield participants
@@ -155,8 +164,8 @@ async def _exchange_messages(participants: Mapping[str, Participant]) -> None:
     await _all(participants, lambda one: one.has("message", PATIENCE_SECONDS, 2 * (len(participants) - 1)))
 
 
-async def _after_seconds(participants: Mapping[str, Participant], count: int) -> None:
-    await _all(participants, lambda one: one.has("second", count + PATIENCE_SECONDS, count))
+async def _reports_more(one: Participant, seconds: int) -> None:
+    await one.has("second", seconds + PATIENCE_SECONDS, len(one.all("second")) + seconds)
 
 
 async def _request_keyframes(participants: Mapping[str, Participant], subscriber: Seat) -> set[str]:

@@ -39,7 +39,7 @@ export class Player {
     const next = () => {
       this.#sendFrame(send);
       number += 1;
-      this.#timer = setTimeout(next, began + (number * 1000) / this.clip.rate - performance.now());
+      this.#timer = setTimeout(next, Math.max(0, began + (number * 1000) / this.clip.rate - performance.now()));
     };
     next();
   }
