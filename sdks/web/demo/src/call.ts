@@ -232,8 +232,12 @@ export class Call {
   // Around it
 
   async #startAudio(): Promise<void> {
-    await this.#room.startAudio();
-    this.#unblock.hidden = true;
+    try {
+      await this.#room.startAudio();
+    } catch (error) {
+      this.#fail(error);
+    }
+    this.#unblock.hidden = !this.#room.audioBlocked;
   }
 
   #toggleChat(): void {

@@ -17,6 +17,7 @@ const ERRORS: Partial<Record<NexusErrorCode, string>> = {
   DEVICE_IN_USE: "Another program is using it.",
   DEVICE_TIMEOUT: "It did not start in time. Try again, or unplug it and plug it in.",
   PAGE_INACTIVE: "Bring this page to the front, click, and try again.",
+  AUTOPLAY_BLOCKED: "The browser still holds the sound back. Click once more.",
   UNSUPPORTED: "This browser cannot do that here.",
 };
 

@@ -56,6 +56,8 @@ export type ClientErrorCode =
   | "DEVICE_TIMEOUT"
   /** The page is not active, or asks for a screen without a click or a key press (`InvalidStateError`). */
   | "PAGE_INACTIVE"
+  /** The browser holds sound back until the person has touched the page. */
+  | "AUTOPLAY_BLOCKED"
   /** The browser cannot do what was asked. */
   | "UNSUPPORTED"
   /** The server sent a code that this version does not know. */

@@ -13,6 +13,7 @@ import {
   type Attribution,
 } from "../core/attribution.js";
 import type { Mid, SlotTable, TrackDescription, TrackId } from "../core/model.js";
+import { AudioOutput } from "./audio_output.js";
 import type { Peer } from "./peer.js";
 import type { Platform } from "./platform.js";
 
@@ -33,24 +34,21 @@ export interface Sink {
 export class Playback {
   readonly #platform: Platform;
   readonly #peer: Peer;
-  readonly #onBlocked: () => void;
+  readonly #output: AudioOutput;
   readonly #sinks = new Map<TrackId, Sink>();
-  readonly #audio = new Map<Mid, HTMLAudioElement>();
   #attribution: Attribution = NOTHING_ATTRIBUTED;
   #carried: ReadonlyMap<TrackId, Mid> = new Map();
   #cancelPoll: (() => void) | null = null;
-  #outputDeviceId = "";
-  #blocked = false;
 
   constructor(platform: Platform, peer: Peer, onBlocked: () => void) {
     this.#platform = platform;
     this.#peer = peer;
-    this.#onBlocked = onBlocked;
+    this.#output = new AudioOutput(platform, onBlocked);
   }
 
   /** The browser holds sound back until the page has been touched. */
   get blocked(): boolean {
-    return this.#blocked;
+    return this.#output.blocked;
   }
 
   start(): void {
@@ -60,11 +58,7 @@ export class Playback {
   close(): void {
     this.#cancelPoll?.();
     this.#cancelPoll = null;
-    for (const element of this.#audio.values()) {
-      element.pause();
-      element.srcObject = null;
-    }
-    this.#audio.clear();
+    this.#output.close();
     for (const id of this.#carried.keys()) this.#sinks.get(id)?.carry(null);
     this.#carried = new Map();
     this.#sinks.clear();
@@ -112,18 +106,16 @@ export class Playback {
 
   /** Plays what was held back; call it from a click or a key. */
   async startAudio(): Promise<void> {
-    this.#blocked = false;
-    await Promise.all([...this.#audio.values()].map((element) => element.play()));
+    await this.#output.start();
   }
 
   async setOutputDevice(deviceId: string): Promise<void> {
-    this.#outputDeviceId = deviceId;
-    await Promise.all([...this.#audio.values()].map((element) => setOutput(element, deviceId)));
+    await this.#output.setDevice(deviceId);
   }
 
   /** The volume or local muting of a track has changed. */
   applyVolumes(): void {
-    for (const [mid, element] of this.#audio) {
+    for (const [mid, element] of this.#output.elements) {
       const id = this.trackAt(mid);
       const sink = id === null ? undefined : this.#sinks.get(id);
       element.volume = sink?.volume ?? 1;
@@ -159,23 +151,7 @@ export class Playback {
   }
 
   #playAudio(mid: Mid): void {
-    const stream = this.#audio.has(mid) ? null : this.#peer.slotStream(mid);
-    if (stream === null) return;
-    const element = this.#platform.createAudioElement();
-    element.autoplay = true;
-    element.srcObject = stream;
-    this.#audio.set(mid, element);
-    if (this.#outputDeviceId !== "") void setOutput(element, this.#outputDeviceId).catch(() => undefined);
-    element.play().catch((error: unknown) => {
-      // Any other refusal means that the element was closed meanwhile.
-      if (!(error instanceof Error) || error.name !== "NotAllowedError" || this.#blocked) return;
-      this.#blocked = true;
-      this.#onBlocked();
-    });
+    const stream = this.#output.elements.has(mid) ? null : this.#peer.slotStream(mid);
+    if (stream !== null) this.#output.add(mid, stream);
   }
-}
-
-/** Not every browser can choose the loudspeaker. */
-async function setOutput(element: HTMLAudioElement, deviceId: string): Promise<void> {
-  if ("setSinkId" in element) await element.setSinkId(deviceId);
 }

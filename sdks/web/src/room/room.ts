@@ -175,7 +175,10 @@ export class Room extends Emitter<RoomEvents> {
     await this.#parts.runner.call({ case: "removeParticipant", value });
   }
 
-  /** Plays the sound that the browser held back. Call it from a click or a key press. */
+  /**
+   * Plays the sound that the browser held back. Call it from a click or a key press: else it rejects with
+   * `AUTOPLAY_BLOCKED`, and `audioBlocked` stays true until everybody is heard.
+   */
   async startAudio(): Promise<void> {
     await this.#playback.startAudio();
   }

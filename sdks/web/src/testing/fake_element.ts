@@ -13,6 +13,10 @@ export class FakeElement extends EventTarget {
   autoplay = false;
   volume = 1;
   playing = false;
+  /** The loudspeaker; empty: the system's own. */
+  sinkId = "";
+  /** The `DOMException` with which `setSinkId` refuses a device. */
+  sinkRefusal: string | null = null;
   /** Every stream that was ever given, to find out whether a wrong one was. */
   readonly history: (MediaStream | null)[] = [];
   readonly #blocked: () => boolean;
@@ -37,6 +41,16 @@ export class FakeElement extends EventTarget {
     }
     this.playing = true;
     return Promise.resolve();
+  }
+
+  setSinkId(sinkId: string): Promise<void> {
+    if (this.sinkRefusal !== null && sinkId !== "") return Promise.reject(new DOMException("refused", this.sinkRefusal));
+    this.sinkId = sinkId;
+    return Promise.resolve();
+  }
+
+  get paused(): boolean {
+    return !this.playing;
   }
 
   pause(): void {
