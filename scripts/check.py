@@ -20,7 +20,11 @@ PYTHON_FOLDERS += [
 ]
 PYTHON_FOLDERS += ["scripts"]
 # gofmt says by its output what differs, and ends with 0 all the same.
-GOFMT = '"$(go env GOROOT)/bin/gofmt" -d tests/foreign/pion | tee /dev/stderr | cmp -s /dev/null -'
+GOFMT = """root=$(go env GOROOT)
+differs=$("$root/bin/gofmt" -d tests/foreign/pion)
+echo "$differs"
+test -z "$differs"
+"""
 GO_VET = "cd tests/foreign/pion && go vet . && go vet -modfile=before_ice_4_0_8.mod ."
 NATIVE_SUFFIXES = {".h", ".cc"}
 
@@ -55,8 +59,8 @@ def stages(generated: str) -> Iterator[Stage]:
     yield Stage("mypy", [Command([f"{BIN}/mypy", "--strict", *python_folders()])])
     if files := native_files():
         yield Stage("clang-format", [Command(["clang-format", "--dry-run", "-Werror", *files])])
-    yield Stage("gofmt", [Command(["sh", "-c", GOFMT])])
-    yield Stage("go-vet", [Command(["sh", "-c", GO_VET])])
+    yield Stage("gofmt", [Command(["sh", "-ec", GOFMT])])
+    yield Stage("go-vet", [Command(["sh", "-ec", GO_VET])])
     yield Stage("buf-lint", [Command([f"{BIN}/buf", "lint", "proto"])])
     yield Stage(
         "buf-breaking", [Command([f"{BIN}/buf", "breaking", "proto", "--against", "proto/baseline.binpb"])]

@@ -19,6 +19,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 JOBS = os.environ.get("JOBS") or str(os.cpu_count() or 1)
+# Where scripts/setup puts node and Go when the machine has none that is new enough.
+BIN = Path(sys.executable).parent
 # A hanging test must end the run with a name, not the CI job with a time limit.
 STAGE_TIMEOUT_SECONDS = 1800
 
@@ -113,7 +115,7 @@ def _execute(command: Command, show: Callable[[str], None]) -> tuple[int, str]:
     process = subprocess.Popen(
         list(command.arguments),
         cwd=ROOT,
-        env=os.environ | {"NO_COLOR": "1"} | command.environment,
+        env=os.environ | {"NO_COLOR": "1", "PATH": f"{BIN}:{os.environ['PATH']}"} | command.environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

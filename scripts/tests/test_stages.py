@@ -1,6 +1,7 @@
 """How the runner reads what test runners print: a failure that is not counted would be a green lie."""
 
 import sys
+from pathlib import Path
 
 import pytest
 import stages
@@ -50,6 +51,18 @@ def test_what_passes_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
     assert stages.run([*ran, Stage("two", [python("")], [python("")])]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "6 passed, 0 failed"
     assert (stages.ROOT / "build" / "summary.txt").read_text() == "6 passed, 0 failed\n"
+
+
+def test_programs_of_the_environment_come_first(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On a bare Debian 12 node and Go are nowhere else."""
+    tool = tmp_path / "nexus-test-tool"
+    tool.write_text("#!/bin/sh\necho the one beside python\n")
+    tool.chmod(0o755)
+    monkeypatch.setattr(stages, "BIN", tmp_path)
+    assert stages.run([Stage("one", [Command(["nexus-test-tool"])])]) == 0
+    assert "the one beside python" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
