@@ -11,12 +11,11 @@ from google.protobuf import json_format
 from nexus.signaling.v1 import session_pb2
 from nexus.types.v1.error_pb2 import ErrorCode
 from nexus_bus import Bus, MemoryBus
+from nexus_rooms.testing import FakeSfu
 from nexus_signaling.config import SignalingConfig
 from nexus_signaling.service import SignalingService
 from nexus_testkit import make_runtime, wait_until
 from pydantic import SecretStr
-
-from services.signaling.tests.fake_sfu import FakeSfu
 
 APP = "devkey"
 SECRET = "a-secret-of-thirty-two-bytes-or-more"

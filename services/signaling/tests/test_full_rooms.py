@@ -9,6 +9,7 @@ import pytest
 from nexus.events.v1 import room_pb2
 from nexus.types.v1 import media_pb2
 from nexus_bus import MemoryBus
+from nexus_rooms.testing import FakeRoom
 from nexus_signaling.core.texts import (
     MAX_ATTRIBUTES,
     MAX_ATTRIBUTES_BYTES,
@@ -16,7 +17,6 @@ from nexus_signaling.core.texts import (
     MAX_NAME_BYTES,
 )
 
-from services.signaling.tests.fake_sfu import FakeRoom
 from services.signaling.tests.harness import APP, Client, Harness, mint
 
 # The SFU's own limit of a room.

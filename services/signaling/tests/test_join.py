@@ -8,11 +8,11 @@ import pytest
 from nexus.sfu.v1 import sfu_pb2
 from nexus.types.v1 import media_pb2
 from nexus_bus.subjects import PARTICIPANTS, participant_key
+from nexus_rooms.testing import FakeSfu
 from nexus_signaling.errors import CloseCode
 from nexus_testkit import wait_until
 from pydantic import SecretStr
 
-from services.signaling.tests.fake_sfu import FakeSfu
 from services.signaling.tests.harness import APP, Harness, code_of, grants, mint, tear
 
 HOSTILE_NAMES = [

@@ -10,9 +10,10 @@ from nexus.types.v1 import state_pb2
 from nexus.types.v1.error_pb2 import ErrorCode
 from nexus_bus import Bus, KeyValue, MemoryBus, NatsBus
 from nexus_bus.subjects import room_key
+from nexus_rooms import NodeDirectory, NodeView
+from nexus_rooms.testing import FakeRoom, FakeSfu, MemorySfu
 from nexus_rpc import RpcError
-from nexus_signaling.nodes import NodeDirectory
-from nexus_signaling.placement import NodeView, choose_node
+from nexus_signaling.placement import choose_node
 from nexus_signaling.room_directory import PlacementRules, RoomDirectory
 from nexus_testkit import ManualClock, NatsServer, wait_until
 
@@ -91,21 +92,16 @@ class Replica:
 
     def __init__(self, bucket: KeyValue, clock: ManualClock, seed: int, max_rooms: int = 0) -> None:
         self.nodes = NodeDirectory(clock, 10_000)
-        self.asked: list[str] = []
-        self.alive: set[str] = set()
+        # Which nodes answer, by address.
+        self.sfu = MemorySfu({})
         numbers = itertools.count()
-
-        async def holds_room(address: str, app: str, room: str) -> bool:
-            self.asked.append(address)
-            return address in self.alive
-
         self.rooms = RoomDirectory(
             bucket,
             self.nodes,
             PlacementRules("eu", 10_000, max_rooms),
             clock=clock,
             random_source=random.Random(seed),
-            holds_room=holds_room,
+            sfu=self.sfu,
             make_room_id=lambda: f"RM_{seed}_{next(numbers)}",
         )
 
@@ -243,11 +239,13 @@ async def test_a_heartbeat_that_is_missing_does_not_split_a_room_that_lives(memo
     await memory_world.node_bucket.delete("a")
     await memory_world.heartbeat(record("b"))
     await wait_until(lambda: replica.nodes.fresh("a") is None and replica.nodes.fresh("b"))
-    replica.alive = {"a:1"}
+    node = FakeSfu(memory_world.bus)
+    node.rooms["app", "lobby"] = FakeRoom("app", "lobby", placed.room_id)
+    replica.sfu.servicers["a:1"] = node
     assert await replica.rooms.resolve("app", "lobby", may_create=True) == placed.__class__(
         placed.room_id, "a", "a:1"
     )
-    replica.alive = set()
+    del replica.sfu.servicers["a:1"]
     assert (await replica.rooms.resolve("app", "lobby", may_create=True)).node_id == "b"
 
 

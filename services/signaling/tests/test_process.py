@@ -13,10 +13,10 @@ import aiohttp
 import pytest
 from nexus_bus import NatsBus
 from nexus_bus.subjects import NODES
+from nexus_rooms.testing import FakeSfu
 from nexus_signaling.codec import CODECS
 from nexus_testkit import NatsServer, wait_until
 
-from services.signaling.tests.fake_sfu import FakeSfu
 from services.signaling.tests.harness import APP, SECRET, Client, mint
 
 

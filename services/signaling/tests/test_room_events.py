@@ -162,7 +162,7 @@ async def test_a_room_that_ends_with_nobody_here_is_forgotten_too(harness: Harne
 
 
 async def test_records_of_rooms_whose_node_died_are_swept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nexus_signaling.nodes.SETTLING_MS", 0)
+    monkeypatch.setattr("nexus_rooms.nodes.SETTLING_MS", 0)
     async with Harness(sweep_ms=10) as harness:
         await harness.joined("ann")
         rooms = await harness.bus.kv(ROOMS)
@@ -178,7 +178,7 @@ async def test_the_death_of_a_node_ends_its_sessions(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As if the broker had been there all along: a heartbeat that is missing now is missing for a reason.
-    monkeypatch.setattr("nexus_signaling.nodes.SETTLING_MS", 0)
+    monkeypatch.setattr("nexus_rooms.nodes.SETTLING_MS", 0)
     client, _ = await harness.joined("ann")
     await harness.sfu.stop()
     nodes = await harness.bus.kv("nodes")

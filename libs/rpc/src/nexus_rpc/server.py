@@ -160,6 +160,9 @@ class _Call:
             yield
         except RpcError as error:
             self._outcome, self._failure = error.name, error
+        except aio.AbortError:
+            self._observe(self._method, "ABORTED")  # by the handler itself
+            raise
         except (asyncio.CancelledError, GeneratorExit):
             self._observe(self._method, "CANCELLED")
             raise

@@ -13,6 +13,7 @@ from nexus.sfu.v1 import sfu_pb2
 from nexus.signaling.v1 import session_pb2
 from nexus.types.v1 import media_pb2
 from nexus.types.v1.error_pb2 import ErrorCode
+from nexus_rooms import Feeds, Nodes, ParticipantRequest, ParticipantResponse, Sfu
 from nexus_rpc import RpcError, internal, request_id
 from nexus_runtime import Background, Clock
 
@@ -23,14 +24,10 @@ from nexus_signaling.core.limits import SessionLimits
 from nexus_signaling.core.outbox import Outbox
 from nexus_signaling.core.seat import Seat
 from nexus_signaling.core.session import Session, State
-from nexus_signaling.core.sfu_requests import SfuRequest, SfuResponse
 from nexus_signaling.departures import Departures
 from nexus_signaling.joining import Joiner
 from nexus_signaling.metrics import Metrics
-from nexus_signaling.nodes import NodeDirectory
 from nexus_signaling.outgoing import SharedEvent
-from nexus_signaling.room_feed import RoomFeeds
-from nexus_signaling.sfu_client import SfuClient
 from nexus_signaling.unpublishing import unpublish_for_owners
 from nexus_signaling.web_socket import RtcWebSocket
 
@@ -46,9 +43,9 @@ class Services:
     """What every connection uses."""
 
     joiner: Joiner
-    feeds: RoomFeeds
-    nodes: NodeDirectory
-    sfu: SfuClient
+    feeds: Feeds[SharedEvent]
+    nodes: Nodes
+    sfu: Sfu
     departures: Departures
     background: Background
     metrics: Metrics
@@ -252,7 +249,7 @@ class Connection:
             self._log.exception("sfu_call_broke")
             self._apply(on.SfuAnswered(internal()))
 
-    async def _ask_sfu(self, address: str, request: SfuRequest) -> SfuResponse:
+    async def _ask_sfu(self, address: str, request: ParticipantRequest) -> ParticipantResponse:
         sfu = self._services.sfu
         if isinstance(request, sfu_pb2.UnpublishRequest) and not request.participant_id:
             return await unpublish_for_owners(sfu, address, request)

@@ -11,6 +11,7 @@ from google.protobuf import json_format
 from nexus.sfu.v1 import sfu_pb2
 from nexus.types.v1.error_pb2 import ErrorCode
 from nexus_bus import BusError
+from nexus_rooms import Sfu
 from nexus_rpc import RpcError
 from nexus_runtime import Clock
 
@@ -20,7 +21,6 @@ from nexus_signaling.core.texts import is_name, utf8_size
 from nexus_signaling.errors import http_status
 from nexus_signaling.metrics import Metrics
 from nexus_signaling.room_directory import RoomDirectory
-from nexus_signaling.sfu_client import SfuClient
 from nexus_signaling.tokens import Claims, TokenVerifier
 
 log = structlog.get_logger()
@@ -37,7 +37,7 @@ _TRUTHS: Final = {"true": True, "false": False}
 class DataEndpoint:
     verifier: TokenVerifier
     rooms: RoomDirectory
-    sfu: SfuClient
+    sfu: Sfu
     budget: DataBudget
     metrics: Metrics
     clock: Clock

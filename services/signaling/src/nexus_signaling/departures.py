@@ -14,13 +14,13 @@ from nexus.sfu.v1 import sfu_pb2
 from nexus.types.v1 import media_pb2
 from nexus.types.v1.error_pb2 import ErrorCode
 from nexus_bus import BusError
+from nexus_rooms import Sfu
 from nexus_rpc import RpcError
 from nexus_runtime import Background
 
 from nexus_signaling.core.seat import Seat
 from nexus_signaling.metrics import Metrics
 from nexus_signaling.participant_directory import ParticipantDirectory
-from nexus_signaling.sfu_client import SfuClient
 
 log = structlog.get_logger()
 
@@ -32,7 +32,7 @@ Sleep = Callable[[float], Awaitable[None]]
 class Departures:
     def __init__(
         self,
-        sfu: SfuClient,
+        sfu: Sfu,
         participants: ParticipantDirectory,
         background: Background,
         metrics: Metrics,

@@ -8,8 +8,8 @@ from google.protobuf.message import DecodeError
 from nexus.events.v1 import room_pb2
 from nexus_bus import Bus, BusError
 from nexus_bus.subjects import ROOT
+from nexus_rooms import NodeDirectory
 
-from nexus_signaling.nodes import NodeDirectory
 from nexus_signaling.participant_directory import ParticipantDirectory
 from nexus_signaling.room_directory import RoomDirectory
 

@@ -9,15 +9,14 @@ from nexus.signaling.v1 import session_pb2
 from nexus.types.v1 import media_pb2
 from nexus.types.v1.error_pb2 import ErrorCode
 from nexus_bus import BusError
+from nexus_rooms import Feeds, Member, NodeDirectory, Sfu, holds_room
 from nexus_rpc import RpcError
 
 from nexus_signaling.core.seat import Seat
 from nexus_signaling.core.sfu_requests import check_publications
 from nexus_signaling.core.texts import check_attributes, check_metadata, check_name
-from nexus_signaling.nodes import NodeDirectory
+from nexus_signaling.outgoing import SharedEvent
 from nexus_signaling.room_directory import PlacedRoom, RoomDirectory
-from nexus_signaling.room_feed import Member, RoomFeeds
-from nexus_signaling.sfu_client import SfuClient
 from nexus_signaling.tokens import Claims, TokenVerifier
 
 log = structlog.get_logger()
@@ -42,8 +41,8 @@ class Joiner:
         verifier: TokenVerifier,
         rooms: RoomDirectory,
         nodes: NodeDirectory,
-        feeds: RoomFeeds,
-        sfu: SfuClient,
+        feeds: Feeds[SharedEvent],
+        sfu: Sfu,
         ice_servers: IceServersFor,
         terms: JoinTerms,
     ) -> None:
@@ -56,7 +55,7 @@ class Joiner:
         self._terms = terms
 
     async def join(
-        self, request: session_pb2.JoinRequest, member: Member
+        self, request: session_pb2.JoinRequest, member: Member[SharedEvent]
     ) -> tuple[Seat, session_pb2.JoinResponse]:
         """Raises RpcError. On success `member` is in the room's feed, which it leaves by `RoomFeeds.exit`."""
         claims = await self._check(request)
@@ -166,12 +165,3 @@ class Joiner:
             server_version=self._terms.server_version,
             node_id=placed.node_id,
         )
-
-
-async def holds_room(sfu: SfuClient, address: str, app: str, room: str) -> bool:
-    """Whether the node at `address` answers and has the room."""
-    try:
-        await sfu.get_room(address, sfu_pb2.GetRoomRequest(room=sfu_pb2.RoomKey(app=app, room=room)))
-    except RpcError:
-        return False
-    return True

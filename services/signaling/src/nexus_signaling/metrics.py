@@ -9,7 +9,6 @@ class Metrics:
         counter, gauge, histogram = metrics.counter, metrics.gauge, metrics.histogram
         self.connections = gauge("connections", "Open WebSockets.")
         self.sessions = gauge("sessions", "Joined sessions.")
-        self.rooms = gauge("rooms", "Rooms with a session here.")
         self.nodes = gauge("sfu_nodes", "SFU nodes with a fresh heartbeat.")
         self.handshakes_refused = counter("handshakes_refused", "WebSocket handshakes refused.", "code")
         self.joins = counter("joins", "Joins by result: ok or an error code.", "result")
@@ -23,21 +22,8 @@ class Metrics:
         self.outbox_dropped = counter(
             "outbox_dropped", "Messages dropped with clients that did not read them."
         )
-        self.events = counter("room_events", "Room events received.", "kind")
-        self.events_malformed = counter("room_events_malformed", "Room events that could not be read.")
-        self.events_dropped = counter(
-            "room_events_dropped", "Room events lost because this replica was too slow."
-        )
         self.snapshots = counter("snapshots", "Snapshots fetched after missed events.", "result")
-        self.sfu_seconds = histogram("sfu_call_seconds", "Calls to SFU nodes.", "method")
-        self.sfu_errors = counter("sfu_call_errors", "Calls to SFU nodes that failed.", "method", "code")
         self.data_requests = counter(
             "data_requests", "Messages from applications' servers by result: ok or an error code.", "result"
         )
         self.leaves_failed = counter("leaves_failed", "Departures that no SFU could be told of.")
-
-    def sfu_called(self, method: str, outcome: str, seconds: float) -> None:
-        """One call to an SFU node has ended."""
-        self.sfu_seconds.labels(method).observe(seconds)
-        if outcome != "OK":
-            self.sfu_errors.labels(method, outcome).inc()

@@ -13,32 +13,13 @@ conversation is
 
 import random
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
 
-from nexus.types.v1 import state_pb2
+from nexus_rooms import NodeView, is_fresh
 
 # What one room placed since the last heartbeat is assumed to add to a node's load, so that a rush between two
 # heartbeats does not all land on one node.
 _ASSUMED_CPU_PER_ROOM: Final = 0.02
-
-
-@dataclass(frozen=True, slots=True)
-class NodeView:
-    """A node as this replica sees it. `seen_at_ms`: when its last heartbeat reached us, on our own clock,
-    because clocks of other hosts cannot be compared with ours."""
-
-    record: state_pb2.NodeRecord
-    seen_at_ms: int
-    placed_since: int = 0
-
-    @property
-    def node_id(self) -> str:
-        return self.record.node_id
-
-
-def is_fresh(node: NodeView, now_ms: int, timeout_ms: int) -> bool:
-    return now_ms - node.seen_at_ms < timeout_ms
 
 
 def takes_new_room(node: NodeView) -> bool:

@@ -2,22 +2,21 @@
 once one wins and the other follows it."""
 
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 from typing import Final
 
 import structlog
-from google.protobuf.message import DecodeError
 from nexus.types.v1 import state_pb2
 from nexus.types.v1.error_pb2 import ErrorCode
 from nexus_bus import Entry, KeyExists, KeyValue, RevisionMismatch
 from nexus_bus.subjects import room_key, token
+from nexus_rooms import NodeDirectory, NodeView, RoomLookup, Sfu, parse_room
 from nexus_rpc import RpcError
 from nexus_runtime import Clock
 
-from nexus_signaling.nodes import NodeDirectory
-from nexus_signaling.placement import NodeView, choose_node
+from nexus_signaling.placement import choose_node
 
 log = structlog.get_logger()
 
@@ -43,10 +42,6 @@ class PlacementRules:
     max_rooms_per_app: int
 
 
-# Whether the node at an address still holds a room: (address, app, room) -> answer.
-HoldsRoom = Callable[[str, str, str], Awaitable[bool]]
-
-
 def new_room_id() -> str:
     return f"RM_{secrets.token_urlsafe(12)}"
 
@@ -60,7 +55,7 @@ class RoomDirectory:
         *,
         clock: Clock,
         random_source: Random,
-        holds_room: HoldsRoom,
+        sfu: Sfu,
         make_room_id: Callable[[], str] = new_room_id,
     ) -> None:
         self._bucket = bucket
@@ -68,7 +63,7 @@ class RoomDirectory:
         self._rules = rules
         self._clock = clock
         self._random = random_source
-        self._holds_room = holds_room
+        self._lookup = RoomLookup(bucket, nodes, sfu)
         self._make_room_id = make_room_id
 
     async def resolve(
@@ -82,11 +77,11 @@ class RoomDirectory:
         key = room_key(app, room)
         for _ in range(_MAX_RACES):
             entry = await self._bucket.get(key)
-            record = _parse(entry)
+            record = parse_room(entry)
             if record is not None and record.node_id not in not_on:
-                address = await self._address_of(record)
-                if address is not None:
-                    return PlacedRoom(record.room.id, record.node_id, address)
+                place = await self._lookup.place_of(record)
+                if place is not None:
+                    return PlacedRoom(place.room_id, place.node_id, place.address)
             if not may_create:
                 raise RpcError(
                     ErrorCode.ROOM_NOT_FOUND, "There is no such room, and the token does not grant `create`."
@@ -98,25 +93,6 @@ class RoomDirectory:
             if placed is not None:
                 return placed
         raise RpcError(ErrorCode.SERVICE_UNAVAILABLE, "The room could not be placed.", retry_after_ms=1000)
-
-    async def _address_of(self, record: state_pb2.RoomRecord) -> str | None:
-        """None when the node is gone, so that the room must be placed anew.
-
-        A missing heartbeat alone does not prove that: after an outage of the broker all are missing while
-        every call goes on, and placing a room anew then would split it. So the node itself is asked, where
-        its address is known.
-        """
-        node = self._nodes.fresh(record.node_id)
-        if node is not None:
-            return node.record.grpc_address
-        last = self._nodes.last_address(record.node_id)
-        if last is not None:
-            return last if await self._holds_room(last, record.app, record.room.name) else None
-        if not self._nodes.settled():
-            raise RpcError(
-                ErrorCode.SFU_UNREACHABLE, "The room's media server is not known yet.", retry_after_ms=1000
-            )
-        return None
 
     def _choose(self, not_on: frozenset[str]) -> NodeView:
         chosen = choose_node(
@@ -176,7 +152,7 @@ class RoomDirectory:
         """Deletes the record of this life of the room, if it is still the one; whether it was."""
         key = room_key(app, room)
         entry = await self._bucket.get(key)
-        record = _parse(entry)
+        record = parse_room(entry)
         if entry is None or (record is not None and record.room.id != room_id):
             return False
         try:
@@ -191,7 +167,7 @@ class RoomDirectory:
         swept = 0
         for key in await self._bucket.keys():
             entry = await self._bucket.get(key)
-            record = _parse(entry)
+            record = parse_room(entry)
             if entry is None or (record is not None and not self._nodes.is_gone(record.node_id)):
                 continue
             try:
@@ -200,13 +176,3 @@ class RoomDirectory:
                 continue
             swept += 1
         return swept
-
-
-def _parse(entry: Entry | None) -> state_pb2.RoomRecord | None:
-    if entry is None:
-        return None
-    try:
-        return state_pb2.RoomRecord.FromString(entry.value)
-    except DecodeError:
-        log.warning("room_record_malformed", key=entry.key)
-        return None

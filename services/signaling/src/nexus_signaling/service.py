@@ -9,6 +9,7 @@ import structlog
 from nexus.types.v1 import media_pb2
 from nexus_bus import LazyKeyValue
 from nexus_bus.subjects import NODES, PARTICIPANTS, ROOMS
+from nexus_rooms import NodeDirectory, RoomFeeds, SfuClient
 from nexus_runtime import Runtime
 
 from nexus_signaling.config import SignalingConfig
@@ -21,16 +22,14 @@ from nexus_signaling.dev_token import DevTokens
 from nexus_signaling.gateway import Gateway
 from nexus_signaling.housekeeping import Housekeeping
 from nexus_signaling.http_server import HttpServer, Routes, make_app
-from nexus_signaling.joining import Joiner, JoinTerms, holds_room
+from nexus_signaling.joining import Joiner, JoinTerms
 from nexus_signaling.key_source import KeySource
 from nexus_signaling.keys import App
 from nexus_signaling.metrics import Metrics
-from nexus_signaling.nodes import NodeDirectory
 from nexus_signaling.origins import OriginPolicy
+from nexus_signaling.outgoing import SharedEvent
 from nexus_signaling.participant_directory import ParticipantDirectory
 from nexus_signaling.room_directory import PlacementRules, RoomDirectory
-from nexus_signaling.room_feed import RoomFeeds
-from nexus_signaling.sfu_client import SfuClient
 from nexus_signaling.tokens import TokenVerifier
 from nexus_signaling.turn import ice_servers
 
@@ -48,7 +47,7 @@ class SignalingService:
         self.metrics = Metrics(runtime.metrics)
         self.nodes = NodeDirectory(runtime.clock, config.node_timeout_ms, config.node_silence_ms)
         self.sfu = SfuClient(
-            self.metrics,
+            runtime.metrics,
             timeout_ms=config.sfu_timeout_ms,
             join_timeout_ms=config.sfu_join_timeout_ms,
             tls=config.rpc_tls(),
@@ -57,7 +56,7 @@ class SignalingService:
         keys = KeySource(apps, runtime.clock, refresh_ms=config.jwks_refresh_ms)
         verifier = TokenVerifier(keys, runtime.clock)
         rooms = self._make_rooms()
-        feeds = RoomFeeds(runtime.bus, self.metrics)
+        feeds = RoomFeeds(runtime.bus, runtime.metrics, SharedEvent)
         participants = ParticipantDirectory(LazyKeyValue(runtime.bus, PARTICIPANTS), config.replica_id)
         services = Services(
             joiner=self._make_joiner(verifier, rooms, feeds),
@@ -133,9 +132,6 @@ class SignalingService:
         return HttpServer(make_app(routes), config.host, config.port)
 
     def _make_rooms(self) -> RoomDirectory:
-        async def asks_node(address: str, app: str, room: str) -> bool:
-            return await holds_room(self.sfu, address, app, room)
-
         rules = PlacementRules(
             region=self._config.region,
             node_timeout_ms=self._config.node_timeout_ms,
@@ -147,10 +143,12 @@ class SignalingService:
             rules,
             clock=self._runtime.clock,
             random_source=SystemRandom(),
-            holds_room=asks_node,
+            sfu=self.sfu,
         )
 
-    def _make_joiner(self, verifier: TokenVerifier, rooms: RoomDirectory, feeds: RoomFeeds) -> Joiner:
+    def _make_joiner(
+        self, verifier: TokenVerifier, rooms: RoomDirectory, feeds: RoomFeeds[SharedEvent]
+    ) -> Joiner:
         terms = JoinTerms(
             ping_interval_ms=self._config.ping_interval_ms, server_version=self._runtime.version
         )

@@ -2,13 +2,12 @@
 
 from nexus.sfu.v1 import sfu_pb2
 from nexus.types.v1.error_pb2 import ErrorCode
+from nexus_rooms import Sfu
 from nexus_rpc import RpcError
-
-from nexus_signaling.sfu_client import SfuClient
 
 
 async def unpublish_for_owners(
-    sfu: SfuClient, address: str, request: sfu_pb2.UnpublishRequest
+    sfu: Sfu, address: str, request: sfu_pb2.UnpublishRequest
 ) -> sfu_pb2.UnpublishResponse:
     """`request` names tracks of anybody in the room. Raises RpcError; TRACK_NOT_FOUND before anything is
     done."""

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from nexus.signaling.v1 import session_pb2
 from nexus.types.v1 import media_pb2
+from nexus_rooms import ParticipantRequest
 
 from nexus_signaling.core.seat import Seat
-from nexus_signaling.core.sfu_requests import SfuRequest
 from nexus_signaling.errors import CloseCode
 from nexus_signaling.outgoing import Outgoing
 
@@ -35,7 +35,7 @@ class StartJoin:
 class CallSfu:
     """Ends in `SfuAnswered`. At most one is under way."""
 
-    request: SfuRequest
+    request: ParticipantRequest
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from nexus.signaling.v1 import session_pb2
 from nexus.types.v1 import media_pb2
+from nexus_rooms import ParticipantResponse
 from nexus_rpc import RpcError
 
 from nexus_signaling.core.outbox import Frame
 from nexus_signaling.core.seat import Seat
-from nexus_signaling.core.sfu_requests import SfuResponse
 from nexus_signaling.outgoing import SharedEvent
 
 
@@ -42,7 +42,7 @@ class JoinRefused:
 class SfuAnswered:
     """The answer to the last `CallSfu`."""
 
-    answer: SfuResponse | RpcError
+    answer: ParticipantResponse | RpcError
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import assert_never
 from nexus.signaling.v1 import session_pb2
 from nexus.types.v1 import media_pb2
 from nexus.types.v1.error_pb2 import ErrorCode
+from nexus_rooms import Advance, FeedCursor, ParticipantResponse
 from nexus_rpc import RpcError, internal
 from nexus_runtime import Now
 
@@ -19,10 +20,9 @@ from nexus_signaling.core import effects as do
 from nexus_signaling.core import inputs as on
 from nexus_signaling.core.effects import Effect
 from nexus_signaling.core.endings import ending
-from nexus_signaling.core.feed_cursor import Advance, FeedCursor
 from nexus_signaling.core.limits import SessionLimits
 from nexus_signaling.core.seat import Seat
-from nexus_signaling.core.sfu_requests import Asker, SfuResponse, to_client, to_sfu
+from nexus_signaling.core.sfu_requests import Asker, to_client, to_sfu
 from nexus_signaling.core.token_bucket import TokenBucket
 from nexus_signaling.errors import CloseCode, close_code
 from nexus_signaling.outgoing import Outgoing, SharedEvent
@@ -55,7 +55,7 @@ class Session:
         self._heard_at = now_ms
         self._pending: deque[session_pb2.ClientMessage] = deque()
         self._sfu_busy_with: int | None = None  # the request id that waits for the SFU
-        self._cursor = FeedCursor(limits.max_held_events)
+        self._cursor: FeedCursor[SharedEvent] = FeedCursor(limits.max_held_events)
         self._fetching_snapshot = False
         self._snapshot_wanted_at: int | None = None
         self._snapshot_allowed_at = now_ms
@@ -223,7 +223,7 @@ class Session:
             done.append(do.CallSfu(request))
         return done
 
-    def _on_sfu_answer(self, answer: SfuResponse | RpcError) -> list[Effect]:
+    def _on_sfu_answer(self, answer: ParticipantResponse | RpcError) -> list[Effect]:
         request_id, self._sfu_busy_with = self._sfu_busy_with or 0, None
         if isinstance(answer, RpcError):
             return [self._error(answer, request_id), *self._next_sfu_call()]
@@ -250,7 +250,7 @@ class Session:
                 return over
         return self._hand_on(self._cursor.take(shared), now_ms)
 
-    def _hand_on(self, advance: Advance, now_ms: int, *, catch_up: bool = False) -> list[Effect]:
+    def _hand_on(self, advance: Advance[SharedEvent], now_ms: int, *, catch_up: bool = False) -> list[Effect]:
         assert self._seat is not None or not advance.events
         done: list[Effect] = []
         for shared in advance.events:

@@ -12,31 +12,11 @@ from nexus.sfu.v1 import sfu_pb2
 from nexus.signaling.v1 import session_pb2
 from nexus.types.v1 import media_pb2
 from nexus.types.v1.error_pb2 import ErrorCode
+from nexus_rooms import ParticipantRequest, ParticipantResponse
 from nexus_rpc import RpcError
 
 from nexus_signaling.core.seat import Seat
 from nexus_signaling.core.texts import check_attributes, check_metadata, check_name
-
-SfuRequest = (
-    sfu_pb2.OfferRequest
-    | sfu_pb2.UpdateSlotsRequest
-    | sfu_pb2.UpdateSubscriptionsRequest
-    | sfu_pb2.UpdateViewRequest
-    | sfu_pb2.SetMutedRequest
-    | sfu_pb2.UnpublishRequest
-    | sfu_pb2.UpdateParticipantRequest
-    | sfu_pb2.LeaveRequest
-)
-SfuResponse = (
-    sfu_pb2.OfferResponse
-    | sfu_pb2.UpdateSlotsResponse
-    | sfu_pb2.UpdateSubscriptionsResponse
-    | sfu_pb2.UpdateViewResponse
-    | sfu_pb2.SetMutedResponse
-    | sfu_pb2.UnpublishResponse
-    | sfu_pb2.UpdateParticipantResponse
-    | sfu_pb2.LeaveResponse
-)
 
 MAX_IDS: Final = 256
 MAX_PUBLICATIONS: Final = 64
@@ -88,7 +68,7 @@ def check_publications(publications: Collection[media_pb2.Publication], grants: 
             )
 
 
-def to_sfu(message: session_pb2.ClientMessage, asker: Asker) -> SfuRequest:
+def to_sfu(message: session_pb2.ClientMessage, asker: Asker) -> ParticipantRequest:
     """Raises RpcError. `message` holds a request of a joined client that only the SFU can answer."""
     name = message.WhichOneof("request")
     translate = _TO_SFU.get(name) if name is not None else None
@@ -97,7 +77,7 @@ def to_sfu(message: session_pb2.ClientMessage, asker: Asker) -> SfuRequest:
     return translate(message, asker)
 
 
-def _offer(message: session_pb2.ClientMessage, asker: Asker) -> SfuRequest:
+def _offer(message: session_pb2.ClientMessage, asker: Asker) -> ParticipantRequest:
     request = message.offer
     if not request.sdp:
         raise RpcError(ErrorCode.INVALID_SDP, "The offer is empty.")
@@ -110,7 +90,7 @@ def _offer(message: session_pb2.ClientMessage, asker: Asker) -> SfuRequest:
     )
 
 
-def _slots(message: session_pb2.ClientMessage, asker: Asker) -> SfuRequest:
+def _slots(message: session_pb2.ClientMessage, asker: Asker) -> ParticipantRequest:
     request = message.slots
     if request.bind_track_ids:
         permitted(asker.seat.grants.subscribe, "subscribe")
@@ -123,7 +103,7 @@ def _slots(message: session_pb2.ClientMessage, asker: Asker) -> SfuRequest:
     )
 
 
-def _subscription(message: session_pb2.ClientMessage, asker: Asker) -> SfuRequest:
+def _subscription(message: session_pb2.ClientMessage, asker: Asker) -> ParticipantRequest:
     request = message.subscription
     if request.subscribed:
         permitted(asker.seat.grants.subscribe, "subscribe")
@@ -136,7 +116,7 @@ def _subscription(message: session_pb2.ClientMessage, asker: Asker) -> SfuReques
     )
 
 
-def _view(message: session_pb2.ClientMessage, asker: Asker) -> SfuRequest:
+def _view(message: session_pb2.ClientMessage, asker: Asker) -> ParticipantRequest:
     request = message.view
     permitted(asker.seat.grants.subscribe, "subscribe")
     _check_ids(len(request.views))
@@ -153,7 +133,7 @@ def _view(message: session_pb2.ClientMessage, asker: Asker) -> SfuRequest:
     )
 
 
-def _mute(message: session_pb2.ClientMessage, asker: Asker) -> SfuRequest:
+def _mute(message: session_pb2.ClientMessage, asker: Asker) -> ParticipantRequest:
     request = message.mute
     _check_id(request.track_id, "track_id")
     return sfu_pb2.SetMutedRequest(
@@ -165,7 +145,7 @@ def _mute(message: session_pb2.ClientMessage, asker: Asker) -> SfuRequest:
     )
 
 
-def _unpublish(message: session_pb2.ClientMessage, asker: Asker) -> SfuRequest:
+def _unpublish(message: session_pb2.ClientMessage, asker: Asker) -> ParticipantRequest:
     """For other people's tracks without a participant: whose they are is looked up on the way
     (`unpublishing`)."""
     request = message.unpublish
@@ -182,7 +162,7 @@ def _unpublish(message: session_pb2.ClientMessage, asker: Asker) -> SfuRequest:
     )
 
 
-def _update_participant(message: session_pb2.ClientMessage, asker: Asker) -> SfuRequest:
+def _update_participant(message: session_pb2.ClientMessage, asker: Asker) -> ParticipantRequest:
     request = message.update_participant
     target = request.participant_id or asker.seat.participant_id
     if target != asker.seat.participant_id:
@@ -200,7 +180,7 @@ def _update_participant(message: session_pb2.ClientMessage, asker: Asker) -> Sfu
     return update
 
 
-def _remove_participant(message: session_pb2.ClientMessage, asker: Asker) -> SfuRequest:
+def _remove_participant(message: session_pb2.ClientMessage, asker: Asker) -> ParticipantRequest:
     permitted(asker.seat.grants.admin, "admin")
     _check_id(message.remove_participant.participant_id, "participant_id")
     return sfu_pb2.LeaveRequest(
@@ -210,7 +190,7 @@ def _remove_participant(message: session_pb2.ClientMessage, asker: Asker) -> Sfu
     )
 
 
-_TO_SFU: Final[Mapping[str, Callable[[session_pb2.ClientMessage, Asker], SfuRequest]]] = {
+_TO_SFU: Final[Mapping[str, Callable[[session_pb2.ClientMessage, Asker], ParticipantRequest]]] = {
     "offer": _offer,
     "slots": _slots,
     "subscription": _subscription,
@@ -232,7 +212,7 @@ def _check_ids(count: int) -> None:
         raise RpcError(ErrorCode.INVALID_ARGUMENT, "Too many ids in one request.", details={"limit": MAX_IDS})
 
 
-def to_client(request_id: int, response: SfuResponse) -> session_pb2.ServerMessage:
+def to_client(request_id: int, response: ParticipantResponse) -> session_pb2.ServerMessage:
     """The reply that carries an SFU's answer."""
     reply = session_pb2.ServerMessage(request_id=request_id)
     match response:

@@ -1,4 +1,4 @@
-"""An SFU for tests: the gRPC contract with rooms, participants, tracks and events, and no media at all."""
+"""An SFU for tests: the contract with rooms, participants, tracks and events, and no media at all."""
 
 import asyncio
 import itertools
@@ -9,12 +9,11 @@ from typing import Any
 import grpc
 from nexus.events.v1 import room_pb2
 from nexus.sfu.v1 import sfu_pb2, sfu_pb2_grpc, track_stream_pb2
-from nexus.types.v1 import error_pb2, media_pb2, state_pb2
+from nexus.types.v1 import media_pb2, state_pb2
 from nexus.types.v1.error_pb2 import ErrorCode
 from nexus_bus import Bus
 from nexus_bus.subjects import NODES, room_event
-
-Context = grpc.aio.ServicerContext[Any, Any]
+from nexus_rpc import Context, RpcError, RpcServer
 
 
 @dataclass
@@ -50,7 +49,9 @@ class FakeSfu(sfu_pb2_grpc.SfuServiceServicer):
         self.layers_wanted: list[media_pb2.WantedLayers] = []
         self.paused_track_ids: list[str] = []
         self._numbers = itertools.count(1)
-        self._server: grpc.aio.Server | None = None
+        # What `StreamTrack` answers, by track.
+        self.streams: dict[str, list[track_stream_pb2.StreamTrackResponse]] = {}
+        self._server: RpcServer | None = None
         self.port = 0
 
     @property
@@ -58,15 +59,18 @@ class FakeSfu(sfu_pb2_grpc.SfuServiceServicer):
         return f"127.0.0.1:{self.port}"
 
     async def start(self) -> None:
-        self._server = grpc.aio.server()
-        sfu_pb2_grpc.add_SfuServiceServicer_to_server(self, self._server)
-        self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
+        self._server = RpcServer(
+            "127.0.0.1", self.port, max_message_bytes=1 << 20, observe=lambda _method, _outcome: None
+        )
+        descriptor = sfu_pb2.DESCRIPTOR.services_by_name["SfuService"]
+        self._server.add_service(descriptor, sfu_pb2_grpc.add_SfuServiceServicer_to_server, self)
+        self.port = self._server.port
         await self._server.start()
         await self.heartbeat()
 
     async def stop(self) -> None:
         if self._server is not None:
-            await self._server.stop(None)
+            await self._server.close(0)
             self._server = None
 
     async def heartbeat(self) -> None:
@@ -97,13 +101,13 @@ class FakeSfu(sfu_pb2_grpc.SfuServiceServicer):
         key = (request.room.app, request.room.room)
         room = self.rooms.get(key)
         if self.refuse_joins or (room is None and self.draining):
-            await self._abort(context, ErrorCode.NODE_DRAINING, "draining")
+            raise RpcError(ErrorCode.NODE_DRAINING, "draining")
         if room is None:
             if not request.grants.create:
-                await self._abort(context, ErrorCode.ROOM_NOT_FOUND, "no such room")
+                raise RpcError(ErrorCode.ROOM_NOT_FOUND, "no such room")
             room = self.rooms[key] = FakeRoom(request.room.app, request.room.room, request.room_id)
         if len(room.participants) >= self.max_participants:
-            await self._abort(context, ErrorCode.ROOM_FULL, "full")
+            raise RpcError(ErrorCode.ROOM_FULL, "full")
         for old in [p for p in room.participants.values() if p.identity == request.identity]:
             await self._remove(room, old.id, media_pb2.DISCONNECT_REASON_REPLACED)
         joined = media_pb2.Participant(
@@ -179,14 +183,18 @@ class FakeSfu(sfu_pb2_grpc.SfuServiceServicer):
         room = await self._begin(request, context)
         here = {participant.identity for participant in room.participants.values()}
         if not here.issuperset(request.identities):
-            await self._abort(context, ErrorCode.PARTICIPANT_NOT_FOUND, "not here")
+            raise RpcError(ErrorCode.PARTICIPANT_NOT_FOUND, "not here")
         return sfu_pb2.SendDataResponse()
 
     async def StreamTrack(
         self, request: sfu_pb2.StreamTrackRequest, context: Context
     ) -> AsyncIterator[track_stream_pb2.StreamTrackResponse]:
-        await self._abort(context, ErrorCode.INTERNAL, "signaling taps no track")
-        yield track_stream_pb2.StreamTrackResponse()
+        room = await self._begin(request, context)
+        tracks = {track.id for participant in room.participants.values() for track in participant.tracks}
+        if request.track_id not in tracks:
+            raise RpcError(ErrorCode.TRACK_NOT_FOUND, "no such track")
+        for records in self.streams.get(request.track_id, ()):
+            yield records
 
     async def SetMuted(self, request: sfu_pb2.SetMutedRequest, context: Context) -> sfu_pb2.SetMutedResponse:
         room = await self._begin(request, context)
@@ -194,10 +202,9 @@ class FakeSfu(sfu_pb2_grpc.SfuServiceServicer):
             (p for p in room.participants.values() if any(t.id == request.track_id for t in p.tracks)), None
         )
         if owner is None:
-            await self._abort(context, ErrorCode.TRACK_NOT_FOUND, "no such track")
-            raise AssertionError
+            raise RpcError(ErrorCode.TRACK_NOT_FOUND, "no such track")
         if owner.id != request.participant_id and not room.grants[request.participant_id].admin:
-            await self._abort(context, ErrorCode.PERMISSION_DENIED, "not yours")
+            raise RpcError(ErrorCode.PERMISSION_DENIED, "not yours")
         muted = room_pb2.TrackMuted(track_id=request.track_id, participant_id=owner.id, muted=request.muted)
         await self.emit(room, "track-muted", track_muted=muted)
         return sfu_pb2.SetMutedResponse()
@@ -218,8 +225,7 @@ class FakeSfu(sfu_pb2_grpc.SfuServiceServicer):
         room = await self._begin(request, context)
         participant = room.participants.get(request.participant_id)
         if participant is None:
-            await self._abort(context, ErrorCode.PARTICIPANT_NOT_FOUND, "nobody")
-            raise AssertionError
+            raise RpcError(ErrorCode.PARTICIPANT_NOT_FOUND, "nobody")
         if request.HasField("name"):
             participant.name = request.name
         participant.attributes.update(request.attributes)
@@ -229,7 +235,7 @@ class FakeSfu(sfu_pb2_grpc.SfuServiceServicer):
         self.get_room_calls += 1
         room = await self._begin(request, context)
         if request.participant_id and request.participant_id not in room.participants:
-            await self._abort(context, ErrorCode.PARTICIPANT_NOT_FOUND, "nobody")
+            raise RpcError(ErrorCode.PARTICIPANT_NOT_FOUND, "nobody")
         return sfu_pb2.GetRoomResponse(
             room=room.message(),
             participants=room.participants.values(),
@@ -280,17 +286,9 @@ class FakeSfu(sfu_pb2_grpc.SfuServiceServicer):
     async def _begin(self, request: Any, context: Context) -> FakeRoom:
         self.requests.append(request)
         await asyncio.sleep(0)
-        if self.fail_with is not None:
+        if self.fail_with is not None and context is not None:
             await context.abort(self.fail_with, "made to fail: /secret/path")
         room = self.rooms.get((request.room.app, request.room.room))
         if room is None and not isinstance(request, sfu_pb2.JoinRequest):
-            await self._abort(context, ErrorCode.ROOM_NOT_FOUND, "no such room")
+            raise RpcError(ErrorCode.ROOM_NOT_FOUND, "no such room")
         return room  # type: ignore[return-value]  # only Join looks at it when there is none
-
-    async def _abort(self, context: Context, code: ErrorCode.ValueType, message: str) -> None:
-        error = error_pb2.Error(code=code, message=message)
-        await context.abort(
-            grpc.StatusCode.FAILED_PRECONDITION,
-            message,
-            trailing_metadata=(("nexus-error-bin", error.SerializeToString()),),
-        )

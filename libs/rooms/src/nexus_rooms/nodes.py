@@ -1,17 +1,16 @@
-"""The SFU nodes that this replica knows of, kept up to date by a watch on KV `nodes`."""
+"""The SFU nodes that this process knows of, kept up to date by a watch on KV `nodes`."""
 
 import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import structlog
 from google.protobuf.message import DecodeError
 from nexus.types.v1 import state_pb2
 from nexus_bus import BusError, Change, KeyValue, Synced
 from nexus_runtime import Clock
-
-from nexus_signaling.placement import NodeView, is_fresh
 
 log = structlog.get_logger()
 
@@ -25,8 +24,56 @@ _SILENCE_STEP_SECONDS = 0.05
 GoneListener = Callable[[str], None]
 
 
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    """A node as this replica sees it. `seen_at_ms`: when its last heartbeat reached us, on our own clock,
+    because clocks of other hosts cannot be compared with ours."""
+
+    record: state_pb2.NodeRecord
+    seen_at_ms: int
+    placed_since: int = 0
+
+    @property
+    def node_id(self) -> str:
+        return self.record.node_id
+
+
+def is_fresh(node: NodeView, now_ms: int, timeout_ms: int) -> bool:
+    return now_ms - node.seen_at_ms < timeout_ms
+
+
+class Nodes(Protocol):
+    """What a service asks about nodes. `NodeDirectory` is the real one, `testing.MemoryNodes` its twin."""
+
+    def all(self) -> Iterable[NodeView]: ...
+
+    def fresh(self, node_id: str) -> NodeView | None:
+        """The node, if its last heartbeat is recent enough."""
+        ...
+
+    def is_gone(self, node_id: str) -> bool:
+        """Whether the node has no entry at all, which is more than a heartbeat that is late here."""
+        ...
+
+    def last_address(self, node_id: str) -> str | None:
+        """Where a node was when last heard of."""
+        ...
+
+    def settled(self) -> bool:
+        """Whether a node that is missing can be taken for gone."""
+        ...
+
+    async def wait_until_known(self, timeout_ms: int) -> bool:
+        """Whether the list of nodes has been read once, now or within the timeout."""
+        ...
+
+    def on_gone(self, listener: GoneListener) -> None:
+        """`listener(node_id)` is called when a node's entry has expired or was deleted."""
+        ...
+
+
 class NodeDirectory:
-    """`on_gone(node_id)` is called when a node's entry has expired or was deleted."""
+    """`Nodes` from the broker. `follow` must run."""
 
     def __init__(self, clock: Clock, timeout_ms: int, silence_ms: int = 2_500) -> None:
         self._clock = clock
@@ -55,7 +102,6 @@ class NodeDirectory:
         )
 
     def is_gone(self, node_id: str) -> bool:
-        """Whether the node has no entry at all, which is more than a heartbeat that is late here."""
         return node_id not in self._nodes and self.settled()
 
     @property
@@ -64,7 +110,6 @@ class NodeDirectory:
         return self._departures
 
     def last_address(self, node_id: str) -> str | None:
-        """Where a node was when last heard of."""
         return self._last_addresses.get(node_id)
 
     def note_connected(self) -> None:
@@ -73,7 +118,6 @@ class NodeDirectory:
         self._reconnected.set()
 
     def settled(self) -> bool:
-        """Whether a node that is missing can be taken for gone."""
         return self._synced.is_set() and self._clock.monotonic_ms() - self._connected_at_ms >= SETTLING_MS
 
     def fresh_count(self) -> int:
@@ -108,12 +152,10 @@ class NodeDirectory:
         return False
 
     async def wait_until_known(self, timeout_ms: int) -> bool:
-        """Whether the list of nodes has been read once, now or within the timeout."""
-        try:
-            await asyncio.wait_for(self._synced.wait(), timeout_ms / 1000)
-        except TimeoutError:
-            return False
-        return True
+        if not self._synced.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._synced.wait(), timeout_ms / 1000)
+        return self._synced.is_set()
 
     async def follow(self, bucket: KeyValue) -> None:
         """Runs until cancelled. The watch itself survives outages; should it end, it is begun anew."""

@@ -1,55 +1,83 @@
-"""Room events from the bus to the sessions of this replica: one subscription per room with somebody here,
-each event parsed once and serialised once per subprotocol."""
+"""Room events from the bus to their readers in this process: one subscription for each room that somebody
+reads, each event parsed once, and made once into what the readers carry about."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import structlog
 from google.protobuf.message import DecodeError
 from nexus.events.v1 import room_pb2
 from nexus_bus import Bus, BusError, Message, NotConnected, Subscription
 from nexus_bus.subjects import room_events
+from nexus_runtime import MetricSet
 
-from nexus_signaling.metrics import Metrics
-from nexus_signaling.outgoing import SharedEvent
+from nexus_rooms.feed_cursor import HasEvent
 
 log = structlog.get_logger()
 
 RoomName = tuple[str, str]  # app, room
+E = TypeVar("E", bound=HasEvent)
+E_co = TypeVar("E_co", bound=HasEvent, covariant=True)
+E_contra = TypeVar("E_contra", bound=HasEvent, contravariant=True)
 
 
-class Member(Protocol):
-    """A session, as the feed sees it. Neither method may block or raise."""
+class Member(Protocol[E_contra]):
+    """A reader of a room's events. Neither method may block or raise."""
 
-    def deliver(self, event: SharedEvent) -> None: ...
+    def deliver(self, event: E_contra) -> None: ...
 
-    def events_may_be_missing(self) -> None: ...
+    def events_may_be_missing(self) -> None:
+        """Some events may have been lost: the reader must fetch the room's state."""
+        ...
 
 
-class _Feed:
+class Feeds(Protocol[E_co]):
+    """Where readers enter. `RoomFeeds` is the real one, `testing.MemoryRoomFeeds` its twin."""
+
+    async def enter(self, app: str, room: str, member: Member[E_co]) -> None:
+        """From its return on, every event of the room is delivered. Raises BusError."""
+        ...
+
+    def exit(self, app: str, room: str, member: Member[E_co]) -> None: ...
+
+
+class FeedMetrics:
+    def __init__(self, metrics: MetricSet) -> None:
+        self.rooms = metrics.gauge("rooms", "Rooms that somebody reads here.")
+        self.events = metrics.counter("room_events", "Room events received.", "kind")
+        self.malformed = metrics.counter("room_events_malformed", "Room events that could not be read.")
+        self.dropped = metrics.counter(
+            "room_events_dropped", "Room events lost because this process was too slow."
+        )
+
+
+class _Feed(Generic[E]):
     """One room's subscription and who listens."""
 
     def __init__(self) -> None:
-        # A dict for its order: events reach sessions in the order in which they came.
-        self.members: dict[Member, None] = {}
+        # A dict for its order: events reach readers in the order in which they came.
+        self.members: dict[Member[E], None] = {}
         self.subscribed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.task: asyncio.Task[None] | None = None
 
 
-class RoomFeeds:
-    def __init__(self, bus: Bus, metrics: Metrics) -> None:
+class RoomFeeds(Generic[E]):
+    """`Feeds` from the broker. `carry` makes an event into what the readers get, once for all of them."""
+
+    def __init__(self, bus: Bus, metrics: MetricSet, carry: Callable[[room_pb2.RoomEvent], E]) -> None:
         self._bus = bus
-        self._metrics = metrics
-        self._feeds: dict[RoomName, _Feed] = {}
+        self._metrics = FeedMetrics(metrics)
+        self._carry = carry
+        self._feeds: dict[RoomName, _Feed[E]] = {}
         bus.on_connection(self._on_connection)
 
     @property
     def rooms(self) -> int:
         return len(self._feeds)
 
-    async def enter(self, app: str, room: str, member: Member) -> None:
-        """From its return on, every event of the room is delivered. Raises BusError."""
+    async def enter(self, app: str, room: str, member: Member[E]) -> None:
         key = (app, room)
         feed = self._feeds.get(key)
         if feed is None:
@@ -63,24 +91,24 @@ class RoomFeeds:
             self._exit(key, feed, member)
             raise
 
-    def exit(self, app: str, room: str, member: Member) -> None:
+    def exit(self, app: str, room: str, member: Member[E]) -> None:
         feed = self._feeds.get((app, room))
         if feed is not None:
             self._exit((app, room), feed, member)
 
-    def _exit(self, key: RoomName, feed: _Feed, member: Member) -> None:
+    def _exit(self, key: RoomName, feed: _Feed[E], member: Member[E]) -> None:
         feed.members.pop(member, None)
         if not feed.members:
             self._drop(key, feed)
             if feed.task is not None:
                 feed.task.cancel()
 
-    def _drop(self, key: RoomName, feed: _Feed) -> None:
+    def _drop(self, key: RoomName, feed: _Feed[E]) -> None:
         if self._feeds.get(key) is feed:
             del self._feeds[key]
             self._metrics.rooms.set(len(self._feeds))
 
-    async def _run(self, key: RoomName, feed: _Feed) -> None:
+    async def _run(self, key: RoomName, feed: _Feed[E]) -> None:
         try:
             subscription = await self._bus.subscribe(room_events(*key))
         except Exception as error:
@@ -96,31 +124,31 @@ class RoomFeeds:
             with suppress(BusError):
                 await subscription.close()
 
-    async def _follow(self, feed: _Feed, subscription: Subscription) -> None:
+    async def _follow(self, feed: _Feed[E], subscription: Subscription) -> None:
         dropped = subscription.dropped
         async for message in subscription:
             self._fan_out(feed, message)
             if subscription.dropped != dropped:
-                self._metrics.events_dropped.inc(subscription.dropped - dropped)
+                self._metrics.dropped.inc(subscription.dropped - dropped)
                 dropped = subscription.dropped
                 self._tell_missing(feed)
-            # Let the sessions write before the next event: a burst that waits in the subscription would else
-            # fill the outboxes of clients that do read.
+            # Let the readers work before the next event: a burst that waits in the subscription would else
+            # fill the queues of readers that are fast enough.
             await asyncio.sleep(0)
 
-    def _fan_out(self, feed: _Feed, message: Message) -> None:
+    def _fan_out(self, feed: _Feed[E], message: Message) -> None:
         try:
             event = room_pb2.RoomEvent.FromString(message.payload)
         except DecodeError:
-            self._metrics.events_malformed.inc()
+            self._metrics.malformed.inc()
             log.warning("room_event_malformed", subject=message.subject)
             return
         self._metrics.events.labels(event.WhichOneof("event") or "unknown").inc()
-        shared = SharedEvent(event)
+        carried = self._carry(event)
         for member in list(feed.members):
-            member.deliver(shared)
+            member.deliver(carried)
 
-    def _tell_missing(self, feed: _Feed) -> None:
+    def _tell_missing(self, feed: _Feed[E]) -> None:
         for member in list(feed.members):
             member.events_may_be_missing()
 

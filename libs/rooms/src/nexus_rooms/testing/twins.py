@@ -1,0 +1,142 @@
+"""In-memory twins of `NodeDirectory`, `RoomLookup`, `RoomFeeds` and `SfuClient`."""
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Any, Generic, TypeVar
+
+from google.protobuf.message import Message
+from nexus.events.v1 import room_pb2
+from nexus.sfu.v1 import sfu_pb2, sfu_pb2_grpc, track_stream_pb2
+from nexus.types.v1 import state_pb2
+from nexus_runtime import Clock
+
+from nexus_rooms.feed_cursor import HasEvent
+from nexus_rooms.nodes import GoneListener, NodeView, is_fresh
+from nexus_rooms.room_feeds import Member, RoomName
+from nexus_rooms.room_lookup import RoomPlace
+from nexus_rooms.sfu_client import ParticipantRequest, ParticipantResponse, method_of, unreachable
+
+E = TypeVar("E", bound=HasEvent)
+M = TypeVar("M", bound=Message)
+
+
+class MemoryNodes:
+    """`Nodes` that a test puts there. The list counts as read from the beginning."""
+
+    def __init__(self, clock: Clock, timeout_ms: int) -> None:
+        self._clock = clock
+        self._timeout_ms = timeout_ms
+        self._nodes: dict[str, NodeView] = {}
+        self._last_addresses: dict[str, str] = {}
+        self._on_gone: GoneListener | None = None
+
+    def heartbeat(self, record: state_pb2.NodeRecord) -> None:
+        self._nodes[record.node_id] = NodeView(record, self._clock.monotonic_ms())
+        self._last_addresses[record.node_id] = record.grpc_address
+
+    def remove(self, node_id: str) -> None:
+        if self._nodes.pop(node_id, None) is not None and self._on_gone is not None:
+            self._on_gone(node_id)
+
+    def all(self) -> Iterable[NodeView]:
+        return self._nodes.values()
+
+    def fresh(self, node_id: str) -> NodeView | None:
+        node = self._nodes.get(node_id)
+        fresh = node is not None and is_fresh(node, self._clock.monotonic_ms(), self._timeout_ms)
+        return node if fresh else None
+
+    def is_gone(self, node_id: str) -> bool:
+        return node_id not in self._nodes
+
+    def last_address(self, node_id: str) -> str | None:
+        return self._last_addresses.get(node_id)
+
+    def settled(self) -> bool:
+        return True
+
+    async def wait_until_known(self, timeout_ms: int) -> bool:
+        return True
+
+    def on_gone(self, listener: GoneListener) -> None:
+        self._on_gone = listener
+
+
+class MemoryRooms:
+    """`Rooms` that a test places."""
+
+    def __init__(self) -> None:
+        self.places: dict[RoomName, RoomPlace] = {}
+
+    async def find(self, app: str, room: str) -> RoomPlace | None:
+        return self.places.get((app, room))
+
+
+class MemoryRoomFeeds(Generic[E]):
+    """`Feeds` that a test fills."""
+
+    def __init__(self, carry: Callable[[room_pb2.RoomEvent], E]) -> None:
+        self._carry = carry
+        self._members: dict[RoomName, dict[Member[E], None]] = {}
+
+    async def enter(self, app: str, room: str, member: Member[E]) -> None:
+        self._members.setdefault((app, room), {})[member] = None
+
+    def exit(self, app: str, room: str, member: Member[E]) -> None:
+        self._members.get((app, room), {}).pop(member, None)
+
+    def emit(self, event: room_pb2.RoomEvent) -> None:
+        carried = self._carry(event)
+        for member in list(self._members.get((event.app, event.room), ())):
+            member.deliver(carried)
+
+    def lose(self) -> None:
+        """As after an outage of the broker."""
+        for members in list(self._members.values()):
+            for member in list(members):
+                member.events_may_be_missing()
+
+
+class MemorySfu:
+    """An `Sfu` that calls servicers in this process, by address. Messages are copied, as a wire does."""
+
+    def __init__(self, servicers: dict[str, sfu_pb2_grpc.SfuServiceServicer]) -> None:
+        self.servicers = servicers
+
+    async def join(self, address: str, request: sfu_pb2.JoinRequest) -> sfu_pb2.JoinResponse:
+        return await self._answer(address, "Join", request, sfu_pb2.JoinResponse)
+
+    async def get_room(self, address: str, request: sfu_pb2.GetRoomRequest) -> sfu_pb2.GetRoomResponse:
+        return await self._answer(address, "GetRoom", request, sfu_pb2.GetRoomResponse)
+
+    async def leave(self, address: str, request: sfu_pb2.LeaveRequest) -> sfu_pb2.LeaveResponse:
+        return await self._answer(address, "Leave", request, sfu_pb2.LeaveResponse)
+
+    async def send_data(self, address: str, request: sfu_pb2.SendDataRequest) -> sfu_pb2.SendDataResponse:
+        return await self._answer(address, "SendData", request, sfu_pb2.SendDataResponse)
+
+    async def call(self, address: str, request: ParticipantRequest) -> ParticipantResponse:
+        response: Any = await self._answer(address, method_of(request), request, Message)
+        answer: ParticipantResponse = response
+        return answer
+
+    async def stream_track(
+        self, address: str, request: sfu_pb2.StreamTrackRequest
+    ) -> AsyncIterator[track_stream_pb2.StreamTrackResponse]:
+        async for response in self._method(address, "StreamTrack")(_copied(request), None):
+            yield _copied(response)
+
+    async def _answer(self, address: str, name: str, request: Message, kind: type[M]) -> M:
+        response = await self._method(address, name)(_copied(request), None)
+        assert isinstance(response, kind)
+        return _copied(response)
+
+    def _method(self, address: str, name: str) -> Callable[..., Any]:
+        servicer = self.servicers.get(address)
+        if servicer is None:
+            raise unreachable()
+        method: Callable[..., Any] = getattr(servicer, name)
+        return method
+
+
+def _copied(message: M) -> M:
+    return type(message).FromString(message.SerializeToString())
