@@ -2,7 +2,8 @@
 
 So nothing else is on it, servers find an interface that is no loopback (Janus and libnice pass over those),
 and addresses are free: one for the server, 10.128.0.0/9 for as many peer connections as there are. The
-program starts itself anew in the servers' namespace; the generator is started in the other.
+program starts itself anew in the servers' namespace; the generator is started in the other. Neither has a way
+to anywhere else: what is fetched or built is fetched and built before.
 """
 
 import ipaddress
@@ -11,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 MARK = "NEXUS_BENCH_NETWORK"
 SERVER_ADDRESS = "10.77.0.1"
@@ -19,10 +21,12 @@ FIRST_PEER = ipaddress.IPv4Address("10.128.0.0")
 PEERS = f"{FIRST_PEER}/9"
 
 
-def enter() -> None:
-    """Returns in the namespace. Needs root, or a kernel that lets users make namespaces."""
+def enter(prepare: Callable[[], None]) -> None:
+    """Returns in the namespace. `prepare` is called once, while the machine's own network is still there.
+    Needs root, or a kernel that lets users make namespaces."""
     if MARK in os.environ:
         return
+    prepare()
     own = [] if os.geteuid() == 0 else ["--map-root-user"]
     # The outer one is the load's, kept by this process; the inner one the servers'.
     os.environ[MARK] = "outer"

@@ -86,7 +86,6 @@ def forwarding(row: dict[str, Any]) -> dict[str, object]:
 
 
 def main() -> None:
-    enter()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--people", type=int, default=25)
     parser.add_argument("--idle", type=int, default=200)
@@ -96,7 +95,7 @@ def main() -> None:
     parser.add_argument("--warmup", type=int, default=5)
     parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results" / "forward.json")
     options = parser.parse_args()
-    build()
+    enter(build)
     result: dict[str, Any] = {
         "bench": "forward",
         "at": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -12,7 +12,7 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -182,14 +182,18 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def prepare(servers: Collection[str]) -> None:
+    """Whatever needs the machine's own network, or all of its cores."""
+    build()
+    if "livekit" in servers:
+        _load_livekit.build()
+
+
 def main() -> None:
     options = arguments()
-    enter()
+    enter(lambda: prepare(options.servers))
     come_first()
     os.sched_setaffinity(0, {GENERATOR_CORE})  # this driver must not disturb the server
-    build()
-    if "livekit" in options.servers:
-        _load_livekit.build()
     console = Console(width=150)
     before, began = machine(), time.monotonic()
     result = result_of(run(options, console), before, began)

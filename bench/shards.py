@@ -60,9 +60,8 @@ def main() -> None:
     )
     parser.add_argument("--shards", type=int, default=2)
     options = parser.parse_args()
-    enter()
+    enter(build)
     os.sched_setaffinity(0, {GENERATOR_CORE})
-    build()
     console = Console(width=150)
     wrong = False
     for name, people in SMALL:
