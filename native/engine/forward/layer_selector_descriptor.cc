@@ -106,8 +106,8 @@ int8_t DescriptorLayerSelector::Highest(const DependencyDescriptor& dependency, 
 
 void DescriptorLayerSelector::ChooseTarget(const SourcePacket& packet, int64_t frame) {
   const DependencyDescriptor& dependency = *packet.frame.dependency;
-  const bool new_picture = packet.timestamp > timestamp_;
-  timestamp_ = std::max(timestamp_, packet.timestamp);
+  const bool new_picture = packet.timestamp != timestamp_;
+  timestamp_ = packet.timestamp;
   const uint32_t active = dependency.active_targets;
   const int8_t before = targets_.newest();
   int8_t target = before;

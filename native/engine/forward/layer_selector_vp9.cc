@@ -72,8 +72,8 @@ void Vp9LayerSelector::StepDown(LayerTarget& step) const {
 
 void Vp9LayerSelector::Adjust(const SourcePacket& packet, const Vp9Descriptor& vp9) {
   LayerTarget step = steps_.newest();
-  const bool new_picture = packet.timestamp > timestamp_;
-  timestamp_ = std::max(timestamp_, packet.timestamp);
+  const bool new_picture = packet.timestamp != timestamp_;
+  timestamp_ = packet.timestamp;
   if (!vp9.inter_predicted && vp9.spatial_id == 0) {
     // A key picture: everything can begin here.
     seen_ = {};

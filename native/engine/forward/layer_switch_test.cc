@@ -244,6 +244,34 @@ TEST_P(LayerSwitch, UnderReordering) {
   }
 }
 
+// The source's RTP time falls back (its camera was exchanged): pictures are still told apart, and layers go
+// down with the next one.
+TEST_P(LayerSwitch, BehindAFallOfTheSourcesTime) {
+  LayeredSource source(Options());
+  Subscriber subscriber(source);
+  SlotForwarder slot = Slot();
+  slot.Bind(Source(), {});
+  for (uint32_t picture = 0; picture < 40; ++picture) {
+    if (picture == 24) slot.SetLimit({0, 0});
+    for (LayeredPacket& packet : source.NextPicture(slot.wants_keyframe())) {
+      if (picture >= 20) packet.packet.timestamp -= 270'000;
+      const auto out = slot.Forward(LayerId{1}, packet.packet, packet.packet.arrival);
+      if (!out) continue;
+      ASSERT_NO_FATAL_FAILURE(subscriber.OnPacket(packet, *out));
+    }
+    if (picture == 19 || picture == 23) {
+      EXPECT_EQ(slot.layer(), Top());
+    }
+    if (picture == 26) {
+      EXPECT_EQ(slot.layer(), (LayerTarget{0, 0}));
+    }
+  }
+  ASSERT_NO_FATAL_FAILURE(subscriber.ExpectNoHole());
+  ASSERT_NO_FATAL_FAILURE(subscriber.ExpectDecodable());
+  ASSERT_NO_FATAL_FAILURE(subscriber.ExpectPictures());
+  EXPECT_EQ(slot.counters().time_jumps, 1u);
+}
+
 // Hard problem 3: what one subscriber gets never depends on what another one gets.
 TEST_P(LayerSwitch, SubscribersDoNotSeeOneAnother) {
   LayeredSource source(Options());

@@ -8,6 +8,8 @@ namespace {
 constexpr Duration kTolerance{8'000};
 constexpr Duration kToleranceInSilence{1'000};
 constexpr uint8_t kSilentLevel = 70;  // -dBov
+// Between two frames, a source's time and the arrival differ by less unless the source's time has jumped.
+constexpr Duration kTimeJump{500'000};
 
 }  // namespace
 
@@ -57,10 +59,11 @@ std::optional<Rewritten> SlotForwarder::Forward(LayerId layer, const SourcePacke
     }
   }
   PutSetsInFront(packet, rewritten);
+  const bool newest = packet.sequence_number > sequence_.highest();
   const auto out = MapSequence(packet);
   if (!out) return std::nullopt;
-  CorrectTime(packet);
-  const int64_t timestamp = MapTimestamp(packet.timestamp);
+  if (newest) FollowTime(packet);
+  const int64_t timestamp = time_.Map(packet.sequence_number, packet.timestamp);
   last_timestamp_ = std::max(last_timestamp_, timestamp);
   rewritten.marker = packet.marker || decision.ends_picture;
   if (!any_sent_ || *out > highest_out_) highest_marker_ = rewritten.marker;
@@ -195,12 +198,38 @@ void SlotForwarder::MarkSent(int64_t out) {
   sent_.set(static_cast<size_t>(out) % kRepeatWindow);
 }
 
+int64_t SlotForwarder::OutgoingTime(const SourcePacket& packet) const {
+  const int64_t out = timeline_.RtpAt(packet.media_time);
+  return any_sent_ ? std::max(out, last_timestamp_ + 1) : out;
+}
+
 void SlotForwarder::StartTime(const SourcePacket& packet) {
-  int64_t out = timeline_.RtpAt(packet.media_time);
-  if (any_sent_) out = std::max(out, last_timestamp_ + 1);
-  time_step_count_ = 0;
-  PushTimeStep(packet.timestamp, out - packet.timestamp);
+  time_.Start(packet.sequence_number, packet.timestamp, OutgoingTime(packet));
   last_source_timestamp_ = packet.timestamp;
+  last_arrival_ = packet.arrival;
+}
+
+// At the first packet of a new frame that comes: all packets of a frame carry one timestamp.
+void SlotForwarder::FollowTime(const SourcePacket& packet) {
+  if (packet.timestamp == last_source_timestamp_) return;
+  if (TimeHasJumped(packet)) {
+    time_.Jump(packet.sequence_number, packet.timestamp, OutgoingTime(packet));
+    ++counters_.time_jumps;
+  } else if (packet.timestamp < last_source_timestamp_) {
+    return;  // a picture that is shown before the one sent in front of it (B-frames)
+  } else {
+    CorrectTime(packet);
+  }
+  last_source_timestamp_ = packet.timestamp;
+  last_arrival_ = packet.arrival;
+}
+
+bool SlotForwarder::TimeHasJumped(const SourcePacket& packet) const {
+  const int64_t step = packet.timestamp - last_source_timestamp_;
+  const int64_t difference = step - timeline_.ToRtp(packet.arrival - last_arrival_);
+  const int64_t limit = timeline_.ToRtp(kTimeJump);
+  if (difference > limit || difference < -limit) return true;
+  return step < 0 && source_->codec != Codec::kH264;
 }
 
 Duration SlotForwarder::Tolerance(const SourcePacket& packet) const {
@@ -209,36 +238,19 @@ Duration SlotForwarder::Tolerance(const SourcePacket& packet) const {
   return silent ? kToleranceInSilence : kTolerance;
 }
 
+// Forward: sound at once, for each piece of a gap would be heard; a picture by half of its step, or it would
+// freeze. Backward only so far that time still advances.
 void SlotForwarder::CorrectTime(const SourcePacket& packet) {
-  // Only at the first packet of a new frame: all packets of a frame carry one timestamp.
-  if (packet.timestamp <= last_source_timestamp_) return;
-  last_source_timestamp_ = packet.timestamp;
-  const int64_t offset = time_steps_[time_step_count_ - 1].offset;
-  const int64_t plain = packet.timestamp + offset;
+  const int64_t plain = packet.timestamp + time_.offset();
   const int64_t error = timeline_.RtpAt(packet.media_time) - plain;
   const int64_t tolerance = timeline_.ToRtp(Tolerance(packet));
   if (error <= tolerance && error >= -tolerance) return;
-  // Forward at once; backward only so far that time still advances.
   const int64_t advance = plain - last_timestamp_;
-  const int64_t step = std::max(error, -(advance * 3 / 4));
+  int64_t step = std::max(error, -(advance * 3 / 4));
+  if (config_.video) step = std::min(step, std::max<int64_t>(advance / 2, 1));
   if (step == 0) return;
-  PushTimeStep(packet.timestamp, offset + step);
+  time_.Correct(packet.timestamp, step);
   ++counters_.time_corrections;
-}
-
-void SlotForwarder::PushTimeStep(int64_t from, int64_t offset) {
-  if (time_step_count_ == kMaxTimeSteps) {
-    std::move(time_steps_.begin() + 1, time_steps_.end(), time_steps_.begin());
-    --time_step_count_;
-  }
-  time_steps_[time_step_count_++] = TimeStep{from, offset};
-}
-
-int64_t SlotForwarder::MapTimestamp(int64_t source_timestamp) const {
-  for (size_t i = time_step_count_; i > 1; --i) {
-    if (source_timestamp >= time_steps_[i - 1].from) return source_timestamp + time_steps_[i - 1].offset;
-  }
-  return source_timestamp + time_steps_[0].offset;
 }
 
 }  // namespace nexus

@@ -2,7 +2,6 @@
 // layer and un-pausing are the same operation: wait for a keyframe (audio: do not), then go on without a gap.
 #pragma once
 
-#include <array>
 #include <bitset>
 
 #include "engine/base/prefetch.h"
@@ -12,6 +11,7 @@
 #include "engine/forward/packet_ring.h"
 #include "engine/forward/slot_timeline.h"
 #include "engine/forward/source_packet.h"
+#include "engine/forward/source_time_map.h"
 
 namespace nexus {
 
@@ -59,6 +59,7 @@ struct SlotCounters {
   uint64_t held = 0;                  // dropped: their structure is missing
   uint64_t source_restarts = 0;       // a jump in the source's numbers, treated as a new binding
   uint64_t time_corrections = 0;
+  uint64_t time_jumps = 0;  // of the source's RTP time against the arrival
   uint64_t switches = 0;
 };
 
@@ -82,7 +83,8 @@ class SlotForwarder {
   void Prefetch() const {
     PrefetchForWrite(&source_, 2 * kCacheLine);
     sequence_.Prefetch();
-    PrefetchForWrite(&time_steps_, sizeof time_steps_ + sizeof sent_ + kCacheLine);
+    time_.Prefetch();
+    PrefetchForWrite(&sent_, sizeof sent_ + kCacheLine);
     PrefetchForWrite(&rewriter_, 2 * kCacheLine);
     PrefetchForWrite(&counters_, kCacheLine);
   }
@@ -101,11 +103,6 @@ class SlotForwarder {
  private:
   static constexpr int64_t kRepeatWindow = 1024;
   static constexpr int64_t kMaxSourceJump = 3000;
-  static constexpr size_t kMaxTimeSteps = 8;
-  struct TimeStep {
-    int64_t from;  // source timestamps >= from
-    int64_t offset;
-  };
 
   bool CanStart(const SourcePacket& packet) const;
   void Start(const SourcePacket& packet);
@@ -115,11 +112,12 @@ class SlotForwarder {
   void PutSetsInFront(const SourcePacket& packet, Rewritten& rewritten);
   bool LeaveOut(const SourcePacket& packet, LayerVerdict verdict, Rewritten& rewritten);
   std::optional<int64_t> MapSequence(const SourcePacket& packet);
-  int64_t MapTimestamp(int64_t source_timestamp) const;
   void StartTime(const SourcePacket& packet);
+  void FollowTime(const SourcePacket& packet);
+  bool TimeHasJumped(const SourcePacket& packet) const;
   void CorrectTime(const SourcePacket& packet);
   Duration Tolerance(const SourcePacket& packet) const;
-  void PushTimeStep(int64_t from, int64_t offset);
+  int64_t OutgoingTime(const SourcePacket& packet) const;
 
   SlotConfig config_;
   SlotTimeline timeline_;
@@ -129,10 +127,10 @@ class SlotForwarder {
   int64_t highest_out_;                // last sequence number given out
   bool highest_marker_ = true;         // whether that packet ended its frame
   int64_t last_timestamp_ = 0;         // highest outgoing, unwrapped
-  int64_t last_source_timestamp_ = 0;  // highest of this binding
+  int64_t last_source_timestamp_ = 0;  // highest since the source's time began or jumped
+  Timestamp last_arrival_{};           // of that frame
   SequenceMap sequence_;
-  std::array<TimeStep, kMaxTimeSteps> time_steps_{};  // oldest first
-  size_t time_step_count_ = 0;
+  SourceTimeMap time_;
   std::bitset<kRepeatWindow> sent_;
   LayerSelector selector_;
   PayloadRewriter rewriter_;

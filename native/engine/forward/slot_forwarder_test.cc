@@ -232,5 +232,72 @@ TEST(SlotForwarder, CorrectsTimeOnlyForward) {
   }
 }
 
+// A picture is moved by half of its step at most, sound at once: a viewer would see the one freeze and hear
+// each piece of the other.
+TEST(SlotForwarder, MovesPicturesForwardByPieces) {
+  SlotForwarder slot = VideoSlot();
+  MadeSource source;
+  slot.Bind(kH264Source, {});
+  uint32_t last = slot.Forward(LayerId{1}, source.Next(true, true), {})->timestamp;
+  slot.Forward(LayerId{1}, source.Next(false, true), {});
+  last += 2'999;
+  SourcePacket packet;
+  for (int i = 0; i < 40; ++i) {
+    packet = source.Next(false, true);
+    packet.media_time += Duration(400'000);
+    const uint32_t timestamp = slot.Forward(LayerId{1}, packet, {})->timestamp;
+    EXPECT_LE(timestamp - last, 4'500u) << i;
+    last = timestamp;
+  }
+  EXPECT_LE(std::abs(static_cast<int32_t>(last - slot.RtpTimestampAt(packet.media_time))), 90 * 9);
+}
+
+// Pictures that are shown before those sent in front of them keep their places (H.264's B-frames).
+TEST(SlotForwarder, PicturesSentOutOfOrderKeepTheirTimes) {
+  SlotForwarder slot = VideoSlot();
+  MadeSource source;
+  slot.Bind(kH264Source, {});
+  const uint32_t begin = slot.Forward(LayerId{1}, source.Next(true, true), {})->timestamp;
+  for (int group = 0; group < 50; ++group) {
+    for (const int64_t shown : {4, 2, 1, 3}) {  // in the order of sending
+      SourcePacket packet = source.Next(false, true);
+      const int64_t frames = group * 4 + shown;
+      packet.timestamp = 1'000'000 + frames * 3'000;
+      packet.media_time = TimestampFromMicros(1'000'000 + frames * 33'333);
+      const auto sent = slot.Forward(LayerId{1}, packet, {});
+      ASSERT_TRUE(sent);
+      EXPECT_NEAR(static_cast<int32_t>(sent->timestamp - begin), static_cast<double>(frames * 3'000), 1'000);
+    }
+  }
+  EXPECT_EQ(slot.counters().time_jumps, 0u);
+}
+
+// The source's time falls back or leaps; packets from before that come late are not taken for its new time.
+TEST(SlotForwarder, ATimeThatJumpsGoesOnAndLatePacketsKeepTheOldOne) {
+  for (const int64_t jump_us : {-3'000'000ll, -200'000ll, -10'000'000ll, 10'000'000ll, 3'600'000'000ll}) {
+    SCOPED_TRACE(jump_us);
+    SlotForwarder slot = VideoSlot();
+    MadeSource source;
+    slot.Bind({LayerId{1}, 11, Codec::kVp8}, {});
+    const uint32_t begin = slot.Forward(LayerId{1}, source.Next(true, true, 40'000), {})->timestamp;
+    const SourcePacket late = source.Next(false, true, 40'000);
+    EXPECT_EQ(slot.Forward(LayerId{1}, source.Next(false, true, 40'000), {})->timestamp - begin, 7'200u);
+    source.timestamp += jump_us * 9 / 100;
+    const SourcePacket first = source.Next(false, false);
+    const SourcePacket second = source.Next(false, true, 40'000);
+    const uint32_t jumped = slot.Forward(LayerId{1}, second, {})->timestamp;
+    EXPECT_NEAR(jumped - begin, 10'800u, 2u) << "by the media time, which follows the arrival";
+    EXPECT_EQ(slot.Forward(LayerId{1}, first, {})->timestamp, jumped) << "one frame, one time";
+    EXPECT_EQ(slot.Forward(LayerId{1}, late, {})->timestamp - begin, 3'600u);
+    uint32_t last = jumped;
+    for (int i = 0; i < 300; ++i) {
+      const uint32_t timestamp = slot.Forward(LayerId{1}, source.Next(false, true, 40'000), {})->timestamp;
+      EXPECT_NEAR(timestamp - last, 3'600u, 200u);
+      last = timestamp;
+    }
+    EXPECT_EQ(slot.counters().time_jumps, 1u);
+  }
+}
+
 }  // namespace
 }  // namespace nexus

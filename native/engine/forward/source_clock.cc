@@ -9,6 +9,15 @@ namespace {
 constexpr int64_t kMicrosPerSecond = 1'000'000;
 // Two reports of one sender disagree by less than this unless a clock was set.
 constexpr int64_t kJumpUs = 100'000;
+// How far reports may put a packet from where arrival expects it.
+constexpr int64_t kBelievableUs = 1'000'000;
+// Between two packets, RTP time falls behind or runs ahead of the arrival by less, unless it jumped. Of
+// pictures that are sent out of order (B-frames) it goes back by less than the second.
+constexpr int64_t kRtpJumpUs = 1'000'000;
+constexpr int64_t kRtpFallUs = 500'000;
+// A number that far below the newest is no late packet: the source began anew.
+constexpr int64_t kMaxLate = 3'000;
+constexpr Duration kContradictedFor{10'000'000};
 
 int64_t RtpToMicros(int64_t rtp, uint32_t clock_rate) {
   // In two steps, so that no product overflows however far the timestamps are apart.
@@ -78,42 +87,79 @@ void WindowedMinimum::Reset() {
 }
 
 void RemoteClockOffset::OnPacket(int64_t ntp_us, Timestamp arrival) {
-  const int64_t offset = arrival.time_since_epoch().count() - ntp_us;
-  // The sender's clock was set: what is known of the old one is worthless.
-  if (const auto known = minimum_.value(); known && std::abs(offset - *known) > 10 * kMicrosPerSecond) {
-    minimum_.Reset();
-  }
-  minimum_.Add(offset, arrival);
+  minimum_.Add(arrival.time_since_epoch().count() - ntp_us, arrival);
+  agreed_ = arrival;
+}
+
+void RemoteClockOffset::OnContradiction(Timestamp arrival) {
+  if (arrival - agreed_ > kContradictedFor) minimum_.Reset();
 }
 
 void SourceClock::OnSenderReport(NtpTime ntp, uint32_t rtp_timestamp) {
   // Unwrapped round the last packet; a report before the first packet has nothing to lean on and is not used.
-  if (!last_rtp_) return;
-  const auto distance = static_cast<int32_t>(rtp_timestamp - static_cast<uint32_t>(*last_rtp_));
-  ntp_.OnSenderReport(ntp, *last_rtp_ + distance);
+  if (!newest_) return;
+  const auto distance = static_cast<int32_t>(rtp_timestamp - static_cast<uint32_t>(newest_->rtp));
+  ntp_.OnSenderReport(ntp, newest_->rtp + distance);
 }
 
-Timestamp SourceClock::OnPacket(int64_t rtp_timestamp, Timestamp arrival, RemoteClockOffset& remote) {
-  last_rtp_ = rtp_timestamp;
-  const int64_t rtp_us = RtpToMicros(rtp_timestamp, ntp_.clock_rate());
-  if (const auto ntp_us = ntp_.NtpMicros(rtp_timestamp)) {
-    // What was learned of the path before the first report counts: time does not jump by the queue of the
-    // moment.
-    if (const auto known = arrival_minimum_.value(); known && !synchronised_) {
-      remote.OnPacket(*ntp_us, TimestampFromMicros(rtp_us + *known));
-    }
-    synchronised_ = true;
-    remote.OnPacket(*ntp_us, arrival);
-    return TimestampFromMicros(*ntp_us + *remote.offset_us());
+bool SourceClock::IsLate(int64_t sequence) const {
+  return newest_ && sequence <= newest_->sequence && newest_->sequence - sequence < kMaxLate;
+}
+
+// On the line of its time, and nothing is learned of it: it was repaired or overtaken.
+Timestamp SourceClock::TimeOfLate(int64_t sequence, int64_t rtp_timestamp) const {
+  const bool before_jump = before_jump_ && sequence < jump_.sequence && rtp_timestamp != jump_.rtp;
+  const Point& known = before_jump ? *before_jump_ : *newest_;
+  return TimestampFromMicros(known.media_us + RtpToMicros(rtp_timestamp - known.rtp, ntp_.clock_rate()));
+}
+
+bool SourceClock::HasJumped(int64_t rtp_timestamp, int64_t offset_us) const {
+  if (!newest_) return false;
+  const int64_t change = offset_us - newest_->offset_us;
+  return std::abs(change) > kRtpJumpUs || (rtp_timestamp < newest_->rtp && change > kRtpFallUs);
+}
+
+// Nothing when the reports contradict the arrival: by what is known of the sender's clock, they put the
+// packet further than a second from where it is expected.
+std::optional<int64_t> SourceClock::TimeByReports(int64_t ntp_us, int64_t expected_us, Timestamp arrival,
+                                                  RemoteClockOffset& remote) {
+  const std::optional<int64_t> known = remote.offset_us();
+  if (known && std::abs(ntp_us + *known - expected_us) > kBelievableUs) {
+    remote.OnContradiction(arrival);
+    return std::nullopt;
   }
-  // No sender report yet: the fastest packet so far is taken to have come the moment it was sampled.
-  const int64_t offset = arrival.time_since_epoch().count() - rtp_us;
-  if (const auto known = arrival_minimum_.value();
-      known && std::abs(offset - *known) > 10 * kMicrosPerSecond) {
+  // What was learned of the path before the first report counts: time does not jump by the queue of the
+  // moment.
+  if (!known || !learned_) remote.OnPacket(ntp_us, TimestampFromMicros(expected_us));
+  remote.OnPacket(ntp_us, arrival);
+  learned_ = true;
+  return ntp_us + *remote.offset_us();
+}
+
+Timestamp SourceClock::OnPacket(int64_t sequence, int64_t rtp_timestamp, Timestamp arrival,
+                                RemoteClockOffset& remote) {
+  if (IsLate(sequence)) return TimeOfLate(sequence, rtp_timestamp);
+  const int64_t rtp_us = RtpToMicros(rtp_timestamp, ntp_.clock_rate());
+  Point point{sequence, rtp_timestamp, arrival.time_since_epoch().count() - rtp_us};
+  if (HasJumped(rtp_timestamp, point.offset_us)) {
+    before_jump_ = newest_;
+    jump_ = point;
     arrival_minimum_.Reset();
   }
-  arrival_minimum_.Add(offset, arrival);
-  return TimestampFromMicros(rtp_us + *arrival_minimum_.value());
+  arrival_minimum_.Add(point.offset_us, arrival);
+  // The fastest packet so far is taken to have come the moment it was sampled, or as late behind it as the
+  // reports told.
+  const int64_t fastest_us = rtp_us + *arrival_minimum_.value();
+  point.media_us = fastest_us - lag_us_;
+  const auto ntp_us = ntp_.NtpMicros(rtp_timestamp);
+  const auto reported = ntp_us ? TimeByReports(*ntp_us, point.media_us, arrival, remote) : std::nullopt;
+  synchronised_ = reported.has_value();
+  if (reported) {
+    point.media_us = *reported;
+    lag_us_ = std::max<int64_t>(0, fastest_us - *reported);
+  }
+  newest_ = point;
+  return TimestampFromMicros(point.media_us);
 }
 
 }  // namespace nexus

@@ -1,9 +1,13 @@
 // From a source's RTP timestamps to the SFU's clock. Three small parts:
-//   RtpNtpClock        one SSRC: RTP time -> the sender's NTP time, from its sender reports (RFC 3550 §6.4.1)
-//   RemoteClockOffset  one participant: the sender's NTP time -> the SFU's clock; shared by audio and video,
-//   which is what
-//                      keeps lips in sync
+//   RtpNtpClock        one SSRC: RTP time -> the sender's NTP time, from its sender reports (RFC 3550
+//   section 6.4.1) RemoteClockOffset  one participant: the sender's NTP time -> the SFU's clock; shared by
+//   audio and video, which is
+//                      what keeps lips in sync
 //   SourceClock        one SSRC: the time at which a packet was sampled, with or without sender reports
+//
+// Reports and packets of real senders contradict one another: RTP time stands still while a source pauses and
+// its reports go on, or leaps when a source is exchanged. Arrival then decides, and the reports are believed
+// again as soon as they agree with it to a second.
 #pragma once
 
 #include <optional>
@@ -55,10 +59,14 @@ class RemoteClockOffset {
  public:
   RemoteClockOffset() : minimum_(Duration(10'000'000)) {}
   void OnPacket(int64_t ntp_us, Timestamp arrival);
+  // The reports of a source contradict this offset. When nobody's have agreed with it for ten seconds it is
+  // forgotten: the sender's clock was set.
+  void OnContradiction(Timestamp arrival);
   std::optional<int64_t> offset_us() const { return minimum_.value(); }  // SFU's clock minus sender's
 
  private:
   WindowedMinimum minimum_;
+  Timestamp agreed_{};
 };
 
 class SourceClock {
@@ -66,16 +74,37 @@ class SourceClock {
   explicit SourceClock(uint32_t clock_rate) : ntp_(clock_rate), arrival_minimum_(Duration(10'000'000)) {}
 
   void OnSenderReport(NtpTime ntp, uint32_t rtp_timestamp);
-  // For each packet, in arrival order; `remote` is the participant's. `rtp_timestamp` is unwrapped by this
+  // For each packet, in arrival order; `remote` is the participant's. Both numbers are unwrapped by this
   // clock's caller.
-  Timestamp OnPacket(int64_t rtp_timestamp, Timestamp arrival, RemoteClockOffset& remote);
-  bool synchronised() const { return synchronised_; }  // a sender report has told
+  Timestamp OnPacket(int64_t sequence, int64_t rtp_timestamp, Timestamp arrival, RemoteClockOffset& remote);
+  // The times come from sender reports: one has told, and agrees with the arrival.
+  bool synchronised() const { return synchronised_; }
 
  private:
+  struct Point {
+    int64_t sequence = 0;
+    int64_t rtp = 0;
+    int64_t offset_us = 0;  // arrival minus RTP time
+    int64_t media_us = 0;
+  };
+
+  bool IsLate(int64_t sequence) const;
+  Timestamp TimeOfLate(int64_t sequence, int64_t rtp_timestamp) const;
+  bool HasJumped(int64_t rtp_timestamp, int64_t offset_us) const;
+  std::optional<int64_t> TimeByReports(int64_t ntp_us, int64_t expected_us, Timestamp arrival,
+                                       RemoteClockOffset& remote);
+
   RtpNtpClock ntp_;
-  WindowedMinimum arrival_minimum_;
-  std::optional<int64_t> last_rtp_;
+  WindowedMinimum arrival_minimum_;  // of arrival minus RTP time, since the RTP time last jumped
+  // How much later than it was sampled, by the reports, the fastest packet comes: what is allowed for when
+  // arrival has to do without them.
+  int64_t lag_us_ = 0;
+  std::optional<Point> newest_;
+  // The last packet before RTP time jumped, and the first behind it.
+  std::optional<Point> before_jump_;
+  Point jump_;
   bool synchronised_ = false;
+  bool learned_ = false;  // it was synchronised once
 };
 
 }  // namespace nexus

@@ -95,7 +95,8 @@ class Person {
     packet.sequence_number = track.sequence++;
     packet.timestamp = track.unwrapper.Unwrap(track.RtpAt(since_join));
     packet.arrival = TimestampFromMicros(capture_us + track.path_us + random_.Between(0, 6'000));
-    packet.media_time = track.clock->OnPacket(packet.timestamp, packet.arrival, remote_);
+    packet.media_time =
+        track.clock->OnPacket(packet.sequence_number, packet.timestamp, packet.arrival, remote_);
     packet.marker = true;
     packet.frame.keyframe_start = true;
     packet.payload = payload_;
@@ -178,12 +179,194 @@ TEST(SourceClock, WithoutReportsJitterDoesNotReachTheTimes) {
   size_t moved = 0;
   for (int64_t i = 0; i < 1000; ++i) {
     const Timestamp arrival = TimestampFromMicros(5'000'000 + i * 40'000 + random.Between(0, 30'000));
-    const Timestamp time = clock.OnPacket(10'000'000 + i * 3600, arrival, remote);
+    const Timestamp time = clock.OnPacket(i, 10'000'000 + i * 3600, arrival, remote);
     if (last && std::abs((time - *last).count() - 40'000) > 1) ++moved;
     last = time;
   }
   EXPECT_FALSE(clock.synchronised());
   EXPECT_LT(moved, 30u);
+}
+
+// One participant's camera and microphone, second by second: what its packets and reports say, and how far
+// the media times are from the moments of sampling.
+class TwoClocks {
+ public:
+  struct Track {
+    explicit Track(uint32_t clock_rate) : rate(clock_rate), clock(clock_rate) {}
+    uint32_t rate;
+    SourceClock clock;
+    Unwrapper<uint32_t> unwrapper;
+    uint32_t rtp_offset = 0xFFFF0000;
+    double speed = 1;  // of its RTP clock
+    Duration lag{0};   // between sampling and sending
+    Duration report_error{0};
+    bool reports = true;
+    int64_t sequence = 0;
+    int64_t worst_us = 0;       // the farthest that a media time was from the sampling
+    int64_t unbelieved_us = 0;  // how long the reports were not believed
+
+    uint32_t Rtp(Timestamp sampled) const {
+      const double us = static_cast<double>(sampled.time_since_epoch().count()) * speed;
+      return rtp_offset + static_cast<uint32_t>(static_cast<int64_t>(us * rate / 1e6));
+    }
+  };
+
+  // Packets every 20 ms, reports every second, `path` late.
+  void Run(Duration time) {
+    for (const Timestamp end = now_ + time; now_ < end; now_ += Duration(20'000)) {
+      for (Track* track : {&audio, &video}) {
+        Receive(*track, now_ + track->lag + path);
+        if (!track->clock.synchronised()) track->unbelieved_us += 20'000;
+        if (track->reports && (now_ - Timestamp{}).count() % 1'000'000 == 0) Report(*track);
+      }
+    }
+  }
+  // Like Run, but what was sent meanwhile comes at once, at its end.
+  void Stall(Duration time) {
+    const Timestamp end = now_ + time;
+    for (; now_ < end; now_ += Duration(20'000)) {
+      for (Track* track : {&audio, &video}) Receive(*track, end + track->lag + path);
+    }
+  }
+  Timestamp Receive(Track& track, Timestamp arrival) {
+    const int64_t rtp = track.unwrapper.Unwrap(track.Rtp(now_));
+    const Timestamp time = track.clock.OnPacket(++track.sequence, rtp, arrival, remote_);
+    track.worst_us = std::max<int64_t>(track.worst_us, std::abs((time - now_).count()));
+    EXPECT_LE(time, arrival);
+    return time;
+  }
+  void Forget() {
+    for (Track* track : {&audio, &video}) track->worst_us = track->unbelieved_us = 0;
+  }
+  // How much later the picture of a moment stands than its sound.
+  int64_t Apart() {
+    const Timestamp sound = Receive(audio, now_ + audio.lag + path);
+    return (Receive(video, now_ + video.lag + path) - sound).count();
+  }
+  Timestamp now() const { return now_; }
+
+  Track audio{48'000};
+  Track video{90'000};
+  Duration path{20'000};
+  Duration ntp_offset{77'000'000'000};
+
+ private:
+  void Report(Track& track) {
+    const Timestamp told = now_ + ntp_offset + track.report_error;
+    track.clock.OnSenderReport(NtpFromTimestamp(told), track.Rtp(now_));
+  }
+  Timestamp now_ = TimestampFromMicros(1'000'000'000);
+  RemoteClockOffset remote_;
+};
+
+// The source's encoder holds pictures back: the reports know, and arrival alone keeps to what they told.
+TEST(SourceClock, KeepsTheLagThatReportsToldWhenRtpTimeJumps) {
+  TwoClocks clocks;
+  clocks.video.lag = Duration(150'000);
+  clocks.Run(Duration(5'000'000));
+  EXPECT_EQ(clocks.Apart(), 0);
+  clocks.video.rtp_offset -= 3 * 90'000;
+  clocks.Forget();
+  clocks.Run(Duration(500'000));
+  EXPECT_FALSE(clocks.video.clock.synchronised());
+  EXPECT_TRUE(clocks.audio.clock.synchronised());
+  EXPECT_EQ(clocks.Apart(), 0);
+  clocks.Run(Duration(5'000'000));
+  EXPECT_TRUE(clocks.video.clock.synchronised());
+  EXPECT_EQ(clocks.Apart(), 0);
+  EXPECT_LE(clocks.video.worst_us, 20'000);
+  EXPECT_LE(clocks.audio.worst_us, 20'000);
+}
+
+TEST(SourceClock, ReportsAreBelievedAgainAfterTheNetworkStoodStill) {
+  TwoClocks clocks;
+  clocks.video.lag = Duration(60'000);
+  clocks.Run(Duration(5'000'000));
+  clocks.Stall(Duration(3'000'000));
+  clocks.Forget();
+  clocks.Run(Duration(5'000'000));
+  EXPECT_EQ(clocks.video.unbelieved_us + clocks.audio.unbelieved_us, 0);
+  EXPECT_EQ(clocks.Apart(), 0);
+  EXPECT_LE(clocks.video.worst_us, 20'000);
+}
+
+TEST(SourceClock, AQueueThatGrowsToSecondsIsNoContradiction) {
+  TwoClocks clocks;
+  clocks.Run(Duration(5'000'000));
+  clocks.Forget();
+  for (const int64_t step : {30'000, -30'000}) {
+    for (int i = 0; i < 100; ++i) {
+      clocks.path += Duration(step);
+      clocks.Run(Duration(40'000));
+    }
+  }
+  EXPECT_EQ(clocks.video.unbelieved_us + clocks.audio.unbelieved_us, 0);
+  EXPECT_LE(clocks.video.worst_us, 21'000);
+}
+
+// The sender's wall clock is set, by a little or by much: nothing leaps, and the reports count again later.
+TEST(SourceClock, AWallClockThatIsSetDoesNotMoveTheMedia) {
+  for (const int64_t by_us : {60'000'000ll, -60'000'000ll, 3'000'000ll, -3'000'000ll, -3'600'000'000ll}) {
+    SCOPED_TRACE(by_us);
+    TwoClocks clocks;
+    clocks.video.lag = Duration(60'000);
+    clocks.Run(Duration(5'000'000));
+    clocks.Forget();
+    clocks.ntp_offset += Duration(by_us);
+    clocks.Run(Duration(12'000'000));
+    EXPECT_EQ(clocks.Apart(), 0);
+    clocks.Run(Duration(8'000'000));
+    EXPECT_TRUE(clocks.audio.clock.synchronised());
+    EXPECT_TRUE(clocks.video.clock.synchronised());
+    EXPECT_EQ(clocks.Apart(), 0);
+    EXPECT_LE(clocks.video.worst_us, 20'000);
+    EXPECT_LE(clocks.audio.worst_us, 20'000);
+  }
+}
+
+// Of one source that tells nonsense from the beginning, the other does not hear.
+TEST(SourceClock, ReportsThatContradictThePacketsOfOneSourceDoNotMoveTheOther) {
+  for (const int64_t error_us : {5'000'000, -5'000'000, 1'500'000, -1'500'000}) {
+    SCOPED_TRACE(error_us);
+    TwoClocks clocks;
+    clocks.video.reports = false;
+    clocks.Run(Duration(3'000'000));
+    clocks.video.reports = true;
+    clocks.video.report_error = Duration(error_us);
+    clocks.Run(Duration(30'000'000));
+    EXPECT_TRUE(clocks.audio.clock.synchronised());
+    EXPECT_FALSE(clocks.video.clock.synchronised());
+    EXPECT_LE(clocks.audio.worst_us, 20'000);
+    EXPECT_LE(clocks.video.worst_us, 20'000);
+  }
+}
+
+// An RTP clock that is slower than it says falls behind its arrival by what the minimum remembers, no
+// further.
+TEST(SourceClock, ASlowRtpClockStaysNearTheArrival) {
+  TwoClocks clocks;
+  clocks.video.speed = 0.95;
+  clocks.Run(Duration(120'000'000));
+  EXPECT_LE(clocks.video.worst_us, 2'200'000);
+  EXPECT_LE(clocks.audio.worst_us, 20'000);
+}
+
+// What is late keeps the line of its time, on either side of a jump, and teaches nothing.
+TEST(SourceClock, LatePacketsStandWhereTheyBelong) {
+  SourceClock clock(90'000);
+  RemoteClockOffset remote;
+  const auto at = [](int64_t ms) { return TimestampFromMicros(1'000'000'000 + ms * 1000); };
+  constexpr int64_t kFrame = 3'600;  // 40 ms
+  const int64_t rtp = 5'000'000;
+  EXPECT_EQ(clock.OnPacket(1, rtp, at(0), remote), at(0));
+  EXPECT_EQ(clock.OnPacket(4, rtp + 3 * kFrame, at(120), remote), at(120));
+  EXPECT_EQ(clock.OnPacket(2, rtp + kFrame, at(1'900), remote), at(40)) << "repaired late";
+  const int64_t fallen = rtp + 5 * kFrame - 3 * 90'000;
+  EXPECT_EQ(clock.OnPacket(6, fallen, at(200), remote), at(200));
+  EXPECT_EQ(clock.OnPacket(5, rtp + 4 * kFrame, at(210), remote), at(160)) << "sent before the jump";
+  EXPECT_EQ(clock.OnPacket(8, fallen + 2 * kFrame, at(280), remote), at(280));
+  EXPECT_EQ(clock.OnPacket(7, fallen + kFrame, at(300), remote), at(240)) << "sent behind it";
+  EXPECT_EQ(clock.OnPacket(3, rtp + 2 * kFrame, at(320), remote), at(80));
 }
 
 }  // namespace

@@ -80,7 +80,7 @@ const SourcePacket* PublishedLayer::Receive(const Arrival& arrival, RemoteClockO
   packet.timestamp = timestamp_.Unwrap(header.timestamp);
   Count(arrival, packet.sequence_number);
   packet.arrival = arrival.received;
-  packet.media_time = clock_->OnPacket(packet.timestamp, arrival.received, remote);
+  packet.media_time = clock_->OnPacket(packet.sequence_number, packet.timestamp, arrival.received, remote);
   packet.marker = header.marker;
   packet.payload = arrival.red != nullptr ? arrival.red->primary : arrival.packet.payload();
   packet.redundant = arrival.red != nullptr;

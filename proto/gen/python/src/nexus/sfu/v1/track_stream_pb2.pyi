@@ -210,7 +210,9 @@ class StreamPacket(_message.Message):
     that it aligns them. It never steps with the wall clock, and it goes on when RTP time stands still.
     """
     synchronised: _builtins.bool
-    """media_time_us comes from the publisher's sender reports; before the first one it is told by the arrival."""
+    """media_time_us comes from the publisher's sender reports; before the first one, and while they contradict the
+    packets' arrival by more than a second, it is told by the arrival.
+    """
     payload: _builtins.bytes
     dependency_descriptor: _builtins.bytes
     """AV1's header extension, empty without one."""

@@ -184,7 +184,8 @@ export declare type StreamPacket = Message<"nexus.sfu.v1.StreamPacket"> & {
   mediaTimeUs: bigint;
 
   /**
-   * media_time_us comes from the publisher's sender reports; before the first one it is told by the arrival.
+   * media_time_us comes from the publisher's sender reports; before the first one, and while they contradict the
+   * packets' arrival by more than a second, it is told by the arrival.
    *
    * @generated from field: bool synchronised = 8;
    */
