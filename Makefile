@@ -1,6 +1,6 @@
 # `make` alone lists what there is. Everything is done by scripts/, which say what they do.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo test check format bench bench-sfu proto proto-baseline lock clean
+.PHONY: help setup setup-check setup-test demo test check quick format bench bench-sfu proto proto-baseline lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,14 +17,20 @@ demo: setup ## set up, then start everything: a call at http://127.0.0.1:7880
 test: setup-test ## run every test there is (FUZZ_SECONDS=60 for longer fuzzing, STAGES=name,name for some)
 	@.venv/bin/python scripts/test.py
 
-check: setup-test ## formats, lints, types, contracts; changes nothing
+setup-check: ## the same as setup, and what checking needs (no browsers)
+	@scripts/setup check
+
+check: setup-check ## formats, lints, types, contracts, prose; changes nothing
 	@.venv/bin/python scripts/check.py
+
+quick: setup-check ## check what differs from main, and run the unit tests that it affects
+	@.venv/bin/python scripts/quick.py
 
 format: ## format Python and C++, mend what ruff can mend
 	@.venv/bin/ruff check --fix --quiet . ; .venv/bin/ruff format --quiet .
 	@find native -name '*.h' -o -name '*.cc' | xargs clang-format -i
 
-bench-sfu: ## our SFU beside LiveKit and Janus (a quarter of an hour; installs both), table into README.md
+bench-sfu: ## our SFU beside LiveKit and Janus (a quarter of an hour; installs both), table into docs/benchmarks.md
 	@scripts/setup bench
 	@.venv/bin/python bench/sfu.py --readme
 

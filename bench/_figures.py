@@ -79,7 +79,7 @@ def servers_of(rows: Sequence[Row]) -> list[str]:
 
 
 def ratio(rows: Sequence[Row], scene: str, *, gro: bool = False, account: str = "process") -> float | None:
-    """Ours ÷ the best peer, medians over the alternations. Nothing where one side has no valid row."""
+    """Nexus / best peer, medians over the alternations. Nothing where one side has no valid row."""
     medians = {
         server: median(select(rows, server, scene, gro=gro), per_second(account))
         for server in servers_of(rows)
@@ -94,8 +94,8 @@ def ratios(rows: Sequence[Row], *, gro: bool = False, account: str = "process") 
 
 
 def ratio_range(rows: Sequence[Row], scene: str) -> list[float] | None:
-    """As unlucky and as lucky as these rows could make the ratio: our lowest ÷ the best peer's highest, and
-    our highest ÷ the best peer's lowest."""
+    """As unlucky and as lucky as these rows could make the ratio: our lowest / the best peer's highest, and
+    our highest / the best peer's lowest."""
     ranges = {
         server: spread(select(rows, server, scene, gro=False), per_second("process"))
         for server in servers_of(rows)

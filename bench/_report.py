@@ -1,4 +1,5 @@
-"""The figures for people: a table in the terminal, the same in README.md, and plots."""
+"""What readers see of the measurements: a table in the terminal, the same in docs/benchmarks.md, its summary
+in README.md, and plots."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -49,7 +50,7 @@ HEADINGS = (
     "per CPU second",
     "lowest – highest",
     "with GRO",
-    "ours ÷ it",
+    "Nexus / peer",
     "p50 / p99 ms",
     "first picture",
     "loss",
@@ -117,7 +118,7 @@ def print_tables(console: Console, result: dict[str, Any]) -> None:
         scene = row[0]
     console.print(table)
     words = ", ".join(f"{scene} {value}" for scene, value in result["ratios"].items())
-    console.print(f"ours ÷ best peer: {words}")
+    console.print(f"Nexus / best peer: {words}")
     console.print(_lucky(result))
     for line in _growth_lines(result):
         console.print(line)
@@ -139,11 +140,11 @@ def markdown(result: dict[str, Any], json_path: str) -> str:
     ]
     lines += ["| " + " | ".join(row) + " |" for row in table_rows(result)]
     shown = [f"{scene} **{value}**" for scene, value in result["ratios"].items() if value is not None]
-    lines += ["", f"Ours ÷ the best peer: {', '.join(shown)}. {_lucky(result)}".rstrip()] if shown else []
+    lines += ["", f"Nexus / best peer: {', '.join(shown)}. {_lucky(result)}".rstrip()] if shown else []
     lines += _growth_lines(result)
     if limit := result["limit"]:
         lines.append(
-            f"Our engine does {limit['share_of_bare_loop']:.0%} of what a bare loop does on the same machine."
+            f"The engine reaches {limit['share_of_bare_loop']:.0%} of a bare loop on the same machine."
         )
     return "\n".join(lines)
 
@@ -174,14 +175,36 @@ def _growth_lines(result: dict[str, Any]) -> list[str]:
     return lines
 
 
-def write_readme(path: Path, result: dict[str, Any], json_path: Path) -> None:
-    """Between its two marks, or not at all."""
+def summary(result: dict[str, Any]) -> str:
+    """What the README shows: a line for each of the main scenes, and the most that a core carried."""
+    rows = result["rows"]
+    servers = servers_of(rows)
+    lines = ["| | " + " | ".join(NAMES[server] for server in servers) + " |", "|---|" + "--:|" * len(servers)]
+    for scene in result["ratios"]:
+        chosen = [select(rows, server, scene, gro=False) for server in servers]
+        figures = [median(one, per_second("process")) for one in chosen]
+        shown = " | ".join("" if figure is None else f"{figure:,.0f}" for figure in figures)
+        lines.append(f"| {scene}: packets sent per second of CPU time | {shown} |")
+    most = [result["growth"].get(server, {}).get("most_packets_per_second") for server in servers]
+    shown = " | ".join(f"{figure:,}" if figure else "" for figure in most)
+    lines.append(f"| most packets per second that one core carried without loss | {shown} |")
+    return "\n".join(lines)
+
+
+def write_documents(root: Path, result: dict[str, Any], json_path: Path) -> None:
+    """The whole table into docs/benchmarks.md, the summary into README.md, each between its two marks."""
+    folder = (root / "docs").resolve()
+    relative = "../" + str(json_path.resolve().relative_to(folder.parent))
+    _put(root / "docs" / "benchmarks.md", markdown(result, relative))
+    _put(root / "README.md", summary(result))
+
+
+def _put(path: Path, content: str) -> None:
     text = path.read_text()
-    relative = json_path.resolve().relative_to(path.resolve().parent)
     between = re.compile(re.escape(BEGIN) + ".*?" + re.escape(END), re.DOTALL)
     if not between.search(text):
-        raise ValueError(f"{path} has no place for the table: {BEGIN}")
-    body = f"{BEGIN}\n{markdown(result, str(relative))}\n{END}"
+        raise ValueError(f"{path} has no place for the figures: {BEGIN}")
+    body = f"{BEGIN}\n{content}\n{END}"
     path.write_text(between.sub(lambda _: body, text))
 
 

@@ -3,8 +3,8 @@ latency, loss and memory. `make bench-sfu` runs all of it; a part: `bench/sfu.py
 nexus janus`.
 
 Server on one core, load on the other; servers alternate (A B C A B C A B C) in each scene. Rows, ratios and
-the curve of cost over load go to bench/results/<date>-sfu.json and .png, and the table into README.md. How it
-is measured and what is fair stands in docs/architecture/bench-sfu.md.
+the curve of cost over load go to bench/results/<date>-sfu.json and .png, and the table into
+docs/benchmarks.md. How it is measured and what is fair stands in docs/architecture/bench-sfu.md.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from _load_nexus import NexusAdapter
 from _machine import come_first, machine
 from _measure import GENERATOR_CORE, Point
 from _network import enter
-from _report import draw, print_row, print_tables, write_readme
+from _report import draw, print_row, print_tables, write_documents
 from _scenes import SCENES, Scene
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -176,7 +176,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--warmup", type=float, default=2)
     parser.add_argument("--curve", action=argparse.BooleanOptionalAction, default=True, help="cost over load")
-    parser.add_argument("--readme", action="store_true", help="put the table into README.md")
+    parser.add_argument(
+        "--readme",
+        action="store_true",
+        help="put the table into docs/benchmarks.md and its summary into README.md",
+    )
     default = ROOT / "bench" / "results" / f"{datetime.now(UTC):%Y-%m-%d}-sfu.json"
     parser.add_argument("--out", type=Path, default=default)
     return parser.parse_args()
@@ -202,7 +206,7 @@ def main() -> None:
     draw(result, options.out.with_suffix(".png"))
     print_tables(console, result)
     if options.readme:
-        write_readme(ROOT / "README.md", result, options.out)
+        write_documents(ROOT, result, options.out)
 
 
 if __name__ == "__main__":

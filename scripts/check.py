@@ -27,6 +27,20 @@ test -z "$differs"
 """
 GO_VET = "cd tests/foreign/pion && go vet . && go vet -modfile=before_ice_4_0_8.mod ."
 NATIVE_SUFFIXES = {".h", ".cc"}
+# Documents, and comments in code; Vale knows the languages by their endings (.vale.ini).
+PROSE = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "docs",
+    "services",
+    "libs",
+    "cli",
+    "native",
+    "sdks",
+    "proto/nexus",
+    "scripts",
+    "bench",
+]
 
 
 def python_folders() -> list[str]:
@@ -57,6 +71,8 @@ def stages(generated: str) -> Iterator[Stage]:
     yield Stage("ruff-format", [Command([f"{BIN}/ruff", "format", "--check", "--quiet", "."])])
     yield Stage("ruff", [Command([f"{BIN}/ruff", "check", "--quiet", "."])])
     yield Stage("mypy", [Command([f"{BIN}/mypy", "--strict", *python_folders()])])
+    yield Stage("imports", [Command([f"{BIN}/lint-imports", "--no-cache"])])
+    yield Stage("prose", [Command([f"{BIN}/vale", "--output=line", *PROSE])])
     if files := native_files():
         yield Stage("clang-format", [Command(["clang-format", "--dry-run", "-Werror", *files])])
     yield Stage("gofmt", [Command(["sh", "-ec", GOFMT])])

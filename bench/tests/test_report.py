@@ -2,9 +2,10 @@
 
 from typing import Any
 
+import pytest
 from _figures import growth, ratio_range, ratios, spreads
 from _measure import first_picture
-from _report import HEADINGS, draw, first_picture_text, markdown, table_rows
+from _report import BEGIN, END, HEADINGS, draw, first_picture_text, markdown, table_rows, write_documents
 
 
 def row(
@@ -97,3 +98,22 @@ def test_growth_is_told_and_drawn_with_its_line(tmp_path: Any) -> None:
     assert "livestream 2.0 to 3.75" in told
     draw(result(alternated(), curve), tmp_path / "curve.png")
     assert (tmp_path / "curve.png").stat().st_size > 0
+
+
+def test_the_documents_get_the_table_and_its_summary_between_their_marks(tmp_path: Any) -> None:
+    marks = f"before\n{BEGIN}\nold\n{END}\nafter\n"
+    (tmp_path / "docs").mkdir()
+    for name in ("README.md", "docs/benchmarks.md"):
+        (tmp_path / name).write_text(marks)
+    rows = result(alternated(), [row(packets_per_second=n, per_second=100_000) for n in (2_000, 40_000)])
+    write_documents(tmp_path, rows, tmp_path / "bench" / "results" / "day.json")
+    readme, table = ((tmp_path / name).read_text() for name in ("README.md", "docs/benchmarks.md"))
+    assert "| livestream: packets sent per second of CPU time | 250,000 | 90,000 |" in readme
+    assert "(../bench/results/day.json)" in table
+    for text in (readme, table):
+        assert text.startswith("before\n")
+        assert text.endswith("after\n")
+        assert "old" not in text
+    (tmp_path / "README.md").write_text("no marks")
+    with pytest.raises(ValueError, match="no place"):
+        write_documents(tmp_path, rows, tmp_path / "bench" / "results" / "day.json")

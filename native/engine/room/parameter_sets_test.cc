@@ -169,7 +169,7 @@ TEST(ParameterSetsOnce, ALostOneIsSentAgainWhenItIsAskedFor) {
       once.publisher.video->keyframe_wanted = true;
     }
     once.call.RunFor(seconds(2));
-    // But for what was in front of the first that came: nobody asks for that.
+    // The packets in front of the first one that arrived are not requested again.
     const std::vector<Bytes> seen = once.Seen(late);
     size_t keyframes = 0;
     for (size_t i = 1; i < seen.size(); ++i) {

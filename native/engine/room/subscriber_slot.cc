@@ -214,7 +214,7 @@ size_t SubscriberSlot::Send(const PublishedLayer& layer, const SourcePacket& pac
   return subscriber_.SendMedia(*stream_, packet, rewritten, now, redundancy);
 }
 
-// But for what is `coming` anyway.
+// Forwards the stored packets from `from` on, except for those in `coming`, which are about to be forwarded.
 void SubscriberSlot::ForwardStored(PublishedLayer& layer, int64_t from,
                                    std::span<const SourcePacket* const> coming, Timestamp now) {
   const PacketRing* ring = layer.ring();

@@ -132,8 +132,8 @@ class RoomFeeds(Generic[E]):
                 self._metrics.dropped.inc(subscription.dropped - dropped)
                 dropped = subscription.dropped
                 self._tell_missing(feed)
-            # Let the readers work before the next event: a burst that waits in the subscription would else
-            # fill the queues of readers that are fast enough.
+            # Let the readers work before the next event. Otherwise a burst that waits in the subscription
+            # fills the queues of readers that are fast enough.
             await asyncio.sleep(0)
 
     def _fan_out(self, feed: _Feed[E], message: Message) -> None:

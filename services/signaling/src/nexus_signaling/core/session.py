@@ -269,7 +269,7 @@ class Session:
         return not event.internal and event.target_participant_id in ("", self._seat.participant_id)
 
     def _end_of_us(self, shared: SharedEvent) -> list[Effect]:
-        """What ends this session is heeded at once, whatever else is missing or still waiting."""
+        """An event that ends this session takes effect at once, whatever else is missing or still waiting."""
         assert self._seat is not None
         event = shared.event
         if event.room_id != self._seat.room_id:

@@ -1,0 +1,93 @@
+"""Which unit tests a change affects: by imports in Python, by neighbourhood in C++.
+
+Used by `make quick`. The whole suite is `make test`.
+"""
+
+import ast
+import subprocess
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import grimp
+from stages import ROOT
+
+PACKAGES = (
+    "nexus_bus",
+    "nexus_runtime",
+    "nexus_rpc",
+    "nexus_rooms",
+    "nexus_testkit",
+    "nexus_sfu",
+    "nexus_signaling",
+    "nexus_rtc",
+    "nexus_cli",
+)
+
+
+def changed_files(base: str) -> list[Path]:
+    """Relative to the root: what differs from the merge base with `base`, untracked files included."""
+
+    def git(*arguments: str) -> list[str]:
+        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
+        return done.stdout.splitlines()
+
+    (fork,) = git("merge-base", base, "HEAD")
+    names = git("diff", "--name-only", fork) + git("ls-files", "--others", "--exclude-standard")
+    return sorted({Path(name) for name in names if (ROOT / name).is_file()})
+
+
+def module_of(path: Path) -> str | None:
+    """`services/sfu/src/nexus_sfu/core/room.py` is `nexus_sfu.core.room`."""
+    parts = path.with_suffix("").parts
+    for index, part in enumerate(parts):
+        if part in PACKAGES:
+            names = parts[index:-1] if parts[-1] == "__init__" else parts[index:]
+            return ".".join(names)
+    return None
+
+
+def affected_modules(changed: Iterable[str]) -> set[str]:
+    """The changed modules and all that import them, directly or not."""
+    graph = grimp.build_graph(*PACKAGES, cache_dir=None)
+    known = [module for module in changed if module in graph.modules]
+    found = set(known)
+    for module in known:
+        found |= graph.find_downstream_modules(module)
+    return found
+
+
+def imported_by(test: Path) -> Iterator[str]:
+    """The names that a test file imports; `from a import b` counts as `a` and `a.b`."""
+    for node in ast.walk(ast.parse(test.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def python_tests(changed: Iterable[Path], tests: Iterable[Path]) -> list[Path]:
+    """Of `tests`, those that are changed themselves or import something affected.
+
+    A change of a conftest or of a harness affects the tests beside it.
+    """
+    changed = set(changed)
+    modules = affected_modules(m for path in changed if (m := module_of(path)) is not None)
+    shared = {path.parent for path in changed if path.suffix == ".py" and not path.name.startswith("test_")}
+    return [
+        test
+        for test in tests
+        if test in changed or test.parent in shared or not modules.isdisjoint(imported_by(ROOT / test))
+    ]
+
+
+def native_tests(changed: Iterable[Path]) -> list[Path]:
+    """Test files that are changed, or that stand beside a changed source of the same name."""
+    found = set()
+    for path in changed:
+        if path.parts[0] == "native" and path.suffix in (".h", ".cc"):
+            stem = path.stem.removesuffix("_test")
+            test = path.with_name(f"{stem}_test.cc")
+            if (ROOT / test).is_file():
+                found.add(test)
+    return sorted(found)
