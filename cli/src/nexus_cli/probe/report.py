@@ -69,7 +69,7 @@ class SlotFigures:
 
 @dataclass(slots=True)
 class Report:
-    """`on_change` is called at every step, for whoever watches."""
+    """`on_change` is called at every step, for a display that is watched."""
 
     url: str
     room: str = ""

@@ -151,7 +151,7 @@ class Connection:
             try:
                 self._perform(effect)
             except Exception:
-                # Whoever called (the feed of a whole room, perhaps) must go on.
+                # The caller (the feed of a whole room, perhaps) must go on.
                 self._log.exception("effect_failed", effect=type(effect).__name__)
                 self._abort()
         if self._session.state is State.CLOSED:
