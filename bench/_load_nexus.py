@@ -60,7 +60,7 @@ class NexusAdapter(ServerProcess):
             "NEXUS_SFU_AUDIO_LOUDEST": "64",
             "NEXUS_SFU_MAX_PARTICIPANTS_PER_ROOM": "5000",
         }
-        # The generator may use the whole machine, so that a pinned core is never what limits it.
+        # The generator may be as large as the machine: whoever starves, it is not for want of a pinned core.
         process = await self._spawn(core, sys.executable, "-m", "nexus_sfu", environment=environment)
         self._channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
         await self._until_ready(process, self._channel)

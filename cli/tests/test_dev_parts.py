@@ -68,7 +68,7 @@ def test_a_busy_port_is_told_with_its_option(kind: str, socket_kind: socket.Sock
             taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(ports.PortUnavailable, match=rf"{port} on 127.0.0.1 is in use.*--some-port"):
-            ports.check(ports.PortRequest("127.0.0.1", port, "--some-port", kind))
+            ports.check(ports.PortWish("127.0.0.1", port, "--some-port", kind))
 
 
 def serve(port: int) -> socket.socket:
@@ -82,8 +82,8 @@ def serve(port: int) -> socket.socket:
 
 def test_a_held_port_is_there_for_its_owner_alone() -> None:
     port = free_port()
-    request = ports.PortRequest("127.0.0.1", port, "--port", number_too=True)
-    with ports.held([request]):
+    wish = ports.PortWish("127.0.0.1", port, "--port", number_too=True)
+    with ports.held([wish]):
         for kind in (
             socket.SOCK_STREAM,
             socket.SOCK_DGRAM,
@@ -98,8 +98,8 @@ def test_a_held_port_is_there_for_its_owner_alone() -> None:
 
 def test_a_named_media_port_is_held_and_left_to_the_media() -> None:
     port = free_port(kind=socket.SOCK_DGRAM)
-    requests = [ports.PortRequest("127.0.0.1", port, "--media-port", kind) for kind in ("udp", "tcp")]
-    with ports.held(requests), serve(port), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as media:
+    wishes = [ports.PortWish("127.0.0.1", port, "--media-port", kind) for kind in ("udp", "tcp")]
+    with ports.held(wishes), serve(port), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as media:
         media.bind(("127.0.0.1", port))
 
 
@@ -107,10 +107,10 @@ def test_what_is_not_free_is_not_held() -> None:
     first = free_port()
     with serve(0) as server:
         taken = server.getsockname()[1]
-        requests = [ports.PortRequest("127.0.0.1", port, "--port") for port in (first, taken)]
+        wishes = [ports.PortWish("127.0.0.1", port, "--port") for port in (first, taken)]
         with (
             pytest.raises(ports.PortUnavailable, match=f"{taken} on 127.0.0.1 is in use"),
-            ports.held(requests),
+            ports.held(wishes),
         ):
             raise AssertionError
     with socket.socket() as let_go:
@@ -119,7 +119,7 @@ def test_what_is_not_free_is_not_held() -> None:
 
 def test_a_foreign_address_is_told() -> None:
     with pytest.raises(ports.PortUnavailable, match=r"203\.0\.113\.7 is no address of this machine.*--host"):
-        ports.check(ports.PortRequest("203.0.113.7", 7880, "--port"))
+        ports.check(ports.PortWish("203.0.113.7", 7880, "--port"))
 
 
 def test_a_loopback_host_tells_the_loopback_first_and_then_what_firefox_needs() -> None:

@@ -179,4 +179,4 @@ def _alive(pid: int) -> bool:
         state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
     except FileNotFoundError:
         return False
-    return state != "Z"  # dead and not yet reaped by the process that inherited it
+    return state != "Z"  # dead and not yet reaped by whoever inherited it

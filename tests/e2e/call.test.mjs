@@ -122,6 +122,25 @@ test("the speakers are named", async () => {
   await eventually("red to speak", () => green.evaluate(() => window.participant.speakers), (speakers) => speakers?.join() === "red");
 });
 
+test("who speaks is known to somebody who joins meanwhile, with the join itself", async () => {
+  const red = await open("speaks-already", "red");
+  const green = await open("speaks-already", "green", { toneHz: 0 });
+  await joinAndPublish(red);
+  await joinAndPublish(green);
+  await eventually("red to speak", () => green.evaluate(() => window.participant.speakers), (speakers) => speakers?.join() === "red");
+  const blue = await open("speaks-already", "blue");
+  const known = await blue.evaluate(async () => {
+    const page = window.participant;
+    await page.join();
+    const { room } = page;
+    const flags = [...room.participants.values()].filter((one) => one.speaking).map((one) => one.identity);
+    return { speakers: room.activeSpeakers.map((/** @type {any} */ one) => one.participant.identity), flags };
+  });
+  assert.deepEqual(known, { speakers: ["red"], flags: ["red"] });
+  // A listener that was added after the join has heard it too.
+  assert.deepEqual(await blue.evaluate(() => window.participant.speakers), ["red"]);
+});
+
 test("flash and beep stay together, before and after a rebind", async () => {
   const red = await open("sync", "red", { flash: true, toneHz: 0 });
   const green = await open("sync", "green");

@@ -31,7 +31,7 @@ async def known_nodes(stream: JetStreamContext) -> list[NodeRecord]:
     records = []
     try:
         bucket = await stream.key_value(BUCKET)
-        # Not `bucket.keys()`: each call makes a consumer on the broker, and a caller that polls
+        # Not `bucket.keys()`: each call makes a consumer on the broker, and whoever asks again and again
         # reaches its limit.
         told = await stream.stream_info(f"KV_{BUCKET}", subjects_filter=">")
         for subject in told.state.subjects or {}:

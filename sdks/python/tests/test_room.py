@@ -250,3 +250,15 @@ def test_the_address_may_be_in_the_token() -> None:
 def test_a_codec_that_aiortc_does_not_send() -> None:
     with pytest.raises(ValueError, match="av1"):
         LocalTrack(VideoStreamTrack(), codec="av1")
+
+
+async def test_who_speaks_already_is_told_to_who_listens_later(server: FakeServer, token: str) -> None:
+    server.join.participants.add(id="PA_ada", identity="ada")
+    speaker = room_events.Speaker(participant_id="PA_ada", track_id="TR_1", level_dbov=-20)
+    server.join.active_speakers.CopyFrom(room_events.ActiveSpeakers(speakers=[speaker], revision=3))
+    room = await Client(server.url, token).join()
+    assert [one.participant_id for one in room.active_speakers] == ["PA_ada"]
+    stream = room.events()
+    told = [await anext(stream), await anext(stream)]
+    assert [type(one).__name__ for one in told] == ["ParticipantJoined", "ActiveSpeakers"]
+    await room.leave()

@@ -187,6 +187,46 @@ def test_an_older_slot_table_is_passed_over() -> None:
     assert session.slots[0].track_id == "TR_new"
 
 
+def speaking(revision: int, *participant_ids: str) -> room.ActiveSpeakers:
+    heard = [room.Speaker(participant_id=one, track_id="TR_1", level_dbov=-20) for one in participant_ids]
+    return room.ActiveSpeakers(speakers=heard, revision=revision)
+
+
+def test_who_speaks_is_known_from_the_join_on_and_put_right_by_a_snapshot() -> None:
+    session = Session()
+    session.request(wire.ClientMessage(join=wire.JoinRequest()))
+    answer = wire.JoinResponse(
+        participant=ME, participants=[ada()], revision=10, active_speakers=speaking(7, "PA_ada", "PA_me")
+    )
+    outputs = session.receive(wire.ServerMessage(request_id=1, join=answer), 0.0)
+    assert names(outputs) == ["Reply", "ParticipantJoined", "ActiveSpeakers"]
+    assert [one.participant_id for one in session.speakers] == ["PA_ada", "PA_me"]
+    # Older than the answer, though it came later.
+    assert session.receive(event(0, active_speakers=speaking(6, "PA_me")), 0.0) == []
+    assert session.receive(event(0, active_speakers=speaking(7)), 0.0) == []
+    assert [one.participant_id for one in session.speakers] == ["PA_ada", "PA_me"]
+    assert names(session.receive(event(0, active_speakers=speaking(8, "PA_me")), 0.0)) == ["ActiveSpeakers"]
+    snapshot = wire.RoomSnapshot(
+        participants=[ME, ada()], revision=12, active_speakers=speaking(11, "PA_ada")
+    )
+    assert names(session.receive(wire.ServerMessage(snapshot=snapshot), 0.0)) == ["ActiveSpeakers"]
+    assert [one.participant_id for one in session.speakers] == ["PA_ada"]
+    assert session.receive(event(0, active_speakers=speaking(9, "PA_me")), 0.0) == []
+    assert session.receive(event(0, active_speakers=speaking(12)), 0.0) == [events.ActiveSpeakers(())]
+    assert session.speakers == ()
+
+
+def test_a_server_that_does_not_count_speakers_is_believed() -> None:
+    session = joined_session(ada())
+    assert session.speakers == ()
+    for ids in (("PA_ada",), (), ("PA_me",)):
+        session.receive(event(0, active_speakers=speaking(0, *ids)), 0.0)
+        assert tuple(one.participant_id for one in session.speakers) == ids
+    snapshot = wire.RoomSnapshot(participants=[ME, ada()], revision=12)
+    assert session.receive(wire.ServerMessage(snapshot=snapshot), 0.0) == []
+    assert [one.participant_id for one in session.speakers] == ["PA_me"]
+
+
 def test_speakers_reoffer_and_media() -> None:
     session = joined_session()
     speaker = room.Speaker(participant_id="PA_ada", track_id="TR_1", level_dbov=-20)

@@ -164,6 +164,7 @@ describe("people and tracks", () => {
     const room = await join();
     const heard: string[][] = [];
     room.on("active-speakers", (speakers) => heard.push(speakers.map(({ participant }) => participant.identity)));
+    await platform.settle();
     const speaker = (participantId: string): object => ({ participantId, trackId: "", levelDbov: -20 });
     tellEvent(platform, 0n, { case: "activeSpeakers", value: { speakers: [speaker("PA_bob"), speaker("PA_ada")] } });
     expect(room.localParticipant.speaking).toBe(true);

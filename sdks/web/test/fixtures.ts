@@ -59,12 +59,14 @@ export interface WorldOptions {
   readonly others?: readonly object[];
   readonly bound?: Readonly<Record<string, string>>;
   readonly grants?: object;
+  /** More of the join's answer. */
+  readonly joined?: object;
   readonly client?: Partial<NexusClientOptions>;
 }
 
 const GRANTS = { publish: true, subscribe: true, data: true };
 
-export function world({ others = [], bound = {}, grants = GRANTS, client: options = {} }: WorldOptions = {}): World {
+export function world({ others = [], bound = {}, grants = GRANTS, joined = {}, client: options = {} }: WorldOptions = {}): World {
   const platform = new FakePlatform();
   let tableRevision = 1;
   const ownTracks = (publications: unknown): object[] =>
@@ -83,6 +85,7 @@ export function world({ others = [], bound = {}, grants = GRANTS, client: option
       grants,
       revision: 5n,
       pingIntervalMs: 5_000,
+      ...joined,
     },
   });
   platform.server

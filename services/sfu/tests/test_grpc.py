@@ -7,6 +7,7 @@ from typing import Any
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from nexus.events.v1 import room_pb2
 from nexus.sfu.v1 import sfu_pb2
 from nexus.types.v1 import error_pb2, media_pb2
 from nexus_sfu.core.model import Kind
@@ -54,7 +55,7 @@ async def test_reoffers_of_a_browser(running: Running, read_offer: OfferReader) 
     joined = await running.join("alice", read_offer("chromium_join"))
     publications = [
         media_pb2.Publication(mid="0", source=media_pb2.TRACK_SOURCE_MICROPHONE),
-        media_pb2.Publication(mid="1", source=media_pb2.TRACK_SOURCE_CAMERA),
+        media_pb2.Publication(mid="1", source=media_pb2.TRACK_SOURCE_CAMERA, width=1280, height=720),
     ]
 
     async def offer(name: str) -> sfu_pb2.OfferResponse:
@@ -149,6 +150,24 @@ async def test_media_events_reach_the_room(running: Running, read_offer: OfferRe
     (left,) = running.of_kind("participant_left")
     assert left.participant_left.reason == media_pb2.DISCONNECT_REASON_MEDIA_FAILED
     assert not running.engine.transports
+
+
+async def test_a_join_and_a_snapshot_tell_who_speaks(running: Running, read_offer: OfferReader) -> None:
+    alice = await running.join("alice", read_offer("chromium_join"))
+    assert alice.active_speakers == room_pb2.ActiveSpeakers()
+    (room,) = running.engine.rooms
+    microphone = next(i for i, t in running.engine.tracks.items() if t.kind is Kind.AUDIO)
+    running.engine.tell(SpeakersChanged(room, ((microphone, -30.5),)))
+    await wait_until(lambda: running.of_kind("active_speakers"))
+    (told,) = running.of_kind("active_speakers")
+    assert [speaker.participant_id for speaker in told.active_speakers.speakers] == [alice.participant.id]
+    bob = await running.join("bob", read_offer("firefox_join"))
+    assert bob.active_speakers == told.active_speakers
+    asked = sfu_pb2.GetRoomRequest(room=running.room, participant_id=bob.participant.id)
+    assert (await running.stub.GetRoom(asked)).active_speakers == told.active_speakers
+    running.engine.tell(SpeakersChanged(room, ()))
+    await wait_until(lambda: len(running.of_kind("active_speakers")) == 2)
+    assert (await running.stub.GetRoom(asked)).active_speakers == room_pb2.ActiveSpeakers(revision=2)
 
 
 async def test_empty_rooms_end(running: Running, read_offer: OfferReader) -> None:

@@ -411,17 +411,24 @@ def test_speakers_carry_no_revision_and_no_unknown_tracks() -> None:
     assert room.revisions == [1, 2]
 
 
-def test_who_comes_while_somebody_speaks_is_told_who() -> None:
+def test_who_speaks_is_counted_by_a_revision_of_its_own_and_known_to_who_comes_later() -> None:
     room = Room()
     alice = room.join("alice", Source.MICROPHONE)
-    room.do(cmd.Speakers(((room.track(alice, Source.MICROPHONE), -20.0),)))
-    bob = room.join("bob")
-    (told,) = [event for event in room.events if event.HasField("active_speakers")]
-    assert told.target_participant_id == bob
-    assert [s.participant_id for s in told.active_speakers.speakers] == [alice]
+    assert room.state.active_speakers() == room_pb2.ActiveSpeakers()
+    track = room.track(alice, Source.MICROPHONE)
+    revisions = []
+    for loudest in (((track, -20.0),), (), ((track, -25.0),)):
+        room.do(cmd.Speakers(loudest))
+        (event,) = room.events
+        assert room.state.active_speakers() == event.active_speakers
+        revisions.append(event.active_speakers.revision)
+    assert revisions == [1, 2, 3]
+    room.join("bob")
+    assert room.kinds == ["participant_joined"]
+    speaker = room_pb2.Speaker(participant_id=alice, track_id=track, level_dbov=-25.0)
+    assert room.state.active_speakers() == room_pb2.ActiveSpeakers(speakers=[speaker], revision=3)
     room.do(cmd.Leave(alice))
-    room.join("cat")
-    assert "active_speakers" not in room.kinds
+    assert room.state.active_speakers() == room_pb2.ActiveSpeakers(revision=3)
 
 
 def test_revisions_have_no_gap() -> None:

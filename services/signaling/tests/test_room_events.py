@@ -83,6 +83,22 @@ async def test_a_missed_event_brings_a_snapshot(harness: Harness) -> None:
     assert (await client.event("track_muted")).event.track_muted.track_id == "TR_next"
 
 
+@pytest.mark.parametrize("subprotocol", ["nexus.v1", "nexus.v1.json"])
+async def test_who_speaks_is_told_with_the_join_answer_and_with_a_snapshot(
+    harness: Harness, subprotocol: str
+) -> None:
+    speaker = room_pb2.Speaker(participant_id="PA_9", track_id="TR_9", level_dbov=-20.5)
+    harness.sfu.active_speakers = room_pb2.ActiveSpeakers(speakers=[speaker], revision=7)
+    client, answer = await harness.joined("ann", subprotocol=subprotocol)
+    assert answer.active_speakers == harness.sfu.active_speakers
+    harness.sfu.active_speakers = room_pb2.ActiveSpeakers(revision=9)
+    room = harness.room()
+    room.revision += 1  # lost on the way
+    await harness.sfu.emit(room, "track-muted", track_muted=muted("TR_after"))
+    snapshot = (await client.event("snapshot")).snapshot
+    assert snapshot.active_speakers == room_pb2.ActiveSpeakers(revision=9)
+
+
 async def test_after_an_outage_of_the_broker_everybody_gets_a_snapshot(harness: Harness) -> None:
     assert isinstance(harness.bus, MemoryBus)
     client, _ = await harness.joined("ann")

@@ -93,13 +93,13 @@ def _settings(
     )
 
 
-def _wishes(settings: Settings) -> Iterator[ports.PortRequest]:
+def _wishes(settings: Settings) -> Iterator[ports.PortWish]:
     any_media = settings.media_port == 0
-    yield ports.PortRequest(settings.host, settings.port, "--port", number_too=any_media)
+    yield ports.PortWish(settings.host, settings.port, "--port", number_too=any_media)
     if settings.media_port:
         for host in (settings.media_host,) if settings.media_host else EVERYWHERE:
             for kind in ("udp", "tcp"):  # ICE-TCP is on the same number
-                yield ports.PortRequest(host, settings.media_port, "--media-port", kind)
+                yield ports.PortWish(host, settings.media_port, "--media-port", kind)
 
 
 async def _run(settings: Settings, ready_timeout: float) -> int:

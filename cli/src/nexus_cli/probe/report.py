@@ -69,7 +69,7 @@ class SlotFigures:
 
 @dataclass(slots=True)
 class Report:
-    """`on_change` is called at every step, for a display that is watched."""
+    """`on_change` is called at every step, for whoever watches."""
 
     url: str
     room: str = ""

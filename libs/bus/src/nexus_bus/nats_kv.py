@@ -108,7 +108,7 @@ class NatsKeyValue:
         subject = self._prefix + check_key(key)
         with translated(subject):
             try:
-                # From the stream's leader, not a replica, so that a writer reads what it wrote.
+                # From the stream's leader, not a replica: whoever has written reads what it wrote.
                 message = await self._js.get_msg(self._stream, subject=subject, direct=False)
             except nats.js.errors.NotFoundError:
                 return _Last(None, 0)

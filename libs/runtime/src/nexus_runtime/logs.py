@@ -50,9 +50,9 @@ def _masked(name: str, value: Any) -> Any:
 
 def chosen_format() -> LogFormat:
     """`NEXUS_LOG_FORMAT` if it is set, else by whether somebody is looking."""
-    wanted = os.environ.get("NEXUS_LOG_FORMAT", "")
-    if wanted in ("json", "console"):
-        return "json" if wanted == "json" else "console"
+    wish = os.environ.get("NEXUS_LOG_FORMAT", "")
+    if wish in ("json", "console"):
+        return "json" if wish == "json" else "console"
     return "console" if sys.stderr.isatty() else "json"
 
 

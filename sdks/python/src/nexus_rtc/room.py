@@ -66,6 +66,11 @@ class Room:
         return self._running.session.roster.participants
 
     @property
+    def active_speakers(self) -> Sequence[happened.Speaker]:
+        """Who speaks just now, loudest first; known from the moment of joining."""
+        return self._running.session.speakers
+
+    @property
     def slots(self) -> Sequence[Slot]:
         return self._running.session.slots
 
@@ -96,12 +101,14 @@ class Room:
         return media
 
     def events(self) -> EventStream:
-        """Everything from now on; people and tracks that are here already come first."""
+        """Everything from now on; people and tracks that are here already come first, and who speaks."""
         stream = EventStream()
         for person in self.participants.values():
             stream.put(happened.ParticipantJoined(person))
             for track in person.tracks.values():
                 stream.put(happened.TrackPublished(person, track))
+        if self.active_speakers:
+            stream.put(happened.ActiveSpeakers(self.active_speakers))
         if self.ended is not None:
             stream.put(self.ended)
         self._listeners.append(stream)

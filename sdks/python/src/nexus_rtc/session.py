@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from nexus.events.v1.room_pb2 import ConnectionQualityChanged, RoomEvent
+from nexus.events.v1.room_pb2 import ActiveSpeakers, ConnectionQualityChanged, RoomEvent
 from nexus.signaling.v1 import session_pb2 as wire
 from nexus.types.v1 import media_pb2
 
@@ -50,9 +50,11 @@ class Session:
     server_version: str = ""
     grants: media_pb2.Grants = field(default_factory=media_pb2.Grants)
     slots: Sequence[Slot] = ()
+    speakers: Sequence[events.Speaker] = ()
     ended: events.SessionEnded | None = None
     round_trip_ms: float | None = None
     _slots_revision: int = 0
+    _speakers_revision: int = 0
     _request_id: int = 0
     _pending: set[int] = field(default_factory=set)
     _ping_interval: float = 0.0
@@ -85,6 +87,7 @@ class Session:
             return [
                 *self.roster.replace(self._others(message.snapshot.participants), message.snapshot.revision),
                 *self._slot_table(message.snapshot.slots),
+                *self._speakers_at_once(message.snapshot.active_speakers),
             ]
         if kind == "disconnected":
             gone = disconnected(message.disconnected.reason, message.disconnected.message)
@@ -154,7 +157,11 @@ class Session:
             self._ping_interval = answer.ping_interval_ms / 1000
             self._next_ping = now + self._ping_interval
         arrivals = self.roster.replace(self._others(answer.participants), answer.revision)
-        return [*self._slot_table(answer.slots), *arrivals]
+        return [
+            *self._slot_table(answer.slots),
+            *arrivals,
+            *self._speakers_at_once(answer.active_speakers),
+        ]
 
     def _others(self, people: Iterable[media_pb2.Participant]) -> list[media_pb2.Participant]:
         return [person for person in people if self.me is None or person.id != self.me.id]
@@ -162,11 +169,7 @@ class Session:
     def _event(self, event: RoomEvent) -> Sequence[events.Event]:
         match event.WhichOneof("event"):
             case "active_speakers":
-                heard = event.active_speakers.speakers
-                said = tuple(
-                    events.Speaker(one.participant_id, one.track_id, one.level_dbov) for one in heard
-                )
-                return [events.ActiveSpeakers(said)]
+                return self._speak(event.active_speakers)
             case "slots_changed":
                 return self._slot_table(event.slots_changed.slots)
             case "reoffer_needed":
@@ -185,6 +188,21 @@ class Session:
                 return []
             case _:
                 return self.roster.apply(event)
+
+    def _speak(self, told: ActiveSpeakers) -> Sequence[events.Event]:
+        """An event may be older than a snapshot that came before it. Of a server that does not count, every
+        list is the newest."""
+        if told.revision and told.revision <= self._speakers_revision:
+            return []
+        self._speakers_revision = told.revision
+        self.speakers = tuple(
+            events.Speaker(one.participant_id, one.track_id, one.level_dbov) for one in told.speakers
+        )
+        return [events.ActiveSpeakers(self.speakers)]
+
+    def _speakers_at_once(self, told: ActiveSpeakers) -> Sequence[events.Event]:
+        """With an answer or a snapshot. Revision 0: nobody has spoken yet, or the server does not say."""
+        return self._speak(told) if told.revision else ()
 
     def _quality(self, changed: ConnectionQualityChanged) -> Sequence[events.Event]:
         quality = quality_from_wire(changed.quality)

@@ -12,11 +12,19 @@ import type {
   TrackDescription,
   TrackId,
 } from "./model.js";
-import type { RoomEvent } from "../wire/messages.js";
+import type { RoomEvent, WireActiveSpeakers } from "../wire/messages.js";
 import { readParticipant, readQuality, readReason, readTrack } from "./vocabulary.js";
+
+/** Who speaks, as last told: the list has a revision of its own. */
+export interface Speaking {
+  readonly revision: bigint;
+  /** Loudest first. */
+  readonly speakers: readonly Speaker[];
+}
 
 export interface Roster {
   readonly revision: bigint;
+  readonly speaking: Speaking;
   readonly own: ParticipantDescription | null;
   readonly others: ReadonlyMap<ParticipantId, ParticipantDescription>;
 }
@@ -34,7 +42,7 @@ export type RosterNotice =
 
 type Step = readonly [Roster, readonly RosterNotice[]];
 
-export const EMPTY_ROSTER: Roster = { revision: 0n, own: null, others: new Map() };
+export const EMPTY_ROSTER: Roster = { revision: 0n, speaking: { revision: 0n, speakers: [] }, own: null, others: new Map() };
 
 /** The roster's track of this id, one's own included. */
 export function findTrack(roster: Roster, id: TrackId): TrackDescription | undefined {
@@ -71,10 +79,18 @@ function applyBody(roster: Roster, body: RoomEvent["event"]): Step {
     case "connectionQuality":
       return rate(roster, body.value.participantId as ParticipantId, readQuality(body.value.quality));
     case "activeSpeakers":
-      return [roster, [{ type: "active-speakers", speakers: body.value.speakers.map(readSpeaker) }]];
+      return speak(roster, body.value);
     default:
       return [roster, []];
   }
+}
+
+/** An event may be older than a snapshot that came before it. Of a server that does not count, every list is the newest. */
+function speak(roster: Roster, told: WireActiveSpeakers): Step {
+  const { revision } = told;
+  if (revision !== 0n && revision <= roster.speaking.revision) return [roster, []];
+  const speakers = told.speakers.map(readSpeaker);
+  return [{ ...roster, speaking: { revision, speakers } }, [{ type: "active-speakers", speakers }]];
 }
 
 /** The whole state at once: what differs is told as if it had come event by event. */
@@ -82,6 +98,7 @@ export function applySnapshot(
   roster: Roster,
   participants: readonly ParticipantDescription[],
   revision: bigint,
+  speakers: WireActiveSpeakers | undefined,
 ): Step {
   let step: Step = [roster, []];
   const present = new Set(participants.map((participant) => participant.id));
@@ -97,6 +114,8 @@ export function applySnapshot(
     const before = roster.others.get(participant.id);
     step = chain(step, (now) => (before === undefined ? join(now, participant) : refresh(now, before, participant)));
   }
+  // 0: nobody has spoken yet, or the server does not say.
+  if (speakers !== undefined && speakers.revision !== 0n) step = chain(step, (now) => speak(now, speakers));
   return [{ ...step[0], revision }, step[1]];
 }
 

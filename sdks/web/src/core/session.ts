@@ -10,7 +10,7 @@ import { NexusError } from "./error.js";
 import type { DisconnectReason, Offer } from "./model.js";
 import { follow, isLost, nextPathDeadline, restartIfDue } from "./media_path.js";
 import { answerApplied, answerFailed, negotiate, offerCreated, offerFailed, offerReplied } from "./negotiation.js";
-import { applyRoomEvent, applySnapshot } from "./roster.js";
+import { applyRoomEvent, applySnapshot, EMPTY_ROSTER } from "./roster.js";
 import {
   connectionState,
   MAX_SLOTS,
@@ -141,8 +141,9 @@ function joinWhenReady(state: SessionState): Step {
 function joinAnswered(state: SessionState, response: JoinResponse, nowMs: number): Step {
   if (state.phase.name !== "joining" || response.participant === undefined) return [state, []];
   const own = readParticipant(response.participant);
-  const base = { ...state, roster: { revision: 0n, own, others: new Map() } };
-  const [roster] = applySnapshot(base.roster, response.participants.map(readParticipant), response.revision);
+  const base = { ...state, roster: { ...EMPTY_ROSTER, own } };
+  const others = response.participants.map(readParticipant);
+  const [roster] = applySnapshot(base.roster, others, response.revision, response.activeSpeakers);
   const pingIntervalMs = response.pingIntervalMs || DEFAULT_PING_INTERVAL_MS;
   const seated = seeTable({ ...base, roster }, response.slots, nowMs, wishes.JOIN_GRACE_MS);
   const next: SessionState = {
@@ -250,7 +251,8 @@ function roomEvent(state: SessionState, event: RoomEvent, nowMs: number): Step {
 }
 
 function snapshot(state: SessionState, message: RoomSnapshot, nowMs: number): Step {
-  const [roster, notices] = applySnapshot(state.roster, message.participants.map(readParticipant), message.revision);
+  const participants = message.participants.map(readParticipant);
+  const [roster, notices] = applySnapshot(state.roster, participants, message.revision, message.activeSpeakers);
   const seated = seeTable({ ...state, roster }, message.slots, nowMs);
   const [next, effects] = rosterChanged(seated, notices);
   const told: Step = [next, [...effects, ...tellSlots(state, next)]];

@@ -55,6 +55,7 @@ export abstract class Participant<Events extends EventMap> extends Emitter<Event
     return this.described.connectionQuality;
   }
 
+  /** As the room was told last; known from the moment of joining. */
   get speaking(): boolean {
     return this.isSpeaking;
   }
@@ -67,7 +68,7 @@ export type RemoteParticipantEvents = {
   "track-muted": [track: RemoteTrack, muted: boolean];
   /** Name, metadata or attributes have changed. */
   updated: [];
-  /** Has begun or ceased to speak. */
+  /** Has begun or ceased to speak. A listener that comes late is told when they speak already. */
   speaking: [speaking: boolean];
   "connection-quality": [quality: ConnectionQuality];
   left: [reason: DisconnectReason];
@@ -81,7 +82,10 @@ export class RemoteParticipant extends Participant<RemoteParticipantEvents> {
 
   /** @internal */
   constructor(description: ParticipantDescription) {
-    super(description, { "track-published": () => [...this.tracks.values()].map((track) => [track]) });
+    super(description, {
+      "track-published": () => [...this.tracks.values()].map((track) => [track]),
+      speaking: () => (this.isSpeaking ? [[true]] : []),
+    });
     this.tracks = this.#tracks;
   }
 
@@ -136,7 +140,10 @@ export class LocalParticipant extends Participant<LocalParticipantEvents> {
 
   /** @internal */
   constructor(description: ParticipantDescription) {
-    super(description, { "track-published": () => [...this.tracks].map((track) => [track]) });
+    super(description, {
+      "track-published": () => [...this.tracks].map((track) => [track]),
+      speaking: () => (this.isSpeaking ? [[true]] : []),
+    });
     this.tracks = this.#tracks;
   }
 

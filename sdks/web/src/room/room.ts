@@ -10,7 +10,6 @@ import type {
   Grants,
   ParticipantDescription,
   ParticipantId,
-  Speaker,
   TrackDescription,
   TrackId,
 } from "../core/model.js";
@@ -72,6 +71,7 @@ export class Room extends Emitter<RoomEvents> {
       "participant-joined": () => [...this.participants.values()].map((participant) => [participant]),
       "track-published": () => [...this.#tracks.values()].map((track) => [track, track.participant]),
       "autoplay-blocked": () => (this.audioBlocked ? [[]] : []),
+      "active-speakers": () => (this.activeSpeakers.length > 0 ? [[this.activeSpeakers]] : []),
     });
     const { own, others } = parts.runner.state.roster;
     if (own === null) throw new NexusError("INTERNAL", "The room has not been joined.");
@@ -85,6 +85,7 @@ export class Room extends Emitter<RoomEvents> {
     parts.peer.onData = (message, delivery) => this.#data.receive(message, delivery);
     this.#published = parts.publications;
     for (const participant of others.values()) this.#addParticipant(participant);
+    for (const { participant } of this.activeSpeakers) participant.setSpeaking(true);
     this.#published.adoptAll(this.localParticipant, own.tracks, (error) => this.#tellError(error));
     this.#playback.setTable(parts.runner.state.slots);
     const { wanted, paused } = parts.runner.state.watching;
@@ -104,6 +105,15 @@ export class Room extends Emitter<RoomEvents> {
     const { grants } = this.#parts.runner.state;
     if (grants === null) throw new NexusError("INTERNAL", "The room has not been joined.");
     return grants;
+  }
+
+  /** Who speaks just now, loudest first; known from the moment of joining. */
+  get activeSpeakers(): readonly ActiveSpeaker[] {
+    return this.#parts.runner.state.roster.speaking.speakers.flatMap(({ participantId, trackId, levelDbov }) => {
+      const own = participantId === this.localParticipant.id;
+      const participant = own ? this.localParticipant : this.#participants.get(participantId);
+      return participant === undefined ? [] : [{ participant, trackId, levelDbov }];
+    });
   }
 
   get connectionState(): ConnectionState {
@@ -244,7 +254,7 @@ export class Room extends Emitter<RoomEvents> {
       case "connection-quality":
         return this.#rated(notice.id, notice.quality);
       case "active-speakers":
-        return this.#speakers(notice.speakers);
+        return this.#speakers();
       case "slots":
         return this.#playback.setTable(notice.slots);
       case "connection-state":
@@ -356,13 +366,8 @@ export class Room extends Emitter<RoomEvents> {
     this.emit("connection-quality", participant, quality);
   }
 
-  #speakers(speakers: readonly Speaker[]): void {
-    const active: ActiveSpeaker[] = [];
-    for (const { participantId, trackId, levelDbov } of speakers) {
-      const own = participantId === this.localParticipant.id;
-      const participant = own ? this.localParticipant : this.#participants.get(participantId);
-      if (participant !== undefined) active.push({ participant, trackId, levelDbov });
-    }
+  #speakers(): void {
+    const active = this.activeSpeakers;
     const speaking = new Set(active.map((one) => one.participant.id));
     this.localParticipant.setSpeaking(speaking.has(this.localParticipant.id));
     for (const participant of this.#participants.values()) participant.setSpeaking(speaking.has(participant.id));

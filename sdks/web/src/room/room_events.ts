@@ -31,7 +31,7 @@ export type RoomEvents = {
   "track-resumed": [track: RemoteTrack, participant: RemoteParticipant];
   /** Somebody's connection has become better or worse, one's own included. */
   "connection-quality": [participant: RemoteParticipant | LocalParticipant, quality: ConnectionQuality];
-  /** Loudest first; empty when nobody speaks. */
+  /** Loudest first; empty when nobody speaks. A listener that comes late is told who speaks already. */
   "active-speakers": [speakers: readonly ActiveSpeaker[]];
   /** Somebody, or the server, has sent a message; text comes as a string. */
   data: [payload: Uint8Array | string, info: DataInfo];

@@ -2,7 +2,7 @@
  * The types of the messages, taken from the generated declarations of `proto/` without their code: `Plain` is a message
  * as it is read (every field there), `Init` as it is written (what is left out is at its default).
  */
-import type { RoomEvent as GenRoomEvent } from "@nexus-rtc/proto/events/v1/room";
+import type { ActiveSpeakers as GenActiveSpeakers, RoomEvent as GenRoomEvent } from "@nexus-rtc/proto/events/v1/room";
 import type * as session from "@nexus-rtc/proto/signaling/v1/session";
 import type { Error as GenError } from "@nexus-rtc/proto/types/v1/error";
 import type * as media from "@nexus-rtc/proto/types/v1/media";
@@ -36,6 +36,7 @@ export type JoinResponse = Plain<session.JoinResponse>;
 export type OfferResponse = Plain<session.OfferResponse>;
 export type RoomSnapshot = Plain<session.RoomSnapshot>;
 export type RoomEvent = Plain<GenRoomEvent>;
+export type WireActiveSpeakers = Plain<GenActiveSpeakers>;
 export type WireError = Plain<GenError>;
 export type WireTrack = Plain<media.Track>;
 export type WireParticipant = Plain<media.Participant>;

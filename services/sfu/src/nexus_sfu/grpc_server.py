@@ -58,6 +58,7 @@ class SfuServicer(sfu_pb2_grpc.SfuServiceServicer):
             slots=slot_table_message(participant),
             revision=room.revision,
             node_id=self._node_id,
+            active_speakers=room.active_speakers(),
         )
 
     async def Offer(self, request: sfu_pb2.OfferRequest, context: Context) -> sfu_pb2.OfferResponse:
@@ -136,6 +137,7 @@ class SfuServicer(sfu_pb2_grpc.SfuServiceServicer):
             revision=room.revision,
             layers_wanted=watching.wanted_messages(asker) if asker else (),
             paused_track_ids=watching.paused_tracks(asker) if asker else (),
+            active_speakers=room.active_speakers(),
         )
 
     async def SendData(self, request: sfu_pb2.SendDataRequest, context: Context) -> sfu_pb2.SendDataResponse:

@@ -1,6 +1,6 @@
 """WatchStats: the engine's reports as messages, with our ids.
 
-The engine answers a request with an event; the request's number says which caller waits for it.
+The engine answers a request by an event; whoever waits is found by the request's number.
 """
 
 import asyncio

@@ -47,7 +47,7 @@ def tap_options(request: sfu_pb2.StreamTrackRequest) -> TapOptions:
 
 
 class TapReaders:
-    """Wakes the readers that wait for a tap's records."""
+    """Wakes whoever waits for a tap's records."""
 
     def __init__(self, engine: EnginePort) -> None:
         self._engine = engine

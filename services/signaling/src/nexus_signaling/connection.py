@@ -151,7 +151,7 @@ class Connection:
             try:
                 self._perform(effect)
             except Exception:
-                # The caller (the feed of a whole room, perhaps) must go on.
+                # Whoever called (the feed of a whole room, perhaps) must go on.
                 self._log.exception("effect_failed", effect=type(effect).__name__)
                 self._abort()
         if self._session.state is State.CLOSED:
@@ -322,4 +322,5 @@ def _snapshot(answer: sfu_pb2.GetRoomResponse) -> session_pb2.RoomSnapshot:
         revision=answer.revision,
         layers_wanted=answer.layers_wanted,
         paused_track_ids=answer.paused_track_ids,
+        active_speakers=answer.active_speakers,
     )

@@ -37,26 +37,26 @@ class DevTokens:
     async def mint(self, request: web.Request) -> web.Response:
         """`{"room", "identity", "name"?}` -> `{"token", "app_id"}`."""
         headers = self._cors(request) | {hdrs.CACHE_CONTROL: "no-store"}
-        asked = await _read_request(request)
-        if asked is None:
+        wish = await _read_wish(request)
+        if wish is None:
             body = {"error": "room and identity are texts of 1 to 256 bytes; name is a text"}
             return web.json_response(body, status=400, headers=headers)
-        token = self._sign(asked, self._url_for(request))
+        token = self._sign(wish, self._url_for(request))
         return web.json_response({"token": token, "app_id": self._app.app_id}, headers=headers)
 
-    def _sign(self, asked: dict[str, str], url: str) -> str:
+    def _sign(self, wish: dict[str, str], url: str) -> str:
         now = self._clock.epoch_ms() // 1000
         claims: dict[str, Any] = {
             "iss": self._app.app_id,
-            "sub": asked["identity"],
-            "room": asked["room"],
+            "sub": wish["identity"],
+            "room": wish["room"],
             "iat": now,
             "exp": now + LIFETIME_SECONDS,
             "jti": secrets.token_urlsafe(12),
             "grants": {"create": True, "publish": True, "subscribe": True, "data": True},
         }
-        if asked.get("name"):
-            claims["name"] = asked["name"]
+        if wish.get("name"):
+            claims["name"] = wish["name"]
         if url:
             claims["url"] = url
         assert self._app.secret is not None
@@ -80,18 +80,18 @@ class DevTokens:
         return {"Access-Control-Allow-Origin": origin, "Vary": "Origin"} if origin is not None else {}
 
 
-async def _read_request(request: web.Request) -> dict[str, str] | None:
+async def _read_wish(request: web.Request) -> dict[str, str] | None:
     # A page of another origin cannot send this type without a preflight, which we answer by origin.
     if request.content_type != "application/json":
         return None
     body = await request.read()  # bounded by the application's `client_max_size`
     try:
-        asked = json.loads(body)
+        wish = json.loads(body)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(asked, dict):
+    if not isinstance(wish, dict):
         return None
-    room, identity, name = asked.get("room"), asked.get("identity"), asked.get("name") or ""
+    room, identity, name = wish.get("room"), wish.get("identity"), wish.get("name") or ""
     if not isinstance(room, str) or not isinstance(identity, str) or not isinstance(name, str):
         return None
     if not is_name(room) or not is_name(identity) or (name and not is_name(name)):

@@ -164,4 +164,5 @@ class Joiner:
             ping_interval_ms=self._terms.ping_interval_ms,
             server_version=self._terms.server_version,
             node_id=placed.node_id,
+            active_speakers=answer.active_speakers,
         )

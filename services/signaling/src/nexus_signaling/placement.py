@@ -55,6 +55,6 @@ def choose_node(
 
 def _load(node: NodeView) -> tuple[float, int]:
     load = node.record.load
-    # Steps of 5 %, since a CPU figure is not more exact than that; then the node with fewer participants.
+    # Steps of 5 %, since a CPU figure is not more exact than that; then whoever carries fewer people.
     cpu = load.cpu + node.placed_since * _ASSUMED_CPU_PER_ROOM
     return round(cpu * 20), load.participants + node.placed_since

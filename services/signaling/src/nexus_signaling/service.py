@@ -84,7 +84,7 @@ class SignalingService:
         self.nodes.on_gone(self.gateway.node_gone)
         runtime.bus.on_connection(self._on_connection)
         self.metrics.nodes.set_function(self.nodes.fresh_count)
-        # Advisory: without a node nobody new can join, but sessions that run must not be cut off for it.
+        # Advisory: without a node nobody new can join, but whoever is here must not be cut off for it.
         runtime.health.add_check("sfu_nodes", lambda: self.nodes.fresh_count() > 0, required=False)
 
     @property

@@ -48,6 +48,7 @@ class FakeSfu(sfu_pb2_grpc.SfuServiceServicer):
         self.cpu = 0.0
         self.layers_wanted: list[media_pb2.WantedLayers] = []
         self.paused_track_ids: list[str] = []
+        self.active_speakers = room_pb2.ActiveSpeakers()
         self._numbers = itertools.count(1)
         # What `StreamTrack` answers, by track.
         self.streams: dict[str, list[track_stream_pb2.StreamTrackResponse]] = {}
@@ -137,6 +138,7 @@ class FakeSfu(sfu_pb2_grpc.SfuServiceServicer):
             sdp="v=0 answer",
             revision=room.revision,
             node_id=self.node_id,
+            active_speakers=self.active_speakers,
         )
         if self.before_join_answer is not None:
             await self.before_join_answer()
@@ -242,6 +244,7 @@ class FakeSfu(sfu_pb2_grpc.SfuServiceServicer):
             revision=room.revision,
             layers_wanted=self.layers_wanted,
             paused_track_ids=self.paused_track_ids,
+            active_speakers=self.active_speakers,
         )
 
     async def CloseRoom(

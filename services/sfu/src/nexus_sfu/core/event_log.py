@@ -4,7 +4,6 @@ sees the gap.
 What a hidden participant does is `internal`: for services, never for clients.
 """
 
-from collections.abc import Iterable
 from typing import Any
 
 from nexus.events.v1 import room_pb2
@@ -91,15 +90,9 @@ class EventLog:
     def closed(self, reason: Reason) -> Emit:
         return self._event(room_closed=room_pb2.RoomClosed(reason=_reason(reason)))
 
-    def speakers(self, speakers: Iterable[tuple[Track, float]], *, target: str = "") -> Emit:
-        """Louder or softer is no state of the room: it takes no revision. `target`: for one alone."""
-        event = room_pb2.ActiveSpeakers(
-            speakers=[
-                room_pb2.Speaker(participant_id=track.participant_id, track_id=track.id, level_dbov=level)
-                for track, level in speakers
-            ]
-        )
-        return self._event(state=False, target=target, active_speakers=event)
+    def speakers(self, speakers: room_pb2.ActiveSpeakers) -> Emit:
+        """Louder or softer is no state of the room: the list has a revision of its own."""
+        return self._event(state=False, active_speakers=speakers)
 
     def _event(self, *, state: bool = True, target: str = "", internal: bool = False, **content: Any) -> Emit:
         """`content`: the one field of `RoomEvent` that is set."""

@@ -9,6 +9,7 @@ import string
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from nexus.events.v1 import room_pb2
 from nexus_runtime import Now
 
 from nexus_sfu import errors
@@ -36,6 +37,7 @@ from nexus_sfu.core.event_log import EventLog
 from nexus_sfu.core.limits import Limits
 from nexus_sfu.core.model import Kind, MediaOffer, Participant, Reason, RoomKey, Track
 from nexus_sfu.core.publications import Publications
+from nexus_sfu.core.wire import speakers_message
 
 ID_ALPHABET = string.ascii_letters + string.digits
 ID_LENGTH = 14
@@ -67,6 +69,7 @@ class RoomState:
         self._publications = Publications(self.participants, self._log, lambda: self._new_id("TR_"))
         # As the engine last said: track and level in dBov.
         self._loudest: tuple[tuple[str, float], ...] = ()
+        self._speakers_revision = 0
 
     @property
     def tracks(self) -> Mapping[str, Track]:
@@ -170,7 +173,6 @@ class RoomState:
         self.participants[participant.id] = participant
         self._effects += slot_table.reconcile(participant, join.media.slots if join.grants.subscribe else ())
         self._effects.append(self._log.joined(participant))
-        self._tell_speakers(target=participant.id)
         return Outcome((), participant.id)
 
     def _offer(self, offer: Offer) -> Outcome:
@@ -338,15 +340,14 @@ class RoomState:
 
     def _speakers(self, command: Speakers) -> None:
         self._loudest = tuple(command.speakers)
-        self._effects.append(self._log.speakers(self._speaking()))
+        self._speakers_revision += 1
+        self._effects.append(self._log.speakers(self.active_speakers()))
 
-    def _speaking(self) -> list[tuple[Track, float]]:
-        return [(self.tracks[i], level) for i, level in self._loudest if i in self.tracks]
-
-    def _tell_speakers(self, target: str) -> None:
-        """The engine tells only changes: who comes while somebody talks would not know who."""
-        if speaking := self._speaking():
-            self._effects.append(self._log.speakers(speaking, target=target))
+    def active_speakers(self) -> room_pb2.ActiveSpeakers:
+        """As told last. The engine tells only changes: who comes while somebody talks is told this with the
+        answer."""
+        speaking = [(self.tracks[i], level) for i, level in self._loudest if i in self.tracks]
+        return speakers_message(speaking, self._speakers_revision)
 
     def _layers_watched(self, command: LayersWatched) -> None:
         track = self.tracks.get(command.track_id)

@@ -1,5 +1,8 @@
-"""The room's nouns as messages of `nexus.types.v1`."""
+"""The room's nouns as messages of `nexus.types.v1` and `nexus.events.v1`."""
 
+from collections.abc import Iterable
+
+from nexus.events.v1 import room_pb2
 from nexus.types.v1 import media_pb2
 
 from nexus_sfu.core.model import Participant, Slot, Track
@@ -61,4 +64,15 @@ def slot_message(slot: Slot) -> media_pb2.Slot:
         pair=slot.pair,
         ssrc=slot.ssrc,
         track_id=slot.track_id or "",
+    )
+
+
+def speakers_message(speakers: Iterable[tuple[Track, float]], revision: int) -> room_pb2.ActiveSpeakers:
+    """Loudest first, with the level in dBov."""
+    return room_pb2.ActiveSpeakers(
+        speakers=[
+            room_pb2.Speaker(participant_id=track.participant_id, track_id=track.id, level_dbov=level)
+            for track, level in speakers
+        ],
+        revision=revision,
     )

@@ -303,9 +303,16 @@ Global___TrackUpdated: _TypeAlias = TrackUpdated  # noqa: Y015
 
 @_typing.final
 class ActiveSpeakers(_message.Message):
+    """Who speaks now; the whole list each time. Who comes later finds the last one in the join's answer and in snapshots."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SPEAKERS_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """Grows by one with every change in the room's life; a reader ignores a list that is not newer than the one it has. The
+    room's revision does not count these. 0: nobody has spoken yet.
+    """
     @_builtins.property
     def speakers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Speaker]:
         """Loudest first; empty when nobody speaks."""
@@ -314,10 +321,11 @@ class ActiveSpeakers(_message.Message):
         self,
         *,
         speakers: _abc.Iterable[Global___Speaker] | None = ...,
+        revision: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["speakers", b"speakers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["revision", b"revision", "speakers", b"speakers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

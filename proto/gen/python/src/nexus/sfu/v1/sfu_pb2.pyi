@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from nexus.events.v1 import room_pb2 as _room_pb2
 from nexus.types.v1 import media_pb2 as _media_pb2
 import builtins as _builtins
 import sys
@@ -125,6 +126,7 @@ class JoinResponse(_message.Message):
     SLOTS_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     NODE_ID_FIELD_NUMBER: _builtins.int
+    ACTIVE_SPEAKERS_FIELD_NUMBER: _builtins.int
     sdp: _builtins.str
     revision: _builtins.int
     node_id: _builtins.str
@@ -136,6 +138,8 @@ class JoinResponse(_message.Message):
     def participants(self) -> _containers.RepeatedCompositeFieldContainer[_media_pb2.Participant]: ...
     @_builtins.property
     def slots(self) -> _media_pb2.SlotTable: ...
+    @_builtins.property
+    def active_speakers(self) -> _room_pb2.ActiveSpeakers: ...
     def __init__(
         self,
         *,
@@ -146,10 +150,11 @@ class JoinResponse(_message.Message):
         slots: _media_pb2.SlotTable | None = ...,
         revision: _builtins.int = ...,
         node_id: _builtins.str = ...,
+        active_speakers: _room_pb2.ActiveSpeakers | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["participant", b"participant", "room", b"room", "slots", b"slots"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["active_speakers", b"active_speakers", "participant", b"participant", "room", b"room", "slots", b"slots"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["node_id", b"node_id", "participant", b"participant", "participants", b"participants", "revision", b"revision", "room", b"room", "sdp", b"sdp", "slots", b"slots"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_speakers", b"active_speakers", "node_id", b"node_id", "participant", b"participant", "participants", b"participants", "revision", b"revision", "room", b"room", "sdp", b"sdp", "slots", b"slots"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -603,6 +608,7 @@ class GetRoomResponse(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     LAYERS_WANTED_FIELD_NUMBER: _builtins.int
     PAUSED_TRACK_IDS_FIELD_NUMBER: _builtins.int
+    ACTIVE_SPEAKERS_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     @_builtins.property
     def room(self) -> _media_pb2.Room: ...
@@ -616,6 +622,8 @@ class GetRoomResponse(_message.Message):
 
     @_builtins.property
     def paused_track_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def active_speakers(self) -> _room_pb2.ActiveSpeakers: ...
     def __init__(
         self,
         *,
@@ -625,10 +633,11 @@ class GetRoomResponse(_message.Message):
         revision: _builtins.int = ...,
         layers_wanted: _abc.Iterable[_media_pb2.WantedLayers] | None = ...,
         paused_track_ids: _abc.Iterable[_builtins.str] | None = ...,
+        active_speakers: _room_pb2.ActiveSpeakers | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["room", b"room", "slots", b"slots"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["active_speakers", b"active_speakers", "room", b"room", "slots", b"slots"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["layers_wanted", b"layers_wanted", "participants", b"participants", "paused_track_ids", b"paused_track_ids", "revision", b"revision", "room", b"room", "slots", b"slots"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_speakers", b"active_speakers", "layers_wanted", b"layers_wanted", "participants", b"participants", "paused_track_ids", b"paused_track_ids", "revision", b"revision", "room", b"room", "slots", b"slots"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -287,6 +287,7 @@ class JoinResponse(_message.Message):
     PING_INTERVAL_MS_FIELD_NUMBER: _builtins.int
     SERVER_VERSION_FIELD_NUMBER: _builtins.int
     NODE_ID_FIELD_NUMBER: _builtins.int
+    ACTIVE_SPEAKERS_FIELD_NUMBER: _builtins.int
     sdp: _builtins.str
     revision: _builtins.int
     """The room's revision that this answer shows."""
@@ -308,6 +309,10 @@ class JoinResponse(_message.Message):
     def ice_servers(self) -> _containers.RepeatedCompositeFieldContainer[_media_pb2.IceServer]: ...
     @_builtins.property
     def grants(self) -> _media_pb2.Grants: ...
+    @_builtins.property
+    def active_speakers(self) -> _room_pb2.ActiveSpeakers:
+        """Who speaks at this moment."""
+
     def __init__(
         self,
         *,
@@ -322,10 +327,11 @@ class JoinResponse(_message.Message):
         ping_interval_ms: _builtins.int = ...,
         server_version: _builtins.str = ...,
         node_id: _builtins.str = ...,
+        active_speakers: _room_pb2.ActiveSpeakers | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["grants", b"grants", "participant", b"participant", "room", b"room", "slots", b"slots"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["active_speakers", b"active_speakers", "grants", b"grants", "participant", b"participant", "room", b"room", "slots", b"slots"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["grants", b"grants", "ice_servers", b"ice_servers", "node_id", b"node_id", "participant", b"participant", "participants", b"participants", "ping_interval_ms", b"ping_interval_ms", "revision", b"revision", "room", b"room", "sdp", b"sdp", "server_version", b"server_version", "slots", b"slots"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_speakers", b"active_speakers", "grants", b"grants", "ice_servers", b"ice_servers", "node_id", b"node_id", "participant", b"participant", "participants", b"participants", "ping_interval_ms", b"ping_interval_ms", "revision", b"revision", "room", b"room", "sdp", b"sdp", "server_version", b"server_version", "slots", b"slots"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -792,6 +798,7 @@ class RoomSnapshot(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     LAYERS_WANTED_FIELD_NUMBER: _builtins.int
     PAUSED_TRACK_IDS_FIELD_NUMBER: _builtins.int
+    ACTIVE_SPEAKERS_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     @_builtins.property
     def room(self) -> _media_pb2.Room: ...
@@ -805,6 +812,10 @@ class RoomSnapshot(_message.Message):
 
     @_builtins.property
     def paused_track_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def active_speakers(self) -> _room_pb2.ActiveSpeakers:
+        """Who speaks at this moment."""
+
     def __init__(
         self,
         *,
@@ -814,10 +825,11 @@ class RoomSnapshot(_message.Message):
         revision: _builtins.int = ...,
         layers_wanted: _abc.Iterable[_media_pb2.WantedLayers] | None = ...,
         paused_track_ids: _abc.Iterable[_builtins.str] | None = ...,
+        active_speakers: _room_pb2.ActiveSpeakers | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["room", b"room", "slots", b"slots"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["active_speakers", b"active_speakers", "room", b"room", "slots", b"slots"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["layers_wanted", b"layers_wanted", "participants", b"participants", "paused_track_ids", b"paused_track_ids", "revision", b"revision", "room", b"room", "slots", b"slots"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_speakers", b"active_speakers", "layers_wanted", b"layers_wanted", "participants", b"participants", "paused_track_ids", b"paused_track_ids", "revision", b"revision", "room", b"room", "slots", b"slots"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -311,6 +311,8 @@ export declare type TrackUpdated = Message<"nexus.events.v1.TrackUpdated"> & {
 export declare const TrackUpdatedSchema: GenMessage<TrackUpdated>;
 
 /**
+ * Who speaks now; the whole list each time. Who comes later finds the last one in the join's answer and in snapshots.
+ *
  * @generated from message nexus.events.v1.ActiveSpeakers
  */
 export declare type ActiveSpeakers = Message<"nexus.events.v1.ActiveSpeakers"> & {
@@ -320,6 +322,14 @@ export declare type ActiveSpeakers = Message<"nexus.events.v1.ActiveSpeakers"> &
    * @generated from field: repeated nexus.events.v1.Speaker speakers = 1;
    */
   speakers: Speaker[];
+
+  /**
+   * Grows by one with every change in the room's life; a reader ignores a list that is not newer than the one it has. The
+   * room's revision does not count these. 0: nobody has spoken yet.
+   *
+   * @generated from field: uint64 revision = 2;
+   */
+  revision: bigint;
 };
 
 /**

@@ -7,6 +7,7 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { DisconnectReason, Grants, Participant, Publication, Room, SlotTable, Track, TrackView, WantedLayers } from "../../types/v1/media_pb.js";
+import type { ActiveSpeakers } from "../../events/v1/room_pb.js";
 import type { StreamTrackResponseSchema } from "./track_stream_pb.js";
 
 /**
@@ -139,6 +140,11 @@ export declare type JoinResponse = Message<"nexus.sfu.v1.JoinResponse"> & {
    * @generated from field: string node_id = 7;
    */
   nodeId: string;
+
+  /**
+   * @generated from field: nexus.events.v1.ActiveSpeakers active_speakers = 9;
+   */
+  activeSpeakers?: ActiveSpeakers | undefined;
 };
 
 /**
@@ -574,6 +580,11 @@ export declare type GetRoomResponse = Message<"nexus.sfu.v1.GetRoomResponse"> & 
    * @generated from field: repeated string paused_track_ids = 6;
    */
   pausedTrackIds: string[];
+
+  /**
+   * @generated from field: nexus.events.v1.ActiveSpeakers active_speakers = 7;
+   */
+  activeSpeakers?: ActiveSpeakers | undefined;
 };
 
 /**

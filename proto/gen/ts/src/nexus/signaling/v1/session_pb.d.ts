@@ -10,7 +10,7 @@
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Error } from "../../types/v1/error_pb.js";
-import type { RoomEvent } from "../../events/v1/room_pb.js";
+import type { ActiveSpeakers, RoomEvent } from "../../events/v1/room_pb.js";
 import type { DisconnectReason, Grants, IceServer, Participant, Publication, Room, SlotTable, Track, TrackView, WantedLayers } from "../../types/v1/media_pb.js";
 
 /**
@@ -379,6 +379,13 @@ export declare type JoinResponse = Message<"nexus.signaling.v1.JoinResponse"> & 
    * @generated from field: string node_id = 11;
    */
   nodeId: string;
+
+  /**
+   * Who speaks at this moment.
+   *
+   * @generated from field: nexus.events.v1.ActiveSpeakers active_speakers = 13;
+   */
+  activeSpeakers?: ActiveSpeakers | undefined;
 };
 
 /**
@@ -796,6 +803,13 @@ export declare type RoomSnapshot = Message<"nexus.signaling.v1.RoomSnapshot"> & 
    * @generated from field: repeated string paused_track_ids = 6;
    */
   pausedTrackIds: string[];
+
+  /**
+   * Who speaks at this moment.
+   *
+   * @generated from field: nexus.events.v1.ActiveSpeakers active_speakers = 7;
+   */
+  activeSpeakers?: ActiveSpeakers | undefined;
 };
 
 /**
