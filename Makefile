@@ -47,6 +47,6 @@ lock: ## pin the Python dependencies anew (LOCK_FLAGS=--upgrade for newer ones)
 	@scripts/lock $(LOCK_FLAGS)
 
 clean: ## remove what was built; .venv, node_modules and ccache stay
-	rm -rf build .setup-stamps sdks/web/dist services/signaling/demo/dist native/python/nexus_media/*.so
+	rm -rf build .setup-stamps sdks/web/dist native/python/nexus_media/*.so
 	find . -name __pycache__ -type d -not -path './.venv/*' -not -path './node_modules/*' -prune -exec rm -rf {} +
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis

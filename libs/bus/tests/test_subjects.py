@@ -42,7 +42,6 @@ def test_the_documented_example() -> None:
     assert subjects.room_event("devkey", "lobby", "track-published") == (
         "nexus.v1.ZGV2a2V5.room.bG9iYnk.track-published"
     )
-    assert subjects.sfu_control("sfu-1") == "nexus.v1.sfu.sfu-1.control"
     assert subjects.node_key("sfu-1") == "sfu-1"
 
 

@@ -19,7 +19,7 @@ from nexus_cli.dev.services import Settings, stages
 from nexus_cli.dev.supervisor import Environment, Supervisor
 
 EXIT_CANNOT_START = 2
-DEMO_FOLDERS = ("services/signaling/demo/dist", "sdks/web/dist/demo", "sdks/web/demo/dist")
+DEMO_FOLDERS = ("sdks/web/dist/demo", "sdks/web/demo/dist")
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - asked for by the addresses that clients are told
 LOG_LEVELS = ("debug", "info", "warning", "error")
 

@@ -86,11 +86,6 @@ def qoe(app: str, room: str) -> str:
     return f"{ROOT}.{token(app)}.qoe.{token(room)}"
 
 
-def sfu_control(node: str) -> str:
-    """Where one SFU node answers. `node` is a name that we chose: letters, digits, '-' and '_'."""
-    return f"{ROOT}.sfu.{_plain(node)}.control"
-
-
 def parse_room_event(subject: str) -> tuple[str, str, str]:
     """(app, room, event name) of a subject made by `room_event`. Raises ValueError for any other."""
     parts = subject.split(".")
