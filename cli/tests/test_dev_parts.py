@@ -5,6 +5,7 @@ import io
 import json
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -128,6 +129,18 @@ def test_a_loopback_host_tells_the_loopback_first_and_then_what_firefox_needs() 
     assert told[0] == "127.0.0.1"
     assert told.count("127.0.0.1") == 1
     assert set(addresses.candidates("0.0.0.0")) <= set(told)
+
+
+def test_an_ipv6_loopback_tells_the_machines_addresses_of_both_families(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    own = ["127.0.0.1", ("::1", 0, 0), "192.0.2.7", ("2001:db8::7", 0, 0), ("fe80::7", 0, 2)]
+    adapters = [SimpleNamespace(ips=[SimpleNamespace(ip=ip) for ip in own])]
+    monkeypatch.setattr("ifaddr.get_adapters", lambda: adapters)
+    assert addresses.candidates("::1") == ["::1", "192.0.2.7", "2001:db8::7", "127.0.0.1"]
+    assert addresses.candidates("::") == ["192.0.2.7", "2001:db8::7", "127.0.0.1"]
+    assert addresses.candidates("127.0.0.1") == ["127.0.0.1", "192.0.2.7"]
+    assert addresses.media_host(addresses.candidates("::1")) == "", "sockets of both families"
 
 
 def test_loopback_candidates_alone_open_nothing_else() -> None:

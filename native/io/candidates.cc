@@ -4,7 +4,9 @@
 #include <net/if.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
+#include <utility>
 
 #include "io/kernel_address.h"
 
@@ -34,6 +36,29 @@ SocketAddress At(const SocketAddress& address, const SocketAddress& socket) {
     at = SocketAddress::V4({ip[0], ip[1], ip[2], ip[3]}, socket.port());
   }
   return socket.is_tcp() ? at.OverTcp() : at;
+}
+
+// Where an address stands among `count` of its family, on a line that both families share from 0 to 1: IPv6
+// from its beginning, IPv4 up to its end. So the first is an IPv6 address, and the longer list is spread
+// around the shorter one.
+double Place(bool v6, size_t index, size_t count) {
+  return static_cast<double>(v6 ? index : index + 1) / static_cast<double>(count);
+}
+
+// RFC 8421 section 4. Where both families meet, IPv4 follows an IPv6 address already.
+void MixFamilies(std::vector<SocketAddress>& addresses) {
+  std::array<size_t, 2> counts{};
+  for (const SocketAddress& address : addresses) ++counts[address.is_v6()];
+  std::array<size_t, 2> seen{};
+  std::vector<std::pair<double, SocketAddress>> placed;
+  for (const SocketAddress& address : addresses) {
+    const bool v6 = address.is_v6();
+    placed.emplace_back(Place(v6, seen[v6]++, counts[v6]), address);
+  }
+  std::stable_sort(placed.begin(), placed.end(), [](const auto& a, const auto& b) {
+    return a.first != b.first ? a.first < b.first : b.second.is_v6() && !a.second.is_v6();
+  });
+  std::transform(placed.begin(), placed.end(), addresses.begin(), [](const auto& one) { return one.second; });
 }
 
 // RFC 8445 section 5.1.2.1 for one component: type preference 126 for host candidates over UDP. Over TCP 90,
@@ -70,20 +95,23 @@ std::vector<SocketAddress> InterfaceAddresses() {
 std::vector<IceCandidate> MakeCandidates(const std::vector<SocketAddress>& bound,
                                          const std::vector<SocketAddress>& announced,
                                          const std::vector<SocketAddress>& interfaces) {
-  std::vector<SocketAddress> addresses;
+  std::array<std::vector<SocketAddress>, 2> addresses;  // over UDP, over TCP
   for (const SocketAddress& socket : bound) {
+    std::vector<SocketAddress>& same = addresses[socket.is_tcp()];
     if (!announced.empty() || IsWildcard(socket)) {
       for (const SocketAddress& address : announced.empty() ? interfaces : announced) {
-        if (address.is_v6() == socket.is_v6()) addresses.push_back(At(address, socket));
+        if (address.is_v6() == socket.is_v6()) same.push_back(At(address, socket));
       }
     } else {
-      addresses.push_back(socket);
+      same.push_back(socket);
     }
   }
   std::vector<IceCandidate> candidates;
-  for (const SocketAddress& address : addresses) {
-    const size_t position = candidates.size();
-    candidates.push_back({address, HostPriority(address, position), std::to_string(position + 1)});
+  for (std::vector<SocketAddress>& same : addresses) {
+    MixFamilies(same);
+    for (size_t i = 0; i < same.size(); ++i) {
+      candidates.push_back({same[i], HostPriority(same[i], i), std::to_string(candidates.size() + 1)});
+    }
   }
   return candidates;
 }

@@ -18,7 +18,10 @@ struct IceCandidate {
 // The machine's addresses without link-local ones; loopback only when there is nothing else.
 std::vector<SocketAddress> InterfaceAddresses();
 
-// `announced` and `interfaces` have any port; that of the bound socket of the same family is used.
+// In the order of preference: UDP before TCP, and for each of them the two families mixed, an IPv6 address
+// first (RFC 8421 section 4), so that neither family is checked only after all of the other. Within a family
+// the order is kept. `announced` and `interfaces` have any port; that of the bound socket of the same family
+// is used.
 std::vector<IceCandidate> MakeCandidates(const std::vector<SocketAddress>& bound,
                                          const std::vector<SocketAddress>& announced,
                                          const std::vector<SocketAddress>& interfaces);

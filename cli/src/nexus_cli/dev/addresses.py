@@ -41,7 +41,8 @@ def candidates(host: str) -> list[str]:
     """What clients are told when nobody says otherwise.
 
     With `host` a loopback, this machine's other addresses follow: Firefox takes no loopback address into ICE,
-    so that a call between two tabs on one machine needs one of them.
+    so that a call between two tabs on one machine needs one of them. An IPv6 `host` brings those of both
+    families; the SFU puts them in the order of preference.
     """
     address = ipaddress.ip_address(host)
     if not (address.is_unspecified or address.is_loopback):
@@ -51,7 +52,7 @@ def candidates(host: str) -> list[str]:
         for adapter in ifaddr.get_adapters()
         for ip in adapter.ips
     )
-    others = reachable(own, with_ipv6=address.version == 6 and not address.is_loopback)
+    others = reachable(own, with_ipv6=address.version == 6)
     if address.is_loopback:
         return [host, *(other for other in others if other != host)]
     return others or ["127.0.0.1"]
