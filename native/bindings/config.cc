@@ -49,7 +49,8 @@ GcmLibrary ParseGcmLibrary(const std::string& name) {
 
 void Construct(EngineConfig* self, int64_t shards, const std::vector<std::string>& bind_addresses,
                int64_t port, const std::vector<std::string>& announced_addresses, int64_t audio_loudest,
-               int64_t consent_timeout_ms, int64_t connect_timeout_ms, int64_t speaker_interval_ms,
+               int64_t consent_timeout_ms, bool strict_consent, int64_t connect_timeout_ms,
+               int64_t speaker_interval_ms,
                int64_t max_transports, const std::vector<std::string>& srtp_profiles, bool udp_gso,
                bool udp_gro, bool tcp, int64_t red_distance, int64_t start_bitrate_bps,
                int64_t min_bitrate_bps, int64_t max_bitrate_bps, int64_t room_share,
@@ -85,6 +86,7 @@ void Construct(EngineConfig* self, int64_t shards, const std::vector<std::string
   config.shard.bandwidth = {start_bitrate_bps, min_bitrate_bps, max_bitrate_bps};
   config.shard.audio_loudest = static_cast<size_t>(audio_loudest);
   config.shard.consent_timeout = Millis(consent_timeout_ms, "consent_timeout_ms");
+  config.shard.strict_consent = strict_consent;
   config.shard.connect_timeout = Millis(connect_timeout_ms, "connect_timeout_ms");
   config.shard.speaker_interval = Millis(speaker_interval_ms, "speaker_interval_ms");
   config.max_transports = static_cast<size_t>(max_transports);
@@ -104,8 +106,9 @@ void AddConfig(nb::module_& module) {
       .def("__init__", &Construct, nb::kw_only(), nb::arg("shards") = 1,
            nb::arg("bind_addresses") = Names{"0.0.0.0", "::"}, nb::arg("port") = 0,
            nb::arg("announced_addresses") = Names{}, nb::arg("audio_loudest") = 6,
-           nb::arg("consent_timeout_ms") = 30'000, nb::arg("connect_timeout_ms") = 30'000,
-           nb::arg("speaker_interval_ms") = 300, nb::arg("max_transports") = 20'000,
+           nb::arg("consent_timeout_ms") = 30'000, nb::arg("strict_consent") = false,
+           nb::arg("connect_timeout_ms") = 30'000, nb::arg("speaker_interval_ms") = 300,
+           nb::arg("max_transports") = 20'000,
            nb::arg("srtp_profiles") = Names{"AEAD_AES_128_GCM", "AES_CM_128_HMAC_SHA1_80"},
            nb::arg("udp_gso") = true, nb::arg("udp_gro") = true, nb::arg("tcp") = true,
            nb::arg("red_distance") = 1, nb::arg("start_bitrate_bps") = BweConfig{}.start_bps,

@@ -141,13 +141,14 @@ void AddEngine(nb::module_& module) {
           nb::arg("track"))
       .def(
           "add_slot",
-          [](Engine& e, int64_t transport, MediaKind kind, int pair, const std::string& msid) {
+          [](Engine& e, int64_t transport, MediaKind kind, int pair, const std::string& msid, bool rtx) {
             (void)msid;  // stands in SDP; nothing in RTP carries it
             SlotDescription description;
-            Do([&, id = Transport(transport)] { return e.AddSlot(id, kind, pair, description); });
+            Do([&, id = Transport(transport)] { return e.AddSlot(id, kind, pair, description, rtx); });
             return description;
           },
-          nb::arg("transport"), nb::arg("kind"), nb::arg("pair") = -1, nb::arg("msid") = "")
+          nb::arg("transport"), nb::arg("kind"), nb::arg("pair") = -1, nb::arg("msid") = "",
+          nb::arg("rtx") = true)
       .def(
           "remove_slot",
           [](Engine& e, int64_t slot) {

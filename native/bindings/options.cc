@@ -49,13 +49,14 @@ void ConstructCodec(CodecBinding* self, int64_t payload_type, PyCodec codec, int
 void ConstructTransport(TransportSettings* self, std::string remote_ufrag, std::string remote_pwd,
                         const std::vector<std::pair<std::string, std::string>>& fingerprints,
                         std::vector<CodecBinding> codecs, const ExtensionIds& extensions,
-                        bool reduced_size_rtcp) {
+                        bool reduced_size_rtcp, bool dtls_client) {
   TransportSettings settings;
   settings.remote = {std::move(remote_ufrag), std::move(remote_pwd)};
   for (const auto& [algorithm, value] : fingerprints) settings.fingerprints.push_back({algorithm, value});
   settings.codecs = std::move(codecs);
   settings.extensions = ToExtensionIds(extensions);
   settings.reduced_size_rtcp = reduced_size_rtcp;
+  settings.dtls_role = dtls_client ? DtlsRole::kClient : DtlsRole::kServer;
   Require(CheckIceCredentials(settings.remote));
   Require(CheckFingerprints(settings.fingerprints));
   Require(CheckCodecs(settings.codecs));
@@ -65,7 +66,8 @@ void ConstructTransport(TransportSettings* self, std::string remote_ufrag, std::
 void ConstructTrack(TrackSettings* self, MediaKind kind, int64_t number, std::string mid,
                     const std::vector<int64_t>& ssrcs, const std::vector<int64_t>& rtx_ssrcs,
                     std::vector<std::string> rids, int64_t group, bool muted,
-                    const std::vector<std::pair<int64_t, int64_t>>& sizes) {
+                    const std::vector<std::pair<int64_t, int64_t>>& sizes,
+                    const std::vector<int64_t>& payload_types) {
   if (number < 0 || number > UINT32_MAX) throw nb::value_error("number has 32 bits: it is a CSRC");
   if (group < 0 || group > 255) throw nb::value_error("group is 0 to 255");
   TrackSettings settings;
@@ -77,6 +79,7 @@ void ConstructTrack(TrackSettings* self, MediaKind kind, int64_t number, std::st
   settings.rids = std::move(rids);
   settings.group = static_cast<int>(group);
   settings.muted = muted;
+  for (const int64_t type : payload_types) settings.payload_types.push_back(PayloadTypeFrom(type));
   for (const auto& [width, height] : sizes) {
     if (width < 0 || width > 65'535 || height < 0 || height > 65'535) {
       throw nb::value_error("sizes are 0 to 65535 pixels each way");
@@ -98,12 +101,13 @@ void AddOptions(nb::module_& module) {
   nb::class_<TransportSettings>(module, "TransportOptions")
       .def("__init__", &ConstructTransport, nb::kw_only(), nb::arg("remote_ufrag"), nb::arg("remote_pwd"),
            nb::arg("fingerprints"), nb::arg("codecs"), nb::arg("extensions"),
-           nb::arg("reduced_size_rtcp") = true);
+           nb::arg("reduced_size_rtcp") = true, nb::arg("dtls_client") = false);
   nb::class_<TrackSettings>(module, "TrackOptions")
       .def("__init__", &ConstructTrack, nb::kw_only(), nb::arg("kind"), nb::arg("number"), nb::arg("mid"),
            nb::arg("ssrcs") = std::vector<int64_t>{}, nb::arg("rtx_ssrcs") = std::vector<int64_t>{},
            nb::arg("rids") = std::vector<std::string>{}, nb::arg("group") = 0, nb::arg("muted") = false,
-           nb::arg("sizes") = std::vector<std::pair<int64_t, int64_t>>{});
+           nb::arg("sizes") = std::vector<std::pair<int64_t, int64_t>>{},
+           nb::arg("payload_types") = std::vector<int64_t>{});
 }
 
 }  // namespace nexus::bindings

@@ -204,7 +204,8 @@ CallError Engine::AddTrack(TransportId transport, TrackSettings settings, TrackI
   return posted ? CallError::kNone : CallError::kQueueFull;
 }
 
-CallError Engine::AddSlot(TransportId transport, MediaKind kind, int pair, SlotDescription& description) {
+CallError Engine::AddSlot(TransportId transport, MediaKind kind, int pair, SlotDescription& description,
+                          bool rtx) {
   const std::lock_guard lock(mutex_);
   if (closed_) return CallError::kClosed;
   ShardThread* shard = ShardOf(transports_, transport.value);
@@ -212,7 +213,7 @@ CallError Engine::AddSlot(TransportId transport, MediaKind kind, int pair, SlotD
   description.slot = SlotId{NewId(slots_, ShardIndex(transport.value))};
   description.ssrc = NewSsrc();
   description.rtx_ssrc = std::nullopt;
-  if (kind == MediaKind::kVideo) description.rtx_ssrc = NewSsrc();
+  if (kind == MediaKind::kVideo && rtx) description.rtx_ssrc = NewSsrc();
   const SlotSettings settings{kind, pair, description.ssrc, description.rtx_ssrc};
   const bool posted = shard->Post(nexus::AddSlot{description.slot, transport, settings});
   return posted ? CallError::kNone : CallError::kQueueFull;

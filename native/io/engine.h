@@ -77,7 +77,9 @@ class Engine {
   CallError RestartIce(TransportId transport, IceCredentials remote, TransportDescription& description);
   CallError CloseTransport(TransportId transport);
   CallError AddTrack(TransportId transport, TrackSettings settings, TrackId& track);
-  CallError AddSlot(TransportId transport, MediaKind kind, int pair, SlotDescription& description);
+  // Video: with an SSRC for retransmissions, unless the subscriber takes none in this section.
+  CallError AddSlot(TransportId transport, MediaKind kind, int pair, SlotDescription& description,
+                    bool rtx = true);
   CallError RequestReport(std::optional<RoomId> room, uint32_t& request, bool details = true);
   // Its records can be read until one says that they have ended, or until RemoveTap.
   CallError AddTap(TrackId track, TapSettings settings, TapId& tap);

@@ -366,8 +366,8 @@ TEST(Candidates, AnnouncedAddressesReplaceBoundOnes) {
   const std::vector<SocketAddress> interfaces = {address("192.0.2.7", 0), address("2001:db8::7", 0)};
   const auto own = MakeCandidates(bound, {}, interfaces);
   ASSERT_EQ(own.size(), 2u);
-  EXPECT_EQ(own[0].address, address("192.0.2.7", 5000));
-  EXPECT_EQ(own[1].address, address("2001:db8::7", 5000));
+  EXPECT_EQ(own[0].address, address("2001:db8::7", 5000));
+  EXPECT_EQ(own[1].address, address("192.0.2.7", 5000));
   EXPECT_EQ(own[0].priority, 126u << 24 | 65'535u << 8 | 255u);
   EXPECT_GT(own[0].priority, own[1].priority);
   EXPECT_NE(own[0].foundation, own[1].foundation);
@@ -377,6 +377,40 @@ TEST(Candidates, AnnouncedAddressesReplaceBoundOnes) {
   const auto loopback = MakeCandidates({address("127.0.0.1", 6000)}, {}, interfaces);
   ASSERT_EQ(loopback.size(), 1u);
   EXPECT_EQ(loopback[0].address, address("127.0.0.1", 6000));
+}
+
+// RFC 8421 section 4, and RFC 8445 section 5.1.2.1: a local preference for each address.
+TEST(Candidates, FamiliesAreMixedAndUdpComesFirst) {
+  const auto address = [](const std::string& ip) { return *SocketAddress::Parse(ip, 0); };
+  const auto order = [&](int v6, int v4) {
+    std::vector<SocketAddress> announced;
+    for (int i = 1; i <= v4; ++i) announced.push_back(address("192.0.2." + std::to_string(i)));
+    for (int i = 1; i <= v6; ++i) announced.push_back(address("2001:db8::" + std::to_string(i)));
+    const SocketAddress any4 = *SocketAddress::Parse("0.0.0.0", 5000);
+    const SocketAddress any6 = *SocketAddress::Parse("::", 5000);
+    const std::vector<IceCandidate> candidates =
+        MakeCandidates({any4, any6, any4.OverTcp(), any6.OverTcp()}, announced, {});
+    std::string text;
+    std::set<uint32_t> priorities;
+    std::set<std::string> foundations;
+    for (const IceCandidate& candidate : candidates) {
+      const ByteView ip = candidate.address.ip();
+      text += (candidate.address.is_tcp() ? "t" : "u") + std::string(ip.size() == 16 ? "6" : "4") +
+              std::to_string(ip.back()) + " ";
+      if (!priorities.empty()) EXPECT_LT(candidate.priority, *priorities.begin());
+      priorities.insert(candidate.priority);
+      foundations.insert(candidate.foundation);
+    }
+    EXPECT_EQ(priorities.size(), candidates.size());
+    EXPECT_EQ(foundations.size(), candidates.size());
+    return text;
+  };
+  EXPECT_EQ(order(1, 1), "u61 u41 t61 t41 ");
+  EXPECT_EQ(order(2, 2), "u61 u41 u62 u42 t61 t41 t62 t42 ");
+  EXPECT_EQ(order(1, 3), "u61 u41 u42 u43 t61 t41 t42 t43 ");
+  EXPECT_EQ(order(6, 2), "u61 u62 u63 u41 u64 u65 u66 u42 t61 t62 t63 t41 t64 t65 t66 t42 ");
+  EXPECT_EQ(order(0, 2), "u41 u42 t41 t42 ");
+  EXPECT_EQ(order(2, 0), "u61 u62 t61 t62 ");
 }
 
 }  // namespace

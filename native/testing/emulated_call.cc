@@ -74,27 +74,50 @@ void EmulatedCall::ForgetMembers() {
 }
 
 void EmulatedCall::Publish(Member& member, MediaKind kind, bool muted, bool announce_ssrc) {
-  const uint32_t id = NewId(member.shard);
   PublishedStreamOptions options;
   options.kind = kind;
   options.ssrc = Ssrc{++next_ssrc_};
   options.rtx_ssrc = Ssrc{++next_ssrc_};
-  options.mid = std::to_string(id);
-  options.mark = id;
   TrackSettings settings;
-  settings.kind = kind;
-  settings.number = 1000 + id;
-  settings.mid = options.mid;
   settings.muted = muted;
   if (announce_ssrc) {
     settings.ssrcs = {options.ssrc};
     settings.rtx_ssrcs = {options.rtx_ssrc};
   }
+  Publish(member, options, settings);
+}
+
+PublishedStream& EmulatedCall::PublishUnnamed(Member& member, MediaKind kind) {
+  PublishedStreamOptions options;
+  options.kind = kind;
+  options.ssrc = Ssrc{++next_ssrc_};
+  options.rtx_ssrc = Ssrc{++next_ssrc_};
+  options.with_mid = false;
+  TrackSettings settings;
+  const std::vector<CodecBinding> codecs = member.peer->Settings().codecs;
+  const CodecBinding& codec = codecs[kind == MediaKind::kVideo ? 0 : 1];
+  settings.payload_types = {codec.payload_type};
+  for (const auto& further : {codec.rtx_payload_type, codec.red_payload_type}) {
+    if (further) settings.payload_types.push_back(*further);
+  }
+  return Publish(member, options, settings);
+}
+
+PublishedStream& EmulatedCall::Publish(Member& member, PublishedStreamOptions options,
+                                       TrackSettings settings) {
+  const uint32_t id = NewId(member.shard);
+  const bool video = options.kind == MediaKind::kVideo;
+  options.mid = std::to_string(id);
+  options.mark = id;
+  settings.kind = options.kind;
+  settings.number = 1000 + id;
+  settings.mid = options.mid;
   csrc_of_mark_[options.mark] = settings.number;
   PublishedStream& stream = member.peer->Publish(options);
-  (kind == MediaKind::kVideo ? member.video : member.audio) = &stream;
-  (kind == MediaKind::kVideo ? member.video_track : member.audio_track) = TrackId{id};
+  (video ? member.video : member.audio) = &stream;
+  (video ? member.video_track : member.audio_track) = TrackId{id};
   Command(AddTrack{TrackId{id}, member.transport, settings}, member.shard);
+  return stream;
 }
 
 void EmulatedCall::PublishSimulcast(Member& member, const std::vector<std::pair<size_t, size_t>>& encodings,

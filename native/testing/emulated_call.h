@@ -60,6 +60,8 @@ class EmulatedCall {
   // All peers go, without a word to the shard. Only while none of them has media started.
   void ForgetMembers();
   void Publish(Member& member, MediaKind kind, bool muted = false, bool announce_ssrc = true);
+  // Neither SDP nor the packets say whose they are: only the payload type can tell (RFC 9143 section 9.2).
+  PublishedStream& PublishUnnamed(Member& member, MediaKind kind);
   // A video of several encodings, low to high: packets a frame, and bytes of payload a packet.
   void PublishSimulcast(Member& member, const std::vector<std::pair<size_t, size_t>>& encodings,
                         std::vector<PictureSize> sizes = {});
@@ -123,6 +125,7 @@ class EmulatedCall {
   void Collect();
   void CollectFrom(size_t shard);
   void PassRelays();
+  PublishedStream& Publish(Member& member, PublishedStreamOptions options, TrackSettings settings);
   // Of the ids that belong to that shard.
   uint32_t NewId(size_t shard);
 

@@ -21,7 +21,8 @@ struct ReceivedData {
 
 class TestData {
  public:
-  TestData() : channels(SctpConfig{}, DataChannelLimits{}, /*dtls_client=*/true, 256u << 10, wake_, this) {}
+  explicit TestData(bool dtls_client = true)
+      : channels(SctpConfig{}, DataChannelLimits{}, dtls_client, 256u << 10, wake_, this) {}
 
   uint16_t Open(bool reliable = true, bool ordered = true,
                 std::string protocol = std::string(kDataProtocol)) {

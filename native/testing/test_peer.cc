@@ -83,6 +83,7 @@ TransportSettings TestPeer::Settings() const {
   TransportSettings settings;
   settings.remote = local_;
   settings.fingerprints = {{"sha-256", options_.certificate->fingerprint()}};
+  settings.dtls_role = options_.dtls == DtlsRole::kClient ? DtlsRole::kServer : DtlsRole::kClient;
   const uint8_t first = options_.first_payload_type;
   CodecBinding vp8;
   vp8.payload_type = PayloadType{first};
@@ -109,12 +110,18 @@ void TestPeer::Connect(const ServerDescription& server, Timestamp now) {
   server_ = server.address;
   ice_.emplace(local_, server.ice, options_.ice, options_.seed, now);
   DtlsConfig config;
-  config.role = DtlsRole::kClient;
+  config.role = options_.dtls;
   config.certificate = options_.certificate;
   config.remote_fingerprints = {{"sha-256", server.fingerprint}};
   config.profiles = options_.profiles;
   config.max_received = 64;
   dtls_.emplace(std::move(config));
+  HandleTimeout(now);
+}
+
+void TestPeer::RestartIce(const IceCredentials& local, const IceCredentials& server, Timestamp now) {
+  local_ = local;
+  ice_.emplace(local_, server, options_.ice, options_.seed + 1, now);
   HandleTimeout(now);
 }
 
@@ -125,6 +132,7 @@ std::optional<SrtpProfile> TestPeer::profile() const {
 
 void TestPeer::HandleDatagram(ByteView datagram, Timestamp now) {
   if (vanished_ || !ice_) return;
+  ++datagrams_received;
   switch (Demultiplex(datagram)) {
     case Protocol::kStun: {
       const bool before = ice_->connected();
@@ -155,13 +163,14 @@ void TestPeer::PumpDtls() {
   while (auto datagram = dtls_->PollTransmit()) SendRaw(std::move(*datagram));
   if (opener_ || !dtls_->srtp_keys()) return;
   const SrtpKeys& keys = *dtls_->srtp_keys();
-  opener_.emplace(keys.profile, keys.server);
-  sealer_.emplace(keys.profile, keys.client);
+  const bool client = options_.dtls == DtlsRole::kClient;
+  opener_.emplace(keys.profile, client ? keys.server : keys.client);
+  sealer_.emplace(keys.profile, client ? keys.client : keys.server);
 }
 
 void TestPeer::HandleTimeout(Timestamp now) {
   if (vanished_ || !ice_) return;
-  while (auto check = ice_->PollTransmit(now)) SendRaw(std::move(*check));
+  while (auto check = checks_stopped_ ? std::nullopt : ice_->PollTransmit(now)) SendRaw(std::move(*check));
   if (dtls_ && now >= dtls_->next_deadline()) {
     dtls_->HandleTimeout(now);
     PumpDtls();
@@ -172,7 +181,7 @@ void TestPeer::HandleTimeout(Timestamp now) {
 
 Timestamp TestPeer::NextDeadline() const {
   if (vanished_ || !ice_) return kNever;
-  Timestamp next = ice_->next_deadline();
+  Timestamp next = checks_stopped_ ? kNever : ice_->next_deadline();
   if (dtls_) next = std::min(next, dtls_->next_deadline());
   for (const ReceivedStream& stream : received_) {
     if (stream.rtx_ssrc) next = std::min(next, stream.nacks.next_deadline(Duration(50'000)));
@@ -446,7 +455,7 @@ void TestPeer::HandleRtcp(std::vector<uint8_t> datagram, Timestamp now) {
 }
 
 TestData& TestPeer::UseData() {
-  if (!data_) data_ = std::make_unique<TestData>();
+  if (!data_) data_ = std::make_unique<TestData>(options_.dtls == DtlsRole::kClient);
   return *data_;
 }
 

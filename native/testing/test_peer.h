@@ -33,6 +33,7 @@ struct TestPeerOptions {
   Duration ntp_offset{0};           // of the peer's wall clock
   std::shared_ptr<const DtlsCertificate> certificate;
   IceControllingConfig ice;
+  DtlsRole dtls = DtlsRole::kClient;
   bool transport_feedback = true;  // of what it receives (TWCC)
 };
 
@@ -50,6 +51,9 @@ class TestPeer {
   // What signaling would say about this peer, in both directions.
   TransportSettings Settings() const;
   void Connect(const ServerDescription& server, Timestamp now);
+
+  // ICE begins anew with these credentials of its own and of the server.
+  void RestartIce(const IceCredentials& local, const IceCredentials& server, Timestamp now);
 
   void HandleDatagram(ByteView datagram, Timestamp now);
   void HandleTimeout(Timestamp now);
@@ -86,10 +90,14 @@ class TestPeer {
   // Another address from now on, without knowing it: a NAT gave it a new one, or the path goes by another
   // way.
   void MoveTo(const SocketAddress& address) { options_.address = address; }
-  // Checks stop, as when a laptop is shut.
+  // Everything stops, as when a laptop is shut.
   void Vanish() { vanished_ = true; }
+  // Checks stop and everything else goes on, as with clients that keep a path by indications or by media.
+  void StopChecks() { checks_stopped_ = true; }
+  void ResumeChecks() { checks_stopped_ = false; }
 
   uint8_t fraction_lost = 64;  // what receiver reports tell, of 256
+  uint64_t datagrams_received = 0;
   uint64_t rtp_received = 0;
   uint64_t bytes_received = 0;  // of RTP, on the wire
   uint64_t rtcp_received = 0;
@@ -121,6 +129,7 @@ class TestPeer {
   TwccRecorder twcc_;
   Timestamp next_nack_{};
   bool vanished_ = false;
+  bool checks_stopped_ = false;
 };
 
 }  // namespace nexus::testing

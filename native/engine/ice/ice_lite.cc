@@ -68,6 +68,7 @@ IceStunOutcome IceLite::HandleStun(ByteView datagram, const SocketAddress& from,
   }
   if (message->message_class == StunClass::kIndication) {
     ++counters_.indications;  // RFC 8445 section 11: keepalive, without authentication, so it proves nothing
+    outcome.indication = true;
     return outcome;
   }
   const Generation* generation = Authenticate(*message);
@@ -157,12 +158,19 @@ bool IceLite::Select(const SocketAddress& from, bool nominates, bool under_curre
   if (nominates && under_current) previous_.reset();  // the restart is complete
   if (selected_ == from) return false;
   if (selected_ && !nominates && !SelectedLostConsent(now)) return false;
-  selected_ = from;
+  SetSelected(from, now);
   ++counters_.nominations;
   return true;
 }
 
+void IceLite::SetSelected(const std::optional<SocketAddress>& address, Timestamp now) {
+  selected_ = address;
+  selected_since_ = now;
+}
+
 bool IceLite::SelectedLostConsent(Timestamp now) const {
+  const bool heard = last_traffic_ >= selected_since_ && now < TrafficDeadline();
+  if (heard && !config_.strict_consent) return false;
   for (const RemoteAddress& remote : remotes_) {
     if (remote.address == selected_) return now - remote.last_check >= config_.consent_timeout;
   }
@@ -180,14 +188,14 @@ std::vector<SocketAddress> IceLite::validated() const {
   return addresses;
 }
 
-void IceLite::Forget(const SocketAddress& address) {
+void IceLite::Forget(const SocketAddress& address, Timestamp now) {
   std::erase_if(remotes_, [&](const RemoteAddress& remote) { return remote.address == address; });
   if (selected_ != address) return;
-  selected_.reset();
+  SetSelected(std::nullopt, now);
   const auto newest = std::max_element(remotes_.begin(), remotes_.end(), [](const auto& a, const auto& b) {
     return a.last_check < b.last_check;
   });
-  if (newest != remotes_.end()) selected_ = newest->address;
+  if (newest != remotes_.end()) SetSelected(newest->address, now);
 }
 
 bool IceLite::Restart(IceCredentials local, IceCredentials remote, Timestamp now) {

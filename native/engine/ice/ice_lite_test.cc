@@ -123,6 +123,7 @@ TEST_F(IceLiteTest, IndicationsAreSwallowed) {
   StunWriter writer(StunClass::kIndication, kStunBinding, {7});
   writer.Fingerprint();
   const IceStunOutcome outcome = ice_.HandleStun(writer.message(), Address(1), At(5));
+  EXPECT_TRUE(outcome.indication);
   EXPECT_FALSE(outcome.authenticated);
   EXPECT_TRUE(outcome.response.empty());
   EXPECT_EQ(ice_.counters().indications, 1u);
@@ -272,17 +273,66 @@ TEST_F(IceLiteTest, APathThatIsGoneGivesWayToTheOneCheckedLast) {
   Send({}, 2, 2);
   Send({}, 3, 3);
   EXPECT_EQ(ice_.selected(), tcp);
-  ice_.Forget(Address(1));  // over UDP: never seen
+  ice_.Forget(Address(1), At(4));  // over UDP: never seen
   EXPECT_EQ(ice_.selected(), tcp);
-  ice_.Forget(tcp);
+  ice_.Forget(tcp, At(4));
   EXPECT_EQ(ice_.selected(), Address(3));
   EXPECT_FALSE(ice_.IsValidated(tcp));
-  ice_.Forget(Address(3));
-  ice_.Forget(Address(2));
+  ice_.Forget(Address(3), At(5));
+  ice_.Forget(Address(2), At(5));
   EXPECT_FALSE(ice_.selected()) << "nowhere to send to, until the next check";
   EXPECT_FALSE(ice_.expired(At(20))) << "consent is what ends it";
   Send({}, 4, 21);
   EXPECT_EQ(ice_.selected(), Address(4));
+}
+
+TEST_F(IceLiteTest, TrafficFromTheSelectedAddressIsConsent) {
+  Send({.nominate = true}, 1, 0);
+  Send({}, 2, 5);
+  ice_.NoteTraffic(Address(1), At(34));
+  EXPECT_FALSE(ice_.expired(At(63)));
+  EXPECT_EQ(ice_.next_deadline(), At(64));
+  EXPECT_EQ(ice_.consent_deadline(), At(64));
+  ice_.NoteTraffic(Address(2), At(50));  // proved, but not selected
+  ice_.NoteTraffic(Address(3), At(50));
+  EXPECT_EQ(ice_.next_deadline(), At(64));
+  EXPECT_TRUE(ice_.expired(At(64)));
+}
+
+TEST_F(IceLiteTest, AnAddressWithTrafficGivesWayToANominationOnly) {
+  Send({.nominate = true}, 1, 0);
+  ice_.NoteTraffic(Address(1), At(40));
+  EXPECT_FALSE(Send({}, 2, 60).selected_changed) << "without a check for long, but heard";
+  EXPECT_TRUE(Send({}, 2, 71).selected_changed);
+  ice_.NoteTraffic(Address(2), At(72));
+  EXPECT_TRUE(Send({.nominate = true}, 1, 73).selected_changed);
+}
+
+TEST_F(IceLiteTest, TrafficOfAnEarlierAddressDoesNotHoldTheSelectedOne) {
+  Send({.nominate = true}, 1, 0);
+  ice_.NoteTraffic(Address(1), At(1));
+  Send({.nominate = true}, 2, 2);
+  ice_.NoteTraffic(Address(1), At(30));
+  EXPECT_TRUE(Send({}, 3, 33).selected_changed) << "the second address was not heard for 31 seconds";
+}
+
+TEST_F(IceLiteTest, AClosedPathLeavesTheTimeSinceItWasHeard) {
+  ASSERT_TRUE(ice_.HandleStun(Make({.nominate = true}), Address(1).OverTcp(), At(1)).authenticated);
+  ice_.NoteTraffic(Address(1).OverTcp(), At(100));
+  ice_.Forget(Address(1).OverTcp(), At(101));
+  EXPECT_FALSE(ice_.expired(At(129))) << "the peer may come back by another way";
+  EXPECT_TRUE(ice_.expired(At(130)));
+}
+
+TEST(IceLiteStrict, TrafficIsASignOfLifeAndNoConsent) {
+  IceLite ice{kLocal, kRemote, {.strict_consent = true}, At(0)};
+  const std::vector<uint8_t> check = Make({.nominate = true});
+  ASSERT_TRUE(ice.HandleStun(check, Address(1), At(1)).authenticated);
+  ice.NoteTraffic(Address(1), At(20));
+  EXPECT_EQ(ice.consent_deadline(), At(31));
+  EXPECT_EQ(ice.next_deadline(), At(50));
+  ice.NoteTraffic(Address(1), At(31));
+  EXPECT_TRUE(ice.HandleStun(Make({}), Address(2), At(32)).selected_changed);
 }
 
 }  // namespace

@@ -41,6 +41,8 @@ struct TransportSettings {
   std::vector<CodecBinding> codecs;
   RtpExtensionIds extensions;
   bool reduced_size_rtcp = true;  // RFC 5506
+  // Ours: the client when the peer offers `a=setup:passive` (RFC 8842 section 5.3).
+  DtlsRole dtls_role = DtlsRole::kServer;
 };
 
 struct TrackSettings {
@@ -50,6 +52,9 @@ struct TrackSettings {
   std::vector<Ssrc> ssrcs;
   std::vector<Ssrc> rtx_ssrcs;
   std::vector<std::string> rids;
+  // Of its codec, retransmissions and redundancy, as answered for its section. A packet without a MID and with
+  // an unknown SSRC belongs to the one track of the transport that has its payload type (RFC 9143 section 9.2).
+  std::vector<PayloadType> payload_types;
   // Of its encodings or spatial layers, low to high, as the publisher says; fewer, or none: not known.
   std::vector<PictureSize> sizes;
   int group = 0;

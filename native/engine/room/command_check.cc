@@ -9,6 +9,7 @@ namespace nexus {
 namespace {
 
 constexpr uint8_t kMaxPayloadType = 127;
+constexpr size_t kMaxPayloadTypesOfTrack = 8;
 // RFC 5761 section 4: with rtcp-mux these would be taken for RTCP.
 bool IsUsablePayloadType(PayloadType type) {
   return type.value <= kMaxPayloadType && (type.value < 64 || type.value > 95);
@@ -83,6 +84,7 @@ std::optional<std::string> CheckCodecs(const std::vector<CodecBinding>& codecs) 
 std::optional<std::string> CheckTrack(const TrackSettings& settings) {
   if (settings.mid.empty() && settings.ssrcs.empty()) return "a track needs a mid or ssrcs to be found by";
   if (settings.rtx_ssrcs.size() > settings.ssrcs.size()) return "rtx_ssrcs pair up with ssrcs";
+  if (settings.payload_types.size() > kMaxPayloadTypesOfTrack) return "payload_types: at most 8";
   return std::nullopt;
 }
 

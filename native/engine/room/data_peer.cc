@@ -61,8 +61,9 @@ void DataPeer::Update(const DataSettings& settings) {
 void DataPeer::OnConnected() {
   if (channels_) return;
   const uint64_t longest = settings_.max_message_size == 0 ? UINT64_MAX : settings_.max_message_size;
-  // We answer `a=setup:passive`: the peer is the DTLS client and has the even streams.
-  channels_.emplace(SctpConfigFrom(settings_), context_.config.data_limits, /*dtls_client=*/false, longest,
+  // The DTLS client has the even streams (RFC 8832 section 6).
+  const bool dtls_client = transport_.dtls_role() == DtlsRole::kClient;
+  channels_.emplace(SctpConfigFrom(settings_), context_.config.data_limits, dtls_client, longest,
                     router_.wake_list(), this);
   channels_->Connect();
 }

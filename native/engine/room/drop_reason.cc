@@ -10,6 +10,8 @@ std::string_view DropReasonName(DropReason reason) {
       return "unknown_ufrag";
     case DropReason::kStunRejected:
       return "stun_rejected";
+    case DropReason::kStunIndication:
+      return "stun_indication";
     case DropReason::kUnknownAddress:
       return "unknown_address";
     case DropReason::kDtlsClosed:

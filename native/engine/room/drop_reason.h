@@ -12,6 +12,7 @@ enum class DropReason : uint8_t {
   kUnknownProtocol,     // not STUN, DTLS, RTP or RTCP (RFC 7983)
   kUnknownUfrag,        // a check for a transport that is not here
   kStunRejected,        // wrong integrity, malformed, an answer nobody waits for
+  kStunIndication,      // a keepalive that asks for nothing and proves nothing (RFC 8445 section 11)
   kUnknownAddress,      // DTLS or SRTP from an address without a valid check
   kDtlsClosed,          // DTLS for an association that has ended
   kNoKeys,              // SRTP before DTLS was done

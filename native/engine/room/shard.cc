@@ -31,13 +31,13 @@ void Shard::HandleDatagram(MutableByteView datagram, const SocketAddress& from, 
   Transport& transport = *known->second;
   switch (protocol) {
     case Protocol::kDtls:
-      transport.HandleDtls(datagram, now);
+      transport.HandleDtls(datagram, from, now);
       data_.Transmit();
       break;
     case Protocol::kRtp:
-      return transport.HandleRtp(datagram, received, now);  // never ends a transport
+      return transport.HandleRtp(datagram, from, received, now);  // never ends a transport
     case Protocol::kRtcp:
-      return transport.HandleRtcp(datagram, now);
+      return transport.HandleRtcp(datagram, from, now);
     case Protocol::kStun:
     case Protocol::kUnknown:
       break;

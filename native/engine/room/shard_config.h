@@ -19,6 +19,7 @@ struct ShardConfig {
   std::vector<SrtpProfile> srtp_profiles = {SrtpProfile::kAeadAes128Gcm, SrtpProfile::kAes128CmHmacSha1_80};
   GcmLibrary gcm = FastestGcmLibrary();                 // OpenSSL can always be asked for
   Duration consent_timeout = std::chrono::seconds(30);  // RFC 7675 section 5.1
+  bool strict_consent = false;  // only checks are consent to send, authenticated packets are not
   Duration connect_timeout = std::chrono::seconds(30);  // creation to ICE and DTLS both up
   Duration speaker_interval = std::chrono::milliseconds(300);
   Duration rtcp_interval = std::chrono::seconds(1);

@@ -35,6 +35,7 @@ std::string RandomCname(std::mt19937_64& random) {
 IceConfig IceConfigFrom(const ShardConfig& config) {
   IceConfig ice;
   ice.consent_timeout = config.consent_timeout;
+  ice.strict_consent = config.strict_consent;
   ice.connect_timeout = config.connect_timeout;
   return ice;
 }
@@ -87,31 +88,41 @@ Transport::~Transport() {
 
 IceStunOutcome Transport::HandleStun(ByteView datagram, const SocketAddress& from, Timestamp now) {
   IceStunOutcome outcome = ice_.HandleStun(datagram, from, now);
-  if (!outcome.authenticated) {
-    context_.drops.Count(DropReason::kStunRejected);
-  } else {
+  if (outcome.authenticated) {
+    if (consent_ == Consent::kRestarting && !ice_.restarting()) consent_ = Consent::kGiven;
     CheckConsent(now);
+  } else {
+    context_.drops.Count(outcome.indication ? DropReason::kStunIndication : DropReason::kStunRejected);
   }
   if (!outcome.response.empty() && !context_.out.AppendSingle(from, outcome.response)) {
     context_.drops.Count(DropReason::kTransmitOverflow);
+  }
+  // The client begins when it has somewhere to send to: behind the answer, so that the path is known there.
+  if (outcome.authenticated && !dtls_ && settings_.dtls_role == DtlsRole::kClient) {
+    StartDtls(now);
+    PumpDtls(now);
   }
   Schedule();
   return outcome;
 }
 
-void Transport::HandleDtls(ByteView datagram, Timestamp now) {
-  if (!dtls_) {
-    DtlsConfig config;
-    config.role = DtlsRole::kServer;
-    config.certificate = context_.config.certificate;
-    config.remote_fingerprints = settings_.fingerprints;
-    config.profiles = context_.config.srtp_profiles;
-    config.max_received = kMaxDataRecords;
-    config.handshake_timeout = context_.config.connect_timeout;
-    dtls_.emplace(std::move(config));
-    dtls_->Start(now);
-  }
+void Transport::StartDtls(Timestamp now) {
+  DtlsConfig config;
+  config.role = settings_.dtls_role;
+  config.certificate = context_.config.certificate;
+  config.remote_fingerprints = settings_.fingerprints;
+  config.profiles = context_.config.srtp_profiles;
+  config.max_received = kMaxDataRecords;
+  config.handshake_timeout = context_.config.connect_timeout;
+  dtls_.emplace(std::move(config));
+  dtls_->Start(now);
+}
+
+void Transport::HandleDtls(ByteView datagram, const SocketAddress& from, Timestamp now) {
+  if (!dtls_) StartDtls(now);
+  const uint64_t before = dtls_->counters().application_data_in;
   dtls_->HandleDatagram(datagram, now);
+  if (dtls_->counters().application_data_in != before) NoteTraffic(from, now);
   PumpDtls(now);
   ReadData(now);
   Schedule();
@@ -139,8 +150,11 @@ void Transport::PumpDtls(Timestamp now) {
 void Transport::OnDtlsConnected(Timestamp now) {
   if (opener_ || !dtls_->srtp_keys()) return;
   const SrtpKeys& keys = *dtls_->srtp_keys();
-  opener_.emplace(keys.profile, keys.client, SrtpOpenerConfig{.library = context_.config.gcm});
-  sealer_.emplace(keys.profile, keys.server, context_.config.gcm);
+  const bool client = settings_.dtls_role == DtlsRole::kClient;
+  const SrtpKeyMaterial& theirs = client ? keys.server : keys.client;
+  const SrtpKeyMaterial& ours = client ? keys.client : keys.server;
+  opener_.emplace(keys.profile, theirs, SrtpOpenerConfig{.library = context_.config.gcm});
+  sealer_.emplace(keys.profile, ours, context_.config.gcm);
   // Spread over the interval, so that a room that joined at once does not report at once (RFC 3550
   // section 6.2).
   const auto interval = static_cast<uint64_t>(context_.config.rtcp_interval.count());
@@ -154,17 +168,21 @@ void Transport::OnDtlsConnected(Timestamp now) {
 }
 
 void Transport::OnPathLost(const SocketAddress& address, Timestamp now) {
-  ice_.Forget(address);
+  ice_.Forget(address, now);
   CheckConsent(now);
   Schedule();
 }
 
+Timestamp Transport::DisconnectedAt() const {
+  return ice_.consent_deadline() - context_.config.consent_timeout / kDisconnectedShare;
+}
+
 void Transport::CheckConsent(Timestamp now) {
-  const Timestamp disconnected_at =
-      ice_.next_deadline() - context_.config.consent_timeout / kDisconnectedShare;
-  if (state_ == TransportState::kConnected && now >= disconnected_at) {
+  if (now >= ice_.consent_deadline() && MaySend()) consent_ = Consent::kExpired;
+  const bool present = now < DisconnectedAt() && MaySend();
+  if (state_ == TransportState::kConnected && !present) {
     ChangeState(TransportState::kDisconnected, "consent_lost");
-  } else if (state_ == TransportState::kDisconnected && now < disconnected_at) {
+  } else if (state_ == TransportState::kDisconnected && present) {
     ChangeState(TransportState::kConnected, "");
   }
 }
@@ -197,9 +215,8 @@ Timestamp Transport::NextDeadline() const {
   Timestamp next = ice_.next_deadline();
   if (!opener_) next = std::min(next, connect_deadline_);
   if (dtls_ && !opener_) next = std::min(next, dtls_->next_deadline());
-  if (state_ == TransportState::kConnected) {
-    next = std::min(next, ice_.next_deadline() - context_.config.consent_timeout / kDisconnectedShare);
-  }
+  if (MaySend()) next = std::min(next, ice_.consent_deadline());
+  if (state_ == TransportState::kConnected) next = std::min(next, DisconnectedAt());
   if (!ready()) return next;
   next = std::min(
       next, WithOthers(std::min({next_report_, send_->next_allocation, send_->estimator.next_deadline()})));
@@ -244,7 +261,7 @@ void Transport::End(TransportState state, std::string reason) {
 }
 
 void Transport::Shutdown() {
-  if (!dtls_) return;
+  if (!dtls_ || !MaySend()) return;
   if (data_) data_->Shutdown();
   dtls_->Close();
   while (auto datagram = dtls_->PollTransmit()) {
@@ -266,6 +283,7 @@ void Transport::Update(std::vector<CodecBinding> codecs, const RtpExtensionIds& 
 
 bool Transport::RestartIce(const IceCredentials& local, const IceCredentials& remote, Timestamp now) {
   const bool restarted = ice_.Restart(local, remote, now);
+  if (restarted && !MaySend()) consent_ = Consent::kRestarting;
   Schedule();
   return restarted;
 }

@@ -46,9 +46,9 @@ class Transport final : public TrackPublisher {
   // The caller keeps the map of addresses and reads `selected_changed` and `evicted` for it.
   IceStunOutcome HandleStun(ByteView datagram, const SocketAddress& from, Timestamp now);
   // Only from validated addresses (hard problem 13).
-  void HandleDtls(ByteView datagram, Timestamp now);
-  void HandleRtp(MutableByteView datagram, Timestamp received, Timestamp now);
-  void HandleRtcp(MutableByteView datagram, Timestamp now);
+  void HandleDtls(ByteView datagram, const SocketAddress& from, Timestamp now);
+  void HandleRtp(MutableByteView datagram, const SocketAddress& from, Timestamp received, Timestamp now);
+  void HandleRtcp(MutableByteView datagram, const SocketAddress& from, Timestamp now);
   void HandleTimeout(Timestamp now);
   void OnPathLost(const SocketAddress& address, Timestamp now);
   // Moves this transport's entry among the shard's deadlines to where it belongs now.
@@ -89,7 +89,7 @@ class Transport final : public TrackPublisher {
   void PrefetchForSending() const;
   // What its path carries is not measured yet, but will be.
   bool guesses() const { return send_->has_transport_feedback && !send_->estimator.measured(); }
-  bool ready() const { return sealer_.has_value() && ice_.selected().has_value(); }
+  bool ready() const { return sealer_.has_value() && ice_.selected().has_value() && MaySend(); }
   // Media to this peer. The bytes on the wire, 0 when it was dropped and counted.
   size_t SendMedia(const OutgoingStream& stream, const SourcePacket& packet, const Rewritten& rewritten,
                    Timestamp now, ByteView red_prefix = {});
@@ -116,6 +116,7 @@ class Transport final : public TrackPublisher {
   const CodecTable& codecs() const { return codecs_; }
   const RtpExtensionIds& extension_ids() const { return extensions_; }
   const SendControl& send_control() const { return *send_; }
+  DtlsRole dtls_role() const { return settings_.dtls_role; }
   Duration rtt() const { return rtt_.value_or(kAssumedRtt); }
   const std::vector<std::unique_ptr<PublishedTrack>>& tracks() const { return tracks_; }
   const std::vector<std::unique_ptr<SubscriberSlot>>& slots() const { return slots_; }
@@ -141,11 +142,19 @@ class Transport final : public TrackPublisher {
   };
 
   // transport.cc
+  void StartDtls(Timestamp now);
   void PumpDtls(Timestamp now);
   void OnDtlsConnected(Timestamp now);
   void ReadData(Timestamp now);
   void ChangeState(TransportState state, std::string reason);
   void CheckConsent(Timestamp now);
+  // What came from there has passed authentication and was no replay.
+  void NoteTraffic(const SocketAddress& from, Timestamp now) {
+    ice_.NoteTraffic(from, now);
+    if (state_ == TransportState::kDisconnected) CheckConsent(now);
+  }
+  bool MaySend() const { return consent_ == Consent::kGiven; }
+  Timestamp DisconnectedAt() const;
   Timestamp NextDeadline() const;
   // Measured by report blocks, else by how fast NACKs are answered: who only publishes reports nothing.
   Duration RttTo(const PublishedLayer& layer) const;
@@ -154,6 +163,7 @@ class Transport final : public TrackPublisher {
   SsrcBinding Resolve(const RtpHeader& header, const IncomingExtensions& extensions, Timestamp now);
   SsrcBinding Learn(const RtpHeader& header, const IncomingExtensions& extensions, Timestamp now);
   PublishedTrack* TrackByMid(std::string_view mid) const;
+  PublishedTrack* TrackByPayloadType(PayloadType type) const;
   void HandleMedia(PublishedLayer& layer, const RtpPacketView& packet, const IncomingExtensions& extensions,
                    Timestamp received, Timestamp now, bool repaired);
   // Lost audio that `red` brings back goes out in front of its primary.
@@ -207,6 +217,11 @@ class Transport final : public TrackPublisher {
   std::optional<DtlsEndpoint> dtls_;
   std::optional<SrtpOpener> opener_;
   std::optional<SrtpSealer> sealer_;
+  // Consent that has expired is not renewed by checks under the same credentials (RFC 7675 section 5.1):
+  // first ICE restarts, then an address is nominated. Unless consent is strict, a transport without it has
+  // ended.
+  enum class Consent : uint8_t { kGiven, kExpired, kRestarting };
+  Consent consent_ = Consent::kGiven;
   RunCursor cursor_;
   RunCursor data_cursor_;
   TransportState state_ = TransportState::kNew;

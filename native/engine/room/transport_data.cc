@@ -32,7 +32,7 @@ void Transport::SendDataPacket(ByteView packet) {
 }
 
 void Transport::SealData(ByteView packet) {
-  if (!dtls_ || !ice_.selected() || !dtls_->SendApplicationData(packet)) return;
+  if (!dtls_ || !ice_.selected() || !MaySend() || !dtls_->SendApplicationData(packet)) return;
   while (auto datagram = dtls_->PollTransmit()) {
     if (!context_.out.Append(data_cursor_, *ice_.selected(), *datagram)) {
       context_.drops.Count(DropReason::kTransmitOverflow);

@@ -5,10 +5,11 @@
 
 namespace nexus {
 
-void Transport::HandleRtcp(MutableByteView datagram, Timestamp now) {
+void Transport::HandleRtcp(MutableByteView datagram, const SocketAddress& from, Timestamp now) {
   if (!opener_) return context_.drops.Count(DropReason::kNoKeys);
   const std::optional<size_t> size = opener_->OpenRtcp(datagram);
   if (!size) return context_.drops.Count(DropReason::kSrtpRejected);
+  NoteTraffic(from, now);
   ++packets_in_;
   bytes_in_ += datagram.size();
   RtcpReader reader(datagram.first(*size));

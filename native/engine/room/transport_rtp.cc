@@ -14,12 +14,14 @@ constexpr Duration kSsrcTakeover = std::chrono::seconds(2);
 
 }  // namespace
 
-void Transport::HandleRtp(MutableByteView datagram, Timestamp received, Timestamp now) {
+void Transport::HandleRtp(MutableByteView datagram, const SocketAddress& from, Timestamp received,
+                          Timestamp now) {
   if (!opener_) return context_.drops.Count(DropReason::kNoKeys);
   const std::optional<RtpHeader> header = ParseRtpHeader(datagram);
   if (!header) return context_.drops.Count(DropReason::kRtpMalformed);
   const std::optional<size_t> size = opener_->OpenRtp(datagram, header->header_size);
   if (!size) return context_.drops.Count(DropReason::kSrtpRejected);
+  NoteTraffic(from, now);
   const std::optional<RtpPacketView> packet = CompleteRtp(*header, datagram.first(*size));
   if (!packet) return context_.drops.Count(DropReason::kRtpMalformed);
   ++packets_in_;
@@ -55,11 +57,25 @@ PublishedTrack* Transport::TrackByMid(std::string_view mid) const {
   return nullptr;
 }
 
-// RFC 9143 section 9.2: a packet's MID names its section; RFC 8852: its RID the layer. State is made only for
-// what was negotiated, one SSRC a layer, so that invented SSRCs cost nothing (hard problem 9).
+// The only one that has it. Encodings of a track cannot be told from one another so.
+PublishedTrack* Transport::TrackByPayloadType(PayloadType type) const {
+  PublishedTrack* found = nullptr;
+  for (const auto& track : tracks_) {
+    const std::vector<PayloadType>& own = track->settings().payload_types;
+    if (std::find(own.begin(), own.end(), type) == own.end()) continue;
+    if (found != nullptr || track->settings().ssrcs.size() > 1) return nullptr;
+    found = track.get();
+  }
+  return found;
+}
+
+// RFC 9143 section 9.2: a packet's MID names its section, or a payload type that no other has; RFC 8852: its
+// RID the layer. State is made only for what was negotiated, one SSRC a layer, so that invented SSRCs cost
+// nothing (hard problem 9).
 Transport::SsrcBinding Transport::Learn(const RtpHeader& header, const IncomingExtensions& extensions,
                                         Timestamp now) {
-  PublishedTrack* track = TrackByMid(extensions.mid);
+  PublishedTrack* track =
+      extensions.mid.empty() ? TrackByPayloadType(header.payload_type) : TrackByMid(extensions.mid);
   if (track == nullptr) return context_.drops.Count(DropReason::kUnknownSsrc), SsrcBinding{};
   const bool rtx = codecs_.ByRtxPayloadType(header.payload_type) != nullptr;
   std::string_view rid = rtx ? extensions.repaired_rid : extensions.rid;

@@ -75,7 +75,7 @@ bool SctpAssociation::SetOptions() {
   ok = ok && SetOption(socket_, IPPROTO_SCTP, SCTP_ENABLE_STREAM_RESET, reset);
   sctp_paddrparams path{};
   path.spp_address.ss_family = AF_CONN;
-  path.spp_flags = SPP_PMTUD_DISABLE | SPP_HB_DISABLE;  // consent checks (RFC 7675) are the heartbeat
+  path.spp_flags = SPP_PMTUD_DISABLE | SPP_HB_DISABLE;  // the transport knows whether the peer lives
   path.spp_pathmtu = static_cast<uint32_t>(config_.mtu - sizeof(sctp_common_header));
   ok = ok && SetOption(socket_, IPPROTO_SCTP, SCTP_PEER_ADDR_PARAMS, path);
   for (const uint16_t type : {SCTP_ASSOC_CHANGE, SCTP_STREAM_RESET_EVENT, SCTP_PARTIAL_DELIVERY_EVENT}) {

@@ -36,7 +36,7 @@ class HeaderExtension(Enum):
 class TransportState(Enum):
     NEW = 0
     CONNECTED = 1  # ICE and DTLS are up
-    DISCONNECTED = 2  # consent lost for a while (RFC 7675), may come back
+    DISCONNECTED = 2  # neither checks nor media for a while, may come back
     FAILED = 3
     CLOSED = 4
 
@@ -53,6 +53,7 @@ class EngineConfig:
         announced_addresses: Sequence[str] = (),
         audio_loudest: int = 6,
         consent_timeout_ms: int = 30_000,
+        strict_consent: bool = False,
         connect_timeout_ms: int = 30_000,
         speaker_interval_ms: int = 300,
         max_transports: int = 20_000,
@@ -69,7 +70,9 @@ class EngineConfig:
     ) -> None:
         """Shard k listens on UDP `port + k` (0: any free port). `announced_addresses` replace the bound ones
         in candidates (the node's public addresses). `bind_addresses`: one of each family at most.
-        `audio_loudest`: how many audio sources of a room are forwarded at most. `red_distance`: how many
+        `audio_loudest`: how many audio sources of a room are forwarded at most. `strict_consent`: only ICE
+        checks are consent to send (RFC 7675); otherwise authenticated packets from the selected address are,
+        too. `red_distance`: how many
         earlier packets ride along to a subscriber with redundant audio (RFC 2198), 0 to 2; 0 strips it.
         `start_bitrate_bps`: what each subscriber's path is believed to carry until it is measured, and
         `min_bitrate_bps` to `max_bitrate_bps`: between what the estimate stays.
@@ -103,9 +106,10 @@ class TransportOptions:
         codecs: Sequence[CodecBinding],
         extensions: dict[HeaderExtension, int],
         reduced_size_rtcp: bool = True,
+        dtls_client: bool = False,
     ) -> None:
         """`fingerprints`: (hash name as in SDP, "AA:BB:…"). `codecs`/`extensions`: as answered, for the whole
-        BUNDLE group."""
+        BUNDLE group. `dtls_client`: the engine's side, for peers that offer `a=setup:passive`."""
 
 class Candidate:
     @property
@@ -142,9 +146,11 @@ class TrackOptions:
         group: int = 0,
         muted: bool = False,
         sizes: Sequence[tuple[int, int]] = (),
+        payload_types: Sequence[int] = (),
     ) -> None:
         """`number` stands in the CSRC of what is forwarded. `ssrcs`/`rtx_ssrcs` pair up by position; without
-        them packets are found by MID (and RID). `group`: tracks of one transport with the same group belong
+        them packets are found by MID (and RID), or by a payload type that no other track of the transport has
+        among its `payload_types` (RFC 9143 section 9.2). `group`: tracks of one transport with the same group belong
         together (camera with microphone 0, screen with screen audio 1): audio is placed into the pair that
         shows its group's video. `sizes`: width and height of each encoding or spatial layer, low to high, as
         far as the publisher tells them ((0, 0): not told); what keyframes say counts more."""
@@ -211,7 +217,10 @@ class Engine:
     def set_track_muted(self, track: int, muted: bool) -> None:
         """A muted track's packets are dropped and it takes no part in speaker detection."""
     def request_keyframe(self, track: int) -> None: ...
-    def add_slot(self, transport: int, kind: Kind, pair: int = -1, msid: str = "") -> SlotDescription: ...
+    def add_slot(
+        self, transport: int, kind: Kind, pair: int = -1, msid: str = "", rtx: bool = True
+    ) -> SlotDescription:
+        """`rtx`: a video slot has an SSRC for retransmissions (RFC 4588)."""
     def remove_slot(self, slot: int) -> None: ...
     def bind_slot(self, slot: int, track: int) -> None:
         """Video only (audio is placed by the engine). Rebinding is the same call; the old source is shown
