@@ -50,11 +50,10 @@ GcmLibrary ParseGcmLibrary(const std::string& name) {
 void Construct(EngineConfig* self, int64_t shards, const std::vector<std::string>& bind_addresses,
                int64_t port, const std::vector<std::string>& announced_addresses, int64_t audio_loudest,
                int64_t consent_timeout_ms, bool strict_consent, int64_t connect_timeout_ms,
-               int64_t speaker_interval_ms,
-               int64_t max_transports, const std::vector<std::string>& srtp_profiles, bool udp_gso,
-               bool udp_gro, bool tcp, int64_t red_distance, int64_t start_bitrate_bps,
-               int64_t min_bitrate_bps, int64_t max_bitrate_bps, int64_t room_share,
-               const std::string& gcm_library) {
+               int64_t speaker_interval_ms, int64_t max_transports,
+               const std::vector<std::string>& srtp_profiles, bool udp_gso, bool udp_gro, bool tcp,
+               int64_t red_distance, int64_t start_bitrate_bps, int64_t min_bitrate_bps,
+               int64_t max_bitrate_bps, int64_t room_share, const std::string& gcm_library) {
   Bound(shards, 1, 256, "shards");
   Bound(port, 0, 65'535, "port");
   if (port != 0) Bound(port + shards - 1, 1, 65'535, "port");

@@ -397,7 +397,7 @@ TEST(Candidates, FamiliesAreMixedAndUdpComesFirst) {
       const ByteView ip = candidate.address.ip();
       text += (candidate.address.is_tcp() ? "t" : "u") + std::string(ip.size() == 16 ? "6" : "4") +
               std::to_string(ip.back()) + " ";
-      if (!priorities.empty()) EXPECT_LT(candidate.priority, *priorities.begin());
+      EXPECT_TRUE(priorities.empty() || candidate.priority < *priorities.begin());
       priorities.insert(candidate.priority);
       foundations.insert(candidate.foundation);
     }

@@ -29,7 +29,7 @@ namespace nexus {
 struct IceConfig {
   Duration consent_timeout = std::chrono::seconds(30);  // RFC 7675 section 5.1
   Duration connect_timeout = std::chrono::seconds(30);  // from creation to the first valid check
-  bool strict_consent = false;  // consent to send comes of checks alone, as in RFC 7675 section 5.1
+  bool strict_consent = false;      // consent to send comes of checks alone, as in RFC 7675 section 5.1
   size_t max_remote_addresses = 8;  // least recently checked goes first, never the selected one
 };
 

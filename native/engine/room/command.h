@@ -52,8 +52,9 @@ struct TrackSettings {
   std::vector<Ssrc> ssrcs;
   std::vector<Ssrc> rtx_ssrcs;
   std::vector<std::string> rids;
-  // Of its codec, retransmissions and redundancy, as answered for its section. A packet without a MID and with
-  // an unknown SSRC belongs to the one track of the transport that has its payload type (RFC 9143 section 9.2).
+  // Of its codec, retransmissions and redundancy, as answered for its section. A packet without a MID and
+  // with an unknown SSRC belongs to the one track of the transport that has its payload type (RFC 9143
+  // section 9.2).
   std::vector<PayloadType> payload_types;
   // Of its encodings or spatial layers, low to high, as the publisher says; fewer, or none: not known.
   std::vector<PictureSize> sizes;

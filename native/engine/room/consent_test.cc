@@ -116,9 +116,9 @@ TEST_F(ConsentTest, SilenceForHalfTheTimeIsADisconnectUntilTheNextPacket) {
   call_.RunFor(seconds(20));
   publisher.peer->SendVideoFrame(*publisher.video, call_.now());
   call_.RunFor(milliseconds(500));
-  EXPECT_EQ(StatesOf(publisher.transport),
-            (std::vector{TransportState::kConnected, TransportState::kDisconnected,
-                         TransportState::kConnected}));
+  EXPECT_EQ(
+      StatesOf(publisher.transport),
+      (std::vector{TransportState::kConnected, TransportState::kDisconnected, TransportState::kConnected}));
 }
 
 TEST_F(ConsentTest, WhatEndsBothChecksAndMediaEndsTheTransport) {

@@ -1,5 +1,5 @@
-// Packets whose section only their payload type can tell: neither SDP lists their SSRC nor do they carry a MID
-// (RFC 9143 section 9.2).
+// Packets whose section only their payload type can tell: neither SDP lists their SSRC nor do they carry a
+// MID (RFC 9143 section 9.2).
 #include <gtest/gtest.h>
 
 #include "testing/emulated_options.h"
@@ -12,8 +12,7 @@ using std::chrono::seconds;
 
 class SectionIdentification : public ::testing::Test {
  protected:
-  SectionIdentification()
-      : call_(EmulatedOptions(23)), publisher_(call_.Join()), viewer_(call_.Join()) {
+  SectionIdentification() : call_(EmulatedOptions(23)), publisher_(call_.Join()), viewer_(call_.Join()) {
     call_.AddSlot(viewer_, MediaKind::kAudio);
     call_.AddSlot(viewer_, MediaKind::kVideo);
   }

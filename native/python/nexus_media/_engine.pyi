@@ -150,10 +150,10 @@ class TrackOptions:
     ) -> None:
         """`number` stands in the CSRC of what is forwarded. `ssrcs`/`rtx_ssrcs` pair up by position; without
         them packets are found by MID (and RID), or by a payload type that no other track of the transport has
-        among its `payload_types` (RFC 9143 section 9.2). `group`: tracks of one transport with the same group belong
-        together (camera with microphone 0, screen with screen audio 1): audio is placed into the pair that
-        shows its group's video. `sizes`: width and height of each encoding or spatial layer, low to high, as
-        far as the publisher tells them ((0, 0): not told); what keyframes say counts more."""
+        among its `payload_types` (RFC 9143 section 9.2). `group`: tracks of one transport with the same group
+        belong together (camera with microphone 0, screen with screen audio 1): audio is placed into the pair
+        that shows its group's video. `sizes`: width and height of each encoding or spatial layer, low to
+        high, as far as the publisher tells them ((0, 0): not told); what keyframes say counts more."""
 
 class TapOptions:
     def __init__(

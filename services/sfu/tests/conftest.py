@@ -46,7 +46,13 @@ class Running:
     room: sfu_pb2.RoomKey = field(default_factory=lambda: sfu_pb2.RoomKey(app="devkey", room="lobby"))
 
     async def join(
-        self, identity: str, sdp: str, *, publish: bool = True, **fields: object
+        self,
+        identity: str,
+        sdp: str,
+        *,
+        publish: bool = True,
+        grants: media_pb2.Grants = ALL_GRANTS,
+        **fields: object,
     ) -> sfu_pb2.JoinResponse:
         """The first two sections of the recorded offers are a microphone and a camera."""
         publications = [
@@ -59,7 +65,7 @@ class Running:
             identity=identity,
             sdp=sdp,
             publications=publications if publish else [],
-            grants=ALL_GRANTS,
+            grants=grants,
         )
         request.MergeFrom(sfu_pb2.JoinRequest(**fields))  # type: ignore[arg-type]
         response: sfu_pb2.JoinResponse = await self.stub.Join(request)

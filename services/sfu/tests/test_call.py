@@ -4,7 +4,8 @@ machine."""
 import asyncio
 import fractions
 import math
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -79,6 +80,8 @@ class Peer:
         )
     )
     joined: sfu_pb2.JoinResponse | None = None
+    # Makes of aiortc's offers those of another stack.
+    rewrite: Callable[[str], str] = str
     pictures: dict[str, tuple[int, ...]] = field(default_factory=dict)
     pitches: dict[str, float] = field(default_factory=dict)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -101,7 +104,7 @@ class Peer:
                 room=ROOM,
                 room_id="RM_call",
                 identity=identity,
-                sdp=self.connection.localDescription.sdp,
+                sdp=self.rewrite(self.connection.localDescription.sdp),
                 publications=[
                     media_pb2.Publication(mid=str(transceiver.mid), source=source)
                     for transceiver, (_, source) in zip(senders, sources, strict=True)
@@ -127,7 +130,7 @@ class Peer:
             sfu_pb2.OfferRequest(
                 room=ROOM,
                 participant_id=self.joined.participant.id,
-                sdp=self.connection.localDescription.sdp,
+                sdp=self.rewrite(self.connection.localDescription.sdp),
                 publications=[
                     media_pb2.Publication(mid=str(t.mid), source=sources[str(t.mid)])
                     for t in self.connection.getTransceivers()
@@ -195,8 +198,8 @@ class Node:
     events: list[room_pb2.RoomEvent]
     stack: AsyncExitStack
 
-    def peer(self) -> Peer:
-        peer = Peer(self.stub)
+    def peer(self, rewrite: Callable[[str], str] = str) -> Peer:
+        peer = Peer(self.stub, rewrite=rewrite)
         self.stack.push_async_callback(peer.close)
         return peer
 
@@ -246,6 +249,37 @@ async def test_everybody_sees_and_hears_the_right_ones(node: Node, profile: str)
     placed = {tracks[slot.track_id]: slot.mid for slot in joined.slots.slots if slot.track_id}
     assert nearly(viewer.pictures[placed["alice"]], RED)
     assert nearly(viewer.pictures[placed["bob"]], GREEN)
+
+
+def as_dtls_server(sdp: str) -> str:
+    assert "a=setup:actpass" in sdp
+    return sdp.replace("a=setup:actpass", "a=setup:passive")
+
+
+async def test_peers_may_be_the_dtls_server(node: Node, profile: str) -> None:
+    """As FFmpeg's WHIP muxer offers it; here with the handshake of aiortc."""
+    alice, viewer = node.peer(as_dtls_server), node.peer(as_dtls_server)
+    joined = await alice.join("alice", RED, 440.0)
+    assert "a=setup:active\r\n" in joined.sdp
+    await viewer.join("viewer")
+    await wait_until(lambda: len(node.of_kind("media_connected")) == 2, PATIENCE, "two transports up")
+    assert {up.srtp_profile for up in node.of_kind("media_connected")} == {profile}
+    await wait_until(lambda: viewer.shows(RED) and viewer.hears(440), PATIENCE, "alice")
+    answer = await viewer.reoffer(["audio", "video"])
+    assert "a=setup:active\r\n" in answer.sdp, "and stays it"
+
+
+def without_ssrc_and_mid(sdp: str) -> str:
+    told = re.sub(r"a=(ssrc|ssrc-group):[^\r]*\r\n", "", sdp)
+    return re.sub(r"a=extmap:\d+ urn:ietf:params:rtp-hdrext:sdes:mid\r\n", "", told)
+
+
+async def test_packets_are_told_by_their_payload_type(node: Node) -> None:
+    alice, viewer = node.peer(without_ssrc_and_mid), node.peer()
+    joined = await alice.join("alice", RED, 440.0)
+    assert "sdes:mid" not in joined.sdp
+    await viewer.join("viewer")
+    await wait_until(lambda: viewer.shows(RED) and viewer.hears(440), PATIENCE, "alice")
 
 
 async def test_a_slot_is_rebound_to_another_picture(node: Node) -> None:

@@ -10,8 +10,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from nexus.events.v1 import room_pb2
 from nexus.sfu.v1 import sfu_pb2
 from nexus.types.v1 import error_pb2, media_pb2
-from nexus_sfu.core.model import Kind
-from nexus_sfu.engine_port import SpeakersChanged, TransportConnected
+from nexus_sfu.core.model import Kind, Setup
+from nexus_sfu.engine_port import CommandRejected, SpeakersChanged, TransportConnected
 from nexus_testkit import wait_until
 
 Running = Any
@@ -75,7 +75,9 @@ async def test_reoffers_of_a_browser(running: Running, read_offer: OfferReader) 
     assert before.items() <= {slot.mid: slot.ssrc for slot in more.slots.slots}.items()
     assert [t.id for t in more.tracks] == [t.id for t in joined.participant.tracks]
 
+    assert list(more.unused_sections) == []
     off = await offer("chromium_camera_off")
+    assert [section.mid for section in off.unused_sections] == ["1"]
     assert [t.source for t in off.tracks] == [media_pb2.TRACK_SOURCE_MICROPHONE]
     stopped = await offer("chromium_stopped")
     assert list(stopped.tracks) == []
@@ -149,6 +151,7 @@ async def test_media_events_reach_the_room(running: Running, read_offer: OfferRe
     await wait_until(lambda: running.of_kind("participant_left"))
     (left,) = running.of_kind("participant_left")
     assert left.participant_left.reason == media_pb2.DISCONNECT_REASON_MEDIA_FAILED
+    assert left.participant_left.detail.startswith("ICE consent was lost")
     assert not running.engine.transports
 
 
@@ -168,6 +171,64 @@ async def test_a_join_and_a_snapshot_tell_who_speaks(running: Running, read_offe
     running.engine.tell(SpeakersChanged(room, ()))
     await wait_until(lambda: len(running.of_kind("active_speakers")) == 2)
     assert (await running.stub.GetRoom(asked)).active_speakers == room_pb2.ActiveSpeakers(revision=2)
+
+
+async def test_what_the_engine_does_not_take_is_not_announced_any_more(
+    running: Running, read_offer: OfferReader
+) -> None:
+    joined = await running.join("alice", read_offer("chromium_join"))
+    camera = next(i for i, t in running.engine.tracks.items() if t.kind is Kind.VIDEO)
+    running.engine.tell(CommandRejected("add_track", camera, "ssrc_in_use"))
+    await wait_until(lambda: running.of_kind("track_unpublished"))
+    (ended,) = running.of_kind("track_unpublished")
+    assert ended.track_unpublished.track_id == joined.participant.tracks[1].id
+    assert [t.kind for t in running.engine.tracks.values()] == [Kind.AUDIO]
+
+
+async def test_sections_without_use_are_told(running: Running, read_offer: OfferReader) -> None:
+    """A microphone and a camera that no publication names, and slots without the grant to subscribe."""
+    listener = media_pb2.Grants(create=True, publish=True)
+    joined = await running.join("alice", read_offer("chromium_join"), publish=False, grants=listener)
+    reasons = {section.mid: section.reason for section in joined.unused_sections}
+    assert {mid for mid, reason in reasons.items() if "no publication names" in reason} == {"0", "1"}
+    assert {mid for mid, reason in reasons.items() if "subscribing" in reason} == set(map(str, range(2, 13)))
+    everything = await running.join("bob", read_offer("chromium_join"))
+    assert list(everything.unused_sections) == []
+
+
+async def test_a_join_that_publishes_what_it_does_not_send_is_refused(
+    running: Running, read_offer: OfferReader, wire_error: WireError
+) -> None:
+    parts = read_offer("chromium_join").split("m=")
+    parts[2] = parts[2].replace("a=sendonly", "a=inactive")
+    with pytest.raises(grpc.aio.AioRpcError) as silent:
+        await running.join("alice", "m=".join(parts))
+    assert wire_error(silent.value).code == error_pb2.INVALID_SDP
+    assert "sends nothing" in wire_error(silent.value).message
+
+
+async def test_the_roles_of_dtls_stay(
+    running: Running, read_offer: OfferReader, wire_error: WireError
+) -> None:
+    sdp = read_offer("chromium_join")
+    passive = sdp.replace("a=setup:actpass", "a=setup:passive")
+    joined = await running.join("alice", passive, publish=False)
+    assert set(re.findall("a=setup:(.*)\r", joined.sdp)) == {"active"}
+    (transport,) = running.engine.transports.values()
+    assert transport.offer.setup is Setup.PASSIVE
+
+    async def offer(text: str) -> sfu_pb2.OfferResponse:
+        request = sfu_pb2.OfferRequest(room=running.room, participant_id=joined.participant.id, sdp=text)
+        response: sfu_pb2.OfferResponse = await running.stub.Offer(request)
+        return response
+
+    # RFC 8842 section 5.2: later offers may say actpass, and the answer keeps the roles.
+    for again in (sdp, passive):
+        assert set(re.findall("a=setup:(.*)\r", (await offer(again)).sdp)) == {"active"}
+    with pytest.raises(grpc.aio.AioRpcError) as changed:
+        await offer(sdp.replace("a=setup:actpass", "a=setup:active"))
+    assert wire_error(changed.value).code == error_pb2.INVALID_SDP
+    assert "DTLS roles" in wire_error(changed.value).message
 
 
 async def test_empty_rooms_end(running: Running, read_offer: OfferReader) -> None:

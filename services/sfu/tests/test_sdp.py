@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from aiortc import RTCPeerConnection, RTCSessionDescription
@@ -15,6 +16,7 @@ from nexus_sfu.core.model import (
     IceCredentials,
     Kind,
     Participant,
+    Setup,
     Slot,
     Source,
 )
@@ -53,7 +55,7 @@ def slots_of(negotiated: Negotiated) -> dict[str, Slot]:
     slot_table.reconcile(participant, media.slots)
     for index, slot in enumerate(participant.slots.values()):
         slot.ssrc = 1_000 + index
-        slot.rtx_ssrc = 2_000 + index if slot.kind is Kind.VIDEO else None
+        slot.rtx_ssrc = 2_000 + index if slot.kind is Kind.VIDEO and slot.rtx else None
     return participant.slots
 
 
@@ -326,14 +328,16 @@ def test_one_payload_type_means_one_thing_in_the_group(read_offer: OfferReader) 
 def test_retransmission_types_are_the_groups_too(read_offer: OfferReader) -> None:
     text = read_offer("chromium_join")
     # 97 repairs 96 in the first video section; in another it is said to be a codec, or to repair another.
+    # What it repairs is taken all the same, without retransmissions.
     parts = text.split("m=")
     parts[4] = parts[4].replace("a=rtpmap:97 rtx/90000", "a=rtpmap:97 VP8/90000")
     parts[6] = parts[6].replace("a=fmtp:97 apt=96", "a=fmtp:97 apt=98")
     result = negotiated("m=".join(parts), *WISHES)
     by_mid = {p.section.mid: {a.rtp.payload_type: a.rtx for a in p.codecs} for p in result.plans}
     assert 97 not in by_mid["3"]
-    assert 96 not in by_mid["3"]  # without its repair it is not what the group agreed on
-    assert 98 in by_mid["5"]
+    assert by_mid["3"][96] is None
+    assert by_mid["5"][98] is not None
+    assert [slot.rtx for slot in result.media.slots if slot.mid in ("3", "5")] == [False, False]
     used = [t for c in result.media.transport.codecs for t in (c.payload_type, c.rtx_payload_type) if t]
     assert len(used) == len(set(used))
 
@@ -420,7 +424,8 @@ def test_session_level_transport_is_enough() -> None:
         ("a=fingerprint:sha-256 ", "a=fingerprint:sha-1 ", "fingerprint"),
         ("a=ice-ufrag:abcd", "a=ice-ufrag:ab_d", "malformed"),
         ("0F:0F", "0F:XY", "malformed"),
-        ("a=setup:actpass", "a=setup:passive", "setup"),
+        ("a=setup:actpass", "a=setup:holdconn", "setup"),
+        ("a=setup:actpass\r\n", "", "setup"),
         ("m=audio 9 ", "m=audio 0 ", "stopped"),
         ("m=audio 9 ", "m=audio 70000 ", "port"),
         ("s=-\r\n", "s=-\r\na=ice-lite\r\n", "ICE-lite"),
@@ -472,6 +477,258 @@ def test_refused_publications(wishes: list[PublicationWish], code: str, read_off
     with pytest.raises(RpcError) as refusal:
         negotiated(read_offer("chromium_join"), *wishes)
     assert refusal.value.name == code
+
+
+def without_rtx(section: str) -> str:
+    """As libwebrtc offers it after `setCodecPreferences` without RTX."""
+    rtx = re.findall(r"a=rtpmap:(\d+) rtx/90000\r\n", section)
+    for number in rtx:
+        section = re.sub(rf"a=(rtpmap|fmtp|rtcp-fb):{number} [^\r]*\r\n", "", section)
+        section = re.sub(rf"(m=video[^\r]*) {number}\b", r"\1", section, count=1)
+    section = re.sub(r"a=ssrc-group:FID[^\r]*\r\n", "", section)
+    assert "rtx" not in section
+    return section
+
+
+@pytest.mark.parametrize("part", [2, 4], ids=["publication", "slot"])
+def test_a_section_without_retransmissions_is_taken_beside_others_with_them(
+    part: int, read_offer: OfferReader
+) -> None:
+    parts = read_offer("chromium_join").split("m=")
+    parts[part] = without_rtx("m=" + parts[part])[2:]
+    result = negotiated("m=".join(parts), *WISHES)
+    microphone, camera, _, slot, *_ = result.plans
+    assert [plan.role.name for plan in (microphone, camera, slot)] == ["PUBLICATION", "PUBLICATION", "SLOT"]
+    assert (camera.codecs[0].rtx is None) is (part == 2)
+    assert all(codec.rtx is None for codec in slot.codecs) is (part == 4)
+    assert result.media.publications[1].codec is Codec.VP8
+    assert result.media.publications[1].payload_types == ((96,) if part == 2 else (96, 97))
+    assert {c.payload_type: c.rtx_payload_type for c in result.media.transport.codecs}[96] == 97
+    assert {slot.mid: slot.rtx for slot in result.media.slots if slot.kind is Kind.VIDEO}["3"] is (part == 2)
+    given = slots_of(result)
+    assert (given["3"].rtx_ssrc is None) is (part == 4)
+    answered = sections(answer(result, given))
+    assert answered[1][0].split()[1] == "7882"
+    assert ("a=rtpmap:97 rtx/90000" in answered[1]) is (part == 4)
+    assert any(line.startswith("a=ssrc-group:FID") for line in answered[3]) is (part == 2)
+
+
+def test_a_publication_keeps_its_payload_types_against_other_sections(read_offer: OfferReader) -> None:
+    parts = read_offer("chromium_join").split("m=")
+    # A slot in front uses the payload type of VP8 for VP9, and that of its RTX for H.264.
+    slot = parts[4].replace("a=rtpmap:96 VP8/90000", "a=rtpmap:96 VP9/90000")
+    parts[2], parts[4] = slot, parts[2]
+    result = negotiated("m=".join(parts), *WISHES)
+    camera = result.media.publications[1]
+    assert (camera.codec, camera.payload_types) == (Codec.VP8, (96, 97))
+    slot_codecs = {
+        c.rtp.payload_type for plan in result.plans if plan.section.mid == "3" for c in plan.codecs
+    }
+    assert slot_codecs
+    assert 96 not in slot_codecs
+    assert [plan.section.mid for plan in result.plans] == ["0", "3", "2", "1", *map(str, range(4, 13))]
+
+
+def test_the_second_publication_takes_its_next_codec_where_the_first_has_its_payload_type() -> None:
+    first = "a=rtpmap:106 H264/90000\r\n"
+    text = two_cameras(ssrcs=True)
+    head, last = text[: text.rindex("m=video")], text[text.rindex("m=video") :]
+    last = last.replace(first, "a=rtpmap:106 VP8/90000\r\na=rtpmap:107 VP9/90000\r\n")
+    last = re.sub(r"a=fmtp:106 [^\r]*\r\n", "", last).replace("SAVPF 106", "SAVPF 106 107")
+    result = negotiated(head + last, *WISHES, PublicationWish("2", Source.SCREEN))
+    assert [(p.codec, p.payload_types) for p in result.media.publications[1:]] == [
+        (Codec.H264, (106,)),
+        (Codec.VP9, (107,)),
+    ]
+    alone = last.replace("a=rtpmap:107 VP9/90000\r\n", "")
+    with pytest.raises(RpcError, match=r"RFC 9143 section 9\.1") as refusal:
+        negotiated(head + alone, *WISHES, PublicationWish("2", Source.SCREEN))
+    assert (refusal.value.name, refusal.value.details["mid"]) == ("INVALID_SDP", "2")
+
+
+def test_no_retransmission_takes_the_payload_type_of_a_publication() -> None:
+    """webrtcbin offers RTX for Opus, and may give it the number that is VP8 in the next section."""
+    text = FFMPEG.replace("m=audio 9 UDP/TLS/RTP/SAVPF 111", "m=audio 9 UDP/TLS/RTP/SAVPF 111 106")
+    text = text.replace(
+        "a=rtpmap:111 opus/48000/2\r\n",
+        "a=rtpmap:111 OPUS/48000/2\r\na=rtpmap:106 rtx/48000\r\na=fmtp:106 apt=111\r\n",
+    )
+    result = negotiated(text, *WISHES)
+    assert [p.payload_types for p in result.media.publications] == [(111,), (106,)]
+    assert "a=rtpmap:106 rtx" not in answer(result)
+    # The same among video sections.
+    text = two_cameras(ssrcs=True)
+    at = text.index("m=video")
+    second = text.rindex("m=video")
+    front = text[at:second].replace("SAVPF 106", "SAVPF 106 108")
+    front = front.replace(
+        "a=rtpmap:106 H264/90000\r\n",
+        "a=rtpmap:106 H264/90000\r\na=rtpmap:108 rtx/90000\r\na=fmtp:108 apt=106\r\n",
+    )
+    behind = text[second:].replace("106", "108")
+    result = negotiated(text[:at] + front + behind, *WISHES, PublicationWish("2", Source.SCREEN))
+    assert [p.payload_types for p in result.media.publications] == [(111,), (106,), (108,)]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("UDP/TLS/RTP/SAVPF", "RTP/AVP"), "UDP/TLS/RTP/SAVPF"),
+        (("a=rtpmap:111 opus/48000/2", "a=rtpmap:111 opus/24000/2"), "codecs"),
+    ],
+)
+def test_a_publication_is_never_refused_in_silence(
+    change: tuple[str, str], words: str, read_offer: OfferReader
+) -> None:
+    parts = read_offer("chromium_join").split("m=")
+    parts[1] = parts[1].replace(*change)
+    with pytest.raises(RpcError, match=words) as refusal:
+        negotiated("m=".join(parts), *WISHES)
+    assert refusal.value.details["mid"] == "0"
+
+
+@pytest.mark.parametrize("direction", ["inactive", "recvonly", None])
+def test_a_publication_of_a_section_that_sends_nothing_is_told_to_the_room(
+    direction: str | None, read_offer: OfferReader
+) -> None:
+    parts = read_offer("chromium_join").split("m=")
+    if direction is None:
+        parts[1] = parts[1].replace("audio 9 ", "audio 0 ")
+        parts[0] = parts[0].replace("BUNDLE 0 1 ", "BUNDLE 1 0 ")
+    else:
+        parts[1] = parts[1].replace("a=sendonly", f"a={direction}")
+    assert negotiated("m=".join(parts), *WISHES).media.silent == ("0",)
+
+
+def test_sections_for_which_nothing_flows_have_a_reason(read_offer: OfferReader) -> None:
+    text = read_offer("chromium_data")
+    parts = text.split("m=")
+    data = next(part for part in parts if part.startswith("application"))
+    mid = re.search(r"a=mid:(\S+)", data)
+    assert mid is not None
+    parts.append(data.replace(f"a=mid:{mid[1]}\r", "a=mid:second\r"))
+    parts[0] = parts[0].replace("a=group:BUNDLE", "a=group:BUNDLE second")
+    parts[0] = parts[0].replace("a=group:BUNDLE second 0", "a=group:BUNDLE 0 second")
+    parts[3] = parts[3].replace("opus/48000", "G722/8000")
+    result = negotiated("m=".join(parts), WISHES[1])
+    unused = {plan.section.mid: plan.unused for plan in result.plans if plan.unused}
+    assert set(unused) == {"0", parts[3].split("a=mid:")[1].split("\r")[0], "second"}
+    assert "no publication names the section" in unused["0"]
+    assert "one section of data channels" in unused["second"]
+    assert "codecs" in unused[parts[3].split("a=mid:")[1].split("\r")[0]]
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("browser", BROWSERS)
+def test_what_browsers_want_is_used(browser: str, case: str, read_offer: OfferReader) -> None:
+    offer = parse_offer(read_offer(f"{browser}_{case}"))
+    sources = {"audio": Source.MICROPHONE, "video": Source.CAMERA}
+    sending = [
+        PublicationWish(section.mid, sources[section.kind])
+        for section in offer.sections
+        if section.direction == "sendonly" and not section.stopped
+    ]
+    result = negotiate(offer, sending)
+    assert {plan.section.mid: plan.unused for plan in result.plans if plan.unused} == {}
+    assert len(result.media.publications) == len(sending)
+    assert sending or case == "stopped"
+    assert result.media.silent == ()
+
+
+@pytest.mark.parametrize(
+    ("setup", "dtls_client", "answered"),
+    [("actpass", False, "passive"), ("active", False, "passive"), ("passive", True, "active")],
+)
+def test_the_answer_takes_the_other_role_of_dtls(setup: str, dtls_client: bool, answered: str) -> None:
+    result = negotiated(MINIMAL.replace("a=setup:actpass", f"a=setup:{setup}"))
+    assert result.media.transport.setup is Setup(setup)
+    transport = replace(TRANSPORT, dtls_client=dtls_client)
+    text = build_answer(result, transport, {}, session_id=1, session_version=1)
+    assert f"a=setup:{answered}\r\n" in text
+
+
+# As FFmpeg 8 offers it for WHIP: the DTLS server, without header extensions.
+FFMPEG = "\r\n".join(
+    [
+        "v=0",
+        "o=FFmpeg 4489045141692799359 2 IN IP4 127.0.0.1",
+        "s=FFmpegPublishSession",
+        "t=0 0",
+        "a=group:BUNDLE 0 1",
+        "a=extmap-allow-mixed",
+        "a=msid-semantic: WMS",
+        *(
+            line
+            for mid, kind, number, codec, ssrc in (
+                ("0", "audio", 111, "opus/48000/2", 1000),
+                ("1", "video", 106, "H264/90000", 2000),
+            )
+            for line in (
+                f"m={kind} 9 UDP/TLS/RTP/SAVPF {number}",
+                "c=IN IP4 0.0.0.0",
+                "a=ice-ufrag:00000001",
+                "a=ice-pwd:00000000000000000000000000000001",
+                "a=fingerprint:sha-256 " + ":".join(["0F"] * 32),
+                "a=setup:passive",
+                f"a=mid:{mid}",
+                "a=sendonly",
+                f"a=msid:FFmpeg {kind}",
+                "a=rtcp-mux",
+                f"a=rtpmap:{number} {codec}",
+                f"a=fmtp:{number} level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f"
+                if kind == "video"
+                else f"a=fmtp:{number} minptime=10;useinbandfec=1",
+                f"a=ssrc:{ssrc} cname:FFmpeg",
+                f"a=ssrc:{ssrc} msid:FFmpeg {kind}",
+            )
+        ),
+        "",
+    ]
+)
+
+
+def test_ffmpeg_is_the_dtls_server() -> None:
+    result = negotiated(FFMPEG, *WISHES)
+    assert [(p.codec, p.ssrcs) for p in result.media.publications] == [
+        (Codec.OPUS, (1000,)),
+        (Codec.H264, (2000,)),
+    ]
+    assert result.media.transport.setup is Setup.PASSIVE
+    text = build_answer(result, replace(TRANSPORT, dtls_client=True), {}, session_id=1, session_version=1)
+    assert text.count("a=setup:active\r\n") == 2
+    assert text.count("a=recvonly\r\n") == 2
+
+
+def test_packets_without_mid_and_ssrc_are_told_by_a_payload_type_of_their_own() -> None:
+    """RFC 9143 section 9.2."""
+    text = re.sub(r"a=ssrc:[^\r]*\r\n", "", FFMPEG)
+    result = negotiated(text, *WISHES)
+    assert [p.payload_types for p in result.media.publications] == [(111,), (106,)]
+    assert [p.ssrcs for p in result.media.publications] == [(), ()]
+
+
+def two_cameras(*, ssrcs: bool, extension: str = "") -> str:
+    text = FFMPEG if ssrcs else re.sub(r"a=ssrc:[^\r]*\r\n", "", FFMPEG)
+    video = text[text.index("m=video") :]
+    second = video.replace("a=mid:1\r", "a=mid:2\r").replace("a=ssrc:2000", "a=ssrc:3000")
+    text = (text + second).replace("BUNDLE 0 1", "BUNDLE 0 1 2")
+    return text.replace("a=rtcp-mux\r\n", f"a=rtcp-mux\r\n{extension}") if extension else text
+
+
+def test_packets_that_nothing_tells_apart_are_refused_with_a_sentence() -> None:
+    wishes = (*WISHES, PublicationWish("2", Source.SCREEN))
+    with pytest.raises(RpcError, match="cannot be told from those of another") as refusal:
+        negotiated(two_cameras(ssrcs=False), *wishes)
+    assert refusal.value.name == "INVALID_SDP"
+    assert refusal.value.details == {"mid": "1", "payload_type": "106"}
+    assert len(negotiated(two_cameras(ssrcs=True), *wishes).media.publications) == 3
+    mid = "a=extmap:1 urn:ietf:params:rtp-hdrext:sdes:mid\r\n"
+    assert len(negotiated(two_cameras(ssrcs=False, extension=mid), *wishes).media.publications) == 3
+    unlisted = negotiated(two_cameras(ssrcs=False), *WISHES)
+    assert len(unlisted.media.publications) == 2, "nothing else is published with that payload type"
+    only_received = mid.replace("a=extmap:1 ", "a=extmap:1/recvonly ")
+    with pytest.raises(RpcError, match="cannot be told"):
+        negotiated(two_cameras(ssrcs=False, extension=only_received), *wishes)
 
 
 def test_a_publication_without_a_known_codec(read_offer: OfferReader) -> None:

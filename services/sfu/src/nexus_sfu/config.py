@@ -79,6 +79,9 @@ class SfuConfig(RpcConfig):
     consent_timeout_ms: int = setting(
         30_000, unit="ms", reason="RFC 7675 section 5.1: consent expires after 30 s", ge=1_000
     )
+    strict_consent: bool = setting(
+        False, reason="only ICE checks are consent to send; else authenticated packets are, too"
+    )
     connect_timeout_ms: int = setting(30_000, unit="ms", reason="ICE and DTLS are up by then", ge=1_000)
     video_codecs: TextList = setting(
         ("vp8", "h264", "vp9", "av1"),

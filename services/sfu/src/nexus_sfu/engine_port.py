@@ -45,7 +45,7 @@ class TransportConnected:
 
 @dataclass(frozen=True, slots=True)
 class TransportDisconnected:
-    """Consent is lost for a while (RFC 7675); it may come back."""
+    """Neither ICE checks (RFC 7675) nor media have come for a while; it may come back."""
 
     transport: int
 
@@ -290,7 +290,9 @@ class EnginePort(Protocol):
 
     def set_track_muted(self, track: int, muted: bool) -> None: ...
 
-    def add_slot(self, transport: int, kind: Kind, pair: int, stream: str) -> OpenedSlot: ...
+    def add_slot(self, transport: int, kind: Kind, pair: int, stream: str, rtx: bool = True) -> OpenedSlot:
+        """`rtx`: with an SSRC for retransmissions (RFC 4588), if it is a video slot."""
+        ...
 
     def remove_slot(self, slot: int) -> None: ...
 

@@ -17,7 +17,7 @@ from nexus_sfu.core.room import RoomState
 from nexus_sfu.core.wire import participant_message, slot_table_message, track_message
 from nexus_sfu.engine_port import DataMessage
 from nexus_sfu.metrics import Metrics
-from nexus_sfu.sfu import Sfu
+from nexus_sfu.sfu import Answered, Sfu
 from nexus_sfu.stats import ReportLost, Stats
 from nexus_sfu.track_stream import TrackStreams
 
@@ -59,6 +59,7 @@ class SfuServicer(sfu_pb2_grpc.SfuServiceServicer):
             revision=room.revision,
             node_id=self._node_id,
             active_speakers=room.active_speakers(),
+            unused_sections=_unused_sections(answered),
         )
 
     async def Offer(self, request: sfu_pb2.OfferRequest, context: Context) -> sfu_pb2.OfferResponse:
@@ -72,6 +73,7 @@ class SfuServicer(sfu_pb2_grpc.SfuServiceServicer):
             sdp=answered.sdp,
             slots=slot_table_message(answered.participant),
             tracks=[track_message(t, with_mid=True) for t in answered.participant.tracks.values()],
+            unused_sections=_unused_sections(answered),
         )
 
     async def Leave(self, request: sfu_pb2.LeaveRequest, context: Context) -> sfu_pb2.LeaveResponse:
@@ -191,6 +193,10 @@ class SfuServicer(sfu_pb2_grpc.SfuServiceServicer):
 
     def _slots(self, key: RoomKey, participant_id: str) -> media_pb2.SlotTable:
         return slot_table_message(self._sfu.node.room(key).participant(participant_id))
+
+
+def _unused_sections(answered: Answered) -> list[media_pb2.UnusedSection]:
+    return [media_pb2.UnusedSection(mid=mid, reason=reason) for mid, reason in answered.unused.items()]
 
 
 def _room_message(room: RoomState) -> media_pb2.Room:

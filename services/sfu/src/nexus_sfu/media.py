@@ -179,7 +179,9 @@ class Media:
         seat = self._seats[effect.participant_id]
         match effect:
             case fx.AddSlot():
-                opened = self._engine.add_slot(seat.opened.transport, effect.kind, effect.pair, effect.stream)
+                opened = self._engine.add_slot(
+                    seat.opened.transport, effect.kind, effect.pair, effect.stream, effect.rtx
+                )
                 seat.slots[effect.mid] = opened
                 self._slot_ids[opened.slot] = (effect.participant_id, effect.mid)
             case fx.RemoveSlot():

@@ -251,11 +251,11 @@ class MemoryEngine:
     def set_track_muted(self, track: int, muted: bool) -> None:
         self.tracks[track].muted = muted
 
-    def add_slot(self, transport: int, kind: Kind, pair: int, stream: str) -> OpenedSlot:
+    def add_slot(self, transport: int, kind: Kind, pair: int, stream: str, rtx: bool = True) -> OpenedSlot:
         assert transport in self.transports
         slot = next(self._ids)
         self.slots[slot] = MemorySlot(transport, kind, pair, stream)
-        return OpenedSlot(slot, 1_000 + slot, 500_000 + slot if kind is Kind.VIDEO else None)
+        return OpenedSlot(slot, 1_000 + slot, 500_000 + slot if kind is Kind.VIDEO and rtx else None)
 
     def remove_slot(self, slot: int) -> None:
         del self.slots[slot]

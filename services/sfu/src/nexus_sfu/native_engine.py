@@ -13,6 +13,7 @@ from nexus_sfu.core.model import (
     IceCredentials,
     Kind,
     LayerLimit,
+    Setup,
     Track,
     TransportOffer,
 )
@@ -62,6 +63,7 @@ class NativeEngine:
             codecs=_codecs(offer),
             extensions=_extensions(offer),
             reduced_size_rtcp=offer.reduced_size_rtcp,
+            dtls_client=offer.setup is Setup.PASSIVE,
         )
         return _opened(self._engine.create_transport(room, options))
 
@@ -105,6 +107,7 @@ class NativeEngine:
             ssrcs=track.ssrcs,
             rtx_ssrcs=track.rtx_ssrcs,
             rids=track.rids,
+            payload_types=track.payload_types,
             group=track.source.group,
             muted=track.muted,
             sizes=track.sizes,
@@ -117,8 +120,10 @@ class NativeEngine:
     def set_track_muted(self, track: int, muted: bool) -> None:
         self._engine.set_track_muted(track, muted)
 
-    def add_slot(self, transport: int, kind: Kind, pair: int, stream: str) -> port.OpenedSlot:
-        opened = self._engine.add_slot(transport, native.Kind(int(kind)), pair, stream)
+    def add_slot(
+        self, transport: int, kind: Kind, pair: int, stream: str, rtx: bool = True
+    ) -> port.OpenedSlot:
+        opened = self._engine.add_slot(transport, native.Kind(int(kind)), pair, stream, rtx)
         return port.OpenedSlot(opened.slot, opened.ssrc, opened.rtx_ssrc)
 
     def remove_slot(self, slot: int) -> None:

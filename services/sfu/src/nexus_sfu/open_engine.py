@@ -22,6 +22,7 @@ def open_engine(config: SfuConfig) -> EnginePort:
                 audio_loudest=config.audio_loudest,
                 red_distance=config.red_distance,
                 consent_timeout_ms=config.consent_timeout_ms,
+                strict_consent=config.strict_consent,
                 connect_timeout_ms=config.connect_timeout_ms,
                 srtp_profiles=config.srtp_profiles,
                 udp_gso=config.udp_gso,

@@ -6,7 +6,7 @@ of one another. Only SDP work is awaited, before and after.
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from weakref import WeakValueDictionary
 
@@ -15,7 +15,7 @@ from nexus.events.v1 import room_pb2
 from nexus_runtime import Clock
 
 from nexus_sfu import engine_port as port
-from nexus_sfu import errors
+from nexus_sfu import errors, media_failures
 from nexus_sfu.core import commands as cmd
 from nexus_sfu.core import data
 from nexus_sfu.core import effects as fx
@@ -24,7 +24,7 @@ from nexus_sfu.core.node import NodeState
 from nexus_sfu.core.room import Outcome, RoomState
 from nexus_sfu.media import Media
 from nexus_sfu.metrics import Metrics
-from nexus_sfu.sdp import AnswerTransport, CandidateLine, Negotiated, PublicationWish
+from nexus_sfu.sdp import AnswerTransport, CandidateLine, Negotiated, PublicationWish, Role
 from nexus_sfu.sdp_worker import SdpWorker
 
 log = structlog.get_logger()
@@ -53,6 +53,8 @@ class Answered:
     room: RoomState
     participant: Participant
     sdp: str
+    # Media sections for which nothing flows, and why: mid → a sentence for a developer.
+    unused: Mapping[str, str]
 
 
 class Sfu:
@@ -105,10 +107,10 @@ class Sfu:
         self._carry_out(key, outcome)
         return outcome
 
-    def leave(self, key: RoomKey, participant_id: str, reason: Reason) -> None:
+    def leave(self, key: RoomKey, participant_id: str, reason: Reason, detail: str = "") -> None:
         """Idempotent: a room or participant that is gone has been left."""
         if key in self.node.rooms:
-            self.handle(key, cmd.Leave(participant_id, reason))
+            self.handle(key, cmd.Leave(participant_id, reason, detail))
 
     def send_data(self, key: RoomKey, identities: Sequence[str], message: port.DataMessage) -> None:
         """Raises ROOM_NOT_FOUND, PARTICIPANT_NOT_FOUND, DATA_TOO_LARGE, INVALID_ARGUMENT."""
@@ -152,7 +154,9 @@ class Sfu:
         self._metrics.engine_refusals.inc()
         self._tell(outcome.effects)
         if outcome.participant_id:
-            self.leave(key, outcome.participant_id, Reason.PROTOCOL_ERROR)
+            self.leave(
+                key, outcome.participant_id, Reason.PROTOCOL_ERROR, "the media engine refused the offer"
+            )
 
     def _note_ssrcs(self, key: RoomKey, effects: Sequence[fx.Effect]) -> None:
         for effect in effects:
@@ -182,12 +186,14 @@ class Sfu:
                     CandidateLine(c.foundation, c.priority, c.ip, c.port, c.tcp) for c in opened.candidates
                 ),
                 self._engine.fingerprint,
+                participant.dtls_client,
             ),
             _copied(participant.slots),
             session_id=session_id,
             session_version=version + 1,
         )
-        return Answered(room, participant, await sdp)
+        unused = _unused(negotiated, participant)
+        return Answered(room, participant, await sdp, unused)
 
     # From the engine
 
@@ -215,10 +221,7 @@ class Sfu:
             case port.SpeakersChanged():
                 self._speakers_changed(event)
             case port.CommandRejected():
-                log.warning(
-                    "engine_command_rejected", command=event.command, id=event.id, reason=event.reason
-                )
-                self._metrics.commands_rejected.labels(event.reason).inc()
+                self._command_rejected(event)
             case port.SlotPaused():
                 self._slot_paused(event)
             case port.LayersWanted():
@@ -227,6 +230,20 @@ class Sfu:
                 self._on_report(event)
             case port.TrackStarted():
                 log.debug("track_started", track=self.media.track_of(event.track))
+
+    def _command_rejected(self, event: port.CommandRejected) -> None:
+        log.warning("engine_command_rejected", command=event.command, id=event.id, reason=event.reason)
+        self._metrics.commands_rejected.labels(event.reason).inc()
+        track_id, key = self.media.track_of(event.id), self.media.key_of_track(event.id)
+        publisher = self.media.publisher_of(event.id)
+        if (
+            event.command == "add_track"
+            and track_id is not None
+            and key is not None
+            and publisher is not None
+        ):
+            # Nobody can ever receive it, so it is not left announced: its publisher and the others are told.
+            self.handle(key, cmd.Unpublish(publisher, (track_id,)))
 
     def _transport_connected(self, event: port.TransportConnected) -> None:
         seat = self.media.seat_of_transport(event.transport)
@@ -248,7 +265,10 @@ class Sfu:
             self._metrics.failed.labels(event.reason or "unknown").inc()
         self._log_transport("media_closed" if left else "media_failed", event.transport, reason=event.reason)
         self.media.transport_gone(event.transport)
-        self.leave(key, participant_id, Reason.CLIENT_LEFT if left else Reason.MEDIA_FAILED)
+        if left:
+            self.leave(key, participant_id, Reason.CLIENT_LEFT)
+        else:
+            self.leave(key, participant_id, Reason.MEDIA_FAILED, media_failures.sentence(event.reason))
 
     def _slot_paused(self, event: port.SlotPaused) -> None:
         place = self.media.slot_of(event.slot)
@@ -275,6 +295,18 @@ class Sfu:
         if seat is not None:
             key, participant_id = seat
             log.info(event, app=key.app, room=key.room, participant=participant_id, **fields)
+
+
+def _unused(negotiated: Negotiated, participant: Participant) -> dict[str, str]:
+    unused = {}
+    for plan in negotiated.plans:
+        if plan.unused:
+            unused[plan.section.mid] = plan.unused
+        elif plan.section.mid in negotiated.media.silent:
+            unused[plan.section.mid] = "a publication names the section, but it sends nothing"
+        elif plan.role is Role.SLOT and plan.section.mid not in participant.slots:
+            unused[plan.section.mid] = "the token does not grant subscribing"
+    return unused
 
 
 def _copied(slots: dict[str, Slot]) -> dict[str, Slot]:

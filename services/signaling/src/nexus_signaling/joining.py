@@ -165,4 +165,5 @@ class Joiner:
             server_version=self._terms.server_version,
             node_id=placed.node_id,
             active_speakers=answer.active_speakers,
+            unused_sections=answer.unused_sections,
         )

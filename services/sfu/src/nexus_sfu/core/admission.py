@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from nexus_sfu import errors
 from nexus_sfu.core.limits import Limits
-from nexus_sfu.core.model import Grants, Kind, MediaOffer
+from nexus_sfu.core.model import Grants, Kind, MediaOffer, Setup
 
 
 def check_media(limits: Limits, grants: Grants, media: MediaOffer) -> None:
@@ -20,6 +20,19 @@ def check_media(limits: Limits, grants: Grants, media: MediaOffer) -> None:
         raise errors.slots_exhausted(limits.slots_per_participant)
     if sum(1 for slot in media.slots if slot.kind is Kind.VIDEO) > limits.pairs:
         raise errors.slots_exhausted(limits.pairs)
+
+
+def check_silence(media: MediaOffer) -> None:
+    """In a re-offer a publication whose section sends nothing has ended; in a join it cannot have. Raises
+    INVALID_SDP."""
+    for mid in media.silent:
+        raise errors.invalid_sdp("a publication names a media section that sends nothing", mid=mid)
+
+
+def check_setup(setup: Setup, *, dtls_client: bool) -> None:
+    """RFC 8842 section 5.5: the roles of an association stay. Raises INVALID_SDP."""
+    if setup is (Setup.ACTIVE if dtls_client else Setup.PASSIVE):
+        raise errors.invalid_sdp("a=setup would change the DTLS roles of a session: join anew")
 
 
 def check_subscribe(grants: Grants) -> None:

@@ -31,6 +31,8 @@ class Leave:
 
     participant_id: str
     reason: Reason = Reason.CLIENT_LEFT
+    # In one sentence, where the reason does not say all.
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ For each direction and interval:
 So 5 % loss, or 200 ms of delay, or two of five pictures paused, cost twenty points. The worse direction
 counts, smoothed: faster down than up, as people notice. From 80 the connection is EXCELLENT, from 60 GOOD,
 below POOR; a boundary must be crossed by `HYSTERESIS` before the rating follows, so that it does not flicker.
-LOST says that ICE consent is missing (RFC 7675): a statement about the path, not about how much is said on
-it, so that somebody who is muted or only listens is never lost.
+LOST says that neither ICE checks (RFC 7675) nor anything else comes: a statement about the path, not about
+how much is said on it, so that somebody who is muted or only listens is never lost.
 """
 
 from collections.abc import Iterable

@@ -80,6 +80,8 @@ class AddSlot:
     kind: Kind
     pair: int
     stream: str
+    # Retransmissions come as RTX (RFC 4588), on an SSRC of their own.
+    rtx: bool = True
 
 
 @dataclass(frozen=True, slots=True)

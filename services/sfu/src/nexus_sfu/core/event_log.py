@@ -29,9 +29,12 @@ class EventLog:
         event = room_pb2.ParticipantJoined(participant=participant_message(participant))
         return self._event(internal=participant.grants.hidden, participant_joined=event)
 
-    def left(self, participant: Participant, reason: Reason) -> Emit:
+    def left(self, participant: Participant, reason: Reason, detail: str) -> Emit:
         event = room_pb2.ParticipantLeft(
-            participant_id=participant.id, identity=participant.identity, reason=_reason(reason)
+            participant_id=participant.id,
+            identity=participant.identity,
+            reason=_reason(reason),
+            detail=detail,
         )
         return self._event(internal=participant.grants.hidden, participant_left=event)
 

@@ -5,7 +5,7 @@ on purpose: the room that holds them is their only writer.
 """
 
 from dataclasses import dataclass, field
-from enum import IntEnum
+from enum import Enum, IntEnum
 
 
 class Kind(IntEnum):
@@ -101,6 +101,14 @@ class CodecChoice:
     red_payload_type: int | None = None
 
 
+class Setup(Enum):
+    """What a client offers to be in DTLS: `a=setup` (RFC 8842 section 5.2)."""
+
+    ACTPASS = "actpass"
+    ACTIVE = "active"
+    PASSIVE = "passive"
+
+
 @dataclass(frozen=True, slots=True)
 class IceCredentials:
     """RFC 8839 section 5.4."""
@@ -117,6 +125,7 @@ class TransportOffer:
     codecs: tuple[CodecChoice, ...]
     extensions: tuple[tuple[Extension, int], ...]
     reduced_size_rtcp: bool
+    setup: Setup = Setup.ACTPASS
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +155,8 @@ class PublicationOffer:
     # Pair up by position. Empty for simulcast by rid, whose packets name their encoding.
     ssrcs: tuple[int, ...] = ()
     rtx_ssrcs: tuple[int, ...] = ()
+    # Of the codec, its retransmissions and its redundancy: packets that name no section are told by them.
+    payload_types: tuple[int, ...] = ()
     # Low to high; empty: one encoding without spatial layers.
     layers: tuple[Layer, ...] = ()
     scalability_mode: str = ""
@@ -195,6 +206,8 @@ class SlotOffer:
 
     mid: str
     kind: Kind
+    # Whether it takes retransmissions (RFC 4588) wherever other sections of the offer do.
+    rtx: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +228,8 @@ class MediaOffer:
     publications: tuple[PublicationOffer, ...] = ()
     slots: tuple[SlotOffer, ...] = ()
     data: DataOffer | None = None
+    # Sections that a publication names and that send nothing.
+    silent: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -232,6 +247,7 @@ class Track:
     height: int = 0
     ssrcs: tuple[int, ...] = ()
     rtx_ssrcs: tuple[int, ...] = ()
+    payload_types: tuple[int, ...] = ()
     layers: tuple[Layer, ...] = ()
     scalability_mode: str = ""
     # What of it is watched, once the engine has said so; None: nothing.
@@ -268,6 +284,8 @@ class Slot:
     kind: Kind
     # -1: an audio slot on its own.
     pair: int
+    # As it was offered.
+    rtx: bool = True
     # Given by the engine; 0 until then.
     ssrc: int = 0
     rtx_ssrc: int | None = None
@@ -304,3 +322,5 @@ class Participant:
     quality: Quality = Quality.UNKNOWN
     # ICE and DTLS were up at least once.
     connected: bool = False
+    # Our side of the DTLS association; it never changes.
+    dtls_client: bool = False

@@ -38,6 +38,7 @@ class Publications:
             height=offer.height,
             ssrcs=offer.ssrcs,
             rtx_ssrcs=offer.rtx_ssrcs,
+            payload_types=offer.payload_types,
             layers=offer.layers,
             scalability_mode=offer.scalability_mode,
         )
@@ -101,12 +102,12 @@ class Publications:
         track.scalability_mode = publication.scalability_mode
         track.layers = publication.layers
         told: list[fx.Effect] = [] if _description(track) == before else [self._log.redescribed(track)]
-        sources = (publication.ssrcs, publication.rtx_ssrcs)
-        if sources == (track.ssrcs, track.rtx_ssrcs) and track.rids == rids:
+        sources = (publication.ssrcs, publication.rtx_ssrcs, publication.payload_types)
+        if sources == (track.ssrcs, track.rtx_ssrcs, track.payload_types) and track.rids == rids:
             # The engine reads the sizes of pictures from their keyframes, which count for more than what it
             # was told with the track.
             return told
-        track.ssrcs, track.rtx_ssrcs = sources
+        track.ssrcs, track.rtx_ssrcs, track.payload_types = sources
         effects: list[fx.Effect] = [*told, fx.RemoveTrack(track.participant_id, track.id), fx.AddTrack(track)]
         for participant in self._participants.values():
             slot = slot_table.slot_of(participant, track.id)

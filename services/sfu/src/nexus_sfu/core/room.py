@@ -35,7 +35,7 @@ from nexus_sfu.core.commands import (
 )
 from nexus_sfu.core.event_log import EventLog
 from nexus_sfu.core.limits import Limits
-from nexus_sfu.core.model import Kind, MediaOffer, Participant, Reason, RoomKey, Track
+from nexus_sfu.core.model import Kind, MediaOffer, Participant, Reason, RoomKey, Setup, Track
 from nexus_sfu.core.publications import Publications
 from nexus_sfu.core.wire import speakers_message
 
@@ -146,6 +146,7 @@ class RoomState:
         if len(self.participants) - (old is not None) >= min(limits):
             raise errors.room_full(min(limits))
         admission.check_media(self._limits, join.grants, join.media)
+        admission.check_silence(join.media)
         admission.check_profile(self._limits, join.name, join.metadata, join.attributes)
         if not self._opened:
             self._opened = True
@@ -161,6 +162,7 @@ class RoomState:
             grants=join.grants,
             joined_at_ms=now.epoch_ms,
             transport=join.media.transport,
+            dtls_client=join.media.transport.setup is Setup.PASSIVE,
         )
         self._effects.append(fx.OpenTransport(self.key, participant.id, join.media.transport))
         self._effects += data.configure(participant, join.media)
@@ -179,6 +181,7 @@ class RoomState:
         participant = self.participant(offer.participant_id)
         media = offer.media
         admission.check_media(self._limits, participant.grants, media)
+        admission.check_setup(media.transport.setup, dtls_client=participant.dtls_client)
         if set(media.transport.fingerprints) != set(participant.transport.fingerprints):
             raise errors.invalid_sdp("the fingerprint of a session cannot change: join anew")
         self._update_transport(participant, media)
@@ -200,11 +203,11 @@ class RoomState:
     def _leave(self, leave: Leave) -> None:
         participant = self.participants.get(leave.participant_id)
         if participant is not None:
-            self._remove(participant, leave.reason)
+            self._remove(participant, leave.reason, leave.detail)
 
-    def _remove(self, participant: Participant, reason: Reason) -> None:
+    def _remove(self, participant: Participant, reason: Reason, detail: str = "") -> None:
         del self.participants[participant.id]
-        self._effects.append(self._log.left(participant, reason))
+        self._effects.append(self._log.left(participant, reason, detail))
         self._effects += self._publications.forget(list(participant.tracks.values()))
         # The engine takes the tracks and slots of a closed transport with it.
         self._effects.append(fx.CloseTransport(participant.id))

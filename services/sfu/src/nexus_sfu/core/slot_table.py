@@ -59,8 +59,8 @@ def change_wishes(participant: Participant, bind: Iterable[str], unbind: Iterabl
 def reconcile(participant: Participant, offered: Iterable[SlotOffer]) -> list[SlotEffect]:
     """Makes the table what a new description says. A wish whose slot went away waits again."""
     wanted = list(offered)
-    kinds = {slot.mid: slot.kind for slot in wanted}
-    gone = [slot for slot in participant.slots.values() if kinds.get(slot.mid) is not slot.kind]
+    kinds = {slot.mid: (slot.kind, slot.rtx) for slot in wanted}
+    gone = [slot for slot in participant.slots.values() if kinds.get(slot.mid) != (slot.kind, slot.rtx)]
     effects: list[SlotEffect] = []
     for slot in gone:
         del participant.slots[slot.mid]
@@ -68,7 +68,7 @@ def reconcile(participant: Participant, offered: Iterable[SlotOffer]) -> list[Sl
     added = _new_slots(participant, [slot for slot in wanted if slot.mid not in participant.slots])
     for slot in added:
         participant.slots[slot.mid] = slot
-        effects.append(AddSlot(participant.id, slot.mid, slot.kind, slot.pair, slot.stream))
+        effects.append(AddSlot(participant.id, slot.mid, slot.kind, slot.pair, slot.stream, slot.rtx))
     effects += place_waiting(participant)
     if effects:
         participant.slot_revision += 1
@@ -87,7 +87,7 @@ def _new_slots(participant: Participant, offered: list[SlotOffer]) -> Iterator[S
         else:
             paired = after is not None and after.kind is Kind.VIDEO
             pair = _next_pair(participant) if paired else -1
-        yield Slot(mid=slot.mid, kind=slot.kind, pair=pair)
+        yield Slot(mid=slot.mid, kind=slot.kind, pair=pair, rtx=slot.rtx)
 
 
 def _next_pair(participant: Participant) -> int:

@@ -1,5 +1,5 @@
-"""The answer's text: ICE-lite, DTLS server, one transport, the offer's payload types and extension ids (JSEP
-section 5.3).
+"""The answer's text: ICE-lite, one DTLS association, one transport, the offer's payload types and extension
+ids (JSEP section 5.3).
 
 ICE and DTLS lines and candidates stand in every section, though a bundled one could do without (RFC 9143
 section 7.1.3): aiortc takes them from the last section that it reads, other parsers from the first.
@@ -43,6 +43,7 @@ class AnswerTransport:
     candidates: tuple[CandidateLine, ...]
     # SHA-256, "AA:BB:…"
     fingerprint: str
+    dtls_client: bool = False
 
 
 def build_answer(
@@ -106,9 +107,10 @@ def _media_line(plan: Plan, transport: AnswerTransport) -> Iterator[str]:
         if plan.role is Role.DATA
         else " ".join(str(codec.payload_type) for codec in _payload_types(plan))
     )
-    # The default destination (RFC 8839 section 4.2.1.2): that of the first candidate.
-    first = transport.candidates[0] if transport.candidates else None
-    port, ip = (first.port, first.ip) if first else (9, NO_ADDRESS)
+    # The default destination (RFC 8839 section 4.2.1.2), for peers that look at nothing else: IPv4 where
+    # there is some.
+    default = min(transport.candidates, key=lambda candidate: ":" in candidate.ip, default=None)
+    port, ip = (default.port, default.ip) if default else (9, NO_ADDRESS)
     yield f"m={plan.section.kind} {port} {plan.section.protocol} {payload_types}"
     yield f"c=IN IP{6 if ':' in ip else 4} {ip}"
 
@@ -129,7 +131,8 @@ def _transport(transport: AnswerTransport) -> Iterator[str]:
     yield f"a=ice-ufrag:{transport.ice.ufrag}"
     yield f"a=ice-pwd:{transport.ice.pwd}"
     yield f"a=fingerprint:sha-256 {transport.fingerprint}"
-    yield "a=setup:passive"
+    # RFC 8842 section 5.3: the active side is the DTLS client.
+    yield f"a=setup:{'active' if transport.dtls_client else 'passive'}"
     for c in transport.candidates:
         protocol, kind = ("tcp", "host tcptype passive") if c.tcp else ("udp", "host")
         yield f"a=candidate:{c.foundation} 1 {protocol} {c.priority} {c.ip} {c.port} typ {kind}"

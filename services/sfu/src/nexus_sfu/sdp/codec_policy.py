@@ -21,11 +21,12 @@ _NAMES = {
     ("av1", 90_000): Codec.AV1,
 }
 
+_MID_URI = "urn:ietf:params:rtp-hdrext:sdes:mid"
 _URIS = {
     "urn:ietf:params:rtp-hdrext:ssrc-audio-level": Extension.AUDIO_LEVEL,
     "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time": Extension.ABS_SEND_TIME,
     "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01": Extension.TRANSPORT_WIDE_CC,
-    "urn:ietf:params:rtp-hdrext:sdes:mid": Extension.MID,
+    _MID_URI: Extension.MID,
     "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id": Extension.RTP_STREAM_ID,
     "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id": Extension.REPAIRED_RTP_STREAM_ID,
     "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension": (
@@ -85,8 +86,10 @@ def supported(capabilities: Capabilities, kind: Kind) -> list[Accepted]:
     for rtp in usable:
         codec = _NAMES.get((rtp.name, rtp.clock_rate))
         if codec is not None and codec.kind is kind and _is_usable(codec, rtp):
+            # Lost audio is not asked for again: it would come too late.
+            repair = rtx.get(str(rtp.payload_type)) if kind is Kind.VIDEO else None
             red = _redundancy(usable, rtp) if codec is Codec.OPUS else None
-            accepted.append(Accepted(codec, rtp, rtx.get(str(rtp.payload_type)), red))
+            accepted.append(Accepted(codec, rtp, repair, red))
     return accepted
 
 
@@ -122,15 +125,15 @@ def _is_usable(codec: Codec, rtp: RtpCodec) -> bool:
 
 def for_publication(
     accepted: Sequence[Accepted], preferred: Codec | None, order: Sequence[Codec] = VIDEO_ORDER
-) -> Accepted | None:
-    """The one codec that a publication sends."""
+) -> list[Accepted]:
+    """The codecs that a publication may send, the one that it should send first."""
 
     def rank(candidate: Accepted) -> tuple[bool, int, int]:
         codec = candidate.codec
         place = order.index(codec) if codec in order else len(order)
         return codec is not preferred, place, _h264_rank(candidate.rtp) if codec is Codec.H264 else 0
 
-    return min(accepted, key=rank, default=None)
+    return sorted(accepted, key=rank)
 
 
 def _h264_rank(rtp: RtpCodec) -> int:
@@ -171,3 +174,8 @@ def extension_of(offered: ExtMap, kind: Kind, *, two_byte: bool) -> Extension | 
     if extension is Extension.AUDIO_LEVEL and kind is Kind.VIDEO:
         return None
     return extension
+
+
+def sends_mid(offered: ExtMap) -> bool:
+    """Whether packets of the offerer name their media section."""
+    return offered.uri == _MID_URI and offered.direction in ("", "sendonly", "sendrecv")

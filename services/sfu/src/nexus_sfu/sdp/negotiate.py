@@ -1,12 +1,17 @@
 """Offer and wishes → what each media section is for, and what a room needs to know of it.
 
-Within a BUNDLE group a payload type or extension id means one thing (RFC 9143 section 9.1); where sections
-disagree, the first meaning stands and the other is not accepted.
+Within a BUNDLE group a payload type or extension id means one thing (RFC 9143 section 9.1). Where sections
+disagree, those that publish come first, then the order of the offer; another meaning is not accepted.
+
+A publication is taken or refused with an error, never answered in silence with a stopped or inactive section.
+Of every other section for which nothing flows it is said why, unless the client itself wants nothing there.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
+from itertools import islice
 
 from nexus_sfu import errors
 from nexus_sfu.core.model import (
@@ -18,12 +23,20 @@ from nexus_sfu.core.model import (
     Layer,
     MediaOffer,
     PublicationOffer,
+    Setup,
     SlotOffer,
     Source,
     TransportOffer,
 )
-from nexus_sfu.sdp.codec_policy import VIDEO_ORDER, Accepted, extension_of, for_publication, supported
-from nexus_sfu.sdp.offer import ExtMap, Offer, Section
+from nexus_sfu.sdp.codec_policy import (
+    VIDEO_ORDER,
+    Accepted,
+    extension_of,
+    for_publication,
+    sends_mid,
+    supported,
+)
+from nexus_sfu.sdp.offer import ExtMap, Offer, RtpCodec, Section
 from nexus_sfu.sdp.simulcast import Encoding, choose, is_scalable
 from nexus_sfu.sdp.validate import HASHES
 
@@ -63,6 +76,8 @@ class Plan:
     encodings: tuple[Encoding, ...] = ()
     # Of a publication, low to high; empty: one encoding without spatial layers.
     layers: tuple[Layer, ...] = ()
+    # Why nothing flows; empty where something does, or where the client wants nothing.
+    unused: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +95,18 @@ def negotiate(
     group = _Group(offer.extmap_allow_mixed)
     # One association is all that a DTLS connection carries (RFC 8261 section 3).
     data = next((section for section in offer.sections if _is_data(section)), None)
-    plans = tuple(
-        Plan(section, Role.DATA) if section is data else _plan(section, wished.get(section.mid), group, order)
-        for section in offer.sections
-    )
+    for section in offer.sections:
+        if (wish := _publishes(section, wished)) is not None:
+            group.reserve(for_publication(_supported(section), wish.preferred, order))
+    planned: dict[int, Plan] = {}
+    for at, section in sorted(
+        enumerate(offer.sections), key=lambda place: _publishes(place[1], wished) is None
+    ):
+        wish = wished.get(section.mid)
+        planned[at] = Plan(section, Role.DATA) if section is data else _plan(section, wish, group, order)
+    plans = tuple(plan for _, plan in sorted(planned.items()))
     plans = _agree_on_redundancy(plans)
+    _check_identification(plans)
     live = [plan for plan in plans if plan.role is not Role.REJECTED]
     if not live:
         raise errors.invalid_sdp("the offer has no audio, video or data section that can be used")
@@ -118,27 +140,56 @@ class _Group:
 
     def __init__(self, two_byte: bool) -> None:
         self.two_byte = two_byte
-        self.choices: dict[int, CodecChoice] = {}
+        # By payload type, without RTX and RED: a section may do without what another one has.
+        self._choices: dict[int, CodecChoice] = {}
+        # What publications would send: no other section's RTX or RED.
+        self._reserved: set[int] = set()
         self.extensions: dict[Extension, int] = {}
-        # RTX and RED payload types → the one that they repair or repeat.
+        # RTX and RED payload types → the one that they repair or repeat; and the other way round.
         self._repairs: dict[int, int] = {}
+        self._rtx: dict[int, int] = {}
+        self._red: dict[int, int] = {}
+
+    @property
+    def choices(self) -> tuple[CodecChoice, ...]:
+        """With the RTX that any of the sections has."""
+        return tuple(
+            replace(choice, rtx_payload_type=self._rtx.get(o)) for o, choice in self._choices.items()
+        )
+
+    def all_rtx(self, codecs: Iterable[Accepted]) -> bool:
+        """Whether a section with these codecs takes every retransmission that another section takes."""
+        return all(codec.rtx is not None or codec.rtp.payload_type not in self._rtx for codec in codecs)
+
+    def reserve(self, candidates: Sequence[Accepted]) -> None:
+        """For a publication, whose first choice stands at the front."""
+        self._reserved.update(candidate.rtp.payload_type for candidate in candidates[:1])
 
     def take_codec(self, accepted: Accepted) -> Accepted | None:
-        """The codec as far as it agrees with what the group has, maybe without RTX; None if it does not."""
+        """The codec as far as it agrees with what the group has, maybe without RTX or RED; None if it does
+        not."""
         own = accepted.rtp.payload_type
-        if accepted.rtx is not None and not self._may_repair(accepted.rtx.payload_type, own):
-            accepted = replace(accepted, rtx=None)
-        if accepted.red is not None and not self._may_repair(accepted.red.payload_type, own):
-            accepted = replace(accepted, red=None)
-        if own in self._repairs or self.choices.setdefault(own, accepted.choice()) != accepted.choice():
+        choice = replace(accepted.choice(), rtx_payload_type=None)
+        if own in self._repairs or self._choices.get(own, choice) != choice:
             return None
-        for further in (accepted.rtx, accepted.red):
-            if further is not None:
-                self._repairs[further.payload_type] = own
+        if not self._take_repair(self._rtx, accepted.rtx, own):
+            accepted = replace(accepted, rtx=None)
+        if not self._take_repair(self._red, accepted.red, own):
+            accepted = replace(accepted, red=None)
+        self._choices[own] = choice
         return accepted
 
-    def _may_repair(self, rtx: int, repaired: int) -> bool:
-        return rtx != repaired and rtx not in self.choices and self._repairs.get(rtx, repaired) == repaired
+    def _take_repair(self, known: dict[int, int], repair: RtpCodec | None, own: int) -> bool:
+        if repair is None:
+            return False
+        number = repair.payload_type
+        taken = number == own or number in self._choices or number in self._reserved
+        free = not taken and self._repairs.get(number, own) == own
+        if not free or known.get(own, number) != number:
+            return False
+        self._repairs[number] = own
+        known[own] = number
+        return True
 
     def take_extension(self, extension: Extension, offered: ExtMap) -> bool:
         if extension not in self.extensions and offered.id in self.extensions.values():
@@ -156,23 +207,39 @@ def _is_data(section: Section) -> bool:
     )
 
 
+_KINDS = {"audio": Kind.AUDIO, "video": Kind.VIDEO}
+
+
+def _publishes(section: Section, wished: Mapping[str, PublicationWish]) -> PublicationWish | None:
+    wish = None if section.stopped else wished.get(section.mid)
+    return wish if _role(section, wish) is Role.PUBLICATION else None
+
+
+def _supported(section: Section) -> list[Accepted]:
+    kind = _KINDS.get(section.kind)
+    return [] if kind is None else supported(section.capabilities, kind)
+
+
 def _plan(section: Section, wish: PublicationWish | None, group: _Group, order: Sequence[Codec]) -> Plan:
-    kinds = {"audio": Kind.AUDIO, "video": Kind.VIDEO}
-    kind = kinds.get(section.kind)
-    # JSEP section 5.1.2 takes every profile that ends so; without DTLS-SRTP there is nothing to talk about.
-    if kind is None or section.stopped or not section.protocol.endswith("RTP/SAVPF"):
+    kind = _KINDS.get(section.kind)
+    if section.stopped:
         return Plan(section, Role.REJECTED)
-    accepted = supported(section.capabilities, kind)
     role = _role(section, wish)
+    if kind is None:
+        return _rejected(section, role, _NO_DATA if section.kind == "application" else _NO_KIND)
+    # JSEP section 5.1.2 takes every profile that ends so; without DTLS-SRTP there is nothing to talk about.
+    if not section.protocol.endswith("RTP/SAVPF"):
+        return _rejected(section, role, "the profile is not UDP/TLS/RTP/SAVPF (RFC 5764)")
+    accepted = _supported(section)
     if role is Role.PUBLICATION and wish is not None:
-        chosen = for_publication(accepted, wish.preferred, order)
-        if chosen is None:
+        if not accepted:
             raise errors.unsupported_codec(section.mid)
-        accepted = [chosen]
-    agreed = (group.take_codec(codec) for codec in accepted)
-    taken = tuple(codec for codec in agreed if codec is not None)
+        agreed = map(group.take_codec, for_publication(accepted, wish.preferred, order))
+        taken = tuple(islice((codec for codec in agreed if codec is not None), 1))
+    else:
+        taken = tuple(codec for codec in map(group.take_codec, accepted) if codec is not None)
     if not taken:
-        return Plan(section, Role.REJECTED)
+        return _rejected(section, role, _OTHER_MEANING if accepted else _NO_CODEC)
     extensions: dict[Extension, ExtMap] = {}
     for offered in section.capabilities.extensions:
         extension = extension_of(offered, kind, two_byte=group.two_byte)
@@ -187,7 +254,45 @@ def _plan(section: Section, wish: PublicationWish | None, group: _Group, order: 
             raise errors.invalid_sdp(
                 "simulcast by rid needs the extensions mid and rtp-stream-id", mid=section.mid
             )
-    return Plan(section, role, taken, tuple(extensions.values()), encodings, layers)
+    unlisted = role is Role.IDLE and section.direction != "inactive"
+    return Plan(
+        section, role, taken, tuple(extensions.values()), encodings, layers, _UNLISTED if unlisted else ""
+    )
+
+
+_NO_KIND = "only audio, video and data channels are served"
+_NO_DATA = (
+    "one section of data channels is served: UDP/DTLS/SCTP, webrtc-datachannel and a=sctp-port (RFC 8841)"
+)
+_NO_CODEC = "none of the section's codecs is known here"
+_OTHER_MEANING = (
+    "its payload types mean something else in another section of the BUNDLE group (RFC 9143 section 9.1)"
+)
+_UNLISTED = "no publication names the section, so what it sends is not taken"
+
+
+def _rejected(section: Section, role: Role, reason: str) -> Plan:
+    """Raises INVALID_SDP for a publication."""
+    if role is Role.PUBLICATION:
+        raise errors.invalid_sdp(f"a publication cannot be taken: {reason}", mid=section.mid)
+    return Plan(section, Role.REJECTED, unused="" if section.direction == "inactive" else reason)
+
+
+def _check_identification(plans: Iterable[Plan]) -> None:
+    """RFC 9143 section 9.2: packets belong to the section that their MID names, that lists their SSRC, or
+    that alone has their payload type. Raises INVALID_SDP where none of them can tell."""
+    published = [plan for plan in plans if plan.role is Role.PUBLICATION]
+    sections = Counter(plan.codecs[0].rtp.payload_type for plan in published)
+    for plan in published:
+        by_mid = any(sends_mid(extension) for extension in plan.extensions)
+        alone = sections[plan.codecs[0].rtp.payload_type] == 1
+        if not (by_mid or plan.section.ssrcs or plan.section.sim or alone):
+            raise errors.invalid_sdp(
+                "packets of this media section cannot be told from those of another one with the same payload"
+                " type: add the MID header extension, a=ssrc, or a payload type of its own",
+                mid=plan.section.mid,
+                payload_type=plan.codecs[0].rtp.payload_type,
+            )
 
 
 def _agree_on_redundancy(plans: tuple[Plan, ...]) -> tuple[Plan, ...]:
@@ -213,11 +318,12 @@ def _media(
     transport = TransportOffer(
         ice=tagged.ice,
         fingerprints=tuple(fp for fp in tagged.fingerprints if fp[0] in HASHES),
-        codecs=tuple(_with_redundancy(group.choices.values(), plans)),
+        codecs=tuple(_with_redundancy(group.choices, plans)),
         extensions=tuple(group.extensions.items()),
         reduced_size_rtcp=all(
             p.section.rtcp_rsize for p in plans if p.role not in (Role.REJECTED, Role.DATA)
         ),
+        setup=Setup(tagged.setup),
     )
     return MediaOffer(
         transport=transport,
@@ -225,9 +331,16 @@ def _media(
             _publication(plan, wished[plan.section.mid]) for plan in plans if plan.role is Role.PUBLICATION
         ),
         slots=tuple(
-            SlotOffer(plan.section.mid, plan.codecs[0].codec.kind) for plan in plans if plan.role is Role.SLOT
+            SlotOffer(plan.section.mid, plan.codecs[0].codec.kind, group.all_rtx(plan.codecs))
+            for plan in plans
+            if plan.role is Role.SLOT
         ),
         data=next((_data(plan.section) for plan in plans if plan.role is Role.DATA), None),
+        silent=tuple(
+            plan.section.mid
+            for plan in plans
+            if plan.section.mid in wished and plan.role is not Role.PUBLICATION
+        ),
     )
 
 
@@ -253,6 +366,11 @@ def _publication(plan: Plan, wish: PublicationWish) -> PublicationOffer:
         height=wish.height,
         ssrcs=ssrcs,
         rtx_ssrcs=rtx_ssrcs,
+        payload_types=tuple(
+            part.payload_type
+            for part in (plan.codecs[0].rtp, plan.codecs[0].rtx, plan.codecs[0].red)
+            if part is not None
+        ),
         layers=plan.layers,
         scalability_mode=wish.scalability_mode if is_scalable(plan.codecs[0].codec) else "",
     )

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 
 from nexus_sfu import errors
+from nexus_sfu.core.model import Setup
 from nexus_sfu.sdp.offer import Offer, Section
 from nexus_sfu.sdp.simulcast import check_rids, check_ssrc_groups
 
@@ -74,9 +75,8 @@ def _check_transport(section: Section) -> None:
         raise errors.invalid_sdp("a=ice-ufrag or a=ice-pwd is missing", mid=section.mid)
     if not _UFRAG.fullmatch(section.ice.ufrag) or not _PWD.fullmatch(section.ice.pwd):
         raise errors.invalid_sdp("a=ice-ufrag or a=ice-pwd is malformed", mid=section.mid)
-    if section.setup not in ("actpass", "active"):
-        # RFC 8842 section 5.2; the server is always the DTLS server.
-        raise errors.invalid_sdp("a=setup must be actpass or active", setup=section.setup[:20])
+    if section.setup not in {setup.value for setup in Setup}:
+        raise errors.invalid_sdp("a=setup must be actpass, active or passive", setup=section.setup[:20])
     if not any(name in HASHES for name, _ in section.fingerprints):
         raise errors.invalid_sdp("a=fingerprint is missing, or none is of SHA-256, SHA-384 or SHA-512")
     if len(section.fingerprints) > MAX_FINGERPRINTS:

@@ -276,7 +276,8 @@ class Session:
             return []
         kind = event.WhichOneof("event")
         if kind == "participant_left" and event.participant_left.participant_id == self._seat.participant_id:
-            return self._end(event.participant_left.reason, "the SFU ended the session", gone=True)
+            left = event.participant_left
+            return self._end(left.reason, left.detail or "the SFU ended the session", gone=True)
         if kind == "room_closed":
             return self._end(media_pb2.DISCONNECT_REASON_ROOM_CLOSED, "the room was closed", gone=True)
         return []

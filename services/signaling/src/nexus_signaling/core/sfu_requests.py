@@ -220,6 +220,7 @@ def to_client(request_id: int, response: ParticipantResponse) -> session_pb2.Ser
             reply.offer.sdp = response.sdp
             reply.offer.slots.CopyFrom(response.slots)
             reply.offer.tracks.extend(response.tracks)
+            reply.offer.unused_sections.extend(response.unused_sections)
         case sfu_pb2.UpdateSlotsResponse():
             reply.slots.slots.CopyFrom(response.slots)
             reply.slots.unplaced_track_ids.extend(response.unplaced_track_ids)

@@ -174,19 +174,23 @@ class ParticipantLeft(_message.Message):
     PARTICIPANT_ID_FIELD_NUMBER: _builtins.int
     IDENTITY_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
     participant_id: _builtins.str
     identity: _builtins.str
     reason: _media_pb2.DisconnectReason.ValueType
+    detail: _builtins.str
+    """Why media failed, in one sentence for a developer; empty where the reason says all."""
     def __init__(
         self,
         *,
         participant_id: _builtins.str = ...,
         identity: _builtins.str = ...,
         reason: _media_pb2.DisconnectReason.ValueType = ...,
+        detail: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["identity", b"identity", "participant_id", b"participant_id", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail", "identity", b"identity", "participant_id", b"participant_id", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

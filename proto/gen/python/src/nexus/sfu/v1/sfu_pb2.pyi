@@ -126,6 +126,7 @@ class JoinResponse(_message.Message):
     SLOTS_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     NODE_ID_FIELD_NUMBER: _builtins.int
+    UNUSED_SECTIONS_FIELD_NUMBER: _builtins.int
     ACTIVE_SPEAKERS_FIELD_NUMBER: _builtins.int
     sdp: _builtins.str
     revision: _builtins.int
@@ -139,6 +140,8 @@ class JoinResponse(_message.Message):
     @_builtins.property
     def slots(self) -> _media_pb2.SlotTable: ...
     @_builtins.property
+    def unused_sections(self) -> _containers.RepeatedCompositeFieldContainer[_media_pb2.UnusedSection]: ...
+    @_builtins.property
     def active_speakers(self) -> _room_pb2.ActiveSpeakers: ...
     def __init__(
         self,
@@ -150,11 +153,12 @@ class JoinResponse(_message.Message):
         slots: _media_pb2.SlotTable | None = ...,
         revision: _builtins.int = ...,
         node_id: _builtins.str = ...,
+        unused_sections: _abc.Iterable[_media_pb2.UnusedSection] | None = ...,
         active_speakers: _room_pb2.ActiveSpeakers | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["active_speakers", b"active_speakers", "participant", b"participant", "room", b"room", "slots", b"slots"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_speakers", b"active_speakers", "node_id", b"node_id", "participant", b"participant", "participants", b"participants", "revision", b"revision", "room", b"room", "sdp", b"sdp", "slots", b"slots"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_speakers", b"active_speakers", "node_id", b"node_id", "participant", b"participant", "participants", b"participants", "revision", b"revision", "room", b"room", "sdp", b"sdp", "slots", b"slots", "unused_sections", b"unused_sections"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -197,21 +201,25 @@ class OfferResponse(_message.Message):
     SDP_FIELD_NUMBER: _builtins.int
     SLOTS_FIELD_NUMBER: _builtins.int
     TRACKS_FIELD_NUMBER: _builtins.int
+    UNUSED_SECTIONS_FIELD_NUMBER: _builtins.int
     sdp: _builtins.str
     @_builtins.property
     def slots(self) -> _media_pb2.SlotTable: ...
     @_builtins.property
     def tracks(self) -> _containers.RepeatedCompositeFieldContainer[_media_pb2.Track]: ...
+    @_builtins.property
+    def unused_sections(self) -> _containers.RepeatedCompositeFieldContainer[_media_pb2.UnusedSection]: ...
     def __init__(
         self,
         *,
         sdp: _builtins.str = ...,
         slots: _media_pb2.SlotTable | None = ...,
         tracks: _abc.Iterable[_media_pb2.Track] | None = ...,
+        unused_sections: _abc.Iterable[_media_pb2.UnusedSection] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["slots", b"slots"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["sdp", b"sdp", "slots", b"slots", "tracks", b"tracks"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["sdp", b"sdp", "slots", b"slots", "tracks", b"tracks", "unused_sections", b"unused_sections"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -287,6 +287,7 @@ class JoinResponse(_message.Message):
     PING_INTERVAL_MS_FIELD_NUMBER: _builtins.int
     SERVER_VERSION_FIELD_NUMBER: _builtins.int
     NODE_ID_FIELD_NUMBER: _builtins.int
+    UNUSED_SECTIONS_FIELD_NUMBER: _builtins.int
     ACTIVE_SPEAKERS_FIELD_NUMBER: _builtins.int
     sdp: _builtins.str
     revision: _builtins.int
@@ -310,6 +311,8 @@ class JoinResponse(_message.Message):
     @_builtins.property
     def grants(self) -> _media_pb2.Grants: ...
     @_builtins.property
+    def unused_sections(self) -> _containers.RepeatedCompositeFieldContainer[_media_pb2.UnusedSection]: ...
+    @_builtins.property
     def active_speakers(self) -> _room_pb2.ActiveSpeakers:
         """Who speaks at this moment."""
 
@@ -327,11 +330,12 @@ class JoinResponse(_message.Message):
         ping_interval_ms: _builtins.int = ...,
         server_version: _builtins.str = ...,
         node_id: _builtins.str = ...,
+        unused_sections: _abc.Iterable[_media_pb2.UnusedSection] | None = ...,
         active_speakers: _room_pb2.ActiveSpeakers | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["active_speakers", b"active_speakers", "grants", b"grants", "participant", b"participant", "room", b"room", "slots", b"slots"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_speakers", b"active_speakers", "grants", b"grants", "ice_servers", b"ice_servers", "node_id", b"node_id", "participant", b"participant", "participants", b"participants", "ping_interval_ms", b"ping_interval_ms", "revision", b"revision", "room", b"room", "sdp", b"sdp", "server_version", b"server_version", "slots", b"slots"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_speakers", b"active_speakers", "grants", b"grants", "ice_servers", b"ice_servers", "node_id", b"node_id", "participant", b"participant", "participants", b"participants", "ping_interval_ms", b"ping_interval_ms", "revision", b"revision", "room", b"room", "sdp", b"sdp", "server_version", b"server_version", "slots", b"slots", "unused_sections", b"unused_sections"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -371,6 +375,7 @@ class OfferResponse(_message.Message):
     SDP_FIELD_NUMBER: _builtins.int
     SLOTS_FIELD_NUMBER: _builtins.int
     TRACKS_FIELD_NUMBER: _builtins.int
+    UNUSED_SECTIONS_FIELD_NUMBER: _builtins.int
     sdp: _builtins.str
     @_builtins.property
     def slots(self) -> _media_pb2.SlotTable: ...
@@ -378,16 +383,19 @@ class OfferResponse(_message.Message):
     def tracks(self) -> _containers.RepeatedCompositeFieldContainer[_media_pb2.Track]:
         """The client's own tracks, all of them."""
 
+    @_builtins.property
+    def unused_sections(self) -> _containers.RepeatedCompositeFieldContainer[_media_pb2.UnusedSection]: ...
     def __init__(
         self,
         *,
         sdp: _builtins.str = ...,
         slots: _media_pb2.SlotTable | None = ...,
         tracks: _abc.Iterable[_media_pb2.Track] | None = ...,
+        unused_sections: _abc.Iterable[_media_pb2.UnusedSection] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["slots", b"slots"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["sdp", b"sdp", "slots", b"slots", "tracks", b"tracks"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["sdp", b"sdp", "slots", b"slots", "tracks", b"tracks", "unused_sections", b"unused_sections"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -444,8 +444,33 @@ class SlotTable(_message.Message):
 Global___SlotTable: _TypeAlias = SlotTable  # noqa: Y015
 
 @_typing.final
+class UnusedSection(_message.Message):
+    """A media section of the client's offer for which nothing flows, though the client wanted something."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    mid: _builtins.str
+    reason: _builtins.str
+    """Why, in one sentence for a developer."""
+    def __init__(
+        self,
+        *,
+        mid: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["mid", b"mid", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnusedSection: _TypeAlias = UnusedSection  # noqa: Y015
+
+@_typing.final
 class Publication(_message.Message):
-    """What a media section of the client's offer publishes."""
+    """What a media section of the client's offer publishes. It is taken, or the request is refused with an error."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -205,6 +205,13 @@ export declare type ParticipantLeft = Message<"nexus.events.v1.ParticipantLeft">
    * @generated from field: nexus.types.v1.DisconnectReason reason = 3;
    */
   reason: DisconnectReason;
+
+  /**
+   * Why media failed, in one sentence for a developer; empty where the reason says all.
+   *
+   * @generated from field: string detail = 4;
+   */
+  detail: string;
 };
 
 /**

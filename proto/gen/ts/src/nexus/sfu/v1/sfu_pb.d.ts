@@ -6,7 +6,7 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { DisconnectReason, Grants, Participant, Publication, Room, SlotTable, Track, TrackView, WantedLayers } from "../../types/v1/media_pb.js";
+import type { DisconnectReason, Grants, Participant, Publication, Room, SlotTable, Track, TrackView, UnusedSection, WantedLayers } from "../../types/v1/media_pb.js";
 import type { ActiveSpeakers } from "../../events/v1/room_pb.js";
 import type { StreamTrackResponseSchema } from "./track_stream_pb.js";
 
@@ -142,6 +142,11 @@ export declare type JoinResponse = Message<"nexus.sfu.v1.JoinResponse"> & {
   nodeId: string;
 
   /**
+   * @generated from field: repeated nexus.types.v1.UnusedSection unused_sections = 8;
+   */
+  unusedSections: UnusedSection[];
+
+  /**
    * @generated from field: nexus.events.v1.ActiveSpeakers active_speakers = 9;
    */
   activeSpeakers?: ActiveSpeakers | undefined;
@@ -202,6 +207,11 @@ export declare type OfferResponse = Message<"nexus.sfu.v1.OfferResponse"> & {
    * @generated from field: repeated nexus.types.v1.Track tracks = 3;
    */
   tracks: Track[];
+
+  /**
+   * @generated from field: repeated nexus.types.v1.UnusedSection unused_sections = 4;
+   */
+  unusedSections: UnusedSection[];
 };
 
 /**

@@ -11,7 +11,7 @@ import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Error } from "../../types/v1/error_pb.js";
 import type { ActiveSpeakers, RoomEvent } from "../../events/v1/room_pb.js";
-import type { DisconnectReason, Grants, IceServer, Participant, Publication, Room, SlotTable, Track, TrackView, WantedLayers } from "../../types/v1/media_pb.js";
+import type { DisconnectReason, Grants, IceServer, Participant, Publication, Room, SlotTable, Track, TrackView, UnusedSection, WantedLayers } from "../../types/v1/media_pb.js";
 
 /**
  * Describes the file nexus/signaling/v1/session.proto.
@@ -381,6 +381,11 @@ export declare type JoinResponse = Message<"nexus.signaling.v1.JoinResponse"> & 
   nodeId: string;
 
   /**
+   * @generated from field: repeated nexus.types.v1.UnusedSection unused_sections = 12;
+   */
+  unusedSections: UnusedSection[];
+
+  /**
    * Who speaks at this moment.
    *
    * @generated from field: nexus.events.v1.ActiveSpeakers active_speakers = 13;
@@ -438,6 +443,11 @@ export declare type OfferResponse = Message<"nexus.signaling.v1.OfferResponse"> 
    * @generated from field: repeated nexus.types.v1.Track tracks = 3;
    */
   tracks: Track[];
+
+  /**
+   * @generated from field: repeated nexus.types.v1.UnusedSection unused_sections = 4;
+   */
+  unusedSections: UnusedSection[];
 };
 
 /**

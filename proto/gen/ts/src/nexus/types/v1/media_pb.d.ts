@@ -362,7 +362,32 @@ export declare type SlotTable = Message<"nexus.types.v1.SlotTable"> & {
 export declare const SlotTableSchema: GenMessage<SlotTable>;
 
 /**
- * What a media section of the client's offer publishes.
+ * A media section of the client's offer for which nothing flows, though the client wanted something.
+ *
+ * @generated from message nexus.types.v1.UnusedSection
+ */
+export declare type UnusedSection = Message<"nexus.types.v1.UnusedSection"> & {
+  /**
+   * @generated from field: string mid = 1;
+   */
+  mid: string;
+
+  /**
+   * Why, in one sentence for a developer.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message nexus.types.v1.UnusedSection.
+ * Use `create(UnusedSectionSchema)` to create a new message.
+ */
+export declare const UnusedSectionSchema: GenMessage<UnusedSection>;
+
+/**
+ * What a media section of the client's offer publishes. It is taken, or the request is refused with an error.
  *
  * @generated from message nexus.types.v1.Publication
  */
