@@ -10,7 +10,6 @@ what                                  name                                   car
 ====================================  =====================================  =========================
 something happened in a room          nexus.v1.<app>.room.<room>.<event>     ``nexus.events.v1``
 one-second call-quality samples       nexus.v1.<app>.qoe.<room>              ``nexus.qoe.v1``
-a wish for one SFU (request, reply)   nexus.v1.sfu.<node>.control            ``nexus.sfu.v1``
 rooms and where they are placed       KV ``rooms``, key <app>.<room>         ``nexus.types.v1``
 who is in a room                      KV ``participants``,                   ``nexus.types.v1``
                                       key <app>.<room>.<identity>
