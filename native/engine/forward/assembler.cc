@@ -48,7 +48,8 @@ OutgoingPacket Finish(MutableByteView scratch, size_t header_size, size_t prefix
                       const SourcePacket& packet, const Rewritten& rewritten) {
   OutgoingPacket out;
   if (header_size == 0) return out;
-  const bool in_payload = !PatchesDescriptor(packet, rewritten);
+  // Of an empty packet no byte of the payload goes out: a descriptor without what it describes is malformed.
+  const bool in_payload = !rewritten.empty && !PatchesDescriptor(packet, rewritten);
   const size_t replaces = in_payload ? rewritten.patch.replaces : 0;
   if (replaces > packet.payload.size()) return out;
   ByteWriter writer(scratch.subspan(header_size + prefix_size));

@@ -84,12 +84,12 @@ TEST_P(Assembly, RetransmissionsAreByteExactAcrossARebind) {
   EXPECT_GT(from_before, 0u);
 }
 
-INSTANTIATE_TEST_SUITE_P(Captures, Assembly,
-                         ::testing::Values(std::pair{"vp8.pcap", Codec::kVp8},
-                                           std::pair{"vp9.pcap", Codec::kVp9},
-                                           std::pair{"h264.pcap", Codec::kH264},
-                                           std::pair{"av1.pcap", Codec::kAv1}),
-                         [](const auto& info) { return std::string(CodecName(info.param.second)); });
+using CaptureOf = std::pair<const char*, Codec>;
+const auto kCaptures =
+    ::testing::Values(CaptureOf{"vp8.pcap", Codec::kVp8}, CaptureOf{"vp9.pcap", Codec::kVp9},
+                      CaptureOf{"h264.pcap", Codec::kH264}, CaptureOf{"av1.pcap", Codec::kAv1});
+const auto kCodecOf = [](const auto& info) { return std::string(CodecName(info.param.second)); };
+INSTANTIATE_TEST_SUITE_P(Captures, Assembly, kCaptures, kCodecOf);
 
 // The design's GSO runs: header lengths of one slot are equal, whatever extensions the source's packets
 // carry.
@@ -112,6 +112,39 @@ TEST(AssembleMedia, FailsWhereScratchIsTooSmall) {
   EXPECT_TRUE(AssembleMedia(scratch, Stream(), {}, packet, {}).header.empty());
   EXPECT_TRUE(AssembleRtx(scratch, Stream(), {}, packet, {}, 1).header.empty());
 }
+
+class EmptiedPacket : public ::testing::TestWithParam<std::pair<const char*, Codec>> {};
+
+// A packet that waited when its layer was given up keeps its number and loses its payload, descriptor and
+// all: receivers take nothing for padding, but half a VP8 payload for damage.
+TEST_P(EmptiedPacket, IsOnlyAHeader) {
+  NEXUS_LOAD_CAPTURE(capture, GetParam().first);
+  const Codec codec = GetParam().second;
+  auto loaded = testing::LoadStream(capture, codec);
+  if (codec == Codec::kAv1) loaded = testing::WithDescriptors(std::move(loaded));
+  SlotForwarder slot({true, 90'000, 0x7F00, 5, {}});
+  slot.Bind({LayerId{1}, 501, codec}, {});
+  std::array<uint8_t, kAssemblySize> scratch;
+  size_t seen = 0;
+  for (const SourcePacket& packet : loaded.packets) {
+    auto out = slot.Forward(LayerId{1}, packet, {});
+    if (!out || packet.payload.empty()) continue;
+    ++seen;
+    out->empty = true;
+    const auto media = Bytes(AssembleMedia(scratch, Stream(), {}, packet, *out));
+    const auto view = ParseRtp(media);
+    ASSERT_TRUE(view);
+    EXPECT_TRUE(view->payload().empty());
+    EXPECT_EQ(view->header().sequence_number, static_cast<uint16_t>(out->sequence_number));
+    const auto repair = Bytes(AssembleRtx(scratch, Stream(), {}, packet, *out, 1));
+    const auto repair_view = ParseRtp(repair);
+    ASSERT_TRUE(repair_view);
+    EXPECT_EQ(repair_view->payload().size(), 2u);  // the original number (RFC 4588 section 4)
+  }
+  EXPECT_GT(seen, 100u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Captures, EmptiedPacket, kCaptures, kCodecOf);
 
 // A late probe closes a hole as an empty packet without the P bit (hard problem 4).
 TEST(AssembleMedia, AnEmptyPacketIsOnlyAHeader) {
