@@ -1,5 +1,6 @@
 #include <nanobind/stl/map.h>
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/unique_ptr.h>
 #include <nanobind/stl/variant.h>
@@ -10,6 +11,7 @@
 
 #include "bindings/calls.h"
 #include "bindings/extension_ids.h"
+#include "bindings/picture_sizes.h"
 #include "bindings/slot_preferences.h"
 #include "engine/room/command_check.h"
 
@@ -133,6 +135,13 @@ void AddEngine(nb::module_& module) {
             Do([&, id = As<TrackId>(track)] { return e.Send(nexus::MuteTrack{id, muted}); });
           },
           nb::arg("track"), nb::arg("muted"))
+      .def(
+          "set_track_sizes",
+          [](Engine& e, int64_t track, const PySizes& sizes) {
+            const auto id = As<TrackId>(track);
+            Do([&, told = ToPictureSizes(sizes)] { return e.Send(nexus::ResizeTrack{id, told}); });
+          },
+          nb::arg("track"), nb::arg("sizes"))
       .def(
           "request_keyframe",
           [](Engine& e, int64_t track) {

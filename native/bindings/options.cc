@@ -6,6 +6,7 @@
 
 #include "bindings/bindings.h"
 #include "bindings/extension_ids.h"
+#include "bindings/picture_sizes.h"
 #include "engine/room/command_check.h"
 
 namespace nexus::bindings {
@@ -65,8 +66,7 @@ void ConstructTransport(TransportSettings* self, std::string remote_ufrag, std::
 
 void ConstructTrack(TrackSettings* self, MediaKind kind, int64_t number, std::string mid,
                     const std::vector<int64_t>& ssrcs, const std::vector<int64_t>& rtx_ssrcs,
-                    std::vector<std::string> rids, int64_t group, bool muted,
-                    const std::vector<std::pair<int64_t, int64_t>>& sizes,
+                    std::vector<std::string> rids, int64_t group, bool muted, const PySizes& sizes,
                     const std::vector<int64_t>& payload_types) {
   if (number < 0 || number > UINT32_MAX) throw nb::value_error("number has 32 bits: it is a CSRC");
   if (group < 0 || group > 255) throw nb::value_error("group is 0 to 255");
@@ -80,12 +80,7 @@ void ConstructTrack(TrackSettings* self, MediaKind kind, int64_t number, std::st
   settings.group = static_cast<int>(group);
   settings.muted = muted;
   for (const int64_t type : payload_types) settings.payload_types.push_back(PayloadTypeFrom(type));
-  for (const auto& [width, height] : sizes) {
-    if (width < 0 || width > 65'535 || height < 0 || height > 65'535) {
-      throw nb::value_error("sizes are 0 to 65535 pixels each way");
-    }
-    settings.sizes.push_back({static_cast<uint16_t>(width), static_cast<uint16_t>(height)});
-  }
+  settings.sizes = ToPictureSizes(sizes);
   Require(CheckTrack(settings));
   new (self) TrackSettings(std::move(settings));
 }
@@ -106,8 +101,7 @@ void AddOptions(nb::module_& module) {
       .def("__init__", &ConstructTrack, nb::kw_only(), nb::arg("kind"), nb::arg("number"), nb::arg("mid"),
            nb::arg("ssrcs") = std::vector<int64_t>{}, nb::arg("rtx_ssrcs") = std::vector<int64_t>{},
            nb::arg("rids") = std::vector<std::string>{}, nb::arg("group") = 0, nb::arg("muted") = false,
-           nb::arg("sizes") = std::vector<std::pair<int64_t, int64_t>>{},
-           nb::arg("payload_types") = std::vector<int64_t>{});
+           nb::arg("sizes") = PySizes{}, nb::arg("payload_types") = std::vector<int64_t>{});
 }
 
 }  // namespace nexus::bindings

@@ -239,6 +239,10 @@ CallError Engine::Update(nexus::UpdateTransport command) {
 }
 CallError Engine::Send(nexus::RemoveTrack command) { return Post(tracks_, command.track.value, command); }
 CallError Engine::Send(nexus::MuteTrack command) { return Post(tracks_, command.track.value, command); }
+CallError Engine::Send(nexus::ResizeTrack command) {
+  const uint32_t id = command.track.value;
+  return Post(tracks_, id, std::move(command));
+}
 CallError Engine::Send(nexus::RequestKeyframe command) { return Post(tracks_, command.track.value, command); }
 CallError Engine::Send(nexus::RemoveSlot command) { return Post(slots_, command.slot.value, command); }
 CallError Engine::Send(nexus::BindSlot command) { return Post(slots_, command.slot.value, command); }

@@ -93,6 +93,7 @@ class Engine {
   CallError Update(nexus::UpdateTransport command);
   CallError Send(nexus::RemoveTrack command);
   CallError Send(nexus::MuteTrack command);
+  CallError Send(nexus::ResizeTrack command);
   CallError Send(nexus::RequestKeyframe command);
   CallError Send(nexus::RemoveSlot command);
   CallError Send(nexus::BindSlot command);

@@ -122,7 +122,7 @@ PublishedStream& EmulatedCall::Publish(Member& member, PublishedStreamOptions op
 
 void EmulatedCall::PublishSimulcast(Member& member, const std::vector<std::pair<size_t, size_t>>& encodings,
                                     std::vector<PictureSize> sizes) {
-  const uint32_t id = ++next_id_;
+  const uint32_t id = NewId(member.shard);
   TrackSettings settings;
   settings.kind = MediaKind::kVideo;
   settings.number = 1000 + id;
@@ -143,7 +143,7 @@ void EmulatedCall::PublishSimulcast(Member& member, const std::vector<std::pair<
     member.encodings.push_back(&member.peer->Publish(options));
   }
   member.video_track = TrackId{id};
-  Command(AddTrack{member.video_track, member.transport, settings});
+  Command(AddTrack{member.video_track, member.transport, settings}, member.shard);
 }
 
 Member::Slot& EmulatedCall::AddSlot(Member& member, MediaKind kind, int pair, bool rtx) {

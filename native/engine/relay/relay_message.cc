@@ -17,6 +17,7 @@ enum class Type : uint8_t {
   kInterest = 8,
   kKeyframeRequest = 9,
   kData = 10,
+  kTrackSizes = 11,
 };
 constexpr size_t kHeaderSize = 4;
 constexpr size_t kMaxBody = (1u << 24) - 1;
@@ -53,6 +54,14 @@ class Body {
     U8(static_cast<uint8_t>(text.size()));
     out_.insert(out_.end(), text.begin(), text.end());
   }
+  void Sizes(const std::vector<PictureSize>& sizes) {
+    const size_t count = std::min(sizes.size(), kMaxRelayedEncodings);
+    U8(static_cast<uint8_t>(count));
+    for (size_t i = 0; i < count; ++i) {
+      U16(sizes[i].width);
+      U16(sizes[i].height);
+    }
+  }
 
  private:
   void Big(uint64_t value, size_t size) {
@@ -77,12 +86,12 @@ struct Writer {
     const size_t rids = std::min(added.rids.size(), kMaxRelayedEncodings);
     body.U8(static_cast<uint8_t>(rids));
     for (size_t i = 0; i < rids; ++i) body.Text(added.rids[i]);
-    const size_t sizes = std::min(added.sizes.size(), kMaxRelayedEncodings);
-    body.U8(static_cast<uint8_t>(sizes));
-    for (size_t i = 0; i < sizes; ++i) {
-      body.U16(added.sizes[i].width);
-      body.U16(added.sizes[i].height);
-    }
+    body.Sizes(added.sizes);
+  }
+  void operator()(const RelayTrackSizes& sizes) const {
+    Body body(Type::kTrackSizes, out);
+    body.U32(sizes.track.value);
+    body.Sizes(sizes.sizes);
   }
   void operator()(const RelayTrackGone& gone) const { Body(Type::kTrackGone, out).U32(gone.track.value); }
   void operator()(const RelayTrackMuted& muted) const {
@@ -174,6 +183,16 @@ std::string ReadText(ByteReader& body) {
   return {text.begin(), text.end()};
 }
 
+std::vector<PictureSize> ReadSizes(ByteReader& body) {
+  std::vector<PictureSize> sizes;
+  const size_t count = std::min<size_t>(body.U8(), kMaxRelayedEncodings);
+  for (size_t i = 0; i < count; ++i) {
+    const uint16_t width = body.U16();
+    sizes.push_back({width, body.U16()});
+  }
+  return sizes;
+}
+
 RelayTrackAdded ReadTrackAdded(ByteReader& body) {
   RelayTrackAdded added;
   added.room = RoomId{body.U32()};
@@ -187,11 +206,7 @@ RelayTrackAdded ReadTrackAdded(ByteReader& body) {
   added.encodings = body.U8();
   const size_t rids = std::min<size_t>(body.U8(), kMaxRelayedEncodings);
   for (size_t i = 0; i < rids; ++i) added.rids.push_back(ReadText(body));
-  const size_t sizes = std::min<size_t>(body.U8(), kMaxRelayedEncodings);
-  for (size_t i = 0; i < sizes; ++i) {
-    const uint16_t width = body.U16();
-    added.sizes.push_back({width, body.U16()});
-  }
+  added.sizes = ReadSizes(body);
   return added;
 }
 
@@ -285,6 +300,10 @@ std::optional<RelayMessage> ReadBody(Type type, ByteReader& body, bool& known) {
     case Type::kTrackMuted: {
       const TrackId track{body.U32()};
       return RelayTrackMuted{track, body.U8() != 0};
+    }
+    case Type::kTrackSizes: {
+      const TrackId track{body.U32()};
+      return RelayTrackSizes{track, ReadSizes(body)};
     }
     case Type::kSource: {
       std::optional<RelaySource> source = ReadSource(body);

@@ -49,6 +49,10 @@ struct RelayTrackMuted {
   TrackId track;
   bool muted = false;
 };
+struct RelayTrackSizes {
+  TrackId track;
+  std::vector<PictureSize> sizes;  // as the publisher says now, low to high
+};
 // What the packets of an encoding are from now on; told before the first and whenever it changes.
 struct RelaySource {
   TrackId track;
@@ -117,8 +121,9 @@ struct RelayData {
   ByteView message;
 };
 
-using RelayMessage = std::variant<RelayTrackAdded, RelayTrackGone, RelayTrackMuted, RelaySource, RelayPacket,
-                                  RelayLevels, RelayChoice, RelayInterest, RelayKeyframeRequest, RelayData>;
+using RelayMessage =
+    std::variant<RelayTrackAdded, RelayTrackGone, RelayTrackMuted, RelaySource, RelayPacket, RelayLevels,
+                 RelayChoice, RelayInterest, RelayKeyframeRequest, RelayData, RelayTrackSizes>;
 
 // Appends to `out`.
 void WriteRelay(const RelayMessage& message, std::vector<uint8_t>& out);

@@ -50,6 +50,9 @@ TEST(RelayMessage, KeepsATrack) {
   EXPECT_EQ(read.sizes, added.sizes);
   EXPECT_EQ(RoundTrip(RelayTrackGone{TrackId{5}}).track, TrackId{5});
   EXPECT_TRUE(RoundTrip(RelayTrackMuted{TrackId{5}, true}).muted);
+  const RelayTrackSizes sizes = RoundTrip(RelayTrackSizes{TrackId{5}, {{320, 240}, {640, 480}}});
+  EXPECT_EQ(sizes.track, TrackId{5});
+  EXPECT_EQ(sizes.sizes, (std::vector<PictureSize>{{320, 240}, {640, 480}}));
 }
 
 TEST(RelayMessage, KeepsASource) {

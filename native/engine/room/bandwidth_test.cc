@@ -180,6 +180,25 @@ TEST(BandwidthSizes, AreThoseOfThePublisherAndOfItsKeyframes) {
   EXPECT_EQ(scene.Spatial(0), 2) << "the encoder has scaled down";
 }
 
+// Sizes that cannot be read (H.264, or encrypted from end to end) are those of the publisher's word.
+TEST(BandwidthSizes, FollowThePublishersWord) {
+  BandwidthSceneOptions options;
+  options.call.on_time = SetEmulatedWallClock;
+  options.sizes = {{320, 180}, {640, 360}, {1'280, 720}};
+  BandwidthScene scene(options);
+  scene.call.RunFor(seconds(3));
+  SlotPreferences shown;
+  shown.width = 320;
+  shown.height = 240;
+  scene.Prefer(0, shown);
+  scene.call.RunFor(seconds(1));
+  EXPECT_EQ(scene.Spatial(0), 1);
+  scene.call.Command(ResizeTrack{scene.publisher->video_track, {{320, 240}, {640, 480}, {640, 480}}});
+  scene.call.RunFor(seconds(1));
+  EXPECT_EQ(scene.Spatial(0), 0);
+  EXPECT_EQ(scene.video(0).Faults(scene.call.csrcs()), "");
+}
+
 // SCTP alone would fill the whole queue, and voices with it.
 TEST_P(Bandwidth, ABulkTransferLeavesTheCallItsPlace) {
   SCOPED_TRACE("seed " + std::to_string(GetParam()));

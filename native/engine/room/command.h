@@ -106,6 +106,11 @@ struct MuteTrack {
   TrackId track;
   bool muted = false;
 };
+// The sizes of its encodings or spatial layers are these from now on.
+struct ResizeTrack {
+  TrackId track;
+  std::vector<PictureSize> sizes;
+};
 struct RequestKeyframe {
   TrackId track;
 };
@@ -183,8 +188,8 @@ struct RequestReport {
 
 using Command =
     std::variant<CreateRoom, CloseRoom, CreateTransport, UpdateTransport, RestartIce, CloseTransport,
-                 AddTrack, RemoveTrack, MuteTrack, RequestKeyframe, AddSlot, RemoveSlot, BindSlot, UnbindSlot,
-                 SetSubscribed, SetSlotPreferences, RequestReport, AddTap, RemoveTap, RefreshTap,
-                 ConfigureData, SendData, SpreadRoom>;
+                 AddTrack, RemoveTrack, MuteTrack, ResizeTrack, RequestKeyframe, AddSlot, RemoveSlot,
+                 BindSlot, UnbindSlot, SetSubscribed, SetSlotPreferences, RequestReport, AddTap, RemoveTap,
+                 RefreshTap, ConfigureData, SendData, SpreadRoom>;
 
 }  // namespace nexus

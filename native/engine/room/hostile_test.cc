@@ -353,13 +353,14 @@ TEST(Hostile, CommandsAboutWhatIsGoneAreToldAndHarmless) {
   call.Command(CloseTransport{pair.publisher.transport});
   call.Command(BindSlot{pair.subscriber.slots[0].id, pair.publisher.video_track});
   call.Command(MuteTrack{pair.publisher.video_track, true});
+  call.Command(ResizeTrack{pair.publisher.video_track, {{640, 480}}});
   call.Command(SetSubscribed{pair.subscriber.transport, TrackId{99}, false});
   call.Command(AddTrack{TrackId{77}, pair.publisher.transport, {}});
   call.RunFor(milliseconds(1));
   std::vector<std::string> rejected;
   for (const CommandRejected& event : call.EventsOf<CommandRejected>()) rejected.push_back(event.command);
   EXPECT_EQ(rejected, (std::vector<std::string>{"close_transport", "bind_slot", "set_track_muted",
-                                                "set_subscribed", "add_track"}));
+                                                "set_track_sizes", "set_subscribed", "add_track"}));
 }
 
 TEST(Hostile, EventsThatNobodyFetchesAreBoundedAndCounted) {

@@ -85,6 +85,8 @@ class PublishedTrack {
   void HandleTimeout(Timestamp now);
 
   void SetMuted(bool muted, Timestamp now);
+  // As the publisher says now, low to high; what keyframes say counts for more.
+  void SetSizes(std::vector<PictureSize> sizes);
   bool muted() const { return settings_.muted; }
 
   // Feeds speaker detection: the level that the packet tells (RFC 6464), or what can be guessed without.

@@ -97,6 +97,13 @@ void PublishedTrack::LearnSizes(const PublishedLayer& layer, const SourcePacket&
   for (SubscriberSlot* slot : subscribers_) slot->subscriber().AllocateSoon();
 }
 
+void PublishedTrack::SetSizes(std::vector<PictureSize> sizes) {
+  settings_.sizes = std::move(sizes);
+  sizes_.Tell(settings_.sizes);
+  for (TrackSink* sink : sinks_) sink->OnSizes(*this);
+  for (SubscriberSlot* slot : subscribers_) slot->subscriber().AllocateSoon();
+}
+
 void PublishedTrack::NoteArrival(PublishedLayer& layer, const SourcePacket& packet, Timestamp now) {
   if (!simulcast() || packet.payload.empty()) return;
   bool changed = layer.liveness.OnOwnPacket(now);

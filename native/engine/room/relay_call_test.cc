@@ -183,6 +183,33 @@ TEST(Relay, AMuteCrossesAndVideoComesBackWithAKeyframe) {
   EXPECT_EQ(people.bob.slots[1].stream->Faults(call.csrcs()), "");
 }
 
+TEST(Relay, SizesCrossAndAreToldAnew) {
+  EmulatedCall call(EmulatedOptions(1, 2));
+  Member& alice = call.Join({}, 0);
+  call.PublishSimulcast(alice, {{1, 400}, {1, 800}, {2, 1'000}}, {{320, 180}, {640, 360}, {1'280, 720}});
+  Member& bob = call.Join({}, 1);
+  call.AddSlot(bob, MediaKind::kVideo);
+  call.Command(BindSlot{bob.slots[0].id, alice.video_track}, 1);
+  SlotPreferences shown;
+  shown.width = 320;
+  shown.height = 240;
+  call.Command(SetSlotPreferences{bob.slots[0].id, shown}, 1);
+  call.StartMedia(alice);
+  ASSERT_TRUE(call.RunUntilConnected());
+  call.RunFor(seconds(10));  // each of the two shards holds a wish that falls for four
+  EXPECT_FALSE(bob.slots[0].stream->packets.empty());
+  const auto wanted = [&] { return call.EventsOf<LayersWanted>().back().highest; };
+  ASSERT_FALSE(call.EventsOf<LayersWanted>().empty());
+  ASSERT_TRUE(wanted());
+  EXPECT_EQ(wanted()->spatial, 1) << "180 lines are too few";
+  // The camera is exchanged for one of 640 x 480; the third encoding has no pixels left.
+  call.Command(ResizeTrack{alice.video_track, {{320, 240}, {640, 480}, {640, 480}}}, 0);
+  call.RunFor(seconds(10));
+  ASSERT_TRUE(wanted());
+  EXPECT_EQ(wanted()->spatial, 0);
+  EXPECT_TRUE(call.EventsOf<CommandRejected>().empty());
+}
+
 TEST(Relay, KeyframeRequestsCrossCoalesced) {
   EmulatedCall call(EmulatedOptions(1, 2));
   Member& alice = call.Join({}, 0);

@@ -89,6 +89,10 @@ void RelaySink::OnMuted(bool muted, Timestamp) {
   context_.relay.Send(to_, RelayTrackMuted{track_->id(), muted});
 }
 
+void RelaySink::OnSizes(const PublishedTrack& track) {
+  context_.relay.Send(to_, RelayTrackSizes{track.id(), track.settings().sizes});
+}
+
 void RelaySink::OnTrackGone(PublishedTrack& track) {
   context_.relay.Send(to_, RelayTrackGone{track.id()});
   track_ = nullptr;

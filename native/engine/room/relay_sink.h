@@ -22,6 +22,7 @@ class RelaySink final : public TrackSink {
   void OnSenderReport(PublishedLayer&, const SenderReport&, Timestamp) override {
   }  // times are told by packets
   void OnMuted(bool muted, Timestamp now) override;
+  void OnSizes(const PublishedTrack& track) override;
   void OnTrackGone(PublishedTrack& track) override;
   Duration nack_patience() const override { return Duration(0); }
 

@@ -97,6 +97,7 @@ class Shard {
   void Handle(const AddTrack& command, Timestamp now);
   void Handle(const RemoveTrack& command, Timestamp now);
   void Handle(const MuteTrack& command, Timestamp now);
+  void Handle(const ResizeTrack& command, Timestamp now);
   void Handle(const RequestKeyframe& command, Timestamp now);
   void Handle(const AddSlot& command, Timestamp now);
   void Handle(const RemoveSlot& command, Timestamp now);

@@ -109,6 +109,12 @@ void Shard::Handle(const MuteTrack& command, Timestamp now) {
   if (track->kind() == MediaKind::kAudio) track->publisher().room().OnAudioTracksChanged(now);
 }
 
+void Shard::Handle(const ResizeTrack& command, Timestamp) {
+  PublishedTrack* track = Find(tracks_, command.track);
+  if (track == nullptr) return Reject("set_track_sizes", command.track.value, "unknown_track");
+  track->SetSizes(command.sizes);
+}
+
 void Shard::Handle(const RequestKeyframe& command, Timestamp now) {
   PublishedTrack* track = Find(tracks_, command.track);
   if (track == nullptr) return Reject("request_keyframe", command.track.value, "unknown_track");

@@ -57,6 +57,10 @@ void Shard::HandleRelay(uint16_t from, ByteView batch, Timestamp now) {
                      relayed->track().SetMuted(muted.muted, now);
                      relayed->room().OnAudioTracksChanged(now);
                    },
+                   [&](const RelayTrackSizes& sizes) {
+                     if (RelayedTrack* relayed = FindRelayed(sizes.track, from))
+                       relayed->track().SetSizes(sizes.sizes);
+                   },
                    [&](const RelaySource& source) {
                      if (RelayedTrack* relayed = FindRelayed(source.track, from)) relayed->OnSource(source);
                    },

@@ -19,6 +19,8 @@ class TrackSink {
   virtual void OnPacket(PublishedLayer& layer, const SourcePacket& packet, Timestamp now) = 0;
   virtual void OnSenderReport(PublishedLayer& layer, const SenderReport& report, Timestamp now) = 0;
   virtual void OnMuted(bool muted, Timestamp now) = 0;
+  // The publisher says other sizes of the track's pictures.
+  virtual void OnSizes(const PublishedTrack& track) = 0;
   // The track is about to go; it takes the sink out of its list itself.
   virtual void OnTrackGone(PublishedTrack& track) = 0;
   // The highest layers it can use; nothing: none now.

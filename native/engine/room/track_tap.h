@@ -24,6 +24,7 @@ class TrackTap final : public TrackSink {
   void OnPacket(PublishedLayer& layer, const SourcePacket& packet, Timestamp now) override;
   void OnSenderReport(PublishedLayer& layer, const SenderReport& report, Timestamp now) override;
   void OnMuted(bool muted, Timestamp now) override;
+  void OnSizes(const PublishedTrack&) override {}  // readers take sizes from the stream itself
   void OnTrackGone(PublishedTrack& track) override;
   Duration nack_patience() const override { return settings_.patience; }
 

@@ -216,6 +216,8 @@ class Engine:
     def remove_track(self, track: int) -> None: ...
     def set_track_muted(self, track: int, muted: bool) -> None:
         """A muted track's packets are dropped and it takes no part in speaker detection."""
+    def set_track_sizes(self, track: int, sizes: Sequence[tuple[int, int]]) -> None:
+        """As `TrackOptions.sizes`, from now on."""
     def request_keyframe(self, track: int) -> None: ...
     def add_slot(
         self, transport: int, kind: Kind, pair: int = -1, msid: str = "", rtx: bool = True

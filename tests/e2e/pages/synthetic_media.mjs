@@ -5,13 +5,34 @@
 export const BEEP_HZ = 3000;
 
 /** @typedef {{color: string, toneHz: number, flash: boolean, busy: boolean, width: number, height: number}} Scene */
+/** A camera that is asked for by its id. @typedef {{color?: string, width?: number, height?: number}} Camera */
 
-/** @param {Scene} scene */
-export function createSyntheticMedia(scene) {
+/**
+ * A picture that moves; `highlit` says when it is white.
+ * @param {Scene} scene @param {() => boolean} highlit
+ */
+function createPicture(scene, highlit = () => false) {
   const canvas = document.createElement("canvas");
   canvas.width = scene.width;
   canvas.height = scene.height;
   const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  let frame = 0;
+  const draw = () => {
+    context.fillStyle = highlit() ? "#ffffff" : scene.color;
+    context.fillRect(0, 0, canvas.width, canvas.height);
+    if (scene.busy) scatter(context);
+    // A moving mark, so that a frozen picture is told from a still one.
+    frame += 1;
+    context.fillStyle = "#808080";
+    context.fillRect((frame * 4) % canvas.width, canvas.height - 8, 16, 8);
+  };
+  setInterval(draw, 40);
+  draw();
+  return { draw, stream: canvas.captureStream(25) };
+}
+
+/** @param {Scene} scene */
+export function createSyntheticMedia(scene) {
   const audio = new AudioContext();
   const tone = new OscillatorNode(audio, { frequency: scene.toneHz });
   const toneGain = new GainNode(audio, { gain: scene.toneHz > 0 ? 0.2 : 0 });
@@ -23,20 +44,10 @@ export function createSyntheticMedia(scene) {
   tone.start();
   beep.start();
 
-  let frame = 0;
   let flashUntil = 0;
-  const draw = () => {
-    const now = performance.now();
-    context.fillStyle = now < flashUntil ? "#ffffff" : scene.color;
-    context.fillRect(0, 0, canvas.width, canvas.height);
-    if (scene.busy) scatter(context);
-    // A moving mark, so that a frozen picture is told from a still one.
-    frame += 1;
-    context.fillStyle = "#808080";
-    context.fillRect((frame * 4) % canvas.width, canvas.height - 8, 16, 8);
-  };
-  setInterval(draw, 40);
-  draw();
+  const { draw, stream: video } = createPicture(scene, () => performance.now() < flashUntil);
+  /** @type {Map<string, MediaStream>} */
+  const cameras = new Map();
   if (scene.flash) {
     setInterval(() => {
       flashUntil = performance.now() + 200;
@@ -45,19 +56,30 @@ export function createSyntheticMedia(scene) {
       draw();
     }, 1500);
   }
-  const video = canvas.captureStream(25);
   return {
     audio,
     /** @type {MediaStream | null} */
     permitted: null,
+    /** Another camera; what is not said of it is as in the scene. @param {string} deviceId @param {Camera} camera */
+    addCamera(deviceId, camera) {
+      cameras.set(deviceId, createPicture({ ...scene, ...camera }).stream);
+    },
     /** @param {MediaStreamConstraints} wanted */
     stream(wanted) {
       const stream = new MediaStream();
-      if (wanted.video) for (const track of video.getVideoTracks()) stream.addTrack(track.clone());
+      const source = cameras.get(deviceOf(wanted)) ?? video;
+      if (wanted.video) for (const track of source.getVideoTracks()) stream.addTrack(track.clone());
       if (wanted.audio) for (const track of sink.stream.getAudioTracks()) stream.addTrack(track.clone());
       return stream;
     },
   };
+}
+
+/** The device that is asked for; "default" where any will do. @param {MediaStreamConstraints} wanted */
+export function deviceOf(wanted) {
+  const { video, audio } = wanted;
+  const constraints = /** @type {any} */ (typeof video === "object" ? video : typeof audio === "object" ? audio : {});
+  return constraints.deviceId?.exact ?? "default";
 }
 
 /** Detail that moves, so that every encoder needs all the bits that it may have. @param {CanvasRenderingContext2D} context */

@@ -115,7 +115,7 @@ class Media:
                 self._configure_data(effect)
             case fx.CloseTransport():
                 self._close_transport(effect.participant_id)
-            case fx.AddTrack() | fx.RemoveTrack() | fx.MuteTrack() | fx.SetSubscribed():
+            case fx.AddTrack() | fx.RemoveTrack() | fx.MuteTrack() | fx.ResizeTrack() | fx.SetSubscribed():
                 self._apply_to_track(effect)
             case fx.AddSlot() | fx.RemoveSlot() | fx.BindSlot() | fx.UnbindSlot() | fx.PreferSlot():
                 self._apply_to_slot(effect)
@@ -153,7 +153,9 @@ class Media:
         else:
             self._engine.close_transport(seat.opened.transport)
 
-    def _apply_to_track(self, effect: fx.AddTrack | fx.RemoveTrack | fx.MuteTrack | fx.SetSubscribed) -> None:
+    def _apply_to_track(
+        self, effect: fx.AddTrack | fx.RemoveTrack | fx.MuteTrack | fx.ResizeTrack | fx.SetSubscribed
+    ) -> None:
         match effect:
             case fx.AddTrack():
                 seat = self._seats[effect.track.participant_id]
@@ -169,6 +171,8 @@ class Media:
                 self._engine.remove_track(number)
             case fx.MuteTrack():
                 self._engine.set_track_muted(self._tracks[effect.track_id], effect.muted)
+            case fx.ResizeTrack():
+                self._engine.set_track_sizes(self._tracks[effect.track_id], effect.sizes)
             case fx.SetSubscribed():
                 transport = self._transport(effect.participant_id)
                 self._engine.set_subscribed(transport, self._tracks[effect.track_id], effect.subscribed)

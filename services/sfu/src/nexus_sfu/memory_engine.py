@@ -55,6 +55,7 @@ class MemoryTrack:
     muted: bool
     ssrcs: tuple[int, ...]
     rids: tuple[str, ...]
+    sizes: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(slots=True)
@@ -232,7 +233,7 @@ class MemoryEngine:
         assert track.number not in numbers
         number = next(self._ids)
         self.tracks[number] = MemoryTrack(
-            transport, track.number, track.mid, track.kind, track.muted, track.ssrcs, track.rids
+            transport, track.number, track.mid, track.kind, track.muted, track.ssrcs, track.rids, track.sizes
         )
         return number
 
@@ -250,6 +251,9 @@ class MemoryEngine:
 
     def set_track_muted(self, track: int, muted: bool) -> None:
         self.tracks[track].muted = muted
+
+    def set_track_sizes(self, track: int, sizes: Sequence[tuple[int, int]]) -> None:
+        self.tracks[track].sizes = tuple(sizes)
 
     def add_slot(self, transport: int, kind: Kind, pair: int, stream: str, rtx: bool = True) -> OpenedSlot:
         assert transport in self.transports

@@ -120,6 +120,9 @@ class NativeEngine:
     def set_track_muted(self, track: int, muted: bool) -> None:
         self._engine.set_track_muted(track, muted)
 
+    def set_track_sizes(self, track: int, sizes: Sequence[tuple[int, int]]) -> None:
+        self._engine.set_track_sizes(track, sizes)
+
     def add_slot(
         self, transport: int, kind: Kind, pair: int, stream: str, rtx: bool = True
     ) -> port.OpenedSlot:

@@ -74,6 +74,13 @@ class MuteTrack:
 
 
 @dataclass(frozen=True, slots=True)
+class ResizeTrack:
+    track_id: str
+    # As `Track.sizes`.
+    sizes: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class AddSlot:
     participant_id: str
     mid: str
@@ -147,6 +154,7 @@ EngineEffect = (
     | AddTrack
     | RemoveTrack
     | MuteTrack
+    | ResizeTrack
     | AddSlot
     | RemoveSlot
     | BindSlot

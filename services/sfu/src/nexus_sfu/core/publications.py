@@ -96,7 +96,7 @@ class Publications:
     def _refresh(self, track: Track, publication: PublicationOffer) -> list[fx.Effect]:
         """What may change under a track that stays. `muted` may not: a stale repetition must not undo a
         moderator's mute."""
-        before, rids = _description(track), track.rids
+        before, rids, sizes = _description(track), track.rids, track.sizes
         track.width, track.height = publication.width, publication.height
         track.codec = publication.codec
         track.scalability_mode = publication.scalability_mode
@@ -104,9 +104,9 @@ class Publications:
         told: list[fx.Effect] = [] if _description(track) == before else [self._log.redescribed(track)]
         sources = (publication.ssrcs, publication.rtx_ssrcs, publication.payload_types)
         if sources == (track.ssrcs, track.rtx_ssrcs, track.payload_types) and track.rids == rids:
-            # The engine reads the sizes of pictures from their keyframes, which count for more than what it
-            # was told with the track.
-            return told
+            if track.sizes == sizes or track.kind is not Kind.VIDEO:
+                return told
+            return [*told, fx.ResizeTrack(track.id, track.sizes)]
         track.ssrcs, track.rtx_ssrcs, track.payload_types = sources
         effects: list[fx.Effect] = [*told, fx.RemoveTrack(track.participant_id, track.id), fx.AddTrack(track)]
         for participant in self._participants.values():
