@@ -14,6 +14,8 @@ BUILD: Final = FOLDER.parent.parent / "build" / "foreign"
 _SDK: Final = (sys.executable, str(FOLDER / "sdk_client.py"))
 _PION: Final = (str(BUILD / "pion"),)
 _LIBDATACHANNEL: Final = ("node", str(FOLDER / "node" / "libdatachannel_client.mjs"))
+# GStreamer's bindings are of the system's Python.
+_WEBRTCBIN: Final = ("/usr/bin/python3", str(FOLDER / "webrtcbin" / "client.py"))
 _WERIFT: Final = ("node", str(FOLDER / "node" / "werift_client.mjs"))
 
 
@@ -34,10 +36,12 @@ SEATS: Final = (
     Seat("pion-h264", _PION, "h264", (30, 200, 30)),
     Seat("werift-vp8", _WERIFT, "vp8", (30, 30, 220)),
     Seat("libdatachannel-h264", _LIBDATACHANNEL, "h264", (200, 30, 200)),
+    Seat("webrtcbin-h264", _WEBRTCBIN, "h264", (30, 200, 200)),
     Seat("sdk-subscriber", _SDK),
     Seat("pion-subscriber", _PION),
     Seat("werift-subscriber", _WERIFT),
     Seat("libdatachannel-subscriber", _LIBDATACHANNEL),
+    Seat("webrtcbin-subscriber", _WEBRTCBIN),
 )
 PUBLISHERS: Final = tuple(seat for seat in SEATS if seat.video)
 # Who sends already when the subscribers join, and who joins after them.

@@ -1,0 +1,1 @@
+"""A foreign client on GStreamer's webrtcbin: `client.py`, run by the system's Python."""
