@@ -3,6 +3,7 @@
 // @ts-check
 import { createCameraVideoTrack, createCustomTrack, NexusClient } from "/sdk/index.js";
 
+import { DeviceLife } from "/pages/device_life.mjs";
 import { createSyncMeter } from "/pages/sync_meter.mjs";
 import { installSyntheticMedia } from "/pages/synthetic_media.mjs";
 
@@ -135,6 +136,17 @@ class ParticipantPage {
     const inbound = report.find((entry) => entry.type === "inbound-rtp" && entry.trackIdentifier === id);
     const { framesDecoded = 0, freezeCount = 0, framesDropped = 0 } = inbound ?? {};
     return { width: mine?.width ?? 0, height: mine?.height ?? 0, framesDecoded, freezeCount, framesDropped, paused: track?.paused, codec: mine?.codec };
+  }
+
+  /** The tracks that the newest connection's senders have. */
+  sentTracks() {
+    const senders = connections.at(-1)?.getSenders() ?? [];
+    return senders.map((sender) => sender.track).filter((track) => track !== null);
+  }
+
+  /** From now on devices open when the test says so. */
+  slowDevices() {
+    this.life = new DeviceLife(this);
   }
 
   /** Each encoding that is sent. */

@@ -105,6 +105,7 @@ export class Call {
     room.on("disconnected", (reason) => onEnd(reason));
     room.on("connection-quality", ({ id }, quality) => this.#tiles.get(id)?.setQuality(quality));
     room.localParticipant.on("speaking", (speaking) => this.#tiles.get(this.#ownKey)?.setSpeaking(speaking));
+    room.localParticipant.on("track-published", (track) => this.#followOwn(track));
     room.localParticipant.on("track-unpublished", (track) => this.#hideOwn(track));
   }
 
@@ -163,6 +164,15 @@ export class Call {
   #showOwn(track: LocalTrack): void {
     if (track.source === "screen") this.#addTile("own-screen", this.#room.localParticipant.name, true, true).setPicture(track);
     if (track.source === "camera") this.#tiles.get(this.#ownKey)?.setPicture(track.muted ? null : track);
+  }
+
+  /** A device that fails mutes its track by itself. */
+  #followOwn(track: LocalTrack): void {
+    track.on("device-failed", (error) => this.#fail(error));
+    track.on("muted", () => {
+      this.#showOwn(track);
+      this.#refreshButtons();
+    });
   }
 
   #hideOwn(track: LocalTrack): void {
