@@ -73,8 +73,8 @@ Timestamp ShardThread::Now() {
   return now_;
 }
 
-// After a busy tick, sleep in proportion to the time worked, so that the next read returns a larger burst, which
-// leaves in longer runs. A shard with little work hardly sleeps, so small rooms are answered at once.
+// After a busy tick, sleep in proportion to the time worked, so that the next read returns a larger burst,
+// which leaves in longer runs. A shard with little work hardly sleeps, so small rooms are answered at once.
 void ShardThread::Rest() {
   const Timestamp now = Now();
   const Duration rest = std::min(rest_, kRestPerWork * (now - woke_));
