@@ -12,6 +12,7 @@ BandwidthScene::BandwidthScene(BandwidthSceneOptions options) : call(options.cal
   for (int i = 0; i < options.subscribers; ++i) {
     TestPeerOptions peer;
     peer.transport_feedback = options.transport_feedback;
+    peer.receiver_reports = options.receiver_reports;
     Member& member = call.Join(std::move(peer));
     member.peer->fraction_lost = 0;
     call.AddSlot(member, MediaKind::kAudio);

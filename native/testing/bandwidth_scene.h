@@ -10,6 +10,7 @@ struct BandwidthSceneOptions {
   EmulatedCallOptions call;
   int subscribers = 1;
   bool transport_feedback = true;
+  bool receiver_reports = true;
   bool rtx = true;                 // the subscribers take retransmissions
   std::vector<PictureSize> sizes;  // of the encodings, as told
 };

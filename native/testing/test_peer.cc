@@ -321,9 +321,10 @@ void TestPeer::SendReceiverReports(Timestamp now) {
   std::array<uint8_t, kRtcpMtu> buffer;
   RtcpCompoundWriter writer(buffer);
   for (const ReceivedStream& stream : received_) {
-    if (stream.packets.empty()) continue;
+    if (stream.packets.empty() || !options_.receiver_reports) continue;
     ReportBlock block;
     block.source = stream.ssrc;
+    block.extended_highest_sequence = static_cast<uint32_t>(stream.packets.rbegin()->first);
     block.fraction_lost = fraction_lost;
     block.last_sr = stream.sr_compact;
     block.delay_since_last_sr = static_cast<uint32_t>((now - stream.sr_arrival).count() * 65536 / 1'000'000);

@@ -35,6 +35,7 @@ struct TestPeerOptions {
   IceControllingConfig ice;
   DtlsRole dtls = DtlsRole::kClient;
   bool transport_feedback = true;  // of what it receives (TWCC)
+  bool receiver_reports = true;
 };
 
 // What an answer says of the server.

@@ -27,6 +27,11 @@ def test_nobody_reports_an_error(outcome: Outcome, identity: str) -> None:
     assert outcome.participants[identity].all("error") == []
 
 
+@subscriber
+def test_no_track_is_paused(outcome: Outcome, subscriber: str) -> None:
+    assert outcome.participants[subscriber].all("track-paused") == []
+
+
 @publisher
 @subscriber
 @kind

@@ -251,6 +251,23 @@ TEST(BandwidthNumbers, AnyFirstTransportSequenceNumberWillDo) {
   }
 }
 
+// Pion cannot begin a stream with a retransmission: until a report says that media of it was read, padding
+// probes.
+TEST(BandwidthPeers, NothingIsRepeatedBeforeTheStreamIsReported) {
+  for (const bool reports : {false, true}) {
+    BandwidthSceneOptions options;
+    options.call.on_time = SetEmulatedWallClock;
+    options.receiver_reports = reports;
+    BandwidthScene scene(options);
+    scene.Narrow({0}, 1'000'000, 50'000);
+    scene.call.RunFor(seconds(10));
+    EXPECT_GT(scene.Report(0).probe_packets, 20u);
+    EXPECT_EQ(scene.video(0).rtx_sequences.empty(), !reports);
+    EXPECT_GE(scene.Spatial(0), 1);
+    EXPECT_EQ(scene.video(0).Faults(scene.call.csrcs()), "");
+  }
+}
+
 // Hard problem 4 where there is no retransmission stream: padding stands between frames, and closes no gap.
 TEST(BandwidthPeers, WithoutRetransmissionsPaddingStandsBetweenFrames) {
   for (const uint64_t seed : {1, 2, 3, 4}) {

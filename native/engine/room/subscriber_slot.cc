@@ -276,6 +276,11 @@ void SubscriberSlot::Resend(const SentPacket& sent, Timestamp now) {
 
 void SubscriberSlot::OnReportBlock(const ReportBlock& block, Timestamp now) {
   fraction_lost_ = block.fraction_lost;
+  // Some receivers report streams of which they have read nothing yet, with 0 as the highest number.
+  if (const std::optional<int64_t> highest = forwarder_.highest_sequence()) {
+    const auto behind = static_cast<uint16_t>(*highest - block.extended_highest_sequence);
+    if (behind < packets_) reported_ = true;
+  }
   red_.OnFractionLost(block.fraction_lost, now);
 }
 

@@ -128,6 +128,7 @@ class SubscriberSlot {
   int64_t rtx_sequence_;
   uint32_t padding_turn_ = 0;
   bool paused_ = false;
+  bool reported_ = false;  // the subscriber has read media of this stream
   uint64_t packets_ = 0;
   uint64_t bytes_ = 0;          // on the wire
   uint64_t payload_bytes_ = 0;  // as sender reports count (RFC 3550 section 6.4.1)

@@ -12,7 +12,9 @@ constexpr uint32_t kRepeatable = 16;
 
 size_t SubscriberSlot::SendPadding(Timestamp now) {
   if (!settings_.rtx_ssrc || !subscriber_.codecs().AnyRtxPayloadType()) return SendMediaPadding(now);
-  for (uint32_t i = 0; i < kRepeatable && forwarder_.highest_sequence(); ++i) {
+  // Only once the subscriber has read media of the stream: Pion 4 learns the codec from the first packet that
+  // it takes off the stream, and a repeat that is taken first has none; the track then stays dead for good.
+  for (uint32_t i = 0; reported_ && i < kRepeatable; ++i) {
     const std::optional<SentPacket> sent =
         history_.Find(*forwarder_.highest_sequence() - padding_turn_++ % kRepeatable);
     const PublishedLayer* layer = sent ? context_.layers.Find(sent->layer) : nullptr;

@@ -3,11 +3,14 @@
 import asyncio
 import contextlib
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+# The clients' stacks write what they find wrong to their logs.
+LOGGING = {"PION_LOG_WARN": "all"}
 # A line of the final report holds the checksums of a whole run.
 LINE_LIMIT_BYTES = 4 * 1024 * 1024
 
@@ -35,6 +38,7 @@ class Participant:
         with log.open("wb") as errors:
             process = await asyncio.create_subprocess_exec(
                 *command,
+                env={**os.environ, **LOGGING},
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=errors,
@@ -99,11 +103,14 @@ class Participant:
     async def _read(self) -> None:
         assert self.process.stdout is not None
         try:
-            async for line in self.process.stdout:
-                event = json.loads(line)
-                async with self._changed:
-                    self.events.append(event)
-                    self._changed.notify_all()
+            # Kept beside the log, for whoever looks into a failure.
+            with self.log.with_suffix(".jsonl").open("wb") as transcript:
+                async for line in self.process.stdout:
+                    transcript.write(line)
+                    event = json.loads(line)
+                    async with self._changed:
+                        self.events.append(event)
+                        self._changed.notify_all()
         finally:
             asyncio.get_running_loop().call_soon(lambda: asyncio.ensure_future(self._notify()))
 

@@ -13,6 +13,7 @@ BUILD: Final = FOLDER.parent.parent / "build" / "foreign"
 
 _SDK: Final = (sys.executable, str(FOLDER / "sdk_client.py"))
 _PION: Final = (str(BUILD / "pion"),)
+_OLD_PION: Final = (str(BUILD / "pion_before_ice_4_0_8"),)
 _LIBDATACHANNEL: Final = ("node", str(FOLDER / "node" / "libdatachannel_client.mjs"))
 # GStreamer's bindings are of the system's Python.
 _WEBRTCBIN: Final = ("/usr/bin/python3", str(FOLDER / "webrtcbin" / "client.py"))
@@ -34,11 +35,13 @@ SEATS: Final = (
     Seat("sdk-publisher", _SDK, "vp8", (220, 200, 30)),
     Seat("pion-vp8", _PION, "vp8", (220, 30, 30)),
     Seat("pion-h264", _PION, "h264", (30, 200, 30)),
+    Seat("old-pion-vp8", _OLD_PION, "vp8", (30, 200, 200)),
     Seat("werift-vp8", _WERIFT, "vp8", (30, 30, 220)),
     Seat("libdatachannel-h264", _LIBDATACHANNEL, "h264", (200, 30, 200)),
     Seat("webrtcbin-h264", _WEBRTCBIN, "h264", (30, 200, 200)),
     Seat("sdk-subscriber", _SDK),
     Seat("pion-subscriber", _PION),
+    Seat("old-pion-subscriber", _OLD_PION),
     Seat("werift-subscriber", _WERIFT),
     Seat("libdatachannel-subscriber", _LIBDATACHANNEL),
     Seat("webrtcbin-subscriber", _WEBRTCBIN),

@@ -6,8 +6,14 @@ import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from nexus_testkit import free_port
+
+# More than all publishers send together. A client that was not scheduled for a while reports delays like
+# those of a congested path, whose tracks the SFU would rightly pause. How it shares out bandwidth is tested
+# elsewhere.
+BITRATE_BPS: Final = 5_000_000
 
 
 @contextmanager
@@ -22,7 +28,7 @@ def services(folder: Path, *, audio_loudest: int) -> Iterator[str]:
             stdout=subprocess.PIPE,
             stderr=out,
             text=True,
-            env={**os.environ, "NEXUS_LOG_FORMAT": "json", "NEXUS_SFU_AUDIO_LOUDEST": str(audio_loudest)},
+            env={**os.environ, **_environment(audio_loudest)},
         )
     assert process.stdout is not None
     try:
@@ -33,3 +39,12 @@ def services(folder: Path, *, audio_loudest: int) -> Iterator[str]:
         process.terminate()
         code = process.wait(60)
     assert code == 0, log.read_text()[-4000:]
+
+
+def _environment(audio_loudest: int) -> dict[str, str]:
+    return {
+        "NEXUS_LOG_FORMAT": "json",
+        "NEXUS_SFU_AUDIO_LOUDEST": str(audio_loudest),
+        "NEXUS_SFU_START_BITRATE_BPS": str(BITRATE_BPS),
+        "NEXUS_SFU_MIN_BITRATE_BPS": str(BITRATE_BPS),
+    }

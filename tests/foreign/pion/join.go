@@ -56,7 +56,11 @@ func (c *client) prepare(wanted configuration) error {
 	if c.connection, err = webrtc.NewPeerConnection(webrtc.Configuration{}); err != nil {
 		return err
 	}
-	c.connection.OnTrack(func(track *webrtc.TrackRemote, _ *webrtc.RTPReceiver) { c.subscriber.read(track) })
+	c.connection.OnTrack(func(track *webrtc.TrackRemote, _ *webrtc.RTPReceiver) {
+		if err := c.subscriber.read(track); err != nil {
+			c.reports.emit("error", fields{"message": err.Error()})
+		}
+	})
 	if err := c.openChannel(); err != nil {
 		return err
 	}

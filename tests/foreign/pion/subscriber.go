@@ -1,6 +1,9 @@
 package main
 
 import (
+	"errors"
+	"fmt"
+	"io"
 	"strings"
 	"sync"
 
@@ -29,8 +32,8 @@ func newSubscriber() *subscriber {
 	return &subscriber{sources: map[uint32]*source{}, video: map[webrtc.SSRC]bool{}}
 }
 
-// read runs until the track ends.
-func (s *subscriber) read(track *webrtc.TrackRemote) {
+// read runs until the track ends; any other end is returned.
+func (s *subscriber) read(track *webrtc.TrackRemote) error {
 	if track.Kind() == webrtc.RTPCodecTypeVideo {
 		s.mutex.Lock()
 		s.video[track.SSRC()] = true
@@ -38,8 +41,11 @@ func (s *subscriber) read(track *webrtc.TrackRemote) {
 	}
 	for {
 		packet, _, err := track.ReadRTP()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
 		if err != nil {
-			return
+			return fmt.Errorf("%s stream %d: %w", track.Kind(), track.SSRC(), err)
 		}
 		if len(packet.Payload) == 0 {
 			continue // padding, which probes the path
