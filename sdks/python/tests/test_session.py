@@ -227,6 +227,43 @@ def test_a_server_that_does_not_count_speakers_is_believed() -> None:
     assert [one.participant_id for one in session.speakers] == ["PA_me"]
 
 
+def test_a_track_that_we_cannot_decode_is_told_with_its_reason() -> None:
+    session = joined_session(ada(camera()))
+    told = room.TrackPaused(track_id="TR_5", reason=room.PAUSE_REASON_UNSUPPORTED_CODEC)
+    assert session.receive(event(11, track_paused=told), 0.0) == [
+        events.TrackPaused("TR_5", "unsupported_codec")
+    ]
+    assert session.paused == {"TR_5": "unsupported_codec"}
+    # It has no slot, and none is lost.
+    session.receive(event(0, slots_changed=room.SlotsChanged(slots=slots(9))), 0.0)
+    assert session.paused == {"TR_5": "unsupported_codec"}
+    session.receive(event(12, track_resumed=room.TrackResumed(track_id="TR_5")), 0.0)
+    assert session.paused == {}
+    session.receive(event(13, track_paused=told), 0.0)
+    gone = room.TrackUnpublished(track_id="TR_5", participant_id="PA_ada")
+    session.receive(event(14, track_unpublished=gone), 0.0)
+    assert session.paused == {}
+
+
+def test_a_snapshot_puts_pauses_right() -> None:
+    session = joined_session(ada(camera(), camera(6)))
+
+    def snapshot(**fields: object) -> list[Output]:
+        people = [ME, ada(camera(), camera(6))]
+        told = wire.RoomSnapshot(participants=people, revision=20, slots=slots(9, "TR_6"), **fields)  # type: ignore[arg-type]
+        return [o for o in session.receive(wire.ServerMessage(snapshot=told), 0.0) if "Slots" not in str(o)]
+
+    codec = room.TrackPaused(track_id="TR_5", reason=room.PAUSE_REASON_UNSUPPORTED_CODEC)
+    # A server that tells no reasons knows one.
+    assert snapshot(paused_track_ids=["TR_5", "TR_6"], paused_tracks=[codec]) == [
+        events.TrackPaused("TR_5", "unsupported_codec"),
+        events.TrackPaused("TR_6", "bandwidth"),
+    ]
+    assert session.paused == {"TR_5": "unsupported_codec", "TR_6": "bandwidth"}
+    assert snapshot(paused_track_ids=["TR_5"], paused_tracks=[codec]) == [events.TrackResumed("TR_6")]
+    assert snapshot() == [events.TrackResumed("TR_5")]
+
+
 def test_speakers_reoffer_and_media() -> None:
     session = joined_session()
     speaker = room.Speaker(participant_id="PA_ada", track_id="TR_1", level_dbov=-20)

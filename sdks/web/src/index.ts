@@ -14,6 +14,7 @@ export type {
   DisconnectReason,
   Grants,
   ParticipantId,
+  PauseReason,
   TrackId,
   TrackKind,
   TrackSource,

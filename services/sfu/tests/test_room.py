@@ -12,6 +12,7 @@ from nexus_sfu.core import effects as fx
 from nexus_sfu.core.limits import Limits
 from nexus_sfu.core.model import (
     Codec,
+    Format,
     Grants,
     IceCredentials,
     Kind,
@@ -30,26 +31,29 @@ from nexus_sfu.core.room import Outcome, RoomState
 KEY = RoomKey("app", "room")
 EVERYTHING = Grants(create=True, publish=True, subscribe=True)
 TRANSPORT = TransportOffer(IceCredentials("abcd", "x" * 22), (("sha-256", "AA"),), (), (), True)
-CODECS = {
-    Source.MICROPHONE: Codec.OPUS,
-    Source.SCREEN_AUDIO: Codec.OPUS,
-    Source.CAMERA: Codec.VP8,
-    Source.SCREEN: Codec.VP8,
-}
+OPUS, VP8 = Format(Codec.OPUS), Format(Codec.VP8)
+SLOT_FORMATS = {Kind.AUDIO: frozenset((OPUS,)), Kind.VIDEO: frozenset((VP8,))}
 ALL = (Source.MICROPHONE, Source.CAMERA)
+
+
+def slot_offer(mid: str, kind: Kind) -> SlotOffer:
+    return SlotOffer(mid, kind, SLOT_FORMATS[kind])
 
 
 def media(publish: Sequence[Source] = (), pairs: int = 2, lone: int = 1) -> MediaOffer:
     """Publications first (mids p0…), then pairs (a0, v0, …), then lone audio (l0…)."""
     return MediaOffer(
         transport=TRANSPORT,
-        publications=tuple(PublicationOffer(f"p{i}", s, CODECS[s]) for i, s in enumerate(publish)),
+        publications=tuple(
+            PublicationOffer(f"p{i}", source, VP8 if source.kind is Kind.VIDEO else OPUS)
+            for i, source in enumerate(publish)
+        ),
         slots=tuple(
             slot
             for i in range(pairs)
-            for slot in (SlotOffer(f"a{i}", Kind.AUDIO), SlotOffer(f"v{i}", Kind.VIDEO))
+            for slot in (slot_offer(f"a{i}", Kind.AUDIO), slot_offer(f"v{i}", Kind.VIDEO))
         )
-        + tuple(SlotOffer(f"l{i}", Kind.AUDIO) for i in range(lone)),
+        + tuple(slot_offer(f"l{i}", Kind.AUDIO) for i in range(lone)),
     )
 
 
@@ -310,7 +314,7 @@ def test_new_ssrcs_keep_track_number_and_slots() -> None:
     alice = room.join("alice", Source.CAMERA)
     camera = room.track(alice)
     viewer = room.join("viewer", bind=True)
-    publication = PublicationOffer("p0", Source.CAMERA, Codec.VP8, ssrcs=(7,))
+    publication = PublicationOffer("p0", Source.CAMERA, VP8, ssrcs=(7,))
     room.do(cmd.Offer(alice, MediaOffer(TRANSPORT, (publication,))))
     track = room.state.tracks[camera]
     removed = [fx.RemoveSlot(alice, mid) for mid in ("a0", "v0", "a1", "v1", "l0")]
@@ -331,7 +335,7 @@ def test_a_reoffer_with_other_sizes_is_told_once_and_leaves_the_track_as_it_is()
 
     def offer(width: int, height: int, layers: tuple[Layer, ...], *, muted: bool = False) -> MediaOffer:
         publication = PublicationOffer(
-            "p0", Source.CAMERA, Codec.VP8, muted=muted, width=width, height=height, layers=layers
+            "p0", Source.CAMERA, VP8, muted=muted, width=width, height=height, layers=layers
         )
         return MediaOffer(TRANSPORT, (publication,))
 

@@ -6,6 +6,7 @@ import random
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
+from nexus.events.v1 import room_pb2
 from nexus_rpc import RpcError
 from nexus_runtime import Now
 from nexus_sfu.core import commands as cmd
@@ -13,6 +14,7 @@ from nexus_sfu.core import effects as fx
 from nexus_sfu.core.limits import Limits
 from nexus_sfu.core.model import (
     Codec,
+    Format,
     Grants,
     IceCredentials,
     Kind,
@@ -29,31 +31,48 @@ from nexus_sfu.memory_engine import MemoryEngine
 
 TRANSPORT = TransportOffer(IceCredentials("abcd", "x" * 22), (("sha-256", "AA"),), (), (), True)
 
+VIDEO_FORMATS = (
+    Format(Codec.VP8),
+    Format(Codec.H264, 0x42, 1),
+    Format(Codec.H264, 0x64, 1),
+    Format(Codec.AV1),
+)
+
 publications = st.lists(
-    st.tuples(st.integers(0, 3), st.sampled_from(Source), st.integers(0, 2)),
+    st.tuples(st.integers(0, 3), st.sampled_from(Source), st.integers(0, 2), st.sampled_from(VIDEO_FORMATS)),
     unique_by=lambda p: p[0],
     max_size=3,
 )
 sections = st.lists(
-    st.tuples(st.integers(10, 19), st.sampled_from(Kind)), unique_by=lambda s: s[0], max_size=7
+    st.tuples(
+        st.integers(10, 19),
+        st.sampled_from(Kind),
+        st.frozensets(st.sampled_from(VIDEO_FORMATS), min_size=1),
+    ),
+    unique_by=lambda s: s[0],
+    max_size=7,
 )
 
 
 @st.composite
 def media_offers(draw: st.DrawFn) -> MediaOffer:
-    """Also odd ones: a section that was audio may come back as video, SSRCs change, slots vanish."""
+    """Also odd ones: a section that was audio may come back as video, SSRCs and codecs change, slots
+    vanish."""
     return MediaOffer(
         TRANSPORT,
         tuple(
             PublicationOffer(
                 str(mid),
                 source,
-                Codec.OPUS if source.kind is Kind.AUDIO else Codec.VP8,
+                Format(Codec.OPUS) if source.kind is Kind.AUDIO else video,
                 ssrcs=(ssrc,) * bool(ssrc),
             )
-            for mid, source, ssrc in draw(publications)
+            for mid, source, ssrc, video in draw(publications)
         ),
-        tuple(SlotOffer(str(mid), kind) for mid, kind in draw(sections)),
+        tuple(
+            SlotOffer(str(mid), kind, video if kind is Kind.VIDEO else frozenset((Format(Codec.OPUS),)))
+            for mid, kind, video in draw(sections)
+        ),
     )
 
 
@@ -69,6 +88,8 @@ class RoomMachine(RuleBasedStateMachine):
         self.numbers: dict[str, int] = {}
         self.revision = 0
         self.slot_revisions: dict[str, int] = {}
+        # By participant: what it was told that it cannot decode, of tracks that are here.
+        self.told_undecodable: dict[str, set[str]] = {}
 
     def do(self, command: cmd.Command) -> str:
         try:
@@ -80,7 +101,16 @@ class RoomMachine(RuleBasedStateMachine):
             if isinstance(effect, fx.Emit) and effect.event.revision:
                 self.revision += 1
                 assert effect.event.revision == self.revision
+                self.note_pauses(effect.event)
         return outcome.participant_id
+
+    def note_pauses(self, event: room_pb2.RoomEvent) -> None:
+        told = self.told_undecodable.setdefault(event.target_participant_id, set())
+        if event.track_paused.reason == room_pb2.PAUSE_REASON_UNSUPPORTED_CODEC:
+            assert event.track_paused.track_id not in told
+            told.add(event.track_paused.track_id)
+        elif event.HasField("track_resumed"):
+            told.remove(event.track_resumed.track_id)
 
     def tracks(self) -> list[str]:
         return list(self.room.tracks)
@@ -128,10 +158,22 @@ class RoomMachine(RuleBasedStateMachine):
                     assert slot.kind is track.kind is Kind.VIDEO
                     assert track.participant_id != person.id
                     assert slot.track_id in person.wishes
+                    assert track.format in slot.formats
             free = [s for s in person.slots.values() if s.kind is Kind.VIDEO and s.track_id is None]
-            assert not free or set(person.wishes) == set(shown)
+            waiting = [self.room.tracks[i].format for i in person.wishes if i not in shown]
+            assert not any(wanted in slot.formats for slot in free for wanted in waiting)
             assert person.wishes.keys() <= self.room.tracks.keys()
             assert person.unsubscribed <= self.room.tracks.keys()
+
+    @invariant()
+    def who_asks_for_what_it_cannot_decode_is_told(self) -> None:
+        for person in self.room.participants.values():
+            told = self.told_undecodable.get(person.id, set()) & self.room.tracks.keys()
+            assert told == person.undecodable
+            video = [slot for slot in person.slots.values() if slot.kind is Kind.VIDEO]
+            for track_id in person.wishes if video else ():
+                sent = self.room.tracks[track_id].format
+                assert (track_id in told) is all(sent not in slot.formats for slot in video)
 
     @invariant()
     def a_pair_is_one_audio_and_one_video_slot_at_most(self) -> None:

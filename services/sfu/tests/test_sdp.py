@@ -52,7 +52,7 @@ def slots_of(negotiated: Negotiated) -> dict[str, Slot]:
     """As a room gives them; the SSRCs as an engine might."""
     media = negotiated.media
     participant = Participant("PA_1", "alice", "", "", {}, Grants(), 0, media.transport)
-    slot_table.reconcile(participant, media.slots)
+    slot_table.reconcile(participant, media.slots, {})
     for index, slot in enumerate(participant.slots.values()):
         slot.ssrc = 1_000 + index
         slot.rtx_ssrc = 2_000 + index if slot.kind is Kind.VIDEO and slot.rtx else None

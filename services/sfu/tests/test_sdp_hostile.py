@@ -42,7 +42,7 @@ def survive(data: bytes) -> bool:
         assert refusal.name in ("INVALID_SDP", "INVALID_ARGUMENT", "UNSUPPORTED_CODEC")
         assert len(refusal.message) < 200
         return False
-    slots = {s.mid: Slot(s.mid, s.kind, 0, ssrc=1, rtx_ssrc=2) for s in result.media.slots}
+    slots = {s.mid: Slot(s.mid, s.kind, 0, s.formats, ssrc=1, rtx_ssrc=2) for s in result.media.slots}
     answer = build_answer(result, TRANSPORT, slots, session_id=1, session_version=1)
     # Nothing of the offer may add lines of its own to the answer.
     assert all(line[1:2] == "=" for line in answer.split("\n")[:-1])

@@ -1,11 +1,11 @@
 """What the engine is told of the sizes of a track's layers."""
 
 from nexus_sfu.core import watching
-from nexus_sfu.core.model import Codec, Layer, Source, Track, View
+from nexus_sfu.core.model import Codec, Format, Layer, Source, Track, View
 
 
 def track(**more: object) -> Track:
-    return Track("TR_1", 1, "PA_1", Source.CAMERA, Codec.VP8, "0", **more)  # type: ignore[arg-type]
+    return Track("TR_1", 1, "PA_1", Source.CAMERA, Format(Codec.VP8), "0", **more)  # type: ignore[arg-type]
 
 
 def test_sizes_are_those_of_the_layers_low_to_high() -> None:

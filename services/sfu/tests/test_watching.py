@@ -107,7 +107,8 @@ def test_pauses_are_told_to_who_watches() -> None:
     assert event.target_participant_id == bob
     assert event.track_paused.track_id == track
     assert event.track_paused.reason == room_pb2.PAUSE_REASON_BANDWIDTH
-    assert watching.paused_tracks(room.state.participant(bob)) == [track]
+    paused = watching.paused_tracks(room.state.participant(bob))
+    assert paused == [room_pb2.TrackPaused(track_id=track, reason=room_pb2.PAUSE_REASON_BANDWIDTH)]
     room.do(cmd.SlotPaused(bob, "v0", True))
     assert room.events == []
     room.do(cmd.SlotPaused(bob, "v0", False))

@@ -41,8 +41,8 @@ class ParticipantPage {
     const room = await this.client().join(this.options.room, options);
     this.room = room;
     for (const name of ["participant-left", "track-unpublished", "track-muted", "connection-state", "error", "disconnected", "track-paused", "track-resumed", "connection-quality"]) {
-      room.on(name, (first, second) => {
-        this.events.push({ name, who: first?.identity ?? first?.participant?.identity ?? null, value: simple(first) ?? simple(second) });
+      room.on(name, (first, second, third) => {
+        this.events.push({ name, who: first?.identity ?? first?.participant?.identity ?? null, value: simple(first) ?? simple(second) ?? simple(third) });
       });
     }
     this.data = [];
@@ -221,6 +221,50 @@ class ParticipantPage {
   }
 
   /**
+   * From the next connection on this browser's receive sections lack a video codec: by the preferences of its transceivers.
+   * `reconsiderVideoCodecs` changes those that are there.
+   * @param {string} mimeType
+   */
+  forgetVideoCodec(mimeType) {
+    const { addTransceiver } = RTCPeerConnection.prototype;
+    const codecs = RTCRtpReceiver.getCapabilities("video")?.codecs.filter((one) => one.mimeType.toLowerCase() !== mimeType.toLowerCase()) ?? [];
+    /** @param {any} trackOrKind @param {any} init */
+    RTCPeerConnection.prototype.addTransceiver = function add(trackOrKind, init) {
+      const transceiver = addTransceiver.call(this, trackOrKind, init);
+      if (trackOrKind === "video") transceiver.setCodecPreferences(codecs);
+      return transceiver;
+    };
+  }
+
+  /** With the next offer the receive sections have all codecs but this. @param {string} [mimeType] */
+  reconsiderVideoCodecs(mimeType = "") {
+    const all = RTCRtpReceiver.getCapabilities("video")?.codecs ?? [];
+    const codecs = all.filter((one) => one.mimeType.toLowerCase() !== mimeType.toLowerCase());
+    for (const transceiver of connections.at(-1)?.getTransceivers() ?? []) {
+      if (transceiver.direction === "recvonly" && transceiver.receiver.track.kind === "video") transceiver.setCodecPreferences(codecs);
+    }
+  }
+
+  /** The same by editing descriptions, as some pages do. @param {string} name of the codec in a=rtpmap */
+  cutVideoCodec(name) {
+    /** @type {any} */
+    const prototype = RTCPeerConnection.prototype;
+    const { createOffer } = prototype;
+    /** @this {RTCPeerConnection} @param {any} options */
+    prototype.createOffer = async function offer(options) {
+      const { type, sdp } = await createOffer.call(this, options);
+      return { type, sdp: withoutVideoCodec(sdp ?? "", name) };
+    };
+  }
+
+  /** How often receivers have asked this sender for a keyframe (RFC 4585 section 6.3, RFC 5104 section 4.3). */
+  async keyframeRequests() {
+    const report = [...((await connections.at(-1)?.getStats())?.values() ?? [])];
+    const sent = report.filter((entry) => entry.type === "outbound-rtp" && entry.kind === "video");
+    return sent.reduce((sum, { pliCount = 0, firCount = 0 }) => sum + pliCount + firCount, 0);
+  }
+
+  /**
    * What this browser says of the sound that it sends and receives. Its statistics name the codec inside redundant audio; the
    * size of packets tells whether there is any.
    */
@@ -358,6 +402,25 @@ async function keepResolution(track) {
   const parameters = sender?.getParameters();
   if (!sender || !parameters) return;
   await sender.setParameters({ ...parameters, degradationPreference: "maintain-resolution" });
+}
+
+/** @param {string} sdp @param {string} name */
+function withoutVideoCodec(sdp, name) {
+  const [session = "", ...sections] = sdp.split(/^(?=m=)/m);
+  const edited = sections.map((section) => {
+    if (!section.startsWith("m=video") || !section.includes("a=recvonly")) return section;
+    const types = [...section.matchAll(new RegExp(`^a=rtpmap:(\\d+) ${name}/`, "gm"))].map((match) => match[1]);
+    // Their retransmissions go with them (RFC 4588).
+    for (const type of [...types]) {
+      for (const match of section.matchAll(new RegExp(`^a=fmtp:(\\d+) apt=${type}\\r$`, "gm"))) types.push(match[1]);
+    }
+    return types.reduce(
+      (kept, type) =>
+        kept.replace(new RegExp(`^(m=video .*?) ${type}(?= |\\r)`, "m"), "$1").replace(new RegExp(`^a=(?:rtpmap|fmtp|rtcp-fb):${type} .*\\r\\n`, "gm"), ""),
+      section,
+    );
+  });
+  return session + edited.join("");
 }
 
 /** @param {unknown} value */

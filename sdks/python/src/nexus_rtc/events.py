@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nexus_rtc.model import ConnectionQuality, Participant, Slot, Track
+from nexus_rtc.model import ConnectionQuality, Participant, PauseReason, Slot, Track
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +51,16 @@ class TrackUpdated:
 
 @dataclass(frozen=True, slots=True)
 class TrackPaused:
-    """Our bandwidth does not hold even the lowest layer of this track."""
+    """Nothing comes of a track that we asked for."""
 
     track_id: str
+    reason: PauseReason = "bandwidth"
 
 
 @dataclass(frozen=True, slots=True)
 class TrackResumed:
+    """What kept it away does so no longer."""
+
     track_id: str
 
 

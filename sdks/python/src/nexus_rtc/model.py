@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, cast
 
+from nexus.events.v1 import room_pb2
 from nexus.types.v1 import media_pb2
 
 Kind = Literal["audio", "video"]
@@ -32,6 +33,20 @@ _QUALITIES: Final[Mapping[int, ConnectionQuality]] = {
 
 def quality_from_wire(quality: int) -> ConnectionQuality:
     return _QUALITIES.get(quality, "unknown")
+
+
+# Why nothing comes of a track that we asked for: our bandwidth does not hold even its lowest layer, or we do
+# not decode what its publisher sends.
+PauseReason = Literal["bandwidth", "unsupported_codec", "unknown"]
+
+_PAUSE_REASONS: Final[Mapping[int, PauseReason]] = {
+    room_pb2.PAUSE_REASON_BANDWIDTH: "bandwidth",
+    room_pb2.PAUSE_REASON_UNSUPPORTED_CODEC: "unsupported_codec",
+}
+
+
+def pause_reason_from_wire(reason: int) -> PauseReason:
+    return _PAUSE_REASONS.get(reason, "unknown")
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from nexus_rtc.edge.data_link import Delivery
 from nexus_rtc.edge.peer import Peer
 from nexus_rtc.errors import NexusError
 from nexus_rtc.event_stream import EventStream
-from nexus_rtc.model import Participant, Slot, Track
+from nexus_rtc.model import Participant, PauseReason, Slot, Track
 from nexus_rtc.publishing import LocalTrack
 from nexus_rtc.remote_media import Frame, RemoteMedia
 from nexus_rtc.room_data import Destination, Incoming, outgoing
@@ -64,6 +64,11 @@ class Room:
     def participants(self) -> Mapping[str, Participant]:
         """The others, by id."""
         return self._running.session.roster.participants
+
+    @property
+    def paused(self) -> Mapping[str, PauseReason]:
+        """Tracks of which nothing comes, though we asked for them, by id."""
+        return self._running.session.paused
 
     @property
     def active_speakers(self) -> Sequence[happened.Speaker]:

@@ -5,17 +5,24 @@ The edge owns the WebSocket, the peer connection and the clock (docs/architectur
 signaling").
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from nexus.events.v1.room_pb2 import ActiveSpeakers, ConnectionQualityChanged, RoomEvent
+from nexus.events.v1.room_pb2 import ActiveSpeakers, ConnectionQualityChanged, RoomEvent, TrackPaused
 from nexus.signaling.v1 import session_pb2 as wire
 from nexus.types.v1 import media_pb2
 
 from nexus_rtc import events
 from nexus_rtc.errors import NexusError, disconnected, from_wire
-from nexus_rtc.model import Participant, Slot, quality_from_wire, tracks_by_id
+from nexus_rtc.model import (
+    Participant,
+    PauseReason,
+    Slot,
+    pause_reason_from_wire,
+    quality_from_wire,
+    tracks_by_id,
+)
 from nexus_rtc.roster import Roster
 
 # A server silent for this many ping intervals is gone; it says the same of us.
@@ -55,6 +62,7 @@ class Session:
     round_trip_ms: float | None = None
     _slots_revision: int = 0
     _speakers_revision: int = 0
+    _paused: dict[str, PauseReason] = field(default_factory=dict)
     _request_id: int = 0
     _pending: set[int] = field(default_factory=set)
     _ping_interval: float = 0.0
@@ -87,6 +95,7 @@ class Session:
             return [
                 *self.roster.replace(self._others(message.snapshot.participants), message.snapshot.revision),
                 *self._slot_table(message.snapshot.slots),
+                *self._pauses_at_once(message.snapshot),
                 *self._speakers_at_once(message.snapshot.active_speakers),
             ]
         if kind == "disconnected":
@@ -178,8 +187,9 @@ class Session:
                 mine = self.me is not None and event.media_connected.participant_id == self.me.id
                 return [events.MediaConnected(event.media_connected.srtp_profile)] if mine else []
             case "track_paused":
-                return [events.TrackPaused(event.track_paused.track_id)]
+                return self._pause(event.track_paused)
             case "track_resumed":
+                self._paused.pop(event.track_resumed.track_id, None)
                 return [events.TrackResumed(event.track_resumed.track_id)]
             case "connection_quality":
                 return self._quality(event.connection_quality)
@@ -188,6 +198,37 @@ class Session:
                 return []
             case _:
                 return self.roster.apply(event)
+
+    @property
+    def paused(self) -> Mapping[str, PauseReason]:
+        """Tracks of which nothing comes, though we asked for them. One that has lost its slot is not slow, it
+        is not asked for; one that we cannot decode never had any."""
+        bound = {slot.track_id for slot in self.slots}
+        return {
+            track_id: reason
+            for track_id, reason in self._paused.items()
+            if self.roster.track(track_id) and (reason != "bandwidth" or track_id in bound)
+        }
+
+    def _pause(self, told: TrackPaused) -> Sequence[events.Event]:
+        reason = pause_reason_from_wire(told.reason)
+        here = {i: before for i, before in self._paused.items() if self.roster.track(i) is not None}
+        self._paused = {**here, told.track_id: reason}
+        return [events.TrackPaused(told.track_id, reason)]
+
+    def _pauses_at_once(self, snapshot: wire.RoomSnapshot) -> list[events.Event]:
+        """What differs is told as if it had come event by event. A server that tells no reasons knows one."""
+        reasons = {one.track_id: pause_reason_from_wire(one.reason) for one in snapshot.paused_tracks}
+        before, now = self._paused, {i: reasons.get(i, "bandwidth") for i in snapshot.paused_track_ids}
+        self._paused = now
+        changes: list[events.Event] = [
+            events.TrackPaused(track_id, reason)
+            for track_id, reason in now.items()
+            if before.get(track_id) != reason
+        ]
+        return changes + [
+            events.TrackResumed(i) for i in before if i not in now and self.roster.track(i) is not None
+        ]
 
     def _speak(self, told: ActiveSpeakers) -> Sequence[events.Event]:
         """An event may be older than a snapshot that came before it. Of a server that does not count, every

@@ -15,7 +15,7 @@ import { inviteLink, type Settings } from "./settings.js";
 import { StatsPanel } from "./stats_panel.js";
 import { Tile } from "./tile.js";
 import { Toolbar } from "./toolbar.js";
-import { errorInWords } from "./words.js";
+import { errorInWords, pauseInWords } from "./words.js";
 
 const STATS_INTERVAL_MS = 1_000;
 const NOTE_MS = 6_000;
@@ -120,7 +120,7 @@ export class Call {
     participant.on("track-published", (track) => {
       this.#showTrack(participant, track);
       const key = track.source === "screen" ? track.id : participant.id;
-      if (track.kind === "video") track.on("paused", (paused) => this.#tiles.get(key)?.setPaused(paused));
+      if (track.kind === "video") track.on("paused", () => this.#tiles.get(key)?.setPaused(pauseInWords(track)));
     });
     participant.on("track-unpublished", (track) => this.#hideTrack(participant, track));
     participant.on("track-muted", (track) => this.#showTrack(participant, track));
@@ -141,7 +141,7 @@ export class Call {
     const tile = screen ? this.#addTile(track.id, participant.name, false, true, () => track) : this.#tiles.get(participant.id);
     if (tile === undefined) return;
     tile.setPicture(track.muted ? null : track);
-    tile.setPaused(track.paused);
+    tile.setPaused(pauseInWords(track));
     track.pin(tile.pinned);
     this.#offerLayers(tile);
   }
@@ -150,7 +150,7 @@ export class Call {
     if (track.source === "screen") this.#removeTile(track.id);
     else if (track.source === "camera") {
       this.#tiles.get(participant.id)?.setPicture(null);
-      this.#tiles.get(participant.id)?.setPaused(false);
+      this.#tiles.get(participant.id)?.setPaused("");
     } else this.#refreshMicrophone(participant);
   }
 

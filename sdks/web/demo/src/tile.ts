@@ -30,7 +30,7 @@ export class Tile {
   readonly #name = h("span", { class: "name" });
   readonly #microphone = h("span", { class: "mic-state", hidden: true }, icon("mic-off"), h("span", { class: "visually-hidden" }, "microphone off"));
   readonly #badge = h("span", { class: "badge", hidden: true, role: "img" }, h("i"), h("i"), h("i"));
-  readonly #paused = h("div", { class: "paused", hidden: true, role: "status" }, "Paused: your connection is slow");
+  readonly #paused = h("div", { class: "paused", hidden: true, role: "status" });
   readonly #pin: HTMLButtonElement;
   readonly #layers = h("select", { class: "layers", hidden: true, "aria-label": "Picture size" });
   readonly #options: TileOptions;
@@ -81,8 +81,10 @@ export class Tile {
     this.root.classList.toggle("staged", staged);
   }
 
-  setPaused(paused: boolean): void {
-    this.#paused.hidden = !paused;
+  /** Says why there is no picture; empty: nothing keeps it away. */
+  setPaused(why: string): void {
+    this.#paused.textContent = why;
+    this.#paused.hidden = why === "";
   }
 
   /** Shows a choice of sizes; empty: none. `chosen` counts from the lowest, null follows the tile. */

@@ -1,5 +1,5 @@
 /** What went wrong, for somebody who only wants to talk. */
-import { NexusError, type DisconnectReason, type NexusErrorCode } from "@nexus-rtc/web";
+import { NexusError, type DisconnectReason, type NexusErrorCode, type RemoteTrack } from "@nexus-rtc/web";
 
 const ERRORS: Partial<Record<NexusErrorCode, string>> = {
   CONNECTION_FAILED: "The server cannot be reached. Check your network and try again.",
@@ -37,6 +37,20 @@ const REASONS: Readonly<Record<DisconnectReason, string>> = {
 export function errorInWords(error: unknown): string {
   if (!(error instanceof NexusError)) return "Something went wrong. Load the page again.";
   return ERRORS[error.code] ?? `${error.message} (${error.code})`;
+}
+
+/** Why a picture does not come; empty: nothing keeps it away. */
+export function pauseInWords({ pauseReason, codec }: RemoteTrack): string {
+  switch (pauseReason) {
+    case null:
+      return "";
+    case "bandwidth":
+      return "Paused: your connection is slow";
+    case "unsupported-codec":
+      return `Your browser cannot show ${codec === "unknown" ? "this picture" : codec.toUpperCase()}`;
+    case "unknown":
+      return "Paused";
+  }
 }
 
 export const reasonInWords = (reason: DisconnectReason): string => REASONS[reason];

@@ -116,6 +116,12 @@ export interface Speaker {
   readonly levelDbov: number;
 }
 
+/**
+ * Why nothing of a track comes. `unsupported-codec`: this browser did not offer to decode what the publisher sends, so the
+ * server sends it nothing. `bandwidth`: one's own does not hold even the lowest layer.
+ */
+export type PauseReason = "bandwidth" | "unsupported-codec" | "unknown";
+
 /** Why a session ended. */
 export type DisconnectReason =
   | "client-left"

@@ -26,7 +26,7 @@ import { askForSlots, seeTable, slotsAnswered, tellSlots } from "./session_slots
 import { chain, notify, REQUEST_TIMEOUT_MS, send, type Step } from "./session_steps.js";
 import { readCloseCode, readError, readGrants, readParticipant, readReason, writePublication } from "./vocabulary.js";
 import { SDK_NAME, SDK_VERSION } from "./version.js";
-import { askForViews, forgetUnbound, viewsAnswered, watchingEvent, watchingSnapshot } from "./session_watching.js";
+import { askForViews, forgetPaused, forgetUnbound, undecodable, viewsAnswered, watchingEvent, watchingSnapshot } from "./session_watching.js";
 import * as views from "./views.js";
 import * as wishes from "./wishes.js";
 
@@ -101,7 +101,7 @@ export function nextDeadline(state: SessionState, nowMs: number): number | null 
   if (phase.name === "preparing" || phase.name === "joining") due.push(phase.deadlineMs);
   if (phase.name === "joined") {
     due.push(phase.nextPingMs, state.lastHeardMs + SILENCE_FACTOR * phase.pingIntervalMs);
-    const wish = wishes.nextWishDeadline(state.wishes, state.slots, nowMs);
+    const wish = wishes.nextWishDeadline(state.wishes, state.slots, nowMs, undecodable(state.watching));
     if (wish !== null) due.push(wish);
     const path = nextPathDeadline(state.path);
     if (path !== null) due.push(path);
@@ -260,15 +260,16 @@ function snapshot(state: SessionState, message: RoomSnapshot, nowMs: number): St
 }
 
 function rosterChanged(state: SessionState, notices: readonly Notice[]): Step {
-  let [kept, seen] = [state.wishes, state.views];
+  let [kept, seen, watching] = [state.wishes, state.views, state.watching];
   for (const notice of notices) {
     if (notice.type !== "track-unpublished") continue;
     kept = wishes.forget(kept, notice.track.id);
     seen = views.forget(seen, notice.track.id);
+    watching = forgetPaused(watching, notice.track.id);
   }
   // Before "joined" nobody listens yet; the roster itself is handed over then.
   const told = state.phase.name === "joined" ? notices.map(notify) : [];
-  return [{ ...state, wishes: kept, views: seen }, told];
+  return [{ ...state, wishes: kept, views: seen, watching }, told];
 }
 
 // Requests of the page and re-offers

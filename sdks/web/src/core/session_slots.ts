@@ -2,7 +2,7 @@
 import type { ServerMessage, WireSlotTable } from "../wire/messages.js";
 import type { NexusError } from "./error.js";
 import type { TrackId } from "./model.js";
-import { forgetUnbound } from "./session_watching.js";
+import { forgetUnbound, undecodable } from "./session_watching.js";
 import { chain, notify, REQUEST_TIMEOUT_MS, send, type Step } from "./session_steps.js";
 import type { Effect, OpenRequest, SessionState } from "./session_state.js";
 import { readSlotTable } from "./vocabulary.js";
@@ -22,7 +22,7 @@ export function tellSlots(before: SessionState, after: SessionState): Effect[] {
 }
 
 export function askForSlots(state: SessionState, nowMs: number): Step {
-  const wish = wishes.nextRequest(state.wishes, state.slots, nowMs);
+  const wish = wishes.nextRequest(state.wishes, state.slots, nowMs, undecodable(state.watching));
   if (wish === null) return [state, []];
   const value = { bindTrackIds: wish.bind, unbindTrackIds: wish.unbind };
   const open: OpenRequest = { purpose: { name: "slots" }, deadlineMs: nowMs + REQUEST_TIMEOUT_MS };

@@ -1,7 +1,7 @@
 /** The state, inputs and effects of a session; `session.ts` has the rules. */
 import type { ClientMessage, IceServer, ServerMessage } from "../wire/messages.js";
 import type { NexusError } from "./error.js";
-import type { DisconnectReason, Grants, Offer, SlotCount, SlotTable, TrackDescription, TrackId, WantedLayers } from "./model.js";
+import type { DisconnectReason, Grants, Offer, PauseReason, SlotCount, SlotTable, TrackDescription, TrackId, WantedLayers } from "./model.js";
 import { UNPROVED, type MediaPath } from "./media_path.js";
 import { EMPTY_ROSTER, type Roster, type RosterNotice } from "./roster.js";
 import { NOTHING_WATCHED, type Watching } from "./session_watching.js";
@@ -114,7 +114,8 @@ export type Notice =
   | { readonly type: "joined" }
   | { readonly type: "slots"; readonly slots: SlotTable }
   | { readonly type: "layers-wanted"; readonly trackId: TrackId; readonly layers: WantedLayers }
-  | { readonly type: "track-paused" | "track-resumed"; readonly trackId: TrackId }
+  | { readonly type: "track-paused"; readonly trackId: TrackId; readonly reason: PauseReason }
+  | { readonly type: "track-resumed"; readonly trackId: TrackId }
   | { readonly type: "connection-state"; readonly state: ConnectionState }
   | { readonly type: "error"; readonly error: NexusError }
   | { readonly type: "closed"; readonly reason: DisconnectReason; readonly error: NexusError | null };

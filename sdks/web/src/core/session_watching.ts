@@ -1,10 +1,10 @@
 /** What is watched, in a session: one's own layers that others want, pictures that are paused, views to tell. */
 import type { RoomEvent, RoomSnapshot, WireWantedLayers } from "../wire/messages.js";
 import type { NexusError } from "./error.js";
-import type { TrackId, WantedLayers } from "./model.js";
+import type { PauseReason, TrackId, WantedLayers } from "./model.js";
 import { notify, REQUEST_TIMEOUT_MS, send, type Step } from "./session_steps.js";
 import type { Effect, OpenRequest, SessionState } from "./session_state.js";
-import { readWanted } from "./vocabulary.js";
+import { readPauseReason, readWanted } from "./vocabulary.js";
 import * as views from "./views.js";
 
 type WatchingEvent = Extract<RoomEvent["event"], { case: "layersWanted" | "trackPaused" | "trackResumed" }>;
@@ -12,32 +12,48 @@ type WatchingEvent = Extract<RoomEvent["event"], { case: "layersWanted" | "track
 export interface Watching {
   /** Of one's own tracks; nothing was said yet of those that are not there. */
   readonly wanted: ReadonlyMap<TrackId, WantedLayers>;
-  /** Tracks of others that do not come for want of bandwidth. */
-  readonly paused: ReadonlySet<TrackId>;
+  /** Tracks of others of which nothing comes, though they were asked for. */
+  readonly paused: ReadonlyMap<TrackId, PauseReason>;
 }
 
-export const NOTHING_WATCHED: Watching = { wanted: new Map(), paused: new Set() };
+export const NOTHING_WATCHED: Watching = { wanted: new Map(), paused: new Map() };
 
 export function watchingEvent(state: SessionState, event: WatchingEvent): Step {
   if (event.case === "layersWanted") return want(state, event.value.tracks);
-  const paused = new Set(state.watching.paused);
+  const paused = new Map(state.watching.paused);
   const id = event.value.trackId as TrackId;
-  if (event.case === "trackPaused") paused.add(id);
+  if (event.case === "trackPaused") paused.set(id, readPauseReason(event.value.reason));
   else paused.delete(id);
   return pause(state, paused);
 }
 
-export function watchingSnapshot(state: SessionState, { layersWanted, pausedTrackIds }: RoomSnapshot): Step {
+export function watchingSnapshot(state: SessionState, { layersWanted, pausedTrackIds, pausedTracks }: RoomSnapshot): Step {
   const [next, effects] = want(state, layersWanted);
-  const [last, more] = pause(next, new Set(pausedTrackIds as TrackId[]));
+  const reasons = new Map(pausedTracks.map(({ trackId, reason }) => [trackId, readPauseReason(reason)]));
+  // A server that tells no reasons knows one.
+  const paused = pausedTrackIds.map((id) => [id as TrackId, reasons.get(id) ?? "bandwidth"] as const);
+  const [last, more] = pause(next, new Map(paused));
   return [last, [...effects, ...more]];
 }
 
-/** A track that has lost its slot is not paused, it is not asked for. */
+/** A track that has lost its slot is not slow, it is not asked for. One that cannot be decoded never had any. */
 export function forgetUnbound(state: SessionState): Step {
   const bound = new Set(state.slots.slots.map((slot) => slot.trackId));
-  const paused = [...state.watching.paused].filter((id) => bound.has(id));
-  return paused.length === state.watching.paused.size ? [state, []] : pause(state, new Set(paused));
+  const kept = [...state.watching.paused].filter(([id, reason]) => bound.has(id) || reason === "unsupported-codec");
+  return kept.length === state.watching.paused.size ? [state, []] : pause(state, new Map(kept));
+}
+
+/** The track is gone, which its listeners are told anyway. */
+export function forgetPaused(watching: Watching, id: TrackId): Watching {
+  if (!watching.paused.has(id)) return watching;
+  const paused = new Map(watching.paused);
+  paused.delete(id);
+  return { ...watching, paused };
+}
+
+/** Tracks for which no slot is to be asked: the server binds them itself when that changes. */
+export function undecodable({ paused }: Watching): ReadonlySet<TrackId> {
+  return new Set([...paused].flatMap(([id, reason]) => (reason === "unsupported-codec" ? [id] : [])));
 }
 
 export function askForViews(state: SessionState, nowMs: number): Step {
@@ -65,11 +81,12 @@ function want(state: SessionState, tracks: readonly WireWantedLayers[]): Step {
   return [{ ...state, watching: { ...state.watching, wanted } }, told(state, effects)];
 }
 
-function pause(state: SessionState, paused: ReadonlySet<TrackId>): Step {
+function pause(state: SessionState, paused: ReadonlyMap<TrackId, PauseReason>): Step {
   const before = state.watching.paused;
+  const news = [...paused].filter(([id, reason]) => before.get(id) !== reason);
   const effects = [
-    ...[...paused].filter((id) => !before.has(id)).map((trackId) => notify({ type: "track-paused", trackId })),
-    ...[...before].filter((id) => !paused.has(id)).map((trackId) => notify({ type: "track-resumed", trackId })),
+    ...news.map(([trackId, reason]) => notify({ type: "track-paused", trackId, reason })),
+    ...[...before.keys()].filter((id) => !paused.has(id)).map((trackId) => notify({ type: "track-resumed", trackId })),
   ];
   return [{ ...state, watching: { ...state.watching, paused } }, told(state, effects)];
 }

@@ -7,6 +7,7 @@ import {
   DisconnectReason as WireReason,
   ENUM_NAMES,
   ErrorCode,
+  PauseReason as WirePauseReason,
   TrackKind as WireKind,
   TrackSource as WireSource,
 } from "../wire/schema.gen.js";
@@ -28,6 +29,7 @@ import type {
   Mid,
   ParticipantDescription,
   ParticipantId,
+  PauseReason,
   Publication,
   SlotTable,
   TrackDescription,
@@ -75,6 +77,12 @@ const QUALITIES: Readonly<Record<Value<typeof WireQuality>, ConnectionQuality>> 
   [WireQuality.POOR]: "poor",
   [WireQuality.GOOD]: "good",
   [WireQuality.EXCELLENT]: "excellent",
+};
+
+const PAUSE_REASONS: Readonly<Record<Value<typeof WirePauseReason>, PauseReason>> = {
+  [WirePauseReason.UNSPECIFIED]: "unknown",
+  [WirePauseReason.BANDWIDTH]: "bandwidth",
+  [WirePauseReason.UNSUPPORTED_CODEC]: "unsupported-codec",
 };
 
 /** Why the server closed the WebSocket, by its close code (docs/architecture/contracts.md). */
@@ -135,6 +143,8 @@ export function readTrack(track: WireTrack): TrackDescription {
       .map(({ rid, width, height, maxBitrateBps }) => ({ rid, width, height, maxBitrateBps })),
   };
 }
+
+export const readPauseReason = (reason: number): PauseReason => known(PAUSE_REASONS, reason, "unknown");
 
 export const readQuality = (quality: number): ConnectionQuality => known(QUALITIES, quality, "unknown");
 

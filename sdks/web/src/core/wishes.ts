@@ -28,6 +28,8 @@ export interface SlotsWish {
   readonly unbind: readonly TrackId[];
 }
 
+const NONE: ReadonlySet<TrackId> = new Set();
+
 export const NO_WISHES: Wishes = { wanted: new Set(), releaseAtMs: new Map(), refused: new Map(), underWay: false };
 
 export function want(wishes: Wishes, id: TrackId): Wishes {
@@ -55,11 +57,19 @@ export function seeTable(wishes: Wishes, table: SlotTable, nowMs: number, graceM
   return { ...wishes, releaseAtMs };
 }
 
-/** What to ask for now; null when there is nothing, or an answer is awaited. */
-export function nextRequest(wishes: Wishes, table: SlotTable, nowMs: number): SlotsWish | null {
+/**
+ * What to ask for now; null when there is nothing, or an answer is awaited. `undecodable`: what the server has said that
+ * no slot decodes.
+ */
+export function nextRequest(
+  wishes: Wishes,
+  table: SlotTable,
+  nowMs: number,
+  undecodable: ReadonlySet<TrackId> = NONE,
+): SlotsWish | null {
   if (wishes.underWay) return null;
   const bound = boundTracks(table);
-  const bind = [...wishes.wanted].filter((id) => !bound.has(id) && mayAsk(wishes, table, id));
+  const bind = [...wishes.wanted].filter((id) => !bound.has(id) && !undecodable.has(id) && mayAsk(wishes, table, id));
   const unbind = [...wishes.releaseAtMs].filter(([id, at]) => bound.has(id) && at <= nowMs).map(([id]) => id);
   return bind.length + unbind.length === 0 ? null : { bind, unbind };
 }
@@ -74,9 +84,14 @@ export function answered(wishes: Wishes, unplaced: readonly TrackId[], table: Sl
   return { ...wishes, refused, underWay: false };
 }
 
-export function nextWishDeadline(wishes: Wishes, table: SlotTable, nowMs: number): number | null {
+export function nextWishDeadline(
+  wishes: Wishes,
+  table: SlotTable,
+  nowMs: number,
+  undecodable: ReadonlySet<TrackId> = NONE,
+): number | null {
   if (wishes.underWay) return null;
-  if (nextRequest(wishes, table, nowMs) !== null) return nowMs;
+  if (nextRequest(wishes, table, nowMs, undecodable) !== null) return nowMs;
   const bound = boundTracks(table);
   const due = [...wishes.releaseAtMs].filter(([id]) => bound.has(id)).map(([, at]) => at);
   return due.length === 0 ? null : Math.min(...due);

@@ -1,6 +1,6 @@
 /** A track of somebody else. It belongs to the person, not to a slot: slots come and go beneath it. */
 import { Emitter } from "../core/emitter.js";
-import type { Codec, TrackDescription, TrackId, TrackKind, TrackSource, VideoLayer } from "../core/model.js";
+import type { Codec, PauseReason, TrackDescription, TrackId, TrackKind, TrackSource, VideoLayer } from "../core/model.js";
 import type { View } from "../core/views.js";
 import type { ElementView } from "../edge/element_view.js";
 import type { Sink } from "../edge/playback.js";
@@ -13,8 +13,8 @@ export type RemoteTrackEvents = {
   muted: [muted: boolean];
   /** Its publisher sends it in another way: size, layers or codec have changed. */
   updated: [];
-  /** It stops coming because one's bandwidth does not hold even its lowest layer, or it comes again. */
-  paused: [paused: boolean];
+  /** Nothing of it comes, for a reason; or what kept it away does so no longer, and the reason is null. */
+  paused: [paused: boolean, reason: PauseReason | null];
   /** The stream that carries the track from now on; null while nothing of it arrives. */
   stream: [stream: MediaStream | null];
   /** Unpublished, or its participant left. */
@@ -41,7 +41,7 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> implements Sink {
   readonly #elements = new Map<HTMLMediaElement, () => void>();
   readonly #owner: ElementOwner = { lose: (element) => this.#lose(element) };
   readonly #view = new RemoteView();
-  #paused = false;
+  #pauseReason: PauseReason | null = null;
   #description: TrackDescription;
   #stream: MediaStream | null = null;
   #volume = 1;
@@ -103,9 +103,17 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> implements Sink {
     return this.#description.layers;
   }
 
-  /** It does not come just now because one's bandwidth does not hold it. */
+  /** It was asked for and does not come; see `pauseReason`. */
   get paused(): boolean {
-    return this.#paused;
+    return this.#pauseReason !== null;
+  }
+
+  /**
+   * Why it does not come; null while nothing keeps it away. What is short of `bandwidth` comes again by itself. A track
+   * with an `unsupported-codec` comes when its publisher sends another codec.
+   */
+  get pauseReason(): PauseReason | null {
+    return this.#pauseReason;
   }
 
   get pinned(): boolean {
@@ -214,10 +222,10 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> implements Sink {
   }
 
   /** @internal */
-  pause(paused: boolean): void {
-    if (paused === this.#paused) return;
-    this.#paused = paused;
-    this.emit("paused", paused);
+  pause(reason: PauseReason | null): void {
+    if (reason === this.#pauseReason) return;
+    this.#pauseReason = reason;
+    this.emit("paused", reason !== null, reason);
   }
 
   /** @internal */

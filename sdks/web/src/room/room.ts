@@ -10,6 +10,7 @@ import type {
   Grants,
   ParticipantDescription,
   ParticipantId,
+  PauseReason,
   TrackDescription,
   TrackId,
 } from "../core/model.js";
@@ -90,7 +91,7 @@ export class Room extends Emitter<RoomEvents> {
     this.#playback.setTable(parts.runner.state.slots);
     const { wanted, paused } = parts.runner.state.watching;
     for (const [id, layers] of wanted) this.#published.want(id, layers);
-    for (const id of paused) this.#tracks.get(id)?.pause(true);
+    for (const [id, reason] of paused) this.#tracks.get(id)?.pause(reason);
     this.#playback.start();
     parts.platform.devices()?.addEventListener("devicechange", this.#onDevicesChanged);
   }
@@ -247,8 +248,9 @@ export class Room extends Emitter<RoomEvents> {
       case "track-updated":
         return this.#tracks.get(notice.track.id)?.redescribe(notice.track);
       case "track-paused":
+        return this.#trackPaused(notice.trackId, notice.reason);
       case "track-resumed":
-        return this.#trackPaused(notice.trackId, notice.type === "track-paused");
+        return this.#trackPaused(notice.trackId, null);
       case "layers-wanted":
         return this.#published.want(notice.trackId, notice.layers);
       case "connection-quality":
@@ -352,11 +354,12 @@ export class Room extends Emitter<RoomEvents> {
     this.emit("track-muted", track, description.muted);
   }
 
-  #trackPaused(id: TrackId, paused: boolean): void {
+  #trackPaused(id: TrackId, reason: PauseReason | null): void {
     const track = this.#tracks.get(id);
     if (track === undefined) return;
-    track.pause(paused);
-    this.emit(paused ? "track-paused" : "track-resumed", track, track.participant);
+    track.pause(reason);
+    if (reason === null) this.emit("track-resumed", track, track.participant);
+    else this.emit("track-paused", track, track.participant, reason);
   }
 
   #rated(id: ParticipantId, quality: ConnectionQuality): void {

@@ -1,6 +1,6 @@
 /** What a room tells its listeners. */
 import type { NexusError } from "../core/error.js";
-import type { ConnectionQuality, DisconnectReason, TrackId } from "../core/model.js";
+import type { ConnectionQuality, DisconnectReason, PauseReason, TrackId } from "../core/model.js";
 import type { ConnectionState } from "../core/session_state.js";
 import type { Device } from "../edge/capture.js";
 import type { LocalParticipant, RemoteParticipant } from "./participants.js";
@@ -25,9 +25,9 @@ export type RoomEvents = {
   "track-published": [track: RemoteTrack, participant: RemoteParticipant];
   "track-unpublished": [track: RemoteTrack, participant: RemoteParticipant];
   "track-muted": [track: RemoteTrack, muted: boolean];
-  /** One's bandwidth does not hold even the lowest layer of a track: its picture stands still. */
-  "track-paused": [track: RemoteTrack, participant: RemoteParticipant];
-  /** The picture comes again. */
+  /** Nothing of a track comes: for want of bandwidth, or because this browser cannot decode it. */
+  "track-paused": [track: RemoteTrack, participant: RemoteParticipant, reason: PauseReason];
+  /** What kept the picture away does so no longer. */
   "track-resumed": [track: RemoteTrack, participant: RemoteParticipant];
   /** Somebody's connection has become better or worse, one's own included. */
   "connection-quality": [participant: RemoteParticipant | LocalParticipant, quality: ConnectionQuality];

@@ -59,7 +59,7 @@ export const MESSAGES: Readonly<Record<string, MessageTable>> = {
   TrackResumed: [[1,"trackId","string"]],
   ConnectionQualityChanged: [[1,"participantId","string"],[2,"quality","ConnectionQuality"],[3,"score","float"]],
   TrackUpdated: [[1,"track","Track"]],
-  RoomSnapshot: [[1,"room","Room"],[2,"participants","Participant","*"],[3,"slots","SlotTable"],[4,"revision","uint64"],[5,"layersWanted","WantedLayers","*"],[6,"pausedTrackIds","string","*"],[7,"activeSpeakers","ActiveSpeakers"]],
+  RoomSnapshot: [[1,"room","Room"],[2,"participants","Participant","*"],[3,"slots","SlotTable"],[4,"revision","uint64"],[5,"layersWanted","WantedLayers","*"],[6,"pausedTrackIds","string","*"],[8,"pausedTracks","TrackPaused","*"],[7,"activeSpeakers","ActiveSpeakers"]],
   Disconnected: [[1,"reason","DisconnectReason"],[2,"message","string"],[3,"canRejoin","bool"]],
 };
 
@@ -130,6 +130,7 @@ export const ErrorCode = {
 export const PauseReason = {
   UNSPECIFIED: 0,
   BANDWIDTH: 1,
+  UNSUPPORTED_CODEC: 2,
 } as const;
 
 export const TrackKind = {
@@ -152,7 +153,7 @@ export const ENUM_NAMES: Readonly<Record<string, Readonly<Record<number, string>
   ConnectionQuality: {"0":"CONNECTION_QUALITY_UNSPECIFIED","1":"CONNECTION_QUALITY_LOST","2":"CONNECTION_QUALITY_POOR","3":"CONNECTION_QUALITY_GOOD","4":"CONNECTION_QUALITY_EXCELLENT"},
   DisconnectReason: {"0":"DISCONNECT_REASON_UNSPECIFIED","1":"DISCONNECT_REASON_CLIENT_LEFT","2":"DISCONNECT_REASON_REPLACED","3":"DISCONNECT_REASON_REMOVED","4":"DISCONNECT_REASON_ROOM_CLOSED","5":"DISCONNECT_REASON_SERVER_SHUTDOWN","6":"DISCONNECT_REASON_MEDIA_FAILED","7":"DISCONNECT_REASON_SIGNALING_LOST","8":"DISCONNECT_REASON_PROTOCOL_ERROR","9":"DISCONNECT_REASON_TOKEN_REJECTED"},
   ErrorCode: {"0":"ERROR_CODE_UNSPECIFIED","1":"INVALID_MESSAGE","2":"MESSAGE_TOO_LARGE","3":"RATE_LIMITED","4":"NOT_JOINED","5":"ALREADY_JOINED","6":"INVALID_ARGUMENT","7":"INVALID_SDP","8":"UNSUPPORTED_CODEC","9":"UNSUPPORTED_SUBPROTOCOL","10":"JOIN_TIMEOUT","11":"DATA_TOO_LARGE","20":"TOKEN_MISSING","21":"TOKEN_INVALID","22":"TOKEN_EXPIRED","23":"TOKEN_NOT_YET_VALID","24":"APP_MISMATCH","25":"ROOM_MISMATCH","26":"PERMISSION_DENIED","40":"ROOM_NOT_FOUND","41":"PARTICIPANT_NOT_FOUND","42":"TRACK_NOT_FOUND","43":"SLOTS_EXHAUSTED","44":"ROOM_FULL","45":"TOO_MANY_ROOMS","46":"TOO_MANY_TRACKS","60":"NO_SFU_AVAILABLE","61":"SFU_UNREACHABLE","62":"NODE_DRAINING","63":"INTERNAL","64":"SERVICE_UNAVAILABLE"},
-  PauseReason: {"0":"PAUSE_REASON_UNSPECIFIED","1":"PAUSE_REASON_BANDWIDTH"},
+  PauseReason: {"0":"PAUSE_REASON_UNSPECIFIED","1":"PAUSE_REASON_BANDWIDTH","2":"PAUSE_REASON_UNSUPPORTED_CODEC"},
   TrackKind: {"0":"TRACK_KIND_UNSPECIFIED","1":"TRACK_KIND_AUDIO","2":"TRACK_KIND_VIDEO"},
   TrackSource: {"0":"TRACK_SOURCE_UNSPECIFIED","1":"TRACK_SOURCE_MICROPHONE","2":"TRACK_SOURCE_CAMERA","3":"TRACK_SOURCE_SCREEN","4":"TRACK_SOURCE_SCREEN_AUDIO"},
 };

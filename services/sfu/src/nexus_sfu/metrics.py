@@ -34,6 +34,7 @@ class Metrics:
         self.engine_event_failures = counter("engine_event_failures", "Engine events that failed here.")
         self.events_published = counter("room_events", "Room events handed to NATS, by kind.", "event")
         self.events_dropped = counter("room_events_dropped", "Room events that did not fit the buffer.")
+        self.undecodable = counter("tracks_undecodable", "Subscribers told that they cannot decode a track.")
         self.heartbeats_failed = counter("heartbeats_failed", "Heartbeats that NATS did not take.")
         self.stream_packets = counter("stream_packets", "Packets given to readers of StreamTrack.")
         self.stream_packets_dropped = counter(

@@ -170,6 +170,8 @@ class Sfu:
             if isinstance(effect, fx.Emit):
                 if effect.event.HasField("participant_left"):
                     self._sessions.pop(effect.event.participant_left.participant_id, None)
+                if effect.event.track_paused.reason == room_pb2.PAUSE_REASON_UNSUPPORTED_CODEC:
+                    self._metrics.undecodable.inc()
                 self._emit(effect.event)
 
     async def _answer(self, key: RoomKey, participant_id: str, negotiated: Negotiated) -> Answered:

@@ -322,5 +322,6 @@ def _snapshot(answer: sfu_pb2.GetRoomResponse) -> session_pb2.RoomSnapshot:
         revision=answer.revision,
         layers_wanted=answer.layers_wanted,
         paused_track_ids=answer.paused_track_ids,
+        paused_tracks=answer.paused_tracks,
         active_speakers=answer.active_speakers,
     )

@@ -1,7 +1,8 @@
 """The room's events, in order: each change of state takes the next revision, so that a reader who misses one
 sees the gap.
 
-What a hidden participant does is `internal`: for services, never for clients.
+What a hidden participant does is `internal`: for services, never for clients. What has a target reaches no
+client but that one, hidden or not.
 """
 
 from typing import Any
@@ -62,24 +63,24 @@ class EventLog:
 
     def slots_changed(self, participant: Participant) -> Emit:
         event = room_pb2.SlotsChanged(slots=slot_table_message(participant))
-        return self._event(target=participant.id, internal=participant.grants.hidden, slots_changed=event)
+        return self._event(target=participant.id, slots_changed=event)
 
     def reoffer_needed(self, participant: Participant, pairs: int) -> Emit:
         lone = sum(1 for slot in participant.slots.values() if slot.pair < 0)
         event = room_pb2.ReofferNeeded(pairs=pairs, audio_slots=lone)
-        return self._event(target=participant.id, internal=participant.grants.hidden, reoffer_needed=event)
+        return self._event(target=participant.id, reoffer_needed=event)
 
     def layers_wanted(self, track: Track) -> Emit:
         event = room_pb2.LayersWanted(tracks=[wanted_message(track)])
         return self._event(target=track.participant_id, layers_wanted=event)
 
-    def paused(self, participant: Participant, track_id: str) -> Emit:
-        event = room_pb2.TrackPaused(track_id=track_id, reason=room_pb2.PAUSE_REASON_BANDWIDTH)
-        return self._event(target=participant.id, internal=participant.grants.hidden, track_paused=event)
+    def paused(self, participant: Participant, track_id: str, reason: room_pb2.PauseReason.ValueType) -> Emit:
+        event = room_pb2.TrackPaused(track_id=track_id, reason=reason)
+        return self._event(target=participant.id, track_paused=event)
 
     def resumed(self, participant: Participant, track_id: str) -> Emit:
         event = room_pb2.TrackResumed(track_id=track_id)
-        return self._event(target=participant.id, internal=participant.grants.hidden, track_resumed=event)
+        return self._event(target=participant.id, track_resumed=event)
 
     def quality(self, participant: Participant, score: float) -> Emit:
         """As good or as bad as it comes: no state of the room either."""

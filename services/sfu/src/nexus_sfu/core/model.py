@@ -87,6 +87,18 @@ class Grants:
 
 
 @dataclass(frozen=True, slots=True)
+class Format:
+    """What decides whether a receiver decodes a stream, as the engine's `CodecTable` has it: two that are
+    equal go together."""
+
+    codec: Codec
+    # H.264: profile_idc, because baseline with and without constraints decode one another; VP9: profile-id.
+    profile: int = 0
+    # H.264: packetization is not changed on the way.
+    packetization_mode: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class CodecChoice:
     """One payload type as answered, for the whole BUNDLE group."""
 
@@ -99,6 +111,18 @@ class CodecChoice:
     vp9_profile: int = 0
     # Opus: redundant audio (RFC 2198) around this payload type.
     red_payload_type: int | None = None
+
+    @property
+    def format(self) -> Format:
+        match self.codec:
+            case Codec.H264:
+                # RFC 6184 section 8.1: baseline where nothing is said.
+                profile_idc = (self.h264_profile_level_id or 0x420010) >> 16
+                return Format(self.codec, profile_idc, self.h264_packetization_mode)
+            case Codec.VP9:
+                return Format(self.codec, self.vp9_profile)
+            case _:
+                return Format(self.codec)
 
 
 class Setup(Enum):
@@ -147,7 +171,7 @@ class PublicationOffer:
 
     mid: str
     source: Source
-    codec: Codec
+    format: Format
     name: str = ""
     muted: bool = False
     width: int = 0
@@ -160,6 +184,10 @@ class PublicationOffer:
     # Low to high; empty: one encoding without spatial layers.
     layers: tuple[Layer, ...] = ()
     scalability_mode: str = ""
+
+    @property
+    def codec(self) -> Codec:
+        return self.format.codec
 
     @property
     def rids(self) -> tuple[str, ...]:
@@ -206,6 +234,8 @@ class SlotOffer:
 
     mid: str
     kind: Kind
+    # What was negotiated for it.
+    formats: frozenset[Format]
     # Whether it takes retransmissions (RFC 4588) wherever other sections of the offer do.
     rtx: bool = True
 
@@ -239,7 +269,7 @@ class Track:
     number: int
     participant_id: str
     source: Source
-    codec: Codec
+    format: Format
     mid: str
     name: str = ""
     muted: bool = False
@@ -257,6 +287,10 @@ class Track:
     @property
     def kind(self) -> Kind:
         return self.source.kind
+
+    @property
+    def codec(self) -> Codec:
+        return self.format.codec
 
     @property
     def rids(self) -> tuple[str, ...]:
@@ -284,6 +318,8 @@ class Slot:
     kind: Kind
     # -1: an audio slot on its own.
     pair: int
+    # What its section was negotiated with.
+    formats: frozenset[Format]
     # As it was offered.
     rtx: bool = True
     # Given by the engine; 0 until then.
@@ -317,6 +353,8 @@ class Participant:
     # Video tracks that this participant wants to see, oldest wish first; those without a slot wait.
     wishes: dict[str, None] = field(default_factory=dict)
     unsubscribed: set[str] = field(default_factory=set)
+    # Tracks that were asked for and that no slot decodes, as last told.
+    undecodable: set[str] = field(default_factory=set)
     # By track, as last told.
     views: dict[str, View] = field(default_factory=dict)
     quality: Quality = Quality.UNKNOWN

@@ -30,7 +30,7 @@ class Publications:
             number=self._last_number,
             participant_id=participant.id,
             source=offer.source,
-            codec=offer.codec,
+            format=offer.format,
             mid=offer.mid,
             name=offer.name,
             muted=offer.muted,
@@ -87,7 +87,8 @@ class Publications:
             participant.unsubscribed.difference_update(ids)
             for track_id in ids:
                 participant.views.pop(track_id, None)
-            changes = slot_table.change_wishes(participant, bind=(), unbind=ids)
+            participant.undecodable.difference_update(ids)
+            changes = slot_table.change_wishes(participant, (), ids, self.tracks)
             effects += changes
             if changes:
                 effects.append(self._log.slots_changed(participant))
@@ -98,7 +99,7 @@ class Publications:
         moderator's mute."""
         before, rids, sizes = _description(track), track.rids, track.sizes
         track.width, track.height = publication.width, publication.height
-        track.codec = publication.codec
+        track.format = publication.format
         track.scalability_mode = publication.scalability_mode
         track.layers = publication.layers
         told: list[fx.Effect] = [] if _description(track) == before else [self._log.redescribed(track)]

@@ -168,12 +168,14 @@ class RoomState:
         self._effects += data.configure(participant, join.media)
         if join.bind_existing and join.grants.subscribe:
             room_for = sum(1 for slot in join.media.slots if slot.kind is Kind.VIDEO)
-            existing = [t.id for t in self.tracks.values() if t.kind is Kind.VIDEO][:room_for]
-            participant.wishes = dict.fromkeys(existing)
+            formats = slot_table.decodable(join.media.slots)
+            existing = [t.id for t in self.tracks.values() if t.format in formats]
+            participant.wishes = dict.fromkeys(existing[:room_for])
         for publication in join.media.publications:
             self._effects.append(fx.AddTrack(self._publications.add(participant, publication)))
         self.participants[participant.id] = participant
-        self._effects += slot_table.reconcile(participant, join.media.slots if join.grants.subscribe else ())
+        slots = join.media.slots if join.grants.subscribe else ()
+        self._effects += slot_table.reconcile(participant, slots, self.tracks)
         self._effects.append(self._log.joined(participant))
         return Outcome((), participant.id)
 
@@ -186,9 +188,13 @@ class RoomState:
             raise errors.invalid_sdp("the fingerprint of a session cannot change: join anew")
         self._update_transport(participant, media)
         self._effects += data.configure(participant, media)
+        before = {track.id: track.format for track in participant.tracks.values()}
         self._effects += self._publications.reconcile(participant, media.publications)
         slots = media.slots if participant.grants.subscribe else ()
-        self._effects += slot_table.reconcile(participant, slots)
+        self._effects += slot_table.reconcile(participant, slots, self.tracks)
+        self._tell_undecodable(participant)
+        if any(before.get(track.id, track.format) != track.format for track in participant.tracks.values()):
+            self._refit_subscribers()
         return Outcome((), participant.id)
 
     def _update_transport(self, participant: Participant, media: MediaOffer) -> None:
@@ -249,12 +255,32 @@ class RoomState:
                 raise errors.invalid_argument("audio is placed by the SFU, not bound", track_id=track_id)
         known = [track_id for track_id in bind if track_id in self.tracks]
         participant.unsubscribed.difference_update(known)
-        self._effects += slot_table.change_wishes(participant, known, command.unbind)
+        self._effects += slot_table.change_wishes(participant, known, command.unbind, self.tracks)
+        self._tell_undecodable(participant)
         waiting = set(slot_table.waiting(participant))
         unplaced = tuple(track_id for track_id in bind if track_id in waiting or track_id not in self.tracks)
         if waiting.intersection(unplaced):
             self._ask_for_slots(participant)
         return Outcome((), participant.id, unplaced)
+
+    def _refit_subscribers(self) -> None:
+        """A publisher sends a track in another format from now on."""
+        for participant in self.participants.values():
+            changes = slot_table.refit(participant, self.tracks)
+            self._effects += changes
+            if changes:
+                self._effects.append(self._log.slots_changed(participant))
+            self._tell_undecodable(participant)
+
+    def _tell_undecodable(self, participant: Participant) -> None:
+        """Tells which of the tracks that were asked for no slot decodes, where that has changed."""
+        before, now = participant.undecodable, slot_table.undecodable(participant, self.tracks)
+        participant.undecodable = now
+        for track_id in sorted(now - before):
+            reason = room_pb2.PAUSE_REASON_UNSUPPORTED_CODEC
+            self._effects.append(self._log.paused(participant, track_id, reason))
+        for track_id in sorted(before - now):
+            self._effects.append(self._log.resumed(participant, track_id))
 
     def _ask_for_slots(self, participant: Participant) -> None:
         pairs = slot_table.pairs_needed(participant, self._limits.pairs)
@@ -281,7 +307,7 @@ class RoomState:
                 self._effects.append(fx.SetSubscribed(participant.id, track.id, command.subscribed))
         if not command.subscribed:
             video = [track.id for track in changed if track.kind is Kind.VIDEO]
-            self._effects += slot_table.change_wishes(participant, bind=(), unbind=video)
+            self._effects += slot_table.change_wishes(participant, (), video, self.tracks)
 
     def _update_view(self, command: UpdateView) -> None:
         participant = self.participant(command.participant_id)
@@ -369,8 +395,11 @@ class RoomState:
             self._tell_paused(participant, slot.track_id, slot.paused)
 
     def _tell_paused(self, participant: Participant, track_id: str, paused: bool) -> None:
-        told = self._log.paused if paused else self._log.resumed
-        self._effects.append(told(participant, track_id))
+        if paused:
+            told = self._log.paused(participant, track_id, room_pb2.PAUSE_REASON_BANDWIDTH)
+        else:
+            told = self._log.resumed(participant, track_id)
+        self._effects.append(told)
 
     def _quality_changed(self, command: QualityChanged) -> None:
         participant = self.participants.get(command.participant_id)

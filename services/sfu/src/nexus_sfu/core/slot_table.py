@@ -1,16 +1,18 @@
 """One participant's slots: which track sits in which, who waits, how many more are needed.
 
-Video slots are filled by wish: a wish takes the first free slot, else it waits, oldest first, until one is
-freed. Audio slots are the engine's to fill and never carry a track here. A slot's pair number is given once
-and never moves.
+Video slots are filled by wish: a wish takes the first free slot that decodes it, else it waits, oldest
+first, until one is freed. A track that no slot decodes waits without asking for more slots: nothing is bound,
+so the engine asks its publisher for no keyframe. Audio slots are the engine's to fill and never carry a track
+here. A slot's pair number is given once and never moves.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from nexus_sfu.core.effects import AddSlot, BindSlot, RemoveSlot, UnbindSlot
-from nexus_sfu.core.model import Kind, Participant, Slot, SlotOffer
+from nexus_sfu.core.model import Format, Kind, Participant, Slot, SlotOffer, Track
 
 SlotEffect = AddSlot | RemoveSlot | BindSlot | UnbindSlot
+Tracks = Mapping[str, Track]
 
 
 def video_slots(participant: Participant) -> Iterator[Slot]:
@@ -27,49 +29,99 @@ def waiting(participant: Participant) -> list[str]:
     return [track_id for track_id in participant.wishes if track_id not in placed]
 
 
-def place_waiting(participant: Participant) -> list[BindSlot]:
+def decodable(slots: Iterable[Slot | SlotOffer]) -> frozenset[Format]:
+    """What any of the video slots decodes."""
+    return frozenset().union(*(slot.formats for slot in slots if slot.kind is Kind.VIDEO))
+
+
+def undecodable(participant: Participant, tracks: Tracks) -> set[str]:
+    """Tracks that were asked for, now or before, and that no slot decodes. Where there is no video slot
+    nothing is known of what one would decode: then what was known stays."""
+    formats = decodable(participant.slots.values())
+    asked = [i for i in (*participant.wishes, *participant.undecodable) if i in tracks]
+    if not formats:
+        return participant.undecodable.intersection(asked)
+    return {track_id for track_id in asked if tracks[track_id].format not in formats}
+
+
+def place_waiting(participant: Participant, tracks: Tracks) -> list[BindSlot]:
     """Gives free slots to those who wait."""
     free = [slot for slot in video_slots(participant) if slot.track_id is None]
     effects = []
-    for slot, track_id in zip(free, waiting(participant), strict=False):
-        slot.track_id = track_id
-        effects.append(BindSlot(participant.id, slot.mid, track_id))
+    for track_id in waiting(participant):
+        if not free:
+            break
+        track = tracks[track_id]
+        slot = next((slot for slot in free if track.format in slot.formats), None)
+        if slot is not None:
+            free.remove(slot)
+            slot.track_id = track_id
+            effects.append(BindSlot(participant.id, slot.mid, track_id))
     return effects
 
 
-def change_wishes(participant: Participant, bind: Iterable[str], unbind: Iterable[str]) -> list[SlotEffect]:
-    """Unbinds before it binds, so that one request can swap two tracks. A freed slot that somebody else takes
-    at once is rebound, not unbound: the engine shows the old source until the new one's first keyframe."""
+def change_wishes(
+    participant: Participant, bind: Iterable[str], unbind: Iterable[str], tracks: Tracks
+) -> list[SlotEffect]:
+    """Unbinds before it binds, so that one request can swap two tracks."""
     freed = []
     for track_id in unbind:
         participant.wishes.pop(track_id, None)
         slot = slot_of(participant, track_id)
         if slot is not None:
-            slot.track_id = None
             freed.append(slot)
     for track_id in bind:
         participant.wishes.setdefault(track_id)
-    effects: list[SlotEffect] = [*place_waiting(participant)]
-    effects += [UnbindSlot(participant.id, slot.mid) for slot in freed if slot.track_id is None]
+    effects = _refill(participant, freed, tracks)
     if effects:
         participant.slot_revision += 1
     return effects
 
 
-def reconcile(participant: Participant, offered: Iterable[SlotOffer]) -> list[SlotEffect]:
-    """Makes the table what a new description says. A wish whose slot went away waits again."""
-    wanted = list(offered)
-    kinds = {slot.mid: (slot.kind, slot.rtx) for slot in wanted}
-    gone = [slot for slot in participant.slots.values() if kinds.get(slot.mid) != (slot.kind, slot.rtx)]
+def refit(participant: Participant, tracks: Tracks) -> list[SlotEffect]:
+    """After a track's format has changed: takes out of its slot what that does not decode any more, and fills
+    what can be filled."""
+    effects = _refill(participant, _misfits(participant, tracks), tracks)
+    if effects:
+        participant.slot_revision += 1
+    return effects
+
+
+def _misfits(participant: Participant, tracks: Tracks) -> list[Slot]:
+    return [
+        slot
+        for slot in video_slots(participant)
+        if slot.track_id is not None and tracks[slot.track_id].format not in slot.formats
+    ]
+
+
+def _refill(participant: Participant, freed: list[Slot], tracks: Tracks) -> list[SlotEffect]:
+    """Empties slots, and gives them and other free ones to those who wait. A freed slot that somebody else
+    takes at once is rebound, not unbound: the engine shows the old source until the new one's first
+    keyframe."""
+    for slot in freed:
+        slot.track_id = None
+    effects: list[SlotEffect] = [*place_waiting(participant, tracks)]
+    return effects + [UnbindSlot(participant.id, slot.mid) for slot in freed if slot.track_id is None]
+
+
+def reconcile(participant: Participant, offered: Iterable[SlotOffer], tracks: Tracks) -> list[SlotEffect]:
+    """Makes the table what a new description says. A wish whose slot went away, or does not decode it any
+    more, waits again."""
+    wanted = {slot.mid: slot for slot in offered}
     effects: list[SlotEffect] = []
-    for slot in gone:
-        del participant.slots[slot.mid]
-        effects.append(RemoveSlot(participant.id, slot.mid))
-    added = _new_slots(participant, [slot for slot in wanted if slot.mid not in participant.slots])
+    for slot in list(participant.slots.values()):
+        offer = wanted.get(slot.mid)
+        if offer is None or (offer.kind, offer.rtx) != (slot.kind, slot.rtx):
+            del participant.slots[slot.mid]
+            effects.append(RemoveSlot(participant.id, slot.mid))
+        else:
+            slot.formats = offer.formats
+    added = _new_slots(participant, [slot for slot in wanted.values() if slot.mid not in participant.slots])
     for slot in added:
         participant.slots[slot.mid] = slot
         effects.append(AddSlot(participant.id, slot.mid, slot.kind, slot.pair, slot.stream, slot.rtx))
-    effects += place_waiting(participant)
+    effects += _refill(participant, _misfits(participant, tracks), tracks)
     if effects:
         participant.slot_revision += 1
     return effects
@@ -87,7 +139,7 @@ def _new_slots(participant: Participant, offered: list[SlotOffer]) -> Iterator[S
         else:
             paired = after is not None and after.kind is Kind.VIDEO
             pair = _next_pair(participant) if paired else -1
-        yield Slot(mid=slot.mid, kind=slot.kind, pair=pair, rtx=slot.rtx)
+        yield Slot(mid=slot.mid, kind=slot.kind, pair=pair, formats=slot.formats, rtx=slot.rtx)
 
 
 def _next_pair(participant: Participant) -> int:
@@ -96,8 +148,9 @@ def _next_pair(participant: Participant) -> int:
 
 
 def pairs_needed(participant: Participant, limit: int) -> int | None:
-    """How many pairs a re-offer should have so that every wish is placed; None when no re-offer would
-    help."""
+    """How many pairs a re-offer should have so that every wish that can be decoded is placed; None when no
+    re-offer would help."""
     have = sum(1 for _ in video_slots(participant))
-    need = min(limit, len(participant.wishes))
+    decodable_wishes = sum(1 for track_id in participant.wishes if track_id not in participant.undecodable)
+    need = min(limit, decodable_wishes)
     return need if need > have else None

@@ -3,6 +3,7 @@ send, which pictures are paused."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from nexus.events.v1 import room_pb2
 from nexus.types.v1 import media_pb2
 
 from nexus_sfu.core import slot_table
@@ -73,8 +74,12 @@ def see(participant: Participant, views: Iterable[View], tracks: Mapping[str, Tr
             yield prefer(participant, slot.mid, track)
 
 
-def paused_tracks(participant: Participant) -> list[str]:
-    return [slot.track_id for slot in participant.slots.values() if slot.paused and slot.track_id]
+def paused_tracks(participant: Participant) -> list[room_pb2.TrackPaused]:
+    """Tracks that were asked for and of which nothing is sent, as told last."""
+    slow = [slot.track_id for slot in participant.slots.values() if slot.paused and slot.track_id]
+    reasons = [(track_id, room_pb2.PAUSE_REASON_BANDWIDTH) for track_id in slow]
+    reasons += [(i, room_pb2.PAUSE_REASON_UNSUPPORTED_CODEC) for i in sorted(participant.undecodable)]
+    return [room_pb2.TrackPaused(track_id=track_id, reason=reason) for track_id, reason in reasons]
 
 
 def wanted_message(track: Track) -> media_pb2.WantedLayers:

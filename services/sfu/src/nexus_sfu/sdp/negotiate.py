@@ -19,6 +19,7 @@ from nexus_sfu.core.model import (
     CodecChoice,
     DataOffer,
     Extension,
+    Format,
     Kind,
     Layer,
     MediaOffer,
@@ -331,7 +332,7 @@ def _media(
             _publication(plan, wished[plan.section.mid]) for plan in plans if plan.role is Role.PUBLICATION
         ),
         slots=tuple(
-            SlotOffer(plan.section.mid, plan.codecs[0].codec.kind, group.all_rtx(plan.codecs))
+            SlotOffer(plan.section.mid, plan.codecs[0].codec.kind, _formats(plan), group.all_rtx(plan.codecs))
             for plan in plans
             if plan.role is Role.SLOT
         ),
@@ -342,6 +343,10 @@ def _media(
             if plan.section.mid in wished and plan.role is not Role.PUBLICATION
         ),
     )
+
+
+def _formats(plan: Plan) -> frozenset[Format]:
+    return frozenset(codec.choice().format for codec in plan.codecs)
 
 
 def _data(section: Section) -> DataOffer:
@@ -359,7 +364,7 @@ def _publication(plan: Plan, wish: PublicationWish) -> PublicationOffer:
     return PublicationOffer(
         mid=wish.mid,
         source=wish.source,
-        codec=plan.codecs[0].codec,
+        format=plan.codecs[0].choice().format,
         name=wish.name,
         muted=wish.muted,
         width=wish.width,

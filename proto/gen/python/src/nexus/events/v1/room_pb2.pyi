@@ -31,12 +31,20 @@ class _PauseReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PauseReas
     PAUSE_REASON_UNSPECIFIED: _PauseReason.ValueType  # 0
     PAUSE_REASON_BANDWIDTH: _PauseReason.ValueType  # 1
     """The subscriber's bandwidth does not hold even the lowest layer."""
+    PAUSE_REASON_UNSUPPORTED_CODEC: _PauseReason.ValueType  # 2
+    """None of the subscriber's video sections was negotiated with the track's codec (and, of H.264, its profile and
+    packetization mode): it could not decode it. The track has no slot.
+    """
 
 class PauseReason(_PauseReason, metaclass=_PauseReasonEnumTypeWrapper): ...
 
 PAUSE_REASON_UNSPECIFIED: PauseReason.ValueType  # 0
 PAUSE_REASON_BANDWIDTH: PauseReason.ValueType  # 1
 """The subscriber's bandwidth does not hold even the lowest layer."""
+PAUSE_REASON_UNSUPPORTED_CODEC: PauseReason.ValueType  # 2
+"""None of the subscriber's video sections was negotiated with the track's codec (and, of H.264, its profile and
+packetization mode): it could not decode it. The track has no slot.
+"""
 Global___PauseReason: _TypeAlias = PauseReason  # noqa: Y015
 
 @_typing.final
@@ -473,7 +481,7 @@ Global___LayersWanted: _TypeAlias = LayersWanted  # noqa: Y015
 
 @_typing.final
 class TrackPaused(_message.Message):
-    """For a subscriber: the SFU stopped sending it this track."""
+    """For a subscriber: the SFU sends nothing of a track that it asked for."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -497,7 +505,7 @@ Global___TrackPaused: _TypeAlias = TrackPaused  # noqa: Y015
 
 @_typing.final
 class TrackResumed(_message.Message):
-    """For a subscriber: the picture comes again."""
+    """For a subscriber: what kept the picture away does so no longer."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -616,6 +616,7 @@ class GetRoomResponse(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     LAYERS_WANTED_FIELD_NUMBER: _builtins.int
     PAUSED_TRACK_IDS_FIELD_NUMBER: _builtins.int
+    PAUSED_TRACKS_FIELD_NUMBER: _builtins.int
     ACTIVE_SPEAKERS_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     @_builtins.property
@@ -631,6 +632,10 @@ class GetRoomResponse(_message.Message):
     @_builtins.property
     def paused_track_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
+    def paused_tracks(self) -> _containers.RepeatedCompositeFieldContainer[_room_pb2.TrackPaused]:
+        """The same with their reasons."""
+
+    @_builtins.property
     def active_speakers(self) -> _room_pb2.ActiveSpeakers: ...
     def __init__(
         self,
@@ -641,11 +646,12 @@ class GetRoomResponse(_message.Message):
         revision: _builtins.int = ...,
         layers_wanted: _abc.Iterable[_media_pb2.WantedLayers] | None = ...,
         paused_track_ids: _abc.Iterable[_builtins.str] | None = ...,
+        paused_tracks: _abc.Iterable[_room_pb2.TrackPaused] | None = ...,
         active_speakers: _room_pb2.ActiveSpeakers | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["active_speakers", b"active_speakers", "room", b"room", "slots", b"slots"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_speakers", b"active_speakers", "layers_wanted", b"layers_wanted", "participants", b"participants", "paused_track_ids", b"paused_track_ids", "revision", b"revision", "room", b"room", "slots", b"slots"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_speakers", b"active_speakers", "layers_wanted", b"layers_wanted", "participants", b"participants", "paused_track_ids", b"paused_track_ids", "paused_tracks", b"paused_tracks", "revision", b"revision", "room", b"room", "slots", b"slots"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

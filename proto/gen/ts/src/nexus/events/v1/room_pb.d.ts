@@ -472,7 +472,7 @@ export declare type LayersWanted = Message<"nexus.events.v1.LayersWanted"> & {
 export declare const LayersWantedSchema: GenMessage<LayersWanted>;
 
 /**
- * For a subscriber: the SFU stopped sending it this track.
+ * For a subscriber: the SFU sends nothing of a track that it asked for.
  *
  * @generated from message nexus.events.v1.TrackPaused
  */
@@ -495,7 +495,7 @@ export declare type TrackPaused = Message<"nexus.events.v1.TrackPaused"> & {
 export declare const TrackPausedSchema: GenMessage<TrackPaused>;
 
 /**
- * For a subscriber: the picture comes again.
+ * For a subscriber: what kept the picture away does so no longer.
  *
  * @generated from message nexus.events.v1.TrackResumed
  */
@@ -555,6 +555,14 @@ export enum PauseReason {
    * @generated from enum value: PAUSE_REASON_BANDWIDTH = 1;
    */
   BANDWIDTH = 1,
+
+  /**
+   * None of the subscriber's video sections was negotiated with the track's codec (and, of H.264, its profile and
+   * packetization mode): it could not decode it. The track has no slot.
+   *
+   * @generated from enum value: PAUSE_REASON_UNSUPPORTED_CODEC = 2;
+   */
+  UNSUPPORTED_CODEC = 2,
 }
 
 /**

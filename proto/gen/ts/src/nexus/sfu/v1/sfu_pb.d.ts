@@ -7,7 +7,7 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { DisconnectReason, Grants, Participant, Publication, Room, SlotTable, Track, TrackView, UnusedSection, WantedLayers } from "../../types/v1/media_pb.js";
-import type { ActiveSpeakers } from "../../events/v1/room_pb.js";
+import type { ActiveSpeakers, TrackPaused } from "../../events/v1/room_pb.js";
 import type { StreamTrackResponseSchema } from "./track_stream_pb.js";
 
 /**
@@ -590,6 +590,13 @@ export declare type GetRoomResponse = Message<"nexus.sfu.v1.GetRoomResponse"> & 
    * @generated from field: repeated string paused_track_ids = 6;
    */
   pausedTrackIds: string[];
+
+  /**
+   * The same with their reasons.
+   *
+   * @generated from field: repeated nexus.events.v1.TrackPaused paused_tracks = 8;
+   */
+  pausedTracks: TrackPaused[];
 
   /**
    * @generated from field: nexus.events.v1.ActiveSpeakers active_speakers = 7;

@@ -10,7 +10,7 @@
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Error } from "../../types/v1/error_pb.js";
-import type { ActiveSpeakers, RoomEvent } from "../../events/v1/room_pb.js";
+import type { ActiveSpeakers, RoomEvent, TrackPaused } from "../../events/v1/room_pb.js";
 import type { DisconnectReason, Grants, IceServer, Participant, Publication, Room, SlotTable, Track, TrackView, UnusedSection, WantedLayers } from "../../types/v1/media_pb.js";
 
 /**
@@ -813,6 +813,13 @@ export declare type RoomSnapshot = Message<"nexus.signaling.v1.RoomSnapshot"> & 
    * @generated from field: repeated string paused_track_ids = 6;
    */
   pausedTrackIds: string[];
+
+  /**
+   * The same with their reasons.
+   *
+   * @generated from field: repeated nexus.events.v1.TrackPaused paused_tracks = 8;
+   */
+  pausedTracks: TrackPaused[];
 
   /**
    * Who speaks at this moment.

@@ -1,0 +1,146 @@
+/** A track whose codec this browser does not decode: told with the reason, and not asked for again. */
+import { describe, expect, it } from "vitest";
+import type { RemoteTrack, Room } from "../src/index.js";
+import { FakeElement, type FakePlatform } from "../src/testing.js";
+import { person, slotTable, track, world, type World } from "./fixtures.js";
+
+const BOB = person("PA_bob", "bob", [track("TR_bob", 2, "PA_bob"), track("TR_other", 3, "PA_bob", { source: 3 })]);
+const UNSUPPORTED_CODEC = 2;
+const BANDWIDTH = 1;
+
+interface Scene extends World {
+  readonly room: Room;
+  readonly camera: RemoteTrack;
+  /** What was told, in order. */
+  readonly told: string[];
+}
+
+async function scene(): Promise<Scene> {
+  const one = world({ others: [BOB] });
+  one.platform.server.on("slots", ({ value }) => ({
+    case: "slots",
+    value: { slots: { revision: 1, slots: [] }, unplacedTrackIds: value["bindTrackIds"] },
+  }));
+  const room = await one.join();
+  const camera = room.participants.values().next().value?.track("camera");
+  if (camera === undefined) throw new Error("no camera");
+  const told: string[] = [];
+  camera.on("paused", (paused, reason) => told.push(`track ${paused} ${reason}`));
+  room.on("track-paused", (paused, participant, reason) => told.push(`paused ${paused.id} ${participant.identity} ${reason}`));
+  room.on("track-resumed", ({ id }) => told.push(`resumed ${id}`));
+  return { ...one, room, camera, told };
+}
+
+function tell(platform: FakePlatform, revision: bigint, event: { case: string; value: object }): void {
+  platform.server.tell({ case: "event", value: { revision, event } });
+}
+
+const paused = (reason: number): { case: string; value: object } => ({ case: "trackPaused", value: { trackId: "TR_bob", reason } });
+const resumed = { case: "trackResumed", value: { trackId: "TR_bob" } };
+
+/** What was asked of the server: ids to bind, request by request. */
+const asked = ({ server }: FakePlatform): string[][] => server.named("slots").map(({ value }) => value["bindTrackIds"] as string[]);
+
+async function newTable({ platform }: Scene, revision: number, bound: Readonly<Record<string, string>> = {}): Promise<void> {
+  const { sdp } = await platform.peer.createOffer();
+  tell(platform, 0n, { case: "slotsChanged", value: { slots: slotTable(sdp ?? "", revision, bound) } });
+}
+
+describe("a track that cannot be decoded", () => {
+  it("says so by an event and a property, on the track and on the room", async () => {
+    const { platform, camera, told } = await scene();
+    camera.attach(new FakeElement().asMediaElement());
+    await platform.advance(10);
+    expect(asked(platform)).toEqual([["TR_bob"]]);
+    expect([camera.paused, camera.pauseReason]).toEqual([false, null]);
+    tell(platform, 6n, paused(UNSUPPORTED_CODEC));
+    expect([camera.paused, camera.pauseReason]).toEqual([true, "unsupported-codec"]);
+    expect(told).toEqual(["track true unsupported-codec", "paused TR_bob bob unsupported-codec"]);
+    tell(platform, 7n, paused(UNSUPPORTED_CODEC));
+    expect(told).toHaveLength(2);
+    tell(platform, 8n, resumed);
+    expect([camera.paused, camera.pauseReason]).toEqual([false, null]);
+    expect(told.slice(2)).toEqual(["track false null", "resumed TR_bob"]);
+  });
+
+  it("stays so whatever happens to the slots, and is not asked for again", async () => {
+    const one = await scene();
+    const { platform, camera, told } = one;
+    camera.attach(new FakeElement().asMediaElement());
+    await platform.advance(10);
+    tell(platform, 6n, paused(UNSUPPORTED_CODEC));
+    for (const revision of [2, 3, 4]) {
+      await newTable(one, revision);
+      await platform.advance(1_000);
+    }
+    camera.detach();
+    camera.attach(new FakeElement().asMediaElement());
+    await platform.advance(5_000);
+    expect(asked(platform)).toEqual([["TR_bob"]]);
+    expect(camera.pauseReason).toBe("unsupported-codec");
+    expect(told).toHaveLength(2);
+  });
+
+  it("comes when the server binds it", async () => {
+    const one = await scene();
+    const { platform, camera } = one;
+    const element = new FakeElement();
+    camera.attach(element.asMediaElement());
+    await platform.advance(10);
+    tell(platform, 6n, paused(UNSUPPORTED_CODEC));
+    tell(platform, 7n, resumed);
+    await newTable(one, 2, { "1": "TR_bob" });
+    await platform.advance(1_000);
+    expect(element.srcObject).not.toBeNull();
+    expect(asked(platform)).toEqual([["TR_bob"]]);
+  });
+
+  it("is forgotten with the track, without a word of a picture that comes again", async () => {
+    const { platform, camera, told } = await scene();
+    tell(platform, 6n, paused(UNSUPPORTED_CODEC));
+    told.length = 0;
+    tell(platform, 7n, { case: "trackUnpublished", value: { trackId: "TR_bob", participantId: "PA_bob" } });
+    tell(platform, 8n, { case: "trackPublished", value: { track: track("TR_bob", 9, "PA_bob") } });
+    expect(told).toEqual([]);
+    expect(camera.ended).toBe(true);
+  });
+
+  it("is known to a room that was told while it was being joined", async () => {
+    const one = world({ others: [BOB] });
+    const joining = one.join();
+    let apply: () => void = () => undefined;
+    const { peer } = one.platform;
+    const original = peer.setRemoteDescription.bind(peer);
+    peer.setRemoteDescription = () => new Promise<void>((resolve) => (apply = resolve)).then(original);
+    await one.platform.settle();
+    tell(one.platform, 6n, paused(UNSUPPORTED_CODEC));
+    apply();
+    const room = await joining;
+    expect(room.participants.values().next().value?.track("camera")?.pauseReason).toBe("unsupported-codec");
+  });
+});
+
+describe("reasons", () => {
+  it("follow one another", async () => {
+    const one = await scene();
+    const { platform, camera, told } = one;
+    await newTable(one, 2, { "1": "TR_bob" });
+    tell(platform, 6n, paused(BANDWIDTH));
+    tell(platform, 7n, paused(UNSUPPORTED_CODEC));
+    expect(told.filter((line) => line.startsWith("track"))).toEqual(["track true bandwidth", "track true unsupported-codec"]);
+    tell(platform, 8n, paused(99));
+    expect(camera.pauseReason).toBe("unknown");
+  });
+
+  it("come with a snapshot; of a server that tells none there is one", async () => {
+    const { platform, camera } = await scene();
+    const snapshot = (more: object): void =>
+      platform.server.tell({ case: "snapshot", value: { participants: [person("PA_ada", "ada"), BOB], revision: 9n, ...more } });
+    snapshot({ pausedTrackIds: ["TR_bob"], pausedTracks: [{ trackId: "TR_bob", reason: UNSUPPORTED_CODEC }] });
+    expect(camera.pauseReason).toBe("unsupported-codec");
+    snapshot({ pausedTrackIds: ["TR_bob"] });
+    expect(camera.pauseReason).toBe("bandwidth");
+    snapshot({});
+    expect(camera.pauseReason).toBeNull();
+  });
+});
