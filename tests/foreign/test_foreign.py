@@ -80,8 +80,8 @@ def test_what_arrives_decodes_to_the_publishers_colour(
 ) -> None:
     received = outcome.received(subscriber, publisher, "video")[-1]
     assert tuple(received["colour"]) == pytest.approx(COLOURS[publisher], abs=40)
-    # The SDK drops decoded frames that its reader has no time for, so the machine decides how many are seen; that
-    # all frames arrive whole is tested above.
+    # The SDK drops decoded frames that its reader has no time for, so the machine decides how many are seen.
+    # That all frames arrive whole is tested above.
     assert received["decoded"] >= COUNTED_SECONDS
     assert outcome.received(subscriber, publisher, "audio")[-1]["decoded"] > 0
 
