@@ -2,7 +2,8 @@
 gRPC status becomes an `RpcError`."""
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 import structlog
@@ -67,32 +68,28 @@ class ChannelPool(Generic[Stub]):
         timeout_ms: int,
     ) -> Response:
         """One request and its answer. Raises RpcError."""
-        with request_id.bound(request_id.current()) as chosen:
-            started = time.monotonic()
-            outcome = "OK"
-            try:
-                return await rpc(
-                    request, timeout=timeout_ms / 1000, metadata=((request_id.METADATA, chosen),)
-                )
-            except aio.AioRpcError as error:
-                failure = self._translated(method, error)
-                outcome = failure.name
-                raise failure from error
-            except BaseException:
-                outcome = "CANCELLED"
-                raise
-            finally:
-                self._observe(method, outcome, time.monotonic() - started)
+        with request_id.bound(request_id.current()) as chosen, self._observed(method):
+            metadata = ((request_id.METADATA, chosen),)
+            return await rpc(request, timeout=timeout_ms / 1000, metadata=metadata)
 
     async def stream(self, method: str, rpc: Callable[..., Any], request: object) -> AsyncIterator[Any]:
         """One request and a stream of answers, without a deadline. Raises RpcError."""
+        chosen = request_id.current() or request_id.new()
+        with self._observed(method):
+            call = rpc(request, metadata=((request_id.METADATA, chosen),))
+            try:
+                async for response in call:
+                    yield response
+            finally:
+                call.cancel()
+
+    @contextmanager
+    def _observed(self, method: str) -> Iterator[None]:
+        """Raises a failed call's RpcError in the place of gRPC's own, and reports how the call ended."""
         started = time.monotonic()
         outcome = "OK"
-        chosen = request_id.current() or request_id.new()
-        call = rpc(request, metadata=((request_id.METADATA, chosen),))
         try:
-            async for response in call:
-                yield response
+            yield
         except aio.AioRpcError as error:
             failure = self._translated(method, error)
             outcome = failure.name
@@ -101,7 +98,6 @@ class ChannelPool(Generic[Stub]):
             outcome = "CANCELLED"
             raise
         finally:
-            call.cancel()
             self._observe(method, outcome, time.monotonic() - started)
 
     async def close(self) -> None:
