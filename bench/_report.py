@@ -1,5 +1,5 @@
-"""What readers see of the measurements: a table in the terminal, the same in docs/benchmarks.md, its summary
-in README.md, and plots."""
+"""Reports of the measurements: a table in the terminal and in docs/benchmarks.md, its summary in README.md,
+and plots."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -176,7 +176,7 @@ def _growth_lines(result: dict[str, Any]) -> list[str]:
 
 
 def summary(result: dict[str, Any]) -> str:
-    """What the README shows: a line for each of the main scenes, and the most that a core carried."""
+    """The README's table: a line for each main scene, and the most packets that one core carried."""
     rows = result["rows"]
     servers = servers_of(rows)
     lines = ["| | " + " | ".join(NAMES[server] for server in servers) + " |", "|---|" + "--:|" * len(servers)]

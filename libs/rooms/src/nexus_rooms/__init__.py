@@ -1,4 +1,4 @@
-"""What every service asks about rooms: which nodes there are, where a room lives, what happens in it.
+"""Rooms as every service sees them: the nodes that exist, the node that holds a room, and its events.
 
 Each part is a protocol with a real implementation here and an in-memory twin in `nexus_rooms.testing`; one
 contract suite runs against both.

@@ -69,7 +69,7 @@ class FeedCursor(Generic[E]):
         held, self._held = self._held, []
         advance = self._replay(held)
         if self._lost:
-            # What did not fit is unknown, so the state that the reader now has may already be old.
+            # The events that did not fit are unknown, so the state that the reader has may be old.
             self._lost = False
             self._waiting = True
             return Advance(advance.events, needs_snapshot=True)
