@@ -24,7 +24,7 @@ bool IsLinkLocal(const SocketAddress& address) {
   return ip[0] == 169 && ip[1] == 254;
 }
 
-// With the port and the protocol of `socket`.
+// `address` with the port and the protocol of `socket`.
 SocketAddress At(const SocketAddress& address, const SocketAddress& socket) {
   const ByteView ip = address.ip();
   SocketAddress at;
@@ -38,14 +38,13 @@ SocketAddress At(const SocketAddress& address, const SocketAddress& socket) {
   return socket.is_tcp() ? at.OverTcp() : at;
 }
 
-// Where an address stands among `count` of its family, on a line that both families share from 0 to 1: IPv6
-// from its beginning, IPv4 up to its end. So the first is an IPv6 address, and the longer list is spread
-// around the shorter one.
+// Position of an address among the `count` of its family, between 0 and 1. IPv6 addresses start at 0 and IPv4
+// addresses end at 1, so that an IPv6 address comes first and the shorter list is spread over the longer one.
 double Place(bool v6, size_t index, size_t count) {
   return static_cast<double>(v6 ? index : index + 1) / static_cast<double>(count);
 }
 
-// RFC 8421 section 4. Where both families meet, IPv4 follows an IPv6 address already.
+// RFC 8421 section 4. At equal positions the IPv4 address comes first: an IPv6 address precedes it already.
 void MixFamilies(std::vector<SocketAddress>& addresses) {
   std::array<size_t, 2> counts{};
   for (const SocketAddress& address : addresses) ++counts[address.is_v6()];
@@ -61,9 +60,9 @@ void MixFamilies(std::vector<SocketAddress>& addresses) {
   std::transform(placed.begin(), placed.end(), addresses.begin(), [](const auto& one) { return one.second; });
 }
 
-// RFC 8445 section 5.1.2.1 for one component: type preference 126 for host candidates over UDP. Over TCP 90,
-// so that every UDP pair is preferred, and in the local preference the passive direction's 4 in the upper
-// three bits (RFC 6544 section 4.2).
+// RFC 8445 section 5.1.2.1 for one component: type preference 126 for host candidates over UDP. TCP has 90,
+// so that every UDP pair is preferred, and 4 (the passive direction) in the upper three bits of the local
+// preference (RFC 6544 section 4.2).
 uint32_t HostPriority(const SocketAddress& address, size_t position) {
   const uint32_t type = address.is_tcp() ? 90 : 126;
   const uint32_t most = address.is_tcp() ? (4u << 13) + 8'191u : 65'535u;

@@ -1,5 +1,6 @@
-// The host candidates that a shard offers (RFC 8445 section 5.1.1.1): the node's announced addresses, else
-// those that its sockets are bound to, with wildcards spelled out.
+// The host candidates that a shard offers (RFC 8445 section 5.1.1.1): the node's announced addresses if there
+// are any, otherwise the addresses that its sockets are bound to, with each wildcard expanded to the
+// interfaces.
 #pragma once
 
 #include <string>
@@ -15,13 +16,13 @@ struct IceCandidate {
   std::string foundation;
 };
 
-// The machine's addresses without link-local ones; loopback only when there is nothing else.
+// The machine's addresses except link-local ones; loopback addresses only if there are no others.
 std::vector<SocketAddress> InterfaceAddresses();
 
-// In the order of preference: UDP before TCP, and for each of them the two families mixed, an IPv6 address
-// first (RFC 8421 section 4), so that neither family is checked only after all of the other. Within a family
-// the order is kept. `announced` and `interfaces` have any port; that of the bound socket of the same family
-// is used.
+// Candidates in the order of preference: UDP before TCP, and within each the two families interleaved, an
+// IPv6 address first (RFC 8421 section 4), so that neither family has to wait for all checks of the other.
+// The order within a family is kept. The ports of `announced` and `interfaces` are ignored; each address gets
+// the port of the bound socket of its family.
 std::vector<IceCandidate> MakeCandidates(const std::vector<SocketAddress>& bound,
                                          const std::vector<SocketAddress>& announced,
                                          const std::vector<SocketAddress>& interfaces);

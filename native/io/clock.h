@@ -1,4 +1,4 @@
-// The only place where the engine's time is read from the machine.
+// The only place where the engine reads the machine's clocks.
 #pragma once
 
 #include <ctime>
@@ -15,7 +15,7 @@ inline int64_t ReadClockMicros(clockid_t clock) {
 
 inline Timestamp MonotonicNow() { return TimestampFromMicros(ReadClockMicros(CLOCK_MONOTONIC)); }
 
-// Kernel receive timestamps are wall-clock time; this says how far the monotonic clock is from it now.
+// Difference between the monotonic clock and the wall clock, which kernel receive timestamps use.
 class WallClockOffset {
  public:
   void Measure() { offset_us_ = ReadClockMicros(CLOCK_MONOTONIC) - ReadClockMicros(CLOCK_REALTIME); }

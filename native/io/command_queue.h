@@ -1,4 +1,4 @@
-// Commands on their way to one shard's thread: bounded, in order, with a descriptor that wakes the thread.
+// A bounded queue of commands for one shard's thread, with a descriptor that wakes the thread.
 #pragma once
 
 #include <sys/eventfd.h>
@@ -21,7 +21,7 @@ class CommandQueue {
   CommandQueue& operator=(const CommandQueue&) = delete;
 
   int fd() const { return fd_; }
-  // False when it is full.
+  // False if the queue is full.
   bool Push(Command command) {
     const std::lock_guard lock(mutex_);
     if (commands_.size() >= max_commands_) return false;
@@ -30,7 +30,7 @@ class CommandQueue {
     return true;
   }
   void Wake() { eventfd_write(fd_, 1); }
-  // All that wait, into `taken`, which is given back for the next commands.
+  // Swaps all queued commands into `taken`; the storage of `taken` is reused for the next ones.
   void Take(std::vector<Command>& taken) {
     taken.clear();
     eventfd_t value = 0;

@@ -100,8 +100,8 @@ bool Engine::OpenShards(int& error) {
   return true;
 }
 
-// All addresses of a shard share one port, over UDP and TCP. With "any port" the first one chooses and the
-// others may find it taken.
+// All addresses of a shard share one port, over UDP and TCP. With port 0 the system chooses a port for the
+// first address; if another address cannot bind the same port, all are tried again with a new one.
 std::optional<ShardSockets> Engine::BindShard(size_t index, int& error) {
   const bool any = config_.port == 0;
   for (int attempt = 0; attempt < (any ? kPortAttempts : 1); ++attempt) {
@@ -123,7 +123,7 @@ bool Engine::BindUdp(uint16_t port, ShardSockets& sockets, int& error) const {
       sockets.udp.push_back(std::move(*socket));
       continue;
     }
-    // A machine without IPv6 is no error when all of IPv6 was asked for.
+    // If the machine has no IPv6, its wildcard address is skipped without an error.
     if (IsAnyV6(address) && (reason == EAFNOSUPPORT || reason == EADDRNOTAVAIL)) continue;
     error = reason;
     return false;
@@ -224,7 +224,7 @@ CallError Engine::RequestReport(std::optional<RoomId> room, uint32_t& request, b
   if (closed_) return CallError::kClosed;
   if (room && ShardOf(rooms_, room->value) == nullptr) return CallError::kUnknownId;
   request = ++reports_;
-  // A part may be lost when nobody fetches events: what waits for it is bounded.
+  // Parts are lost if no one polls events, so the number of unfinished reports is bounded.
   while (pending_reports_.size() >= kMaxPendingReports) pending_reports_.erase(pending_reports_.begin());
   pending_reports_[request] = PendingReport{shards_.size(), {}};
   for (const auto& shard : shards_) {
@@ -259,7 +259,7 @@ CallError Engine::Send(nexus::ConfigureData command) {
   return Post(transports_, id, std::move(command));
 }
 
-// The first two characters name the shard, so that whoever receives a check knows whose it is.
+// The first two characters of the ufrag name the shard, so that a STUN check can be routed to its shard.
 IceCredentials Engine::NewCredentials(size_t shard) const {
   std::string ufrag;
   ufrag += kIceAlphabet[shard / 64 % 64];

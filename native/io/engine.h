@@ -1,5 +1,5 @@
-// The engine as its owner sees it: calls that return at once with ids, and events. Knows which shard an id
-// lives on and gives out everything that must be unguessable or unique; the rest is the shards' work.
+// The engine's interface to its owner: calls that return at once with ids, and a queue of events. It knows
+// the shard of each id and generates every value that must be unique or unguessable; the shards do the rest.
 #pragma once
 
 #include <map>
@@ -27,14 +27,14 @@ struct EngineConfig {
   uint16_t port = 0;                          // shard k listens on port + k; 0: any
   std::vector<SocketAddress> announced_addresses;
   ShardConfig shard;
-  // Peers of one room that a shard takes before the room is spread to another one; 0: a room stays on its
-  // shard.
+  // Maximum number of a room's peers on one shard before the room is spread to another one; 0: a room stays
+  // on its shard.
   size_t room_share = 0;
   size_t max_transports = 20'000;  // of all shards
   size_t max_events = 65'536;
   UdpSocketOptions socket;
-  // After much work a shard rests, several times as long as it worked and at most so long, so that what comes
-  // meanwhile is forwarded together. 0: never.
+  // Maximum sleep of a shard after a busy tick, so that the packets which arrive meanwhile are forwarded
+  // together. The sleep is a multiple of the time worked. 0: never.
   Duration rest{800};
   bool tcp = true;  // ICE-TCP (RFC 6544), passive, on the ports of UDP
   TcpServerOptions tcp_server;
@@ -52,12 +52,12 @@ struct SlotDescription {
   std::optional<Ssrc> rtx_ssrc;
 };
 
-// Why a call could not even be queued.
+// Reasons for which a call is not even queued.
 enum class CallError : uint8_t { kNone, kClosed, kUnknownId, kQueueFull, kTooManyTransports, kTooManyTaps };
 
 class Engine {
  public:
-  // Null, with the system's error number, when an address cannot be bound.
+  // Null if an address cannot be bound; `error` is then the system's error number.
   static std::unique_ptr<Engine> Open(EngineConfig config, int& error);
   ~Engine();
   Engine(const Engine&) = delete;
@@ -70,26 +70,26 @@ class Engine {
   std::vector<Event> PollEvents(size_t limit);
   void Close();
 
-  // Results are meaningful when the error is kNone.
+  // Results are valid only if the error is kNone.
   CallError CreateRoom(RoomId& room);
   CallError CloseRoom(RoomId room);
   CallError CreateTransport(RoomId room, TransportSettings settings, TransportDescription& description);
   CallError RestartIce(TransportId transport, IceCredentials remote, TransportDescription& description);
   CallError CloseTransport(TransportId transport);
   CallError AddTrack(TransportId transport, TrackSettings settings, TrackId& track);
-  // Video: with an SSRC for retransmissions, unless the subscriber takes none in this section.
+  // A video slot gets an SSRC for retransmissions unless the subscriber takes none in this section.
   CallError AddSlot(TransportId transport, MediaKind kind, int pair, SlotDescription& description,
                     bool rtx = true);
   CallError RequestReport(std::optional<RoomId> room, uint32_t& request, bool details = true);
-  // Its records can be read until one says that they have ended, or until RemoveTap.
+  // The tap's records can be read until a batch has `ended`, or until RemoveTap.
   CallError AddTap(TrackId track, TapSettings settings, TapId& tap);
   CallError RemoveTap(TapId tap);
   int tap_fd() const { return taps_.fd(); }
-  // Taps that have got records since they were last named here.
+  // Taps that have received records since the last call.
   std::vector<TapId> ReadyTaps() { return taps_.TakeReady(); }
-  // What has come, up to about `limit` bytes; nothing for a tap that is not there.
+  // The records queued for a tap, up to about `limit` bytes; nothing if the tap does not exist.
   TapBatch ReadTap(TapId tap, size_t limit);
-  // Commands that only name what exists: sent to the shard of that id.
+  // Commands for something that exists; each goes to the shard of its id.
   CallError Update(nexus::UpdateTransport command);
   CallError Send(nexus::RemoveTrack command);
   CallError Send(nexus::MuteTrack command);
@@ -104,7 +104,7 @@ class Engine {
   CallError Send(nexus::SendData command);
 
  private:
-  // Ids of one kind: the shard is the remainder, so that no table is needed and none can leak.
+  // Counter of ids of one kind. The shard of an id is its remainder, so that no table is needed.
   struct IdSource {
     uint32_t issued = 0;
   };
@@ -126,11 +126,11 @@ class Engine {
   size_t ShardIndex(uint32_t id) const { return (id - 1) % config_.shards; }
   size_t LeastLoaded() const;
   // engine_rooms.cc
-  // The shard of the room's next peer, on which the room is afterwards; nothing when a command queue is full.
+  // Chooses the shard of the room's next peer and opens the room there; nothing if a command queue is full.
   std::optional<size_t> PlaceTransport(RoomId room);
   void NoteEnd(const Event& event);
   std::vector<IceCandidate> Candidates(size_t shard) const;
-  // True when `event` is to be passed on: the last part of a report, or no report.
+  // True if `event` is to be passed on: it is the last part of a report, or not a report.
   bool MergeReport(Event& event);
 
   EngineConfig config_;
@@ -141,9 +141,9 @@ class Engine {
   RelayMesh relays_;
   std::vector<std::unique_ptr<ShardThread>> shards_;
 
-  std::mutex mutex_;  // below
+  std::mutex mutex_;  // guards everything below
   bool closed_ = false;
-  std::map<uint32_t, RoomSpread> spreads_;          // of rooms that are open
+  std::map<uint32_t, RoomSpread> spreads_;          // of open rooms
   std::map<uint32_t, uint32_t> room_of_transport_;  // of transports that have not ended
   IdSource rooms_;
   IdSource transports_;

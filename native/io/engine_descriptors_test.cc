@@ -1,5 +1,5 @@
-// Real sockets: engines that open and close, and clients that connect to one and abort, leave no descriptor
-// and no transport behind (hard problem 16: mediasoup #222, #259, janus #3345, livekit #4725 leaked ports).
+// Real sockets: engines that open and close, and clients that connect and abort, leave no descriptor and no
+// transport behind (hard problem 16: mediasoup #222, #259, janus #3345 and livekit #4725 leaked ports).
 #include <gtest/gtest.h>
 #include <poll.h>
 
@@ -28,7 +28,7 @@ EngineConfig LocalEngine() {
   return config;
 }
 
-// A client with a socket of its own.
+// A client with its own socket.
 struct RealClient {
   RealClient(Engine& engine, RoomId room, std::shared_ptr<const DtlsCertificate> certificate, uint64_t seed)
       : socket(UdpSocket::Bind(*SocketAddress::Parse("127.0.0.1", 0),
@@ -59,7 +59,7 @@ struct RealClient {
     socket->Send(out);
     out.Clear();
   }
-  // One look at the socket, waiting a little where nothing is there.
+  // Polls the socket once, for at most 5 ms.
   void Turn() {
     pollfd waiting{socket->fd(), POLLIN, 0};
     poll(&waiting, 1, 5);
@@ -79,7 +79,7 @@ struct RealClient {
   std::optional<Client> client;
 };
 
-TEST(Descriptors, EnginesThatCloseGiveAllBack) {
+TEST(Descriptors, ClosedEnginesLeaveNoDescriptor) {
   int error = 0;
   { auto warm_up = Engine::Open(LocalEngine(), error); }
   const size_t before = OpenDescriptors();
@@ -93,7 +93,7 @@ TEST(Descriptors, EnginesThatCloseGiveAllBack) {
   EXPECT_EQ(OpenDescriptors(), before);
 }
 
-TEST(Descriptors, ConnectionsAndAbortsLeaveNone) {
+TEST(Descriptors, ConnectionsAndAbortsLeaveNoDescriptor) {
   int error = 0;
   auto engine = Engine::Open(LocalEngine(), error);
   ASSERT_NE(engine, nullptr);
@@ -116,7 +116,7 @@ TEST(Descriptors, ConnectionsAndAbortsLeaveNone) {
   }
   EXPECT_GT(connected, kConnections / 10);
   EXPECT_EQ(OpenDescriptors(), before);
-  // The shards' own word for it: a report is answered behind all commands before it.
+  // The shards' count agrees: a report is answered after all commands before it.
   uint32_t request = 0;
   ASSERT_EQ(engine->RequestReport(std::nullopt, request), CallError::kNone);
   std::optional<ReportReady> report;

@@ -1,5 +1,5 @@
-// Rooms and their peers over the shards: a room begins on one, and is spread when it has more peers than a
-// shard's share.
+// The placement of rooms and their peers on shards: a room begins on one shard, and is spread to another when
+// it has more peers than a shard's share.
 #include <algorithm>
 
 #include "io/engine.h"
@@ -23,7 +23,7 @@ CallError Engine::CloseRoom(RoomId room) {
   ShardThread* home = ShardOf(rooms_, room.value);
   if (home == nullptr) return CallError::kUnknownId;
   const auto spread = spreads_.find(room.value);
-  // Twice is the shard's to reject.
+  // The shard rejects a second close.
   if (spread == spreads_.end())
     return home->Post(nexus::CloseRoom{room}) ? CallError::kNone : CallError::kQueueFull;
   bool posted = true;
@@ -36,7 +36,7 @@ CallError Engine::CloseRoom(RoomId room) {
 
 std::optional<size_t> Engine::PlaceTransport(RoomId room) {
   const auto found = spreads_.find(room.value);
-  if (found == spreads_.end()) return ShardIndex(room.value);  // closed: its shard will say so
+  if (found == spreads_.end()) return ShardIndex(room.value);  // closed: the shard rejects it
   RoomSpread& spread = found->second;
   const uint16_t shard =
       spread.Place(config_.room_share, shards_.size(), [this](const std::vector<uint16_t>& candidates) {
@@ -94,7 +94,7 @@ CallError Engine::Send(nexus::SendData command) {
   return posted ? CallError::kNone : CallError::kQueueFull;
 }
 
-// Who has ended makes room on its shard.
+// A transport that has ended makes room on its shard.
 void Engine::NoteEnd(const Event& event) {
   uint32_t transport = 0;
   if (const auto* changed = std::get_if<TransportChanged>(&event)) {

@@ -5,7 +5,8 @@
 namespace nexus {
 namespace {
 
-// Of all shards; each keeps its backlog, so this times the backlog is what readers that hang may cost.
+// Maximum number of taps of all shards. Each keeps a backlog, so readers that hang cost at most this times
+// the backlog.
 constexpr size_t kMaxTaps = 4'096;
 
 }  // namespace
@@ -31,7 +32,8 @@ CallError Engine::RemoveTap(TapId tap) {
 
 TapBatch Engine::ReadTap(TapId tap, size_t limit) {
   TapBatch batch = taps_.Take(tap, std::max<size_t>(limit, 1));
-  // Where the reader goes on it needs a picture; asked for when it is there to see it, not while it is away.
+  // The reader needs a keyframe after a gap. It is requested once the reader reads again, not while it is
+  // away.
   if (batch.packets_dropped > 0 && !batch.ended) Post(tap_ids_, tap.value, nexus::RefreshTap{tap});
   return batch;
 }

@@ -1,5 +1,5 @@
-// The whole engine over loopback: real sockets, real threads, real time. Waits are for conditions, with a
-// bound that only a broken engine reaches.
+// The whole engine over loopback: real sockets, threads and time. Each wait is for a condition, with a bound
+// that only a broken engine reaches.
 #include "io/engine.h"
 
 #include <gtest/gtest.h>
@@ -27,13 +27,13 @@ std::unique_ptr<Engine> OpenEngine(size_t shards = 1, bool gso = true, size_t ro
   config.shards = shards;
   config.bind_addresses = {*SocketAddress::Parse("127.0.0.1", 0)};
   config.socket.gso = gso;
-  config.shard.bandwidth.start_bps = 20'000'000;  // nothing waits for a first guess, and nothing is let go of
+  config.shard.bandwidth.start_bps = 20'000'000;  // high enough to forward all layers at once
   config.socket.gro = gso;
   int error = 0;
   return Engine::Open(std::move(config), error);
 }
 
-// A test peer with a socket of its own.
+// A test peer with its own socket.
 struct RealPeer {
   RealPeer(uint64_t seed)
       : socket([] {
@@ -63,7 +63,7 @@ struct RealPeer {
   TestPeer peer;
 };
 
-// Keeps peers and events going until `done`.
+// Runs peers and events until `done`.
 bool RunUntil(Engine& engine, std::vector<RealPeer*> peers, std::vector<Event>& events,
               const std::function<bool()>& done) {
   const Timestamp end = MonotonicNow() + std::chrono::seconds(30);
@@ -86,7 +86,7 @@ bool HasState(const std::vector<Event>& events, TransportId transport, Transport
   return false;
 }
 
-// The first transport publishes video "v", the second one watches it.
+// The first transport publishes video "v", and the second one subscribes to it.
 void WatchVideo(Engine& engine, const std::vector<TransportId>& transports, TrackId& track,
                 SlotDescription& slot) {
   TrackSettings settings;
@@ -173,8 +173,8 @@ TEST_P(EngineWithOffload, ForwardsVideoOverLoopback) {
 
 INSTANTIATE_TEST_SUITE_P(Gso, EngineWithOffload, ::testing::Bool());
 
-// Publisher and subscriber on two threads; a tap at the publisher's. Run with TSan too.
-TEST(Engine, ARoomOverTwoShardsIsOneRoom) {
+// Publisher and subscriber on two threads, and a tap on the publisher's. Also run with TSan.
+TEST(Engine, ForwardsAndTapsARoomOverTwoShards) {
   std::unique_ptr<Engine> engine = OpenEngine(2, true, 1);
   ASSERT_NE(engine, nullptr);
   RealPeer publisher(1);
@@ -223,7 +223,7 @@ TEST(Engine, ARoomOverTwoShardsIsOneRoom) {
   EXPECT_EQ(received.Faults({{5, 42}}), "");
   EXPECT_EQ(reading.Faults(true), "");
 
-  // The publisher leaves: the other shard and the tap know.
+  // The other shard and the tap learn that the publisher leaves.
   ASSERT_EQ(engine->CloseTransport(transports[0]), CallError::kNone);
   ASSERT_TRUE(RunUntil(*engine, peers, events, [&] {
     read_taps();
@@ -241,7 +241,7 @@ TEST(Engine, ARoomOverTwoShardsIsOneRoom) {
   engine->Close();
 }
 
-TEST(Engine, RefusesIdsThatWereNeverGivenOutAndCallsAfterClose) {
+TEST(Engine, RefusesUnknownIdsAndCallsAfterClose) {
   std::unique_ptr<Engine> engine = OpenEngine(2);
   EXPECT_EQ(engine->CloseRoom(RoomId{0}), CallError::kUnknownId);
   EXPECT_EQ(engine->CloseRoom(RoomId{1}), CallError::kUnknownId);
@@ -274,7 +274,7 @@ TEST(Engine, SpreadsRoomsOverShardsAndNamesTheShardInTheUfrag) {
   EXPECT_EQ(prefixes.size(), 2u);
 }
 
-TEST(Engine, ReportsOfAllShardsBecomeOne) {
+TEST(Engine, MergesTheReportsOfAllShards) {
   std::unique_ptr<Engine> engine = OpenEngine(3);
   uint32_t request = 0;
   ASSERT_EQ(engine->RequestReport(std::nullopt, request), CallError::kNone);
@@ -284,7 +284,7 @@ TEST(Engine, ReportsOfAllShardsBecomeOne) {
   EXPECT_EQ(std::get<ReportReady>(events[0]).request, request);
 }
 
-TEST(Engine, TooManyTransportsAreRefusedUntilOneIsGone) {
+TEST(Engine, RefusesTransportsAboveTheMaximumUntilOneCloses) {
   EngineConfig config;
   config.bind_addresses = {*SocketAddress::Parse("127.0.0.1", 0)};
   config.max_transports = 2;
@@ -304,8 +304,8 @@ TEST(Engine, TooManyTransportsAreRefusedUntilOneIsGone) {
   }));
 }
 
-// Hard problem 23, for TSan: many threads call while events are polled and the engine is closed under them.
-TEST(Engine, MayBeCalledFromManyThreadsAndClosedUnderThem) {
+// Hard problem 23, for TSan: many threads call while events are polled and the engine closes.
+TEST(Engine, MayBeCalledFromManyThreadsWhileItCloses) {
   std::unique_ptr<Engine> engine = OpenEngine(2);
   const TestPeer peer(TestPeerOptions{});
   const TransportSettings settings = peer.Settings();
@@ -335,7 +335,7 @@ TEST(Engine, MayBeCalledFromManyThreadsAndClosedUnderThem) {
   EXPECT_EQ(closed_seen, 3);
 }
 
-TEST(EventRing, IsBoundedAndCountsWhatItDrops) {
+TEST(EventRing, IsBoundedAndCountsDroppedEvents) {
   EventRing ring(3);
   std::vector<Event> events(5, Event(TrackStarted{TrackId{1}, Codec::kVp8}));
   ring.Push(events);
@@ -380,7 +380,7 @@ TEST(Candidates, AnnouncedAddressesReplaceBoundOnes) {
 }
 
 // RFC 8421 section 4, and RFC 8445 section 5.1.2.1: a local preference for each address.
-TEST(Candidates, FamiliesAreMixedAndUdpComesFirst) {
+TEST(Candidates, InterleavesFamiliesAndPutsUdpFirst) {
   const auto address = [](const std::string& ip) { return *SocketAddress::Parse(ip, 0); };
   const auto order = [&](int v6, int v4) {
     std::vector<SocketAddress> announced;

@@ -1,4 +1,5 @@
-// Events on their way from the shards to whoever asks, with a descriptor that is readable while some wait.
+// A bounded queue of events from the shards to the poller, with a descriptor that is readable while it has
+// events.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +19,7 @@ class EventRing {
   EventRing& operator=(const EventRing&) = delete;
 
   int fd() const { return fd_; }
-  // All of one tick. What does not fit is dropped and counted; `events` is empty afterwards.
+  // Adds all events of one tick. Those that do not fit are dropped and counted; `events` is empty afterwards.
   void Push(std::vector<Event>& events);
   std::vector<Event> Take(size_t limit);
   uint64_t dropped() const;

@@ -1,4 +1,4 @@
-// Between our address value and the kernel's.
+// Conversion between SocketAddress and the kernel's sockaddr.
 #pragma once
 
 #include <netinet/in.h>
@@ -8,9 +8,9 @@
 
 namespace nexus {
 
-// Returns the length.
+// Returns the length of the address in `out`.
 socklen_t ToKernel(const SocketAddress& address, sockaddr_storage& out);
-// An IPv4 address mapped into IPv6 comes out as IPv4.
+// An IPv4-mapped IPv6 address is returned as IPv4.
 SocketAddress FromKernel(const sockaddr_storage& address);
 
 }  // namespace nexus

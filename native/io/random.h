@@ -1,4 +1,4 @@
-// Secrets and names from the kernel's generator.
+// Random secrets and names from the kernel's generator.
 #pragma once
 
 #include <sys/random.h>
@@ -26,7 +26,7 @@ inline uint64_t RandomU64() {
   return value;
 }
 
-// The characters of RFC 8839 section 5.4 (ice-char): 64, so each carries six bits.
+// The ice-char alphabet (RFC 8839 section 5.4): 64 characters of six bits each.
 inline constexpr std::string_view kIceAlphabet =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 

@@ -1,6 +1,5 @@
-// Relay batches on their way to one shard's thread, from the threads of all others. In order for each sender,
-// never refused: a sender that finds it full stops putting packets into its batches until it has been
-// emptied.
+// A queue of relay batches from all other shards' threads to one shard's thread. The order of each sender is
+// kept and no batch is refused: while the queue is full, senders leave packets out of their batches.
 #pragma once
 
 #include <atomic>
@@ -26,7 +25,7 @@ class RelayQueue {
     batches_.push_back({from, std::move(bytes)});
     if (batches_.size() == 1) event_.Set();
   }
-  // All that wait, into `taken`, which is given back for the next ones.
+  // Swaps all queued batches into `taken`; the storage of `taken` is reused for the next ones.
   void Take(std::vector<Batch>& taken) {
     taken.clear();
     const std::lock_guard lock(mutex_);
@@ -37,7 +36,7 @@ class RelayQueue {
   bool full() const { return bytes_.load(std::memory_order_relaxed) > kFullBytes; }
 
  private:
-  // A tenth of a second of what one core can take.
+  // What one core can process in a tenth of a second.
   static constexpr size_t kFullBytes = 32u << 20;
   KernelEvent event_;
   std::mutex mutex_;

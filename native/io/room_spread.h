@@ -1,5 +1,5 @@
-// Which shards a room is on, and where its next peer goes: the home shard until that has its share, then
-// others.
+// The shards that a room is on, and the choice of the shard for its next peer: the home shard until it has
+// its share, then others.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +14,8 @@ class RoomSpread {
   RoomSpread() = default;
   explicit RoomSpread(uint16_t home) : shards_{home} {}
 
-  // `share`: transports of one room that a shard takes before another one is used; 0: all.
-  // `least_loaded(shards)` chooses among shards that have none of this room.
+  // `share`: the room's transports on one shard before another shard is used; 0: no limit.
+  // `least_loaded(shards)` chooses among the shards that have none of this room.
   uint16_t Place(size_t share, size_t shard_count,
                  const std::function<uint16_t(const std::vector<uint16_t>&)>& least_loaded) const {
     if (share == 0 || shard_count == 1) return shards_.front();

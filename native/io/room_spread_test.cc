@@ -7,7 +7,7 @@ namespace {
 
 uint16_t First(const std::vector<uint16_t>& shards) { return shards.front(); }
 
-TEST(RoomSpread, FillsTheHomeThenOthersThenTheEmptiest) {
+TEST(RoomSpread, FillsTheHomeThenOthersThenTheLeastLoaded) {
   RoomSpread room(1);
   std::vector<uint16_t> placed;
   uint32_t issued[3] = {0, 0, 0};
@@ -21,7 +21,7 @@ TEST(RoomSpread, FillsTheHomeThenOthersThenTheEmptiest) {
   EXPECT_EQ(room.shards(), (std::vector<uint16_t>{1, 0, 2}));
 }
 
-TEST(RoomSpread, WhoLeavesMakesRoomAtHome) {
+TEST(RoomSpread, ALeavingTransportMakesRoomAtHome) {
   RoomSpread room(0);
   room.AddTransport(1);
   room.AddTransport(3);

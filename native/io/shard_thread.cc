@@ -14,7 +14,7 @@ constexpr uint64_t kCommandTag = UINT64_MAX;
 constexpr uint64_t kRelayTag = UINT64_MAX - 2;
 constexpr uint64_t kTcpTag = UINT64_MAX - 1;
 constexpr Duration kTcpSweep = std::chrono::seconds(1);
-// So much goes out at once at most: beyond, the cache no longer holds it.
+// Output is sent once it exceeds this size, because more would no longer fit the CPU cache.
 constexpr size_t kFlushBytes = 4u << 20;
 constexpr int kBatchesPerTick = 4;
 constexpr int kRestPerWork = 8;
@@ -211,7 +211,7 @@ void ShardThread::PassEvents() {
   events_.Push(told_);
 }
 
-// What other shards tell of a room was told after the commands that they had of it: those come first.
+// A relay message about a room may depend on commands that were posted before it, so commands run first.
 void ShardThread::TakeRelays() {
   relays_[index_]->Take(relayed_);
   RunCommands();

@@ -1,5 +1,4 @@
-// One shard with its sockets, its thread and its loop: read a burst, let the core work, send all that came of
-// it.
+// One shard with its sockets, thread and event loop: it reads a burst, runs the core, and sends the output.
 #pragma once
 
 #include <atomic>
@@ -17,7 +16,7 @@
 
 namespace nexus {
 
-// Where a shard is reached: one UDP socket of each family, and the same ports over TCP where that is wanted.
+// The sockets of a shard: one UDP socket of each family and, optionally, TCP listeners on the same ports.
 struct ShardSockets {
   std::vector<UdpSocket> udp;
   std::unique_ptr<TcpServer> tcp;
@@ -33,14 +32,15 @@ class ShardThread {
   ShardThread& operator=(const ShardThread&) = delete;
 
   bool Post(Command command) { return commands_.Push(std::move(command)); }
-  // Says goodbye to the peers, sends that, ends the thread.
+  // Sends a goodbye to the peers and ends the thread.
   void Stop();
 
   uint16_t port() const { return sockets_.front().local().port(); }
   // UDP first, then TCP.
   const std::vector<SocketAddress>& addresses() const { return addresses_; }
 
-  // Peers that this shard has or will have: counted up by who creates, down by the thread when one ended.
+  // Peers of this shard, including those whose creation is queued: the creating call counts up, the thread
+  // down.
   std::atomic<size_t> transports{0};
   std::atomic<size_t> rooms{0};
 

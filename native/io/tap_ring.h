@@ -1,5 +1,5 @@
-// Records of taps on their way from the shards to whoever reads them: bounded for each tap, with a descriptor
-// that is readable while a tap has records that nobody was told of.
+// A queue of tap records from the shards to their readers, bounded for each tap, with a descriptor that
+// becomes readable when records arrive.
 #pragma once
 
 #include <mutex>
@@ -20,7 +20,7 @@ class TapRing {
   void Open(TapId tap, size_t max_bytes);
   void Close(TapId tap);
   size_t size() const;
-  // All of one tick; `batches` is empty afterwards.
+  // Adds all batches of one tick; `batches` is empty afterwards.
   void Push(std::vector<TapBatch>& batches);
   std::vector<TapId> TakeReady();
   TapBatch Take(TapId tap, size_t limit);

@@ -1,8 +1,7 @@
-// RFC 4571 section 2, as ICE over TCP frames everything (RFC 6544 section 10.1): each packet behind its
-// length.
+// Framing of ICE over TCP (RFC 6544 section 10.1) by RFC 4571 section 2: each packet follows its length.
 //   LENGTH (16 bits, network order) | packet
-// Whole packets are handed out where they lie; only what a read has cut in two is copied. Bounded: one
-// packet.
+// Whole packets are passed on in place; only a packet that is split over two reads is copied. At most one
+// packet is buffered.
 #pragma once
 
 #include <vector>
@@ -13,11 +12,11 @@ namespace nexus {
 
 class TcpFrameReader {
  public:
-  // Nothing that ICE, DTLS or SRTP sends here is longer.
+  // Maximum packet size; ICE, DTLS and SRTP send nothing longer here.
   static constexpr size_t kMaxPacket = 4096;
 
-  // Calls `handle(MutableByteView)` for each whole packet. False: a length that nothing has here; close the
-  // stream.
+  // Calls `handle(MutableByteView)` for each whole packet. False if a length is invalid: the stream must be
+  // closed.
   template <class Handle>
   bool Feed(MutableByteView bytes, Handle&& handle) {
     while (!bytes.empty()) {
@@ -41,7 +40,7 @@ class TcpFrameReader {
         begun_.assign(bytes.begin(), bytes.end());
         return true;
       }
-      // A length of zero is allowed, and nothing.
+      // An empty packet is valid, and ignored.
       if (length > 0) handle(bytes.subspan(kHeader, length));
       bytes = bytes.subspan(kHeader + length);
     }
@@ -54,7 +53,7 @@ class TcpFrameReader {
   static size_t Length(ByteView bytes) { return static_cast<size_t>(bytes[0]) << 8 | bytes[1]; }
   size_t Wanted() const { return begun_.size() < kHeader ? kHeader : kHeader + Length(begun_); }
 
-  std::vector<uint8_t> begun_;  // the packet that is not whole yet, with its length in front
+  std::vector<uint8_t> begun_;  // the incomplete packet, with its length in front
 };
 
 }  // namespace nexus

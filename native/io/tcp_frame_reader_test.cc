@@ -27,7 +27,7 @@ struct Taken {
   }
 };
 
-TEST(TcpFrameReader, PacketsComeOutWholeHoweverTheStreamIsCut) {
+TEST(TcpFrameReader, ReassemblesPacketsHoweverTheStreamIsSplit) {
   std::mt19937_64 random(7);
   std::vector<Packet> packets;
   for (size_t i = 0; i < 300; ++i) {
@@ -50,7 +50,7 @@ TEST(TcpFrameReader, PacketsComeOutWholeHoweverTheStreamIsCut) {
   }
 }
 
-TEST(TcpFrameReader, EmptyPacketsAreNothing) {
+TEST(TcpFrameReader, IgnoresEmptyPackets) {
   TcpFrameReader reader;
   Taken taken;
   EXPECT_TRUE(taken.Feed(reader, {0, 0, 0, 1, 42, 0}));
@@ -58,7 +58,7 @@ TEST(TcpFrameReader, EmptyPacketsAreNothing) {
   EXPECT_EQ(taken.packets, (std::vector<Packet>{{42}, {43}}));
 }
 
-TEST(TcpFrameReader, ALengthThatNothingHasEndsTheStream) {
+TEST(TcpFrameReader, AnInvalidLengthEndsTheStream) {
   for (const size_t cut : {size_t{0}, size_t{1}, size_t{2}}) {
     const Packet stream = {0x10, 0x01, 0, 0};  // 4097
     TcpFrameReader reader;

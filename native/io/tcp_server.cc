@@ -119,7 +119,7 @@ bool TcpServer::HasRoomFor(const SocketAddress& remote) const {
   return static_cast<size_t>(strangers) < options_.max_strangers_per_ip;
 }
 
-// One read a turn, so that one connection cannot keep the loop; epoll comes back while more is there.
+// Reads once per turn, so that one connection cannot monopolise the loop; epoll reports the rest next time.
 void TcpServer::Read(Connection& connection, const Handle& handle) {
   const ssize_t size = recv(connection.fd, buffer_.data(), buffer_.size(), 0);
   if (size < 0 && (WouldBlock(errno) || errno == EINTR)) return;
@@ -181,7 +181,7 @@ void TcpServer::Write(Connection& connection, const RunBuilder& batch, const Tra
   if (written < total) KeepRest(connection, pieces_, written);
 }
 
-// A packet that has begun must be ended, or the stream could not be read any more.
+// Keeps the unsent rest, because a packet that was sent in part must be completed to keep the framing.
 void TcpServer::KeepRest(Connection& connection, const std::vector<iovec>& pieces, size_t written) {
   for (const iovec& piece : pieces) {
     const auto* bytes = static_cast<const uint8_t*>(piece.iov_base);
@@ -218,7 +218,7 @@ void TcpServer::Flush(Connection& connection) {
     connection.backlog_sent = 0;
     Watch(connection, false);
   } else if (connection.backlog_sent >= options_.max_backlog_bytes) {
-    // What is sent goes, so that the buffer stays within twice its bound.
+    // Sent bytes are erased, so that the buffer stays within twice its bound.
     connection.backlog.erase(connection.backlog.begin(),
                              connection.backlog.begin() + static_cast<ptrdiff_t>(connection.backlog_sent));
     connection.backlog_sent = 0;

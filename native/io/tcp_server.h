@@ -1,6 +1,6 @@
-// ICE over TCP, the passive side (RFC 6544): listening sockets and what came through them, framed as RFC 4571
-// says. Each connection is one remote address to the core; to the loop all of it is one descriptor. For peers
-// whose network lets no UDP through, so it is built to be correct and bounded, not fast.
+// The passive side of ICE over TCP (RFC 6544): listeners and their connections, framed by RFC 4571. To the
+// core each connection is a remote address; to the event loop the whole server is one descriptor. It serves
+// peers whose network blocks UDP, so it is built to be correct and bounded rather than fast.
 #pragma once
 
 #include <sys/uio.h>
@@ -20,25 +20,25 @@ namespace nexus {
 
 struct TcpServerOptions {
   size_t max_connections = 4'096;
-  // Of them, those from one IP address from which no valid check has come yet.
+  // Maximum number of connections from one IP address without a valid check.
   size_t max_strangers_per_ip = 32;
-  // So long a connection may be without a valid check, at its beginning and after its transport ended.
+  // How long a connection may be without a valid check, at its start and after its transport has ended.
   Duration stranger_timeout = std::chrono::seconds(10);
-  // What the peer has not read: beyond, packets are dropped whole, as a full router would.
+  // Maximum unsent data per connection; beyond it whole packets are dropped, as a congested router does.
   size_t max_backlog_bytes = 256u << 10;
 };
 
 struct TcpServerCounters {
   uint64_t accepted = 0;
-  uint64_t refused = 0;  // too many
+  uint64_t refused = 0;  // above a limit
   uint64_t closed = 0;
-  uint64_t malformed = 0;  // closed for a length that nothing has
+  uint64_t malformed = 0;  // closed for an invalid length
   uint64_t strangers = 0;  // closed because no valid check came
   uint64_t packets_in = 0;
   uint64_t bytes_in = 0;
   uint64_t packets_out = 0;
   uint64_t bytes_out = 0;
-  uint64_t backlog_drops = 0;  // packets for which the backlog was full
+  uint64_t backlog_drops = 0;  // packets dropped because the backlog was full
 };
 
 class TcpServer {
@@ -47,22 +47,22 @@ class TcpServer {
   using Lost = std::function<void(const SocketAddress& from)>;
   using Knows = std::function<bool(const SocketAddress& from)>;
 
-  // All addresses with their ports; null, with the system's error number, when one cannot be bound.
+  // Listens on all addresses with their ports; null if one cannot be bound, with the system's error number.
   static std::unique_ptr<TcpServer> Listen(const std::vector<SocketAddress>& addresses,
                                            const TcpServerOptions& options, int& error);
   ~TcpServer();
   TcpServer(const TcpServer&) = delete;
   TcpServer& operator=(const TcpServer&) = delete;
 
-  // Readable when there is something to do.
+  // Readable when Run has work to do.
   int fd() const { return epoll_; }
   const std::vector<SocketAddress>& addresses() const { return addresses_; }
 
-  // Accepts, reads and writes what can be without waiting, some of each at a time. `handle` may call `Send`.
+  // Accepts, reads and writes without blocking, a bounded amount of each. `handle` may call `Send`.
   void Run(Timestamp now, const Handle& handle, const Lost& lost);
-  // Sends the batch's packets to TCP addresses; those to a connection that is gone are dropped.
+  // Sends the batch's packets to TCP addresses; packets to closed connections are dropped.
   void Send(const RunBuilder& batch);
-  // Closes the connections that nothing vouches for. To be called about once a second.
+  // Closes the connections whose peer has stayed unknown for too long. To be called about once a second.
   void Sweep(Timestamp now, const Knows& knows, const Lost& lost);
 
   size_t connections() const { return connections_.size(); }
@@ -101,8 +101,8 @@ class TcpServer {
   std::unordered_map<int, Connection> connections_;  // by descriptor
   std::unordered_map<SocketAddress, int> by_address_;
   std::vector<uint8_t> buffer_;
-  std::vector<iovec> pieces_;                    // scratch of one run
-  std::vector<std::array<uint8_t, 2>> lengths_;  // scratch of one run
+  std::vector<iovec> pieces_;                    // scratch space of one run
+  std::vector<std::array<uint8_t, 2>> lengths_;  // scratch space of one run
   bool any_broken_ = false;
   TcpServerCounters counters_;
 };

@@ -1,4 +1,4 @@
-// Real sockets on the loopback; time is what the test says it is.
+// Real sockets on loopback; the test sets the time.
 #include "io/tcp_server.h"
 
 #include <gtest/gtest.h>
@@ -28,7 +28,7 @@ class Caller {
   void Write(const Packet& bytes) {
     ASSERT_EQ(send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL), std::ssize(bytes));
   }
-  // The next framed packet; empty when the stream ended.
+  // The next framed packet; empty if the stream has ended.
   Packet Read() {
     Packet length(2);
     if (!ReadAll(length)) return {};
@@ -46,15 +46,15 @@ class TcpServerTest : public ::testing::Test {
  protected:
   void Open(TcpServerOptions options = {}) {
     int error = 0;
-    // Any port: what TCP gives is read back from the socket that a first attempt leaves; so take one that is
-    // free.
+    // The server does not report the port that the system chooses for port 0, so the test looks for a free
+    // one.
     for (uint16_t port = 42'000; port < 42'200 && server_ == nullptr; ++port) {
       server_ = TcpServer::Listen({*SocketAddress::Parse("127.0.0.1", port)}, options, error);
     }
     ASSERT_NE(server_, nullptr) << error;
   }
   const SocketAddress& address() const { return server_->addresses().front(); }
-  // Lets the server work until `done`, while the kernel delivers.
+  // Runs the server until `done`.
   template <class Done>
   bool RunUntil(Done&& done) {
     for (int turn = 0; turn < 2'000; ++turn) {
@@ -90,7 +90,7 @@ class TcpServerTest : public ::testing::Test {
   SocketAddress last_from_;
 };
 
-TEST_F(TcpServerTest, PacketsGoBothWaysAndAnEndIsTold) {
+TEST_F(TcpServerTest, PacketsGoBothWaysAndAClosedConnectionIsReported) {
   Open();
   {
     Caller caller(address());
@@ -108,10 +108,10 @@ TEST_F(TcpServerTest, PacketsGoBothWaysAndAnEndIsTold) {
   ASSERT_TRUE(RunUntil([&] { return !lost_.empty(); }));
   EXPECT_EQ(lost_, std::vector{last_from_});
   EXPECT_EQ(server_->connections(), 0u);
-  Send({{1}}, last_from_);  // to nobody: nothing happens
+  Send({{1}}, last_from_);  // the connection is gone: the packet is dropped
 }
 
-TEST_F(TcpServerTest, APeerThatDoesNotReadLosesWholePacketsAndNeverTheFraming) {
+TEST_F(TcpServerTest, APeerThatDoesNotReadLosesWholePacketsButNotTheFraming) {
   TcpServerOptions options;
   options.max_backlog_bytes = 20'000;
   Open(options);
@@ -146,7 +146,7 @@ TEST_F(TcpServerTest, APeerThatDoesNotReadLosesWholePacketsAndNeverTheFraming) {
   }
 }
 
-TEST_F(TcpServerTest, WithoutAValidCheckAConnectionIsClosed) {
+TEST_F(TcpServerTest, ClosesAConnectionWithoutAValidCheck) {
   Open();
   Caller caller(address());
   caller.Write({0, 1, 1});
@@ -158,7 +158,7 @@ TEST_F(TcpServerTest, WithoutAValidCheckAConnectionIsClosed) {
   now_ += std::chrono::seconds(60);
   Sweep(true);
   EXPECT_EQ(server_->connections(), 1u) << "a known one stays";
-  Sweep(false);  // its transport has ended: it may still read the goodbye
+  Sweep(false);  // its transport has ended: it may still read the last packets
   EXPECT_EQ(server_->connections(), 1u);
   now_ += std::chrono::seconds(10);
   Sweep(false);
@@ -167,7 +167,7 @@ TEST_F(TcpServerTest, WithoutAValidCheckAConnectionIsClosed) {
   EXPECT_TRUE(caller.Read().empty());
 }
 
-TEST_F(TcpServerTest, StrangersAreFewAndBadFramingEndsAConnection) {
+TEST_F(TcpServerTest, LimitsStrangersAndClosesAConnectionWithBadFraming) {
   TcpServerOptions options;
   options.max_strangers_per_ip = 2;
   Open(options);

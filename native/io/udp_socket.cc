@@ -28,7 +28,7 @@ bool SetOption(int fd, int level, int name, int value) {
 }
 
 void SetBuffer(int fd, int forced, int plain, int size) {
-  // The forced form goes above the system's limit, for those who may.
+  // The forced form exceeds the system's limit, if the process has the privilege.
   if (!SetOption(fd, SOL_SOCKET, forced, size)) SetOption(fd, SOL_SOCKET, plain, size);
 }
 
@@ -73,7 +73,7 @@ std::optional<UdpSocket> UdpSocket::Bind(const SocketAddress& address, const Udp
     error = errno;
     return std::nullopt;
   }
-  if (address.is_v6()) SetOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);  // IPv4 has a socket of its own
+  if (address.is_v6()) SetOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);  // IPv4 has its own socket
   sockaddr_storage name{};
   const socklen_t length = ToKernel(address, name);
   if (bind(fd, reinterpret_cast<const sockaddr*>(&name), length) != 0) {
@@ -153,8 +153,7 @@ UdpSocket::Incoming UdpSocket::Describe(int index, const WallClockOffset& clock,
       timespec stamp{};
       std::memcpy(&stamp, CMSG_DATA(control), sizeof stamp);
       const int64_t wall_us = int64_t{stamp.tv_sec} * 1'000'000 + stamp.tv_nsec / 1'000;
-      // The wall clock may have been set since the packet came; a second in the queue is more than ever
-      // happens.
+      // The wall clock may have been set since the packet arrived. No packet waits in the queue for a second.
       const Timestamp received = clock.ToMonotonic(wall_us);
       if (received <= now && now - received < std::chrono::seconds(1)) incoming.received = received;
     }
@@ -165,7 +164,7 @@ UdpSocket::Incoming UdpSocket::Describe(int index, const WallClockOffset& clock,
 void UdpSocket::Send(const RunBuilder& batch) {
   if (batch.empty()) return;
   ListMessages(batch, 0);
-  // What waits goes first: order per destination is kept.
+  // The backlog is sent first, to keep the order per destination.
   if (has_backlog()) {
     MoveToBacklog(batch, 0);
     return Flush();
@@ -222,7 +221,7 @@ size_t UdpSocket::FillHeaders(const RunBuilder& batch, size_t first) {
     for (uint32_t i = 0; i < message.count; ++i) {
       const TransmitPacket& piece = batch.packet(packet);
       packet = piece.next;
-      // A run that was sealed in one go lies end to end: one piece.
+      // Packets that lie end to end in memory share one iovec.
       if (pieces > first_piece) {
         iovec& last = arena.pieces[pieces - 1];
         if (static_cast<const uint8_t*>(last.iov_base) + last.iov_len == piece.bytes) {
@@ -260,12 +259,12 @@ size_t UdpSocket::SendMessages(const RunBuilder& batch) {
   return position;
 }
 
-// About the first message at `position`. False: the socket is full, come back later.
+// Handles an error of the first message at `position`. False if the socket is full: try again later.
 bool UdpSocket::HandleSendError(const RunBuilder& batch, size_t& position, int error) {
   if (error == EAGAIN || error == EWOULDBLOCK) return false;
   if (error == EINTR) return true;
   if ((error == EIO || error == EINVAL) && messages_[position].count > 1) {
-    // This path has no GSO (no checksum offload, an old kernel): singles from now on.
+    // This path has no GSO (no checksum offload, or an old kernel): send single packets from now on.
     gso_ = false;
     ++counters_.gso_fallbacks;
     SplitFrom(batch, position);

@@ -1,5 +1,5 @@
-// One bound UDP socket in batches: recvmmsg with GRO and kernel timestamps in, sendmmsg with GSO runs out.
-// What the kernel does not take at once waits in a bounded backlog, in order.
+// A bound UDP socket with batched I/O: recvmmsg with GRO and kernel timestamps, sendmmsg with GSO runs.
+// Packets that the kernel does not accept at once wait in order in a bounded backlog.
 #pragma once
 
 #include <sys/socket.h>
@@ -23,7 +23,7 @@ struct UdpSocketOptions {
   int receive_buffer = 8 << 20;  // the kernel may give less
   int send_buffer = 8 << 20;
   size_t max_backlog_bytes = 4u << 20;
-  // What sends: a seam, because a kernel cannot be made to refuse at will.
+  // The system call that sends. Tests replace it, because a kernel cannot be made to refuse at will.
   int (*send)(int fd, mmsghdr* messages, unsigned count, int flags) = &::sendmmsg;
 };
 
@@ -34,16 +34,16 @@ struct UdpSocketCounters {
   uint64_t datagrams_out = 0;
   uint64_t bytes_out = 0;
   uint64_t gso_runs = 0;      // sent as one message
-  uint64_t gso_segments = 0;  // in those runs
+  uint64_t gso_segments = 0;  // packets in those runs
   uint64_t gso_fallbacks = 0;
-  uint64_t backlogged = 0;     // packets that had to wait
-  uint64_t backlog_drops = 0;  // packets for which the backlog was full
-  uint64_t send_errors = 0;    // packets that the kernel refused
+  uint64_t backlogged = 0;     // packets that entered the backlog
+  uint64_t backlog_drops = 0;  // packets dropped because the backlog was full
+  uint64_t send_errors = 0;    // packets that the kernel refused for good
 };
 
 class UdpSocket {
  public:
-  // `errno` in `error` when it cannot be bound.
+  // Nothing if the address cannot be bound; `error` is then `errno`.
   static std::optional<UdpSocket> Bind(const SocketAddress& address, const UdpSocketOptions& options,
                                        int& error);
   ~UdpSocket();
@@ -55,7 +55,7 @@ class UdpSocket {
   bool is_v6() const { return local_.is_v6(); }
 
   // Reads one batch; calls `handle(MutableByteView, const SocketAddress& from, Timestamp received)` for each
-  // datagram. False when there was nothing more to read.
+  // datagram. Returns false if there is nothing more to read.
   template <class Handle>
   bool Receive(const WallClockOffset& clock, Timestamp now, Handle&& handle) {
     const int count = ReceiveBatch();
@@ -73,7 +73,7 @@ class UdpSocket {
 
   // Sends the runs of this socket's address family.
   void Send(const RunBuilder& batch);
-  // The socket is writable again.
+  // Sends from the backlog once the socket is writable again.
   void Flush();
   bool has_backlog() const { return !backlog_.empty(); }
   bool gso_enabled() const { return gso_; }
@@ -92,14 +92,14 @@ class UdpSocket {
   UdpSocket(int fd, SocketAddress local, const UdpSocketOptions& options);
   int ReceiveBatch();
   Incoming Describe(int index, const WallClockOffset& clock, Timestamp now);
-  // What one entry of sendmmsg carries: a run, or one packet where GSO is off.
+  // One entry of sendmmsg: a run, or a single packet if GSO is off.
   struct Message {
     const TransmitRun* run = nullptr;
     uint32_t packet = kNoPacket;
     uint32_t count = 0;
   };
   void ListMessages(const RunBuilder& batch, size_t skip_packets);
-  // Sends the listed messages; the number of those that the kernel took or refused for good.
+  // Sends the listed messages; returns how many the kernel accepted or refused for good.
   size_t SendMessages(const RunBuilder& batch);
   size_t FillHeaders(const RunBuilder& batch, size_t first);
   bool HandleSendError(const RunBuilder& batch, size_t& position, int error);

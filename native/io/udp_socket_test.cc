@@ -1,4 +1,5 @@
-// Batches through real sockets on loopback, with segmentation offload on and off, and a kernel that refuses.
+// Batched I/O through real sockets on loopback, with offload on and off, and with a kernel that refuses to
+// send.
 #include "io/udp_socket.h"
 
 #include <gtest/gtest.h>
@@ -16,7 +17,7 @@ std::optional<UdpSocket> Open(const char* ip, UdpSocketOptions options = {}) {
 
 std::vector<uint8_t> Packet(uint8_t mark, size_t size) { return std::vector<uint8_t>(size, mark); }
 
-// Waits for `count` datagrams; each is told by its first byte and its size.
+// Waits for `count` datagrams; returns the first byte and the size of each.
 std::vector<std::pair<int, size_t>> ReceiveAll(UdpSocket& socket, size_t count) {
   std::vector<std::pair<int, size_t>> received;
   WallClockOffset clock;
@@ -39,7 +40,8 @@ struct Offload {
 };
 class Batches : public ::testing::TestWithParam<Offload> {};
 
-// The rules of a run: equal lengths, the first shorter one ends it, a longer one begins the next.
+// The rules of a run: all packets have one length, a shorter packet ends it, and a longer one begins the
+// next.
 TEST_P(Batches, ArriveWholeAndInOrder) {
   UdpSocketOptions options;
   options.gso = GetParam().gso;
@@ -79,13 +81,13 @@ INSTANTIATE_TEST_SUITE_P(Offloads, Batches,
                          ::testing::Values(Offload{true, true}, Offload{true, false}, Offload{false, true},
                                            Offload{false, false}));
 
-TEST(UdpSocket, MoreThanOneCallsWorthOfRunsArrives) {
+TEST(UdpSocket, SendsMoreRunsThanOneCallTakes) {
   std::optional<UdpSocket> sender = Open("127.0.0.1");
   std::vector<std::optional<UdpSocket>> receivers;
   RunBuilder batch;
   for (int i = 0; i < 3; ++i) {
     receivers.push_back(Open("127.0.0.1"));
-    // Singles: each one a message of its own, more than the kernel takes at once.
+    // Singles: each is its own message, and together they exceed one call of sendmmsg.
     for (int k = 0; k < 300; ++k)
       batch.AppendSingle(receivers.back()->local(), Packet(static_cast<uint8_t>(k), 100));
   }
@@ -98,8 +100,8 @@ TEST(UdpSocket, MoreThanOneCallsWorthOfRunsArrives) {
   }
 }
 
-// The kernel refuses segmentation on a socket without checksums, as it does on paths that cannot offload.
-TEST(UdpSocket, WithoutOffloadOnThePathItFallsBackToSinglesAndCountsIt) {
+// The kernel refuses GSO on a socket without checksums, as on paths that cannot offload.
+TEST(UdpSocket, FallsBackToSinglesWithoutOffloadAndCountsIt) {
   std::optional<UdpSocket> sender = Open("127.0.0.1");
   std::optional<UdpSocket> receiver = Open("127.0.0.1");
   const int on = 1;
@@ -119,7 +121,7 @@ TEST(UdpSocket, WithoutOffloadOnThePathItFallsBackToSinglesAndCountsIt) {
   EXPECT_EQ(sender->counters().datagrams_out, 10u);
 }
 
-// A kernel whose buffer is full after so many messages.
+// A kernel whose buffer is full after `room` messages.
 int room = 0;
 int refusal = EAGAIN;
 int SendSome(int fd, mmsghdr* messages, unsigned count, int flags) {
@@ -132,7 +134,7 @@ int SendSome(int fd, mmsghdr* messages, unsigned count, int flags) {
   return sent;
 }
 
-TEST(UdpSocket, WhatTheKernelDoesNotTakeWaitsInOrder) {
+TEST(UdpSocket, PacketsThatTheKernelRefusesWaitInOrder) {
   UdpSocketOptions options;
   options.send = &SendSome;
   std::optional<UdpSocket> sender = Open("127.0.0.1", options);
@@ -160,7 +162,7 @@ TEST(UdpSocket, WhatTheKernelDoesNotTakeWaitsInOrder) {
   EXPECT_EQ(sender->counters().backlogged, 12u);
 }
 
-TEST(UdpSocket, TheBacklogIsBounded) {
+TEST(UdpSocket, BoundsTheBacklog) {
   UdpSocketOptions options;
   options.send = &SendSome;
   options.max_backlog_bytes = 256 << 10;
@@ -176,7 +178,7 @@ TEST(UdpSocket, TheBacklogIsBounded) {
   EXPECT_GT(counters.backlogged, 200u);
 }
 
-TEST(UdpSocket, APacketThatIsRefusedForGoodDoesNotHoldUpTheOthers) {
+TEST(UdpSocket, APacketThatIsRefusedForGoodDoesNotBlockOthers) {
   std::optional<UdpSocket> sender = Open("127.0.0.1");
   std::optional<UdpSocket> receiver = Open("127.0.0.1");
   RunBuilder batch;
@@ -189,7 +191,7 @@ TEST(UdpSocket, APacketThatIsRefusedForGoodDoesNotHoldUpTheOthers) {
   EXPECT_EQ(sender->counters().send_errors, 1u);
 }
 
-TEST(UdpSocket, ATakenPortIsAnError) {
+TEST(UdpSocket, ReportsAPortInUseAsAnError) {
   std::optional<UdpSocket> first = Open("127.0.0.1");
   int error = 0;
   EXPECT_FALSE(UdpSocket::Bind(first->local(), {}, error));
