@@ -73,6 +73,7 @@ def stages(generated: str) -> Iterator[Stage]:
     yield Stage("mypy", [Command([f"{BIN}/mypy", "--strict", *python_folders()])])
     yield Stage("imports", [Command([f"{BIN}/lint-imports", "--no-cache"])])
     yield Stage("prose", [Command([f"{BIN}/vale", "--output=line", *PROSE])])
+    yield Stage("documents", [Command([sys.executable, "scripts/documents.py"])])
     if files := native_files():
         yield Stage("clang-format", [Command(["clang-format", "--dry-run", "-Werror", *files])])
     yield Stage("gofmt", [Command(["sh", "-ec", GOFMT])])

@@ -78,6 +78,7 @@ def other_stages(changed: list[Path]) -> Iterator[Stage]:
     prose = [str(path) for path in changed if path.suffix in written and str(path).startswith(tuple(PROSE))]
     if prose:
         yield Stage("prose", [Command([f"{BIN}/vale", "--output=line", *prose])])
+    yield Stage("documents", [Command([sys.executable, "scripts/documents.py"])])
     if any(path.suffix == ".proto" for path in changed):
         yield Stage("buf-lint", [Command([f"{BIN}/buf", "lint", "proto"])])
 

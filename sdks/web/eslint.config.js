@@ -15,7 +15,7 @@ export default tseslint.config(
       "@typescript-eslint/no-confusing-void-expression": "off",
       "@typescript-eslint/no-meaningless-void-operator": "off",
       "@typescript-eslint/explicit-function-return-type": ["error", { allowExpressions: true }],
-      // Deadlines on a clock that is corrected now and then end calls (docs/decisions/0094).
+      // Deadlines on a clock that is corrected now and then end calls (docs/decisions/0024).
       "no-restricted-properties": ["error", { object: "Date", property: "now", message: "It steps: use Platform.monotonicMs()." }],
       "no-restricted-syntax": ["error", { selector: "ExportDefaultDeclaration", message: "Named exports only." }],
     },

@@ -4,7 +4,7 @@
 //
 // A peer may keep its NAT binding with indications or with media alone and send no more checks. So what
 // arrives authenticated from the selected address is a sign of life beside the checks, and unless
-// `strict_consent` is set, it is consent too: docs/decisions/0096.
+// `strict_consent` is set, it is consent too: docs/decisions/0026.
 //
 // What is never answered: a request without USERNAME or MESSAGE-INTEGRITY, with another username, or with a
 // wrong integrity. RFC 8489 section 9.1.3 would have a 400 or 401 sent; we drop and count, because the source

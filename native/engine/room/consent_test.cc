@@ -1,5 +1,5 @@
 // Peers that stop to send ICE checks while other packets of theirs go on arriving, and peers that only seem
-// to: docs/decisions/0096.
+// to: docs/decisions/0026.
 #include <gtest/gtest.h>
 
 #include <algorithm>

@@ -1,5 +1,5 @@
 // Who computes AES-128-GCM: OpenSSL, which is always there, or intel-ipsec-mb where it was built in and the
-// processor has what it needs. Decision 0080 has the figures.
+// processor has what it needs. Decision 0016 has the figures.
 #pragma once
 
 #include <cstdint>

@@ -83,7 +83,7 @@ class GcmTransform final : public SrtpTransform {
 
  private:
   // With a prefix, both are copied to where the cipher text will be and sealed there: a copy of 1,200 bytes
-  // costs less than the further calls that a message in two pieces takes (decision 0080). Without, sealing is
+  // costs less than the further calls that a message in two pieces takes (decision 0016). Without, sealing is
   // the copy.
   static ByteView InOnePiece(ByteView prefix, ByteView payload, uint8_t* body) {
     if (prefix.empty()) return payload;

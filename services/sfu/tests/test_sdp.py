@@ -251,7 +251,7 @@ def test_redundancy_of_a_payload_type_that_is_taken_is_not_taken(read_offer: Off
 
 
 def test_video_red_and_fec_are_not_taken(read_offer: OfferReader) -> None:
-    """docs/decisions/0020: forward error correction cannot be passed through a slot that renumbers."""
+    """docs/decisions/0005: forward error correction cannot be passed through a slot that renumbers."""
     text = answer(negotiated(read_offer("chromium_join"), *WISHES))
     assert "red/90000" not in text
     assert "ulpfec" not in text

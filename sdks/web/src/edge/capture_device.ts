@@ -5,7 +5,7 @@
  * nothing.
  *
  * A request settles when the device has come to rest: one that a newer request has replaced shares that one's outcome
- * (docs/decisions/0090-the-last-request-about-a-device-wins.md). Nothing here knows of rooms, of muting or of elements.
+ * (docs/decisions/0021-the-last-request-about-a-device-wins.md). Nothing here knows of rooms, of muting or of elements.
  */
 import { NexusError } from "../core/error.js";
 

@@ -95,7 +95,7 @@ def supported(capabilities: Capabilities, kind: Kind) -> list[Accepted]:
 
 def _redundancy(codecs: Sequence[RtpCodec], opus: RtpCodec) -> RtpCodec | None:
     """RFC 2198 section 5: `a=fmtp:63 111/111` names the payload types of primary and redundant blocks.
-    Video's red (RFC 5109) is another thing, and not taken: see docs/decisions/0020."""
+    Video's red (RFC 5109) is another thing, and not taken: see docs/decisions/0005."""
     for red in codecs:
         same_clock = (red.clock_rate, red.channels) == (opus.clock_rate, opus.channels)
         blocks = set(red.fmtp.strip().split("/"))

@@ -1,0 +1,127 @@
+"""Checks what documents say about files: decisions, references to decisions, links between documents.
+
+`documents.py` prints each fault and fails; `documents.py --write` writes the index of the decisions.
+"""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from stages import ROOT
+
+FOLDER = Path("docs/decisions")
+INDEX = FOLDER / "README.md"
+# "# 7. Title", an empty line, "Date: 2026-11-25 · Status: accepted" or "… superseded by 12".
+HEADING = re.compile(
+    r"# (?P<number>\d+)\. (?P<title>\S.*)\n\n"
+    r"Date: (?P<date>\d{4}-\d\d-\d\d) · Status: (?:accepted|superseded by (?P<successor>\d+))\n\n"
+)
+NAME = re.compile(r"(?P<number>\d{4})-[a-z0-9-]+\.md")
+# A number, or a number and a name, after "decision " or "decisions/".
+REFERENCE = re.compile(r"\bdecisions?[ /](?P<number>\d+)\b(?P<name>-[a-z0-9-]+\.md)?", re.IGNORECASE)
+LINK = re.compile(r"\]\((?!\w+:)(?P<path>[^)#\s]+)(?:#[^)]*)?\)")
+TABLE = "| | |\n|---|---|\n"
+TEXT = {".cc", ".h", ".js", ".md", ".mjs", ".proto", ".py", ".pyi", ".toml", ".ts", ".tsx", ".txt", ".yml"}
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    number: int
+    name: str
+    title: str
+    successor: int | None
+
+
+def read_decisions(root: Path, faults: list[str]) -> list[Decision]:
+    """Those in the folder, in the order of their numbers; one without a proper heading is a fault."""
+    found = []
+    for path in sorted((root / FOLDER).glob("*.md")):
+        if path.name == INDEX.name:
+            continue
+        name, heading = NAME.fullmatch(path.name), HEADING.match(path.read_text())
+        if name is None or heading is None or int(heading["number"]) != int(name["number"]):
+            faults.append(f"{FOLDER / path.name}: does not begin as a decision does (see {INDEX})")
+            continue
+        successor = int(heading["successor"]) if heading["successor"] else None
+        found.append(Decision(int(heading["number"]), path.name, heading["title"], successor))
+    return found
+
+
+def check_numbers(decisions: Iterable[Decision]) -> Iterator[str]:
+    numbers = [decision.number for decision in decisions]
+    for place, (number, decision) in enumerate(zip(numbers, decisions, strict=True), 1):
+        if number != place:
+            yield f"{FOLDER / decision.name}: is number {place} of the decisions; numbers have no gaps"
+            return
+    for decision in decisions:
+        if decision.successor is not None and decision.successor not in numbers:
+            yield f"{FOLDER / decision.name}: is superseded by {decision.successor}, which does not exist"
+
+
+def index_of(decisions: Iterable[Decision]) -> str:
+    rows = (
+        f"| [{decision.number:04}]({decision.name}) | {decision.title}"
+        + (f" (superseded by {decision.successor})" if decision.successor else "")
+        + " |\n"
+        for decision in decisions
+    )
+    return TABLE + "".join(rows)
+
+
+def with_index(text: str, decisions: Iterable[Decision]) -> str:
+    """The index page with its table, which is its end, made anew."""
+    return text.partition(TABLE)[0] + index_of(decisions)
+
+
+def check_references(name: str, text: str, decisions: Iterable[Decision]) -> Iterator[str]:
+    names = {decision.number: decision.name for decision in decisions}
+    for reference in REFERENCE.finditer(text):
+        actual = names.get(int(reference["number"]))
+        if actual is None or (reference["name"] and reference["number"] + reference["name"] != actual):
+            line = text.count("\n", 0, reference.start()) + 1
+            yield f"{name}:{line}: there is no {reference[0]}"
+
+
+def check_links(root: Path, name: str, text: str) -> Iterator[str]:
+    for link in LINK.finditer(text):
+        if not (root / name).parent.joinpath(link["path"]).exists():
+            line = text.count("\n", 0, link.start()) + 1
+            yield f"{name}:{line}: links to {link['path']}, which does not exist"
+
+
+def tracked_texts(root: Path) -> Iterator[tuple[str, str]]:
+    listed = subprocess.run(["git", "ls-files"], cwd=root, check=True, capture_output=True, text=True)
+    for name in listed.stdout.splitlines():
+        path = root / name
+        if (path.suffix in TEXT or path.name == "Makefile") and path.is_file():
+            yield name, path.read_text()
+
+
+def check(root: Path, texts: Iterable[tuple[str, str]]) -> list[str]:
+    faults: list[str] = []
+    decisions = read_decisions(root, faults)
+    faults += check_numbers(decisions)
+    index = (root / INDEX).read_text()
+    if index != with_index(index, decisions):
+        faults.append(f"{INDEX}: is out of date; run scripts/documents.py --write")
+    for name, text in texts:
+        faults += check_references(name, text, decisions)
+        if name.endswith(".md"):
+            faults += check_links(root, name, text)
+    return faults
+
+
+def main() -> int:
+    if "--write" in sys.argv[1:]:
+        path = ROOT / INDEX
+        path.write_text(with_index(path.read_text(), read_decisions(ROOT, [])))
+    faults = check(ROOT, tracked_texts(ROOT))
+    print("\n".join(faults) or "Documents and files agree.")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

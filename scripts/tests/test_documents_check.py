@@ -1,0 +1,90 @@
+"""The check of documents finds each kind of fault."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import documents
+from stages import ROOT
+
+DATE = "Date: 2026-11-25 · Status: "
+
+
+def write(root: Path, *decisions: tuple[str, str], index: str | None = None) -> None:
+    folder = root / documents.FOLDER
+    folder.mkdir(parents=True)
+    for name, text in decisions:
+        (folder / name).write_text(text)
+    page = f"# Decisions\n\n{documents.TABLE}"
+    found = documents.read_decisions(root, [])
+    (root / documents.INDEX).write_text(documents.with_index(page, found) if index is None else index)
+
+
+ONE = ("0001-one.md", f"# 1. One\n\n{DATE}accepted\n\nText.\n")
+TWO = ("0002-two.md", f"# 2. Two\n\n{DATE}superseded by 1\n\nText.\n")
+
+
+def test_the_repository_has_no_fault() -> None:
+    assert documents.check(ROOT, documents.tracked_texts(ROOT)) == []
+
+
+def test_valid_decisions_and_their_index(tmp_path: Path) -> None:
+    write(tmp_path, ONE, TWO)
+    assert documents.check(tmp_path, []) == []
+    index = (tmp_path / documents.INDEX).read_text()
+    assert "| [0002](0002-two.md) | Two (superseded by 1) |\n" in index
+
+
+@pytest.mark.parametrize(
+    ("decision", "fault"),
+    [
+        (("0003-two.md", f"# 3. Two\n\n{DATE}accepted\n\nText.\n"), "numbers have no gaps"),
+        (("0002-two.md", f"# 3. Two\n\n{DATE}accepted\n\nText.\n"), "does not begin"),
+        (("0002-two.md", f"# Two\n\n{DATE}accepted\n\nText.\n"), "does not begin"),
+        (("0002-two.md", f"# 2. Two\n\n{DATE}proposed\n\nText.\n"), "does not begin"),
+        (("0002-two.md", "# 2. Two\n\nText.\n"), "does not begin"),
+        (("two.md", f"# 2. Two\n\n{DATE}accepted\n\nText.\n"), "does not begin"),
+        (("0002-two.md", f"# 2. Two\n\n{DATE}superseded by 7\n\nText.\n"), "superseded by 7"),
+    ],
+)
+def test_a_wrong_decision_is_found(tmp_path: Path, decision: tuple[str, str], fault: str) -> None:
+    write(tmp_path, ONE, decision)
+    (found,) = documents.check(tmp_path, [])
+    assert fault in found
+
+
+def test_an_index_that_is_out_of_date_is_found(tmp_path: Path) -> None:
+    write(tmp_path, ONE, index=f"# Decisions\n\n{documents.TABLE}")
+    assert documents.check(tmp_path, []) == [
+        "docs/decisions/README.md: is out of date; run scripts/documents.py --write"
+    ]
+
+
+# Not written in one piece, so that the check of the repository does not read them as references.
+@pytest.mark.parametrize(
+    ("reference", "right"),
+    [
+        ("{} 0001", True),
+        ("{}s/0001", True),
+        ("{}s/0001-one.md", True),
+        ("{} 0002", False),
+        ("{} 96.", False),
+        ("{}s/0001-two.md", False),
+    ],
+)
+def test_a_reference_to_no_decision_is_found(tmp_path: Path, reference: str, right: bool) -> None:
+    write(tmp_path, ONE)
+    text = "first line\n// see " + reference.format("decision")
+    faults = documents.check(tmp_path, [("native/engine/a.h", text)])
+    assert [fault[:19] for fault in faults] == ([] if right else ["native/engine/a.h:2"])
+
+
+def test_a_broken_link_is_found(tmp_path: Path) -> None:
+    write(tmp_path, ONE)
+    text = "[index](decisions/README.md#text) [web](https://example.org/) [none](none.md)"
+    assert documents.check(tmp_path, [("docs/page.md", text)]) == [
+        "docs/page.md:1: links to none.md, which does not exist"
+    ]
