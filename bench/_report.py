@@ -9,6 +9,7 @@ from typing import Any
 
 import matplotlib as mpl
 from _figures import OURS, carries, median, p99, per_second, select, servers_of, spread
+from _scenes import AUDIO_PUBLISHERS
 from rich.console import Console
 from rich.table import Table
 
@@ -18,6 +19,12 @@ from matplotlib.axes import Axes
 
 COLOURS = {OURS: "C0", "livekit": "C1", "janus": "C2"}
 NAMES = {OURS: "Nexus", "livekit": "LiveKit", "janus": "Janus"}
+# Labels of the README's lines; the number is the scene's `people`.
+SUMMARY_LABELS = {
+    "livestream": "**livestream**: one publisher, {} viewers",
+    "meeting": "**meeting**: {} participants, each receives the video of all others",
+    "audio": f"**audio room**: {{}} participants, {AUDIO_PUBLISHERS} of them speak",
+}
 BEGIN, END = "<!-- bench-sfu: written by `make bench-sfu` -->", "<!-- /bench-sfu -->"
 
 
@@ -179,15 +186,19 @@ def summary(result: dict[str, Any]) -> str:
     """The README's table: a line for each main scene, and the most packets that one core carried."""
     rows = result["rows"]
     servers = servers_of(rows)
-    lines = ["| | " + " | ".join(NAMES[server] for server in servers) + " |", "|---|" + "--:|" * len(servers)]
+    lines = [
+        "| packets sent per second of CPU time | " + " | ".join(NAMES[server] for server in servers) + " |",
+        "|---|" + "--:|" * len(servers),
+    ]
     for scene in result["ratios"]:
         chosen = [select(rows, server, scene, gro=False) for server in servers]
         figures = [median(one, per_second("process")) for one in chosen]
         shown = " | ".join("" if figure is None else f"{figure:,.0f}" for figure in figures)
-        lines.append(f"| {scene}: packets sent per second of CPU time | {shown} |")
+        participants = next((row["people"] for row in rows if row["scene"] == scene), "")
+        lines.append(f"| {SUMMARY_LABELS[scene].format(participants)} | {shown} |")
     most = [result["growth"].get(server, {}).get("most_packets_per_second") for server in servers]
     shown = " | ".join(f"{figure:,}" if figure else "" for figure in most)
-    lines.append(f"| most packets per second that one core carried without loss | {shown} |")
+    lines.append(f"| **most packets per second on one core**, livestream | {shown} |")
     return "\n".join(lines)
 
 

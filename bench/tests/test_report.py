@@ -108,7 +108,8 @@ def test_the_documents_get_the_table_and_its_summary_between_their_marks(tmp_pat
     rows = result(alternated(), [row(packets_per_second=n, per_second=100_000) for n in (2_000, 40_000)])
     write_documents(tmp_path, rows, tmp_path / "bench" / "results" / "day.json")
     readme, table = ((tmp_path / name).read_text() for name in ("README.md", "docs/benchmarks.md"))
-    assert "| livestream: packets sent per second of CPU time | 250,000 | 90,000 |" in readme
+    assert "| packets sent per second of CPU time | Nexus | Janus |" in readme
+    assert "| **livestream**: one publisher, 10 viewers | 250,000 | 90,000 |" in readme
     assert "(../bench/results/day.json)" in table
     for text in (readme, table):
         assert text.startswith("before\n")
