@@ -1,6 +1,6 @@
-// Send-side bandwidth on emulated networks, whole calls in emulated time: for each scene what the link
-// carried, what was believed, sent and received, how long the queue was. Prints one JSON object a line:
-// samples, and a summary of each scene; bench/network.py keeps and plots them.
+// Send-side bandwidth on emulated networks, whole calls in emulated time. For each scene: the link's
+// capacity, the estimate, what was sent and received, and the length of the queue. Prints one JSON object per
+// line: samples, and a summary of each scene; bench/network.py stores and plots them.
 #include <malloc.h>
 
 #include <array>
@@ -29,7 +29,7 @@ struct Totals {
   uint64_t passed = 0;
 };
 
-// One scene under way: time runs in samples, each printed.
+// One running scene: time advances in samples, each of which is printed.
 class Run {
  public:
   Run(std::string name, int subscribers, uint64_t seed)
@@ -39,7 +39,7 @@ class Run {
   void For(Duration duration) {
     for (Duration past{0}; past < duration; past += kSample) Sample();
   }
-  // How long until it is true; -1: not within the time.
+  // Seconds until `done` is true; -1 if it is not within the time.
   double Until(Duration at_most, const std::function<bool()>& done) {
     const Timestamp begin = scene_.call.now();
     while (scene_.call.now() - begin < at_most) {
@@ -48,7 +48,7 @@ class Run {
     }
     return done() ? Seconds(scene_.call.now() - begin) : -1;
   }
-  // Right behind a fall: how long the queue grew, and how long it was longer than it should be.
+  // Runs just after a fall of the rate: measures the queue's peak, and how long it was too long.
   void Drop(Duration duration) {
     const Timestamp begin = scene_.call.now();
     for (Duration past{0}; past < duration; past += kSample) {
@@ -58,7 +58,7 @@ class Run {
       if (longest_queue_ > kShortQueue) drained_seconds_ = Seconds(scene_.call.now() - begin);
     }
   }
-  // What counts from here on.
+  // Resets the measurements.
   void Begin() {
     totals_ = {};
     longest_queue_ = Duration(0);
@@ -175,7 +175,7 @@ void TwoOnOneLink(uint64_t seed) {
   run.Summary();
 }
 
-// What one more video slot costs, beside the publisher's ring: what is freed when it goes.
+// Memory of one more video slot apart from the publisher's packet ring: what its removal frees.
 void MemoryOfASlot() {
   constexpr size_t kSlots = 100;
   BandwidthSceneOptions options;

@@ -1,6 +1,6 @@
-// Nanoseconds for each packet sealed and opened, by profile, library and size: the minimum and the median
-// over several rounds. Prints one JSON object a line. The plain packets lie in one buffer and are sealed into
-// another, as the forwarder does it.
+// Nanoseconds per sealed and opened packet, by profile, library and size: minimum and median over several
+// rounds. Prints one JSON object per line. Packets are sealed from one buffer into another, as in the
+// forwarder.
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -16,7 +16,7 @@ using namespace nexus;
 
 constexpr size_t kPackets = 20'000;
 constexpr size_t kRounds = 15;
-constexpr size_t kHeaderSize = 20;  // one extension element, as browsers are sent
+constexpr size_t kHeaderSize = 20;  // one extension element, as sent to browsers
 
 double Now() {
   return std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now().time_since_epoch())
@@ -65,7 +65,7 @@ bool Measure(SrtpProfile profile, GcmLibrary library, const char* name, size_t s
     for (size_t i = 0; i < kPackets; ++i, ++index) {
       header[2] = static_cast<uint8_t>(index >> 8);
       header[3] = static_cast<uint8_t>(index);
-      // A VP8 descriptor is rewritten: it comes from elsewhere than the rest.
+      // A rewritten VP8 descriptor comes from a different buffer than the rest.
       const ByteView prefix = ByteView(payload).first(size > 200 ? 6 : 0);
       ok &= sealer.SealRtp(header, prefix, ByteView(payload).subspan(prefix.size()), index,
                            MutableByteView(arena).subspan(i * sealed_size, sealed_size)) != 0;

@@ -1,5 +1,5 @@
-// One function for each file: what it adds to the module. Everything here is translation; decisions are the
-// engine's.
+// The declarations of the bindings: each file has one function, which adds its part to the module. The
+// bindings translate; the engine decides.
 #pragma once
 
 #include <nanobind/nanobind.h>
@@ -16,7 +16,7 @@ namespace nexus::bindings {
 
 namespace nb = nanobind;
 
-// As Python counts them; the engine's own codec numbers begin at 0.
+// Python's numbers of the codecs, which begin at 1; the engine's begin at 0.
 enum class PyCodec { kOpus = 1, kVp8 = 2, kVp9 = 3, kH264 = 4, kAv1 = 5 };
 constexpr PyCodec ToPython(Codec codec) { return static_cast<PyCodec>(static_cast<int>(codec) + 1); }
 constexpr Codec FromPython(PyCodec codec) { return static_cast<Codec>(static_cast<int>(codec) - 1); }
@@ -32,7 +32,7 @@ enum class PyHeaderExtension {
   kVideoOrientation = 8,
 };
 
-// ValueError when there is something wrong.
+// Raises ValueError if `wrong` describes an error.
 inline void Require(const std::optional<std::string>& wrong) {
   if (wrong) throw nb::value_error(wrong->c_str());
 }

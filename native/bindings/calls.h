@@ -1,11 +1,11 @@
-// How calls into the engine are made: the GIL released, errors as exceptions, ids checked.
+// Wrappers for calls into the engine: they release the GIL, turn errors into exceptions and check ids.
 #pragma once
 
 #include "bindings/bindings.h"
 
 namespace nexus::bindings {
 
-// Calls that lock or block let other Python threads run meanwhile.
+// Releases the GIL for calls that lock or block, so that other Python threads run meanwhile.
 template <class Call>
 auto WithoutGil(Call&& call) {
   const nb::gil_scoped_release released;

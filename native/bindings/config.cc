@@ -31,7 +31,7 @@ SrtpProfile ParseProfile(const std::string& name) {
   throw nb::value_error(("unknown SRTP profile: " + name).c_str());
 }
 
-// What is not there on this machine may be there on another: an error of its own, so that it can be told.
+// A library may be missing on this machine only, so it has its own error, which a caller can tell apart.
 struct GcmLibraryUnavailable : std::runtime_error {
   using std::runtime_error::runtime_error;
 };

@@ -11,7 +11,7 @@ namespace {
 
 static_assert(SctpConfig{}.max_message == kMaxDataPart + kMaxDataHeader);
 
-// Only has to differ from those of the server's other messages that are on their way.
+// Must only differ from the numbers of the server's other messages in flight.
 std::atomic<uint32_t> next_number = 0;
 
 void Configure(Engine& engine, int64_t transport, int64_t remote_port, int64_t max_message_size,

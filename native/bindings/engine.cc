@@ -151,7 +151,7 @@ void AddEngine(nb::module_& module) {
       .def(
           "add_slot",
           [](Engine& e, int64_t transport, MediaKind kind, int pair, const std::string& msid, bool rtx) {
-            (void)msid;  // stands in SDP; nothing in RTP carries it
+            (void)msid;  // used in SDP only; RTP does not carry it
             SlotDescription description;
             Do([&, id = Transport(transport)] { return e.AddSlot(id, kind, pair, description, rtx); });
             return description;

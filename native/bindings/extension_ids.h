@@ -1,4 +1,4 @@
-// Header extension numbers: a dict in Python, a table in the engine.
+// Header extension ids: a dict in Python, a table in the engine.
 #pragma once
 
 #include <map>

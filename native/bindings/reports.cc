@@ -9,7 +9,7 @@
 namespace nexus::bindings {
 namespace {
 
-// Every reason is there, also with zero, so that a metric exists before its first count.
+// Contains every reason, even with count zero, so that a metric exists before its first count.
 std::map<std::string, uint64_t> Drops(const EngineReport& report) {
   std::map<std::string, uint64_t> drops;
   for (size_t i = 0; i < kDropReasonCount; ++i) {

@@ -1,4 +1,4 @@
-// A subscriber's wishes about a video slot, checked.
+// A subscriber's preferences for a video slot, checked.
 #pragma once
 
 #include "bindings/bindings.h"

@@ -1,4 +1,4 @@
-// Taps: the one place where media crosses into Python, as opaque bytes, a batch at a time.
+// Taps: the only place where media crosses into Python, in batches of opaque bytes.
 #include <nanobind/stl/vector.h>
 
 #include "bindings/calls.h"

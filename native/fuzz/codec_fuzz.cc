@@ -1,6 +1,6 @@
-// Payloads of every codec, and the dependency descriptor: a run of packets through one inspector, a slot that
-// chooses layers, and the rewriters. The first byte chooses the codec; then each packet is a length, a length
-// of its descriptor, and both. What is written must be readable again; parameter sets are bounded.
+// Payloads of every codec and the dependency descriptor: packets pass through one inspector, a slot that
+// chooses layers, and the rewriters. The first byte chooses the codec; each packet is a length, the length of
+// its descriptor, and both. A written descriptor must be readable; parameter sets are bounded.
 #include <algorithm>
 #include <cstdlib>
 
@@ -22,7 +22,7 @@ void CheckDescriptor(const SourcePacket& packet, const CodecPatch& patch) {
       WriteRewrittenDescriptor(packet.dependency_descriptor, *packet.frame.dependency, patch, buffer);
   if (written.size() > packet.dependency_descriptor.size() + kMaxDescriptorGrowth) std::abort();
   if (written.empty() || !packet.frame.dependency->has_structure) return;
-  // A structure that was understood is still one when it has been rewritten.
+  // A structure that was parsed must still be valid after it has been rewritten.
   DependencyState receiver;
   const auto again = ParseDependencyDescriptor(written, receiver);
   if (!again || !receiver.structure) std::abort();

@@ -1,5 +1,5 @@
-// What data channels parse: the opening of a channel (RFC 8832) and the envelope. What is accepted says the
-// same again when it is written and read once more.
+// The parsers of data channels: the opening of a channel (RFC 8832) and the envelope. Accepted input must be
+// the same after it has been written and parsed again.
 #include <cstdlib>
 
 #include "engine/sctp/data_envelope.h"

@@ -1,5 +1,5 @@
-// The input as datagrams to a DTLS server: each is two bytes of length and as many bytes as that, and time
-// passes between them. Randomness and the wall clock are made predictable, so that a crash happens again.
+// Datagrams to a DTLS server: each is a 16-bit length and as many bytes, and time passes between them.
+// Randomness and the wall clock are deterministic, so that a crash can be reproduced.
 #define OPENSSL_SUPPRESS_DEPRECATED  // RAND_METHOD is the only way to seed libssl's randomness
 #include <openssl/rand.h>
 #include <sys/time.h>
@@ -62,7 +62,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       if (datagram->size() > config.mtu) std::abort();
     }
   }
-  // Nobody got in without the key of the one certificate that is expected.
+  // No peer may connect without the private key of the only expected certificate.
   if (server.state() == DtlsState::kConnected || server.srtp_keys()) std::abort();
   return 0;
 }

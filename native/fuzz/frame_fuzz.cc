@@ -1,5 +1,6 @@
-// The client role's way from packets to frames, every codec: the first byte chooses it; then each packet is a
-// step of its number, a time, and a length with its payload. What is held stays bounded.
+// The client's assembly of frames from packets, for every codec. The first byte chooses the codec; each
+// packet is a step of its sequence number, a time, and a length with its payload. Buffered data stays
+// bounded.
 #include <cstdlib>
 
 #include "engine/client/jitter_buffer/frame_assembler.h"

@@ -1,4 +1,4 @@
-// Redundant audio from a peer: parsed, brought back into a ring, written again.
+// Redundant audio from a peer: parses it, recovers packets into a ring, and writes it again.
 #include <array>
 #include <cstdlib>
 

@@ -1,5 +1,4 @@
-// Batches between shards and nodes: every message is read to its end, and what was read is written and read
-// again.
+// Batches between shards and nodes: reads every message to its end, writes it and reads it again.
 #include <cstddef>
 #include <cstdlib>
 

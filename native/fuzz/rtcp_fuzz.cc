@@ -1,4 +1,4 @@
-// RTCP from a peer: every item of every compound is read to its end.
+// RTCP from a peer: reads every item of every compound packet to its end.
 #include <cstddef>
 
 #include "engine/rtcp/rtcp_reader.h"

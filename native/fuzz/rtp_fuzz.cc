@@ -1,4 +1,4 @@
-// RTP from a peer: header, extensions, RTX; what was parsed is written again.
+// RTP from a peer: parses header, extensions and RTX, and writes what was parsed.
 #include <array>
 #include <cstdlib>
 

@@ -1,6 +1,7 @@
-// A peer that has passed DTLS sends any SCTP packets it likes into an association that is up: nothing breaks,
-// and what waits stays within the bounds. The input is chunks (RFC 9260 section 3.2) behind 16-bit lengths;
-// header, verification tag and checksum are made right, else nothing would get past them.
+// A peer that has completed DTLS sends arbitrary SCTP packets to an established association: nothing breaks,
+// and buffers stay within their bounds. The input is chunks (RFC 9260 section 3.2), each sequence after a
+// 16-bit length; header, verification tag and checksum are made valid, because nothing would be processed
+// otherwise.
 #include <usrsctp.h>
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// Any bytes as a STUN message, to the parser and to an ICE-lite agent. Bytes that are a request are also
-// signed anew, so that what lies behind authentication is reached too.
+// Arbitrary bytes as a STUN message for the parser and for an ICE-lite agent. Requests are also signed with a
+// valid HMAC, so that the code behind authentication is reached.
 #include <algorithm>
 #include <cstdlib>
 #include <string>
@@ -16,7 +16,7 @@ using namespace nexus;
 const IceCredentials kLocal{"srvU", "server-password-of-22-chars"};
 const IceCredentials kRemote{"cliU", "client-password-of-22-chars"};
 
-// Writes the right HMAC over the message's MESSAGE-INTEGRITY and cuts off what follows.
+// Replaces the message's MESSAGE-INTEGRITY by a valid one and cuts off what follows.
 std::vector<uint8_t> Signed(const StunMessage& message) {
   const ByteView covered = message.bytes.first(message.integrity_offset);
   std::vector<uint8_t> bytes(covered.begin(), covered.end());

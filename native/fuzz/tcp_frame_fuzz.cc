@@ -1,5 +1,5 @@
-// RFC 4571 framing: whatever comes in whatever pieces, packets stay within their bound and nothing else is
-// kept.
+// RFC 4571 framing: whatever arrives in whatever pieces, packets stay within their bound and nothing else is
+// buffered.
 #include <cstdlib>
 #include <vector>
 

@@ -1,4 +1,4 @@
-// Once everything has grown to its size, media passes through without a single allocation.
+// Forwarding in the steady state does not allocate memory.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -7,7 +7,7 @@
 #include "engine/dtls/emulated_wall_clock.h"
 #include "testing/emulated_call.h"
 
-// Inlined, the pair below looks like two allocators.
+// If they are inlined, the compiler takes the pair below for mismatched allocators.
 #ifndef __clang__
 #pragma GCC diagnostic ignored "-Wmismatched-new-delete"
 #endif
@@ -19,8 +19,8 @@ thread_local uint64_t allocations = 0;
 
 }  // namespace
 
-// For the whole program, which is why this test has one of its own, and none under sanitizers: they bring
-// theirs.
+// Replaces operator new for the whole program, so this test has its own program. It does not run under
+// sanitizers, which replace it too.
 void* operator new(size_t size) {
   allocations += counting ? 1 : 0;
   if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
@@ -34,7 +34,7 @@ namespace {
 
 using std::chrono::seconds;
 
-TEST(ForwardAllocation, IsCounted) {
+TEST(ForwardAllocation, CountsAllocations) {
   allocations = 0;
   operator delete(operator new(1));
   EXPECT_EQ(allocations, 0u);

@@ -20,7 +20,7 @@ class ForeignAead {
     context_ = Library()->make(key.data());
     return context_ != nullptr;
   }
-  // Round keys and powers of the hash key, as far as a packet of 1,200 bytes looks.
+  // Prefetches the round keys and the powers of the hash key that a packet of 1,200 bytes reads.
   void Prefetch() const { PrefetchForRead(context_, 10 * kCacheLine); }
   bool Seal(const GcmNonce& nonce, ByteView associated, ByteView plain, uint8_t* out) {
     return Library()->seal(context_, nonce.data(), ToPiece(associated), ToPiece(plain), out);

@@ -1,5 +1,5 @@
-// The libraries that are measured: those of the engine, and those that the build was given (foreign_gcm.h).
-// Each is behind the engine's own SRTP transform, so that all are called as the forwarder calls them.
+// The libraries that are measured: those of the engine, and those given to the build (foreign_gcm.h). Each is
+// behind the engine's own SRTP transform, so that all are called as the forwarder calls them.
 #pragma once
 
 #include <memory>
@@ -16,7 +16,7 @@ struct Candidate {
                                          SrtpDirection direction);
 };
 
-// OpenSSL first: the others are held against its bytes.
+// OpenSSL is first: the output of the others is compared with it.
 std::vector<Candidate> Candidates();
 
 }  // namespace nexus::ciphers

@@ -1,11 +1,11 @@
-// AES-128-GCM as SRTP calls it, by every library there is, in turns: nanoseconds for each packet sealed and
-// opened, minimum and median over rounds. Contexts are keyed once; a packet brings its nonce. Prints one JSON
-// object a line; a library whose bytes differ from OpenSSL's voids the run.
+// AES-128-GCM as SRTP uses it, by every available library in turn: nanoseconds per sealed and opened packet,
+// minimum and median over rounds. Contexts are keyed once; each packet has its own nonce. Prints one JSON
+// object per line; the run fails if a library's output differs from OpenSSL's.
 //
 //   cipher_bench [rounds=15] [core=1]
 //
-// Two mixes: one key, whose context never leaves the first cache, and 150 keys with runs of six packets each,
-// as a livestream to 150 people has them.
+// Two mixes: one key, whose context stays in the L1 cache, and 150 keys with runs of six packets each, as in
+// a livestream to 150 viewers.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -17,14 +17,14 @@
 namespace nexus::ciphers {
 namespace {
 
-constexpr size_t kPackets = 18'000;  // of a round
-constexpr size_t kHeaderSize = 20;   // one extension element, as browsers are sent
+constexpr size_t kPackets = 18'000;  // per round
+constexpr size_t kHeaderSize = 20;   // one extension element, as sent to browsers
 constexpr size_t kTagSize = 16;
-constexpr size_t kDescriptor = 6;  // a rewritten VP8 descriptor, sealed in front of a payload from elsewhere
+constexpr size_t kDescriptor = 6;  // a rewritten VP8 descriptor, sealed before a payload from another buffer
 
 struct Mix {
   size_t keys;
-  size_t run;  // packets for one key before the next one's turn
+  size_t run;  // consecutive packets for one key
 };
 constexpr Mix kMixes[] = {{1, 60}, {150, 6}};
 
@@ -38,7 +38,7 @@ struct Nanoseconds {
   double open = 0;
 };
 
-// One library's contexts for all keys of a mix, sealing into one arena and opening there.
+// One library's contexts for all keys of a mix. Seals into an arena, and opens in place.
 class Lane {
  public:
   Lane(const Candidate& candidate, Mix mix, size_t packet_size, size_t prefix_size)
@@ -139,7 +139,7 @@ void Print(const std::string& name, Mix mix, const char* operation, size_t size,
       name.c_str(), mix.keys, operation, size, rounds.front(), rounds[rounds.size() / 2]);
 }
 
-// Everybody seals what OpenSSL seals, and gets back what was sealed.
+// True if all libraries seal the same bytes as OpenSSL and restore the plain text.
 bool Agree(std::vector<Lane>& lanes) {
   bool agree = true;
   for (Lane& lane : lanes) lane.Seal();

@@ -1,5 +1,5 @@
-// Compiled once for each of AWS-LC and BoringSSL, against that library's headers: both have EVP_AEAD, which
-// takes nonce, header and payload in one call. FOREIGN_GCM names the function that is let out.
+// Compiled once for AWS-LC and once for BoringSSL, with that library's headers: both have EVP_AEAD, which
+// takes nonce, header and payload in one call. FOREIGN_GCM names the only exported function.
 #include "bench/ciphers/foreign_gcm.h"
 
 #include <openssl/aead.h>

@@ -1,5 +1,5 @@
-// AES-128-GCM of a library that the engine does not use, behind plain functions: each such library defines
-// OpenSSL's names, so it stands in a shared object of its own that lets out one function (foreign_gcm.cc).
+// AES-128-GCM of a library that the engine does not use, behind plain functions. Each such library defines
+// OpenSSL's names, so it is in its own shared object, which exports one function (foreign_gcm.cc).
 #pragma once
 
 #include <cstddef>
@@ -13,9 +13,10 @@ struct Piece {
 };
 
 struct ForeignGcm {
-  void* (*make)(const uint8_t* key);  // 16 bytes; null when it failed
+  void* (*make)(const uint8_t* key);  // 16 bytes; null on failure
   void (*free)(void* context);
-  // Writes the cipher text, then the tag of 16 bytes. The nonce has 12. `plain` may lie where `out` is.
+  // Writes the cipher text and then the 16-byte tag. The nonce has 12 bytes. `plain` and `out` may be the
+  // same.
   bool (*seal)(void* context, const uint8_t* nonce, Piece associated, Piece plain, uint8_t* out);
   bool (*open)(void* context, const uint8_t* nonce, Piece associated, uint8_t* body, size_t size,
                const uint8_t* tag);

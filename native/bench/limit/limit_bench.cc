@@ -1,14 +1,14 @@
-// The limit: what a bare loop of receive, unprotect, N x (rewrite + seal) and GSO send takes on this machine,
-// with no room, no timer, no feedback, no pacing. What an SFU takes more than this is its own.
+// The limit: the cost of a bare loop of receive, unprotect, N x (rewrite + seal) and GSO send on this
+// machine, without rooms, timers, feedback or pacing. Whatever an SFU takes above it is overhead of its own.
 //
 //   nexus_limit [subscribers=200] [run=6] [payload=1100] [audio_per_run=1.67] [audio_payload=80] [gro=0]
 //               [rounds=7] [bursts=60] [pause_us=0] [gcm=openssl] [loop_core=0] [other_core=1]
 //
-// The other end is waited for, outside of what is measured: a packet that a full socket drops costs half of
-// one that arrives, and a limit made of dropped packets would be none. `lost` must be 0.
+// The loop waits for the receiving end, outside the measured time: a packet that a full socket drops costs
+// half of one that arrives, so dropped packets would falsify the limit. `lost` must be 0.
 //
-// Each step is measured alone, too; the loop should be within 20 % of the steps' sum. Figures are the minima
-// over the rounds, in nanoseconds of CPU time of the loop's thread for each packet that leaves. Prints JSON.
+// Each step is also measured alone; the loop should be within 20 % of the steps' sum. The results are minima
+// over the rounds, in nanoseconds of the loop thread's CPU time per packet sent. Prints JSON.
 #include <algorithm>
 #include <cstdio>
 #include <ctime>
@@ -30,7 +30,7 @@ struct Options {
   bool gro;
   GcmLibrary gcm;
   int loop_core, other_core;
-  long pause_us;  // between bursts: what else runs on the machine takes the caches meanwhile
+  long pause_us;  // pause between bursts, in which other work on the machine evicts the caches
 };
 
 double CpuNanos() {
@@ -65,7 +65,7 @@ class Limit {
   size_t packets_out() const { return packets_out_; }
   int drained_fd() const { return subscribers_.fd(); }
 
-  // The publisher's side, outside of what is measured: so many pictures, and audio in between.
+  // Sends the publisher's bursts, outside the measured time: `bursts` video frames, with audio in between.
   void Publish() {
     bursts_.clear();
     double audio = 0;
@@ -87,7 +87,7 @@ class Limit {
     out.Send();
   }
 
-  // All of it, burst by burst as it was received: what one datagram or GRO batch held goes to everybody.
+  // Forwards everything burst by burst: each complete burst is sent to all subscribers.
   void Loop() {
     size_t left = packets_in_;
     size_t burst = 0;
@@ -102,7 +102,7 @@ class Limit {
         ++burst;
         of_burst = 0;
       });
-      if (got == 0) break;  // the kernel dropped: counted as a failure by the caller
+      if (got == 0) break;  // the kernel dropped packets: the caller counts a failure
       left -= got;
     }
     batch_.Send();
@@ -141,7 +141,7 @@ class Limit {
   size_t sent() const { return sent_; }
   size_t drained() const { return drained_.load(std::memory_order_relaxed); }
   std::atomic<size_t>& drain_counter() { return drained_; }
-  // CPU time that was spent waiting for the other end.
+  // CPU time spent waiting for the receiving end.
   double waited() const { return waited_; }
   void AwaitDrained(size_t may_be_under_way) {
     const double before = CpuNanos();
@@ -185,7 +185,7 @@ class Limit {
     nanosleep(&pause, nullptr);
   }
 
-  static constexpr size_t kUnderWay = 8'000;  // packets: a third of what the socket holds
+  static constexpr size_t kUnderWay = 8'000;  // packets: a third of the socket's capacity
 
   Options options_;
   Socket in_;

@@ -1,4 +1,4 @@
-// What the limit's packets look like: as the livestream's on the wire, by size and number.
+// The limit's packets: the same sizes and number as a livestream's.
 #pragma once
 
 #include <cstddef>
@@ -10,17 +10,17 @@
 
 namespace nexus::limit {
 
-// One burst of the publisher: a picture in equal packets, or one packet of audio.
+// One burst of the publisher: a video frame in packets of equal size, or one audio packet.
 struct Burst {
   uint32_t ssrc = 0;
   size_t packets = 1;
   size_t payload = 0;
 };
 
-// CSRC, abs-send-time, transport-wide number, orientation: what the engine writes towards a browser.
+// CSRC, abs-send-time, transport-wide number and orientation: what the engine sends to a browser.
 inline constexpr size_t kHeaderSize = 12 + 4 + 4 + 12;
 
-// Rewrites the little that differs from subscriber to subscriber, as a bare loop would.
+// Rewrites the few fields that differ per subscriber.
 inline void WriteHeader(MutableByteView out, const Burst& burst, uint64_t index, uint32_t timestamp) {
   ByteWriter writer(out);
   writer.U16(0x9160);

@@ -1,4 +1,4 @@
-// The sockets of the limit: bare batches in, runs out, and somebody at the other end who drains them.
+// The sockets of the limit: received batches, sent runs, and a thread that drains the receiving end.
 #pragma once
 
 #include <netinet/in.h>
@@ -18,7 +18,7 @@ inline constexpr uint32_t kFirstSubscriber = 0x7F020000;  // 127.2.0.0: each sub
 
 class Socket {
  public:
-  // On 0.0.0.0, or 127.0.0.1; any port.
+  // Binds to 0.0.0.0 or 127.0.0.1, on any port.
   Socket(bool any_address, bool gro);
   ~Socket();
   Socket(const Socket&) = delete;
@@ -31,7 +31,7 @@ class Socket {
   uint16_t port_ = 0;
 };
 
-// Messages for one sendmmsg, each a run of equal segments that lie end to end.
+// Messages for one sendmmsg, each a run of equal segments that lie end to end in memory.
 class Batch {
  public:
   static constexpr size_t kMessages = 256;
@@ -51,12 +51,12 @@ class Batch {
   std::array<Control, kMessages> control_;
 };
 
-// recvmmsg with UDP GRO: what the engine's socket does, without a look at the time stamps.
+// recvmmsg with UDP GRO, like the engine's socket, but without timestamps.
 class Receiver {
  public:
   static constexpr size_t kSlots = 16;
   explicit Receiver(int fd);
-  // Calls `handle(MutableByteView)` for each datagram; how many there were.
+  // Calls `handle(MutableByteView)` for each datagram; returns the number of datagrams.
   template <class Handle>
   size_t Read(Handle&& handle) {
     const int count = Fill();
@@ -87,7 +87,7 @@ class Receiver {
   std::array<Control, kSlots> control_;
 };
 
-// What comes to `fd` is read, counted and thrown away, until `stop`.
+// Reads, counts and discards everything that arrives at `fd`, until `stop`.
 void Drain(int fd, const std::atomic<bool>& stop, std::atomic<size_t>& drained);
 
 }  // namespace nexus::limit

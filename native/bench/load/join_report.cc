@@ -7,7 +7,7 @@
 namespace nexus::load {
 namespace {
 
-// By nearest rank.
+// Quantile by nearest rank.
 double QuantileMs(const std::vector<Duration>& sorted, double quantile) {
   if (sorted.empty()) return 0;
   const double rank = std::ceil(quantile * static_cast<double>(sorted.size()));
@@ -36,7 +36,7 @@ std::string ReportJoins(const std::vector<std::unique_ptr<LoadPeer>>& peers, con
     if (steps.joining < totals.began) continue;
     for (const auto& [stream, watched] : peer->watched()) {
       if (watched.kind() != MediaKind::kVideo) continue;
-      // Who has none yet counts with how long it has waited: leaving it out would flatter.
+      // A viewer without a frame counts with the time it has waited; leaving it out would bias the result.
       waiting += !watched.first_picture();
       const Timestamp seen = watched.first_picture().value_or(now);
       const auto since = [&](Timestamp step) { return step == Timestamp{} ? Duration(0) : seen - step; };

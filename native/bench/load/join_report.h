@@ -1,4 +1,4 @@
-// What joining cost those who came since measuring began, and what they got: JSON without braces.
+// Report of the peers that joined since measuring began: times to their first frame. JSON without braces.
 #pragma once
 
 #include <memory>

@@ -1,5 +1,5 @@
-// Waits on a video stream for a picture that a decoder can begin with: a keyframe of which every packet has
-// come, some of them late by repair. The stream is opened whole meanwhile.
+// Detects the first frame of a video stream that a decoder can start with: a keyframe whose packets have all
+// arrived, possibly by retransmission. Until then every packet of the stream is opened.
 #pragma once
 
 #include <array>
@@ -15,7 +15,7 @@ class KeyframeWatch {
  public:
   explicit KeyframeWatch(Codec codec) : inspector_(codec) {}
 
-  // Each opened packet. True: with this one a keyframe is whole.
+  // Takes each opened packet. True if it completes a keyframe.
   bool OnPacket(const ReceivedMedia& media) {
     if (media.payload.empty()) return false;  // a probe
     const FrameInfo info =
@@ -26,7 +26,7 @@ class KeyframeWatch {
     if (media.marker) frame.last = media.sequence_number;
     return frame.first && frame.last && frame.packets == *frame.last - *frame.first + 1;
   }
-  // One has begun, and may still become whole.
+  // True if a keyframe has begun and may still be completed.
   bool coming() const {
     for (const Frame& frame : frames_) {
       if (frame.first) return true;
@@ -41,8 +41,8 @@ class KeyframeWatch {
     std::optional<int64_t> last;
     int64_t packets = 0;
   };
-  // A frame's packets have one timestamp (RFC 7741 section 4.1, RFC 6184 section 5.1). The oldest of the few
-  // that are remembered makes room.
+  // A frame's packets share one timestamp (RFC 7741 section 4.1, RFC 6184 section 5.1). Only a few frames are
+  // remembered; a new one replaces the oldest.
   Frame& FrameOf(uint32_t timestamp) {
     for (Frame& frame : frames_) {
       if (frame.timestamp == timestamp) return frame;

@@ -7,7 +7,7 @@
 namespace nexus::load {
 namespace {
 
-// RFC 7741 section 4.2: the S bit begins a frame; its first byte of payload says in the P bit what it is (RFC
+// RFC 7741 section 4.2: the S bit begins a frame; the P bit of the first payload byte tells a keyframe (RFC
 // 6386 section 9.1).
 const std::vector<uint8_t> kKeyframeStart = {0x10, 0x10, 0x00, 0x00, 0x9D, 0x01,
                                              0x2A, 0x00, 0x05, 0xD0, 0x02};
@@ -25,7 +25,7 @@ ReceivedMedia Packet(int64_t sequence, uint32_t frame, const std::vector<uint8_t
   return media;
 }
 
-TEST(KeyframeWatch, AKeyframeIsWholeWithItsLastPacket) {
+TEST(KeyframeWatch, AKeyframeIsCompleteWithItsLastPacket) {
   KeyframeWatch watch(Codec::kVp8);
   EXPECT_FALSE(watch.OnPacket(Packet(10, 1, kKeyframeStart)));
   EXPECT_TRUE(watch.coming());
@@ -33,7 +33,7 @@ TEST(KeyframeWatch, AKeyframeIsWholeWithItsLastPacket) {
   EXPECT_TRUE(watch.OnPacket(Packet(12, 1, kMore, true)));
 }
 
-TEST(KeyframeWatch, WithoutOneNothingIsComing) {
+TEST(KeyframeWatch, WithoutAKeyframeNoneIsComing) {
   KeyframeWatch watch(Codec::kVp8);
   for (int64_t i = 0; i < 40; ++i) {
     EXPECT_FALSE(watch.OnPacket(Packet(i, static_cast<uint32_t>(i), kDeltaStart, true)));
@@ -41,7 +41,7 @@ TEST(KeyframeWatch, WithoutOneNothingIsComing) {
   }
 }
 
-TEST(KeyframeWatch, WhatCameLateByRepairMakesItWhole) {
+TEST(KeyframeWatch, LateRetransmissionsCompleteAKeyframe) {
   KeyframeWatch watch(Codec::kVp8);
   EXPECT_FALSE(watch.OnPacket(Packet(11, 1, kMore)));
   EXPECT_FALSE(watch.OnPacket(Packet(13, 1, kMore, true)));
@@ -50,7 +50,7 @@ TEST(KeyframeWatch, WhatCameLateByRepairMakesItWhole) {
   EXPECT_TRUE(watch.OnPacket(Packet(12, 1, kMore)));
 }
 
-TEST(KeyframeWatch, AHoleIsForgottenAndProbesAreNoPartOfAPicture) {
+TEST(KeyframeWatch, ForgetsAnIncompleteKeyframeAndIgnoresProbes) {
   KeyframeWatch watch(Codec::kVp8);
   EXPECT_FALSE(watch.OnPacket(Packet(10, 1, kKeyframeStart)));
   EXPECT_FALSE(watch.OnPacket(Packet(12, 1, kMore, true)));

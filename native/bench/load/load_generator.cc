@@ -11,9 +11,9 @@ namespace {
 
 constexpr int kBatchesPerTurn = 8;
 constexpr size_t kFlushBytes = 2u << 20;
-// What came is read so often, nobody is woken for it: a wake-up would be paid by the server, in an interrupt
-// to another core, for each datagram or for none as the generator happens to be at work. Receivers of the
-// real network cost a server none. Latency is by the kernel's stamps.
+// The socket is polled at this interval instead of waking the thread for each datagram. A wake-up would be an
+// interrupt to another core at the server's cost, and their number would depend on how busy the generator is;
+// receivers on a real network cost the server nothing. Latency is measured with the kernel's timestamps.
 constexpr Duration kReadEvery{500};
 
 double ThreadCpuSeconds() { return static_cast<double>(ReadClockMicros(CLOCK_THREAD_CPUTIME_ID)) / 1e6; }
@@ -71,7 +71,7 @@ void LoadGenerator::Reschedule() {
   dirty_.clear();
 }
 
-// Runs that came new into the batch while `peer` was at work are its own.
+// Runs that were added to the batch while `peer` was handled belong to that peer.
 void LoadGenerator::NoteOwners(uint32_t peer) { owners_.resize(out_.runs().size(), peer); }
 
 void LoadGenerator::Flush() {

@@ -1,5 +1,5 @@
-// The load's loop on one thread: one socket, thousands of peers, their deadlines, and what the generator
-// itself costs. It knows no signaling: whoever runs it says who the peers are (load_script, local_server).
+// The load's event loop on one thread: one socket, thousands of peers with their deadlines, and the
+// generator's own cost. It knows no signaling: its user describes the peers (load_script, local_server).
 #pragma once
 
 #include <functional>
@@ -25,23 +25,24 @@ class LoadGenerator {
 
   const std::string& fingerprint() const { return certificate_->fingerprint(); }
   SocketAddress AddressOf(uint32_t peer) const { return socket_.AddressOf(peer); }
-  // Credentials that the SFU is told before the peer is added.
+  // Credentials of a peer, which the SFU needs before the peer is added.
   static IceCredentials CredentialsOf(uint32_t peer);
 
-  // Indices count from 0 without a hole.
+  // Adds a peer; indices count up from 0.
   LoadPeer& AddPeer(std::vector<CodecBinding> codecs, const RtpExtensionIds& extensions);
   void Connect(LoadPeer& peer, const ClientRemote& remote);
-  // Peers that are added from now on belong to people who set out now. Without it: when they are added.
+  // Sets the joining time of all peers added from now on to now. Without it, it is the time when each is
+  // added.
   void BeginJoining() { joining_ = Now(); }
-  // The peer has something to do now that it did not have before (streams were added).
+  // Reschedules a peer that has new work (streams were added).
   void Touch(LoadPeer& peer);
 
-  // Runs until `end`, or until `done` says so between two batches.
+  // Runs until `end`, or until `done` returns true between two batches.
   void RunUntil(
       Timestamp end, const std::function<bool()>& done = [] { return false; });
-  // Everything that is counted begins anew; the calls go on.
+  // Resets all counters; the calls continue.
   void BeginMeasuring();
-  // One JSON object without braces: what was measured since.
+  // Measurements since BeginMeasuring, as one JSON object without braces.
   std::string Report() const;
   size_t connected() const;
   size_t ended() const;
@@ -72,7 +73,7 @@ class LoadGenerator {
   void NoteOwners(uint32_t peer);
   void Flush();
   Baseline Sum() const;
-  // Of the receive streams of peers that are connected: how many there are, and how many got nothing since.
+  // Number of receive streams of connected peers, and of those without a packet since measuring began.
   struct Silence {
     size_t streams = 0;
     size_t silent = 0;

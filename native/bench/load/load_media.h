@@ -1,6 +1,6 @@
-// What the load's publishers send: frames whose sizes follow a real encoder's (a keyframe of several times
-// the mean, then log-normal deltas held to the rate), and in each packet when it was sent, so that whoever
-// receives it in this process knows how long it took.
+// Media of the load's publishers: frames whose sizes follow a real encoder's (a keyframe of several times the
+// mean, then log-normal deltas held to the rate). Each packet contains its sending time, so that a receiver
+// in this process can measure the latency.
 #pragma once
 
 #include <algorithm>
@@ -15,7 +15,7 @@
 
 namespace nexus::load {
 
-// The last bytes of a packet's payload.
+// Sending time in the last bytes of a packet's payload.
 struct SendStamp {
   static constexpr size_t kSize = 12;
   static constexpr uint32_t kMagic = 0x4E585354;
@@ -33,8 +33,8 @@ struct SendStamp {
   }
 };
 
-// Sizes of an encoder with one-second rate control. The spread (sigma 0.3) and the keyframe's weight (6 mean
-// frames) are those of libvpx's realtime mode on talking heads, by order of magnitude.
+// Frame sizes of an encoder with one-second rate control. The spread (sigma 0.3) and the size of a keyframe
+// (6 mean frames) have the order of magnitude of libvpx's realtime mode on talking heads.
 class FrameSizes {
  public:
   FrameSizes(uint64_t bitrate_bps, unsigned frames_per_second, uint64_t seed)
@@ -46,8 +46,8 @@ class FrameSizes {
     constexpr double kSigma = 0.3;
     const double spread = std::exp(normal_(random_) * kSigma - kSigma * kSigma / 2);
     const double wanted = keyframe ? mean_ * 6 : mean_ * spread;
-    // What was sent too much is saved over the next frames, at most 40 % of each. A server that asks for many
-    // keyframes must not get a smaller load by it.
+    // An excess over the rate is saved over the next frames, at most 40 % of each. The load must not shrink
+    // because a server requests many keyframes.
     const double saved = keyframe ? 0 : std::min(debt_, wanted * 0.4);
     const double size = std::max(wanted - saved, 60.0);
     debt_ = std::clamp(debt_ + size - mean_, 0.0, most_debt_);
@@ -56,7 +56,7 @@ class FrameSizes {
 
  private:
   double mean_;
-  double most_debt_;  // half a second's: of many keyframes in a row an encoder does not repent for minutes
+  double most_debt_;  // half a second: an encoder does not compensate many keyframes for minutes
   double debt_ = 0;
   std::mt19937_64 random_;
   std::normal_distribution<double> normal_;

@@ -10,8 +10,8 @@ namespace {
 constexpr Duration kAudioInterval = std::chrono::milliseconds(20);
 constexpr size_t kMaxPayload = 1'150;
 
-// A bitstream that the codec's packetiser and every SFU's keyframe detector understand; its content is
-// nothing.
+// Fills a bitstream that the codec's packetiser and every SFU's keyframe detector understand. The rest is
+// filler.
 void FillFrame(std::vector<uint8_t>& frame, Codec codec, bool keyframe, size_t size) {
   frame.assign(size, 0xA5);
   ByteWriter writer(frame);
@@ -35,9 +35,9 @@ void FillFrame(std::vector<uint8_t>& frame, Codec codec, bool keyframe, size_t s
   }
 }
 
-// Cameras and microphones are not in step with one another. Each has its place in the interval by its index
-// alone, whenever it began: how many of a room fall together decides what a server can send at once, and that
-// must be the same for all servers and runs.
+// The first frame time after `now`. Cameras and microphones are not synchronised, so each peer has a phase
+// within the interval. It depends on the index alone: how many peers of a room coincide decides how much a
+// server can send at once, which must be equal for all servers and runs.
 Timestamp FirstAfter(Timestamp now, Duration interval, uint32_t index) {
   const Duration place(
       static_cast<int64_t>(std::mt19937_64(index)() % static_cast<uint64_t>(interval.count())));
@@ -84,7 +84,7 @@ void LoadPeer::NoteConnected(Timestamp now) {
 
 void LoadPeer::HandleDatagram(MutableByteView datagram, const SocketAddress& from, Timestamp received,
                               Timestamp now) {
-  // RTP and RTCP alone (RFC 7983): a lost handshake is another scene.
+  // Only RTP and RTCP are lost (RFC 7983): lost handshakes would be a different scene.
   const bool media_or_feedback = !datagram.empty() && datagram[0] >= 128;
   if (loss_ > 0 && media_or_feedback && std::uniform_real_distribution<double>(0, 1)(random_) < loss_) {
     ++lost_on_purpose_;
@@ -122,8 +122,7 @@ void LoadPeer::HandleTimeout(Timestamp now) {
       }
       ++source.frames;
       source.next += interval;
-      if (now - source.next > std::chrono::milliseconds(200))
-        source.next = now;  // a stall is not made up for
+      if (now - source.next > std::chrono::milliseconds(200)) source.next = now;  // a stall is not caught up
     }
   }
 }
@@ -135,11 +134,11 @@ void LoadPeer::RequestKeyframes() {
 }
 
 void LoadPeer::SendFrame(Source& source, Timestamp now) {
-  // As libvpx does for VP8: a keyframe that one encoding is asked for is made for all of them.
+  // As libvpx does for VP8, a keyframe request for one encoding makes a keyframe of all of them.
   bool keyframe = false;
   for (const Encoding& encoding : source.encodings) keyframe |= encoding.stream->TakeKeyframeRequest();
   totals_.keyframes_made += keyframe ? 1 : 0;
-  // A frame that does not tell its parts from another encoding's: each has its own size, at the same instant.
+  // Each encoding has its own frame size, at the same instant.
   for (size_t i = 0; i < source.encodings.size(); ++i) {
     Encoding& encoding = source.encodings[i];
     if (!encoding.stream->active()) continue;
@@ -150,7 +149,7 @@ void LoadPeer::SendFrame(Source& source, Timestamp now) {
     SendPacket packet;
     packet.timestamp = static_cast<uint32_t>((now - source.first).count() * 9 / 100);
     for (const PacketPayload& part : source.packetizers[i].Cut(frame)) {
-      // The parts lie in our own frame: the stamp is written into it.
+      // The payload points into `frame_`, so the stamp is written there.
       const size_t at = static_cast<size_t>(part.rest.data() - frame_.data());
       SendStamp::Write(MutableByteView(frame_).subspan(at, part.rest.size()), now);
       packet.prefix = part.prefix;

@@ -1,4 +1,4 @@
-// One person of a load: a client with what it publishes and what it watches, and what it has seen of both.
+// One participant of a load: a client with the media that it publishes and receives, and its measurements.
 #pragma once
 
 #include <array>
@@ -31,11 +31,11 @@ class LoadPeer {
   void Receive(const ReceiveStreamConfig& config, Timestamp now);
   void Connect(const ClientRemote& remote, Timestamp now);
   void HandleDatagram(MutableByteView datagram, const SocketAddress& from, Timestamp received, Timestamp now);
-  // A poor network: so many percent of the media and feedback that comes is lost on its last metre.
+  // Simulates a poor network: this percentage of the incoming media and feedback is dropped.
   void SetLoss(double percent) { loss_ = percent / 100; }
   void RequestKeyframes();
   uint64_t lost_on_purpose() const { return lost_on_purpose_; }
-  // Feedback and media that are due.
+  // Sends the feedback and media that are due.
   void HandleTimeout(Timestamp now);
   Timestamp NextDeadline() const;
 
@@ -43,10 +43,10 @@ class LoadPeer {
   Client& client() { return client_; }
   const Client& client() const { return client_; }
   const std::unordered_map<const ReceiveStream*, WatchedStream>& watched() const { return watched_; }
-  // On its way into the call. Zero: not yet.
+  // Steps of joining the call. Zero: not reached yet.
   struct Steps {
-    Timestamp joining{};     // the person, before any signaling
-    Timestamp connecting{};  // this connection: its first packet
+    Timestamp joining{};     // the participant, before any signaling
+    Timestamp connecting{};  // first packet of this connection
     Timestamp connected{};
   };
   Steps steps;
@@ -76,7 +76,7 @@ class LoadPeer {
   std::minstd_rand random_;
   Client client_;
   LoadTotals& totals_;
-  std::vector<Source> sources_;  // encodings of one MID are one source
+  std::vector<Source> sources_;  // the encodings of one MID are one source
   std::vector<uint8_t> frame_;
   std::unordered_map<const ReceiveStream*, WatchedStream> watched_;
 };

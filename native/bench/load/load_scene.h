@@ -1,4 +1,4 @@
-// The scenes of the comparison and what their people send: the same for every SFU.
+// The scenes of the comparison and what their participants send, the same for every SFU.
 #pragma once
 
 #include <optional>
@@ -20,11 +20,11 @@ inline std::optional<Scene> SceneFromName(std::string_view name) {
 
 struct SceneOptions {
   Scene scene = Scene::kLivestream;
-  size_t people = 100;  // of the livestream: viewers; one more publishes
+  size_t people = 100;  // of a livestream: viewers, without the publisher
   Codec codec = Codec::kVp8;
   bool simulcast = true;
   size_t audio_publishers = 10;
-  size_t max_watched = 25;  // video slots of one person
+  size_t max_watched = 25;  // video slots of one participant
 };
 
 // One encoding of the 720p camera: browsers' defaults for three layers, by order of magnitude.
@@ -45,7 +45,7 @@ inline size_t PeopleOf(const SceneOptions& options) {
   return options.people + (options.scene == Scene::kLivestream ? 1 : 0);
 }
 
-// What browsers negotiate, with numbers of our own.
+// The codecs that browsers negotiate, with fixed payload types.
 inline std::vector<CodecBinding> SceneCodecs() {
   CodecBinding vp8;
   vp8.payload_type = PayloadType{96};

@@ -49,7 +49,7 @@ class Script {
  public:
   Script(LoadGenerator& generator) : generator_(generator) {}
 
-  // What is answered; nothing: the end.
+  // The answer to a line; nothing if the script ends.
   std::optional<std::string> Handle(const ScriptLine& line) {
     if (line.word == "quit") return std::nullopt;
     if (line.word == "peer") return AddPeer(line);

@@ -187,7 +187,8 @@ void LoadSocket::Send(const RunBuilder& batch, const std::vector<uint32_t>& owne
     const int sent = sendmmsg(fd_, arena.out.data(), static_cast<unsigned>(filled), MSG_DONTWAIT);
     if (sent <= 0) {
       if (errno == EINTR) continue;
-      // No GSO on this path, or no room: one by one, and what does not go is lost and counted.
+      // No GSO on this path, or the socket is full: send packet by packet; those that fail are lost and
+      // counted.
       SendSingly(batch, runs[next], owners[next]);
       ++next;
       continue;

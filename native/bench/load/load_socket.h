@@ -1,9 +1,9 @@
-// One UDP socket that speaks for thousands of peers, each with an IPv4 address of its own: the kernel says
-// which one a datagram was for (IP_PKTINFO) and takes the source address of each run. So a whole load shares
-// one recvmmsg and one sendmmsg, with GRO and GSO, and an SFU that tells peers apart by address sees as many
-// as there are.
+// One UDP socket for thousands of peers, each with its own IPv4 address: the kernel reports the destination
+// address of each datagram (IP_PKTINFO) and takes the source address of each run. So the whole load shares
+// one recvmmsg and one sendmmsg, with GRO and GSO, and an SFU that distinguishes peers by address finds all
+// of them.
 //
-// On the loopback all of 127.0.0.0/8 is local. In a namespace: `ip route add local 10.128.0.0/9 dev lo`.
+// On loopback all of 127.0.0.0/8 is local. In a namespace: `ip route add local 10.128.0.0/9 dev lo`.
 #pragma once
 
 #include <algorithm>
@@ -28,11 +28,11 @@ struct LoadSocketOptions {
 
 struct LoadSocketCounters {
   uint64_t datagrams_in = 0;
-  uint64_t messages_in = 0;  // what recvmmsg gave: fewer, where GRO merged
+  uint64_t messages_in = 0;  // messages from recvmmsg: fewer than datagrams if GRO merged some
   uint64_t datagrams_out = 0;
   uint64_t gso_runs = 0;
   uint64_t send_errors = 0;       // packets
-  uint64_t receive_overflow = 0;  // dropped by the kernel: the generator was too slow, the figure is void
+  uint64_t receive_overflow = 0;  // dropped by the kernel: the generator was too slow
 };
 
 class LoadSocket {
@@ -45,8 +45,8 @@ class LoadSocket {
   int fd() const { return fd_; }
   SocketAddress AddressOf(uint32_t peer) const;
 
-  // One batch; `handle(uint32_t peer, MutableByteView, const SocketAddress& from, Timestamp received)`.
-  // False: no more.
+  // Reads one batch; calls `handle(uint32_t peer, MutableByteView, const SocketAddress& from, Timestamp
+  // received)` for each datagram. False if there is nothing more to read.
   template <class Handle>
   bool Receive(const WallClockOffset& clock, Timestamp now, Handle&& handle) {
     const int count = ReceiveBatch();

@@ -10,7 +10,7 @@ std::unique_ptr<LocalServer> LocalServer::Open(const LocalServerOptions& options
   config.shards = 1;
   config.bind_addresses = {*SocketAddress::Parse("127.0.0.1", 0)};
   config.shard.certificate = DtlsCertificate::Generate();
-  config.shard.audio_loudest = 1'000;  // off: every SFU forwards every voice here
+  config.shard.audio_loudest = 1'000;  // off: every SFU in the comparison forwards all audio
   config.socket.gso = options.gso;
   config.shard.gcm = options.gcm;
   config.shard.pad_runs = options.pad_runs;
@@ -126,7 +126,7 @@ bool LocalServer::Join(const SceneOptions& options, LoadGenerator& generator) {
       remote.candidates.push_back({candidate.address, candidate.priority});
     }
     generator.Connect(*person.peer, remote);
-    // Handshakes are spread: a thousand at once would be a scene of their own.
+    // Handshakes are spread out: a thousand at once would be a different scene.
     generator.RunUntil(MonotonicNow() + Duration(2'000));
     engine_->PollEvents(10'000);
   }

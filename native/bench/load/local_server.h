@@ -1,7 +1,6 @@
-// Our engine in the generator's own process, on a thread and a core of its own: the quickest way to a figure,
-// without services. It is a server under test like any other; the adapter's two sides are what an adapter for
-// another SFU has
-// (`load_script` reads them from a driver).
+// Our engine in the generator's process, on a thread and core of its own: the quickest measurement, without
+// services. It is a server under test like any other; for other SFUs a driver does through `load_script` what
+// this class does.
 #pragma once
 
 #include <memory>
@@ -23,12 +22,12 @@ struct LocalServerOptions {
 
 class LocalServer {
  public:
-  // Null, with the system's error number, when it cannot listen.
+  // Null if it cannot listen; `error` is then the system's error number.
   static std::unique_ptr<LocalServer> Open(const LocalServerOptions& options, int& error);
 
-  // Puts the scene's people into a room and their peers into the generator, on their way to connect.
+  // Creates the scene's participants in a room and their peers in the generator, and connects them.
   bool Join(const SceneOptions& options, LoadGenerator& generator);
-  // The shard's own counters; asks and waits for the answer.
+  // Requests the shard's own counters and waits for them.
   std::optional<EngineReport> Report();
 
  private:

@@ -43,7 +43,7 @@ int RunLocal(const Arguments& arguments, Scene scene) {
   LoadGenerator generator(std::move(*socket), load);
   if (!server->Join(options, generator)) return std::fputs("the engine refused the scene\n", stderr), 1;
   const size_t everybody = generator.peers().size();
-  // Poor networks: the last so many percent of the people lose so much of what comes.
+  // Poor networks: `poor` percent of the participants lose `loss` percent of the incoming media.
   const size_t poor = everybody * static_cast<size_t>(arguments.Number("poor", 0)) / 100;
   for (size_t i = 0; i < poor; ++i) {
     generator.peers()[everybody - 1 - i]->SetLoss(static_cast<double>(arguments.Number("loss", 3)));
@@ -53,7 +53,7 @@ int RunLocal(const Arguments& arguments, Scene scene) {
   generator.RunUntil(MonotonicNow() + std::chrono::seconds(arguments.Number("warmup", 5)));
   const auto before = server->Report();
   generator.BeginMeasuring();
-  // Other work on the machine only ever makes a window slower: the best ones say what the engine takes.
+  // Other work on the machine only slows a window down: the best windows show the engine's own cost.
   std::vector<double> windows;
   EngineReport last = *before;
   for (int64_t left = arguments.Number("seconds", 10) * 4; left > 0; --left) {

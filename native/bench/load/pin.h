@@ -6,7 +6,7 @@
 
 namespace nexus::load {
 
-// The calling thread stays on that core; negative: anywhere.
+// Pins the calling thread to a core; negative: any core.
 inline void PinToCore(int core) {
   if (core < 0) return;
   cpu_set_t set;

@@ -7,7 +7,7 @@ namespace nexus::load {
 void WatchedVideo::OnPacket(const ReceivedMedia& media, Timestamp now) {
   const int64_t sequence = media.sequence_number;
   if (sequence <= last_marker) {
-    // Late, repaired as a rule: it may complete a frame that waits for it.
+    // A late packet, usually a retransmission, may complete an incomplete frame.
     const auto waiting = std::find_if(incomplete.begin(), incomplete.end(), [&](const Incomplete& frame) {
       return sequence >= frame.first && sequence <= frame.last;
     });
@@ -60,8 +60,8 @@ void WatchedStream::CountLatency(const Received& received, Timestamp connected, 
   (newcomer ? totals.newcomers_latency : totals.settled_latency).Add(now - *sent);
 }
 
-// As browsers do: who gets pictures and cannot begin with any of them asks for a keyframe, again and again
-// (the stream's requester says how often), until one has come whole.
+// As browsers do, a viewer that receives frames but no complete keyframe requests one repeatedly, at the rate
+// of the stream's requester.
 void WatchedStream::AwaitKeyframe(const ReceivedMedia& media, const Client& viewer, Timestamp now) {
   if (!awaited_) {
     const auto codec = viewer.CodecOf(media.payload_type);

@@ -1,6 +1,6 @@
-// What one viewer sees of one stream: pictures and freezes, how long its packets took, and when there was a
-// first picture to show. Packets that the publisher had sent before the viewer was there (a server may show
-// such from memory) took no time on the way: they are counted apart, for all servers alike.
+// Measurements of one stream at one viewer: frames and freezes, latency of its packets, and the time of the
+// first frame that could be shown. Packets that were sent before the viewer connected (a server may replay
+// them from a cache) have no latency in this sense: they are counted apart, for all servers.
 #pragma once
 
 #include <memory>
@@ -40,23 +40,23 @@ class LatencyHistogram {
   uint64_t total_ = 0;
 };
 
-// Of all peers together, since measuring began.
+// Totals of all peers since measuring began.
 struct LoadTotals {
   Timestamp began{};
   uint64_t media_in = 0;
   uint64_t media_bytes_in = 0;
-  uint64_t keyframes_made = 0;         // pictures of publishers, all encodings of one as one
-  LatencyHistogram latency;            // of what was sent once its viewer was there, sampled
-  LatencyHistogram settled_latency;    // of that, what went to people who were there from the beginning
-  LatencyHistogram newcomers_latency;  // and to those who came meanwhile
-  LatencyHistogram earlier;            // sent before its viewer was there: how old it was, all of it
+  uint64_t keyframes_made = 0;         // frames of publishers, all encodings of a source as one
+  LatencyHistogram latency;            // of packets sent after their viewer connected, sampled
+  LatencyHistogram settled_latency;    // those of them to viewers from before measuring began
+  LatencyHistogram newcomers_latency;  // those of them to viewers that joined since
+  LatencyHistogram earlier;            // age of packets sent before their viewer connected, not sampled
   void Begin(Timestamp now) { *this = LoadTotals{.began = now}; }
 };
 
-// Whole pictures by header alone: a marker ends one, and all numbers since the last marker must have come,
-// some of them late by repair (two frames count as one when the marker between them was lost). A freeze is
-// what webrtc-stats calls one: a pause longer than the larger of three mean intervals and the mean plus 150
-// ms.
+// Counts complete frames by RTP header alone: a marker ends a frame, and all numbers since the last marker
+// must have arrived, some possibly late (two frames count as one if the marker between them was lost). A
+// freeze is defined as in webrtc-stats: an interval longer than the larger of three mean intervals and the
+// mean plus 150 ms.
 struct WatchedVideo {
   static constexpr size_t kMaxIncomplete = 32;
   struct Incomplete {
@@ -81,7 +81,7 @@ class WatchedStream {
     stream.opened_whole = true;
   }
 
-  // `connected`: when the viewer's connection was up; `newcomer`: it came since measuring began.
+  // `connected`: when the viewer connected; `newcomer`: it joined since measuring began.
   void OnPacket(const Received& received, const Client& viewer, Timestamp connected, bool newcomer,
                 Timestamp now, LoadTotals& totals);
 
@@ -96,7 +96,7 @@ class WatchedStream {
 
   ReceiveStream* stream_;
   Timestamp added_;
-  bool caught_up_ = false;  // something came that was sent once the viewer was there
+  bool caught_up_ = false;  // a packet arrived that was sent after the viewer connected
   WatchedVideo pictures_;
   std::unique_ptr<KeyframeWatch> awaited_;
   std::optional<Timestamp> first_picture_;

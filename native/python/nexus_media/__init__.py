@@ -1,4 +1,4 @@
-"""The media engine's Python module: commands in, events out, taps' batches. See `_engine.pyi`."""
+"""The media engine's Python module: commands in, events and taps' batches out. See `_engine.pyi`."""
 
 from nexus_media._engine import (
     Candidate,

@@ -1,10 +1,11 @@
-"""The engine as Python sees it: commands in, events out, never a packet but for a tap's batches.
+"""The engine's Python interface: commands in, events out. No packets pass through it, except in a tap's
+batches.
 
-Every call returns at once (it is queued to the shard's thread); what came of it arrives as an event. Calls
-raise `ValueError` for arguments that cannot be right (ids that were never given out among them) and
-`RuntimeError` after `close()` or when a bound is reached (too many transports, a full command queue).
-Commands for ids that are gone (a transport that failed meanwhile) are no error: they are counted and reported
-as `CommandRejected`.
+Every call returns at once, after it was queued to the shard's thread; its outcome arrives as an event. Calls
+raise `ValueError` for invalid arguments (such as ids that were never issued) and `RuntimeError` after
+`close()` or when a bound is reached (too many transports, a full command queue). A command for an id that no
+longer exists (for example of a transport that has failed meanwhile) is not an error: it is counted and
+reported as `CommandRejected`.
 """
 
 from collections.abc import Sequence
@@ -36,12 +37,12 @@ class HeaderExtension(Enum):
 class TransportState(Enum):
     NEW = 0
     CONNECTED = 1  # ICE and DTLS are up
-    DISCONNECTED = 2  # neither checks nor media for a while, may come back
+    DISCONNECTED = 2  # neither checks nor media for a while; may recover
     FAILED = 3
     CLOSED = 4
 
 class GcmLibraryUnavailable(ValueError):
-    """Not built in, or this processor has not the instructions it needs."""
+    """The library was not built in, or this processor lacks the instructions it needs."""
 
 class EngineConfig:
     def __init__(
@@ -69,17 +70,17 @@ class EngineConfig:
         gcm_library: str = "auto",
     ) -> None:
         """Shard k listens on UDP `port + k` (0: any free port). `announced_addresses` replace the bound ones
-        in candidates (the node's public addresses). `bind_addresses`: one of each family at most.
-        `audio_loudest`: how many audio sources of a room are forwarded at most. `strict_consent`: only ICE
-        checks are consent to send (RFC 7675); otherwise authenticated packets from the selected address are,
-        too. `red_distance`: how many
-        earlier packets ride along to a subscriber with redundant audio (RFC 2198), 0 to 2; 0 strips it.
-        `start_bitrate_bps`: what each subscriber's path is believed to carry until it is measured, and
-        `min_bitrate_bps` to `max_bitrate_bps`: between what the estimate stays.
-        `room_share`: so many transports of one room a shard takes before the room is spread to another shard;
-        0: a room stays on its shard.
-        `gcm_library`: who computes AES-GCM, "openssl" or "intel-ipsec-mb"; "auto": the fastest that is there.
-        Raises GcmLibraryUnavailable."""
+        in candidates (the node's public addresses). `bind_addresses`: at most one of each family.
+        `audio_loudest`: the maximum number of a room's audio sources that are forwarded. `strict_consent`:
+        only ICE checks count as consent to send (RFC 7675); otherwise authenticated packets from the selected
+        address count, too. `red_distance`: how many earlier packets are repeated for a subscriber with
+        redundant audio (RFC 2198), 0 to 2; 0 strips it.
+        `start_bitrate_bps`: the estimate of each subscriber's path until it is measured; `min_bitrate_bps`
+        and `max_bitrate_bps`: the bounds of the estimate.
+        `room_share`: the maximum number of a room's transports on one shard before the room is spread to
+        another shard; 0: a room stays on its shard.
+        `gcm_library`: the library for AES-GCM, "openssl" or "intel-ipsec-mb"; "auto": the fastest available
+        one. Raises GcmLibraryUnavailable."""
 
 class CodecBinding:
     def __init__(
@@ -94,7 +95,7 @@ class CodecBinding:
         vp9_profile: int = 0,
         red_payload_type: int | None = None,
     ) -> None:
-        """`red_payload_type`: that of redundant audio around this one (RFC 2198), for Opus."""
+        """`red_payload_type`: the payload type of redundant audio around this one (RFC 2198), for Opus."""
 
 class TransportOptions:
     def __init__(
@@ -148,19 +149,20 @@ class TrackOptions:
         sizes: Sequence[tuple[int, int]] = (),
         payload_types: Sequence[int] = (),
     ) -> None:
-        """`number` stands in the CSRC of what is forwarded. `ssrcs`/`rtx_ssrcs` pair up by position; without
+        """`number` is the CSRC of forwarded packets. `ssrcs` and `rtx_ssrcs` pair up by position; without
         them packets are found by MID (and RID), or by a payload type that no other track of the transport has
         among its `payload_types` (RFC 9143 section 9.2). `group`: tracks of one transport with the same group
         belong together (camera with microphone 0, screen with screen audio 1): audio is placed into the pair
         that shows its group's video. `sizes`: width and height of each encoding or spatial layer, low to
-        high, as far as the publisher tells them ((0, 0): not told); what keyframes say counts more."""
+        high, as far as the publisher reports them ((0, 0): unknown); sizes in keyframes take precedence."""
 
 class TapOptions:
     def __init__(
         self, *, patience_ms: int = 1_500, batch_ms: int = 50, backlog_bytes: int = 4 * 1024 * 1024
     ) -> None:
-        """`patience_ms`: how long a missing packet is waited for (0 to 10,000). `batch_ms`: how long records
-        wait for company (0 to 1,000). `backlog_bytes`: kept for a slow reader (64 KiB to 64 MiB)."""
+        """`patience_ms`: how long to wait for a missing packet (0 to 10,000). `batch_ms`: how long to collect
+        records for a batch (0 to 1,000). `backlog_bytes`: bound of the backlog of a slow reader (64 KiB to 64
+        MiB)."""
 
 class TapBatch:
     @property
@@ -170,10 +172,10 @@ class TapBatch:
     def packets(self) -> int: ...
     @property
     def packets_dropped(self) -> int:
-        """Because the reader was slow; the records hold the gap."""
+        """Number of packets dropped because the reader was slow; the records contain the gap."""
     @property
     def ended(self) -> bool:
-        """The track has ended (or there was none); the tap is gone."""
+        """The track has ended (or did not exist), and the tap with it."""
 
 class SlotDescription:
     @property
@@ -188,18 +190,18 @@ class Engine:
         """Binds the sockets and starts the shards. OSError when an address or port cannot be bound."""
     @property
     def event_fd(self) -> int:
-        """Readable while events wait; for `loop.add_reader`."""
+        """Readable while events are queued; for `loop.add_reader`."""
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the DTLS certificate, "AA:BB:…"."""
     @property
     def gcm_library(self) -> str:
-        """Who computes AES-GCM: "openssl" or "intel-ipsec-mb"."""
+        """The library that computes AES-GCM: "openssl" or "intel-ipsec-mb"."""
     @property
     def ports(self) -> list[int]:
         """UDP port of each shard."""
     def poll_events(self, limit: int = 1024) -> list[Event]:
-        """At most `limit` waiting events, oldest first. The ring is bounded: see `events_dropped`."""
+        """At most `limit` queued events, oldest first. The queue is bounded: see `events_dropped`."""
     def close(self) -> None:
         """Stops the shards and frees everything; idempotent. DTLS close_notify is sent to connected peers."""
 
@@ -211,7 +213,7 @@ class Engine:
     ) -> None: ...
     def restart_ice(self, transport: int, remote_ufrag: str, remote_pwd: str) -> TransportDescription: ...
     def close_transport(self, transport: int) -> None:
-        """Ends with `TransportChanged(CLOSED)`; its tracks and slots go with it."""
+        """Ends with `TransportChanged(CLOSED)`; its tracks and slots are removed with it."""
     def add_track(self, transport: int, options: TrackOptions) -> int: ...
     def remove_track(self, track: int) -> None: ...
     def set_track_muted(self, track: int, muted: bool) -> None:
@@ -242,21 +244,22 @@ class Engine:
         max_spatial: int | None = None,
         max_temporal: int | None = None,
     ) -> None:
-        """What the subscriber shows in a video slot and how much it matters; replaces what was said before.
-        `width`/`height`: pixels on its screen, larger layers are not sent; 0: not told. `priority`: 0 to 255,
-        the higher is served first. Not `visible`: nothing is sent. `max_spatial`/`max_temporal`: the highest
-        layer that is wanted, from 0 (both or none)."""
+        """How the subscriber shows a video slot; replaces the previous preferences. `width` and `height`:
+        pixels on its screen, above which no layer is sent; 0: unknown. `priority`: 0 to 255, the higher is
+        served first. Not `visible`: nothing is sent. `max_spatial` and `max_temporal`: the highest layer
+        wanted, from 0 (both or none)."""
     @property
     def tap_fd(self) -> int:
-        """Readable while a tap has records that `ready_taps` has not told of."""
+        """Readable while a tap has records that `ready_taps` has not reported."""
     def add_tap(self, track: int, options: TapOptions) -> int:
-        """RuntimeError beyond 4,096 taps."""
+        """Raises RuntimeError above 4,096 taps."""
     def remove_tap(self, tap: int) -> None:
-        """Its records are gone at once. Also for one that has ended."""
+        """Discards the tap and its records. Also valid for a tap that has ended."""
     def ready_taps(self) -> list[int]:
-        """Which taps have got records since they were last named here."""
+        """Taps that have received records since the last call."""
     def read_tap(self, tap: int, limit: int = 1024 * 1024) -> TapBatch:
-        """What has come, whole batches, up to about `limit` bytes; empty when nothing has."""
+        """The records queued for a tap, in whole batches, up to about `limit` bytes; empty if there are
+        none."""
     def configure_data(
         self,
         transport: int,
@@ -267,8 +270,9 @@ class Engine:
         publish: bool = True,
         receive: bool = True,
     ) -> None:
-        """Data channels for this transport, as its description offers them (RFC 8841); again to change what
-        it may do. `participant`: what receivers are told about who sent, at most 64 bytes; empty: nobody."""
+        """Enables data channels for this transport, as its description offers them (RFC 8841); a further call
+        changes its rights. `participant`: the sender's name for receivers, at most 64 bytes; empty: no
+        name."""
     def send_data(
         self,
         room: int,
@@ -280,11 +284,11 @@ class Engine:
         reliable: bool = True,
         ordered: bool = True,
     ) -> None:
-        """A message from the server to these transports, or to everybody in the room. ValueError when payload
-        (256 KiB) or topic (128 bytes) are too long."""
+        """Sends a message from the server to these transports, or to all of the room. ValueError if payload
+        (256 KiB) or topic (128 bytes) is too long."""
     def request_report(self, room: int | None = None, details: bool = True) -> int:
-        """A number that comes back in the `ReportReady` of every shard's merged figures. Without details
-        these are the engine's own: no transports, tracks or slots."""
+        """Requests a report and returns the `request` number of its `ReportReady`, which merges all shards.
+        Without details it has only the engine's counters: no transports, tracks or slots."""
 
 class TransportChanged:
     @property
@@ -301,7 +305,7 @@ class TransportChanged:
     def remote_address(self) -> str: ...
 
 class TrackStarted:
-    """The first packet of a track came."""
+    """The first packet of a track has arrived."""
 
     @property
     def track(self) -> int: ...
@@ -309,7 +313,7 @@ class TrackStarted:
     def codec(self) -> Codec: ...
 
 class SlotChanged:
-    """A slot now really sends this track (audio placement too); None: nothing."""
+    """The track that a slot now sends (including audio placement); None: nothing."""
 
     @property
     def slot(self) -> int: ...
@@ -317,7 +321,7 @@ class SlotChanged:
     def track(self) -> int | None: ...
 
 class SlotPaused:
-    """The subscriber's bandwidth does not carry even the lowest layer of what a slot shows, or it does
+    """The subscriber's bandwidth has become too low for the lowest layer of the slot's track, or sufficient
     again."""
 
     @property
@@ -326,8 +330,9 @@ class SlotPaused:
     def paused(self) -> bool: ...
 
 class LayersWanted:
-    """The highest layers of a video track that anybody wants, when it changed; None: nobody watches it. Rises
-    at once, falls after some seconds. Until the first of these a publisher sends all."""
+    """The highest layer of a video track that any subscriber wants has changed; None: no subscriber wants
+    any. It rises at once and falls after some seconds. A publisher sends all layers until the first such
+    event."""
 
     @property
     def track(self) -> int: ...
@@ -359,10 +364,10 @@ class TransportReport:
     packets_out: int
     bytes_out: int
     rtt_ms: float
-    estimate_bps: int  # what the path to the peer is thought to carry; 0: unknown
-    target_bps: int  # what the allocator shared out
-    acknowledged_bps: int  # what arrived, by the peer's feedback
-    loss: float  # of what was sent lately, 0 to 1
+    estimate_bps: int  # estimated capacity of the path to the peer; 0: unknown
+    target_bps: int  # bitrate that the allocator distributed
+    acknowledged_bps: int  # bitrate that arrived, by the peer's feedback
+    loss: float  # share of recently sent packets, 0 to 1
     pacer_queue_packets: int
     pacer_queue_bytes: int
     pacer_drops: int
@@ -380,15 +385,15 @@ class TrackReport:
     packets: int
     bytes: int
     packets_lost: int
-    red_recovered: int  # audio packets that a later one's redundancy brought back
+    red_recovered: int  # audio packets recovered from a later packet's redundancy
     nacks_sent: int
     plis_sent: int
     keyframes: int
-    keyframe_replays: int  # viewers who began with a keyframe from memory
+    keyframe_replays: int  # viewers that began with a cached keyframe
     jitter_ms: float
     @property
     def layer_bitrates(self) -> list[list[int]]:
-        """Bits per second that forwarding up to [spatial][temporal] takes, 4 by 4; 0: not there."""
+        """Bits per second of forwarding up to layer [spatial][temporal], 4 by 4; 0: no such layer."""
 
 class SlotReport:
     slot: int
@@ -401,10 +406,10 @@ class SlotReport:
     fraction_lost: float
     @property
     def target(self) -> tuple[int, int] | None:
-        """(spatial, temporal) to go up to; None: paused."""
+        """(spatial, temporal): the highest layer to send; None: paused."""
     @property
     def layer(self) -> tuple[int, int] | None:
-        """(spatial, temporal) that is sent; None: nothing is."""
+        """(spatial, temporal): the layer that is sent; None: nothing is sent."""
     layer_switches: int
     layer_packets_left_out: int
 

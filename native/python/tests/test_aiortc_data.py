@@ -1,4 +1,4 @@
-"""Data channels with a peer that nobody here wrote: aiortc's SCTP against the engine's."""
+"""Data channels with an independent peer: aiortc's SCTP against the engine's."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -13,7 +13,7 @@ PROTOCOL = "nexus.data.v1"
 
 
 def answer_to(engine: media.Engine, room: int, offer_sdp: str, participant: str) -> tuple[int, str]:
-    """The transport and the answer to an offer that has data alone."""
+    """The transport and the answer to an offer that has only data."""
     (section,) = sdp.SessionDescription.parse(offer_sdp).media
     assert section.ice is not None
     assert section.ice.usernameFragment is not None
@@ -97,7 +97,7 @@ async def two_talkers(shards: int = 1) -> AsyncIterator[tuple[media.Engine, int,
         engine.close()
 
 
-async def test_messages_cross_both_ways_and_large_ones_are_whole() -> None:
+async def test_messages_arrive_both_ways_and_large_ones_complete() -> None:
     async with two_talkers() as (_, _, anna, ben):
         anna.reliable.send(b"\x01\x00\x00\x00\x00hello")
         await until(lambda: len(ben.received) == 1)
@@ -109,7 +109,7 @@ async def test_messages_cross_both_ways_and_large_ones_are_whole() -> None:
         assert sorted(anna.received, key=len) == [named(b"PA_ben", b"quick"), named(b"PA_ben", large)]
 
 
-async def test_the_largest_payload_comes_in_two_parts() -> None:
+async def test_the_largest_payload_arrives_in_two_parts() -> None:
     async with two_talkers() as (engine, room, anna, ben):
         large = bytes(range(256)) * 1024
         first, last = b"\x00\x00\x00\x07\x00\x00\x00" + large[:261_120], large[261_120:]
@@ -128,7 +128,7 @@ async def test_the_largest_payload_comes_in_two_parts() -> None:
             engine.send_data(room, large + b"x")
 
 
-async def test_the_server_speaks_and_a_forged_sender_is_dropped() -> None:
+async def test_the_server_sends_messages_and_drops_a_forged_sender() -> None:
     async with two_talkers() as (engine, room, anna, ben):
         anna.reliable.send(named(b"PA_ben", b"i am ben"))
         engine.send_data(room, b"to ben", to=[ben.transport])
@@ -138,8 +138,8 @@ async def test_the_server_speaks_and_a_forged_sender_is_dropped() -> None:
         assert anna.received == [named(b"", b"to all", 2)]
 
 
-async def test_rooms_of_two_shards_talk_at_the_same_time() -> None:
-    """usrsctp is one for the process: shards must not disturb one another."""
+async def test_rooms_on_two_shards_exchange_messages_at_once() -> None:
+    """usrsctp has one instance per process: shards must not disturb one another."""
     engine = media.Engine(media.EngineConfig(shards=2, bind_addresses=["127.0.0.1"]))
     pairs = [(Talker(), Talker()) for _ in range(2)]
     try:

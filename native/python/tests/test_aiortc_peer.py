@@ -1,4 +1,4 @@
-"""A peer that nobody here wrote: aiortc publishes VP8 and Opus into the engine and receives it from there."""
+"""An independent peer: aiortc publishes VP8 and Opus to the engine and receives them from it."""
 
 import asyncio
 import fractions
@@ -30,7 +30,7 @@ CODECS = {"audio/opus": media.Codec.OPUS, "video/VP8": media.Codec.VP8, "video/H
 
 @dataclass
 class Peer:
-    """What of one offer the engine knows under which id."""
+    """The engine's ids for the sections of one offer."""
 
     transport: int
     tracks: dict[str, int] = field(default_factory=dict)  # by mid
@@ -39,7 +39,7 @@ class Peer:
 
 
 def codecs_of(section: sdp.MediaDescription, wanted: set[str]) -> dict[int, media.CodecBinding]:
-    """By payload type."""
+    """The codecs of a section, by payload type."""
     rtx = {c.parameters["apt"]: c.payloadType for c in section.rtp.codecs if c.name == "rtx"}
     return {
         c.payloadType: media.CodecBinding(
@@ -75,7 +75,7 @@ def transport_options(offer: sdp.SessionDescription, wanted: set[str]) -> media.
 
 
 def connect(engine: media.Engine, room: int, offer_sdp: str, wanted: set[str], number: int = 1) -> Peer:
-    """Creates the transport, tracks of its sendonly sections, slots of its recvonly ones, and the answer."""
+    """Creates the transport, tracks of its sendonly and slots of its recvonly sections, and the answer."""
     offer = sdp.SessionDescription.parse(offer_sdp)
     description = engine.create_transport(room, transport_options(offer, wanted))
     peer = Peer(description.transport)
@@ -161,7 +161,7 @@ class Green(VideoStreamTrack):
 
 
 class Tone(AudioStreamTrack):
-    """A loud sine of TONE_HZ at 48 kHz, 20 ms a frame."""
+    """A loud sine of TONE_HZ at 48 kHz, in frames of 20 ms."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -240,7 +240,7 @@ def subscribe(pc: RTCPeerConnection) -> None:
 
 
 def spy_csrcs(pc: RTCPeerConnection) -> dict[str, set[tuple[int, ...]]]:
-    """CSRC lists of what arrives, by kind."""
+    """CSRC lists of received packets, by kind."""
     seen: dict[str, set[tuple[int, ...]]] = {"audio": set(), "video": set()}
     for transceiver in pc.getTransceivers():
         receiver = transceiver.receiver
@@ -281,7 +281,7 @@ async def first_tone(track: Any) -> None:
     ("profile", "gcm_library"),
     [("AEAD_AES_128_GCM", "auto"), ("AEAD_AES_128_GCM", "openssl"), ("AES_CM_128_HMAC_SHA1_80", "auto")],
 )
-async def test_two_peers_see_and_hear_each_other_with(profile: str, gcm_library: str) -> None:
+async def test_a_subscriber_receives_video_and_audio_with(profile: str, gcm_library: str) -> None:
     engine = media.Engine(
         media.EngineConfig(srtp_profiles=[profile], gcm_library=gcm_library, bind_addresses=["0.0.0.0"])
     )

@@ -1,4 +1,4 @@
-"""Who computes AES-GCM can be chosen, and is told."""
+"""The library for AES-GCM can be chosen, and is reported."""
 
 import nexus_media as media
 import pytest
@@ -23,21 +23,21 @@ def available() -> list[str]:
     return found
 
 
-def test_openssl_can_always_be_asked_for() -> None:
+def test_openssl_is_always_available() -> None:
     assert opened("openssl") == "openssl"
 
 
-def test_the_one_that_was_asked_for_is_in_use() -> None:
+def test_the_chosen_library_is_in_use() -> None:
     assert [opened(name) for name in available()] == available()
 
 
-def test_auto_is_the_fastest_that_is_there() -> None:
+def test_auto_chooses_the_fastest_available_library() -> None:
     assert opened("auto") == available()[0]
     assert media.Engine(media.EngineConfig(bind_addresses=["127.0.0.1"])).gcm_library == available()[0]
 
 
 @pytest.mark.parametrize("name", ["", "aws-lc", "OpenSSL", "Auto"])
-def test_another_name_is_refused(name: str) -> None:
+def test_an_unknown_name_is_rejected(name: str) -> None:
     with pytest.raises(ValueError, match="unknown GCM library") as raised:
         media.EngineConfig(gcm_library=name)
-    assert raised.type is ValueError  # not GcmLibraryUnavailable: it is nowhere
+    assert raised.type is ValueError  # not GcmLibraryUnavailable: no such library exists

@@ -1,4 +1,4 @@
-"""The module is what its stub says, and nothing but a tap's batch could carry a packet."""
+"""The module matches its stub, and only a tap's batches could carry packets."""
 
 import ast
 from enum import Enum
@@ -11,7 +11,7 @@ from nexus_media import _engine
 STUB = ast.parse((Path(media.__file__).parent / "_engine.pyi").read_text())
 CLASSES = {node.name: node for node in STUB.body if isinstance(node, ast.ClassDef)}
 ENUMS = {name for name, node in CLASSES.items() if any(ast.unparse(b) == "Enum" for b in node.bases)}
-# What may cross between Python and the engine: numbers, texts, flags and the classes of the stub.
+# Types that may cross between Python and the engine: numbers, strings, flags and the classes of the stub.
 PLAIN = {"int", "float", "str", "bool", "None", "Sequence", "list", "dict", "tuple", "Event", "..."}
 
 
@@ -30,7 +30,7 @@ def names_in(annotation: ast.expr | None) -> set[str]:
 
 
 def annotations() -> list[tuple[str, set[str]]]:
-    """Every annotation of the stub with the place where it stands."""
+    """Every annotation of the stub and its location."""
     found = []
     for name, node in CLASSES.items():
         for member, item in members(node).items():
@@ -44,15 +44,15 @@ def annotations() -> list[tuple[str, set[str]]]:
     return found
 
 
-def test_nothing_but_a_taps_batch_could_carry_a_packet() -> None:
+def test_only_a_taps_batch_could_carry_a_packet() -> None:
     allowed = PLAIN | set(CLASSES)
-    assert len(annotations()) > 100  # the walk sees the stub
+    assert len(annotations()) > 100  # the walk finds the stub
     carrying = [(where, names - allowed) for where, names in annotations() if names - allowed]
-    # What the server says itself on data channels is made in Python and is no packet.
+    # Data messages of the server are made in Python; they are not packets.
     assert carrying == [("TapBatch.records", {"bytes"}), ("Engine.send_data", {"bytes"})]
 
 
-def test_the_module_defines_what_the_stub_does_and_nothing_else() -> None:
+def test_the_module_defines_exactly_what_the_stub_does() -> None:
     public = {name for name in vars(_engine) if not name.startswith("_")}
     assert public == set(CLASSES)
     assert set(media.__all__) == public | {"Event"}
@@ -90,7 +90,7 @@ def test_each_call_has_the_parameters_of_its_stub(name: str, method: str) -> Non
     assert isinstance(item, ast.FunctionDef)
     expected = [a.arg for a in [*item.args.args, *item.args.kwonlyargs] if a.arg != "self"]
     if (name, method) == ("Engine", "__init__"):
-        method = "__new__"  # nanobind builds there what may not be moved; its first overload is for pickling
+        method = "__new__"  # nanobind constructs immovable types there; the first overload is for pickling
     signature = getattr(getattr(_engine, name), method).__nb_signature__[-1][0]
     parsed = ast.parse(signature.replace("\\", "_") + ": ...").body[0]
     assert isinstance(parsed, ast.FunctionDef)
