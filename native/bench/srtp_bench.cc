@@ -93,6 +93,6 @@ int main() {
     }
     ok &= Measure(SrtpProfile::kAes128CmHmacSha1_80, GcmLibrary::kOpenSsl, "AES_CM_128_HMAC_SHA1_80", size);
   }
-  if (!ok) std::fputs("a packet failed: the figures are void\n", stderr);
+  if (!ok) std::fputs("a packet failed: the results are void\n", stderr);
   return ok ? 0 : 1;
 }

@@ -19,7 +19,7 @@ inline void Check(CallError error) {
     case CallError::kClosed:
       throw std::runtime_error("the engine is closed");
     case CallError::kUnknownId:
-      throw nb::value_error("no such id was ever given out");
+      throw nb::value_error("this id was never issued");
     case CallError::kQueueFull:
       throw std::runtime_error("the shard's command queue is full");
     case CallError::kTooManyTransports:
@@ -36,7 +36,7 @@ void Do(Call&& call) {
 
 template <class Id>
 Id As(int64_t id) {
-  if (id < 0 || id > UINT32_MAX) throw nb::value_error("no such id was ever given out");
+  if (id < 0 || id > UINT32_MAX) throw nb::value_error("this id was never issued");
   return Id{static_cast<uint32_t>(id)};
 }
 

@@ -42,7 +42,7 @@ GcmLibrary ParseGcmLibrary(const std::string& name) {
   if (!library) throw nb::value_error(("unknown GCM library: " + name).c_str());
   if (!IsAvailable(*library)) {
     throw GcmLibraryUnavailable(name +
-                                " was not built in, or this processor has not the instructions it needs");
+                                " was not built in, or this processor lacks the instructions it needs");
   }
   return *library;
 }

@@ -16,9 +16,10 @@ std::atomic<uint32_t> next_number = 0;
 
 void Configure(Engine& engine, int64_t transport, int64_t remote_port, int64_t max_message_size,
                std::string participant, bool publish, bool receive) {
-  if (remote_port < 1 || remote_port > UINT16_MAX) throw nb::value_error("remote_port is 1 to 65535");
-  if (max_message_size < 0) throw nb::value_error("max_message_size is not negative");
-  if (participant.size() > kMaxDataIdentifier) throw nb::value_error("participant has 64 bytes at most");
+  if (remote_port < 1 || remote_port > UINT16_MAX) throw nb::value_error("remote_port must be 1 to 65535");
+  if (max_message_size < 0) throw nb::value_error("max_message_size must not be negative");
+  if (participant.size() > kMaxDataIdentifier)
+    throw nb::value_error("participant must have at most 64 bytes");
   ConfigureData command;
   command.transport = As<TransportId>(transport);
   command.data.remote_port = static_cast<uint16_t>(remote_port);
@@ -31,7 +32,7 @@ void Configure(Engine& engine, int64_t transport, int64_t remote_port, int64_t m
 
 void Send(Engine& engine, int64_t room, const nb::bytes& payload, const std::vector<int64_t>& to,
           const std::string& topic, bool text, bool reliable, bool ordered) {
-  if (payload.size() > kMaxDataPayload) throw nb::value_error("payload has 256 KiB at most");
+  if (payload.size() > kMaxDataPayload) throw nb::value_error("payload must have at most 256 KiB");
   DataEnvelope envelope;
   envelope.from_server = true;
   envelope.directed = !to.empty();
@@ -40,7 +41,7 @@ void Send(Engine& engine, int64_t room, const nb::bytes& payload, const std::vec
   envelope.topic = topic;
   envelope.payload = {reinterpret_cast<const uint8_t*>(payload.c_str()), payload.size()};
   std::vector<std::vector<uint8_t>> messages = WriteDataMessages(envelope);
-  if (messages.empty()) throw nb::value_error("topic has 128 bytes at most");
+  if (messages.empty()) throw nb::value_error("topic must have at most 128 bytes");
   SendData command;
   command.room = As<RoomId>(room);
   for (const int64_t id : to) command.to.push_back(As<TransportId>(id));

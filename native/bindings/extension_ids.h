@@ -36,7 +36,7 @@ inline RtpExtensionIds ToExtensionIds(const ExtensionIds& given) {
   RtpExtensionIds ids;
   for (const auto& [extension, id] : given) {
     // RFC 8285 sections 4.2 and 4.3; 15 is reserved in the one-byte form and usable in the two-byte one.
-    if (id < 1 || id > 255) throw nb::value_error("header extension ids are 1 to 255");
+    if (id < 1 || id > 255) throw nb::value_error("header extension ids must be 1 to 255");
     ids.Set(FromPython(extension), static_cast<uint8_t>(id));
   }
   return ids;

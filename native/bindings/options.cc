@@ -13,14 +13,14 @@ namespace nexus::bindings {
 namespace {
 
 PayloadType PayloadTypeFrom(int64_t value) {
-  if (value < 0 || value > 127) throw nb::value_error("payload types are 0 to 127");
+  if (value < 0 || value > 127) throw nb::value_error("payload types must be 0 to 127");
   return PayloadType{static_cast<uint8_t>(value)};
 }
 
 std::vector<Ssrc> SsrcsFrom(const std::vector<int64_t>& values) {
   std::vector<Ssrc> ssrcs;
   for (const int64_t value : values) {
-    if (value < 0 || value > UINT32_MAX) throw nb::value_error("SSRCs have 32 bits");
+    if (value < 0 || value > UINT32_MAX) throw nb::value_error("SSRCs must have 32 bits");
     ssrcs.push_back(Ssrc{static_cast<uint32_t>(value)});
   }
   return ssrcs;
@@ -37,7 +37,7 @@ void ConstructCodec(CodecBinding* self, int64_t payload_type, PyCodec codec, int
   if (rtx_payload_type) binding.rtx_payload_type = PayloadTypeFrom(*rtx_payload_type);
   if (h264_profile_level_id) {
     if (*h264_profile_level_id < 0 || *h264_profile_level_id > 0xFFFFFF) {
-      throw nb::value_error("h264_profile_level_id has 24 bits");
+      throw nb::value_error("h264_profile_level_id must have 24 bits");
     }
     binding.h264_profile_level_id = static_cast<uint32_t>(*h264_profile_level_id);
   }
@@ -68,8 +68,8 @@ void ConstructTrack(TrackSettings* self, MediaKind kind, int64_t number, std::st
                     const std::vector<int64_t>& ssrcs, const std::vector<int64_t>& rtx_ssrcs,
                     std::vector<std::string> rids, int64_t group, bool muted, const PySizes& sizes,
                     const std::vector<int64_t>& payload_types) {
-  if (number < 0 || number > UINT32_MAX) throw nb::value_error("number has 32 bits: it is a CSRC");
-  if (group < 0 || group > 255) throw nb::value_error("group is 0 to 255");
+  if (number < 0 || number > UINT32_MAX) throw nb::value_error("number must have 32 bits: it is a CSRC");
+  if (group < 0 || group > 255) throw nb::value_error("group must be 0 to 255");
   TrackSettings settings;
   settings.kind = kind;
   settings.number = static_cast<uint32_t>(number);

@@ -15,7 +15,7 @@ inline std::vector<PictureSize> ToPictureSizes(const PySizes& sizes) {
   std::vector<PictureSize> found;
   for (const auto& [width, height] : sizes) {
     if (width < 0 || width > 65'535 || height < 0 || height > 65'535) {
-      throw nb::value_error("sizes are 0 to 65535 pixels each way");
+      throw nb::value_error("width and height must be 0 to 65535 pixels");
     }
     found.push_back({static_cast<uint16_t>(width), static_cast<uint16_t>(height)});
   }

@@ -21,7 +21,7 @@ inline SlotPreferences ToSlotPreferences(int64_t width, int64_t height, int64_t 
   preferences.pinned = pinned;
   preferences.visible = visible;
   if (max_spatial.has_value() != max_temporal.has_value()) {
-    throw nb::value_error("max_spatial and max_temporal: both or none");
+    throw nb::value_error("give both max_spatial and max_temporal, or neither");
   }
   if (!max_spatial) return preferences;
   preferences.max = LayerTarget{static_cast<uint8_t>(Within(*max_spatial, 7, "max_spatial")),

@@ -13,11 +13,11 @@ Duration Milliseconds(int64_t value, Duration most, const char* wrong) {
 
 void ConstructTap(TapSettings* self, int64_t patience_ms, int64_t batch_ms, int64_t backlog_bytes) {
   TapSettings settings;
-  settings.patience = Milliseconds(patience_ms, kMaxTapPatience, "patience_ms is 0 to 10000");
-  settings.batch_interval = Milliseconds(batch_ms, kMaxTapBatchInterval, "batch_ms is 0 to 1000");
+  settings.patience = Milliseconds(patience_ms, kMaxTapPatience, "patience_ms must be 0 to 10000");
+  settings.batch_interval = Milliseconds(batch_ms, kMaxTapBatchInterval, "batch_ms must be 0 to 1000");
   if (backlog_bytes < static_cast<int64_t>(kMinTapBacklog) ||
       backlog_bytes > static_cast<int64_t>(kMaxTapBacklog)) {
-    throw nb::value_error("backlog_bytes is 64 KiB to 64 MiB");
+    throw nb::value_error("backlog_bytes must be 64 KiB to 64 MiB");
   }
   settings.backlog_bytes = static_cast<size_t>(backlog_bytes);
   new (self) TapSettings(settings);

@@ -180,7 +180,7 @@ int Run(const load::Arguments& arguments) {
       if (size > 200) ok &= Measure(candidates, mix, size, kDescriptor, rounds);
     }
   }
-  if (!ok) std::fputs("a packet failed or differed: the figures are void\n", stderr);
+  if (!ok) std::fputs("a packet failed or differed: the results are void\n", stderr);
   return ok ? 0 : 1;
 }
 

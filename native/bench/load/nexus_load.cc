@@ -68,7 +68,7 @@ int RunLocal(const Arguments& arguments, Scene scene) {
   const std::string seen = generator.Report();
   const bool is_void = generator.cpu_share() > 0.8;
   const auto after = server->Report();
-  if (!before || !after) return std::fputs("the engine gave no report\n", stderr), 1;
+  if (!before || !after) return std::fputs("the engine returned no report\n", stderr), 1;
   const double cpu = after->cpu_seconds - before->cpu_seconds;
   const auto out = static_cast<double>(after->datagrams_out - before->datagrams_out);
   const auto segments = static_cast<double>(after->gso_segments - before->gso_segments);
