@@ -6,26 +6,28 @@
 namespace nexus {
 namespace {
 
-// What is sent may exceed the budget by so much (rates are measured over a second and vary) before it is
-// lowered.
+// A slot keeps its layers while their rates fit into this multiple of the budget (rates are measured over a
+// second and vary).
 constexpr double kKeep = 1.05;
-// And so much of the budget may be given out anew.
+// A slot gets higher layers only if they fit into this share of the budget.
 constexpr double kRaise = 0.92;
-// What fits into so much of it fits easily: that it failed before was another's doing.
+// What fits into this share of the budget is tried even after a failure, which other traffic must have
+// caused.
 constexpr double kEasy = 0.45;
 constexpr Duration kFirstHold = std::chrono::milliseconds(1'000);
 constexpr Duration kLongestHold = std::chrono::seconds(32);
-// After any fall, so that one dip is not answered twice.
+// How long no slot rises after any fall, so that one dip has only one effect.
 constexpr Duration kCalm = std::chrono::milliseconds(300);
-// Taken back within this time of having been given: it should not have been given.
+// A layer that is taken back within this time should not have been given: it is held back for longer next
+// time.
 constexpr Duration kRegret = std::chrono::seconds(5);
-// So long a slot goes on with its lowest layer, though that does not fit.
+// How long a slot keeps its lowest layer although that does not fit.
 constexpr Duration kStarve = std::chrono::milliseconds(400);
 
-// Of everything wanted: nothing needs to be held back.
+// Multiple of all wanted rates above which the budget holds nothing back.
 constexpr int64_t kPlenty = 3;
 
-// Slots of one class climb together; within it the larger picture goes first.
+// Slots of one class climb together; within a class the larger video goes first.
 auto ClassOf(const SlotDemand& demand) { return std::tuple(demand.priority, demand.screen, demand.pinned); }
 
 }  // namespace
@@ -87,7 +89,7 @@ size_t BandwidthAllocator::Lower(State& state, const LayerLadder& ladder, size_t
       state.retry = now + state.hold;
       state.failed = state.raised_to;
     } else if (!state.failed || *state.failed <= *state.raised_to) {
-      state.hold = Duration(0);  // it was right for long enough
+      state.hold = Duration(0);  // the layer lasted long enough
     }
   }
   state.may_rise = now + kCalm;
@@ -99,7 +101,8 @@ size_t BandwidthAllocator::Decide(State& state, const LayerLadder& ladder, size_
   if (fits.tightly < current) return Lower(state, ladder, current, fits.tightly, may_pause, now);
   if (fits.tightly > 0) state.starving_since.reset();
   size_t raised = std::min(fits.loosely, fits.tightly);
-  // Only what failed has to wait; what lies below it is free, and what takes little of what is there now.
+  // Only the failed layer has to wait; those below it, and those that take a small share of the budget, need
+  // not.
   if (now < state.retry && state.failed) {
     raised = std::min(raised, std::max(std::max<size_t>(ladder.StepOf(*state.failed), 1) - 1, fits.easily));
   }
@@ -131,7 +134,7 @@ std::span<const SlotGrant> BandwidthAllocator::Update(std::span<const SlotDemand
     state.seen = updates_;
     const LayerLadder& ladder = ladders_[i];
     SlotGrant grant{demands[i].slot, demands[i].max};
-    if (ladder.top() > 0) {  // else: nothing known yet, nothing to hold back
+    if (ladder.top() > 0) {  // otherwise nothing is known yet, and nothing is held back
       const size_t current = state.fresh    ? 0
                              : state.target ? std::max<size_t>(ladder.StepOf(*state.target), 1)
                                             : 0;
@@ -146,7 +149,7 @@ std::span<const SlotGrant> BandwidthAllocator::Update(std::span<const SlotDemand
     }
     grants_.push_back(grant);
   }
-  // With room in plenty the top of what is known is no bound: a layer that only now comes to life is shown at
+  // With ample budget the highest known layer is no bound, so that a layer which appears later is shown at
   // once.
   if (!budget_bps || *budget_bps > kPlenty * wanted_bps_) {
     for (size_t i = 0; i < demands.size(); ++i) grants_[i].target = demands[i].max;

@@ -1,7 +1,7 @@
-// Shares a subscriber's bandwidth over its video slots: everybody's lowest layer first, then the most
-// important slots layer by layer up to what they want, then the next; what does not even get its lowest layer
-// is paused. What is there stays while it fits; more is given only with room to spare, and later the more
-// often it had to be taken back: nothing oscillates.
+// Distributes a subscriber's bandwidth among its video slots: first the lowest layer of each, then the most
+// important slots layer by layer up to what they want, then the next. A slot that does not get even its
+// lowest layer is paused. A layer stays while it fits; a higher one is given only with room to spare, and
+// later each time that it had to be taken back, so that nothing oscillates.
 #pragma once
 
 #include <optional>
@@ -18,7 +18,7 @@ struct SlotDemand {
   SlotId slot;
   LayerRates rates{};
   LayerTarget max = kHighestLayer;
-  // Importance, the first that differs decides.
+  // Importance: the first field that differs decides.
   uint8_t priority = 0;
   bool screen = false;
   bool pinned = false;
@@ -28,16 +28,16 @@ struct SlotDemand {
 
 struct SlotGrant {
   SlotId slot;
-  std::optional<LayerTarget> target;  // nothing: paused for want of bandwidth
+  std::optional<LayerTarget> target;  // nothing: paused for lack of bandwidth
 };
 
 class BandwidthAllocator {
  public:
-  // `budget`: nothing means that no limit is known. `may_pause`: false while the budget is a guess. The
-  // grants are in the order of the demands, good until the next call.
+  // `budget`: nothing if no limit is known. `may_pause`: false while the budget is a guess. The grants have
+  // the order of the demands and are valid until the next call.
   std::span<const SlotGrant> Update(std::span<const SlotDemand> demands, std::optional<int64_t> budget_bps,
                                     bool may_pause, Timestamp now);
-  // What all slots at their best would take, and what was granted.
+  // Rate of all slots at their best, and the granted rate.
   int64_t wanted_bps() const { return wanted_bps_; }
   int64_t granted_bps() const { return granted_bps_; }
   size_t paused() const { return paused_; }
@@ -45,10 +45,10 @@ class BandwidthAllocator {
  private:
   struct State {
     SlotId slot;
-    size_t seen = 0;  // in which update
+    size_t seen = 0;  // number of the last update with this slot
     std::optional<LayerTarget> target;
     bool fresh = true;
-    // The last layer that was given anew, and when; what failed, and until when it is not tried again.
+    // The last layer that was given, and when; the layer that failed, and when it may be tried again.
     std::optional<LayerTarget> raised_to;
     Timestamp raised{};
     std::optional<LayerTarget> failed;
@@ -57,7 +57,7 @@ class BandwidthAllocator {
     Timestamp may_rise{};
     std::optional<Timestamp> starving_since;
   };
-  // How far up its ladder a slot gets.
+  // The highest step of a slot's ladder that fits, by each of the three shares of the budget.
   struct Fits {
     size_t tightly = 0;
     size_t loosely = 0;  // with room to spare
@@ -76,7 +76,7 @@ class BandwidthAllocator {
   int64_t wanted_bps_ = 0;
   int64_t granted_bps_ = 0;
   size_t paused_ = 0;
-  // Scratch.
+  // Scratch space.
   std::vector<LayerLadder> ladders_;
   std::vector<size_t> order_;
   std::vector<size_t> keep_;

@@ -39,7 +39,7 @@ class Allocation : public ::testing::Test {
   std::vector<SlotGrant> grants;
 };
 
-TEST_F(Allocation, WithoutALimitEverybodyGetsWhatIsWanted) {
+TEST_F(Allocation, WithoutALimitEachSlotGetsWhatItWants) {
   demands = {Demand(1), Demand(2)};
   demands[1].max = {1, 3};
   Settle(std::nullopt);
@@ -60,7 +60,7 @@ TEST_F(Allocation, TheHighestLayersThatFitAreChosen) {
   EXPECT_EQ(grants[0].target, (LayerTarget{0, 2}));
 }
 
-TEST_F(Allocation, EverybodysLowestLayerComesBeforeAnybodysSecond) {
+TEST_F(Allocation, GivesEachSlotItsLowestLayerBeforeAnySecondLayer) {
   for (uint32_t i = 1; i <= 5; ++i) demands.push_back(Demand(i));
   demands[2].screen = true;
   Settle(340'000);
@@ -88,7 +88,7 @@ TEST_F(Allocation, TheLeastImportantIsPausedFirst) {
   EXPECT_EQ(allocator.paused(), 3u);
 }
 
-TEST_F(Allocation, AmongEqualsTheLargerPictureThenTheSpeakerComesFirst) {
+TEST_F(Allocation, PrefersTheLargerVideoThenTheSpeakerAmongEquals) {
   demands = {Demand(1), Demand(2), Demand(3)};
   demands[1].area = 640 * 360;
   demands[2].speaking = true;
@@ -100,7 +100,7 @@ TEST_F(Allocation, AmongEqualsTheLargerPictureThenTheSpeakerComesFirst) {
   EXPECT_TRUE(grants[2].target);
 }
 
-TEST_F(Allocation, NothingIsPausedOnAGuess) {
+TEST_F(Allocation, PausesNothingOnAGuess) {
   demands = {Demand(1)};
   demands[0].rates = {};
   demands[0].rates[0][0] = 2'000'000;
@@ -110,7 +110,7 @@ TEST_F(Allocation, NothingIsPausedOnAGuess) {
   }
 }
 
-TEST_F(Allocation, AnEstimateThatTremblesMovesNothing) {
+TEST_F(Allocation, AFluctuatingEstimateChangesNothing) {
   for (uint32_t i = 1; i <= 3; ++i) demands.push_back(Demand(i));
   std::mt19937_64 random(5);
   std::uniform_real_distribution<double> tremble(0.97, 1.03);
@@ -127,8 +127,8 @@ TEST_F(Allocation, AnEstimateThatTremblesMovesNothing) {
   }
 }
 
-// An estimate that falls whenever the higher layer is sent: tried ever less often.
-TEST_F(Allocation, WhatHadToBeTakenBackIsGivenLater) {
+// An estimate that falls whenever the higher layer is sent, which is therefore tried less and less often.
+TEST_F(Allocation, DelaysALayerThatHadToBeTakenBack) {
   demands = {Demand(1)};
   Settle(400'000);
   int raised = 0;
@@ -142,7 +142,7 @@ TEST_F(Allocation, WhatHadToBeTakenBackIsGivenLater) {
   EXPECT_LE(raised, 14);  // in a minute
 }
 
-TEST_F(Allocation, NeverMoreThanTheBudgetWhateverComes) {
+TEST_F(Allocation, NeverExceedsTheBudget) {
   std::mt19937_64 random(11);
   for (uint32_t i = 1; i <= 8; ++i) demands.push_back(Demand(i));
   for (int i = 0; i < 5'000; ++i) {

@@ -6,7 +6,7 @@ LayerLadder::LayerLadder(const LayerRates& rates, LayerTarget max) {
   for (uint8_t s = 0; s < kMaxSpatialLayers && s <= max.spatial; ++s) {
     for (uint8_t t = 0; t < kMaxTemporalLayers && t <= max.temporal; ++t) {
       const uint64_t bps = rates[s][t];
-      // A sharper picture that costs no more is the better one.
+      // A sharper layer that costs no more replaces the one below.
       while (bps > 0 && count_ > 0 && bps <= steps_[count_ - 1].bps && s > steps_[count_ - 1].target.spatial)
         --count_;
       if (bps == 0 || (count_ > 0 && bps <= steps_[count_ - 1].bps)) continue;

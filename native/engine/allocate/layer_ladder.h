@@ -1,5 +1,5 @@
 // The layers of one track in the order in which a slot climbs them: each step costs more than the one before.
-// Step 0 is nothing.
+// Step 0 sends nothing.
 #pragma once
 
 #include <array>
@@ -22,7 +22,7 @@ class LayerLadder {
   // From 1 to top().
   const Step& at(size_t step) const { return steps_[step - 1]; }
   uint64_t bps(size_t step) const { return step == 0 ? 0 : at(step).bps; }
-  // The highest step at or below a target; 0 when there is none.
+  // The highest step at or below a target; 0 if there is none.
   size_t StepOf(LayerTarget target) const;
 
  private:

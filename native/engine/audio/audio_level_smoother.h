@@ -1,4 +1,4 @@
-// Smooths one source's audio levels (RFC 6464): quick to rise, slow to fall, and silent when packets stop.
+// Smooths the audio levels (RFC 6464) of one source: fast to rise, slow to fall, silent when packets stop.
 #pragma once
 
 #include <optional>
@@ -10,11 +10,11 @@ namespace nexus {
 struct AudioLevelConfig {
   double attack_ms = 20;
   double release_ms = 250;
-  // Louder is not believed: the level is what the client says of itself, and nobody shall shout others down.
+  // Maximum level. The client reports its own level, and must not displace others by an inflated one.
   double ceiling_dbov = -10;
   double silence_dbov = -50;         // at or below: not speaking
-  Duration silence_after{300'000};   // so long at or below before the source counts as silent
-  Duration packet_timeout{500'000};  // no packet for so long: silent
+  Duration silence_after{300'000};   // time at or below that level until the source counts as silent
+  Duration packet_timeout{500'000};  // time without a packet until the source counts as silent
 };
 
 class AudioLevelSmoother {
@@ -25,9 +25,9 @@ class AudioLevelSmoother {
   void OnLevel(uint8_t level, Timestamp now);
   double level_dbov(Timestamp now) const;  // -127 .. 0
   bool silent(Timestamp now) const;
-  // When it was last above silence; nothing: never.
+  // When the level was last above silence; nothing: never.
   const std::optional<Timestamp>& spoke_at() const { return last_loud_; }
-  // Muted: what was said before says nothing of what comes after.
+  // For a muted source: levels from before say nothing about what comes after.
   void Reset() { *this = AudioLevelSmoother(config_); }
 
  private:

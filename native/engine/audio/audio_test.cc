@@ -1,4 +1,4 @@
-// Audio: who is heard, and where it is placed; generated rooms against the rules themselves.
+// Audio: selection of the audible sources and their placement, tested in generated rooms against the rules.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -42,13 +42,13 @@ TEST(AudioLevelSmoother, IsSilentWhenPacketsStop) {
   EXPECT_EQ(smoother.level_dbov(At(2000)), -30) << "begins anew, not where it was";
 }
 
-TEST(AudioLevelSmoother, DoesNotBelieveWhoClaimsToBeLoudest) {
+TEST(AudioLevelSmoother, LimitsTheLevelThatASourceClaims) {
   AudioLevelSmoother smoother;
   for (int64_t ms = 0; ms < 1000; ms += 20) smoother.OnLevel(0, At(ms));
   EXPECT_EQ(smoother.level_dbov(At(1000)), -10);
 }
 
-TEST(AudioLevelSmoother, RemembersWhenItSpokeAndForgetsWhenMuted) {
+TEST(AudioLevelSmoother, RemembersTheLastSpeechUntilMuted) {
   AudioLevelSmoother smoother;
   EXPECT_FALSE(smoother.spoke_at());
   smoother.OnLevel(30, At(100));
@@ -59,8 +59,8 @@ TEST(AudioLevelSmoother, RemembersWhenItSpokeAndForgetsWhenMuted) {
   EXPECT_TRUE(smoother.silent(At(130)));
 }
 
-// DTX: a packet every 400 ms, one of which is lost. Silent, and neither louder nor quieter for it.
-TEST(AudioLevelSmoother, SilenceThatIsNotSentIsSilence) {
+// DTX: a packet every 400 ms, one of which is lost. The source stays silent and its level does not change.
+TEST(AudioLevelSmoother, DiscontinuousTransmissionIsSilence) {
   AudioLevelSmoother smoother;
   smoother.OnLevel(25, At(0));
   for (const int64_t ms : {400, 800, 1600, 2000}) {
@@ -89,7 +89,7 @@ std::set<uint32_t> Chosen(const LoudestSelector& selector) {
   return tracks;
 }
 
-TEST(LoudestSelector, NobodyIsCutOffInMidWord) {
+TEST(LoudestSelector, CutsNoSpeakerOffInMidWord) {
   LoudestSelector selector({2, 6, Duration(1'000'000)});
   const std::vector<AudioCandidate> two = {Speaks(1, -40), Speaks(2, -45), Silent(3)};
   EXPECT_TRUE(selector.Update(two, At(0)));
@@ -101,7 +101,7 @@ TEST(LoudestSelector, NobodyIsCutOffInMidWord) {
   EXPECT_EQ(Chosen(selector), (std::set<uint32_t>{1, 3}));
 }
 
-TEST(LoudestSelector, HoldsForAWhileAndWantsADifference) {
+TEST(LoudestSelector, HoldsAChoiceAndRequiresADifference) {
   LoudestSelector selector({1, 6, Duration(1'000'000)});
   selector.Update(std::vector{Speaks(1, -40)}, At(0));
   EXPECT_FALSE(selector.Update(std::vector{Silent(1, -60), Speaks(2, -30)}, At(900)));
@@ -109,17 +109,17 @@ TEST(LoudestSelector, HoldsForAWhileAndWantsADifference) {
   EXPECT_TRUE(selector.Update(std::vector{Silent(1, -60), Speaks(2, -54)}, At(1200)));
 }
 
-TEST(LoudestSelector, WhoPausesStaysBeforeWhoHasBeenSilentForLonger) {
+TEST(LoudestSelector, KeepsAPausingSpeakerBeforeOneSilentForLonger) {
   LoudestSelector selector({2, 6, Duration(1'000'000)});
   selector.Update(std::vector{Speaks(1, -20), Speaks(2, -30)}, At(0));
-  // 2 ended long ago and has a noisy room; 1, whose silence is not even sent (DTX), has just stopped.
+  // 2 stopped long ago and has a noisy room; 1 has just stopped, and DTX does not even send its silence.
   EXPECT_TRUE(selector.Update(std::vector{Pauses(1, 9'500, -127), Pauses(2, 1'000, -60), Speaks(3, -30)},
                               At(10'000)));
   EXPECT_EQ(Chosen(selector), (std::set<uint32_t>{1, 3}));
 }
 
-// A client may publish many tracks and call each of them loud.
-TEST(LoudestSelector, NobodyTakesEveryPlace) {
+// A client may publish many tracks and report a high level for each.
+TEST(LoudestSelector, OnePublisherCannotTakeEveryPlace) {
   LoudestSelector selector({3, 6, Duration(1'000'000)});
   std::vector<AudioCandidate> candidates;
   for (uint32_t track = 1; track <= 10; ++track) {
@@ -134,7 +134,7 @@ TEST(LoudestSelector, NobodyTakesEveryPlace) {
   EXPECT_EQ(Chosen(selector), (std::set<uint32_t>{2, 3, 20})) << "another of the same takes the place";
 }
 
-TEST(LoudestSelector, WhoLeavesLeavesAtOnce) {
+TEST(LoudestSelector, ASourceThatLeavesIsRemovedAtOnce) {
   LoudestSelector selector({1, 6, Duration(1'000'000)});
   selector.Update(std::vector{Speaks(1, -20), Speaks(2, -30)}, At(0));
   EXPECT_EQ(Chosen(selector), (std::set<uint32_t>{1}));
@@ -162,7 +162,7 @@ TEST(LoudestSelector, TheOrderOfCandidatesDoesNotMatter) {
                          [&](const auto& c) { return c.track.value == t; });
     });
     for (const uint32_t track : before) {
-      // Whoever speaks and is still there is still heard.
+      // A chosen source that speaks and is still present stays chosen.
       for (const AudioCandidate& c : candidates) {
         if (c.track.value == track && !c.silent) {
           ASSERT_TRUE(Chosen(one).count(track));
@@ -194,10 +194,10 @@ AudioSlotState Pair(uint32_t slot, std::optional<uint32_t> shown) {
 }
 AudioSlotState Spare(uint32_t slot) { return {SlotId{slot}, false, std::nullopt}; }
 SelectedAudio Voice(uint32_t track, bool silent = false) {
-  return {TrackId{track}, ParticipantNumber{track}, silent};  // each person has one track, named alike
+  return {TrackId{track}, ParticipantNumber{track}, silent};  // one track per participant, with its number
 }
 
-TEST(SlotPlacement, BesideThePictureElseSpare) {
+TEST(SlotPlacement, PrefersTheOwnersVideoThenASpareSlot) {
   Room room;
   room.slots = {Pair(1, 10), Pair(2, std::nullopt), Spare(3), Spare(4)};
   room.selected = {Voice(11), Voice(10)};
@@ -230,7 +230,7 @@ TEST(SlotPlacement, ASilentGuestMakesRoom) {
   room.slots = {Pair(1, 10), Spare(3)};
   room.selected = {Voice(10)};
   room.Update();
-  room.slots[0] = Pair(1, 11);  // another face beside the voice of 10
+  room.slots[0] = Pair(1, 11);  // another participant's video beside the audio of 10
   room.selected = {Voice(10), Voice(11)};
   room.Update();
   EXPECT_EQ(room.In(1), 10u);
@@ -241,7 +241,7 @@ TEST(SlotPlacement, ASilentGuestMakesRoom) {
   EXPECT_EQ(room.In(3), 10u);
 }
 
-TEST(SlotPlacement, ToBeHeardMattersMoreThanLips) {
+TEST(SlotPlacement, UsesAnothersPairRatherThanNoSlot) {
   Room room;
   room.slots = {Pair(1, 10), Pair(2, 20)};
   room.selected = {Voice(30), Voice(31), Voice(32)};
@@ -250,8 +250,8 @@ TEST(SlotPlacement, ToBeHeardMattersMoreThanLips) {
   EXPECT_TRUE(room.In(1) && room.In(2));
 }
 
-// Generated: no track twice, every change is told, whoever speaks stays, nobody is left out while a slot is
-// free.
+// Invariants in generated rooms: no track is placed twice, every change is reported, a speaking source stays,
+// and no source is left out while a slot is free.
 TEST(SlotPlacement, KeepsItsRulesInGeneratedRooms) {
   for (uint64_t seed = 0; seed < 30; ++seed) {
     testing::Random random(seed);

@@ -12,7 +12,7 @@ const AudioCandidate* FindCandidate(std::span<const AudioCandidate> candidates, 
 }
 
 bool LeavesBefore(const AudioCandidate& a, const AudioCandidate& b) {
-  if (a.spoke_at != b.spoke_at) return a.spoke_at < b.spoke_at;  // never comes first
+  if (a.spoke_at != b.spoke_at) return a.spoke_at < b.spoke_at;  // a source that never spoke comes first
   return a.level_dbov < b.level_dbov;
 }
 
@@ -39,7 +39,7 @@ bool LoudestSelector::Admit(const AudioCandidate& newcomer, std::span<const Audi
     chosen_.push_back({newcomer.track, now});
     return true;
   }
-  // Of those that may go, silent and held long enough, the one that has not spoken for longest.
+  // Of those that are silent and were held long enough, the one that has not spoken for longest leaves.
   auto leaving = chosen_.end();
   const AudioCandidate* leaving_state = nullptr;
   for (auto it = chosen_.begin(); it != chosen_.end(); ++it) {
@@ -68,7 +68,7 @@ bool LoudestSelector::Update(std::span<const AudioCandidate> candidates, Timesta
   });
   for (const AudioCandidate& candidate : order_) {
     if (IsChosen(candidate.track) || HasItsShare(candidate.publisher, candidates)) continue;
-    // The silent only fill what is free, so that their first word is heard.
+    // Silent sources only fill free places, so that their first word is audible.
     if (candidate.silent && chosen_.size() >= config_.count) break;
     if (!Admit(candidate, candidates, now)) break;
   }

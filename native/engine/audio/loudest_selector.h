@@ -1,6 +1,6 @@
-// Chooses the few sources of a room that are heard. A source that is heard stays until it is silent, so
-// nobody is cut off in mid-word; of the silent the one goes that has not spoken for longest, so that a pause
-// between two sentences costs nobody the place. The same input gives the same choice.
+// Selects the few audible sources of a room. A selected source stays until it is silent, so that no speaker
+// is cut off in mid-word. Of the silent ones, the one that has not spoken for longest leaves, so that a pause
+// between two sentences does not lose the place. The choice is deterministic.
 #pragma once
 
 #include <optional>
@@ -14,9 +14,9 @@ namespace nexus {
 
 struct LoudestSelectorConfig {
   size_t count = 3;
-  double hysteresis_db = 6;      // a newcomer must be so much louder than the one that it replaces
-  Duration min_hold{1'000'000};  // a chosen source stays at least so long
-  // A microphone and a screen's sound: who publishes a hundred loud tracks is heard no more than others.
+  double hysteresis_db = 6;      // a newcomer must be louder by this much than the source that it replaces
+  Duration min_hold{1'000'000};  // minimum time that a selected source stays
+  // A microphone and a screen's audio: publishing a hundred loud tracks gains nothing.
   size_t max_per_publisher = 2;
 };
 
@@ -32,10 +32,10 @@ class LoudestSelector {
  public:
   explicit LoudestSelector(const LoudestSelectorConfig& config = {}) : config_(config) {}
 
-  // All the room's live sources, each once, in any order. True when the choice changed. A source that is no
-  // longer listed leaves at once.
+  // Takes all live sources of the room, each once, in any order. True if the choice changed. A source that is
+  // no longer listed is removed at once.
   bool Update(std::span<const AudioCandidate> candidates, Timestamp now);
-  // Ordered by when they were chosen.
+  // In the order in which they were selected.
   std::span<const TrackId> selected() const { return selected_; }
 
  private:
@@ -51,7 +51,7 @@ class LoudestSelector {
   LoudestSelectorConfig config_;
   std::vector<Chosen> chosen_;
   std::vector<TrackId> selected_;
-  std::vector<AudioCandidate> order_;  // scratch
+  std::vector<AudioCandidate> order_;  // scratch space
 };
 
 }  // namespace nexus

@@ -32,15 +32,15 @@ void SlotPlacement::KeepWhatStays(std::span<const AudioSlotState> slots,
   }
 }
 
-// A silent source that sits elsewhere than beside its picture moves there, and whoever sits in its place,
-// when silent too, makes room. A silent source beside somebody else's picture is placed anew.
+// A silent source that is not beside its owner's video moves there; a silent guest in that place makes room.
+// A silent source beside another participant's video is placed again.
 void SlotPlacement::MoveBesidePictures(std::span<const AudioSlotState> slots,
                                        std::span<const SelectedAudio> selected) {
   for (const SelectedAudio& source : selected) {
     const size_t home = HomeOf(slots, source.owner);
     const size_t place = PlaceOf(source.track);
     const bool placed = place != slots.size();
-    // It sits beside its owner's picture already (an owner may be shown twice), or it can be heard: it stays.
+    // A source beside its owner's video (an owner may be shown twice), or one that is not silent, stays.
     if (placed && (Shows(slots[place], source.owner) || !source.silent)) continue;
     if (home == slots.size()) {
       if (placed && slots[place].shown) wanted_[place].track.reset();
@@ -55,8 +55,8 @@ void SlotPlacement::MoveBesidePictures(std::span<const AudioSlotState> slots,
   }
 }
 
-// Which free slot is taken first: a spare one, then one whose pair shows nobody. Beside somebody else's face
-// only when there is no other: to be heard matters more than lips.
+// A source takes a spare slot first, then one whose pair shows no video. It takes one beside another
+// participant's video only if there is no other: playing the audio matters more than lip sync.
 void SlotPlacement::PlaceTheRest(std::span<const AudioSlotState> slots,
                                  std::span<const SelectedAudio> selected) {
   const auto rank = [](const AudioSlotState& slot) { return !slot.paired ? 0 : (slot.shown ? 2 : 1); };

@@ -1,6 +1,5 @@
-// Into which audio slot of one subscriber each selected source goes: the slot whose pair shows the speaker,
-// so that lips stay in sync, else a spare one. Moved only in silence; otherwise what is placed stays where it
-// is.
+// Places each selected source into an audio slot of one subscriber: the slot whose pair shows the speaker, so
+// that audio and video stay in sync, or otherwise a spare one. A placed source moves only while it is silent.
 #pragma once
 
 #include <optional>
@@ -16,7 +15,7 @@ using ParticipantNumber = StrongId<struct ParticipantNumberTag, uint32_t>;
 struct AudioSlotState {
   SlotId slot;
   bool paired = false;                     // false: a spare slot
-  std::optional<ParticipantNumber> shown;  // whom the pair's video slot shows
+  std::optional<ParticipantNumber> shown;  // the participant in the pair's video slot
 };
 
 struct SelectedAudio {
@@ -32,12 +31,12 @@ struct AudioPlacementChange {
 
 class SlotPlacement {
  public:
-  // The subscriber's audio slots in SDP order, and the selected sources without the subscriber's own. The
-  // changes are valid until the next call; unbinds come before binds.
+  // Takes the subscriber's audio slots in SDP order, and the selected sources without its own. The changes
+  // are valid until the next call; unbinds precede binds.
   std::span<const AudioPlacementChange> Update(std::span<const AudioSlotState> slots,
                                                std::span<const SelectedAudio> selected);
   std::optional<TrackId> track_in(SlotId slot) const;
-  // Sources for which there was no slot in the last update.
+  // Number of sources without a slot after the last update.
   size_t unplaced() const { return unplaced_; }
 
  private:
@@ -48,11 +47,11 @@ class SlotPlacement {
   void KeepWhatStays(std::span<const AudioSlotState> slots, std::span<const SelectedAudio> selected);
   void MoveBesidePictures(std::span<const AudioSlotState> slots, std::span<const SelectedAudio> selected);
   void PlaceTheRest(std::span<const AudioSlotState> slots, std::span<const SelectedAudio> selected);
-  size_t PlaceOf(TrackId track) const;  // wanted_.size(): nowhere
+  size_t PlaceOf(TrackId track) const;  // wanted_.size(): not placed
   static size_t HomeOf(std::span<const AudioSlotState> slots, ParticipantNumber owner);
 
-  std::vector<Place> places_;  // what is
-  std::vector<Place> wanted_;  // scratch
+  std::vector<Place> places_;  // current placement
+  std::vector<Place> wanted_;  // scratch space
   std::vector<AudioPlacementChange> changes_;
   size_t unplaced_ = 0;
 };

@@ -1,5 +1,5 @@
-// Bounded reading and writing of network-order bytes: the only way bytes of a peer are looked at.
-// An access past the end makes the reader or writer fail for good, so a parser checks `ok()` once at its end.
+// Bounded reader and writer of bytes in network order; bytes from a peer are read only through them. An
+// access past the end makes the reader or writer fail for good, so a parser checks `ok()` once at its end.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +26,7 @@ class ByteReader {
   uint64_t U48() { return Big(6); }
   uint64_t U64() { return Big(8); }
 
-  // The next `size` bytes; empty, and failed, when fewer are left.
+  // The next `size` bytes; if fewer are left, it is empty and the reader fails.
   ByteView Bytes(size_t size) {
     if (!Need(size)) return {};
     ByteView view = bytes_.subspan(position_, size);
@@ -79,7 +79,7 @@ class ByteWriter {
     if (size != 0) std::memset(bytes_.data() + position_, 0, size);
     position_ += size;
   }
-  // Overwrites two bytes already written (a length known only afterwards).
+  // Overwrites two bytes that were already written (for a length that is known only later).
   void PatchU16(size_t at, uint16_t value) {
     if (!ok_ || at + 2 > position_) {
       ok_ = false;

@@ -1,4 +1,4 @@
-// Strong types for what would otherwise all be integers.
+// Strong types for ids, which would otherwise all be integers.
 #pragma once
 
 #include <compare>
@@ -16,7 +16,7 @@ struct StrongId {
 using Ssrc = StrongId<struct SsrcTag, uint32_t>;
 using PayloadType = StrongId<struct PayloadTypeTag, uint8_t>;
 
-// Given out by the engine's facade, unique over the life of the process.
+// Issued by the engine's facade; unique during the life of the process.
 using RoomId = StrongId<struct RoomIdTag, uint32_t>;
 using TransportId = StrongId<struct TransportIdTag, uint32_t>;
 using TrackId = StrongId<struct TrackIdTag, uint32_t>;

@@ -1,4 +1,4 @@
-// One visitor out of several lambdas, for std::visit over a closed set.
+// Combines several lambdas into one visitor, for std::visit over a closed set.
 #pragma once
 
 namespace nexus {
@@ -7,7 +7,7 @@ template <class... Handlers>
 struct Overloaded : Handlers... {
   using Handlers::operator()...;
 };
-// Implied in C++20 (P1816), and not yet by clang 14.
+// C++20 implies this (P1816), but clang 14 does not yet.
 template <class... Handlers>
 Overloaded(Handlers...) -> Overloaded<Handlers...>;
 

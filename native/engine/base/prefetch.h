@@ -1,4 +1,4 @@
-// Memory that will be needed soon, asked for while something else is done.
+// Prefetches memory that will be needed soon.
 #pragma once
 
 #include <cstddef>

@@ -18,7 +18,7 @@ void SequenceMap::LeaveOut(int64_t source) {
   if (source <= highest_) return;
   Change& last = changes_[(begin_ + count_ - 1) % kMaxChanges];
   if (last.from == source && last.left_out > 0) {
-    // One more in the same row of probes.
+    // This probe follows the last one that was left out.
     last.from = source + 1;
     --last.offset;
     ++last.left_out;

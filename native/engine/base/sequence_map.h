@@ -1,6 +1,6 @@
-// From a source's numbers (of packets, of pictures) to a slot's, while one binding lasts: a constant offset
-// that shrinks by one behind each packet that is left out (a padding-only probe, a layer) and grows where one
-// is put in. Remembers the last changes, so that late packets find their number.
+// Maps a source's numbers (of packets or frames) to a slot's during one binding: an offset that shrinks by
+// one after each number that is left out (a padding-only probe, a layer) and grows by one where a number is
+// inserted. The latest changes are remembered, so that late packets are mapped correctly.
 #pragma once
 
 #include <array>
@@ -13,17 +13,17 @@ namespace nexus {
 
 class SequenceMap {
  public:
-  // The source's `first` becomes `out`.
+  // Maps the source's number `first` to `out`.
   void Start(int64_t first, int64_t out);
-  // Leaves `source` out; only for a number above all that came (highest() + anything).
+  // Leaves `source` out; only for a number above all that were seen.
   void LeaveOut(int64_t source);
-  // Leaves a number of the slot's free in front of `source`'s; the same holds.
+  // Leaves one of the slot's numbers free before `source`; only for a number above all that were seen.
   void MakeRoom(int64_t source);
   void Seen(int64_t source);
   void Prefetch() const { PrefetchForWrite(&begin_, kCacheLine); }
-  // One number of the slot's own behind everything that came: what comes next goes one further.
+  // Inserts one number after everything seen so far; the source's next number follows it.
   void Insert();
-  // Nothing for numbers before the start, those left out, and those older than what is remembered.
+  // Nothing for numbers before the start, those left out, and those older than the remembered changes.
   std::optional<int64_t> Map(int64_t source) const;
   int64_t highest() const { return highest_; }
   int64_t first() const { return first_; }
@@ -35,7 +35,7 @@ class SequenceMap {
   struct Change {
     int64_t from;  // valid for source numbers >= from
     int64_t offset;
-    int64_t left_out;  // so many numbers right below `from` were left out
+    int64_t left_out;  // how many numbers just below `from` were left out
   };
   std::array<Change, kMaxChanges> changes_{};
   size_t begin_ = 0;  // ring

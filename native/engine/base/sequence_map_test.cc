@@ -1,4 +1,5 @@
-// Hard problem 4: numbers with left-out probes are continuous, and late packets find theirs.
+// Hard problem 4: numbers stay continuous without the probes that are left out, and late packets are mapped
+// correctly.
 #include "engine/base/sequence_map.h"
 
 #include <gtest/gtest.h>
@@ -35,7 +36,7 @@ TEST(SequenceMap, AgreesWithANaiveModel) {
           continue;
         }
         const auto below = std::distance(left_out.begin(), left_out.lower_bound(i));
-        // What is further back than the remembered changes may be unknown, never wrong.
+        // A number before the remembered changes may be unmapped, but never mapped wrongly.
         if (!mapped) {
           ASSERT_GT(std::distance(left_out.lower_bound(i), left_out.end()), 20) << i;
           continue;
@@ -55,7 +56,7 @@ TEST(SequenceMap, ALongRowOfProbesIsOneChange) {
   EXPECT_FALSE(map.Map(3000));
 }
 
-TEST(SequenceMap, MakesRoomInFrontOfANumber) {
+TEST(SequenceMap, MakesRoomBeforeANumber) {
   SequenceMap map;
   map.Start(100, 10);
   map.Seen(102);
@@ -72,7 +73,7 @@ TEST(SequenceMap, MakesRoomInFrontOfANumber) {
   EXPECT_EQ(map.Map(104), 15);
 }
 
-TEST(SequenceMap, NumbersOfTheSlotsOwnMoveWhatComesBehindThem) {
+TEST(SequenceMap, InsertedNumbersShiftWhatFollows) {
   SequenceMap map;
   map.Start(100, 500);
   map.Seen(103);

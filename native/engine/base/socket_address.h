@@ -1,4 +1,5 @@
-// An IPv4 or IPv6 address with a port, over UDP or TCP, as a value: key of maps, free of kernel structures.
+// An IPv4 or IPv6 address with a port, over UDP or TCP, as a value: usable as a map key, without kernel
+// structures.
 #pragma once
 
 #include <array>
@@ -20,7 +21,7 @@ class SocketAddress {
   // Parses "192.0.2.1" or "2001:db8::1" (no brackets).
   static std::optional<SocketAddress> Parse(std::string_view ip, uint16_t port);
 
-  // The same address over TCP (RFC 6544): another path, and another key in every map.
+  // The same address over TCP (RFC 6544), which is a different path and a different map key.
   SocketAddress OverTcp() const;
 
   bool is_v6() const { return v6_; }
@@ -28,7 +29,7 @@ class SocketAddress {
   uint16_t port() const { return port_; }
   // 4 or 16 bytes, network order.
   ByteView ip() const { return ByteView(ip_).first(v6_ ? 16 : 4); }
-  // "192.0.2.1:3478" or "[2001:db8::1]:3478"; "/tcp" behind it where it is TCP.
+  // "192.0.2.1:3478" or "[2001:db8::1]:3478", followed by "/tcp" for TCP.
   std::string ToString() const;
   std::string IpString() const;
 

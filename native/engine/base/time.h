@@ -9,7 +9,7 @@ namespace nexus {
 
 using Duration = std::chrono::microseconds;
 
-// A clock without `now()`: it only names the time line, so that no code under engine/ can ask for the time.
+// A clock without `now()`: it only defines the time line, so that code under engine/ cannot read the time.
 struct EngineClock {
   using duration = Duration;
   using rep = duration::rep;

@@ -8,8 +8,8 @@
 
 namespace nexus {
 
-// The unwrapped value is the one nearest to the last that was seen. The first value starts in the second
-// cycle, so that packets older than the first still have a number above zero.
+// The unwrapped value is the one nearest to the last value. The first value is in the second cycle, so that
+// packets older than the first have a number above zero.
 template <class Wire>
 class Unwrapper {
   static_assert(std::is_unsigned_v<Wire>);

@@ -8,8 +8,8 @@ namespace {
 
 constexpr Duration kFirstWindow{500'000};
 constexpr Duration kWindow{150'000};
-// Samples are believed less the further they lie from the estimate, and rises of small windows less than
-// falls.
+// A sample weighs less the further it is from the estimate; a small window above the estimate weighs even
+// less.
 constexpr double kUncertainty = 10;
 constexpr double kDriftPerWindow = 5;
 constexpr double kSmallSampleFactor = 2;
@@ -22,12 +22,12 @@ void AcknowledgedBitrate::OnArrival(Timestamp arrived, size_t bytes) {
   if (last_arrival_) {
     const Duration step = arrived - *last_arrival_;
     if (step < Duration(0)) {
-      // Reordered: its bytes count, its time does not.
+      // Reordered: count its bytes, but not its time.
       window_bytes_ += bytes;
       return;
     }
     window_length_ += step;
-    if (step > length) {  // a pause is no window
+    if (step > length) {  // a pause does not form a window
       window_bytes_ = 0;
       window_length_ %= length;
     } else if (window_length_ >= length) {

@@ -1,5 +1,5 @@
-// How fast data really arrives at the peer, by its feedback: windows of 150 ms, each weighed by how far it
-// lies from what is believed, so that a burst or a pause does not throw the figure about.
+// The rate at which data arrives at the peer, by its feedback: windows of 150 ms, weighted by their distance
+// from the estimate, so that a burst or a pause does not disturb it.
 #pragma once
 
 #include <cstdint>
@@ -11,11 +11,11 @@ namespace nexus {
 
 class AcknowledgedBitrate {
  public:
-  // In order of arrival, on the peer's clock.
+  // Takes packets in the order of arrival; `arrived` is on the peer's clock.
   void OnArrival(Timestamp arrived, size_t bytes);
-  // There was less to send than could be: the next windows may be believed faster.
+  // The sender was application-limited until now: the next windows weigh more.
   void OnApplicationLimitedEnded() { deviation_ += 200; }
-  // Something was probed or dropped: old figures mean little.
+  // A probe or a drop makes old samples obsolete.
   void ExpectFastChange() { deviation_ += 200; }
   std::optional<int64_t> bitrate_bps() const;
 

@@ -1,4 +1,4 @@
-// A probe cluster while it is sent: how much is due when.
+// A probe cluster that is being sent: when its next packet is due.
 #pragma once
 
 #include <algorithm>
@@ -17,12 +17,12 @@ class ActiveProbe {
     ++packets_;
   }
   bool done() const { return packets_ >= cluster_.min_packets && bytes_ >= cluster_.min_bytes; }
-  // When the next packet is to leave.
+  // When the next packet should leave.
   Timestamp due() const {
     return begin_ +
            Duration(static_cast<int64_t>(bytes_) * 8'000'000 / std::max<int64_t>(cluster_.target_bps, 1));
   }
-  // Something held it up so long that it no longer measures anything.
+  // True if the probe was delayed for so long that it no longer measures anything.
   bool stale(Timestamp now) const { return now - due() > kStale; }
 
  private:

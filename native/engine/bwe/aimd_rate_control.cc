@@ -6,17 +6,17 @@
 namespace nexus {
 namespace {
 
-// The draft says 0.85; a queue that stands is drained apart from this (SendSideEstimator), so less is given
-// up.
+// The draft uses 0.85. A standing queue is drained separately (SendSideEstimator), so less reduction is
+// needed here.
 constexpr double kBackoff = 0.9;
 constexpr double kBystander = 0.65;
 constexpr Duration kSecondThoughts = std::chrono::seconds(2);
 constexpr double kGrowthPerSecond = 1.08;
 constexpr double kMinGrowthBps = 1'000;
-// Over this multiple of what arrives, growth is guessing: the application sends less than it could.
+// Limits of growth above the acknowledged rate: beyond them the application does not use the estimate.
 constexpr double kAheadOfAcknowledged = 1.5;
 constexpr double kAheadOfAcknowledgedBps = 10'000;
-// Time until a change shows at the receiver, beside the round trip.
+// Time until a change takes effect at the receiver, in addition to the round trip.
 constexpr Duration kResponseTime = std::chrono::milliseconds(100);
 constexpr double kFramesPerSecond = 30;
 constexpr double kPacketBits = 1'200 * 8;
@@ -38,7 +38,7 @@ void AimdRateControl::Update(BandwidthUsage usage, std::optional<int64_t> acknow
       if (MayDecrease(acknowledged_bps, now)) Decrease(acknowledged_bps, now);
       state_ = State::kHold;
       return;
-    case BandwidthUsage::kUnderusing:  // queues drain: let them
+    case BandwidthUsage::kUnderusing:  // the queues drain
       state_ = State::kHold;
       last_change_ = now;
       return;
@@ -53,7 +53,7 @@ void AimdRateControl::Update(BandwidthUsage usage, std::optional<int64_t> acknow
   Increase(acknowledged_bps, now);
 }
 
-// What was lowered needs a round trip to show.
+// A decrease takes effect after a round trip.
 bool AimdRateControl::MayDecrease(std::optional<int64_t> acknowledged_bps, Timestamp now) const {
   if (!last_decrease_) return true;
   const Duration wait = std::clamp<Duration>(rtt_ + kResponseTime, kResponseTime, Duration(400'000));
@@ -66,11 +66,11 @@ void AimdRateControl::Decrease(std::optional<int64_t> acknowledged_bps, Timestam
   last_decrease_ = now;
   if (!acknowledged_bps) return Set(static_cast<double>(rate_bps_) / 2, now);
   const auto acknowledged = static_cast<double>(*acknowledged_bps);
-  // Who sends much less than the estimate may not be the one who fills the queue: at first only what is not
-  // used is given up, and more when that does not help.
+  // A sender far below its estimate may not be the one that fills the queue: at first it gives up only the
+  // unused part, and more if that does not help.
   const bool bystander = first && acknowledged < kBystander * static_cast<double>(rate_bps_);
   double lowered = bystander ? acknowledged : kBackoff * acknowledged;
-  // What arrives may lie above: a queue that drains. Then the link's known rate is the better measure.
+  // The acknowledged rate may be above the estimate while a queue drains; then the link's known rate is used.
   if (lowered > static_cast<double>(rate_bps_) && capacity_.estimate_bps()) {
     lowered = kBackoff * static_cast<double>(*capacity_.estimate_bps());
   }

@@ -1,5 +1,5 @@
-// The rate that the delay allows: up by 8 % a second while nothing is known of the link, by about a packet a
-// round trip near what it is known to carry, down to 0.9 of what arrives on over-use
+// The rate by delay: it grows by 8 % a second while the link's rate is unknown and by about a packet per
+// round trip near the known rate, and falls to 0.9 of the acknowledged rate on over-use
 // (draft-ietf-rmcat-gcc-02 section 5.5).
 #pragma once
 
@@ -21,13 +21,13 @@ class AimdRateControl {
   explicit AimdRateControl(const AimdConfig& config) : config_(config), rate_bps_(config.start_bps) {}
 
   void set_rtt(Duration rtt) { rtt_ = rtt; }
-  // After each feedback. `acknowledged`: nothing while it is not known.
+  // To be called after each feedback. `acknowledged_bps`: nothing while it is unknown.
   void Update(BandwidthUsage usage, std::optional<int64_t> acknowledged_bps, Timestamp now);
-  // A probe has measured this much.
+  // A probe has measured this rate.
   void OnProbe(int64_t probe_bps, Timestamp now);
-  // The link carries only so much since a moment ago.
+  // The link has just fallen to this rate.
   void OnDrop(int64_t carried_bps, Timestamp now);
-  // Other evidence (loss, silence) has lowered what is used: growth begins there.
+  // Other evidence (loss, silence) has lowered the estimate: growth continues from there.
   void Limit(int64_t bps, Timestamp now);
 
   int64_t rate_bps() const { return rate_bps_; }

@@ -1,6 +1,6 @@
-// A link that suddenly carries much less than is sent: packets come apart on the way, and wait longer and
-// longer. The trend over twenty groups needs half a second to be sure; over the packets of two feedbacks such
-// a fall is plain to see. While a queue grows, what arrives is what the link carries.
+// Detects a link whose rate falls suddenly: packets arrive further and further apart, and their delay grows.
+// The trend over twenty groups needs half a second to be sure; over the packets of two feedbacks such a fall
+// is obvious. While a queue grows, the arrival rate is the link's rate.
 #pragma once
 
 #include <algorithm>
@@ -15,7 +15,7 @@ namespace nexus {
 
 class CapacityDrop {
  public:
-  // The packets of one feedback that arrived, in order of arrival. What the link carries now, when it fell.
+  // Takes the packets of one feedback in order of arrival. Returns the link's new rate if it fell.
   std::optional<int64_t> OnFeedback(std::span<const PacketResult> arrived, const QueueDelay& queue) {
     if (arrived.empty()) return std::nullopt;
     Window now{arrived.front().sent, *arrived.front().arrived};
@@ -25,7 +25,7 @@ class CapacityDrop {
       now.bytes += packet.size;
       probed = probed || packet.cluster != kNoProbe;
     }
-    if (probed) return Restart();  // sent faster than the link on purpose
+    if (probed) return Restart();  // probes exceed the link's rate on purpose
     Window both = now;
     if (before_) {
       both = *before_;
@@ -41,7 +41,7 @@ class CapacityDrop {
         static_cast<double>(receiving.count()) < kStretched * static_cast<double>(sending.count()))
       return std::nullopt;
     const int64_t carried = Bps(both.bytes, receiving);
-    // Of the later half alone, when that is enough to go by: nothing in it is of the time before the fall.
+    // The later half alone is preferred if it has enough packets: it contains nothing from before the fall.
     const Duration lately = *last.arrived - now.arrived;
     return arrived.size() < kEnough || lately < kGrown
                ? carried
@@ -54,14 +54,14 @@ class CapacityDrop {
     return static_cast<int64_t>(bytes) * 8'000'000 / time.count();
   }
   static constexpr size_t kEnough = 4;
-  // Shorter ones may lie within one frame; in longer ones the sender was silent.
+  // A shorter time may lie within one frame; in a longer one the sender was silent.
   static constexpr Duration kLeast = std::chrono::milliseconds(20);
   static constexpr Duration kMost = std::chrono::milliseconds(600);
   static constexpr Duration kGrown = std::chrono::milliseconds(60);
-  // Others who begin to send stretch the packets less.
+  // Minimum ratio of arrival time to sending time. Competing traffic that begins stretches it less.
   static constexpr double kStretched = 1.4;
   struct Window {
-    Timestamp sent;  // its first packet
+    Timestamp sent;  // of its first packet
     Timestamp arrived;
     size_t bytes = 0;
   };

@@ -1,4 +1,5 @@
-// A link that falls, seen in the feedback of two hundred milliseconds; and what looks like it and is not.
+// Falls of the link's rate, detected within two hundred milliseconds of feedback, and events that only
+// resemble them.
 #include "engine/bwe/capacity_drop.h"
 
 #include <gtest/gtest.h>
@@ -58,7 +59,7 @@ class Frames {
   CapacityDrop drop_;
 };
 
-TEST(CapacityDrop, IsSeenInAQuarterOfASecondAndTellsWhatIsLeft) {
+TEST(CapacityDrop, IsDetectedInAQuarterOfASecondWithTheNewRate) {
   Frames frames(3'000'000);
   for (int i = 0; i < 50; ++i) frames.Send(3);  // 1.2 Mbit/s
   EXPECT_FALSE(frames.fallen);
@@ -70,7 +71,7 @@ TEST(CapacityDrop, IsSeenInAQuarterOfASecondAndTellsWhatIsLeft) {
   EXPECT_NEAR(static_cast<double>(*frames.fallen_to), 500'000, 50'000);
 }
 
-TEST(CapacityDrop, IsNoKeyframeAndNoLinkThatIsALittleTooNarrow) {
+TEST(CapacityDrop, IgnoresKeyframesAndASlightlyNarrowLink) {
   Frames frames(3'000'000);
   for (int i = 0; i < 200; ++i) frames.Send(i % 50 == 0 ? 20 : 3);
   EXPECT_FALSE(frames.fallen);
@@ -79,7 +80,7 @@ TEST(CapacityDrop, IsNoKeyframeAndNoLinkThatIsALittleTooNarrow) {
   EXPECT_FALSE(narrow.fallen);
 }
 
-TEST(CapacityDrop, IsNoProbeAndNothingThatWasRecovered) {
+TEST(CapacityDrop, IgnoresProbesAndRecoveredPackets) {
   Frames probe(1'000'000);
   for (int i = 0; i < 20; ++i) probe.Send(i % 10 == 0 ? 20 : 1, i % 10 == 0 ? ProbeClusterId{7} : kNoProbe);
   EXPECT_FALSE(probe.fallen);

@@ -1,5 +1,5 @@
-// A sender, a bottleneck and a receiver with transport-wide feedback, in emulated time: the estimator alone,
-// without SRTP and rooms.
+// A sender, a bottleneck and a receiver with transport-wide feedback in emulated time, to test the estimator
+// alone.
 #pragma once
 
 #include <algorithm>
@@ -37,7 +37,7 @@ class EmulatedPath {
     estimator.Start(now_);
   }
 
-  // What there is to send; it is sent as far as the estimate allows.
+  // Rate of the media to send; the estimate limits it.
   int64_t demand_bps = 10'000'000;
   bool stopped = false;
 
@@ -58,7 +58,7 @@ class EmulatedPath {
   int64_t estimate() const { return estimator.estimate_bps().value_or(-1); }
   uint64_t sent = 0;
   uint64_t lost = 0;
-  std::vector<std::vector<uint8_t>> feedback_seen;  // for those who want to send it again
+  std::vector<std::vector<uint8_t>> feedback_seen;  // for tests that deliver it again
 
  private:
   static constexpr Duration kTick{1'000};

@@ -8,7 +8,7 @@ namespace {
 constexpr Duration kGroupLength{5'000};
 constexpr Duration kBurstSpacing{5'000};
 constexpr Duration kMaxBurst{100'000};
-// Arrival clocks that jump further than this have changed, not waited.
+// A larger jump between arrivals means that the clock has changed.
 constexpr Duration kClockJump = std::chrono::seconds(3);
 constexpr int kMaxReordered = 3;
 
@@ -32,7 +32,7 @@ std::optional<GroupDelta> InterArrival::OnPacket(Timestamp sent, Timestamp arriv
     Begin(sent, arrived);
     return std::nullopt;
   }
-  if (sent < current_->first_sent) return std::nullopt;  // of a group that is over
+  if (sent < current_->first_sent) return std::nullopt;  // belongs to a finished group
   if (sent - current_->first_sent <= kGroupLength || BelongsToBurst(sent, arrived)) {
     current_->last_sent = std::max(current_->last_sent, sent);
     current_->last_arrived = std::max(current_->last_arrived, arrived);

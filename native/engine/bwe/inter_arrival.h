@@ -1,6 +1,6 @@
-// Groups packets that left together and compares the spacing of groups at departure with that at arrival
-// (draft-ietf-rmcat-gcc-02 section 5.2 and 5.3): packets within 5 ms are one group, and so is what was held
-// back on the way and arrived in one burst.
+// Groups packets that left together, and compares the spacing of groups at departure with that at arrival
+// (draft-ietf-rmcat-gcc-02 section 5.2 and 5.3). Packets within 5 ms are one group, and so are packets that
+// were held back on the path and arrived in one burst.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ struct GroupDelta {
 
 class InterArrival {
  public:
-  // A delta when the packet begins a group and two whole ones lie before it.
+  // Returns a delta if the packet begins a group and two complete groups precede it.
   std::optional<GroupDelta> OnPacket(Timestamp sent, Timestamp arrived);
   void Reset();
 

@@ -1,4 +1,4 @@
-// What the link carried when it was over-used: mean and spread of those rates. Near it the rate grows in
+// The link's rate during over-use: mean and spread of the acknowledged rates. Near it the estimate grows in
 // small steps (draft-ietf-rmcat-gcc-02 section 5.5).
 #pragma once
 
@@ -13,7 +13,7 @@ class LinkCapacity {
  public:
   void Reset() { estimate_kbps_.reset(); }
   void OnOveruse(int64_t acknowledged_bps) { Update(static_cast<double>(acknowledged_bps) / 1000, 0.05); }
-  // A probe saw more of the link than a moment of over-use does.
+  // A probe weighs more than a moment of over-use.
   void OnProbe(int64_t probe_bps) { Update(static_cast<double>(probe_bps) / 1000, 0.5); }
 
   std::optional<int64_t> estimate_bps() const { return ToBps(0); }

@@ -10,16 +10,16 @@ constexpr Duration kObservationLength{250'000};
 constexpr double kMinPackets = 10;
 constexpr size_t kMinObservations = 3;
 constexpr double kAgeWeight = 0.9;
-// So much may be called inherent at most: a share, and more at low rates, where every packet weighs.
+// Maximum inherent loss: a share, and more at low rates, at which a single packet matters.
 constexpr double kInherentShare = 0.10;
 constexpr double kInherentBalanceKbps = 75;
 constexpr double kMinProbability = 1e-4;
-// Of two explanations that are equally good the one with the wider link is taken.
+// Bias that prefers the higher bandwidth of two equally good explanations.
 constexpr double kPreferWide = 0.001;
-// Steps that a limit takes per observation.
+// Factors by which the limit changes per observation.
 constexpr double kUp = 1.04;
 constexpr double kDown = 0.95;
-// Below this much loss nothing is limited.
+// Below this loss there is no limit.
 constexpr double kNegligible = 0.02;
 
 }  // namespace
@@ -70,7 +70,7 @@ double LossBasedEstimator::AverageLoss() const {
   return packets == 0 ? 0 : lost / packets;
 }
 
-// What does not fit is lost, and of what fits the inherent share.
+// Expected loss: the excess over the bandwidth, and the inherent share of the rest.
 double LossBasedEstimator::LossAt(double bandwidth_kbps, double inherent,
                                   const Observation& observation) const {
   double loss = inherent;
@@ -92,7 +92,7 @@ double LossBasedEstimator::Objective(double bandwidth_kbps, double inherent) con
   return sum;
 }
 
-// How the objective changes with the inherent loss; it falls all the way.
+// Derivative of the objective by the inherent loss; it is monotonically decreasing.
 double LossBasedEstimator::Gradient(double bandwidth_kbps, double inherent) const {
   double sum = 0;
   for (size_t age = 0; age < size(); ++age) {
@@ -121,7 +121,7 @@ void LossBasedEstimator::Conclude(std::optional<int64_t> acknowledged_bps, int64
   if (size() < kMinObservations) return;
   const double current = limit_bps_ ? static_cast<double>(*limit_bps_) / 1000 : ceiling;
   std::array<double, 5> candidates = {current, current * kUp, current * kDown, ceiling, current};
-  // What is sent when so much arrives.
+  // The sending rate at which this much arrives.
   if (acknowledged_bps)
     candidates[4] = static_cast<double>(*acknowledged_bps) / 1000 / (1 - std::min(loss_, 0.5));
   double best = current;

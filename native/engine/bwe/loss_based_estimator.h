@@ -1,7 +1,7 @@
-// What loss says of the link: a model that parts loss that is always there (radio) from loss that comes of
-// sending more than the link carries (a full queue, a policer), fitted to the last seconds by greatest
-// likelihood. The idea is that of libwebrtc's LossBasedBweV2: random loss alone never lowers the rate, loss
-// that grows with the rate does.
+// A bandwidth limit from loss: a model that separates inherent loss (radio) from loss caused by sending more
+// than the link carries (a full queue, a policer), fitted to the last seconds by maximum likelihood. The idea
+// is that of libwebrtc's LossBasedBweV2: random loss alone never lowers the rate; loss that grows with the
+// rate does.
 #pragma once
 
 #include <array>
@@ -14,17 +14,17 @@ namespace nexus {
 
 class LossBasedEstimator {
  public:
-  // Of one feedback; `delay_based_bps` is the most that is considered.
+  // Takes the counts of one feedback; `delay_based_bps` is the upper bound of the limit.
   void Update(size_t packets, size_t lost, size_t bytes, std::optional<int64_t> acknowledged_bps,
               int64_t delay_based_bps, Timestamp now);
-  // A packet called lost had only come late.
+  // Packets that were reported as lost had only arrived late.
   void OnRecovered(size_t packets) { recovered_ += packets; }
-  // Evidence from elsewhere (a probe): the past is no longer believed.
+  // Other evidence (a probe) has shown this rate: a lower limit and its observations are dropped.
   void OnCapacity(int64_t bps);
 
-  // Nothing: loss is no limit.
+  // Nothing if loss is no limit.
   std::optional<int64_t> limit_bps() const { return limit_bps_; }
-  // Of the last seconds, the latest weighing most.
+  // Loss of the last seconds; the latest weighs most.
   double loss() const { return loss_; }
   double inherent_loss() const { return inherent_loss_; }
 
@@ -45,7 +45,7 @@ class LossBasedEstimator {
   const Observation& At(size_t age) const { return observations_[(count_ - 1 - age) % kObservations]; }
   size_t size() const { return count_ < kObservations ? count_ : kObservations; }
 
-  std::array<Observation, kObservations> observations_{};  // a ring
+  std::array<Observation, kObservations> observations_{};  // a ring buffer
   size_t count_ = 0;
   Observation open_;
   double open_bytes_ = 0;

@@ -1,6 +1,7 @@
-// How much may leave now. What is sent is a debt that melts at the pacing rate; within the allowance packets
-// leave at once. A subscriber that is far from its limit has a wide one, so that a keyframe leaves in the
-// tick in which it came, and costs no timer; close to the limit it is one run of 5 ms.
+// The amount that may be sent now. Sending creates a debt, which is paid off at the pacing rate; packets
+// within the allowance leave at once. A subscriber far from its limit has a large allowance, so that a
+// keyframe leaves in the tick in which it arrived and needs no timer; close to the limit the allowance is one
+// run of 5 ms.
 #pragma once
 
 #include <algorithm>
@@ -27,7 +28,7 @@ class PacingBudget {
     free_at_ = std::max(free_at_, now) + Duration(static_cast<int64_t>(bytes) * 8'000'000 / rate_bps_);
   }
   bool Allows(Timestamp now) const { return rate_bps_ == 0 || free_at_ <= now + allowance_; }
-  // When something may leave again.
+  // When something may be sent again.
   Timestamp next() const { return rate_bps_ == 0 ? Timestamp{} : free_at_ - allowance_; }
 
  private:

@@ -7,9 +7,9 @@ namespace {
 
 constexpr double kEnoughReceived = 0.8;
 constexpr Duration kLongestProbe = std::chrono::seconds(1);
-// Arrival this much faster than departure is a queue that was let go, not a link.
+// Arrival this much faster than departure shows a queue that was released, not the link's rate.
 constexpr double kMaxSpeedUp = 2.0;
-// Below this share of the rate sent the link was full, and this much of what arrived is safe to use.
+// Below this share of the sending rate the link was full, and kUsable of the arrival rate is safe to use.
 constexpr double kSaturated = 0.9;
 constexpr double kUsable = 0.95;
 
@@ -45,7 +45,7 @@ std::optional<ProbeResult> ProbeBitrate::OnPacket(const PacketResult& packet) {
   return Evaluate(sum);
 }
 
-// The last packet's bytes left after the interval, the first's arrived before it.
+// Excludes the bytes of the last packet from the sending rate and those of the first from the arrival rate.
 std::optional<ProbeResult> ProbeBitrate::Evaluate(const Aggregate& sum) {
   const Duration sending = sum.last_sent - sum.first_sent;
   const Duration receiving = sum.last_arrived - sum.first_arrived;

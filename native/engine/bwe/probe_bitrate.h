@@ -1,5 +1,4 @@
-// What a group of probe packets measured: how fast they left, how fast they arrived, and so what the link
-// carries.
+// The result of a probe cluster: its sending rate, its arrival rate, and the link's rate that follows.
 #pragma once
 
 #include <array>
@@ -14,7 +13,7 @@ struct ProbeCluster {
   int64_t target_bps = 0;
   int min_packets = 5;
   size_t min_bytes = 0;
-  // Long enough to meet everybody else on the link, not just a gap between them.
+  // Long enough to compete with all other traffic on the link, rather than to use a gap in it.
   bool sustained = false;
 };
 
@@ -22,7 +21,7 @@ struct ProbeResult {
   ProbeClusterId cluster = kNoProbe;
   int64_t sent_bps = 0;
   int64_t received_bps = 0;
-  // What to believe; below the rate sent when that was more than the link carries.
+  // The rate to use; below the sending rate if the probe exceeded the link's rate.
   int64_t capacity_bps = 0;
   bool saturated = false;
   bool sustained = false;
@@ -31,11 +30,11 @@ struct ProbeResult {
 class ProbeBitrate {
  public:
   void Begin(const ProbeCluster& cluster);
-  // A result as soon as enough of its packets arrived, better ones as more come.
+  // Returns a result as soon as enough packets have arrived, and better ones with more packets.
   std::optional<ProbeResult> OnPacket(const PacketResult& packet);
 
  private:
-  static constexpr size_t kClusters = 8;  // the latest; feedback about older ones is too late to matter
+  static constexpr size_t kClusters = 8;  // the latest; feedback for older ones is too late
   struct Aggregate {
     ProbeCluster cluster;
     int packets = 0;

@@ -9,19 +9,19 @@ namespace {
 constexpr int64_t kFirstFactor = 3;
 constexpr int64_t kSecondFactor = 6;
 constexpr int64_t kNextFactor = 2;
-// An answer of so much of what was asked means that there may be more.
+// A result of at least this share of the requested rate means that the link may carry more.
 constexpr double kFurther = 0.7;
 constexpr Duration kAnswerTime = std::chrono::milliseconds(1'000);
 constexpr int kMinPackets = 5;
 constexpr Duration kMinLength{15'000};
-// Several frames of others at the usual rates.
+// Covers several frames of other senders at the usual frame rates.
 constexpr Duration kSustainedLength{150'000};
 constexpr Duration kDoubt = std::chrono::seconds(60);
 constexpr double kWorthConfirming = 1.1;
 constexpr size_t kMaxWaiting = 3;
-// Queues that were full need this long to drain before a measurement means anything.
+// How long full queues need to drain before a measurement is meaningful.
 constexpr Duration kCalm = std::chrono::milliseconds(500);
-// Over what is wanted: what is measured is a little less than what was asked.
+// Factor over the demand, because a probe measures a little less than it asks for.
 constexpr double kOverDemand = 1.25;
 constexpr double kDrop = 0.66;
 constexpr double kAfterDrop = 0.85;
@@ -121,7 +121,7 @@ void ProbeController::HandleTimeout(Timestamp now) {
     }
     return Ask(std::min(bps, Ceiling()), now);
   }
-  // Little is sent, so little is learned; what is believed of the link may be long out of date.
+  // Little is sent, so the estimate of the link may be out of date.
   if (application_limited_ && estimate_bps_ < Ceiling() && now - last_asked_ >= config_.limited_interval) {
     return Ask(std::min(estimate_bps_ * kNextFactor, Ceiling()), now);
   }

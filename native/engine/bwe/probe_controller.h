@@ -1,6 +1,6 @@
-// When to find out more, and how far: at the start, again while each answer is "more", after a drop, while
-// more is wanted than is thought to be there, and now and then while little is sent. A failed probe makes the
-// next one wait longer.
+// Decides when to probe, and at which rate: at the start, again while a result shows that there may be more,
+// after a drop, while the demand exceeds the estimate, and from time to time while little is sent. A failed
+// probe lengthens the interval to the next one.
 #pragma once
 
 #include <deque>
@@ -13,7 +13,7 @@ namespace nexus {
 struct ProbeConfig {
   int64_t start_bps = 500'000;
   int64_t max_bps = 100'000'000;
-  // Without knowing what is wanted the search ends here.
+  // The search stops at this rate while the demand is unknown.
   int64_t enough_bps = 5'000'000;
   Duration min_interval = std::chrono::milliseconds(1'000);
   Duration max_interval = std::chrono::milliseconds(3'000);
@@ -24,25 +24,26 @@ class ProbeController {
  public:
   explicit ProbeController(const ProbeConfig& config) : config_(config), interval_(config.min_interval) {}
 
-  // The path is up.
+  // The path is established.
   void Start(Timestamp now);
-  // Everything that could be sent; 0: not known.
+  // Rate of everything that could be sent; 0: unknown.
   void SetDemand(int64_t bps, Timestamp now);
   void OnResult(const ProbeResult& result, Timestamp now);
-  // The estimate was raised to what a probe measured.
+  // The estimate was raised to a probe's result.
   void OnRaised() { raised_by_probe_ = true; }
-  // The link itself carries less: no probe was wrong.
+  // The link's rate fell: no probe was wrong.
   void OnLinkFell() { raised_by_probe_ = false; }
-  // What a short probe said of this link was wrong: it counts only once a sustained one has confirmed it.
+  // After a short probe was wrong about this link, only sustained ones count for a while.
   bool Believes(const ProbeResult& result, Timestamp now) const {
     return result.sustained || now >= doubtful_until_;
   }
-  // After each change: what is believed now, whether queues grow, whether less is sent than could be.
+  // To be called after each change with the estimate, whether queues grow, and whether the sender is limited
+  // by the application.
   void OnEstimate(int64_t bps, bool congested, bool application_limited, Timestamp now);
   void HandleTimeout(Timestamp now);
   Timestamp next_deadline() const { return next_; }
 
-  // What to send next; the pacer asks.
+  // The next cluster to send, for the pacer.
   std::optional<ProbeCluster> Take(Timestamp now);
   uint64_t clusters() const { return last_id_count_; }
 
@@ -61,7 +62,7 @@ class ProbeController {
   bool started_ = false;
   bool congested_ = false;
   bool application_limited_ = false;
-  // While answers are outstanding nothing else is asked.
+  // While results are outstanding no other probe is requested.
   std::optional<Timestamp> answer_until_;
   int64_t asked_bps_ = 0;
   int64_t estimate_when_asked_ = 0;

@@ -1,6 +1,6 @@
-// How long packets wait on the path just now: the least one-way delay of a feedback above the least of the
-// last seconds. The clocks of both ends differ by a constant that falls out, and drift too little to matter
-// within the window. The trend tells whether a queue grows; only this tells that one stands.
+// The current queuing delay of the path: the minimum one-way delay of a feedback above the minimum of the
+// last seconds. The constant difference of the two clocks cancels out, and their drift is negligible within
+// the window. The trend shows whether a queue grows; only this shows whether one stands.
 #pragma once
 
 #include <algorithm>
@@ -12,7 +12,7 @@ namespace nexus {
 
 class QueueDelay {
  public:
-  // The least of one feedback.
+  // Takes the minimum delay of one feedback.
   void OnDelay(Duration one_way, Timestamp now) {
     if (now - since_ >= kHalfWindow) {
       previous_ = current_;
@@ -22,7 +22,7 @@ class QueueDelay {
     current_ = current_ ? std::min(*current_, one_way) : one_way;
     delay_ = Above(one_way);
   }
-  // How long a packet with this delay has waited.
+  // Queuing time of a packet with this delay.
   Duration Above(Duration one_way) const {
     if (!current_) return Duration(0);
     return one_way - (previous_ ? std::min(*previous_, *current_) : *current_);

@@ -1,4 +1,4 @@
-// Bytes of the last ten steps: how fast something goes just now, in 48 bytes.
+// The rate over the last ten steps, in 48 bytes.
 #pragma once
 
 #include <array>

@@ -1,6 +1,5 @@
-// The fallback for peers without transport-wide feedback: what they estimate themselves (REMB,
-// draft-alvestrand-rmcat-remb-03), and the loss of their receiver reports (draft-ietf-rmcat-gcc-02 section
-// 6).
+// The limit for peers without transport-wide feedback: their own estimate (REMB,
+// draft-alvestrand-rmcat-remb-03) and the loss of their receiver reports (draft-ietf-rmcat-gcc-02 section 6).
 #pragma once
 
 #include <algorithm>
@@ -14,8 +13,8 @@ namespace nexus {
 class ReportBasedLimit {
  public:
   void OnRemb(int64_t bps) { remb_bps_ = bps; }
-  // `sent_bps`: what is sent now; a limit begins there. At most once an interval counts, however many blocks
-  // tell it.
+  // `sent_bps`: the current sending rate, at which a limit starts. However many blocks report loss, the limit
+  // changes at most once per interval.
   void OnReport(uint8_t fraction_lost, int64_t sent_bps, Timestamp now) {
     worst_ = std::max(worst_, fraction_lost / 256.0);
     if (last_ && now - *last_ < kInterval) return;

@@ -5,25 +5,25 @@
 namespace nexus {
 namespace {
 
-// Feedback comes every 100 ms or so while packets flow. Silence for longer than this means that the path, or
-// the way back, is gone: less is sent until something is heard again.
+// Feedback arrives about every 100 ms while packets flow. A longer silence means that the path or the way
+// back is broken: the rate is lowered until feedback arrives again.
 constexpr Duration kSilence = std::chrono::milliseconds(1'500);
 constexpr Duration kSilenceStep = std::chrono::milliseconds(500);
 constexpr double kSilenceFactor = 0.8;
-// A peer that has negotiated feedback and sends none.
+// How long to wait for the first feedback of a peer that has negotiated it.
 constexpr Duration kNoFeedbackEver = std::chrono::seconds(3);
-// After a pause old spacings mean nothing.
+// After a pause of this length old spacings are meaningless.
 constexpr Duration kStale = std::chrono::seconds(2);
-// Sending less than so much of the estimate says little about the path.
+// Sending less than this share of the estimate says little about the path.
 constexpr double kLimitedBelow = 0.65;
 constexpr double kLimitedUntil = 0.80;
-// So long the trend remembers a probe.
+// How long a probe affects the trend.
 constexpr Duration kTrendOfProbe = std::chrono::milliseconds(400);
 constexpr Duration kNoQueue = std::chrono::milliseconds(30);
 constexpr Duration kStandingQueue = std::chrono::milliseconds(80);
-// Others on the link make short queues; longer ones are drained by sending less.
+// Competing traffic causes short queues; longer ones are drained by sending less.
 constexpr Duration kDrainAbove = std::chrono::milliseconds(200);
-// The queue that a fall of the link has left is nobody else's.
+// The remaining delay down to which the queue after a fall of the link is drained: that queue is all our own.
 constexpr Duration kDrained = std::chrono::milliseconds(40);
 constexpr Duration kLongestDrain = std::chrono::seconds(3);
 constexpr Duration kFullDrain = std::chrono::milliseconds(600);
@@ -97,7 +97,7 @@ void SendSideEstimator::NoteArrivals(const FeedbackResult& result, Timestamp now
     if (!packet.recovered) least = std::min(least.value_or(one_way), one_way);
   }
   const auto earlier = [](const PacketResult& a, const PacketResult& b) { return *a.arrived < *b.arrived; };
-  // Nearly always they came in order; a stable sort would allocate to find that out.
+  // Packets nearly always arrive in order; a stable sort would allocate just to find that out.
   if (!std::is_sorted(by_arrival_.begin(), by_arrival_.end(), earlier))
     std::stable_sort(by_arrival_.begin(), by_arrival_.end(), earlier);
   if (!least) return;
@@ -105,9 +105,8 @@ void SendSideEstimator::NoteArrivals(const FeedbackResult& result, Timestamp now
   newest_delay_ = queue_.Above(*by_arrival_.back().arrived - by_arrival_.back().sent);
 }
 
-// The estimate is steady and therefore slow. In trouble (a standing queue, heavy loss) the last quarter of a
-// second is the better measure; without, it is when it is higher: more is sent than a moment ago, and it
-// arrives.
+// The steady estimate is slow. In trouble (a standing queue, heavy loss) the rate of the last quarter of a
+// second is better; otherwise it is better if it is higher, because more is sent than before and arrives.
 std::optional<int64_t> SendSideEstimator::Acknowledged(const FeedbackResult& result) {
   const std::optional<int64_t> steady = acknowledged_.bitrate_bps();
   if (!steady || by_arrival_.empty()) return steady;
@@ -128,13 +127,13 @@ void SendSideEstimator::UseDelay(const FeedbackResult& result, Timestamp now) {
     overused = overused || trendline_.usage() == BandwidthUsage::kOverusing;
   }
   usage_ = overused ? BandwidthUsage::kOverusing : trendline_.usage();
-  // Frames differ in size, and a probe is sent too fast: both look like a trend. Who sends much less than
-  // fits and finds no queue does not fill any.
+  // Varying frame sizes and probes both look like a trend. A sender far below its estimate that finds no
+  // queue does not cause one.
   const bool behind_probe = last_probe_ && now - *last_probe_ < kTrendOfProbe;
   if (usage_ == BandwidthUsage::kOverusing && queue_.delay() < kNoQueue &&
       (behind_probe || FarBelow(aimd_.rate_bps())))
     usage_ = BandwidthUsage::kUnderusing;
-  // A queue that neither grows nor shrinks is no reason to send more.
+  // A standing queue is no reason to send more.
   if (usage_ == BandwidthUsage::kNormal && queue_.delay() > kStandingQueue)
     usage_ = BandwidthUsage::kUnderusing;
   const std::optional<ProbeResult> probe = BestProbe(result);
@@ -146,7 +145,7 @@ void SendSideEstimator::UseDelay(const FeedbackResult& result, Timestamp now) {
     aimd_.OnDrop(*fallen_to, now);
     probes_.OnLinkFell();
   } else if (probe && (usage_ != BandwidthUsage::kOverusing || queue_.delay() < kNoQueue)) {
-    // What it has put in front of itself is no queue that was there.
+    // A queue that the probe itself has caused does not count.
     UseProbe(*probe, now);
   } else {
     aimd_.Update(usage_, Acknowledged(result), now);
@@ -154,8 +153,8 @@ void SendSideEstimator::UseDelay(const FeedbackResult& result, Timestamp now) {
   if (probe) probes_.OnResult(*probe, now);
 }
 
-// A probe raises the estimate. It lowers it only while that is still the guess of the start: a full link
-// shows in the delays, and a probe that competes with others measures too little.
+// A probe raises the estimate. It lowers it only while that is the initial guess: a full link shows in the
+// delays, and a probe that competes with other traffic measures too little.
 void SendSideEstimator::UseProbe(const ProbeResult& probe, Timestamp now) {
   const bool guess = aimd_.rate_bps() == config_.start_bps;
   if (!probes_.Believes(probe, now)) return;
@@ -170,7 +169,7 @@ bool SendSideEstimator::FarBelow(int64_t bps) const {
   return static_cast<double>(acknowledged_bps()) < kLimitedBelow * static_cast<double>(bps);
 }
 
-// While a queue stands less is sent than the link carries, so that it drains.
+// While a queue stands, less is sent than the link carries, so that the queue drains.
 double SendSideEstimator::DrainFactor() const {
   const Duration waiting = draining() ? newest_delay_ - kDrained : queue_.delay() - kDrainAbove;
   const double over = static_cast<double>(waiting.count());
@@ -213,7 +212,7 @@ double SendSideEstimator::loss() const { return measured_ ? loss_.loss() : repor
 
 void SendSideEstimator::Conclude(Timestamp now) {
   if (!measured_) {
-    // Without transport-wide feedback there is only what the peer says; nothing said is no limit.
+    // Without transport-wide feedback only the peer's reports count; without reports there is no limit.
     if (!transport_feedback_ || reports_.limit_bps()) estimate_bps_ = reports_.limit_bps();
     return;
   }
@@ -253,7 +252,7 @@ void SendSideEstimator::HandleTimeout(Timestamp now) {
       estimate_bps_ = reports_.limit_bps();
     }
   }
-  if (measured_ && silence_limit_bps_) return;  // nothing would answer
+  if (measured_ && silence_limit_bps_) return;  // a probe would not be answered
   probes_.HandleTimeout(now);
 }
 

@@ -1,6 +1,6 @@
-// What one subscriber's path carries, from everything that its feedback tells: delay and loss of what was
-// sent (transport-wide feedback), or, from peers that have none, REMB and receiver reports. Sans-I/O: told
-// what leaves and what comes back, asked for the estimate.
+// Estimates the bandwidth of one subscriber's path from its feedback: delay and loss of the packets sent
+// (transport-wide feedback) or, for peers without it, REMB and receiver reports. Sans-I/O: its owner reports
+// what is sent and received, and reads the estimate.
 #pragma once
 
 #include <optional>
@@ -28,9 +28,9 @@ class SendSideEstimator {
  public:
   SendSideEstimator(const BweConfig& config, bool transport_feedback, uint16_t first_sequence);
 
-  // Keys and path are there: probing may begin.
+  // Keys and path are established: probing may begin.
   void Start(Timestamp now);
-  // The number of the next packet, when transport-wide feedback is negotiated.
+  // The transport-wide sequence number of the next packet, if negotiated.
   uint16_t next_sequence() const { return feedback_.next_sequence(); }
   void Prefetch() const {
     PrefetchForWrite(&sent_, sizeof sent_);
@@ -45,21 +45,21 @@ class SendSideEstimator {
   void HandleTimeout(Timestamp now);
   Timestamp next_deadline() const;
 
-  // What all wanted layers together would take; 0: not known.
+  // Rate of all wanted layers together; 0: unknown.
   void SetDemand(int64_t bps, Timestamp now) { probes_.SetDemand(bps, now); }
   std::optional<ProbeCluster> TakeProbe(Timestamp now);
 
-  // Nothing: no reason to believe in any limit (the peer gives no feedback).
+  // Nothing if there is no reason to assume a limit (the peer sends no feedback).
   std::optional<int64_t> estimate_bps() const { return estimate_bps_; }
-  // Before the first answer the estimate is a guess, and no reason to hold anything back.
+  // Before the first feedback the estimate is a guess, and no reason to hold anything back.
   bool measured() const { return measured_; }
   int64_t acknowledged_bps() const { return acknowledged_.bitrate_bps().value_or(0); }
   double loss() const;
-  // What waits on the path, as far as delays tell.
+  // Queuing delay of the path, as far as the packets' delays show it.
   Duration queue_delay() const { return queue_.delay(); }
-  // A queue grows or stands: what is sent keeps to the estimate, and does not catch up with what waits.
+  // A queue grows or stands: sending keeps to the estimate and does not catch up.
   bool congested() const { return congested_; }
-  // The link has fallen, and the queue of before is still there.
+  // The link has fallen, and the queue from before has not drained.
   bool draining() const { return draining_since_.has_value(); }
   int64_t sent_bps(Timestamp now) { return sent_.bitrate_bps(now); }
   uint64_t probe_clusters() const { return probes_.clusters(); }
@@ -95,10 +95,10 @@ class SendSideEstimator {
   CapacityDrop drop_;
   Duration newest_delay_{0};  // of the packet that arrived last
   std::optional<Timestamp> draining_since_;
-  std::optional<Timestamp> last_probe_;  // that was answered
+  std::optional<Timestamp> last_probe_;  // the last one with a result
   RateWindow<50'000> sent_;
   RateWindow<25'000> arrived_;            // on the peer's clock
-  std::vector<PacketResult> by_arrival_;  // scratch
+  std::vector<PacketResult> by_arrival_;  // scratch space
   std::optional<int64_t> estimate_bps_;
   std::optional<int64_t> silence_limit_bps_;
   bool measured_ = false;

@@ -1,5 +1,5 @@
-// The estimator alone on emulated paths, with as much to send as it allows. Scenes with layers, rooms and
-// SRTP stand in room/bandwidth_test.cc.
+// The estimator alone on emulated paths, with a demand above the estimate. Scenes with layers, rooms and SRTP
+// are in room/bandwidth_test.cc.
 #include "engine/bwe/send_side_estimator.h"
 
 #include <gtest/gtest.h>
@@ -61,13 +61,13 @@ TEST_P(Seeds, ConvergesOnABottleneckAndLeavesItsQueueEmpty) {
     EXPECT_GT(seen.lowest, 0.85 * static_cast<double>(rate));
     EXPECT_LT(seen.highest, 1.15 * static_cast<double>(rate));
     EXPECT_LT(seen.loss, 0.02);
-    // A probe has five packets at least: 150 ms on the slowest link.
+    // A probe has at least five packets: 150 ms on the slowest link.
     EXPECT_LT(seen.longest_queue, milliseconds(rate < 500'000 ? 150 : 100));
     EXPECT_GT(seen.utilisation, 0.85);
   }
 }
 
-TEST_P(Seeds, FirstAnswerComesWithinHalfASecond) {
+TEST_P(Seeds, HasAResultWithinHalfASecond) {
   SCOPED_TRACE("seed " + std::to_string(GetParam()));
   EmulatedPath path({.rate_bps = 20'000'000, .queue_bytes = 200'000, .seed = GetParam()});
   path.RunFor(milliseconds(500));
@@ -91,9 +91,8 @@ TEST_P(Seeds, FallsAndRisesWithTheLink) {
   EXPECT_GT(path.estimate(), 2'500'000);
 }
 
-// Hard problem 7 without the room: nothing is sent but what the estimate allows, and it comes back all the
-// same.
-TEST_P(Seeds, IsNotStuckLowAfterAnAllButDeadLink) {
+// Hard problem 7 without the room: only what the estimate allows is sent, and the estimate still recovers.
+TEST_P(Seeds, RecoversAfterANearlyDeadLink) {
   SCOPED_TRACE("seed " + std::to_string(GetParam()));
   EmulatedPath path({.rate_bps = 3'000'000, .queue_bytes = 60'000, .seed = GetParam()});
   path.RunFor(seconds(5));
@@ -105,7 +104,7 @@ TEST_P(Seeds, IsNotStuckLowAfterAnAllButDeadLink) {
   EXPECT_GT(path.estimate(), 2'500'000);
 }
 
-TEST_P(Seeds, RandomLossDoesNotKillTheRateOnAFatLink) {
+TEST_P(Seeds, RandomLossDoesNotLowerTheRateOnAFastLink) {
   for (const double loss : {0.02, 0.05, 0.10}) {
     SCOPED_TRACE("seed " + std::to_string(GetParam()) + " loss " + std::to_string(loss));
     EmulatedPath path({.rate_bps = 20'000'000, .queue_bytes = 200'000, .loss = loss, .seed = GetParam()});
@@ -115,7 +114,7 @@ TEST_P(Seeds, RandomLossDoesNotKillTheRateOnAFatLink) {
   }
 }
 
-// A policer has no queue: only loss tells.
+// A policer has no queue: only loss shows the limit.
 TEST_P(Seeds, LossThatGrowsWithTheRateIsALimit) {
   SCOPED_TRACE("seed " + std::to_string(GetParam()));
   EmulatedPath path({.rate_bps = 1'000'000, .queue_bytes = 3'500, .seed = GetParam()});
@@ -126,7 +125,7 @@ TEST_P(Seeds, LossThatGrowsWithTheRateIsALimit) {
   EXPECT_LT(seen.mean_estimate, 1'100'000);
 }
 
-TEST_P(Seeds, TwoOnOneLinkShareIt) {
+TEST_P(Seeds, TwoSendersShareALink) {
   SCOPED_TRACE("seed " + std::to_string(GetParam()));
   Bottleneck link;
   link.SetRate(2'000'000, TimestampFromMicros(1'000'000'000));
@@ -146,7 +145,7 @@ TEST_P(Seeds, TwoOnOneLinkShareIt) {
   EXPECT_LT(share, 0.65);
 }
 
-TEST_P(Seeds, LostFeedbackIsNoLoss) {
+TEST_P(Seeds, LostFeedbackDoesNotCountAsLoss) {
   SCOPED_TRACE("seed " + std::to_string(GetParam()));
   EmulatedPath path({.rate_bps = 2'000'000, .queue_bytes = 80'000, .feedback_loss = 0.3, .seed = GetParam()});
   path.RunFor(seconds(10));
@@ -155,7 +154,7 @@ TEST_P(Seeds, LostFeedbackIsNoLoss) {
   EXPECT_LT(seen.loss, 0.02);
 }
 
-TEST(Estimator, SilenceLowersTheEstimateStepByStepAndFeedbackRaisesItAgain) {
+TEST(Estimator, SilenceLowersTheEstimateInStepsAndFeedbackRestoresIt) {
   EmulatedPath path({.rate_bps = 5'000'000, .queue_bytes = 200'000});
   path.RunFor(seconds(5));
   const int64_t before = path.estimate();
@@ -170,7 +169,7 @@ TEST(Estimator, SilenceLowersTheEstimateStepByStepAndFeedbackRaisesItAgain) {
   EXPECT_GT(path.estimate(), 3'000'000);
 }
 
-// Hard problem 6: whatever the number that the first packet has.
+// Hard problem 6: the number of the first packet makes no difference.
 class StartNumber : public ::testing::TestWithParam<int> {};
 TEST_P(StartNumber, MakesNoDifference) {
   EmulatedPath reference({.rate_bps = 1'500'000, .first_sequence = 1'000});
@@ -187,7 +186,7 @@ INSTANTIATE_TEST_SUITE_P(BehindTheWrap, StartNumber,
                          ::testing::Values(0, 1, 2, 32'767, 32'768, 64'000, 65'000, 65'300));
 
 // Hard problem 6: late and repeated feedback changes nothing.
-TEST(Estimator, RepeatedFeedbackIsCountedAndNothingElse) {
+TEST(Estimator, RepeatedFeedbackIsOnlyCounted) {
   EmulatedPath reference({.rate_bps = 1'500'000});
   EmulatedPath path({.rate_bps = 1'500'000});
   for (int i = 0; i < 100; ++i) {
@@ -199,7 +198,7 @@ TEST(Estimator, RepeatedFeedbackIsCountedAndNothingElse) {
   EXPECT_GT(path.estimator.adapter().repeated(), 100u);
 }
 
-TEST(Estimator, AThousandLossesInARowAreSurvived) {
+TEST(Estimator, SurvivesAThousandLossesInARow) {
   EmulatedPath path({.rate_bps = 10'000'000, .queue_bytes = 200'000, .first_sequence = 65'000});
   path.RunFor(seconds(5));
   const uint64_t lost = path.lost;
@@ -211,7 +210,7 @@ TEST(Estimator, AThousandLossesInARowAreSurvived) {
   EXPECT_EQ(path.estimator.adapter().unknown(), 0u);
 }
 
-TEST(Estimator, WithoutTransportFeedbackThePeersOwnEstimateCounts) {
+TEST(Estimator, UsesThePeersEstimateWithoutTransportFeedback) {
   SendSideEstimator estimator({}, false, 0);
   Timestamp now = TimestampFromMicros(1'000'000);
   estimator.Start(now);

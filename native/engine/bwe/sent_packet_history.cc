@@ -7,8 +7,7 @@ namespace nexus {
 namespace {
 
 constexpr size_t kFirstCapacity = 128;
-// Half of the number space of 16 bits: further back a number could not be told from one that is still to
-// come.
+// Half of the 16-bit number space: an older number would be indistinguishable from a future one.
 constexpr size_t kLargestCapacity = 32'768;
 
 }  // namespace
@@ -33,7 +32,7 @@ void SentPacketHistory::OnSent(int64_t sequence, const SentRecord& record) {
   newest_ = sequence;
 }
 
-// Doubles while the place is taken by something that still waits for its feedback.
+// Doubles the table while the entry is occupied by a packet that is still in flight.
 void SentPacketHistory::MakeRoom(int64_t sequence) {
   if (StateOf(At(sequence)) != State::kInFlight || entries_.size() >= max_packets_) return;
   std::vector<Entry> old(entries_.size() * 2);
@@ -64,7 +63,7 @@ FeedbackOutcome SentPacketHistory::OnFeedback(int64_t sequence, bool received, S
 std::optional<int64_t> SentPacketHistory::Unwrap(uint16_t sequence) const {
   if (!newest_) return std::nullopt;
   const auto back = static_cast<uint16_t>(static_cast<uint16_t>(*newest_) - sequence);
-  if (back >= kLargestCapacity) return std::nullopt;  // ahead of what was sent
+  if (back >= kLargestCapacity) return std::nullopt;  // never sent
   return *newest_ - back;
 }
 

@@ -1,5 +1,5 @@
-// What was sent under transport-wide sequence numbers, until its feedback comes: 16 bytes a packet. It grows
-// with what is in flight, up to a bound; beyond it the oldest is forgotten, and counted.
+// Packets sent with transport-wide sequence numbers, until their feedback arrives: 16 bytes per packet. The
+// table grows with the packets in flight up to a bound; beyond it the oldest are forgotten, and counted.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +12,7 @@
 
 namespace nexus {
 
-// Which group of packets a packet probes with; 0: none.
+// The probe cluster of a packet; 0: none.
 using ProbeClusterId = uint16_t;
 inline constexpr ProbeClusterId kNoProbe = 0;
 
@@ -22,11 +22,11 @@ struct SentRecord {
   ProbeClusterId cluster = kNoProbe;
 };
 
-// What feedback said of a number.
+// Outcome of the feedback for one number.
 enum class FeedbackOutcome : uint8_t {
   kUnknown,    // never sent, or forgotten
   kReceived,   // for the first time
-  kRecovered,  // called lost before, and came late
+  kRecovered,  // reported as lost before, and arrived late
   kLost,       // for the first time
   kRepeated,   // nothing new
 };
@@ -42,10 +42,10 @@ class SentPacketHistory {
   void OnSent(int64_t sequence, const SentRecord& record);
   FeedbackOutcome OnFeedback(int64_t sequence, bool received, SentRecord& record);
 
-  // Unwraps a number from feedback: nothing is acknowledged before it is sent.
+  // Unwraps a number from feedback. Numbers that were not sent yet give nothing.
   std::optional<int64_t> Unwrap(uint16_t sequence) const;
   std::optional<int64_t> newest() const { return newest_; }
-  // Sent, and neither received nor lost as far as is known.
+  // Bytes that were sent and reported neither as received nor as lost.
   size_t in_flight_bytes() const { return in_flight_bytes_; }
   uint64_t forgotten() const { return forgotten_; }
   size_t capacity() const { return entries_.size(); }
@@ -57,7 +57,7 @@ class SentPacketHistory {
     int64_t state : 16 = 0;
     uint16_t size = 0;
     ProbeClusterId cluster = kNoProbe;
-    uint32_t sequence = 0;  // low bits: whose place this is
+    uint32_t sequence = 0;  // low bits, to identify the packet
   };
   static_assert(sizeof(Entry) == 16);
 

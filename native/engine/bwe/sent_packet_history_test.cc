@@ -5,7 +5,7 @@
 namespace nexus {
 namespace {
 
-TEST(SentPacketHistory, TellsEachPacketOnceAndALateOneAgain) {
+TEST(SentPacketHistory, ReportsEachPacketOnceAndALateOneAgain) {
   SentPacketHistory history;
   const Timestamp now = TimestampFromMicros(5'000'000);
   for (int64_t n = 70'000; n < 70'010; ++n) history.OnSent(n, {now, 1'000, 3});
@@ -23,7 +23,7 @@ TEST(SentPacketHistory, TellsEachPacketOnceAndALateOneAgain) {
   EXPECT_EQ(history.in_flight_bytes(), 8'000u);
 }
 
-TEST(SentPacketHistory, UnwrapsOnlyWhatWasSent) {
+TEST(SentPacketHistory, UnwrapsOnlySentNumbers) {
   SentPacketHistory history;
   history.OnSent(65'536 + 10, {});
   EXPECT_EQ(history.Unwrap(10), 65'546);
@@ -31,7 +31,7 @@ TEST(SentPacketHistory, UnwrapsOnlyWhatWasSent) {
   EXPECT_FALSE(history.Unwrap(11));
 }
 
-TEST(SentPacketHistory, GrowsWithWhatIsInFlightUpToItsBound) {
+TEST(SentPacketHistory, GrowsWithThePacketsInFlightUpToItsBound) {
   SentPacketHistory history(1'024);
   for (int64_t n = 0; n < 100; ++n) history.OnSent(n, {});
   EXPECT_EQ(history.capacity(), 128u);

@@ -7,7 +7,8 @@ constexpr int64_t kReferenceWrap = int64_t{1} << 24;
 
 }  // namespace
 
-// The reference time has 24 bits and a sign: what wraps is brought next to what came before (hard problem 6).
+// The reference time has 24 bits and a sign; it is unwrapped to the value nearest to the last (hard problem
+// 6).
 Duration TransportFeedbackAdapter::ReferenceOffset(int32_t reference_time) {
   int64_t unwrapped = reference_time;
   if (last_reference_) {
@@ -24,7 +25,7 @@ const FeedbackResult& TransportFeedbackAdapter::OnFeedback(const TwccFeedbackVie
   result_.newest_age.reset();
   result_.received = result_.lost = result_.recovered = 0;
   const Duration offset = ReferenceOffset(feedback.reference_time());
-  // One unwrapping for the whole packet: a feedback about numbers that were never sent must not run into old
+  // The whole feedback is unwrapped at once: feedback for numbers that were never sent must not match old
   // ones.
   const std::optional<int64_t> base = history_.Unwrap(feedback.base_sequence());
   if (!base) {

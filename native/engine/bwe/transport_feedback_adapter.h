@@ -1,6 +1,6 @@
-// Turns transport-wide feedback (draft-holmer-rmcat-transport-wide-cc-extensions-01) into what the estimators
-// want: when each packet left and when it arrived, on one time line, each told once. Late, repeated and
-// invented feedback is sorted out here.
+// Converts transport-wide feedback (draft-holmer-rmcat-transport-wide-cc-extensions-01) to the estimators'
+// input: the sending and arrival time of each packet, on one time line, each reported once. Late, repeated
+// and forged feedback is discarded here.
 #pragma once
 
 #include <optional>
@@ -17,12 +17,12 @@ struct PacketResult {
   std::optional<Timestamp> arrived;  // on the peer's clock; nothing: lost
   uint16_t size = 0;
   ProbeClusterId cluster = kNoProbe;
-  bool recovered = false;  // was told lost before
+  bool recovered = false;  // was reported as lost before
 };
 
 struct FeedbackResult {
   std::vector<PacketResult> packets;  // by number
-  // From the last packet's departure to the feedback, less nothing: the peer's waiting time is in it.
+  // Time from the sending of the last packet to the arrival of the feedback, including the peer's delay.
   std::optional<Duration> newest_age;
   size_t received = 0;
   size_t lost = 0;
@@ -31,14 +31,14 @@ struct FeedbackResult {
 
 class TransportFeedbackAdapter {
  public:
-  // The number that goes on the wire is the low half. Numbers start at `first`.
+  // Numbers start at `first`. The low 16 bits are sent.
   explicit TransportFeedbackAdapter(uint16_t first = 0) : next_(int64_t{1 << 16} + first) {}
 
   uint16_t next_sequence() const { return static_cast<uint16_t>(next_); }
   void Prefetch() const { history_.Prefetch(next_); }
   // The packet with `next_sequence` has left.
   void OnSent(const SentRecord& record) { history_.OnSent(next_++, record); }
-  // Good until the next call.
+  // Valid until the next call.
   const FeedbackResult& OnFeedback(const TwccFeedbackView& feedback, Timestamp now);
 
   const SentPacketHistory& history() const { return history_; }

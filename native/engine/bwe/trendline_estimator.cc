@@ -10,10 +10,10 @@ constexpr double kSmoothing = 0.9;
 constexpr double kTrendGain = 4.0;
 constexpr size_t kMaxCountedGroups = 60;
 constexpr double kOveruseTimeMs = 10;
-// The draft's K_u and K_d (section 5.4), as libwebrtc runs them.
+// The draft's K_u and K_d (section 5.4), with libwebrtc's values.
 constexpr double kThresholdUp = 0.0087;
 constexpr double kThresholdDown = 0.039;
-// A spike this far above is no reason to become deaf.
+// A spike this far above the threshold does not raise it.
 constexpr double kMaxAdaptOffsetMs = 15;
 constexpr double kMaxAdaptStepMs = 100;
 constexpr double kMinThresholdMs = 6;
@@ -34,7 +34,7 @@ void TrendlineEstimator::OnGroup(const GroupDelta& delta, Timestamp arrived) {
   Detect(Millis(delta.departure), arrival_ms);
 }
 
-// Least squares over the window; the old slope when all arrived at once.
+// Slope by least squares over the window; the old slope if all groups arrived at once.
 double TrendlineEstimator::Slope() const {
   double mean_x = 0;
   double mean_y = 0;
@@ -54,7 +54,7 @@ double TrendlineEstimator::Slope() const {
 void TrendlineEstimator::Detect(double departure_ms, double now_ms) {
   const double modified = static_cast<double>(std::min(count_, kMaxCountedGroups)) * trend_ * kTrendGain;
   if (modified > threshold_ms_) {
-    // The first time it has been so for half of the spacing, as far as is known.
+    // At the first over-use, assume that it has lasted for half of the spacing.
     overusing_ms_ = overusing_ms_ < 0 ? departure_ms / 2 : overusing_ms_ + departure_ms;
     ++overusing_groups_;
     if (overusing_ms_ > kOveruseTimeMs && overusing_groups_ > 1 && trend_ >= previous_trend_) {

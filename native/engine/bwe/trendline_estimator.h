@@ -1,5 +1,5 @@
-// Whether the queue on the path grows: the slope of the smoothed queuing delay over the last groups against a
-// threshold that follows it (draft-ietf-rmcat-gcc-02 section 5.4 and 5.5, with the line fit by which
+// Detects whether the queue on the path grows: compares the slope of the smoothed queuing delay over the last
+// groups with an adaptive threshold (draft-ietf-rmcat-gcc-02 section 5.4 and 5.5, with the line fit by which
 // libwebrtc replaced the draft's Kalman filter).
 #pragma once
 
@@ -17,7 +17,7 @@ class TrendlineEstimator {
   void OnGroup(const GroupDelta& delta, Timestamp arrived);
   BandwidthUsage usage() const { return usage_; }
   double threshold_ms() const { return threshold_ms_; }
-  // Of the delay, in ms per ms.
+  // Slope of the delay, in ms per ms.
   double trend() const { return trend_; }
 
  private:
@@ -30,8 +30,8 @@ class TrendlineEstimator {
   void Detect(double departure_ms, double now_ms);
   void AdaptThreshold(double modified_trend, double now_ms);
 
-  std::array<Point, kWindow> points_{};  // a ring
-  size_t count_ = 0;                     // of all groups ever
+  std::array<Point, kWindow> points_{};  // a ring buffer
+  size_t count_ = 0;                     // groups since the start
   double first_arrival_ms_ = -1;
   double accumulated_delay_ms_ = 0;
   double smoothed_delay_ms_ = 0;
@@ -39,7 +39,7 @@ class TrendlineEstimator {
   double previous_trend_ = 0;
   double threshold_ms_ = 12.5;
   double last_adapted_ms_ = -1;
-  double overusing_ms_ = -1;  // for how long; below 0: not
+  double overusing_ms_ = -1;  // duration of the over-use; below 0: none
   int overusing_groups_ = 0;
   BandwidthUsage usage_ = BandwidthUsage::kNormal;
 };
