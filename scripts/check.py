@@ -91,7 +91,7 @@ def stages(generated: str) -> Iterator[Stage]:
         [Command(["scripts/proto", generated])],
     )
     for package in ("sdks/web", "tests/e2e", "tests/foreign/node"):
-        for script in ("typecheck", "lint", "api"):
+        for script in ("typecheck", "lint", "circles", "unused", "api"):
             if has_script(package, script):
                 yield Stage(f"{package}-{script}", [Command(["npm", "run", script, "-w", package])])
 

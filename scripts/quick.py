@@ -43,7 +43,7 @@ def python_stages(changed: list[Path]) -> Iterator[Stage]:
 
 def web_stages(changed: list[Path], base: str) -> Iterator[Stage]:
     if any(path.is_relative_to(WEB) for path in changed):
-        for script in ("typecheck", "lint"):
+        for script in ("typecheck", "lint", "circles", "unused"):
             yield Stage(f"web-{script}", [Command(["npm", "run", script, "-w", WEB])])
         tests = ["npm", "test", "-w", WEB, "--", "--changed", base, "--passWithNoTests"]
         yield Stage("web", [Command(tests)])

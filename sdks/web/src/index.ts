@@ -31,16 +31,11 @@ export type { DeviceAccess, PeerConnection, Platform, Socket, SocketHandlers } f
 export type { ElementView } from "./edge/element_view.js";
 export type { NamedCodec } from "./core/codec_choice.js";
 export { LocalTrack, type LocalTrackEvents, type MuteOptions } from "./room/local_track.js";
-export {
-  LocalParticipant,
-  Participant,
-  RemoteParticipant,
-  type LocalParticipantEvents,
-  type RemoteParticipantEvents,
-} from "./room/participants.js";
+export { LocalParticipant, type LocalParticipantEvents } from "./room/local_participant.js";
+export { Participant } from "./room/participant.js";
+export { RemoteParticipant, RemoteTrack, type RemoteParticipantEvents, type RemoteTrackEvents } from "./room/remote_participant.js";
 export { createCameraVideoTrack, createCustomTrack, createMicrophoneAudioTrack, createScreenTracks } from "./open_tracks.js";
 export type { VideoLayerLimit } from "./room/remote_view.js";
-export { RemoteTrack, type RemoteTrackEvents } from "./room/remote_track.js";
 export { Room } from "./room/room.js";
 export type { ActiveSpeaker, RoomEvents } from "./room/room_events.js";
 export type { DataDestination, DataInfo, PublishDataOptions } from "./room/room_data.js";

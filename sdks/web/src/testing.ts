@@ -4,9 +4,8 @@
  * @packageDocumentation
  */
 export { FakeDataChannel } from "./testing/fake_data_channel.js";
-export { FakeDocument, FakeWindow } from "./testing/fake_document.js";
-export { FakeElement } from "./testing/fake_element.js";
 export { FakeDeviceRequest, FakeDevices, FakeMediaStream, FakeMediaStreamTrack, type FakeSize } from "./testing/fake_media.js";
+export { FakeDocument, FakeElement, FakeWindow } from "./testing/fake_page.js";
 export { FakePeerConnection, FakeReceiver, FakeSender, FakeTransceiver } from "./testing/fake_peer.js";
 export { FakePlatform } from "./testing/fake_platform.js";
 export { FakeServer, type ReceivedRequest, type Responder, type ServerBody } from "./testing/fake_server.js";

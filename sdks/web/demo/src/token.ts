@@ -6,7 +6,7 @@ export interface DevelopmentToken {
 }
 
 /** Two people of one name are two people: the identity is the name and something random. */
-export function inventIdentity(name: string): string {
+function inventIdentity(name: string): string {
   const [random = 0] = crypto.getRandomValues(new Uint32Array(1));
   const slug = name.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-+|-+$/g, "").slice(0, 40);
   return `${slug === "" ? "guest" : slug}-${random.toString(36)}`;

@@ -2,7 +2,9 @@
  * What a session does about a media path that broke: ICE restarts (W3C webrtc, section 4.4.3.2; RFC 8445 section 9) while the
  * server still keeps the transport, so that a change of network costs a moment and not the call.
  */
-import type { MediaState } from "./session_state.js";
+
+/** The state of the media path, as in `RTCPeerConnection.connectionState`. */
+export type MediaState = "new" | "connecting" | "connected" | "disconnected" | "failed" | "closed";
 
 export type MediaPath =
   /** Never up so far: a failure is the end, as another attempt would meet the same network. */
@@ -21,7 +23,7 @@ const RESTART_AFTER_MS = 2_000;
 /** A restart is one round trip of signaling and some connectivity checks. */
 const RESTART_EVERY_MS = 8_000;
 /** The server's consent (RFC 7675) has expired by then: it has freed the transport. */
-export const GIVE_UP_AFTER_MS = 30_000;
+const GIVE_UP_AFTER_MS = 30_000;
 
 export const UNPROVED: MediaPath = { name: "unproved" };
 

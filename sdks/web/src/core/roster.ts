@@ -16,7 +16,7 @@ import type { RoomEvent, WireActiveSpeakers } from "../wire/messages.js";
 import { readParticipant, readQuality, readReason, readTrack } from "./vocabulary.js";
 
 /** Who speaks, as last told: the list has a revision of its own. */
-export interface Speaking {
+interface Speaking {
   readonly revision: bigint;
   /** Loudest first. */
   readonly speakers: readonly Speaker[];
@@ -45,7 +45,7 @@ type Step = readonly [Roster, readonly RosterNotice[]];
 export const EMPTY_ROSTER: Roster = { revision: 0n, speaking: { revision: 0n, speakers: [] }, own: null, others: new Map() };
 
 /** The roster's track of this id, one's own included. */
-export function findTrack(roster: Roster, id: TrackId): TrackDescription | undefined {
+function findTrack(roster: Roster, id: TrackId): TrackDescription | undefined {
   for (const participant of everybody(roster)) {
     const track = participant.tracks.find((one) => one.id === id);
     if (track !== undefined) return track;

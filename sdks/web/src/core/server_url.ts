@@ -9,7 +9,7 @@ const SOCKET_SCHEME: Readonly<Record<string, string>> = {
 };
 
 /** The path at which signaling takes sessions. */
-export const SESSION_PATH = "/v1/rtc";
+const SESSION_PATH = "/v1/rtc";
 
 export function sessionUrl(
   serverUrl: string | undefined,

@@ -26,17 +26,18 @@ import { askForSlots, seeTable, slotsAnswered, tellSlots } from "./session_slots
 import { chain, notify, REQUEST_TIMEOUT_MS, send, type Step } from "./session_steps.js";
 import { readCloseCode, readError, readGrants, readParticipant, readReason, writePublication } from "./vocabulary.js";
 import { SDK_NAME, SDK_VERSION } from "./version.js";
-import { askForViews, forgetPaused, forgetUnbound, undecodable, viewsAnswered, watchingEvent, watchingSnapshot } from "./session_watching.js";
+import { askForViews, forgetUnbound, viewsAnswered, watchingEvent, watchingSnapshot } from "./session_watching.js";
 import * as views from "./views.js";
+import { forgetPaused, undecodable } from "./watching.js";
 import * as wishes from "./wishes.js";
 
 /** From `join()` to the server's answer, the opening of the WebSocket included. */
-export const JOIN_TIMEOUT_MS = 15_000;
+const JOIN_TIMEOUT_MS = 15_000;
 /** "The client … is gone when it has been silent three times as long": the same holds for the server. */
 const SILENCE_FACTOR = 3;
 const DEFAULT_PING_INTERVAL_MS = 10_000;
 /** Requests that the page may have open at once. */
-export const MAX_OPEN_REQUESTS = 256;
+const MAX_OPEN_REQUESTS = 256;
 
 export function reduce(state: SessionState, input: Input, nowMs: number): Step {
   if (state.phase.name === "closed") return afterClose(state, input);

@@ -2,10 +2,11 @@
 import type { ServerMessage, WireSlotTable } from "../wire/messages.js";
 import type { NexusError } from "./error.js";
 import type { TrackId } from "./model.js";
-import { forgetUnbound, undecodable } from "./session_watching.js";
+import { forgetUnbound } from "./session_watching.js";
 import { chain, notify, REQUEST_TIMEOUT_MS, send, type Step } from "./session_steps.js";
 import type { Effect, OpenRequest, SessionState } from "./session_state.js";
 import { readSlotTable } from "./vocabulary.js";
+import { undecodable } from "./watching.js";
 import * as wishes from "./wishes.js";
 
 export function seeTable(state: SessionState, table: WireSlotTable | undefined, nowMs: number, graceMs?: number): SessionState {

@@ -2,10 +2,10 @@
 import type { ClientMessage, IceServer, ServerMessage } from "../wire/messages.js";
 import type { NexusError } from "./error.js";
 import type { DisconnectReason, Grants, Offer, PauseReason, SlotCount, SlotTable, TrackDescription, TrackId, WantedLayers } from "./model.js";
-import { UNPROVED, type MediaPath } from "./media_path.js";
+import { UNPROVED, type MediaPath, type MediaState } from "./media_path.js";
 import { EMPTY_ROSTER, type Roster, type RosterNotice } from "./roster.js";
-import { NOTHING_WATCHED, type Watching } from "./session_watching.js";
 import { NO_VIEWS, type View, type Views } from "./views.js";
+import { NOTHING_WATCHED, type Watching } from "./watching.js";
 import { NO_WISHES, type Wishes } from "./wishes.js";
 
 /** Names the promise that an effect settles. */
@@ -23,7 +23,7 @@ export interface JoinDetails {
 }
 
 /** Where a session stands. Reconnecting (a later issue) will be one more member. */
-export type Phase =
+type Phase =
   | { readonly name: "idle" }
   /** The offer is created while the WebSocket opens; `join` goes out when both are there. */
   | {
@@ -52,7 +52,7 @@ export type Request = NonNullable<ClientMessage["request"]>;
 export type Reply = ServerMessage["body"];
 
 /** What a request was sent for. */
-export type Purpose =
+type Purpose =
   | { readonly name: "join" }
   | { readonly name: "offer" }
   | { readonly name: "slots" }
@@ -64,9 +64,6 @@ export interface OpenRequest {
   readonly purpose: Purpose;
   readonly deadlineMs: number;
 }
-
-/** Of the media path, as `RTCPeerConnection.connectionState` tells it. */
-export type MediaState = "new" | "connecting" | "connected" | "disconnected" | "failed" | "closed";
 
 /** What the page is told: media may be interrupted and come back, `closed` is for good. */
 export type ConnectionState = "connecting" | "connected" | "interrupted" | "closed";

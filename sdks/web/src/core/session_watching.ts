@@ -1,22 +1,13 @@
 /** What is watched, in a session: one's own layers that others want, pictures that are paused, views to tell. */
 import type { RoomEvent, RoomSnapshot, WireWantedLayers } from "../wire/messages.js";
 import type { NexusError } from "./error.js";
-import type { PauseReason, TrackId, WantedLayers } from "./model.js";
+import type { PauseReason, TrackId } from "./model.js";
 import { notify, REQUEST_TIMEOUT_MS, send, type Step } from "./session_steps.js";
 import type { Effect, OpenRequest, SessionState } from "./session_state.js";
 import { readPauseReason, readWanted } from "./vocabulary.js";
 import * as views from "./views.js";
 
 type WatchingEvent = Extract<RoomEvent["event"], { case: "layersWanted" | "trackPaused" | "trackResumed" }>;
-
-export interface Watching {
-  /** Of one's own tracks; nothing was said yet of those that are not there. */
-  readonly wanted: ReadonlyMap<TrackId, WantedLayers>;
-  /** Tracks of others of which nothing comes, though they were asked for. */
-  readonly paused: ReadonlyMap<TrackId, PauseReason>;
-}
-
-export const NOTHING_WATCHED: Watching = { wanted: new Map(), paused: new Map() };
 
 export function watchingEvent(state: SessionState, event: WatchingEvent): Step {
   if (event.case === "layersWanted") return want(state, event.value.tracks);
@@ -41,19 +32,6 @@ export function forgetUnbound(state: SessionState): Step {
   const bound = new Set(state.slots.slots.map((slot) => slot.trackId));
   const kept = [...state.watching.paused].filter(([id, reason]) => bound.has(id) || reason === "unsupported-codec");
   return kept.length === state.watching.paused.size ? [state, []] : pause(state, new Map(kept));
-}
-
-/** The track is gone, which its listeners are told anyway. */
-export function forgetPaused(watching: Watching, id: TrackId): Watching {
-  if (!watching.paused.has(id)) return watching;
-  const paused = new Map(watching.paused);
-  paused.delete(id);
-  return { ...watching, paused };
-}
-
-/** Tracks for which no slot is to be asked: the server binds them itself when that changes. */
-export function undecodable({ paused }: Watching): ReadonlySet<TrackId> {
-  return new Set([...paused].flatMap(([id, reason]) => (reason === "unsupported-codec" ? [id] : [])));
 }
 
 export function askForViews(state: SessionState, nowMs: number): Step {

@@ -12,7 +12,7 @@ export const RELEASE_GRACE_MS = 2_000;
 /** The same for what the server bound by itself at join and nobody has attached. */
 export const JOIN_GRACE_MS = 10_000;
 /** Far above the 25 pairs of a connection; a page that wants more is told so by the server. */
-export const MAX_WISHES = 500;
+const MAX_WISHES = 500;
 
 export interface Wishes {
   readonly wanted: ReadonlySet<TrackId>;

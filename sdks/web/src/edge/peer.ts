@@ -8,7 +8,7 @@ import { orderCodecs } from "../core/codec_choice.js";
 import { encodingPlans, isTaken, refit, type EncodingPlan, type Picture, type PictureSize } from "../core/encodings.js";
 import type { Mid, Offer, Publication, SlotCount, TrackKind, VideoCodec, WantedLayers } from "../core/model.js";
 import type { SlotReading } from "../core/attribution.js";
-import type { MediaState } from "../core/session_state.js";
+import type { MediaState } from "../core/media_path.js";
 import { readMids, wishAudio, type AudioWish } from "../core/sdp.js";
 import type { IceServer } from "../wire/messages.js";
 import { offerDependencyDescriptor } from "./dependency_descriptor.js";

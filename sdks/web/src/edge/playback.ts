@@ -18,7 +18,7 @@ import type { Peer } from "./peer.js";
 import type { Platform } from "./platform.js";
 
 /** How often CSRCs are read; a frame callback of an element reads its own slot besides. */
-export const POLL_INTERVAL_MS = 100;
+const POLL_INTERVAL_MS = 100;
 
 /** A remote track as playback sees it. */
 export interface Sink {

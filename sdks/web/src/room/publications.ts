@@ -12,7 +12,7 @@ import type { Platform } from "../edge/platform.js";
 import { Report } from "../edge/report.js";
 import type { SessionRunner } from "../edge/session_runner.js";
 import type { LocalTrack, Publisher } from "./local_track.js";
-import type { LocalParticipant } from "./participants.js";
+import type { LocalParticipant } from "./local_participant.js";
 
 /** How often the sizes of what is captured are read: no event tells of them. */
 export const SIZE_INTERVAL_MS = 1_000;

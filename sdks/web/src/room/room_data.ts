@@ -11,7 +11,7 @@ import { DataParts } from "../core/data_parts.js";
 import { NexusError } from "../core/error.js";
 import type { Grants, ParticipantId } from "../core/model.js";
 import type { DataLink, Delivery } from "../edge/data_link.js";
-import type { RemoteParticipant } from "./participants.js";
+import type { RemoteParticipant } from "./remote_participant.js";
 
 /** How and to whom a message is sent. */
 export interface PublishDataOptions {

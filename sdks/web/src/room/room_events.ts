@@ -3,8 +3,8 @@ import type { NexusError } from "../core/error.js";
 import type { ConnectionQuality, DisconnectReason, PauseReason, TrackId } from "../core/model.js";
 import type { ConnectionState } from "../core/session_state.js";
 import type { Device } from "../edge/capture.js";
-import type { LocalParticipant, RemoteParticipant } from "./participants.js";
-import type { RemoteTrack } from "./remote_track.js";
+import type { LocalParticipant } from "./local_participant.js";
+import type { RemoteParticipant, RemoteTrack } from "./remote_participant.js";
 import type { DataInfo } from "./room_data.js";
 
 /** Somebody who speaks just now. */

@@ -3,7 +3,7 @@ import type { MediaStats } from "../core/media_stats.js";
 import type { ParticipantId } from "../core/model.js";
 import { worstQuality, type Quality } from "../core/quality.js";
 import type { LocalTrack } from "./local_track.js";
-import type { RemoteTrack } from "./remote_track.js";
+import type { RemoteTrack } from "./remote_participant.js";
 
 /** Figures of one track over the time since the last `getStats()`. */
 export interface TrackStats extends MediaStats {

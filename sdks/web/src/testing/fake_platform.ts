@@ -2,7 +2,7 @@
 import { ElementViews, type ElementView } from "../edge/element_view.js";
 import type { Platform, Socket, SocketHandlers } from "../edge/platform.js";
 import type { TrackKind } from "../core/model.js";
-import { FakeElement } from "./fake_element.js";
+import { FakeElement } from "./fake_page.js";
 import { FakeDevices, FakeMediaStream } from "./fake_media.js";
 import { FakePeerConnection } from "./fake_peer.js";
 import { FakeServer } from "./fake_server.js";

@@ -1,4 +1,5 @@
 /** Binary protobuf (https://protobuf.dev/programming-guides/encoding) by the tables of `schema.gen.ts`. */
+import type { FieldRow } from "./field_row.js";
 import {
   defaultOf,
   emptyMessage,
@@ -8,7 +9,6 @@ import {
   setField,
   tableOf,
   type AnyMessage,
-  type FieldRow,
 } from "./table.js";
 
 const VARINT = 0;

@@ -11,7 +11,7 @@ type Leaf = string | bigint | boolean | undefined;
 type Hidden = "$typeName" | "$unknown";
 
 // The enums are declared by generated code that is not loaded: their values are numbers here.
-export type Plain<T> = T extends number
+type Plain<T> = T extends number
   ? number
   : T extends Leaf
   ? T
@@ -19,7 +19,7 @@ export type Plain<T> = T extends number
     ? readonly Plain<Item>[]
     : { readonly [Key in keyof T as Key extends Hidden ? never : Key]: Plain<T[Key]> };
 
-export type Init<T> = T extends number
+type Init<T> = T extends number
   ? number
   : T extends Leaf
   ? T
@@ -31,7 +31,6 @@ export type Init<T> = T extends number
 
 export type ClientMessage = Init<session.ClientMessage>;
 export type ServerMessage = Plain<session.ServerMessage>;
-export type JoinRequest = Init<session.JoinRequest>;
 export type JoinResponse = Plain<session.JoinResponse>;
 export type OfferResponse = Plain<session.OfferResponse>;
 export type RoomSnapshot = Plain<session.RoomSnapshot>;

@@ -1,25 +1,13 @@
-/** How `schema.gen.ts` describes messages, and what both codecs ask of it. */
+/** The tables of `schema.gen.ts` as both codecs read them: fields, defaults and oneofs of a message. */
+import type { FieldRow, MessageTable } from "./field_row.js";
 import { MESSAGES } from "./schema.gen.js";
-
-export type ScalarType = "string" | "bool" | "uint32" | "int32" | "int64" | "uint64" | "float";
-
-/**
- * Number, name, type (a scalar, an enum or a message), and a label: `*` repeated, `%` map of strings, `?` with presence,
- * otherwise the name of the oneof that it is a member of.
- */
-export type FieldRow = readonly [number: number, name: string, type: string, label?: string];
-export type MessageTable = readonly FieldRow[];
 
 /** A message in memory: a plain object; a oneof is `{ case, value }`. */
 export type AnyMessage = Record<string, unknown>;
-export type OneOf = { readonly case: string | undefined; readonly value?: unknown };
+type OneOf = { readonly case: string | undefined; readonly value?: unknown };
 
 /** Deeper than any message of ours; a peer cannot make the reader recurse further. */
 export const MAX_DEPTH = 16;
-
-const SCALARS: ReadonlySet<string> = new Set(["string", "bool", "uint32", "int32", "int64", "uint64", "float"]);
-
-export const isScalar = (type: string): type is ScalarType => SCALARS.has(type);
 
 export function tableOf(type: string): MessageTable {
   const table = MESSAGES[type];
@@ -30,7 +18,7 @@ export function tableOf(type: string): MessageTable {
 export const isMessage = (type: string): boolean => MESSAGES[type] !== undefined;
 
 /** The oneof that a field is a member of. */
-export function oneofOf([, , , label]: FieldRow): string | null {
+function oneofOf([, , , label]: FieldRow): string | null {
   return label === undefined || label.length === 1 ? null : label;
 }
 

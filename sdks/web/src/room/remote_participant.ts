@@ -1,12 +1,88 @@
-/** A track of somebody else. It belongs to the person, not to a slot: slots come and go beneath it. */
+/**
+ * Another participant and the tracks that it publishes. A track belongs to its participant, not to a slot: slots come and
+ * go beneath it. Both classes are in one file because each refers to the other.
+ */
 import { Emitter } from "../core/emitter.js";
-import type { Codec, PauseReason, TrackDescription, TrackId, TrackKind, TrackSource, VideoLayer } from "../core/model.js";
-import type { View } from "../core/views.js";
-import type { ElementView } from "../edge/element_view.js";
+import type {
+  Codec,
+  ConnectionQuality,
+  DisconnectReason,
+  ParticipantDescription,
+  PauseReason,
+  TrackDescription,
+  TrackId,
+  TrackKind,
+  TrackSource,
+  VideoLayer,
+} from "../core/model.js";
 import type { Sink } from "../edge/playback.js";
 import { releaseElement, showIn, takeElement, type ElementOwner } from "./element_owner.js";
-import type { RemoteParticipant } from "./participants.js";
+import { Participant } from "./participant.js";
 import { RemoteView, type VideoLayerLimit } from "./remote_view.js";
+import type { TrackHost } from "./track_host.js";
+
+export type RemoteParticipantEvents = {
+  /** A track is there. A listener that comes late is told of those that are there already. */
+  "track-published": [track: RemoteTrack];
+  "track-unpublished": [track: RemoteTrack];
+  "track-muted": [track: RemoteTrack, muted: boolean];
+  /** Name, metadata or attributes have changed. */
+  updated: [];
+  /** Has begun or ceased to speak. A listener that comes late is told when they speak already. */
+  speaking: [speaking: boolean];
+  "connection-quality": [quality: ConnectionQuality];
+  left: [reason: DisconnectReason];
+};
+
+/** Somebody else in the room. */
+export class RemoteParticipant extends Participant<RemoteParticipantEvents> {
+  /** What they publish, by track id. */
+  readonly tracks: ReadonlyMap<TrackId, RemoteTrack>;
+  readonly #tracks = new Map<TrackId, RemoteTrack>();
+
+  /** @internal */
+  constructor(description: ParticipantDescription) {
+    super(description, {
+      "track-published": () => [...this.tracks.values()].map((track) => [track]),
+      speaking: () => (this.isSpeaking ? [[true]] : []),
+    });
+    this.tracks = this.#tracks;
+  }
+
+  /** Their first track of a source. */
+  track(source: TrackSource): RemoteTrack | undefined {
+    return [...this.#tracks.values()].find((track) => track.source === source);
+  }
+
+  /** @internal */
+  redescribe(description: ParticipantDescription): void {
+    this.described = description;
+    this.emit("updated");
+  }
+
+  /** @internal */
+  rate(quality: ConnectionQuality): void {
+    this.described = { ...this.described, connectionQuality: quality };
+    this.emit("connection-quality", quality);
+  }
+
+  /** @internal */
+  setSpeaking(speaking: boolean): void {
+    if (speaking === this.isSpeaking) return;
+    this.isSpeaking = speaking;
+    this.emit("speaking", speaking);
+  }
+
+  /** @internal */
+  addTrack(track: RemoteTrack): void {
+    this.#tracks.set(track.id, track);
+  }
+
+  /** @internal */
+  removeTrack(track: RemoteTrack): void {
+    this.#tracks.delete(track.id);
+  }
+}
 
 export type RemoteTrackEvents = {
   /** The publisher muted or unmuted. */
@@ -20,19 +96,6 @@ export type RemoteTrackEvents = {
   /** Unpublished, or its participant left. */
   ended: [];
 };
-
-/** What a room does for its remote tracks. @internal */
-export interface TrackHost {
-  /** The page wants to see it, or no longer. */
-  wish(id: TrackId, wanted: boolean): void;
-  /** The page looks at it in another way. */
-  look(id: TrackId, view: View): void;
-  observe(element: HTMLElement, listener: (view: ElementView) => void): () => void;
-  subscribe(id: TrackId, subscribed: boolean): Promise<void>;
-  /** An element has just shown a frame. */
-  frameShown(id: TrackId): void;
-  volumeChanged(): void;
-}
 
 /** A track that another participant publishes. */
 export class RemoteTrack extends Emitter<RemoteTrackEvents> implements Sink {

@@ -1,8 +1,69 @@
 /**
- * Documents and their windows without layout: a tab, a popup, a Document Picture-in-Picture window. As in a browser, the
- * observers of a window run only while its document is visible.
+ * Media elements, documents and their windows without layout. A document stands for a tab, a popup or a Document
+ * Picture-in-Picture window. As in a browser, the observers of a window run only while its document is visible.
  */
-import type { FakeElement } from "./fake_element.js";
+
+/** What stands in for an `HTMLMediaElement`. */
+export class FakeElement extends EventTarget {
+  /** Set by `FakeDocument.append`; null: how the element is seen is said by `FakePlatform.see`. */
+  ownerDocument: FakeDocument | null = null;
+  isConnected = false;
+  clientWidth = 0;
+  clientHeight = 0;
+  srcObject: MediaStream | null = null;
+  muted = false;
+  autoplay = false;
+  volume = 1;
+  playing = false;
+  /** The loudspeaker; empty: the system's own. */
+  sinkId = "";
+  /** The `DOMException` with which `setSinkId` refuses a device. */
+  sinkRefusal: string | null = null;
+  /** Every stream that was ever given, to find out whether a wrong one was. */
+  readonly history: (MediaStream | null)[] = [];
+  readonly #blocked: () => boolean;
+
+  constructor(blocked: () => boolean = () => false) {
+    super();
+    this.#blocked = blocked;
+  }
+
+  getRootNode(): unknown {
+    return this.ownerDocument ?? this;
+  }
+
+  setAttribute(): void {
+    // Attributes are nobody's concern here.
+  }
+
+  play(): Promise<void> {
+    this.history.push(this.srcObject);
+    if (!this.muted && this.#blocked()) {
+      return Promise.reject(new DOMException("play() needs a gesture", "NotAllowedError"));
+    }
+    this.playing = true;
+    return Promise.resolve();
+  }
+
+  setSinkId(sinkId: string): Promise<void> {
+    if (this.sinkRefusal !== null && sinkId !== "") return Promise.reject(new DOMException("refused", this.sinkRefusal));
+    this.sinkId = sinkId;
+    return Promise.resolve();
+  }
+
+  get paused(): boolean {
+    return !this.playing;
+  }
+
+  pause(): void {
+    this.playing = false;
+  }
+
+  /** As the type that the SDK's methods take. */
+  asMediaElement(): HTMLVideoElement {
+    return this as unknown as HTMLVideoElement;
+  }
+}
 
 interface Observation {
   readonly target: FakeElement;
