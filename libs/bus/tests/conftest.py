@@ -1,4 +1,4 @@
-"""The two buses that the contract is run against."""
+"""The two buses that the contract suite runs against."""
 
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,7 +14,7 @@ _names = itertools.count(1)
 
 @pytest.fixture
 def unique() -> Callable[[str], str]:
-    """Names that no other test uses: the NATS server is shared."""
+    """Makes names that no other test uses, because the tests share one NATS server."""
 
     def make(prefix: str) -> str:
         return f"{prefix}{next(_names)}"
@@ -24,7 +24,7 @@ def unique() -> Callable[[str], str]:
 
 @pytest.fixture(params=["memory", "nats"])
 async def connect(request: pytest.FixtureRequest) -> AsyncIterator[Connect]:
-    """Makes connections to one and the same broker."""
+    """Opens connections to one broker."""
     opened: list[Bus] = []
     broker = MemoryBroker()
     server: NatsServer | None = None

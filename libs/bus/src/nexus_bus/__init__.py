@@ -1,4 +1,4 @@
-"""Subjects, events, shared facts and durable streams on NATS, with an in-memory twin."""
+"""Messages, key-value buckets and durable streams on NATS, with an in-memory twin."""
 
 from nexus_bus.bus import (
     Bus,

@@ -1,8 +1,8 @@
-"""What a service may ask of the bus: the interface, its values and its errors.
+"""The interface of the message bus, with its values and its errors.
 
-`NatsBus` is the real one, `MemoryBus` its in-memory twin; one contract suite runs against both, so a service
-tested on the twin meets no surprise on NATS. Payloads are bytes: which protobuf message they hold is the
-subject's business.
+`NatsBus` implements it on NATS and `MemoryBus` in memory. One contract suite runs against both, so a service
+tested on the twin behaves the same on NATS. Payloads are bytes; the subject determines which protobuf message
+they hold.
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -13,37 +13,37 @@ MAX_PAYLOAD_BYTES = 1 << 20  # nats-server's default max_payload
 
 
 class BusError(Exception):
-    """Something the bus could not do; the subclass says what."""
+    """An operation of the bus failed; the subclass says why."""
 
 
 class NotConnected(BusError):
-    """No server answers at the moment; the bus keeps reconnecting by itself."""
+    """No server is reachable; the bus keeps trying to reconnect."""
 
 
 class NoResponder(BusError):
-    """Nobody serves the requested subject."""
+    """No subscriber serves the requested subject."""
 
 
 class RequestTimeout(BusError):
-    """Nobody answered in time; whether the request was carried out is unknown."""
+    """No answer came in time; whether the request was carried out is unknown."""
 
 
 class PayloadTooLarge(BusError):
-    """A message over `MAX_PAYLOAD_BYTES`; NATS would close the connection over it."""
+    """A message is larger than `MAX_PAYLOAD_BYTES`; NATS would close the connection."""
 
 
 class KeyExists(BusError):
-    """`create` found the key taken."""
+    """`create` was called for a key that exists."""
 
 
 class RevisionMismatch(BusError):
-    """`update` or `delete` came with a revision that is not the key's last: somebody else was faster; read
-    and decide anew."""
+    """`update` or `delete` named a revision that is not the key's last: another writer was faster. Read the
+    key again and decide anew."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One delivery on a subscription. `reply` is set when the sender waits for `Bus.publish(message.reply,
+    """One delivery on a subscription. `reply` is set for a request: answer with `Bus.publish(message.reply,
     ...)`."""
 
     subject: str
@@ -71,15 +71,15 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Synced:
-    """A watch has now delivered every value that existed when it began; what follows are changes."""
+    """Marks that a watch has delivered every value that existed when it began; changes follow."""
 
 
 WatchStep = Change | Synced
 
 
 class Subscription(Protocol):
-    """An async iterator of messages, ending at `close()` or when the bus closes. What its owner is too slow
-    to take is dropped, oldest first, and counted."""
+    """An async iterator of messages, ending at `close()` or when the bus closes. When its reader is too slow,
+    the oldest messages are dropped and counted."""
 
     @property
     def dropped(self) -> int: ...
@@ -98,8 +98,8 @@ class Subscription(Protocol):
 class Watch(Protocol):
     """An async iterator of `Change` and one `Synced`, ending at `close()`.
 
-    A watcher that is too slow never loses a key's last value: only steps that a later one made obsolete may
-    be skipped.
+    A slow reader never loses a key's last value: a change is skipped only if a later one of the same key
+    replaces it.
     """
 
     def __aiter__(self) -> AsyncIterator[WatchStep]: ...
@@ -114,30 +114,28 @@ class Watch(Protocol):
 
 
 class KeyValue(Protocol):
-    """Shared facts with compare-and-set. A bucket with a TTL forgets a key that is not written again in
-    time."""
+    """A bucket of keys with compare-and-set. With a TTL, a key expires unless it is written again in time."""
 
     async def get(self, key: str) -> Entry | None: ...
 
     async def create(self, key: str, value: bytes) -> int:
-        """Writes a key that must not exist; its revision. Raises KeyExists."""
+        """Writes a key that must not exist and returns its revision. Raises KeyExists."""
         ...
 
     async def update(self, key: str, value: bytes, revision: int) -> int:
-        """Writes over exactly `revision`; the new one. Raises RevisionMismatch."""
+        """Replaces the value of `revision` and returns the new revision. Raises RevisionMismatch."""
         ...
 
     async def put(self, key: str, value: bytes) -> int:
-        """Writes whatever was there before; the new revision."""
+        """Writes the key, whether it exists or not, and returns the new revision."""
         ...
 
     async def delete(self, key: str, revision: int | None = None) -> None:
-        """Deletes; a key that is not there is fine. With `revision`, raises RevisionMismatch if it is not the
-        last."""
+        """Deletes the key, if it exists. With `revision`, raises RevisionMismatch unless it is the last."""
         ...
 
     async def keys(self, pattern: str = ">") -> list[str]:
-        """Keys that match, sorted. `*` stands for one token, a closing `>` for one or more."""
+        """Keys that match, sorted. `*` matches one token, a final `>` one or more."""
         ...
 
     async def watch(self, pattern: str = ">") -> Watch: ...
@@ -147,8 +145,8 @@ ConnectionListener = Callable[[bool], None]
 
 
 class Bus(Protocol):
-    """Publish and subscribe, requests, and shared facts. Every method may raise NotConnected, save
-    `publish`."""
+    """Publish and subscribe, requests, key-value buckets and durable streams. Every method except `publish`
+    may raise NotConnected."""
 
     @property
     def connected(self) -> bool: ...
@@ -158,8 +156,9 @@ class Bus(Protocol):
         ...
 
     async def publish(self, subject: str, payload: bytes) -> None:
-        """At most once. While no server answers, messages wait in a bounded buffer; what does not fit is
-        dropped and counted in `publishes_dropped`; never raises for an outage: events must not stop media."""
+        """Publishes at most once. While no server is reachable, messages wait in a bounded buffer; messages
+        that do not fit are dropped and counted in `publishes_dropped`. An outage never raises, because events
+        must not stop media."""
         ...
 
     @property
@@ -168,38 +167,40 @@ class Bus(Protocol):
     async def subscribe(
         self, subject: str, queue: str | None = None, max_pending: int = 4096
     ) -> Subscription:
-        """Every message on `subject` from now on; with `queue`, each goes to one member of that queue group
-        only."""
+        """Delivers every message on `subject` from now on; with `queue`, each message goes to only one member
+        of that queue group."""
         ...
 
     async def request(self, subject: str, payload: bytes, timeout_seconds: float = 2.0) -> bytes:
-        """Raises NoResponder, RequestTimeout."""
+        """Returns the answer's payload. Raises NoResponder, RequestTimeout."""
         ...
 
     async def kv(self, bucket: str, ttl_seconds: float | None = None) -> KeyValue:
-        """Opens a bucket, creating it if need be."""
+        """Opens a bucket, creating it if necessary."""
         ...
 
     async def ensure_stream(self, stream: "StreamSpec") -> None:
-        """Creates the stream, or changes it to what is asked."""
+        """Creates the stream, or updates it to this specification."""
         ...
 
     async def publish_durable(self, subject: str, payload: bytes, message_id: str | None = None) -> None:
-        """Returns once the stream has stored it. The same `message_id` within two minutes is stored once."""
+        """Returns once the stream has stored the message. Within two minutes, a `message_id` is stored
+        once."""
         ...
 
     async def pull(self, stream: str, consumer: str, ack_wait_seconds: float = 30.0) -> "PullConsumer":
-        """A durable consumer: shared by all who name it, each message to one of them until it is acked."""
+        """Opens a durable consumer. All callers that use one name share it: each message goes to one of them,
+        and again to one of them until it is acked."""
         ...
 
     async def close(self) -> None:
-        """Sends what waits, ends subscriptions and watches."""
+        """Sends the buffered messages and ends subscriptions and watches."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class StreamSpec:
-    """A JetStream stream. `work_queue` deletes what has been acked; else messages stay for
+    """A JetStream stream. With `work_queue`, acked messages are deleted; otherwise messages stay for
     `max_age_seconds`."""
 
     name: str
@@ -210,7 +211,7 @@ class StreamSpec:
 
 
 class DurableMessage(Protocol):
-    """A message held for this consumer until one of the three is called or its ack wait passes."""
+    """A message leased to this consumer until one of the three methods is called or the ack wait passes."""
 
     @property
     def subject(self) -> str: ...
@@ -220,21 +221,21 @@ class DurableMessage(Protocol):
 
     @property
     def deliveries(self) -> int:
-        """1 at first, more when it comes again."""
+        """1 for the first delivery, more for repeated ones."""
         ...
 
     async def ack(self) -> None: ...
 
     async def retry(self, delay_seconds: float = 0.0) -> None:
-        """Not done: give it to somebody again, after the delay."""
+        """Returns the message to the stream, to be delivered again after the delay."""
         ...
 
     async def extend(self) -> None:
-        """Still working: begin the ack wait anew."""
+        """Restarts the ack wait, for work that is still in progress."""
         ...
 
 
 class PullConsumer(Protocol):
     async def fetch(self, batch: int = 64, timeout_seconds: float = 1.0) -> list[DurableMessage]:
-        """Up to `batch` messages; empty when none came within the timeout."""
+        """Returns up to `batch` messages; none if none came within the timeout."""
         ...

@@ -1,4 +1,4 @@
-"""A bucket that is opened when it is first used, so that a service can start while the broker is away."""
+"""A bucket that is opened at its first use, so that a service can start while the broker is unreachable."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,10 +10,10 @@ T = TypeVar("T")
 
 
 class LazyKeyValue:
-    """A `KeyValue`. Every method raises NotConnected while the broker is away.
+    """A `KeyValue`. Every method raises NotConnected while the broker is unreachable.
 
-    After a failure the bucket is opened anew at the next use: a broker that lost its storage needs it created
-    again.
+    After a failure the next use opens the bucket again, because a broker that lost its storage needs the
+    bucket created again.
     """
 
     def __init__(self, bus: Bus, bucket: str, ttl_seconds: float | None = None) -> None:
@@ -49,7 +49,7 @@ class LazyKeyValue:
         try:
             return await operation(bucket)
         except (KeyExists, RevisionMismatch):
-            raise  # the bucket has answered
+            raise  # the broker answered, so the bucket is still open
         except BusError:
             self._opened = None
             raise

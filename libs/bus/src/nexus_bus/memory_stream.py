@@ -1,4 +1,4 @@
-"""Durable streams in memory: what `MemoryBus` offers in JetStream's place."""
+"""Durable streams in memory, the twin of JetStream for `MemoryBus`."""
 
 import asyncio
 from collections.abc import Callable
@@ -19,7 +19,7 @@ class _Stored:
 
 @dataclass(slots=True)
 class _Lease:
-    """A stored message as one consumer sees it. `free_at_seconds` is when it may be handed out again."""
+    """One consumer's state of a stored message, which may be delivered again from `free_at_seconds` on."""
 
     stored: _Stored
     free_at_seconds: float = 0.0
@@ -33,8 +33,8 @@ class _Consumer:
 
 
 class Stream:
-    """The messages of one stream and where its consumers stand. Bounded by `max_bytes`, oldest dropped, as
-    JetStream does."""
+    """The messages of one stream and the positions of its consumers. Above `max_bytes` the oldest messages
+    are dropped, as in JetStream."""
 
     def __init__(self, spec: StreamSpec) -> None:
         self.spec = spec

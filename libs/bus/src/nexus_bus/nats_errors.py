@@ -1,4 +1,4 @@
-"""nats-py's exceptions in our words, in one place."""
+"""Translation of nats-py's exceptions into `BusError`s."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,18 +8,18 @@ import nats.js.errors
 
 from nexus_bus.bus import BusError, NoResponder, NotConnected, PayloadTooLarge, RequestTimeout
 
-# "wrong last sequence" (JSStreamWrongLastSequenceErrF) and its wording without the number.
+# Error codes for "wrong last sequence" (JSStreamWrongLastSequenceErrF), with and without the number.
 WRONG_LAST_SEQUENCE = (10071, 10164)
 STREAM_NAME_IN_USE = 10058
 
 
 @contextmanager
 def translated(what: str) -> Iterator[None]:
-    """`what` names the subject, key or stream for the error's text."""
+    """Translates exceptions raised inside. `what` names the subject, key or stream in the error's text."""
     try:
         yield
     except nats.js.errors.ServiceUnavailableError as error:
-        # JetStream is still starting, or its cluster has no leader: for us the same as a server that is away.
+        # JetStream is still starting, or its cluster has no leader: treated as an unreachable server.
         raise NotConnected(what) from error
     except (nats.errors.NoRespondersError, nats.js.errors.NoStreamResponseError) as error:
         raise NoResponder(what) from error

@@ -1,8 +1,8 @@
 """A KV bucket on JetStream.
 
-nats-py has one too; ours differs where it matters: an expired key reads as absent and can be created again,
-deletes leave no marker for ever, and a watch survives an outage. The names on the server are the standard
-ones (NATS ADR-8), so `nats kv` and every other client can read the buckets.
+It differs from nats-py's own in three ways: an expired key reads as absent and can be created again, the
+marker of a deleted key expires, and a watch survives an outage. The names on the server are the standard ones
+(NATS ADR-8), so `nats kv` and every other client can read the buckets.
 """
 
 from collections.abc import Callable
@@ -19,8 +19,8 @@ from nexus_bus.matching import check_key, check_pattern
 from nexus_bus.nats_errors import STREAM_NAME_IN_USE, WRONG_LAST_SEQUENCE, translated
 from nexus_bus.nats_watch import OPERATION, NatsWatch, is_tombstone
 
-# How long the mark of a deleted or expired key stays. Long enough for every connected watcher; who is away
-# for longer compares listings when it returns.
+# How long the marker of a deleted or expired key stays: long enough for every connected watcher. A watcher
+# that was disconnected for longer compares listings when it reconnects.
 MARKER_SECONDS: Final = 60
 _DUPLICATE_WINDOW_SECONDS: Final = 120.0
 
@@ -29,15 +29,15 @@ EXPECTED_LAST: Final = "Nats-Expected-Last-Subject-Sequence"
 
 @dataclass(frozen=True, slots=True)
 class _Last:
-    """The last message on a key's subject: a value, a tombstone (`value` None), or nothing at all (`revision`
-    0)."""
+    """The last message on a key's subject: a value, a tombstone (`value` is None), or none at all (`revision`
+    is 0)."""
 
     value: bytes | None
     revision: int
 
 
 async def open_bucket(js: JetStreamContext, bucket: str, ttl_seconds: float | None) -> str:
-    """Creates the bucket, or gives an existing one the TTL that is asked for. Returns its stream's name."""
+    """Creates the bucket, or sets the TTL of an existing one. Returns the name of its stream."""
     stream = f"KV_{bucket}"
     with translated(f"bucket {bucket}"):
         try:
@@ -46,7 +46,7 @@ async def open_bucket(js: JetStreamContext, bucket: str, ttl_seconds: float | No
             try:
                 await js.add_stream(_bucket_config(stream, bucket, ttl_seconds))
             except nats.js.errors.BadRequestError as error:
-                if error.err_code != STREAM_NAME_IN_USE:  # else another replica was faster
+                if error.err_code != STREAM_NAME_IN_USE:  # otherwise another replica created it first
                     raise
             return stream
         if ttl_seconds is not None and existing.max_age != ttl_seconds:
@@ -57,7 +57,7 @@ async def open_bucket(js: JetStreamContext, bucket: str, ttl_seconds: float | No
 
 
 def _duplicate_window(ttl_seconds: float | None) -> float:
-    """JetStream wants it no longer than messages live."""
+    """The duplicate window, which JetStream requires to be no longer than the lifetime of messages."""
     return min(_DUPLICATE_WINDOW_SECONDS, ttl_seconds or _DUPLICATE_WINDOW_SECONDS)
 
 
@@ -78,7 +78,8 @@ def _bucket_config(stream: str, bucket: str, ttl_seconds: float | None) -> Strea
 
 
 class NatsKeyValue:
-    """`adopt` hands every watch to the bus, which ends it and tells it of reconnects."""
+    """A `KeyValue`. `adopt` registers each watch with the bus, which notifies it of reconnects and closes
+    it."""
 
     def __init__(
         self,
@@ -95,7 +96,8 @@ class NatsKeyValue:
         self._adopt = adopt
 
     def _check_connected(self) -> None:
-        # Without this a request would wait in the send buffer and take effect after its caller has given up.
+        # Without this check a request would wait in the send buffer and take effect after its caller's
+        # timeout.
         if not self._client.is_connected:
             raise NotConnected(self._stream)
 
@@ -108,7 +110,7 @@ class NatsKeyValue:
         subject = self._prefix + check_key(key)
         with translated(subject):
             try:
-                # From the stream's leader, not a replica: whoever has written reads what it wrote.
+                # Read from the stream's leader, not from a replica, so that a writer reads its own writes.
                 message = await self._js.get_msg(self._stream, subject=subject, direct=False)
             except nats.js.errors.NotFoundError:
                 return _Last(None, 0)

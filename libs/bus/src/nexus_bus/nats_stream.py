@@ -1,4 +1,4 @@
-"""Durable streams on JetStream: the little that job queues and QoE samples need."""
+"""Durable streams on JetStream, as far as job queues and QoE samples need them."""
 
 import nats.errors
 import nats.js.errors
@@ -76,5 +76,5 @@ async def open_pull(
     config = ConsumerConfig(durable_name=consumer, ack_policy=AckPolicy.EXPLICIT, ack_wait=ack_wait_seconds)
     with translated(f"consumer {consumer} of {stream}"):
         await js.add_consumer(stream, config)
-        # The subject is the consumer's business once it is bound by name.
+        # No subject is given: the consumer that is bound by name determines it.
         return NatsPullConsumer(await js.pull_subscribe_bind(consumer=consumer, stream=stream), consumer)

@@ -1,6 +1,6 @@
-"""Rooms as every service sees them: the nodes that exist, the node that holds a room, and its events.
+"""The read side of rooms, for every service: the SFU nodes, the node that holds a room, and its events.
 
-Each part is a protocol with a real implementation here and an in-memory twin in `nexus_rooms.testing`; one
+Each part is a protocol with an implementation here and an in-memory twin in `nexus_rooms.testing`; one
 contract suite runs against both.
 """
 

@@ -1,9 +1,9 @@
-"""Puts a room's events in order for one reader.
+"""Orders a room's events for one reader, and detects lost ones.
 
-Each event that carries state has a revision that grows by one. Until the join's answer is out, events wait;
-those that the answer already shows are dropped. A missing revision means that something was lost on the way:
-events wait again until a snapshot has been fetched. Revision 0 marks an event without state, which can be
-neither missed nor repeated.
+Each event that carries state has a revision that grows by one. Events are held until the reader knows the
+room's state, from the answer to its join; those that the answer already includes are dropped. A gap in the
+revisions means that an event was lost: events are held again until a snapshot has been fetched. Revision 0
+marks an event without state, for which neither loss nor repetition is detected.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from nexus.events.v1 import room_pb2
 
 
 class HasEvent(Protocol):
-    """A room event, as a reader carries it about."""
+    """Any value that carries a room event."""
 
     @property
     def event(self) -> room_pb2.RoomEvent: ...
@@ -24,13 +24,15 @@ E = TypeVar("E", bound=HasEvent)
 
 @dataclass(frozen=True, slots=True)
 class Advance(Generic[E]):
-    """What may be handed on now, and whether a snapshot must be fetched before anything else is."""
+    """The events to deliver now, and whether a snapshot must be fetched before any later ones."""
 
     events: tuple[E, ...] = ()
     needs_snapshot: bool = False
 
 
 class FeedCursor(Generic[E]):
+    """One reader's position in a room's events. At most `max_held` events are held; more count as lost."""
+
     def __init__(self, max_held: int) -> None:
         self._max_held = max_held
         self._room_id = ""
@@ -48,11 +50,11 @@ class FeedCursor(Generic[E]):
         return self._waiting
 
     def wait(self) -> None:
-        """From now on events wait for a snapshot: some may have been missed."""
+        """Holds events from now on until a snapshot is known, because some may have been missed."""
         self._waiting = True
 
     def note_loss(self) -> None:
-        """Something may have been missed before the first state is known."""
+        """Records that an event may have been missed while events are held."""
         self._lost = True
 
     def take(self, event: E) -> Advance[E]:
@@ -62,14 +64,14 @@ class FeedCursor(Generic[E]):
         return self._replay([event])
 
     def resume(self, room_id: str, revision: int) -> Advance[E]:
-        """The reader now knows the room as of `revision`."""
+        """Continues after `revision`, which the reader now knows; returns the held events that follow it."""
         self._room_id = room_id
         self._revision = revision
         self._waiting = False
         held, self._held = self._held, []
         advance = self._replay(held)
         if self._lost:
-            # The events that did not fit are unknown, so the state that the reader has may be old.
+            # The events that did not fit are unknown, so the reader's state may be out of date.
             self._lost = False
             self._waiting = True
             return Advance(advance.events, needs_snapshot=True)
@@ -86,7 +88,7 @@ class FeedCursor(Generic[E]):
         for index, shared in enumerate(events):
             event = shared.event
             if event.room_id != self._room_id:
-                continue  # of an earlier or later life of a room with this name
+                continue  # belongs to an earlier or later room of this name
             if event.revision == 0:
                 ready.append(shared)
             elif event.revision == self._revision + 1:

@@ -1,4 +1,4 @@
-"""The SFU nodes that this process knows of, kept up to date by a watch on KV `nodes`."""
+"""The known SFU nodes, kept up to date by a watch on KV `nodes`."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -17,7 +17,8 @@ log = structlog.get_logger()
 RETRY_SECONDS = 1.0
 MAX_NODES = 10_000
 MAX_REMEMBERED = 1_000
-# After an outage of the broker every heartbeat has expired; nodes write theirs every two seconds.
+# How long after a reconnect a missing node is not taken for gone: during an outage of the broker all
+# heartbeats expire, and nodes write theirs every two seconds.
 SETTLING_MS = 5_000
 _SILENCE_STEP_SECONDS = 0.05
 
@@ -26,8 +27,8 @@ GoneListener = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class NodeView:
-    """A node as this replica sees it. `seen_at_ms`: when its last heartbeat reached us, on our own clock,
-    because clocks of other hosts cannot be compared with ours."""
+    """A node and the load placed on it since its last heartbeat. `seen_at_ms` is when that heartbeat arrived,
+    on this process's monotonic clock, because clocks of different hosts cannot be compared."""
 
     record: state_pb2.NodeRecord
     seen_at_ms: int
@@ -39,41 +40,43 @@ class NodeView:
 
 
 def is_fresh(node: NodeView, now_ms: int, timeout_ms: int) -> bool:
+    """Whether the last heartbeat is less than `timeout_ms` old."""
     return now_ms - node.seen_at_ms < timeout_ms
 
 
 class Nodes(Protocol):
-    """What a service asks about nodes. `NodeDirectory` is the real one, `testing.MemoryNodes` its twin."""
+    """The SFU nodes. `NodeDirectory` implements it, and `testing.MemoryNodes` is its twin."""
 
     def all(self) -> Iterable[NodeView]: ...
 
     def fresh(self, node_id: str) -> NodeView | None:
-        """The node, if its last heartbeat is recent enough."""
+        """The node if its last heartbeat is recent enough, else None."""
         ...
 
     def is_gone(self, node_id: str) -> bool:
-        """Whether the node has no entry at all, which is more than a heartbeat that is late here."""
+        """Whether the node has no entry at all. A late heartbeat alone does not make a node gone."""
         ...
 
     def last_address(self, node_id: str) -> str | None:
-        """Where a node was when last heard of."""
+        """The gRPC address of the node's last heartbeat, even if the node is gone; None if unknown."""
         ...
 
     def settled(self) -> bool:
-        """Whether a node that is missing can be taken for gone."""
+        """Whether a missing node can be taken for gone: not before the list is read, nor soon after a
+        reconnect."""
         ...
 
     async def wait_until_known(self, timeout_ms: int) -> bool:
-        """Whether the list of nodes has been read once, now or within the timeout."""
+        """Waits until the list of nodes has been read once; False if the timeout passes first."""
         ...
 
     def on_gone(self, listener: GoneListener) -> None:
-        """`listener(node_id)` is called when a node's entry has expired or was deleted."""
+        """Calls `listener(node_id)` whenever a node's entry expires or is deleted."""
         ...
 
 
 class NodeDirectory:
-    """`Nodes` from the broker. `follow` must run."""
+    """`Nodes` from the broker, for as long as `follow` runs."""
 
     def __init__(self, clock: Clock, timeout_ms: int, silence_ms: int = 2_500) -> None:
         self._clock = clock
@@ -106,14 +109,14 @@ class NodeDirectory:
 
     @property
     def departures(self) -> int:
-        """How many nodes have gone so far."""
+        """Number of nodes that have gone so far."""
         return self._departures
 
     def last_address(self, node_id: str) -> str | None:
         return self._last_addresses.get(node_id)
 
     def note_connected(self) -> None:
-        """The broker has come (back): heartbeats may have expired although their nodes are well."""
+        """Records a (re)connect to the broker: heartbeats may have expired although their nodes are alive."""
         self._connected_at_ms = self._clock.monotonic_ms()
         self._reconnected.set()
 
@@ -125,13 +128,14 @@ class NodeDirectory:
         return sum(is_fresh(node, now_ms, self._timeout_ms) for node in self._nodes.values())
 
     def note_placed(self, node_id: str) -> None:
-        """A room went there: counts as load until the node's next heartbeat says more."""
+        """Counts a newly placed room as load of the node until its next heartbeat."""
         node = self._nodes.get(node_id)
         if node is not None:
             self._nodes[node_id] = replace(node, placed_since=node.placed_since + 1)
 
     def forget(self, node_id: str) -> int:
-        """The node does not answer: not chosen again before its next heartbeat. When it was last heard of."""
+        """Treats a node that does not answer as stale until its next heartbeat; returns when its last one
+        came."""
         node = self._nodes.get(node_id)
         if node is None:
             return self._clock.monotonic_ms() - self._timeout_ms
@@ -139,9 +143,10 @@ class NodeDirectory:
         return node.seen_at_ms
 
     async def falls_silent(self, node_id: str, heard_at_ms: int) -> bool:
-        """Whether no heartbeat comes for longer than nodes leave between two, counted from `heard_at_ms`.
+        """Whether no heartbeat arrives within the silence limit, counted from `heard_at_ms`.
 
-        For a node that has been forgotten: a live one, which only we do not reach, soon tells of itself.
+        Distinguishes a dead node from one that only this process cannot reach: a live node keeps writing
+        heartbeats. Call it after `forget`.
         """
         until_ms = heard_at_ms + self._silence_ms
         while self.fresh(node_id) is None:
@@ -158,7 +163,8 @@ class NodeDirectory:
         return self._synced.is_set()
 
     async def follow(self, bucket: KeyValue) -> None:
-        """Runs until cancelled. The watch itself survives outages; should it end, it is begun anew."""
+        """Follows the bucket until cancelled. The watch survives outages; if it ends, a new one is
+        started."""
         while True:
             try:
                 async with await bucket.watch() as watch:

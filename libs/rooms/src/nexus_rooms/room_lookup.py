@@ -1,4 +1,4 @@
-"""Where a room lives, as KV `rooms` has it: the read side, for every service. Signaling alone writes."""
+"""The node that holds a room, read from KV `rooms`. Any service may read; only signaling writes."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -19,20 +19,21 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class RoomPlace:
+    """A room and the node that holds it. `address` is where the node's gRPC listens (host:port)."""
+
     room_id: str
     node_id: str
-    # Where the node's gRPC listens.
     address: str
 
 
 class Rooms(Protocol):
-    """`RoomLookup` is the real one, `testing.MemoryRooms` its twin."""
+    """Finds rooms. `RoomLookup` implements it, and `testing.MemoryRooms` is its twin."""
 
     async def find(self, app: str, room: str) -> RoomPlace | None:
-        """None for a room that nobody has placed, or whose node is gone.
+        """Returns None for a room that is not placed, or whose node is gone.
 
-        Raises RpcError SFU_UNREACHABLE while it cannot be told whether the node is gone; BusError when the
-        broker is away.
+        Raises RpcError SFU_UNREACHABLE while it is unknown whether the node is gone, and BusError when the
+        broker is unreachable.
         """
         ...
 
@@ -50,10 +51,10 @@ class RoomLookup:
         return None if record is None else await self.place_of(record)
 
     async def place_of(self, record: state_pb2.RoomRecord) -> RoomPlace | None:
-        """None when the node is gone. Raises RpcError SFU_UNREACHABLE.
+        """Returns None when the node is gone. Raises RpcError SFU_UNREACHABLE.
 
-        A missing heartbeat alone does not prove that a node is gone: after an outage of the broker all of
-        them are missing while every call goes on. So the node itself is asked, where its address is known.
+        A missing heartbeat alone does not prove that a node is gone: after an outage of the broker all
+        heartbeats are missing while calls continue. So the node itself is asked, if its address is known.
         """
         node = self._nodes.fresh(record.node_id)
         if node is not None:
@@ -70,7 +71,7 @@ class RoomLookup:
 
 
 def parse_room(entry: Entry | None) -> state_pb2.RoomRecord | None:
-    """None without an entry, and for one that cannot be read, which is logged."""
+    """Returns None without an entry, and for a malformed one, which is logged."""
     if entry is None:
         return None
     try:

@@ -1,7 +1,7 @@
-"""Calls to SFU nodes: which method takes which request, and how long it may take.
+"""Calls to SFU nodes, with the method and the timeout of each request.
 
-`Sfu` is what services use, `SfuClient` makes the calls over gRPC, and `testing.MemorySfu` calls a servicer in
-the same process.
+Services use the protocol `Sfu`. `SfuClient` calls over gRPC; `testing.MemorySfu` calls a servicer in the same
+process.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -39,7 +39,7 @@ ParticipantResponse = (
 
 
 def unreachable() -> RpcError:
-    """What a call raises that no node answers."""
+    """The error of a call that no node answers."""
     return RpcError(
         ErrorCode.SFU_UNREACHABLE,
         "The media server that holds the room does not answer.",
@@ -48,7 +48,8 @@ def unreachable() -> RpcError:
 
 
 class Sfu(Protocol):
-    """Every method raises RpcError: what the node said, or SFU_UNREACHABLE."""
+    """The SFU's methods. `address` is the node's host:port. Every method raises RpcError: the node's own
+    error, or SFU_UNREACHABLE."""
 
     async def join(self, address: str, request: sfu_pb2.JoinRequest) -> sfu_pb2.JoinResponse: ...
 
@@ -59,13 +60,13 @@ class Sfu(Protocol):
     async def send_data(self, address: str, request: sfu_pb2.SendDataRequest) -> sfu_pb2.SendDataResponse: ...
 
     async def call(self, address: str, request: ParticipantRequest) -> ParticipantResponse:
-        """A participant's request, by the method that takes its type."""
+        """Sends a participant's request to the method that takes its type."""
         ...
 
     def stream_track(
         self, address: str, request: sfu_pb2.StreamTrackRequest
     ) -> AsyncIterator[track_stream_pb2.StreamTrackResponse]:
-        """Until the track ends."""
+        """Yields the track's packets until the track ends."""
         ...
 
 
@@ -79,7 +80,8 @@ async def holds_room(sfu: Sfu, address: str, app: str, room: str) -> bool:
 
 
 class SfuClient:
-    """An `Sfu` over gRPC."""
+    """An `Sfu` over gRPC. `join_timeout_ms` applies to requests with an SDP offer, `timeout_ms` to all
+    others."""
 
     def __init__(
         self,
@@ -140,5 +142,5 @@ class SfuClient:
 
 
 def method_of(request: Message) -> str:
-    """`OfferRequest` is taken by `Offer`, and so on: the names are the contract's (buf lint sees to it)."""
+    """The method that takes a request: `Offer` takes `OfferRequest`. buf lint enforces these names."""
     return request.DESCRIPTOR.name.removesuffix("Request")

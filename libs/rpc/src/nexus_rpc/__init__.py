@@ -1,4 +1,4 @@
-"""gRPC between services: one error for both sides, a server, a pool of channels, request ids, TLS."""
+"""gRPC between services: one error type for both sides, a server, a channel pool, request ids and TLS."""
 
 from nexus_rpc import request_id
 from nexus_rpc.channels import ChannelPool

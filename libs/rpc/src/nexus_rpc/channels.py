@@ -1,5 +1,5 @@
-"""Calls to other services: one channel for each address, a deadline for every call, and one place where a
-gRPC status becomes an `RpcError`."""
+"""Calls to other services: one channel per address, a deadline for every unary call, and the translation of a
+gRPC status into an `RpcError`."""
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -17,7 +17,7 @@ from nexus_rpc.tls import RpcTls
 log = structlog.get_logger()
 
 MAX_CHANNELS: Final = 1024
-# A room of 500 participants with all that the documented limits allow takes about 20 MiB.
+# Maximum size of an answer. A room of 500 participants at all documented limits takes about 20 MiB.
 MAX_MESSAGE_BYTES: Final = 64 << 20
 
 Stub = TypeVar("Stub")
@@ -25,13 +25,17 @@ Response = TypeVar("Response")
 
 
 class CallTimer(Protocol):
-    """Called once for each call: its method, `OK` or an error code's name, and how long it took."""
+    """Called once for each call with its method, its outcome (`OK`, `CANCELLED` or the name of an error
+    code), and its duration."""
 
     def __call__(self, method: str, outcome: str, seconds: float) -> None: ...
 
 
 class ChannelPool(Generic[Stub]):
-    """`make_stub` is the generated stub class. `unreachable` is what a call raises that nobody answers."""
+    """Channels to the servers of one gRPC service, by address.
+
+    `make_stub` is the generated stub class. A call that no server answers raises `unreachable`.
+    """
 
     def __init__(
         self,
@@ -48,14 +52,14 @@ class ChannelPool(Generic[Stub]):
         self._stubs: dict[str, tuple[aio.Channel, Stub]] = {}
 
     def stub(self, address: str) -> Stub:
-        """For `call` and `stream`. The address is host:port."""
+        """The stub for `address` (host:port), whose methods `call` and `stream` take."""
         pooled = self._stubs.pop(address, None)
         if pooled is None:
             channel = self._open(address)
             pooled = (channel, self._make_stub(channel))
-        self._stubs[address] = pooled  # the most recently used stands last
+        self._stubs[address] = pooled  # the most recently used is last
         if len(self._stubs) > MAX_CHANNELS:
-            # Left to the garbage collector, which closes the channel once the calls on it are over.
+            # The garbage collector closes the channel once its calls have ended.
             self._stubs.pop(next(iter(self._stubs)))
         return pooled[1]
 
@@ -67,13 +71,13 @@ class ChannelPool(Generic[Stub]):
         *,
         timeout_ms: int,
     ) -> Response:
-        """One request and its answer. Raises RpcError."""
+        """Sends one request and returns its answer. Raises RpcError."""
         with request_id.bound(request_id.current()) as chosen, self._observed(method):
             metadata = ((request_id.METADATA, chosen),)
             return await rpc(request, timeout=timeout_ms / 1000, metadata=metadata)
 
     async def stream(self, method: str, rpc: Callable[..., Any], request: object) -> AsyncIterator[Any]:
-        """One request and a stream of answers, without a deadline. Raises RpcError."""
+        """Sends one request and yields its answers, without a deadline. Raises RpcError."""
         chosen = request_id.current() or request_id.new()
         with self._observed(method):
             call = rpc(request, metadata=((request_id.METADATA, chosen),))
@@ -85,7 +89,7 @@ class ChannelPool(Generic[Stub]):
 
     @contextmanager
     def _observed(self, method: str) -> Iterator[None]:
-        """Raises a failed call's RpcError in the place of gRPC's own, and reports how the call ended."""
+        """Replaces gRPC's error of a failed call by an RpcError, and reports the outcome of the call."""
         started = time.monotonic()
         outcome = "OK"
         try:
@@ -109,9 +113,9 @@ class ChannelPool(Generic[Stub]):
         options: list[tuple[str, Any]] = [
             ("grpc.keepalive_time_ms", 30_000),
             ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-            # A peer that comes back is found within a second, not after gRPC's two minutes.
+            # A restarted peer is found within a second, not after gRPC's two minutes.
             ("grpc.max_reconnect_backoff_ms", 1_000),
-            # Proxies of the environment are for the internet, not for our own services.
+            # The environment's proxies are for the internet, not for calls between services.
             ("grpc.enable_http_proxy", 0),
             *self._tls.channel_options(),
         ]

@@ -1,4 +1,4 @@
-"""The settings of every service that serves or calls gRPC."""
+"""Settings of every service that serves or calls gRPC."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,7 +44,7 @@ class RpcConfig(ServiceConfig):
                 yield f"{variable}: {error.strerror or error}: {path}"
 
     def rpc_tls(self) -> RpcTls:
-        """Reads the files, which `problems` has checked. Raises OSError."""
+        """Reads the files, which `problems` has already checked. Raises OSError."""
         return RpcTls(
             certificate=_read(self.rpc_tls_certificate),
             key=_read(self.rpc_tls_key),

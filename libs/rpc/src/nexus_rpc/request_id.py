@@ -1,7 +1,7 @@
-"""The id of a request, which stands in the logs of every service that works on it.
+"""The id of a request, which appears in the logs of every service that handles it.
 
-The id lives in structlog's context variables, so every log line of the task has it as `request_id`. A caller
-sends it as gRPC metadata; the server binds what it receives.
+The id is kept in structlog's context variables, so every log line of the task has it as `request_id`. A
+caller sends it as gRPC metadata, and the server binds the received id.
 """
 
 import re
@@ -14,18 +14,18 @@ import structlog
 
 METADATA: Final = "nexus-request-id"
 _FIELD: Final = "request_id"
-# A peer chooses the id, so only what is safe in a log line is taken.
+# Pattern of an accepted id. A peer chooses the id, so it must be safe in a log line.
 _ACCEPTED: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 def current() -> str | None:
-    """The id that is bound in this task, if any."""
+    """The id that is bound in this task, or None."""
     value = structlog.contextvars.get_contextvars().get(_FIELD)
     return value if isinstance(value, str) else None
 
 
 def bind(request_id: str | None) -> None:
-    """Binds an id (a new one for None) for the rest of this task."""
+    """Binds an id (a new one if None) for the rest of this task."""
     structlog.contextvars.bind_contextvars(**{_FIELD: request_id or new()})
 
 
@@ -35,14 +35,14 @@ def new() -> str:
 
 @contextmanager
 def bound(request_id: str | None = None) -> Iterator[str]:
-    """Binds an id (a new one, if none is given) for the lines logged inside, also by tasks started there."""
+    """Binds an id (a new one if None) for log lines written inside, also by tasks started inside."""
     chosen = request_id or new()
     with structlog.contextvars.bound_contextvars(**{_FIELD: chosen}):
         yield chosen
 
 
 def received(metadata: Sequence[tuple[str, str | bytes]] | None) -> str | None:
-    """The id in a call's metadata, if there is one that may stand in a log."""
+    """The id in a call's metadata, or None if there is none or it is not safe in a log line."""
     for name, value in metadata or ():
         if name == METADATA and isinstance(value, str) and _ACCEPTED.fullmatch(value):
             return value

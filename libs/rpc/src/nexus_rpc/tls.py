@@ -1,8 +1,8 @@
-"""TLS between services, from three files: an own certificate, its key, and the authority that signs peers.
+"""TLS between services, from three files: the service's certificate, its key, and the authority of its peers.
 
-A server with a certificate speaks TLS; with an authority it also demands a certificate of its callers
-(mTLS). A caller with an authority speaks TLS; with a certificate it presents it. Without any file both speak
-plaintext, which is meant for one machine or a network that encrypts by itself.
+A server with a certificate speaks TLS; with an authority it also requires a client certificate (mTLS). A
+caller with an authority speaks TLS, and presents its certificate if it has one. Without files both speak
+plaintext, which is meant for a single machine or an encrypted network.
 """
 
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ import grpc
 
 @dataclass(frozen=True, slots=True)
 class RpcTls:
-    """PEM texts. `server_name` is the name that a server's certificate must carry, where it is not the host
-    that is called; empty means the host."""
+    """PEM texts. `server_name` is the name that a called server's certificate must have; empty: the host of
+    the address."""
 
     certificate: bytes | None = None
     key: bytes | None = None
@@ -21,7 +21,7 @@ class RpcTls:
     server_name: str = ""
 
     def server_credentials(self) -> grpc.ServerCredentials | None:
-        """None: plaintext."""
+        """None means plaintext."""
         if self.certificate is None or self.key is None:
             return None
         return grpc.ssl_server_credentials(
@@ -31,7 +31,7 @@ class RpcTls:
         )
 
     def channel_credentials(self) -> grpc.ChannelCredentials | None:
-        """None: plaintext."""
+        """None means plaintext."""
         if self.authority is None:
             return None
         return grpc.ssl_channel_credentials(self.authority, self.key, self.certificate)

@@ -1,4 +1,4 @@
-"""What every service needs to live: configuration, logs, health, metrics, life cycle, clock, errors."""
+"""The frame of every service: configuration, logs, health, metrics, life cycle, clock and errors."""
 
 from nexus_runtime.background import Background
 from nexus_runtime.clock import Clock, Now, SystemClock

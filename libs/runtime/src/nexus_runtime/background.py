@@ -1,4 +1,4 @@
-"""Work that must end although the request that began it is over."""
+"""Tasks that outlive the request that started them."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -10,7 +10,8 @@ log = structlog.get_logger()
 
 
 class Background:
-    """Holds its tasks (the event loop alone holds them weakly) and waits for them at the end."""
+    """Holds references to its tasks, because the event loop holds only weak ones, and waits for them at the
+    end."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
@@ -29,7 +30,7 @@ class Background:
             log.error("background_failed", task=task.get_name(), exc_info=task.exception())
 
     async def finish(self, timeout_ms: int) -> None:
-        """Waits for the tasks under way, then cancels the rest."""
+        """Waits up to `timeout_ms` for the running tasks, then cancels the rest."""
         tasks = list(self._tasks)
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=timeout_ms / 1000)

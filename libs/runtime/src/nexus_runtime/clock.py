@@ -1,6 +1,6 @@
-"""Two clocks: one that never steps, for deadlines and durations, and the wall clock, for what people read.
+"""Two clocks: a monotonic one for deadlines and durations, and the wall clock for timestamps that users read.
 
-An NTP step moves the wall clock by any amount at any moment, so no deadline is ever computed from it.
+NTP may step the wall clock by any amount at any moment, so no deadline is ever computed from it.
 """
 
 import time
@@ -18,11 +18,11 @@ class Now:
 
 class Clock(Protocol):
     def monotonic_ms(self) -> int:
-        """Milliseconds since some moment in the past; never goes back and never steps."""
+        """Milliseconds since an arbitrary moment in the past; never goes back and never steps."""
         ...
 
     def epoch_ms(self) -> int:
-        """Milliseconds since the Unix epoch, as the machine's wall clock has it."""
+        """Milliseconds since the Unix epoch, by the machine's wall clock."""
         ...
 
     def now(self) -> Now: ...

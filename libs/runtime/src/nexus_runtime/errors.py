@@ -1,7 +1,7 @@
-"""Errors that end a process: what the operator must change, and what failed in the service itself.
+"""Errors that end a process: faults that the operator must fix, and failures of the service itself.
 
-Why a *request* fails is `nexus_rpc.RpcError`. These carry a stable `code` (``PORT_UNAVAILABLE``), a message
-for people and fields for the log.
+They carry a stable `code` (``PORT_UNAVAILABLE``), a readable message and fields for the log. A failed
+*request* raises `nexus_rpc.RpcError` instead.
 """
 
 from typing import ClassVar, Literal
@@ -11,8 +11,8 @@ FieldValue = str | int | float | bool | None
 
 
 class NexusError(Exception):
-    """The base: a failure of the service. `code` is stable and upper case; `message` is for people; `fields`
-    go to the log: put no secret there."""
+    """A failure of the service, and the base class. `code` is stable and upper case, `message` is readable,
+    and `fields` go to the log, so they must not contain secrets."""
 
     fault: ClassVar[Fault] = "internal"
 
@@ -27,6 +27,6 @@ class NexusError(Exception):
 
 
 class ClientError(NexusError):
-    """The operator asked for what cannot be: starting again without a change will not help."""
+    """A fault that the operator must fix; restarting without a change will not help."""
 
     fault = "client"

@@ -1,9 +1,9 @@
-"""A service's life: start, run until told to stop, drain, end with an exit code that tells the truth.
+"""The life cycle of a service: start, run until asked to stop, drain, and end with a truthful exit code.
 
-`run(main)` calls `await main(life)` on uvloop. SIGTERM or SIGINT set `life.stopping`; a second one ends the
-process at once. Background work is started with `life.supervise(...)`: should it ever fail, or end while
-nobody has asked for that, the service logs which one and stops with a non-zero code, because a service with a
-dead part inside is worse than one that its orchestrator restarts.
+`run(main)` calls `await main(life)` on uvloop. SIGTERM or SIGINT set `life.stopping`; a second signal ends
+the process at once. `life.supervise(...)` starts background work. If such a task fails, or ends before the
+service stops, the service logs its name and stops with a non-zero code, because an orchestrator can restart a
+process that has ended, but not one with a dead part inside.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ DrainListener = Callable[[bool], None]
 
 
 class Life:
-    """Handed to `main`; knows whether the service is stopping, draining, or has lost a part of itself."""
+    """The state of the process, passed to `main`: stopping, draining, exit code and supervised tasks."""
 
     def __init__(self) -> None:
         self._stop = asyncio.Event()
@@ -44,18 +44,19 @@ class Life:
 
     @property
     def draining(self) -> bool:
-        """Set by `drain()`: keep what is here, take nothing new. Stopping implies draining."""
+        """Whether to continue present work but accept no new work. Stopping implies draining."""
         return self._draining
 
     def stop(self, exit_code: int = EXIT_OK) -> None:
-        """Asks the service to end. The first non-zero code is the one that stays."""
+        """Asks the service to end. The first non-zero exit code is kept."""
         if self.exit_code == EXIT_OK:
             self.exit_code = exit_code
         self._stop.set()
         self._set_draining(True)
 
     def drain(self) -> None:
-        """The one drain state of the service: its health, and every listener, follow it."""
+        """Starts draining. This is the service's only drain state: its health and every listener follow
+        it."""
         self._set_draining(True)
 
     def resume(self) -> None:
@@ -64,7 +65,7 @@ class Life:
             self._set_draining(False)
 
     def on_drain(self, listener: DrainListener) -> None:
-        """Calls `listener(draining)` at every change from now on."""
+        """Calls `listener(draining)` at every later change."""
         self._drain_listeners.append(listener)
 
     def _set_draining(self, draining: bool) -> None:
@@ -80,7 +81,7 @@ class Life:
         await self._stop.wait()
 
     def supervise(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Runs `work` in the background for as long as the service lives; cancelled when it stops."""
+        """Runs `work` in the background until the service stops, which cancels it."""
         task = asyncio.create_task(self._watched(name, work), name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -122,7 +123,7 @@ async def _live(main: Main) -> int:
     try:
         await asyncio.wait({body, stop}, return_when=asyncio.FIRST_COMPLETED)
         if not body.done() and life.exit_code != EXIT_OK:
-            # A part has died; `main` may be waiting for something that will never come.
+            # A supervised task has failed; `main` may be waiting for it in vain.
             body.cancel()
         await body
     except asyncio.CancelledError:

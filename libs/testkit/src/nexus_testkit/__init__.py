@@ -1,4 +1,4 @@
-"""What tests need: a NATS server, a clock that only moves when told, free ports, conditions to wait for."""
+"""Tools for tests: a NATS server, a clock that tests move, free ports, and conditions to wait for."""
 
 from nexus_testkit.clock import ManualClock
 from nexus_testkit.nats_server import NatsServer, NatsServerFailed, nats_server_binary

@@ -1,4 +1,4 @@
-"""The pytest plugin: every test of the workspace has these fixtures without an import."""
+"""Pytest plugin with fixtures for every test of the workspace."""
 
 from collections.abc import Iterator
 
@@ -15,13 +15,13 @@ def clock() -> ManualClock:
 
 @pytest.fixture(scope="session")
 def shared_nats_server() -> Iterator[NatsServer]:
-    """One server for the whole run; for tests that use names of their own and do not stop it."""
+    """One server for the whole run, for tests that use unique names and do not stop it."""
     with NatsServer() as server:
         yield server
 
 
 @pytest.fixture
 def nats_server() -> Iterator[NatsServer]:
-    """A server of the test's own, which it may stop and start."""
+    """A server for this test only, which it may stop and start."""
     with NatsServer() as server:
         yield server

