@@ -1,4 +1,4 @@
-"""Shared facts: what holds for every bus."""
+"""Contract of every bus: key-value buckets."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -32,7 +32,7 @@ async def step(watch: Watch) -> WatchStep:
     return await asyncio.wait_for(anext(watch), 10)
 
 
-async def test_what_is_put_can_be_read(kv: KeyValue) -> None:
+async def test_a_written_value_can_be_read(kv: KeyValue) -> None:
     assert await kv.get("a.b") is None
     revision = await kv.put("a.b", b"1")
     assert await kv.get("a.b") == Entry("a.b", b"1", revision)
@@ -46,7 +46,7 @@ async def test_an_empty_value_is_a_value(kv: KeyValue) -> None:
     assert await kv.get("empty") == Entry("empty", b"", revision)
 
 
-async def test_create_is_for_one(kv: KeyValue) -> None:
+async def test_create_fails_for_an_existing_key(kv: KeyValue) -> None:
     await kv.create("room", b"first")
     with pytest.raises(KeyExists):
         await kv.create("room", b"second")
@@ -80,7 +80,7 @@ async def test_revisions_begin_at_one(kv: KeyValue) -> None:
         await kv.delete("k", 0)
 
 
-async def test_a_deleted_key_is_gone_and_can_come_back(kv: KeyValue) -> None:
+async def test_a_deleted_key_can_be_created_again(kv: KeyValue) -> None:
     first = await kv.create("k", b"1")
     await kv.delete("k")
     await kv.delete("k")
@@ -95,7 +95,7 @@ async def test_a_deleted_key_is_gone_and_can_come_back(kv: KeyValue) -> None:
         await kv.create("k", b"3")
 
 
-async def test_delete_can_ask_for_a_revision(kv: KeyValue) -> None:
+async def test_delete_checks_the_given_revision(kv: KeyValue) -> None:
     first = await kv.create("k", b"1")
     second = await kv.put("k", b"2")
     with pytest.raises(RevisionMismatch):
@@ -124,12 +124,12 @@ async def test_a_bad_key_is_refused(kv: KeyValue, key: str) -> None:
         await kv.get(key)
 
 
-async def test_a_value_that_is_too_large_is_refused(kv: KeyValue) -> None:
+async def test_an_oversized_value_is_refused(kv: KeyValue) -> None:
     with pytest.raises(PayloadTooLarge):
         await kv.put("k", bytes(MAX_PAYLOAD_BYTES + 1))
 
 
-async def test_a_watch_of_nothing_is_synced_at_once(kv: KeyValue) -> None:
+async def test_a_watch_of_an_empty_bucket_is_synced_at_once(kv: KeyValue) -> None:
     async with await kv.watch() as watch:
         assert await step(watch) == Synced()
         revision = await kv.put("k", b"1")
@@ -145,7 +145,7 @@ async def test_a_watch_lists_then_follows(connect: Connect, unique: Unique) -> N
     await writer.delete("gone.1")
     first = await writer.put("a.1", b"1")
     second = await writer.put("a.2", b"2")
-    await writer.put("b.1", b"not asked for")
+    await writer.put("b.1", b"not watched")
     async with await reader.watch("a.*") as watch:
         assert [await step(watch) for _ in range(3)] == [
             Change("a.1", b"1", first),
@@ -157,12 +157,12 @@ async def test_a_watch_lists_then_follows(connect: Connect, unique: Unique) -> N
         assert isinstance(deleted, Change)
         assert (deleted.key, deleted.value) == ("a.1", None)
         assert deleted.revision > second
-        await writer.put("b.1", b"nor this")
+        await writer.put("b.1", b"still not watched")
         back = await writer.create("a.1", b"3")
         assert await step(watch) == Change("a.1", b"3", back)
 
 
-async def test_a_slow_watcher_sees_every_last_value(kv: KeyValue) -> None:
+async def test_a_slow_watcher_receives_every_last_value(kv: KeyValue) -> None:
     async with await kv.watch() as watch:
         assert await step(watch) == Synced()
         for number in range(50):
@@ -209,9 +209,7 @@ async def test_a_key_expires_unless_it_is_written_again(bus: Bus, unique: Unique
         assert await step(watch) == Change("node", b"2", again)
 
 
-async def test_a_bucket_opened_first_without_a_ttl_takes_the_one_asked_for(
-    connect: Connect, unique: Unique
-) -> None:
+async def test_a_bucket_opened_without_a_ttl_takes_a_later_one(connect: Connect, unique: Unique) -> None:
     bucket = unique("late")
     reader = await (await connect()).kv(bucket)
     writer = await (await connect()).kv(bucket, ttl_seconds=1.0)

@@ -1,4 +1,4 @@
-"""Publish, subscribe and request: what holds for every bus."""
+"""Contract of every bus: publish, subscribe and request."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -63,7 +63,7 @@ async def test_a_queue_group_shares_the_work(connect: Connect, unique: Unique) -
     assert sorted(taken, key=int) == [b"%d" % number for number in range(60)]
 
 
-async def test_a_slow_reader_keeps_the_newest_and_the_rest_is_counted(bus: Bus, unique: Unique) -> None:
+async def test_a_slow_reader_keeps_the_newest_and_counts_the_dropped(bus: Bus, unique: Unique) -> None:
     subject = unique("slow.")
     slow = await bus.subscribe(subject, max_pending=3)
     witness = await bus.subscribe(subject)
@@ -92,7 +92,7 @@ async def test_closing_the_bus_ends_subscriptions(connect: Connect, unique: Uniq
     assert not bus.connected
 
 
-async def test_a_request_brings_its_answer(connect: Connect, unique: Unique) -> None:
+async def test_each_request_receives_its_answer(connect: Connect, unique: Unique) -> None:
     server, client = await connect(), await connect()
     subject = unique("ask.")
     questions = await server.subscribe(subject)
@@ -111,12 +111,12 @@ async def test_a_request_brings_its_answer(connect: Connect, unique: Unique) -> 
     await serving
 
 
-async def test_a_request_that_nobody_serves_fails_at_once(bus: Bus, unique: Unique) -> None:
+async def test_a_request_without_a_subscriber_fails_at_once(bus: Bus, unique: Unique) -> None:
     with pytest.raises(NoResponder):
         await asyncio.wait_for(bus.request(unique("nobody."), b"", timeout_seconds=60), 10)
 
 
-async def test_a_request_that_nobody_answers_times_out(bus: Bus, unique: Unique) -> None:
+async def test_a_request_without_an_answer_times_out(bus: Bus, unique: Unique) -> None:
     subject = unique("silent.")
     await bus.subscribe(subject)
     with pytest.raises(RequestTimeout):
@@ -135,7 +135,7 @@ async def test_a_bad_pattern_cannot_be_subscribed_to(bus: Bus, pattern: str) -> 
         await bus.subscribe(pattern)
 
 
-async def test_the_largest_payload_passes_and_a_larger_one_does_not(bus: Bus, unique: Unique) -> None:
+async def test_the_largest_payload_is_accepted_and_a_larger_one_refused(bus: Bus, unique: Unique) -> None:
     subject = unique("large.")
     subscription = await bus.subscribe(subject)
     await bus.publish(subject, bytes(MAX_PAYLOAD_BYTES))

@@ -1,4 +1,4 @@
-"""When no server answers: what holds for every bus. Another connection, `healthy`, is not affected."""
+"""Contract of every bus: outages of one connection. The connection `healthy` is not affected."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -53,7 +53,7 @@ async def step(watch: Watch) -> WatchStep:
     return await asyncio.wait_for(anext(watch), 10)
 
 
-async def test_listeners_hear_of_it(outage: Outage) -> None:
+async def test_listeners_are_notified(outage: Outage) -> None:
     heard: list[bool] = []
     outage.bus.on_connection(heard.append)
     await outage.begin()
@@ -61,7 +61,7 @@ async def test_listeners_hear_of_it(outage: Outage) -> None:
     await wait_until(lambda: heard == [False, True])
 
 
-async def test_what_needs_an_answer_says_so(outage: Outage, unique: Unique) -> None:
+async def test_operations_that_need_the_broker_raise_not_connected(outage: Outage, unique: Unique) -> None:
     kv = await outage.bus.kv(unique("out"))
     await outage.begin()
     with pytest.raises(NotConnected):
@@ -86,7 +86,7 @@ async def works_again(outage: Outage, subject: str) -> bool:
         return (await asyncio.wait_for(anext(subscription), 10)).payload == b"x"
 
 
-async def test_subscriptions_come_back_with_what_was_published(outage: Outage, unique: Unique) -> None:
+async def test_subscriptions_recover_and_the_buffer_is_delivered(outage: Outage, unique: Unique) -> None:
     subject = unique("buffer.")
     subscription = await outage.bus.subscribe(subject)
     witness = await outage.healthy.subscribe(subject)
@@ -101,7 +101,7 @@ async def test_subscriptions_come_back_with_what_was_published(outage: Outage, u
     assert (await asyncio.wait_for(anext(subscription), 10)).payload == b"after"
 
 
-async def test_what_the_buffer_cannot_hold_is_counted(outage: Outage, unique: Unique) -> None:
+async def test_messages_beyond_the_buffer_are_counted_as_dropped(outage: Outage, unique: Unique) -> None:
     subject = unique("much.")
     await outage.begin()
     for _ in range(12):
@@ -118,7 +118,7 @@ async def test_publishing_on_a_closed_bus_is_counted_too(outage: Outage) -> None
     assert outage.bus.publishes_dropped == 1
 
 
-async def test_a_watch_tells_afterwards_what_it_missed(outage: Outage, unique: Unique) -> None:
+async def test_a_watch_delivers_missed_changes_after_an_outage(outage: Outage, unique: Unique) -> None:
     bucket = unique("missed")
     reader, writer = await outage.bus.kv(bucket), await outage.healthy.kv(bucket)
     same = await writer.put("same", b"0")

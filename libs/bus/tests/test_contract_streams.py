@@ -1,4 +1,4 @@
-"""Durable streams: what holds for every bus."""
+"""Contract of every bus: durable streams."""
 
 from collections.abc import Awaitable, Callable
 
@@ -27,7 +27,7 @@ async def fetch(consumer: PullConsumer, count: int) -> list[DurableMessage]:
     raise AssertionError(f"{len(found)} of {count} messages came")
 
 
-async def test_what_was_published_before_is_there(bus: Bus, stream: StreamSpec) -> None:
+async def test_a_consumer_receives_messages_published_before_it_existed(bus: Bus, stream: StreamSpec) -> None:
     await bus.publish_durable(f"{stream.name}.a", b"1")
     consumer = await bus.pull(stream.name, "workers")
     await bus.publish_durable(f"{stream.name}.b", b"2")
@@ -38,7 +38,9 @@ async def test_what_was_published_before_is_there(bus: Bus, stream: StreamSpec) 
     ]
 
 
-async def test_consumers_of_one_name_share(connect: Connect, bus: Bus, stream: StreamSpec) -> None:
+async def test_consumers_of_one_name_share_the_messages(
+    connect: Connect, bus: Bus, stream: StreamSpec
+) -> None:
     first = await bus.pull(stream.name, "workers")
     second = await (await connect()).pull(stream.name, "workers")
     for number in range(4):
@@ -47,7 +49,7 @@ async def test_consumers_of_one_name_share(connect: Connect, bus: Bus, stream: S
     assert sorted(m.payload for m in taken) == [b"0", b"1", b"2", b"3"]
 
 
-async def test_an_acked_message_does_not_come_again(bus: Bus, stream: StreamSpec) -> None:
+async def test_an_acked_message_is_not_delivered_again(bus: Bus, stream: StreamSpec) -> None:
     consumer = await bus.pull(stream.name, "workers", ack_wait_seconds=0.5)
     await bus.publish_durable(f"{stream.name}.x", b"done")
     await bus.publish_durable(f"{stream.name}.x", b"not done")
@@ -59,7 +61,7 @@ async def test_an_acked_message_does_not_come_again(bus: Bus, stream: StreamSpec
     assert await consumer.fetch(1, timeout_seconds=1.5) == []
 
 
-async def test_a_message_given_back_comes_again(bus: Bus, stream: StreamSpec) -> None:
+async def test_a_retried_message_is_delivered_again(bus: Bus, stream: StreamSpec) -> None:
     consumer = await bus.pull(stream.name, "workers", ack_wait_seconds=60)
     await bus.publish_durable(f"{stream.name}.x", b"job")
     (message,) = await fetch(consumer, 1)
@@ -80,13 +82,13 @@ async def test_the_same_message_id_is_stored_once(bus: Bus, stream: StreamSpec) 
     assert [m.payload for m in await fetch(consumer, 2)] == [b"once", b"other"]
 
 
-async def test_a_stream_also_keeps_what_is_published_plainly(bus: Bus, stream: StreamSpec) -> None:
+async def test_a_stream_also_stores_plain_publishes(bus: Bus, stream: StreamSpec) -> None:
     consumer = await bus.pull(stream.name, "workers")
     await bus.publish(f"{stream.name}.x", b"plain")
     assert [m.payload for m in await fetch(consumer, 1)] == [b"plain"]
 
 
-async def test_no_stream_stores_that_subject(bus: Bus, unique: Unique) -> None:
+async def test_a_durable_publish_needs_a_stream(bus: Bus, unique: Unique) -> None:
     with pytest.raises(NoResponder):
         await bus.publish_durable(unique("nowhere."), b"")
 

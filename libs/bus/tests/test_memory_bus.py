@@ -1,10 +1,10 @@
-"""What only the twin has: a clock that a test moves, so that expiry needs no waiting."""
+"""Features of the in-memory twin only: a manual clock, so that expiry needs no waiting."""
 
 from nexus_bus import Change, MemoryBroker, MemoryBus, StreamSpec, Synced
 from nexus_testkit import ManualClock
 
 
-async def test_keys_expire_when_the_clock_says_so(clock: ManualClock) -> None:
+async def test_keys_expire_by_the_manual_clock(clock: ManualClock) -> None:
     broker = MemoryBroker(clock)
     bus = MemoryBus(broker)
     kv = await bus.kv("nodes", ttl_seconds=10)
@@ -25,7 +25,7 @@ async def test_keys_expire_when_the_clock_says_so(clock: ManualClock) -> None:
     assert gone.revision > beat > first
 
 
-async def test_a_lease_ends_when_the_clock_says_so(clock: ManualClock) -> None:
+async def test_leases_end_by_the_manual_clock(clock: ManualClock) -> None:
     bus = MemoryBus(MemoryBroker(clock))
     await bus.ensure_stream(StreamSpec("JOBS", ["jobs.>"], work_queue=True))
     consumer = await bus.pull("JOBS", "workers", ack_wait_seconds=30)
@@ -40,7 +40,7 @@ async def test_a_lease_ends_when_the_clock_says_so(clock: ManualClock) -> None:
     assert again.deliveries == 2
 
 
-async def test_a_full_stream_forgets_its_oldest() -> None:
+async def test_a_full_stream_drops_its_oldest_messages() -> None:
     bus = MemoryBus()
     await bus.ensure_stream(StreamSpec("QOE", ["qoe.>"], max_bytes=10))
     for number in range(4):

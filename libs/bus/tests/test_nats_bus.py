@@ -1,4 +1,4 @@
-"""What only a real server can show: its restart, and what other clients see."""
+"""Behaviour that only a real server has: restarts, and buckets as other clients read them."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from nexus_bus import Change, NatsBus, NotConnected, Synced
 from nexus_testkit import NatsServer, free_port, wait_until
 
 
-async def test_a_server_that_is_not_there(free_url: str) -> None:
+async def test_connecting_to_an_absent_server_raises_not_connected(free_url: str) -> None:
     with pytest.raises(NotConnected):
         await NatsBus.connect(free_url, "nobody", timeout_seconds=0.2)
 
@@ -18,7 +18,7 @@ def free_url() -> str:
     return f"nats://127.0.0.1:{free_port()}"
 
 
-async def test_values_and_watches_survive_the_servers_restart(nats_server: NatsServer) -> None:
+async def test_values_and_watches_survive_a_restart_of_the_server(nats_server: NatsServer) -> None:
     bus = await NatsBus.connect(nats_server.url, "survivor")
     kv = await bus.kv("rooms")
     kept = await kv.put("kept", b"1")
@@ -44,7 +44,7 @@ async def test_values_and_watches_survive_the_servers_restart(nats_server: NatsS
     await bus.close()
 
 
-async def test_other_clients_read_our_buckets(nats_server: NatsServer) -> None:
+async def test_other_clients_can_read_the_buckets(nats_server: NatsServer) -> None:
     bus = await NatsBus.connect(nats_server.url, "ours")
     await (await bus.kv("rooms", ttl_seconds=30)).put("a.b", b"value")
     client = await nats.connect(nats_server.url)
@@ -55,7 +55,7 @@ async def test_other_clients_read_our_buckets(nats_server: NatsServer) -> None:
     await bus.close()
 
 
-async def test_a_deleted_key_leaves_a_marker_with_an_end(nats_server: NatsServer) -> None:
+async def test_the_marker_of_a_deleted_key_expires(nats_server: NatsServer) -> None:
     bus = await NatsBus.connect(nats_server.url, "ours")
     kv = await bus.kv("rooms")
     await kv.put("k", b"")

@@ -1,4 +1,4 @@
-"""The names on the bus, above all those of rooms that are called something nasty."""
+"""Subjects and keys on the bus, in particular for rooms with hostile names."""
 
 import pytest
 from hypothesis import given
@@ -11,7 +11,7 @@ HOSTILE = [">", "*", "a.b", ".", "..", "a b", "", "\0", "$SYS.>", "ü", "a" * 50
 
 
 @pytest.mark.parametrize("room", [name for name in HOSTILE if name])
-def test_a_hostile_room_reaches_its_own_subject_only(room: str) -> None:
+def test_a_hostile_room_name_matches_only_its_own_subject(room: str) -> None:
     subject = check_subject(subjects.room_event("app", room, "track-published"))
     assert matches(subjects.room_events("app", room), subject)
     assert matches(subjects.all_room_events("app"), subject)
@@ -23,7 +23,7 @@ def test_a_hostile_room_reaches_its_own_subject_only(room: str) -> None:
 
 
 @given(names, names, names)
-def test_names_go_there_and_back(app: str, room: str, identity: str) -> None:
+def test_names_survive_the_round_trip(app: str, room: str, identity: str) -> None:
     key = check_key(subjects.participant_key(app, room, identity))
     assert subjects.parse_participant_key(key) == (app, room, identity)
     assert matches(subjects.participants_filter(app, room), key)
@@ -46,7 +46,7 @@ def test_the_documented_example() -> None:
 
 
 @pytest.mark.parametrize("part", ["", "=", "bG9iYnk=", "bG9iYnl", "b G9iYnk", "////", "gA", "bG9iY!nk"])
-def test_what_is_no_token_is_refused(part: str) -> None:
+def test_an_invalid_token_is_refused(part: str) -> None:
     with pytest.raises(ValueError):
         subjects.untoken(part)
 
@@ -66,14 +66,14 @@ def test_an_empty_name_is_refused() -> None:
 
 
 @pytest.mark.parametrize("node", ["", "a.b", "*", ">", "a b", "ä"])
-def test_a_node_is_named_plainly(node: str) -> None:
+def test_a_node_name_has_no_special_characters(node: str) -> None:
     with pytest.raises(ValueError):
         subjects.node_key(node)
 
 
 @given(names, st.sampled_from(HOSTILE))
 def test_matching_agrees_with_the_definition(one: str, other: str) -> None:
-    """`*` is one token, a closing `>` one or more."""
+    """`*` matches one token, a final `>` one or more."""
     subject = f"a.{subjects.token(one)}.c"
     assert matches(subject, subject)
     assert matches("a.*.c", subject)

@@ -1,4 +1,4 @@
-"""What holds for the real parts and for their in-memory twins alike."""
+"""Contract suites for the real parts and their in-memory twins."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -95,13 +95,13 @@ class TestNodes:
             await wait_until(lambda: node_id not in {node.node_id for node in directory.all()})
 
         assert await directory.wait_until_known(10_000)
-        clock.advance(60)  # long after the broker came
+        clock.advance(60)  # long after the broker connected
         yield NodesCase(directory, clock, write, delete)
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
         await bus.close()
 
-    async def test_a_heartbeat_makes_a_node_fresh_for_a_while(self, case: NodesCase) -> None:
+    async def test_a_heartbeat_makes_a_node_fresh_until_the_timeout(self, case: NodesCase) -> None:
         assert await case.nodes.wait_until_known(0)
         assert case.nodes.fresh("a") is None
         await case.heartbeat("a")
@@ -116,7 +116,7 @@ class TestNodes:
         await case.heartbeat("a")
         assert case.nodes.fresh("a") is not None
 
-    async def test_a_node_that_is_deleted_is_gone_and_its_address_remembered(self, case: NodesCase) -> None:
+    async def test_a_deleted_node_is_gone_and_its_address_is_remembered(self, case: NodesCase) -> None:
         gone: list[str] = []
         case.nodes.on_gone(gone.append)
         await case.heartbeat("a")
@@ -164,7 +164,7 @@ class TestSfu:
         await client.close()
         await fake.stop()
 
-    async def test_a_call_reaches_the_node_and_its_answer_comes_back(self, case: SfuCase) -> None:
+    async def test_a_call_returns_the_answer_of_the_node(self, case: SfuCase) -> None:
         joined = await case.sfu.join(case.address, join_request())
         assert (joined.participant.identity, joined.node_id) == ("ann", "sfu-1")
         room = await case.sfu.get_room(case.address, sfu_pb2.GetRoomRequest(room=KEY))
@@ -174,7 +174,7 @@ class TestSfu:
         await case.sfu.leave(case.address, leave)
         assert case.fake.rooms["app", "lobby"].participants == {}
 
-    async def test_every_request_of_a_participant_has_its_method(self, case: SfuCase) -> None:
+    async def test_every_request_of_a_participant_reaches_its_method(self, case: SfuCase) -> None:
         joined = await case.sfu.join(case.address, join_request())
         (track,) = joined.participant.tracks
         who: dict[str, Any] = {"room": KEY, "participant_id": joined.participant.id}
@@ -191,7 +191,7 @@ class TestSfu:
             answer = await case.sfu.call(case.address, request)
             assert type(answer).__name__ == type(request).__name__.replace("Request", "Response")
 
-    async def test_what_the_node_refuses_is_raised(self, case: SfuCase) -> None:
+    async def test_an_error_of_the_node_is_raised(self, case: SfuCase) -> None:
         with pytest.raises(RpcError) as caught:
             await case.sfu.get_room(case.address, sfu_pb2.GetRoomRequest(room=KEY))
         assert caught.value.code == ErrorCode.ROOM_NOT_FOUND
@@ -201,7 +201,7 @@ class TestSfu:
             await case.sfu.get_room("127.0.0.1:1", sfu_pb2.GetRoomRequest(room=KEY))
         assert (caught.value.code, caught.value.retry_after_ms) == (ErrorCode.SFU_UNREACHABLE, 1000)
 
-    async def test_a_track_is_streamed_to_its_end(self, case: SfuCase) -> None:
+    async def test_a_track_is_streamed_until_it_ends(self, case: SfuCase) -> None:
         joined = await case.sfu.join(case.address, join_request())
         (track,) = joined.participant.tracks
         packet = track_stream_pb2.StreamPacket(sequence_number=7)
@@ -215,7 +215,7 @@ class TestSfu:
         assert caught.value.code == ErrorCode.TRACK_NOT_FOUND
 
 
-# Where a room lives
+# Room lookup
 
 
 @dataclass
@@ -245,12 +245,12 @@ class TestRooms:
 
         return RoomsCase(RoomLookup(bucket, nodes, MemorySfu({})), write)
 
-    async def test_a_room_is_found_where_it_was_placed(self, case: RoomsCase) -> None:
+    async def test_a_placed_room_is_found(self, case: RoomsCase) -> None:
         where = RoomPlace("RM_1", "sfu-1", "a:1")
         await case.place("lobby", where)
         assert await case.rooms.find("app", "lobby") == where
 
-    async def test_a_room_that_nobody_placed_is_not_found(self, case: RoomsCase) -> None:
+    async def test_an_unplaced_room_is_not_found(self, case: RoomsCase) -> None:
         await case.place("lobby", RoomPlace("RM_1", "sfu-1", "a:1"))
         assert await case.rooms.find("app", "other") is None
         assert await case.rooms.find("another", "lobby") is None
@@ -258,7 +258,7 @@ class TestRooms:
 
 @dataclass
 class Lookup:
-    """The real lookup, and what it asks."""
+    """Makes a `RoomLookup` with one stored room and one malformed record."""
 
     clock: ManualClock = field(default_factory=ManualClock)
 
@@ -271,20 +271,20 @@ class Lookup:
         return RoomLookup(bucket, nodes, sfu)
 
 
-async def test_a_node_without_heartbeats_is_asked_whether_it_still_has_the_room() -> None:
+async def test_a_node_without_heartbeats_is_asked_for_the_room() -> None:
     world = Lookup()
     nodes = MemoryNodes(world.clock, TIMEOUT_MS)
     nodes.heartbeat(record("sfu-1"))
     nodes.remove("sfu-1")
     fake = FakeSfu(MemoryBus())
     lookup = await world.make(MemorySfu({"sfu-1:1": fake}), nodes)
-    assert await lookup.find("app", "lobby") is None  # it answers, and has no such room
+    assert await lookup.find("app", "lobby") is None  # the node answers that it has no such room
     await MemorySfu({"sfu-1:1": fake}).join("sfu-1:1", join_request())
     assert await lookup.find("app", "lobby") == RoomPlace("RM_1", "sfu-1", "sfu-1:1")
-    assert await (await world.make(MemorySfu({}), nodes)).find("app", "lobby") is None  # it does not answer
+    assert await (await world.make(MemorySfu({}), nodes)).find("app", "lobby") is None  # no answer
 
 
-async def test_before_the_nodes_are_known_a_missing_one_is_not_taken_for_gone() -> None:
+async def test_a_missing_node_is_not_taken_for_gone_before_the_nodes_are_known() -> None:
     world = Lookup()
     lookup = await world.make(MemorySfu({}), NodeDirectory(world.clock, TIMEOUT_MS))
     with pytest.raises(RpcError) as caught:
@@ -292,7 +292,7 @@ async def test_before_the_nodes_are_known_a_missing_one_is_not_taken_for_gone() 
     assert caught.value.code == ErrorCode.SFU_UNREACHABLE
 
 
-async def test_a_record_that_cannot_be_read_is_no_room() -> None:
+async def test_a_malformed_record_is_not_a_room() -> None:
     world = Lookup()
     lookup = await world.make(MemorySfu({}), MemoryNodes(world.clock, TIMEOUT_MS))
     assert await lookup.find("app", "broken") is None
@@ -354,7 +354,7 @@ class TestFeeds:
 
         return FeedsCase(RoomFeeds(bus, metrics(), Carried), publish, lose)
 
-    async def test_every_reader_of_a_room_gets_its_events_in_order(self, case: FeedsCase) -> None:
+    async def test_every_reader_of_a_room_receives_its_events_in_order(self, case: FeedsCase) -> None:
         first, second, elsewhere = Reader(), Reader(), Reader()
         for reader, room in ((first, "lobby"), (second, "lobby"), (elsewhere, "attic")):
             await case.feeds.enter("app", room, reader)
@@ -364,20 +364,20 @@ class TestFeeds:
         await wait_until(lambda: len(first.revisions) == 5 and len(second.revisions) == 5)
         await wait_until(lambda: elsewhere.revisions == [9])
         assert first.revisions == second.revisions == [1, 2, 3, 4, 5]
-        # Made once, for all.
+        # Each event is converted once for all readers.
         assert all(a is b for a, b in zip(first.carried, second.carried, strict=True))
 
-    async def test_who_leaves_gets_no_more(self, case: FeedsCase) -> None:
+    async def test_a_reader_that_exits_receives_no_more_events(self, case: FeedsCase) -> None:
         leaving, staying = Reader(), Reader()
         await case.feeds.enter("app", "lobby", leaving)
         await case.feeds.enter("app", "lobby", staying)
         case.feeds.exit("app", "lobby", leaving)
-        case.feeds.exit("app", "lobby", leaving)  # twice does no harm
+        case.feeds.exit("app", "lobby", leaving)  # a second call has no effect
         await case.emit(1, "lobby")
         await wait_until(lambda: staying.revisions == [1])
         assert leaving.revisions == []
 
-    async def test_after_an_outage_every_reader_must_look(self, case: FeedsCase) -> None:
+    async def test_after_an_outage_every_reader_must_fetch_the_state(self, case: FeedsCase) -> None:
         reader = Reader()
         await case.feeds.enter("app", "lobby", reader)
         case.lose()

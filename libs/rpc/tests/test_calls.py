@@ -1,4 +1,4 @@
-"""A call from one service to another, over real gRPC on loopback."""
+"""Calls from one service to another, over real gRPC on loopback."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -26,7 +26,7 @@ Handler = Callable[[Any, Any], Any]
 
 
 class Peer(sfu_pb2_grpc.SfuServiceServicer):
-    """Two methods of the SFU's contract, as a test wants them to behave."""
+    """Two methods of the SFU's contract, whose behaviour a test controls."""
 
     def __init__(self) -> None:
         self.ids: list[str | None] = []
@@ -67,7 +67,7 @@ class Pair:
         self.server.add_service(SERVICE, sfu_pb2_grpc.add_SfuServiceServicer_to_server, self.peer)
         self.pool = ChannelPool(
             sfu_pb2_grpc.SfuServiceStub,
-            unreachable=RpcError(ErrorCode.SFU_UNREACHABLE, "Nobody answers.", retry_after_ms=7),
+            unreachable=RpcError(ErrorCode.SFU_UNREACHABLE, "No answer.", retry_after_ms=7),
             observe=lambda method, outcome, _seconds: self.called.append((method, outcome)),
             tls=client_tls,
         )
@@ -112,7 +112,7 @@ async def test_an_error_reaches_the_caller_as_it_was_raised() -> None:
         assert pair.called == pair.served
 
 
-async def test_a_status_stands_beside_the_error_for_callers_that_know_only_grpc() -> None:
+async def test_plain_grpc_callers_receive_a_status_beside_the_error() -> None:
     async with Pair() as pair, aio.insecure_channel(pair.address) as channel:
         pair.peer.on_leave = full
         with pytest.raises(aio.AioRpcError) as caught:
@@ -121,7 +121,7 @@ async def test_a_status_stands_beside_the_error_for_callers_that_know_only_grpc(
         assert caught.value.details() == "ROOM_FULL: The room is full."
 
 
-async def test_a_defect_is_logged_and_its_text_stays_with_the_server() -> None:
+async def test_a_defect_is_logged_and_its_text_is_not_sent() -> None:
     def break_down() -> None:
         raise ZeroDivisionError("/secret/path")
 
@@ -151,13 +151,13 @@ async def test_a_request_id_crosses_the_call() -> None:
 
 
 @pytest.mark.parametrize("sent", ["", "x" * 65, "a b", "a\x1b[31m"])
-def test_an_id_that_could_forge_a_log_line_is_not_taken(sent: str) -> None:
+def test_an_id_that_could_forge_a_log_line_is_rejected(sent: str) -> None:
     assert request_id.received([("nexus-request-id", sent)]) is None
     assert request_id.received([("other", "abc")]) is None
     assert request_id.received([("nexus-request-id", b"abc")]) is None
 
 
-async def test_a_stream_passes_through_and_is_counted_at_its_end() -> None:
+async def test_a_stream_is_delivered_and_counted_at_its_end() -> None:
     async with Pair() as pair:
         assert await pair.watch() == [0, 1, 2]
         await wait_until(lambda: pair.served == [("WatchStats", "OK")])
@@ -185,7 +185,7 @@ async def test_a_peer_that_does_not_answer_in_time_is_unreachable_and_its_handle
         await wait_until(lambda: ("Leave", "CANCELLED") in pair.served)
 
 
-async def test_a_peer_that_is_gone_is_unreachable_and_found_again() -> None:
+async def test_a_stopped_peer_is_unreachable_until_it_returns() -> None:
     async with Pair() as pair:
         await pair.leave()
         port = pair.server.port
@@ -226,10 +226,10 @@ async def test_health_and_reflection_answer() -> None:
         stub = reflection_pb2_grpc.ServerReflectionStub(channel)
         listed = [answer async for answer in stub.ServerReflectionInfo(requests)]
         assert SERVICE.full_name in {s.name for s in listed[0].list_services_response.service}
-        assert pair.served == []  # neither is a call of an own service
+        assert pair.served == []  # neither is a call of an added service
 
 
-async def test_a_port_that_is_taken_is_named() -> None:
+async def test_the_error_names_a_port_in_use() -> None:
     port = free_port()
     first = RpcServer("127.0.0.1", port, max_message_bytes=1 << 20, observe=lambda _m, _o: None)
     assert first.port == port
@@ -278,17 +278,17 @@ class Authority:
         return self._sign(name, key.public_key(), ca=False), pem
 
 
-async def test_mutual_tls_lets_in_only_who_has_a_certificate_of_the_authority() -> None:
-    ours, theirs = Authority(), Authority()
-    certificate, key = ours.issue()
-    server = RpcTls(certificate, key, ours.certificate)
-    async with Pair(server, RpcTls(*ours.issue(), ours.certificate)) as pair:
+async def test_mutual_tls_admits_only_callers_with_a_certificate_of_the_authority() -> None:
+    trusted, other = Authority(), Authority()
+    certificate, key = trusted.issue()
+    server = RpcTls(certificate, key, trusted.certificate)
+    async with Pair(server, RpcTls(*trusted.issue(), trusted.certificate)) as pair:
         await pair.leave()
         await pair.watch()
     for client in (
-        RpcTls(authority=ours.certificate),  # no certificate
-        RpcTls(*theirs.issue(), ours.certificate),  # one that somebody else signed
-        RpcTls(*ours.issue(), theirs.certificate),  # does not trust the server
+        RpcTls(authority=trusted.certificate),  # no certificate
+        RpcTls(*other.issue(), trusted.certificate),  # a certificate signed by another authority
+        RpcTls(*trusted.issue(), other.certificate),  # does not trust the server
         RpcTls(),  # plaintext
     ):
         async with Pair(server, client) as pair:
@@ -298,7 +298,7 @@ async def test_mutual_tls_lets_in_only_who_has_a_certificate_of_the_authority() 
             assert pair.peer.ids == []
 
 
-async def test_a_server_may_be_called_by_another_name_than_its_certificate_has() -> None:
+async def test_the_server_name_replaces_the_host_in_the_check_of_the_certificate() -> None:
     ours = Authority()
     certificate, key = ours.issue()
     async with Pair(

@@ -1,4 +1,4 @@
-"""The TLS files are read at start, and what is wrong with them is said by the variable's name."""
+"""The TLS files are read at start, and faults in them are reported with the variable's name."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def test_files_are_read(tmp_path: Path) -> None:
     assert config.rpc_tls() == RpcTls(PEM + b"certificate", PEM + b"key", PEM + b"authority")
 
 
-def test_what_is_wrong_is_named(tmp_path: Path) -> None:
+def test_each_problem_names_its_variable(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("hello")
     config = RpcConfig.from_env(rpc_tls_key=tmp_path / "text", rpc_tls_authority=tmp_path / "missing")
     both, key, authority = config.problems()

@@ -1,4 +1,4 @@
-"""Configuration is read once, from the environment, and says what is wrong in the environment's words."""
+"""Configuration is read once from the environment, and its errors name environment variables."""
 
 from collections.abc import Iterator
 
@@ -16,7 +16,7 @@ class Demo(ServiceConfig):
 
 class Demanding(ServiceConfig):
     model_config = service_settings("NEXUS_DEMANDING_")
-    region: str = setting(reason="nobody can guess it")
+    region: str = setting(reason="it has no sensible default")
 
 
 @pytest.fixture(autouse=True)
@@ -24,12 +24,14 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NEXUS_NATS_URL", raising=False)
 
 
-def test_defaults_hold() -> None:
+def test_defaults_apply() -> None:
     config = Demo.from_env()
     assert (config.udp_port, config.hosts, config.nats_url) == (7881, (), "nats://127.0.0.1:4222")
 
 
-def test_the_environment_wins_over_defaults_and_overrides_over_both(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_overrides_take_precedence_over_the_environment_and_it_over_defaults(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("NEXUS_DEMO_UDP_PORT", "9000")
     monkeypatch.setenv("NEXUS_DEMO_HOSTS", " a, b,")
     monkeypatch.setenv("NEXUS_NATS_URL", "nats://broker:4222")
@@ -39,7 +41,7 @@ def test_the_environment_wins_over_defaults_and_overrides_over_both(monkeypatch:
     assert (overridden.udp_port, overridden.nats_url) == (1, "nats://other:4222")
 
 
-def test_a_configuration_cannot_change() -> None:
+def test_a_configuration_is_immutable() -> None:
     with pytest.raises(ValidationError):
         Demo.from_env().udp_port = 1
 
@@ -74,7 +76,7 @@ def test_every_fault_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
-def test_what_must_be_set_is_asked_for() -> None:
+def test_a_missing_required_variable_is_reported() -> None:
     with pytest.raises(ConfigError, match="NEXUS_DEMANDING_REGION"):
         Demanding.from_env()
 
@@ -84,7 +86,7 @@ def test_an_override_must_be_a_field() -> None:
         Demo.from_env(udp_prot=1)
 
 
-def test_a_prefix_is_ours() -> None:
+def test_a_prefix_must_begin_with_nexus() -> None:
     with pytest.raises(ValueError):
         service_settings("DEMO_")
 
@@ -96,7 +98,7 @@ def test_the_table_has_every_variable() -> None:
     assert "| `NEXUS_DEMO_SECRET` | hidden |  | development only |" in table
     assert any(row.startswith("| `NEXUS_NATS_URL` |") for row in table)
     assert (
-        "| `NEXUS_DEMANDING_REGION` | must be set |  | nobody can guess it |"
+        "| `NEXUS_DEMANDING_REGION` | must be set |  | it has no sensible default |"
         in describe(Demanding).splitlines()
     )
 

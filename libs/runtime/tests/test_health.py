@@ -1,4 +1,4 @@
-"""What an orchestrator is told, above all during a broker's outage."""
+"""The answers of the health endpoints, in particular during an outage of the broker."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -42,7 +42,7 @@ async def test_an_empty_service_is_live_and_ready(base: str) -> None:
     assert await get(f"{base}/readyz") == (200, body)
 
 
-async def test_a_service_that_starts_is_live_and_not_ready() -> None:
+async def test_a_starting_service_is_live_but_not_ready() -> None:
     health = Health(lambda: False)
     async with HealthServer(health, "127.0.0.1", 0, CollectorRegistry()) as server:
         base = f"http://127.0.0.1:{server.port}"
@@ -53,7 +53,7 @@ async def test_a_service_that_starts_is_live_and_not_ready() -> None:
         assert (await get(f"{base}/readyz"))[0] == 200
 
 
-async def test_a_required_check_decides(health: Health, base: str) -> None:
+async def test_a_failed_required_check_makes_the_service_not_ready(health: Health, base: str) -> None:
     answers = {"ok": False}
     health.add_check("engine", lambda: answers["ok"], required=True)
     status, body = await get(f"{base}/readyz")
@@ -67,13 +67,13 @@ async def test_a_required_check_decides(health: Health, base: str) -> None:
     assert (await get(f"{base}/readyz"))[0] == 200
 
 
-async def test_a_lost_broker_is_reported_and_takes_nobody_out(health: Health, base: str) -> None:
+async def test_a_lost_broker_is_reported_and_leaves_the_service_ready(health: Health, base: str) -> None:
     health.add_check("nats", lambda: False, required=False)
     status, body = await get(f"{base}/readyz")
     assert (status, body["checks"]["nats"]) == (200, {"ok": False, "required": False})
 
 
-async def test_draining_takes_a_service_out_leaves_it_alive_and_can_be_undone(life: Life, base: str) -> None:
+async def test_a_draining_service_is_live_but_not_ready_until_it_resumes(life: Life, base: str) -> None:
     life.drain()
     status, body = await get(f"{base}/readyz")
     assert (status, body["ready"], body["draining"]) == (503, False, True)
@@ -82,7 +82,7 @@ async def test_draining_takes_a_service_out_leaves_it_alive_and_can_be_undone(li
     assert (await get(f"{base}/readyz"))[0] == 200
 
 
-async def test_a_check_that_raises_or_hangs_has_failed_and_tells_no_detail(
+async def test_a_check_that_raises_or_hangs_fails_without_exposing_details(
     health: Health, base: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(health_module, "CHECK_TIMEOUT_SECONDS", 0.05)
@@ -102,13 +102,13 @@ async def test_a_check_that_raises_or_hangs_has_failed_and_tells_no_detail(
     assert body["checks"]["hangs"] == {"ok": False, "required": True, "error": "timeout"}
 
 
-async def test_a_name_is_given_once(health: Health) -> None:
+async def test_names_of_checks_are_unique(health: Health) -> None:
     health.add_check("nats", lambda: True, required=False)
     with pytest.raises(ValueError):
         health.add_check("nats", lambda: True, required=False)
 
 
-async def test_metrics_are_prometheus(base: str) -> None:
+async def test_metrics_have_the_prometheus_format(base: str) -> None:
     async with aiohttp.ClientSession() as session, session.get(f"{base}/metrics") as response:
         assert response.status == 200
         assert response.headers["Content-Type"].startswith("text/plain")

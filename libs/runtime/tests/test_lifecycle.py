@@ -1,4 +1,4 @@
-"""A service is a process: these start one and watch how it ends."""
+"""The life cycle of a service, tested on a child process: signals, exit codes and log lines."""
 
 import json
 import signal
@@ -46,7 +46,7 @@ async def main(life):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_in_order(number: signal.Signals) -> None:
+def test_a_signal_drains_and_ends_the_service(number: signal.Signals) -> None:
     process = start(SERVES)
     wait_ready(process)
     process.send_signal(number)
@@ -56,12 +56,12 @@ def test_a_signal_ends_it_in_order(number: signal.Signals) -> None:
     assert log[0]["signal"] == number.name
 
 
-def test_it_runs_on_uvloop() -> None:
+def test_a_service_runs_on_uvloop() -> None:
     code, output, _ = end(start("async def main(life): print(type(asyncio.get_running_loop()).__module__)"))
     assert (code, output) == (0, "uvloop\n")
 
 
-def test_a_second_signal_ends_it_at_once() -> None:
+def test_a_second_signal_ends_the_service_at_once() -> None:
     process = start("""
         async def main(life):
             ready()
@@ -78,7 +78,7 @@ def test_a_second_signal_ends_it_at_once() -> None:
     assert [line["event"] for line in log] == ["stopping", "stopped_at_once"]
 
 
-def test_a_dead_part_ends_the_service_with_its_name() -> None:
+def test_a_failed_task_ends_the_service_and_is_named() -> None:
     code, _, log = end(
         start("""
         async def part():
@@ -93,7 +93,7 @@ def test_a_dead_part_ends_the_service_with_its_name() -> None:
     assert "RuntimeError: broken" in log[0]["exception"]
 
 
-def test_a_part_that_just_ends_is_dead_too() -> None:
+def test_a_task_that_returns_early_ends_the_service() -> None:
     code, _, log = end(
         start("""
         async def part():
@@ -107,7 +107,7 @@ def test_a_part_that_just_ends_is_dead_too() -> None:
     assert (log[0]["event"], log[0]["task"]) == ("task_ended_early", "reader")
 
 
-def test_parts_are_cancelled_at_the_end() -> None:
+def test_tasks_are_cancelled_at_the_end() -> None:
     code, output, _ = end(
         start("""
         async def part(begun):
@@ -146,7 +146,7 @@ def test_an_unknown_error_is_a_crash() -> None:
     assert "RuntimeError: broken" in log[0]["exception"]
 
 
-def test_the_first_bad_exit_code_stays() -> None:
+def test_the_first_nonzero_exit_code_is_kept() -> None:
     code, _, _ = end(
         start("""
         async def main(life):
@@ -160,16 +160,16 @@ def test_the_first_bad_exit_code_stays() -> None:
 
 def test_draining_is_not_stopping_and_can_be_undone() -> None:
     life = Life()
-    told: list[bool] = []
-    life.on_drain(told.append)
+    changes: list[bool] = []
+    life.on_drain(changes.append)
     life.drain()
     life.drain()
-    assert (life.draining, life.stopping, told) == (True, False, [True])
+    assert (life.draining, life.stopping, changes) == (True, False, [True])
     life.resume()
-    assert (life.draining, told) == (False, [True, False])
+    assert (life.draining, changes) == (False, [True, False])
 
 
-def test_stopping_implies_draining_for_good() -> None:
+def test_stopping_implies_draining_which_cannot_be_undone() -> None:
     life = Life()
     life.stop()
     life.resume()

@@ -1,4 +1,4 @@
-"""Log lines are JSON for machines, columns for people, and never hold what grants access."""
+"""Log lines are JSON or columns, and never contain credentials."""
 
 import json
 import logging
@@ -39,7 +39,7 @@ def test_a_line_has_event_fields_service_and_time(capsys: pytest.CaptureFixture[
     }
 
 
-def test_the_standard_librarys_lines_look_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_standard_library_logs_in_the_same_format(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logs("sfu", format="json")
     logging.getLogger("grpc").warning("lost %s", "a peer")
     logging.getLogger("aiohttp.access").info("GET /")
@@ -47,7 +47,9 @@ def test_the_standard_librarys_lines_look_the_same(capsys: pytest.CaptureFixture
     assert (line["event"], line["level"], line["service"]) == ("lost a peer", "warning", "sfu")
 
 
-def test_the_level_holds_back(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_below_the_level_are_dropped(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("NEXUS_LOG_LEVEL", "warning")
     configure_logs("sfu", format="json")
     structlog.get_logger().info("quiet")
@@ -85,7 +87,7 @@ def test_no_secret_is_written(capsys: pytest.CaptureFixture[str], format: str) -
     assert MASK in written
 
 
-def test_a_count_of_tokens_is_no_secret() -> None:
+def test_a_count_of_tokens_is_not_masked() -> None:
     assert mask_secrets(None, "", {"tokens": 3, "token_valid": True, "token": None}) == {
         "tokens": 3,
         "token_valid": True,

@@ -1,4 +1,4 @@
-"""The test kit's own promises."""
+"""Tests of the test kit itself."""
 
 import asyncio
 import os
@@ -9,7 +9,7 @@ import pytest
 from nexus_testkit import ConditionNotMet, ManualClock, NatsServer, TcpLink, free_port, wait_until
 
 
-def test_the_clock_moves_when_told(clock: ManualClock) -> None:
+def test_the_clock_moves_only_when_advanced(clock: ManualClock) -> None:
     start = clock()
     assert clock() == start == clock.now_seconds
     assert clock.advance(1.5) == start + 1.5
@@ -26,7 +26,7 @@ def test_a_free_port_can_be_bound(host: str, kind: socket.SocketKind) -> None:
         taken.bind((host, port))
 
 
-async def test_waiting_returns_what_the_condition_gave() -> None:
+async def test_waiting_returns_the_value_of_the_condition() -> None:
     calls: list[int] = []
 
     def third_time() -> int:
@@ -40,12 +40,12 @@ async def test_waiting_returns_what_the_condition_gave() -> None:
     assert await wait_until(at_once) == "yes"
 
 
-async def test_waiting_in_vain_says_for_what() -> None:
+async def test_a_timeout_names_the_condition() -> None:
     with pytest.raises(ConditionNotMet, match="the moon did not hold within 0 s; last value 0"):
         await wait_until(lambda: 0, timeout=0, what="the moon")
 
 
-async def test_a_nats_server_serves_and_goes() -> None:
+async def test_a_nats_server_serves_until_it_is_closed() -> None:
     with NatsServer() as server:
         pid = server.pid
         client = await nats.connect(server.url)
@@ -69,7 +69,7 @@ async def test_a_nats_server_keeps_its_storage_and_port(nats_server: NatsServer)
     await client.close()
 
 
-async def test_a_link_carries_is_cut_and_restored() -> None:
+async def test_a_link_forwards_until_it_is_cut_and_again_when_restored() -> None:
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(100):
             writer.write(data)

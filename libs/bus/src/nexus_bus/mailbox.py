@@ -1,8 +1,8 @@
-"""The two queues between the bus and its readers, the same for NATS and for the twin.
+"""The two queues between the bus and its readers, shared by NATS and the in-memory twin.
 
-`Mailbox` keeps the newest messages and counts what it had to drop. `Changes` keeps, for every key, the newest
-change only, so it is bounded by the number of keys and yet never loses a last value. Both belong to one event
-loop.
+`Mailbox` keeps the newest messages and counts those it drops. `Changes` keeps only the newest change of each
+key, so it is bounded by the number of keys and never loses a last value. Neither is thread-safe: both belong
+to one event loop.
 """
 
 import asyncio
@@ -39,16 +39,16 @@ class Mailbox:
         if self._closed:
             return
         if len(self._messages) == self._messages.maxlen:
-            self._dropped += 1  # the deque forgets its oldest
+            self._dropped += 1  # the deque drops its oldest message
         self._messages.append(message)
         self._wake.set()
 
     def count_dropped(self) -> None:
-        """A message was lost before it got here."""
+        """Counts a message that was lost before it reached this mailbox."""
         self._dropped += 1
 
     def end(self) -> None:
-        """No more will come; what waits can still be read."""
+        """Accepts no more messages; those already queued can still be read."""
         self._closed = True
         self._wake.set()
 
@@ -76,25 +76,25 @@ class Mailbox:
 
 
 class Changes:
-    """A `Watch`. The bus reports states with `saw`, and the end of an initial (or repeated) listing with
-    `synced`."""
+    """A `Watch`. The bus reports a key's state with `observe`, and the end of the initial or a repeated
+    listing with `synced`."""
 
     def __init__(self, on_close: OnClose = _nothing) -> None:
         self._pending: dict[str | None, WatchStep] = {}
         self._known: dict[str, int] = {}
         self._listed: set[str] = set()
-        self._told_synced = False
+        self._synced_sent = False
         self._wake = asyncio.Event()
         self._closed = False
         self._on_close = on_close
 
     def begin_listing(self) -> None:
-        """A listing of everything that exists follows, ended by `synced`. The second and later ones come
-        after an outage."""
+        """Begins a listing of every key that exists, which `synced` ends. The second and later listings
+        follow an outage."""
         self._listed.clear()
 
-    def saw(self, key: str, value: bytes | None, revision: int) -> None:
-        """A key's newest state. States that are not news (a repeated listing) are not told again."""
+    def observe(self, key: str, value: bytes | None, revision: int) -> None:
+        """Takes a key's newest state. A state that is already known, as in a repeated listing, is skipped."""
         if self._closed:
             return
         self._listed.add(key)
@@ -103,23 +103,23 @@ class Changes:
         if value is None:
             was_there = self._known.pop(key, None) is not None
             if not was_there and key not in self._pending:
-                return  # a tombstone from before our time
+                return  # the key was deleted before this watch began
         else:
             self._known[key] = revision
-        self._tell(key, Change(key, value, revision))
+        self._queue(key, Change(key, value, revision))
 
     def synced(self) -> None:
-        """Keys that we knew and that the listing did not have were deleted while nobody could tell us."""
+        """Ends a listing. Known keys that it does not contain were deleted during the outage."""
         for key in [key for key in self._known if key not in self._listed]:
-            self._tell(key, Change(key, None, self._known.pop(key)))
+            self._queue(key, Change(key, None, self._known.pop(key)))
         self._listed.clear()
-        if not self._told_synced:
-            self._told_synced = True
-            self._tell(None, Synced())
+        if not self._synced_sent:
+            self._synced_sent = True
+            self._queue(None, Synced())
 
-    def _tell(self, key: str | None, step: WatchStep) -> None:
-        # Taken out first, so that the order is that of the newest steps and Synced stays after every initial
-        # value.
+    def _queue(self, key: str | None, step: WatchStep) -> None:
+        # Removed first, so that steps stay in the order of their newest state, and Synced stays after every
+        # initial value.
         self._pending.pop(key, None)
         self._pending[key] = step
         self._wake.set()

@@ -1,43 +1,43 @@
-"""Subjects, keys and patterns as NATS reads them: tokens between dots, `*` for one token, a closing `>` for
-one or more."""
+"""Subjects, keys and patterns of NATS: tokens separated by dots, where `*` matches one token and a final `>`
+matches one or more."""
 
 import re
 
-# What a KV key may be made of; the server's own rule (NATS ADR-8), narrower than a subject's.
+# Characters of a KV key, as the server requires (NATS ADR-8); narrower than those of a subject.
 _KEY = re.compile(r"[-/_=a-zA-Z0-9]+(\.[-/_=a-zA-Z0-9]+)*")
 _BUCKET = re.compile(r"[a-zA-Z0-9_-]+")
 
 
 def check_subject(subject: str) -> str:
-    """Raises ValueError unless something can be published there."""
+    """Returns `subject`. Raises ValueError unless messages can be published to it."""
     tokens = check_pattern(subject).split(".")
     if "*" in tokens or ">" in tokens:
-        raise ValueError(f"a wildcard cannot be published to: {subject!r}")
+        raise ValueError(f"cannot publish to a wildcard: {subject!r}")
     return subject
 
 
 def check_pattern(pattern: str) -> str:
-    """Raises ValueError unless it can be subscribed to."""
+    """Returns `pattern`. Raises ValueError unless it can be subscribed to."""
     tokens = pattern.split(".")
     for position, part in enumerate(tokens):
         if not part or not part.isprintable() or " " in part:
-            raise ValueError(f"not a subject: {pattern!r}")
+            raise ValueError(f"invalid subject: {pattern!r}")
         if part == ">" and position != len(tokens) - 1:
-            raise ValueError(f"'>' stands last: {pattern!r}")
+            raise ValueError(f"'>' must be the last token: {pattern!r}")
         if len(part) > 1 and ("*" in part or ">" in part):
-            raise ValueError(f"a wildcard is a token of its own: {pattern!r}")
+            raise ValueError(f"a wildcard must be a whole token: {pattern!r}")
     return pattern
 
 
 def check_key(key: str) -> str:
     if not _KEY.fullmatch(key):
-        raise ValueError(f"not a key: {key!r}")
+        raise ValueError(f"invalid key: {key!r}")
     return key
 
 
 def check_bucket(bucket: str) -> str:
     if not _BUCKET.fullmatch(bucket):
-        raise ValueError(f"not a bucket's name: {bucket!r}")
+        raise ValueError(f"invalid bucket name: {bucket!r}")
     return bucket
 
 

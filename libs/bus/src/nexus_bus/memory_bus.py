@@ -1,7 +1,7 @@
-"""The bus without a server: for tests, and for reading what the bus promises.
+"""The bus in memory, for tests, and as a readable reference of the bus's guarantees.
 
 One `MemoryBroker` stands for the NATS server; each `MemoryBus(broker)` is one service's connection to it.
-`set_connected(False)` is an outage as that service sees it. Messages are delivered in order of publication,
+`set_connected(False)` simulates an outage of that connection. Messages are delivered in order of publication,
 within the call that publishes them.
 """
 
@@ -42,7 +42,7 @@ class _Reader:
 
 
 class MemoryBroker:
-    """What connections share. With a `clock` (a `ManualClock`), nothing expires until `expire()` is
+    """The state that connections share. With a `clock` (a `ManualClock`), keys expire only when `expire()` is
     called."""
 
     def __init__(self, clock: Clock | None = None, choose: random.Random | None = None) -> None:
@@ -75,7 +75,7 @@ class MemoryBroker:
         return next((stream for stream in self.streams.values() if stream.takes(subject)), None)
 
     def deliver(self, message: Message, message_id: str | None = None) -> int:
-        """To every reader that listens, and to one of each queue group; how many that were."""
+        """Delivers to every matching subscription, and to one of each queue group; returns their number."""
         stream = self.stream_for(message.subject)
         if stream is not None:
             stream.append(message.subject, message.payload, message_id)
@@ -95,7 +95,7 @@ class MemoryBroker:
 
 
 class MemoryBus:
-    """A `Bus`. Without a broker it makes one of its own."""
+    """A `Bus`. Without `broker` it creates its own."""
 
     def __init__(self, broker: MemoryBroker | None = None) -> None:
         self._broker = broker or MemoryBroker()
@@ -138,7 +138,7 @@ class MemoryBus:
 
     def _check_connected(self) -> None:
         if not self.connected:
-            raise NotConnected("no server answers")
+            raise NotConnected("no server is reachable")
 
     async def publish(self, subject: str, payload: bytes) -> None:
         _check_payload(check_subject(subject), payload)

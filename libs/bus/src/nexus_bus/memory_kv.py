@@ -1,5 +1,5 @@
-"""A KV bucket in memory, with the semantics of a JetStream one: revisions count every write of the bucket, a
-delete is one too."""
+"""A KV bucket in memory, with the semantics of JetStream: the revision counts every write to the bucket,
+deletes included."""
 
 import asyncio
 from collections.abc import Callable
@@ -19,7 +19,7 @@ class _Written:
 
 
 class Bucket:
-    """What all connections share."""
+    """A bucket as the broker holds it, shared by all connections."""
 
     def __init__(self, ttl_seconds: float | None, clock: Clock | None) -> None:
         self.ttl_seconds = ttl_seconds
@@ -32,7 +32,7 @@ class Bucket:
         return self._clock() if self._clock is not None else asyncio.get_running_loop().time()
 
     def expire(self) -> None:
-        """Forgets what is too old. Called before every operation, and by a timer where the clock is the real
+        """Removes expired keys. Called before every operation, and by a timer if the clock is the real
         one."""
         if self.ttl_seconds is None:
             return
@@ -52,29 +52,29 @@ class Bucket:
     def write(self, key: str, value: bytes) -> int:
         self._revision += 1
         self._entries[key] = _Written(Entry(key, value, self._revision), self._now())
-        self._tell(key, value)
+        self._notify(key, value)
         if self.ttl_seconds is not None and self._clock is None:
-            # A hair later than the TTL, so that the entry has reached its age by then.
+            # One millisecond after the TTL, so that the entry has reached its age by then.
             asyncio.get_running_loop().call_later(self.ttl_seconds + 0.001, self.expire)
         return self._revision
 
     def remove(self, key: str) -> None:
         if self._entries.pop(key, None) is not None:
             self._revision += 1
-            self._tell(key, None)
+            self._notify(key, None)
 
-    def _tell(self, key: str, value: bytes | None) -> None:
+    def _notify(self, key: str, value: bytes | None) -> None:
         for pattern, changes in self._watchers:
             if matches(pattern, key):
-                changes.saw(key, value, self._revision)
+                changes.observe(key, value, self._revision)
 
     def attach(self, pattern: str, changes: Changes) -> None:
-        """Lists what exists, then reports what changes. Also after an outage."""
+        """Lists the keys that exist, then reports changes. Called again after an outage."""
         changes.begin_listing()
         self.expire()
         listed = [written.entry for key, written in self._entries.items() if matches(pattern, key)]
         for entry in sorted(listed, key=lambda entry: entry.revision):
-            changes.saw(entry.key, entry.value, entry.revision)
+            changes.observe(entry.key, entry.value, entry.revision)
         changes.synced()
         self._watchers.append((pattern, changes))
 

@@ -1,5 +1,5 @@
-"""The bus on NATS, by nats-py. Reconnects for ever; what a caller may see of an outage is in the `Bus`
-interface."""
+"""The bus on NATS, through nats-py. It reconnects without limit; the `Bus` interface documents what callers
+observe during an outage."""
 
 import asyncio
 import weakref
@@ -33,13 +33,13 @@ log = structlog.get_logger()
 
 MAX_BUFFERED_BYTES = 8 << 20
 RECONNECT_WAIT_SECONDS = 1
-# A link that died without a word is noticed after two of these.
+# Interval between pings; a dead link is detected after two of them go unanswered.
 PING_INTERVAL_SECONDS = 10
 JETSTREAM_TIMEOUT_SECONDS = 5.0
 
 
 class NatsBus:
-    """A `Bus`. Made by `connect` or `open`."""
+    """A `Bus`, created by `connect` or `open`."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -54,10 +54,10 @@ class NatsBus:
 
     @classmethod
     def open(cls, url: str, name: str) -> Self:
-        """Returns at once and connects in the background, for as long as it takes.
+        """Returns at once and connects in the background, retrying without limit.
 
-        Until then every method raises NotConnected, except `publish`, which drops and counts. Listeners are
-        told of the first connection too.
+        Until it is connected, every method raises NotConnected, except `publish`, which drops and counts.
+        Listeners are also called for the first connection.
         """
         bus = cls(Client())
         bus._connecting = asyncio.create_task(bus._connect_first(url, name), name="nats-connect")
@@ -71,19 +71,19 @@ class NatsBus:
             except (TimeoutError, OSError, nats.errors.Error) as error:
                 await self._on_error(error)
                 await asyncio.sleep(RECONNECT_WAIT_SECONDS)
-        self._tell(True)
+        self._notify(True)
 
     @classmethod
     async def connect(cls, url: str, name: str, timeout_seconds: float | None = 30.0) -> Self:
-        """`url` may list several servers, separated by commas; `name` is shown in the server's monitoring.
-        Keeps trying for `timeout_seconds` (None: for ever). Raises NotConnected."""
+        """Connects, retrying for `timeout_seconds` (None: without limit). `url` may list several servers,
+        separated by commas; the server's monitoring shows `name`. Raises NotConnected."""
         bus = cls(Client())
         try:
             async with asyncio.timeout(timeout_seconds):
                 await bus._connect(url, name)
         except (TimeoutError, OSError, nats.errors.Error) as error:
             await bus.close()
-            raise NotConnected(f"no NATS server answers at {url}") from error
+            raise NotConnected(f"no NATS server is reachable at {url}") from error
         return bus
 
     async def _connect(self, url: str, name: str) -> None:
@@ -117,16 +117,16 @@ class NatsBus:
     async def _on_disconnected(self) -> None:
         if not self._closing:
             log.warning("nats_disconnected")
-        self._tell(False)
+        self._notify(False)
 
     async def _on_reconnected(self) -> None:
         log.info("nats_reconnected")
         self._last_error = ""
         for watch in list(self._watches):
             watch.reconnected()
-        self._tell(True)
+        self._notify(True)
 
-    def _tell(self, connected: bool) -> None:
+    def _notify(self, connected: bool) -> None:
         for listener in self._listeners:
             listener(connected)
 
@@ -136,7 +136,7 @@ class NatsBus:
             if mailbox is not None:
                 mailbox.count_dropped()
             return
-        # Every attempt to reconnect fails in the same way; once is enough.
+        # Every attempt to reconnect fails in the same way, so each error is logged once.
         text = repr(error)
         if text != self._last_error:
             self._last_error = text
@@ -144,7 +144,7 @@ class NatsBus:
 
     def _check_connected(self) -> None:
         if not self._client.is_connected:
-            raise NotConnected("no NATS server answers")
+            raise NotConnected("no NATS server is reachable")
 
     async def publish(self, subject: str, payload: bytes) -> None:
         check_subject(subject)
@@ -179,7 +179,7 @@ class NatsBus:
                 subject, queue=queue or "", cb=receive, pending_msgs_limit=max(max_pending, 1024)
             )
             self._mailboxes[subscription] = mailbox
-            # Back from the server: whatever anybody publishes from now on comes here.
+            # Once the flush returns, the server knows the subscription: no later message is missed.
             await self._client.flush()
         return mailbox
 

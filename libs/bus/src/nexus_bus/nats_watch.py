@@ -1,10 +1,9 @@
-"""Following a KV bucket across outages.
+"""A watch on a KV bucket that survives outages.
 
-NATS delivers a watch through an ephemeral consumer, which dies with the server, may lose a message to a slow
-client, and says nothing of what happened meanwhile. So each watch has one task that attaches (a listing of
-what exists, then changes), notices that it has gone stale (reconnected, a gap in the consumer's sequence, no
-heartbeat), and attaches again; `Changes` tells its reader only what is news, keys that vanished meanwhile
-included.
+NATS delivers a watch through an ephemeral consumer. It ends with the server, may drop messages to a slow
+client, and does not report what changed in between. So each watch has one task that attaches (lists the keys
+that exist, then follows changes), detects that it is stale (a reconnect, a gap in the consumer's sequence, no
+heartbeat), and attaches again. `Changes` delivers only what is new, including keys deleted in between.
 """
 
 import asyncio
@@ -24,13 +23,13 @@ from nexus_bus.nats_errors import translated
 log = structlog.get_logger()
 
 HEARTBEAT_SECONDS = 5.0
-# Two may be late; three that are missing mean that the consumer is gone.
+# Silence after which the consumer counts as gone: two heartbeats may be late, three may not.
 SILENCE_SECONDS = 3 * HEARTBEAT_SECONDS
 RETRY_SECONDS = 0.5
 MAX_PENDING = 65_536
 
 OPERATION = "KV-Operation"
-# Set by the server on the marker that it leaves for what expired (nats-server 2.11, ADR-43).
+# Header that the server sets on the marker of an expired key (nats-server 2.11, ADR-43).
 MARKER_REASON = "Nats-Marker-Reason"
 LAST_CONSUMER_SEQUENCE = "Nats-Last-Consumer"
 
@@ -40,7 +39,7 @@ def is_tombstone(headers: dict[str, str] | None) -> bool:
 
 
 class NatsWatch:
-    """Feeds one `Changes`. `start` returns once the first listing has been asked for."""
+    """Feeds one `Changes`. `start` returns once the first listing has been requested."""
 
     def __init__(self, client: Client, js: JetStreamContext, stream: str, prefix: str, pattern: str) -> None:
         self._client = client
@@ -105,7 +104,7 @@ class NatsWatch:
     async def _attach(self) -> None:
         await self._detach()
         if not self._client.is_connected:
-            raise NotConnected(self._stream)  # the reconnect will call again
+            raise NotConnected(self._stream)  # `_follow` attaches again after the reconnect
         self._attempt = next(self._attempts)
         attempt = self._attempt
         self._stale.clear()
@@ -115,7 +114,7 @@ class NatsWatch:
         inbox = self._client.new_inbox()
 
         async def receive(message: Msg) -> None:
-            # What an earlier consumer still had under way is not part of this listing.
+            # Messages of an earlier consumer that are still in transit are not part of this listing.
             if attempt == self._attempt:
                 self._receive(message)
 
@@ -137,7 +136,7 @@ class NatsWatch:
                     max_deliver=1,
                 ),
             )
-        # Nothing to list: no message will come that could say that it is the last one.
+        # With nothing to list, no message comes that could mark the end of the listing.
         if consumer.num_pending == 0 and self._sequence == 0:
             self._listed()
 
@@ -156,12 +155,12 @@ class NatsWatch:
             return
         metadata = message.metadata
         if metadata.sequence.consumer != self._sequence + 1:
-            self._stale.set()  # a message was lost on the way; a new listing has what it held
+            self._stale.set()  # a message was lost; a new listing contains its state
             return
         self._sequence = metadata.sequence.consumer
         key = message.subject[len(self._prefix) :]
         value = None if is_tombstone(headers) else message.data
-        self.changes.saw(key, value, metadata.sequence.stream)
+        self.changes.observe(key, value, metadata.sequence.stream)
         if self._listing and metadata.num_pending == 0:
             self._listed()
 

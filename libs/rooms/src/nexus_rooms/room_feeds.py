@@ -1,5 +1,5 @@
-"""Room events from the bus to their readers in this process: one subscription for each room that somebody
-reads, each event parsed once, and made once into what the readers carry about."""
+"""Distributes room events from the bus to readers in this process. Each room with at least one reader has one
+subscription; each event is parsed and converted once for all readers."""
 
 import asyncio
 from collections.abc import Callable
@@ -29,15 +29,15 @@ class Member(Protocol[E_contra]):
     def deliver(self, event: E_contra) -> None: ...
 
     def events_may_be_missing(self) -> None:
-        """Some events may have been lost: the reader must fetch the room's state."""
+        """Called when events may have been lost: the reader must fetch the room's state."""
         ...
 
 
 class Feeds(Protocol[E_co]):
-    """Where readers enter. `RoomFeeds` is the real one, `testing.MemoryRoomFeeds` its twin."""
+    """Room events by room. `RoomFeeds` implements it, and `testing.MemoryRoomFeeds` is its twin."""
 
     async def enter(self, app: str, room: str, member: Member[E_co]) -> None:
-        """From its return on, every event of the room is delivered. Raises BusError."""
+        """Adds a reader. Every event of the room after the return is delivered. Raises BusError."""
         ...
 
     def exit(self, app: str, room: str, member: Member[E_co]) -> None: ...
@@ -45,26 +45,26 @@ class Feeds(Protocol[E_co]):
 
 class FeedMetrics:
     def __init__(self, metrics: MetricSet) -> None:
-        self.rooms = metrics.gauge("rooms", "Rooms that somebody reads here.")
+        self.rooms = metrics.gauge("rooms", "Rooms whose events this process reads.")
         self.events = metrics.counter("room_events", "Room events received.", "kind")
         self.malformed = metrics.counter("room_events_malformed", "Room events that could not be read.")
         self.dropped = metrics.counter(
-            "room_events_dropped", "Room events lost because this process was too slow."
+            "room_events_dropped", "Room events dropped because this process was too slow."
         )
 
 
 class _Feed(Generic[E]):
-    """One room's subscription and who listens."""
+    """One room's subscription and its readers."""
 
     def __init__(self) -> None:
-        # A dict for its order: events reach readers in the order in which they came.
+        # A dict, because it is ordered: events reach readers in the order in which the readers entered.
         self.members: dict[Member[E], None] = {}
         self.subscribed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.task: asyncio.Task[None] | None = None
 
 
 class RoomFeeds(Generic[E]):
-    """`Feeds` from the broker. `carry` makes an event into what the readers get, once for all of them."""
+    """`Feeds` from the broker. `carry` converts an event, once for all readers, into what they receive."""
 
     def __init__(self, bus: Bus, metrics: MetricSet, carry: Callable[[room_pb2.RoomEvent], E]) -> None:
         self._bus = bus
@@ -115,7 +115,9 @@ class RoomFeeds(Generic[E]):
             self._drop(key, feed)
             failure = error if isinstance(error, BusError) else NotConnected(type(error).__name__)
             feed.subscribed.set_exception(failure)
-            feed.subscribed.exception()  # seen: with no member left nobody else would look
+            # Marks the exception as retrieved: without members nothing awaits the future, and asyncio would
+            # log it.
+            feed.subscribed.exception()
             return
         feed.subscribed.set_result(None)
         try:
@@ -131,9 +133,9 @@ class RoomFeeds(Generic[E]):
             if subscription.dropped != dropped:
                 self._metrics.dropped.inc(subscription.dropped - dropped)
                 dropped = subscription.dropped
-                self._tell_missing(feed)
-            # Let the readers work before the next event. Otherwise a burst that waits in the subscription
-            # fills the queues of readers that are fast enough.
+                self._report_missing(feed)
+            # Let the readers run before the next event. Otherwise a burst in the subscription would overflow
+            # the queues even of readers that are fast enough.
             await asyncio.sleep(0)
 
     def _fan_out(self, feed: _Feed[E], message: Message) -> None:
@@ -148,12 +150,12 @@ class RoomFeeds(Generic[E]):
         for member in list(feed.members):
             member.deliver(carried)
 
-    def _tell_missing(self, feed: _Feed[E]) -> None:
+    def _report_missing(self, feed: _Feed[E]) -> None:
         for member in list(feed.members):
             member.events_may_be_missing()
 
     def _on_connection(self, connected: bool) -> None:
-        """After an outage nobody knows what was missed: everybody looks."""
+        """After an outage any event may have been missed, so every reader must fetch the room's state."""
         if connected:
             for feed in list(self._feeds.values()):
-                self._tell_missing(feed)
+                self._report_missing(feed)

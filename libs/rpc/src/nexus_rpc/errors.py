@@ -1,8 +1,8 @@
-"""Why a request failed, the same on both sides of a call.
+"""The error of a failed request, the same on both sides of a call.
 
 A service raises `RpcError` anywhere; `RpcServer` sends it as a gRPC status with the whole error in the
 trailing metadata, and `ChannelPool` raises an equal one at the caller. Its code is a value of
-`nexus.types.v1.ErrorCode`, so a caller can act on it, and signaling hands it on to clients unchanged.
+`nexus.types.v1.ErrorCode`, so a caller can act on it, and signaling passes it to clients unchanged.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,8 @@ ERROR_METADATA: Final = "nexus-error-bin"
 
 
 class RpcError(Exception):
-    """`message` is one sentence for a developer, free of internals. `details` are shown to the client too."""
+    """A failed request. `message` is one sentence for a developer, without internals. Clients receive
+    `details` too."""
 
     def __init__(
         self,
@@ -38,7 +39,7 @@ class RpcError(Exception):
 
     @property
     def name(self) -> str:
-        """The code's name. A peer of a newer version may send codes that this version does not know."""
+        """The name of the code; `UNKNOWN` for a code that only a newer peer knows."""
         return ErrorCode.Name(self.code) if self.code in ErrorCode.values() else "UNKNOWN"
 
     def to_wire(self, *, fatal: bool = False) -> error_pb2.Error:
@@ -58,8 +59,8 @@ class RpcError(Exception):
 
 
 def internal() -> RpcError:
-    """A defect of the server: its log has the reason, the caller does not need it."""
-    return RpcError(ErrorCode.INTERNAL, "The server failed; its log says why.", retry_after_ms=1000)
+    """The error of a defect in the server. The reason is only in the server's log."""
+    return RpcError(ErrorCode.INTERNAL, "The server failed; its log has the reason.", retry_after_ms=1000)
 
 
 _STATUS: Final[Mapping[ErrorCode.ValueType, grpc.StatusCode]] = {
@@ -82,12 +83,12 @@ _STATUS: Final[Mapping[ErrorCode.ValueType, grpc.StatusCode]] = {
 
 
 def status_of(code: ErrorCode.ValueType) -> grpc.StatusCode:
-    """The gRPC status that goes with a code, for callers that do not read our metadata."""
+    """The gRPC status of a code, for callers that do not read the error metadata."""
     return _STATUS.get(code, grpc.StatusCode.INTERNAL)
 
 
 def from_call(error: grpc.aio.AioRpcError, unreachable: RpcError) -> RpcError:
-    """The error that the server sent; `unreachable` when no answer came; INTERNAL for anything else."""
+    """The error that the server sent, `unreachable` if no answer came, and INTERNAL for any other failure."""
     for name, value in error.trailing_metadata() or ():
         if name == ERROR_METADATA and isinstance(value, bytes):
             try:

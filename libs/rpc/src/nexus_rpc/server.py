@@ -1,7 +1,7 @@
-"""A listening gRPC server, with the standard health service and reflection beside the service's own methods.
+"""A gRPC server that serves the standard health service and reflection beside the added services.
 
-Handlers raise `RpcError` and know nothing of statuses and metadata. Every call of an own service is counted
-under its outcome, has a request id in its log lines, and never shows a stack trace to its caller.
+Handlers raise `RpcError` and do not deal with statuses or metadata. Every call of an added service is counted
+by its outcome, has a request id in its log lines, and never exposes a stack trace to its caller.
 """
 
 import asyncio
@@ -27,8 +27,8 @@ Context = aio.ServicerContext[Any, Any]
 
 
 class CallObserver(Protocol):
-    """Called once for each call of an own service, with its method and `OK`, `CANCELLED` or an error code's
-    name."""
+    """Called once for each call of an added service, with its method and its outcome: `OK`, `CANCELLED`,
+    `ABORTED` or the name of an error code."""
 
     def __call__(self, method: str, outcome: str) -> None: ...
 
@@ -43,7 +43,7 @@ class RpcServer:
         observe: CallObserver,
         tls: RpcTls | None = None,
     ) -> None:
-        """Binds the port (0 takes a free one; `port` tells which). Raises ClientError."""
+        """Binds the port (0: a free one, then in `self.port`). Raises ClientError."""
         self._own_services: set[str] = set()
         options = [("grpc.max_receive_message_length", max_message_bytes), ("grpc.so_reuseport", 0)]
         self._server = aio.server(interceptors=[_Calls(self._own_services, observe)], options=options)
@@ -62,14 +62,15 @@ class RpcServer:
     def add_service(
         self, descriptor: ServiceDescriptor, add: Callable[[Any, aio.Server], None], servicer: object
     ) -> None:
-        """`add` is the generated `add_<Service>Servicer_to_server`. Before `start`."""
+        """Adds a service. `add` is the generated `add_<Service>Servicer_to_server`. Call it before
+        `start`."""
         self._own_services.add(descriptor.full_name)
         add(servicer, self._server)
 
     def add_method(
         self, descriptor: ServiceDescriptor, name: str, handler: "grpc.RpcMethodHandler[Any, Any]"
     ) -> None:
-        """Puts `handler` in the place of the generated one. Before `start`."""
+        """Replaces the generated handler of a method by `handler`. Call it before `start`."""
         self._server.add_registered_method_handlers(descriptor.full_name, {name: handler})
 
     async def start(self) -> None:
@@ -79,18 +80,18 @@ class RpcServer:
         await self.set_serving(True)
 
     async def set_serving(self, serving: bool) -> None:
-        """What the health service answers for the own services and for the server as a whole."""
+        """Sets the answer of the health service, for the added services and for the server as a whole."""
         status = health_pb2.HealthCheckResponse
         for name in (*self._own_services, health.OVERALL_HEALTH):
             await self._health.set(name, status.SERVING if serving else status.NOT_SERVING)
 
     async def close(self, grace_seconds: float = 1.0) -> None:
-        """Ends calls that are under way after the grace."""
+        """Stops accepting calls, and cancels those that have not ended within the grace period."""
         await self._server.stop(grace_seconds)
 
 
 class _Calls(aio.ServerInterceptor):
-    """Wraps every method of the own services."""
+    """Wraps every method of the added services."""
 
     def __init__(self, own_services: set[str], observe: CallObserver) -> None:
         self._own_services = own_services
@@ -120,11 +121,11 @@ class _Calls(aio.ServerInterceptor):
                 request_deserializer=handler.request_deserializer,
                 response_serializer=handler.response_serializer,
             )
-        raise NotImplementedError(f"{method}: requests that are streams are not served yet")
+        raise NotImplementedError(f"{method}: methods with streamed requests are not supported")
 
 
 class _Call:
-    """One call under way."""
+    """One call in progress."""
 
     def __init__(self, method: str, id_received: str | None, observe: CallObserver) -> None:
         self._method = method
@@ -135,9 +136,9 @@ class _Call:
 
     def unary(self, handler: Callable[..., Any]) -> Callable[[Any, Context], Any]:
         async def answer(request: Any, context: Context) -> Any:
-            request_id.bind(self._request_id)  # gRPC runs each call in a task of its own
+            request_id.bind(self._request_id)  # gRPC runs each call in its own task
             response = None
-            with self._judged():
+            with self._outcome_recorded():
                 response = await handler(request, context)
             await self._end(context)
             return response
@@ -147,7 +148,7 @@ class _Call:
     def stream(self, handler: Callable[..., Any]) -> Callable[[Any, Context], AsyncIterator[Any]]:
         async def answer(request: Any, context: Context) -> AsyncIterator[Any]:
             request_id.bind(self._request_id)
-            with self._judged():
+            with self._outcome_recorded():
                 async for response in handler(request, context):
                     yield response
             await self._end(context)
@@ -155,13 +156,13 @@ class _Call:
         return answer
 
     @contextmanager
-    def _judged(self) -> Iterator[None]:
+    def _outcome_recorded(self) -> Iterator[None]:
         try:
             yield
         except RpcError as error:
             self._outcome, self._failure = error.name, error
         except aio.AbortError:
-            self._observe(self._method, "ABORTED")  # by the handler itself
+            self._observe(self._method, "ABORTED")  # the handler called `context.abort`
             raise
         except (asyncio.CancelledError, GeneratorExit):
             self._observe(self._method, "CANCELLED")
@@ -172,7 +173,7 @@ class _Call:
             self._outcome = self._failure.name
 
     async def _end(self, context: Context) -> None:
-        """Counts the call, and ends one that failed with the status and the error itself."""
+        """Reports the outcome, and ends a failed call with its status and the error in the metadata."""
         self._observe(self._method, self._outcome)
         if self._failure is not None:
             metadata = ((ERROR_METADATA, self._failure.to_wire().SerializeToString()),)

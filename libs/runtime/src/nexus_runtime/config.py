@@ -1,5 +1,4 @@
-"""The base of a service's configuration: one frozen, typed object, read from the environment at the edge
-only.
+"""The base of a service's configuration: one frozen, typed object, read from the environment at the start.
 
 A service writes::
 
@@ -9,8 +8,8 @@ A service writes::
 
     config = SfuConfig.from_env()
 
-Every field states default, unit and reason; `describe(SfuConfig)` turns that into the table of the service's
-README.
+Every field has a default, a unit and a reason; `describe(SfuConfig)` renders them as the table in the
+service's README.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,7 +24,7 @@ from nexus_runtime.errors import ClientError
 
 
 class ConfigError(ClientError):
-    """The environment does not make a configuration. Each problem names its variable."""
+    """The environment is not a valid configuration. Each problem names its variable."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("CONFIG_INVALID", "; ".join(problems))
@@ -38,20 +37,23 @@ def _split(value: object) -> object:
     return value
 
 
-# A list in one variable: texts separated by commas.
+# A list in one variable: values separated by commas.
 TextList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 
 def service_settings(prefix: str) -> SettingsConfigDict:
     """The `model_config` of a service whose variables begin with `prefix`, e.g. ``NEXUS_SFU_``."""
     if not prefix.startswith("NEXUS_"):
-        raise ValueError(f"a configuration prefix begins with NEXUS_: {prefix!r}")
+        raise ValueError(f"a configuration prefix must begin with NEXUS_: {prefix!r}")
     return SettingsConfigDict(env_prefix=prefix, frozen=True, extra="ignore", validate_default=True)
 
 
 def setting(default: Any = ..., *, reason: str, unit: str = "", **constraints: Any) -> Any:
-    """A field with its unit (empty for names and flags) and the reason for its default. `constraints` are
-    pydantic's (`ge`, `le`, `pattern`, `validation_alias`, …). Without a default the variable must be set."""
+    """A field with its unit (empty for names and flags) and the reason for its default.
+
+    `constraints` are pydantic's (`ge`, `le`, `pattern`, `validation_alias`, …). Without a default the
+    variable must be set.
+    """
     description = f"{reason} [{unit}]" if unit else reason
     return Field(
         default, description=description, json_schema_extra={"unit": unit, "reason": reason}, **constraints
@@ -59,7 +61,7 @@ def setting(default: Any = ..., *, reason: str, unit: str = "", **constraints: A
 
 
 class ServiceConfig(BaseSettings):
-    """What every service has. A subclass sets `model_config = service_settings("NEXUS_<SERVICE>_")`."""
+    """Settings of every service. A subclass sets `model_config = service_settings("NEXUS_<SERVICE>_")`."""
 
     model_config: ClassVar[SettingsConfigDict] = service_settings("NEXUS_")
 
@@ -74,23 +76,24 @@ class ServiceConfig(BaseSettings):
     health_port: int = setting(0, unit="port", reason="0 takes a free one and logs it", ge=0, le=65535)
 
     def problems(self) -> Iterator[str]:
-        """What is wrong between fields or in files that they name. A subclass adds its own to `super()`'s."""
+        """Yields faults between fields, or in files that they name. A subclass extends
+        `super().problems()`."""
         for url in self.nats_url.split(","):
             parts = urlsplit(url.strip())
             if parts.scheme not in ("nats", "tls", "ws", "wss") or not parts.hostname:
-                yield f"NEXUS_NATS_URL: {_without_password(url)!r} is no address such as nats://host:4222"
+                yield f"NEXUS_NATS_URL: {_without_password(url)!r} is not an address such as nats://host:4222"
 
     def log_fields(self) -> dict[str, str]:
-        """What stands on every line of the log, such as the node's name."""
+        """Fields of every log line, such as the node's name."""
         return {}
 
     def connection_name(self) -> str:
-        """The name of this process in the broker's monitoring; empty takes the service's."""
+        """The name of this process in the broker's monitoring; empty: the name of the service."""
         return next(iter(self.log_fields().values()), "")
 
     @classmethod
     def load(cls) -> Self:
-        """From the environment, with everything checked. Raises ConfigError with every problem."""
+        """Reads the environment and checks everything. Raises ConfigError with every problem."""
         config = cls.from_env()
         problems = list(config.problems())
         if problems:
@@ -99,7 +102,7 @@ class ServiceConfig(BaseSettings):
 
     @classmethod
     def from_env(cls, **overrides: Any) -> Self:
-        """Reads the environment; `overrides`, by field name, win over it. Raises ConfigError."""
+        """Reads the environment; `overrides`, by field name, take precedence. Raises ConfigError."""
         try:
             return cls(**{_input_name(cls, name): value for name, value in overrides.items()})
         except ValidationError as error:

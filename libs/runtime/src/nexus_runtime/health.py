@@ -1,10 +1,10 @@
-"""`/livez`, `/readyz`, `/metrics`: what an orchestrator and Prometheus ask of a service.
+"""`/livez`, `/readyz` and `/metrics`, the endpoints for orchestrators and Prometheus.
 
-Live means that the event loop answers. Ready means that *new* work may be sent here. A check is either
-*required* (its failure makes the service not ready) or *advisory*: reported, but no reason to take a service
-out. The broker is advisory wherever media flows: a broker that is away for a while must not make an
-orchestrator kill healthy calls, and every replica at once at that (livekit #4663 made 53 minutes of 7). A
-check that raises or is too slow has failed.
+Live means that the event loop answers. Ready means that *new* work may be sent to this process. A check is
+either *required* (its failure makes the service not ready) or *advisory* (its failure is only reported). The
+broker's check is advisory wherever media flows: an outage of the broker must not make an orchestrator kill
+healthy calls on every replica at once (livekit #4663: an outage of 7 minutes became one of 53). A check that
+raises or is too slow has failed.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ class CheckResult:
 class Health:
     """The named checks, and whether the service has started and takes new work.
 
-    `draining` is asked for the drain state, which `Life` holds.
+    `draining` returns the drain state, which `Life` holds.
     """
 
     def __init__(self, draining: Callable[[], bool]) -> None:
@@ -40,12 +40,12 @@ class Health:
 
     def add_check(self, name: str, check: Check, *, required: bool) -> None:
         if name in self._checks:
-            raise ValueError(f"check {name!r} exists")
+            raise ValueError(f"check {name!r} already exists")
         self._checks[name] = (check, required)
 
     @property
     def draining(self) -> bool:
-        """Whether the service keeps what it has and takes nothing new."""
+        """Whether the service continues its present work and accepts no new work."""
         return self._draining()
 
     @property
@@ -53,11 +53,11 @@ class Health:
         return self._started
 
     def note_started(self) -> None:
-        """The service is up; before this it is not ready."""
+        """Records that the service has started; before this it is not ready."""
         self._started = True
 
     async def ready(self) -> bool:
-        """Whether new work may be sent here."""
+        """Whether new work may be sent to this process."""
         return self.is_ready(await self.results())
 
     def is_ready(self, results: Mapping[str, CheckResult]) -> bool:
@@ -77,13 +77,13 @@ class Health:
         except TimeoutError:
             return CheckResult(False, required, "timeout")
         except Exception as error:
-            # The type only: a message may hold an address or a credential, and this page has no login.
+            # Only the type: a message may contain an address or a credential, and this page has no login.
             return CheckResult(False, required, type(error).__name__)
         return CheckResult(answer, required)
 
 
 class HealthServer:
-    """Serves a `Health` over HTTP. `port` 0 takes a free one; `port` tells which."""
+    """Serves a `Health` over HTTP. Port 0 takes a free one, then in `self.port`."""
 
     def __init__(self, health: Health, host: str, port: int, registry: CollectorRegistry = REGISTRY) -> None:
         self._health = health

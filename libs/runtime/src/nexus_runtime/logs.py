@@ -1,10 +1,9 @@
-"""Structured logs: event names with fields, JSON lines in production, coloured columns for a person at a
-terminal.
+"""Structured logs: event names with fields, as JSON lines in production and coloured columns on a terminal.
 
-Configured once, in a service's `__main__`; everything else says `log = structlog.get_logger()` and
-`log.info("track_published", room=room, track=track)`. Lines go to standard error. Nothing that grants access
-is ever written: fields whose name says token, secret or password, and anything that looks like a JWT, are
-masked whatever the caller does.
+`run_service` configures them once; every other module uses `log = structlog.get_logger()` and
+`log.info("track_published", room=room, track=track)`. Lines go to standard error. Credentials are never
+written: fields whose name contains token, secret or password, and anything that looks like a JWT, are masked
+regardless of the caller.
 """
 
 import logging
@@ -21,7 +20,7 @@ LogFormat = Literal["json", "console"]
 _SECRET_NAME = re.compile(
     r"token|secret|password|credential|authorization|api_?key|private_?key", re.IGNORECASE
 )
-# Three base64url parts, the first beginning as every JSON object in base64 does (RFC 7519 §3).
+# Three base64url parts, of which the first begins like every JSON object in base64 (RFC 7519 §3).
 _JWT = re.compile(r"eyJ[\w-]{8,}\.[\w-]+\.[\w-]*")
 MASK = "[masked]"
 
@@ -29,14 +28,14 @@ EventDict = MutableMapping[str, Any]
 
 
 def mask_secrets(_logger: object, _method: str, event: EventDict) -> EventDict:
-    """The structlog processor that masks. Works on nested dicts and lists too."""
+    """A structlog processor that masks secrets, also in nested dicts and lists."""
     for name, value in event.items():
         event[name] = _masked(name, value)
     return event
 
 
 def _masked(name: str, value: Any) -> Any:
-    # A count of tokens or a flag grants nothing; only what could hold the secret itself is masked.
+    # Numbers and flags, such as a count of tokens, cannot contain the secret itself and are not masked.
     if _SECRET_NAME.search(name) and not isinstance(value, bool | int | float | None):
         return MASK
     if isinstance(value, str):
@@ -49,10 +48,10 @@ def _masked(name: str, value: Any) -> Any:
 
 
 def chosen_format() -> LogFormat:
-    """`NEXUS_LOG_FORMAT` if it is set, else by whether somebody is looking."""
-    wish = os.environ.get("NEXUS_LOG_FORMAT", "")
-    if wish in ("json", "console"):
-        return "json" if wish == "json" else "console"
+    """`NEXUS_LOG_FORMAT` if it is set; otherwise columns on a terminal and JSON elsewhere."""
+    requested = os.environ.get("NEXUS_LOG_FORMAT", "")
+    if requested in ("json", "console"):
+        return "json" if requested == "json" else "console"
     return "console" if sys.stderr.isatty() else "json"
 
 
@@ -63,10 +62,10 @@ def configure_logs(
     format: LogFormat | None = None,
     bound: Mapping[str, str] | None = None,
 ) -> None:
-    """Sets up structlog and the standard library's logging (grpc, aiohttp, nats use that) to write the same
-    lines.
+    """Configures structlog and the standard library's logging (used by grpc, aiohttp and nats) to write the
+    same lines.
 
-    `level` defaults to `NEXUS_LOG_LEVEL` or INFO. `bound` fields, such as `node`, stand on every line.
+    `level` defaults to `NEXUS_LOG_LEVEL` or INFO. Every line has the fields of `bound`, such as `node`.
     """
     level_number = logging.getLevelNamesMapping()[
         (level or os.environ.get("NEXUS_LOG_LEVEL") or "INFO").upper()
@@ -94,7 +93,7 @@ def configure_logs(
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level_number)
-    # A line per request is the proxy's business; the libraries' warnings stay.
+    # Access logs are left to the proxy; warnings of the libraries stay.
     for noisy in ("aiohttp.access", "nats", "aioice", "aiortc"):
         logging.getLogger(noisy).setLevel(max(level_number, logging.WARNING))
 
@@ -107,7 +106,7 @@ def _rendering(format: LogFormat) -> list[structlog.typing.Processor]:
             structlog.processors.JSONRenderer(default=str),
         ]
     else:
-        # The plain traceback: structlog's richer one shows local variables, and those hold anything.
+        # The plain traceback: structlog's richer one shows local variables, which may contain secrets.
         console = structlog.dev.ConsoleRenderer(
             colors=_colours(), exception_formatter=structlog.dev.plain_traceback
         )
@@ -116,14 +115,13 @@ def _rendering(format: LogFormat) -> list[structlog.typing.Processor]:
 
 
 def mask_rendered(_logger: object, _method: str, line: Any) -> str:
-    """The last processor: whatever way a JWT took into the line, a traceback or some object's repr, it ends
-    here."""
+    """The last processor: masks JWTs in the rendered line, where tracebacks and reprs may have put them."""
     return _JWT.sub(MASK, str(line))
 
 
 def _colours() -> bool:
-    """Colours where a person looks, or where `nexus dev` says that one does (https://no-color.org,
-    FORCE_COLOR)."""
+    """Whether to use colours: on a terminal, or if FORCE_COLOR is set, as `nexus dev` does; never with
+    NO_COLOR (https://no-color.org)."""
     if os.environ.get("NO_COLOR"):
         return False
     return bool(os.environ.get("FORCE_COLOR")) or sys.stderr.isatty()

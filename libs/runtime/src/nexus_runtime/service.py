@@ -1,4 +1,4 @@
-"""The frame of every service: configuration, logs, health, metrics, broker and life cycle.
+"""The skeleton of every service: configuration, logs, health, metrics, broker and life cycle.
 
 A service is a class with four methods; its `__main__` is one line::
 
@@ -6,7 +6,7 @@ A service is a class with four methods; its `__main__` is one line::
 
 `run_service` reads the configuration, starts health and metrics, connects NATS in the background, and then
 runs `start`, the supervised `work`, `drain` and `close`. `--version` prints the version. `--check-config`
-reads everything, connects to nothing and lists every fault.
+reads the whole configuration, connects to nothing and lists every fault.
 """
 
 import sys
@@ -33,7 +33,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """What a service is given."""
+    """The parts that `run_service` passes to a service."""
 
     life: Life
     bus: Bus
@@ -47,15 +47,15 @@ class Runtime:
     def around(
         cls, service: str, bus: Bus, metrics: MetricSet, life: Life, clock: Clock | None = None
     ) -> "Runtime":
-        """Also registers what every service has: its broker's check and gauge, and its drain state."""
+        """Creates the remaining parts, and registers the health check and gauges that every service has."""
         health = Health(lambda: life.draining)
-        # Advisory: a broker that is away stops nothing that runs, so nobody must end a service over it.
+        # Advisory: media continues without the broker, so an orchestrator must not end the service.
         health.add_check("nats", lambda: bus.connected, required=False)
         background = Background()
         for gauge, text, value in (
-            ("nats_connected", "1 while a NATS server answers.", lambda: bus.connected),
-            ("draining", "1 while the service takes nothing new.", lambda: life.draining),
-            ("background_tasks", "Tasks that outlive their requests.", lambda: len(background)),
+            ("nats_connected", "1 while connected to a NATS server.", lambda: bus.connected),
+            ("draining", "1 while the service accepts no new work.", lambda: life.draining),
+            ("background_tasks", "Running tasks that outlive their requests.", lambda: len(background)),
         ):
             metrics.gauge(gauge, text).set_function(value)
         clock = clock or SystemClock()
@@ -64,20 +64,22 @@ class Runtime:
 
 class Service(Protocol):
     async def start(self) -> Mapping[str, object]:
-        """Opens ports and files; the fields of the log line `ready`. The broker may be away. Raises
-        ClientError where the operator must act."""
+        """Opens ports and files, and returns the fields of the log line `ready`. The broker may be
+        unreachable. Raises ClientError for a fault that the operator must fix."""
         ...
 
     def work(self) -> Mapping[str, Coroutine[Any, Any, None]]:
-        """By name, what runs until the service stops; should one end, the service ends with an error."""
+        """Tasks by name, which run until the service stops; if one ends earlier, the service ends with an
+        error."""
         ...
 
     async def drain(self) -> None:
-        """The service is stopping. Returns when what it carries has left, or after the configured wait."""
+        """Called when the service stops. Returns when its present work has ended, or after the configured
+        wait."""
         ...
 
     async def close(self) -> None:
-        """Ends everything that is left and closes ports. Also called when `start` has failed half way."""
+        """Ends the remaining work and closes ports. Also called when `start` has failed."""
         ...
 
 
@@ -102,7 +104,7 @@ def run_service(name: str, make: MakeService[C], config_type: type[C]) -> None:
         else:
             sys.exit(_run(name, make, config_type))
 
-    command.__doc__ = f"The {name} service. Its settings are environment variables; see its README."
+    command.__doc__ = f"The {name} service, configured by environment variables; see its README."
     typer.run(command)
 
 
@@ -113,12 +115,12 @@ def _check(config_type: type[ServiceConfig]) -> int:
         for problem in error.problems:
             typer.echo(problem, err=True)
         return EXIT_MISCONFIGURED
-    typer.echo("The configuration is good.")
+    typer.echo("The configuration is valid.")
     return EXIT_OK
 
 
 def _run(name: str, make: MakeService[C], config_type: type[C]) -> int:
-    configure_logs(name)  # for what is wrong with the configuration
+    configure_logs(name)  # for faults in the configuration; configured again once it is read
 
     async def main(life: Life) -> None:
         config = config_type.load()

@@ -1,12 +1,12 @@
-"""A clock that moves only when a test says so."""
+"""A clock that moves only when a test moves it."""
 
 from nexus_runtime import Now
 
 
 class ManualClock:
-    """A `nexus_runtime.Clock`, and callable like `time.monotonic` (seconds as a float).
+    """A `nexus_runtime.Clock`, also callable like `time.monotonic` (seconds as a float).
 
-    `advance` moves both clocks; `step` moves the wall clock alone, as NTP or a person does.
+    `advance` moves both clocks; `step` moves only the wall clock, as NTP or an administrator does.
     """
 
     def __init__(self, now_seconds: float = 1_000.0) -> None:
@@ -34,12 +34,12 @@ class ManualClock:
         return Now(self.monotonic_ms(), self.epoch_ms())
 
     def advance(self, seconds: float) -> float:
-        """Moves both clocks on and returns the new time."""
+        """Moves both clocks forward and returns the new time."""
         if seconds < 0:
-            raise ValueError("time does not go back")
+            raise ValueError("a monotonic clock cannot go back")
         self._now_seconds += seconds
         return self._now_seconds
 
     def step(self, seconds: float) -> None:
-        """Moves the wall clock alone, forward or back."""
+        """Moves only the wall clock, forward or back."""
         self._step_seconds += seconds

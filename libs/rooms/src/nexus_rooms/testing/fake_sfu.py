@@ -1,4 +1,4 @@
-"""An SFU for tests: the contract with rooms, participants, tracks and events, and no media at all."""
+"""An SFU for tests: it serves the contract with rooms, participants, tracks and events, but has no media."""
 
 import asyncio
 import itertools
@@ -30,8 +30,8 @@ class FakeRoom:
 
 
 class FakeSfu(sfu_pb2_grpc.SfuServiceServicer):
-    """`before_join_answer` runs when the state has changed and the answer is not out: for events that
-    overtake it."""
+    """The servicer. `before_join_answer` runs after `Join` has changed the state and before it answers, for
+    tests of events that overtake the answer."""
 
     def __init__(self, bus: Bus, node_id: str = "sfu-1", region: str = "") -> None:
         self.bus = bus
@@ -50,7 +50,7 @@ class FakeSfu(sfu_pb2_grpc.SfuServiceServicer):
         self.paused_track_ids: list[str] = []
         self.active_speakers = room_pb2.ActiveSpeakers()
         self._numbers = itertools.count(1)
-        # What `StreamTrack` answers, by track.
+        # The answers of `StreamTrack`, by track.
         self.streams: dict[str, list[track_stream_pb2.StreamTrackResponse]] = {}
         self._server: RpcServer | None = None
         self.port = 0
@@ -80,7 +80,7 @@ class FakeSfu(sfu_pb2_grpc.SfuServiceServicer):
         )
         record.load.cpu = self.cpu
         record.load.participants = sum(len(room.participants) for room in self.rooms.values())
-        bucket = await self.bus.kv(NODES, ttl_seconds=300)  # one heartbeat is to last for a test
+        bucket = await self.bus.kv(NODES, ttl_seconds=300)  # one heartbeat lasts for a whole test
         await bucket.put(self.node_id, record.SerializeToString())
 
     async def emit(self, room: FakeRoom, kind: str, /, state: bool = True, **event: Any) -> None:
@@ -95,7 +95,7 @@ class FakeSfu(sfu_pb2_grpc.SfuServiceServicer):
         )
         await self.bus.publish(room_event(room.app, room.name, kind), message.SerializeToString())
 
-    # the service
+    # Methods of the service.
 
     async def Join(self, request: sfu_pb2.JoinRequest, context: Context) -> sfu_pb2.JoinResponse:
         await self._begin(request, context)
@@ -185,7 +185,7 @@ class FakeSfu(sfu_pb2_grpc.SfuServiceServicer):
         room = await self._begin(request, context)
         here = {participant.identity for participant in room.participants.values()}
         if not here.issuperset(request.identities):
-            raise RpcError(ErrorCode.PARTICIPANT_NOT_FOUND, "not here")
+            raise RpcError(ErrorCode.PARTICIPANT_NOT_FOUND, "no such participant")
         return sfu_pb2.SendDataResponse()
 
     async def StreamTrack(
@@ -206,7 +206,7 @@ class FakeSfu(sfu_pb2_grpc.SfuServiceServicer):
         if owner is None:
             raise RpcError(ErrorCode.TRACK_NOT_FOUND, "no such track")
         if owner.id != request.participant_id and not room.grants[request.participant_id].admin:
-            raise RpcError(ErrorCode.PERMISSION_DENIED, "not yours")
+            raise RpcError(ErrorCode.PERMISSION_DENIED, "not the owner")
         muted = room_pb2.TrackMuted(track_id=request.track_id, participant_id=owner.id, muted=request.muted)
         await self.emit(room, "track-muted", track_muted=muted)
         return sfu_pb2.SetMutedResponse()
@@ -227,7 +227,7 @@ class FakeSfu(sfu_pb2_grpc.SfuServiceServicer):
         room = await self._begin(request, context)
         participant = room.participants.get(request.participant_id)
         if participant is None:
-            raise RpcError(ErrorCode.PARTICIPANT_NOT_FOUND, "nobody")
+            raise RpcError(ErrorCode.PARTICIPANT_NOT_FOUND, "no such participant")
         if request.HasField("name"):
             participant.name = request.name
         participant.attributes.update(request.attributes)
@@ -237,7 +237,7 @@ class FakeSfu(sfu_pb2_grpc.SfuServiceServicer):
         self.get_room_calls += 1
         room = await self._begin(request, context)
         if request.participant_id and request.participant_id not in room.participants:
-            raise RpcError(ErrorCode.PARTICIPANT_NOT_FOUND, "nobody")
+            raise RpcError(ErrorCode.PARTICIPANT_NOT_FOUND, "no such participant")
         return sfu_pb2.GetRoomResponse(
             room=room.message(),
             participants=room.participants.values(),
@@ -264,7 +264,7 @@ class FakeSfu(sfu_pb2_grpc.SfuServiceServicer):
     ) -> AsyncIterator[sfu_pb2.WatchStatsResponse]:
         yield sfu_pb2.WatchStatsResponse()
 
-    # what tests do to it
+    # Controls for tests.
 
     async def _remove(
         self, room: FakeRoom, participant_id: str, reason: media_pb2.DisconnectReason.ValueType
@@ -294,4 +294,4 @@ class FakeSfu(sfu_pb2_grpc.SfuServiceServicer):
         room = self.rooms.get((request.room.app, request.room.room))
         if room is None and not isinstance(request, sfu_pb2.JoinRequest):
             raise RpcError(ErrorCode.ROOM_NOT_FOUND, "no such room")
-        return room  # type: ignore[return-value]  # only Join looks at it when there is none
+        return room  # type: ignore[return-value]  # None only for Join, which does not use the result
