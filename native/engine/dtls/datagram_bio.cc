@@ -29,8 +29,7 @@ int Write(BIO* bio, const char* bytes, int size) {
   return size;
 }
 
-// OpenSSL asks datagram BIOs about MTUs and timeouts; the MTU was set on the SSL, and time is not the BIO's
-// business.
+// OpenSSL asks datagram BIOs about MTUs and timeouts; the MTU is set on the SSL, and a BIO needs no time.
 long Control(BIO*, int command, long, void*) { return command == BIO_CTRL_FLUSH ? 1 : 0; }
 
 BIO_METHOD* MakeMethod() {
@@ -45,7 +44,7 @@ BIO_METHOD* MakeMethod() {
 }  // namespace
 
 bio_st* MakeDatagramBio(DatagramPort* port) {
-  static BIO_METHOD* const method = MakeMethod();  // a table of functions, OpenSSL keeps such for the process
+  static BIO_METHOD* const method = MakeMethod();  // kept for the life of the process
   BIO* bio = method == nullptr ? nullptr : BIO_new(method);
   if (bio == nullptr) return nullptr;
   BIO_set_data(bio, port);

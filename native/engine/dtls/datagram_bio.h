@@ -1,4 +1,5 @@
-// The BIO between OpenSSL and us: each read gives one record, each write is one datagram. It owns nothing.
+// The BIO between OpenSSL and the engine: each read returns one record, each write is one datagram. It owns
+// nothing.
 #pragma once
 
 #include <vector>
@@ -9,15 +10,15 @@ struct bio_st;
 
 namespace nexus {
 
-// What the BIO reads from and writes to.
+// The source and sink of the BIO.
 class DatagramPort {
  public:
   virtual ~DatagramPort() = default;
-  virtual ByteView TakeInput() = 0;  // empty when there is none
+  virtual ByteView TakeInput() = 0;  // empty if there is none
   virtual void PutOutput(ByteView datagram) = 0;
 };
 
-// Null when OpenSSL fails. The port must outlive it.
+// Null if OpenSSL fails. The port must outlive the BIO.
 bio_st* MakeDatagramBio(DatagramPort* port);
 
 }  // namespace nexus

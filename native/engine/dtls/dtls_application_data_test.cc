@@ -16,7 +16,7 @@ DtlsConfig Receiving(size_t records) {
   return config;
 }
 
-TEST(DtlsApplicationData, RecordsArriveWholeAndInOrder) {
+TEST(DtlsApplicationData, RecordsArriveCompleteAndInOrder) {
   DtlsNetwork network({}, Receiving(8));
   EXPECT_FALSE(network.client.SendApplicationData(Datagram{1}));  // not connected yet
   network.Start();
@@ -33,7 +33,7 @@ TEST(DtlsApplicationData, RecordsArriveWholeAndInOrder) {
   EXPECT_FALSE(network.server.PollApplicationData());
 }
 
-TEST(DtlsApplicationData, WhatIsNotFetchedIsBoundedAndCounted) {
+TEST(DtlsApplicationData, BoundsTheReceiveQueueAndCountsDroppedRecords) {
   DtlsNetwork network({}, Receiving(2));
   network.Start();
   network.RunFor(seconds(1));
@@ -44,7 +44,7 @@ TEST(DtlsApplicationData, WhatIsNotFetchedIsBoundedAndCounted) {
   EXPECT_EQ(network.server.PollApplicationData(), Datagram{0});
 }
 
-TEST(DtlsApplicationData, NothingIsSentAfterTheEnd) {
+TEST(DtlsApplicationData, SendsNothingAfterTheEnd) {
   DtlsNetwork network({}, Receiving(2));
   network.Start();
   network.RunFor(seconds(1));

@@ -22,7 +22,7 @@ using Context = std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)>;
 
 constexpr long kDay = 24 * 3600;
 
-// Only with forward secrecy and authenticated encryption; RFC 8827 section 6.5 demands the first.
+// Only suites with forward secrecy (RFC 8827 section 6.5) and authenticated encryption.
 constexpr char kCiphers[] =
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
     "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384";
@@ -34,8 +34,8 @@ Certificate SelfSign(EVP_PKEY* key) {
     return {nullptr, &X509_free};
   X509* const x509 = certificate.get();
   X509_NAME* const name = X509_get_subject_name(x509);
-  const auto* const common_name = reinterpret_cast<const uint8_t*>("nexus");  // says nothing of who we are
-  // Valid from yesterday, for clocks that differ; nobody looks (RFC 8827 section 6.5), but 30 days are
+  const auto* const common_name = reinterpret_cast<const uint8_t*>("nexus");  // says nothing about the server
+  // Valid from yesterday, because clocks differ. Peers ignore the dates (RFC 8827 section 6.5); 30 days are
   // customary.
   const bool ok = X509_set_version(x509, X509_VERSION_3) == 1 &&
                   ASN1_INTEGER_set_uint64(X509_get_serialNumber(x509), serial >> 1) == 1 &&
@@ -52,9 +52,9 @@ Context MakeContext(X509* certificate, EVP_PKEY* key) {
   Context context(SSL_CTX_new(DTLS_method()), &SSL_CTX_free);
   if (!context) return context;
   SSL_CTX* const ctx = context.get();
-  // The peer's certificate is only the carrier of a key whose fingerprint signaling named: an RSA 1024 one of
-  // an old device is as good as its fingerprint, so the security level, which would judge it, is the lowest
-  // that bars export keys.
+  // The peer's certificate only carries a key whose fingerprint came by signaling, so even an old device's
+  // RSA 1024 key is as good as its fingerprint. The security level, which would reject it, is the lowest that
+  // excludes export keys.
   SSL_CTX_set_security_level(ctx, 1);
   SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_options(ctx, SSL_OP_NO_QUERY_MTU | SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION |

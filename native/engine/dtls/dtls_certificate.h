@@ -1,6 +1,6 @@
-// Our self-signed certificate and its fingerprint (RFC 8122), with the OpenSSL context that all handshakes
-// share. One per process or per worker is enough: identity comes from the fingerprint in signaling, not from
-// the certificate.
+// A self-signed certificate and its fingerprint (RFC 8122), with the OpenSSL context that all handshakes
+// share. One per process is enough: identity comes from the fingerprint in signaling, not from the
+// certificate.
 #pragma once
 
 #include <memory>
@@ -14,9 +14,9 @@ namespace nexus {
 
 class DtlsCertificate {
  public:
-  // ECDSA P-256. Null when OpenSSL fails.
+  // ECDSA P-256. Null if OpenSSL fails.
   static std::shared_ptr<const DtlsCertificate> Generate();
-  // RSA 2048, as older peers have; slow, for tests.
+  // RSA 2048, as in older peers; slow, for tests.
   static std::shared_ptr<const DtlsCertificate> GenerateRsa();
   ~DtlsCertificate();
   DtlsCertificate(const DtlsCertificate&) = delete;
@@ -35,7 +35,7 @@ class DtlsCertificate {
   std::string fingerprint_;
 };
 
-// Makes every handshake of the context judge the peer's certificate by fingerprint (dtls_session.cc).
+// Makes every handshake of the context verify the peer's certificate by its fingerprint (dtls_session.cc).
 void InstallFingerprintCheck(ssl_ctx_st* context);
 
 }  // namespace nexus

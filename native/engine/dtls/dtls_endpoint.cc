@@ -61,8 +61,7 @@ bool DtlsEndpoint::SendApplicationData(ByteView bytes) {
   if (session.state != DtlsState::kConnected || bytes.empty()) return false;
   ERR_clear_error();
   if (SSL_write(session.ssl, bytes.data(), static_cast<int>(bytes.size())) <= 0) {
-    ERR_clear_error();  // too long for the MTU, or the connection is going: the record is lost, as on a
-                        // network
+    ERR_clear_error();  // too long for the MTU, or the connection is closing: the record is lost
     return false;
   }
   ++session.counters.application_data_out;
@@ -76,7 +75,7 @@ void DtlsEndpoint::HandleTimeout(Timestamp now) {
     session.Fail(DtlsFailure::kTimeout);
   } else {
     ERR_clear_error();
-    const int result = DTLSv1_handle_timeout(session.ssl);  // 0: not yet, by OpenSSL's own clock
+    const int result = DTLSv1_handle_timeout(session.ssl);  // 0: not yet, by OpenSSL's clock
     if (result > 0) ++session.counters.retransmit_timeouts;
     if (result < 0) session.FailWithOpenSslError();
   }

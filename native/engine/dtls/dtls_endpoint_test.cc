@@ -86,7 +86,7 @@ TEST(DtlsEndpoint, AcceptsARsaPeerInEitherRole) {
   }
 }
 
-TEST(DtlsEndpoint, FingerprintIsComparedIgnoringCaseAndAmongSeveral) {
+TEST(DtlsEndpoint, ComparesFingerprintsIgnoringCaseAndAcceptsAnyOfSeveral) {
   DtlsFingerprint lower = FingerprintFor(*TestCertificate(DtlsRole::kClient));
   std::transform(lower.value.begin(), lower.value.end(), lower.value.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
@@ -122,7 +122,7 @@ TEST(DtlsEndpoint, ClientRefusesAnotherFingerprint) {
   EXPECT_EQ(network.server.failure(), DtlsFailure::kAlert);
 }
 
-TEST(DtlsEndpoint, WeakHashesProveNothing) {
+TEST(DtlsEndpoint, RejectsWeakHashes) {
   DtlsConfig server;
   server.remote_fingerprints = {{"sha-1", FingerprintFor(*TestCertificate(DtlsRole::kClient)).value},
                                 {"sha-256", ""}};
@@ -132,7 +132,7 @@ TEST(DtlsEndpoint, WeakHashesProveNothing) {
   EXPECT_EQ(network.server.failure(), DtlsFailure::kFingerprintMismatch);
 }
 
-TEST(DtlsEndpoint, CloseNotifyEndsThePeerToo) {
+TEST(DtlsEndpoint, CloseNotifyClosesThePeerToo) {
   DtlsNetwork network({}, {});
   network.Start();
   network.RunFor(seconds(1));
@@ -171,7 +171,7 @@ TEST(DtlsEndpoint, AServerThatWasNotStartedHasNoDeadline) {
   EXPECT_EQ(server.state(), DtlsState::kNew);
 }
 
-TEST(DtlsEndpoint, WithoutACertificateItFailsAtOnce) {
+TEST(DtlsEndpoint, FailsAtOnceWithoutACertificate) {
   DtlsEndpoint broken{DtlsConfig{}};
   EXPECT_EQ(broken.state(), DtlsState::kFailed);
   broken.Start(TimestampFromMicros(0));
@@ -195,7 +195,7 @@ Datagram Garbage(std::mt19937& random, bool like_a_record) {
   return bytes;
 }
 
-TEST(DtlsEndpoint, TenThousandGarbageDatagramsAtAnyTimeCostNothing) {
+TEST(DtlsEndpoint, IgnoresTenThousandGarbageDatagramsAtAnyTime) {
   std::mt19937 random(7);
   for (const bool like_a_record : {false, true}) {
     DtlsNetwork network({}, {});
@@ -222,9 +222,9 @@ TEST(DtlsEndpoint, TenThousandGarbageDatagramsAtAnyTimeCostNothing) {
   }
 }
 
-// Once these ended the connection: too short for nonce and tag, of every type, before and after the keys are
-// there.
-TEST(DtlsEndpoint, ForgedRecordsTooShortToBeEncryptedCostNothing) {
+// Regression: records too short for nonce and tag, of every type, before and after the keys are known, ended
+// the connection.
+TEST(DtlsEndpoint, IgnoresForgedRecordsTooShortToBeEncrypted) {
   DtlsNetwork network({}, {});
   Flight forged;
   for (uint8_t type = 20; type <= 23; ++type) {
@@ -252,7 +252,7 @@ TEST(DtlsEndpoint, OutputQueueIsBounded) {
   client.certificate = TestCertificate(DtlsRole::kClient);
   DtlsNetwork clock({}, {});  // sets the wall clock
   DtlsEndpoint endpoint(client);
-  endpoint.Start(clock.now());  // two datagrams, nobody polls
+  endpoint.Start(clock.now());  // two datagrams, which are not polled
   clock.RunFor(std::chrono::milliseconds(300));
   endpoint.HandleTimeout(clock.now());
   EXPECT_EQ(endpoint.counters().retransmit_timeouts, 1u);

@@ -22,7 +22,7 @@ const EVP_MD* DigestNamed(const std::string& algorithm) {
   if (EqualIgnoringCase(algorithm, "sha-256")) return EVP_sha256();
   if (EqualIgnoringCase(algorithm, "sha-384")) return EVP_sha384();
   if (EqualIgnoringCase(algorithm, "sha-512")) return EVP_sha512();
-  return nullptr;  // md5 and sha-1 prove nothing
+  return nullptr;  // md5 and sha-1 are not accepted
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// Certificate fingerprints as signaling carries them (RFC 8122 section 5).
+// Certificate fingerprints as in signaling (RFC 8122 section 5).
 #pragma once
 
 #include <string>
@@ -8,16 +8,16 @@ struct x509_st;
 
 namespace nexus {
 
-// As in `a=fingerprint`: algorithm in any case ("sha-256", "sha-384", "sha-512"), value in any case.
+// As in `a=fingerprint`: algorithm ("sha-256", "sha-384" or "sha-512") and value, both in any case.
 struct DtlsFingerprint {
   std::string algorithm;
   std::string value;
 };
 
-// "AA:BB:.." or empty when the algorithm is not one of the three.
+// "AA:BB:..", or empty if the algorithm is not one of the three.
 std::string FingerprintOf(const x509_st* certificate, const std::string& algorithm);
 
-// One match suffices: RFC 8122 section 5 lets a peer name several certificates or several hashes of one.
+// One match suffices: a peer may list several certificates, or several hashes of one (RFC 8122 section 5).
 bool MatchesAny(const x509_st* certificate, const std::vector<DtlsFingerprint>& fingerprints);
 
 }  // namespace nexus

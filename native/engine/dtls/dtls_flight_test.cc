@@ -1,4 +1,4 @@
-// Handshakes over a network that loses, doubles and reorders (hard problems 11 and 12).
+// Handshakes over a network that loses, duplicates and reorders datagrams (hard problems 11 and 12).
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -18,7 +18,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// Two timeouts (250 and 500 ms, seen from either side) and the round trips of an undisturbed handshake.
+// Two timeouts (250 and 500 ms, at either side) and the round trips of an undisturbed handshake.
 constexpr Duration kTwoTimeouts = milliseconds(750) + 6 * DtlsNetwork::kOneWay;
 
 DtlsConfig SmallMtu() {
@@ -66,7 +66,7 @@ TEST(DtlsFlights, NoDatagramIsLargerThanTheMtu) {
   }
 }
 
-TEST(DtlsFlights, AnyLostFlightIsMadeGoodWithinTwoTimeouts) {
+TEST(DtlsFlights, RecoversAnyLostFlightWithinTwoTimeouts) {
   for (const Shape& shape : Shapes()) {
     for (const DtlsRole loser : {DtlsRole::kClient, DtlsRole::kServer}) {
       for (int lost = 0; lost < 2; ++lost) {
@@ -83,7 +83,7 @@ TEST(DtlsFlights, AnyLostFlightIsMadeGoodWithinTwoTimeouts) {
   }
 }
 
-TEST(DtlsFlights, AnyLostDatagramIsMadeGoodWithinTwoTimeouts) {
+TEST(DtlsFlights, RecoversAnyLostDatagramWithinTwoTimeouts) {
   for (const Shape& shape : Shapes()) {
     for (const DtlsRole loser : {DtlsRole::kClient, DtlsRole::kServer}) {
       for (int lost = 0; lost < 20; ++lost) {
@@ -102,7 +102,7 @@ TEST(DtlsFlights, AnyLostDatagramIsMadeGoodWithinTwoTimeouts) {
   }
 }
 
-TEST(DtlsFlights, DoublingEverythingDelaysNothingAndEndsInSilence) {
+TEST(DtlsFlights, DuplicatesCauseNoDelayAndNoLoop) {
   for (const Shape& shape : Shapes()) {
     DtlsNetwork network(shape.client, shape.server);
     network.set_treatment([](DtlsRole, int, Flight& flight) {
@@ -142,9 +142,9 @@ TEST(DtlsFlights, RepeatedFinalFlightsDoNotStartALoop) {
   EXPECT_TRUE(network.connected());
 }
 
-// The server's last flight is late, not lost: the client asks again, and gets it twice as different records.
-// It must not answer the second, which the server would answer in turn. (OpenSSL 3.0.22 would not either; we
-// do not let it come to that.)
+// The server's last flight is late, not lost: the client repeats its own, and receives the server's twice, in
+// different records. It must not answer the second, which the server would answer in turn. (OpenSSL 3.0.22
+// would not either, but we do not rely on that.)
 TEST(DtlsFlights, ALateFinalFlightDoesNotStartALoop) {
   DtlsNetwork network({}, {});
   Flight late;
@@ -184,7 +184,7 @@ TEST(DtlsFlights, AServerAnswersABoundedNumberOfRepeatedFinished) {
   EXPECT_LE(network.flights(DtlsRole::kServer), 2 + 8);
 }
 
-TEST(DtlsFlights, AnyOrderWithinAFlight) {
+TEST(DtlsFlights, AcceptsAnyOrderWithinAFlight) {
   for (const Shape& shape : Shapes()) {
     for (unsigned seed = 0; seed < 40; ++seed) {
       std::mt19937 random(seed);
@@ -204,7 +204,7 @@ TEST(DtlsFlights, AnyOrderWithinAFlight) {
   }
 }
 
-TEST(DtlsFlights, LossDoublingAndDisorderTogether) {
+TEST(DtlsFlights, ConnectsWithLossDuplicationAndReorderingTogether) {
   int connected = 0;
   for (const Shape& shape : Shapes()) {
     for (unsigned seed = 0; seed < 25; ++seed) {
@@ -226,8 +226,8 @@ TEST(DtlsFlights, LossDoublingAndDisorderTogether) {
   EXPECT_EQ(connected, 100);
 }
 
-// What browsers really send: both datagrams are needed, in any order and any number of times.
-TEST(DtlsFlights, BrowsersClientHellosInAnyOrder) {
+// Recorded ClientHellos of browsers: both datagrams are needed, in any order and any number of times.
+TEST(DtlsFlights, AcceptsBrowsersClientHellosInAnyOrder) {
   namespace hello = vectors::client_hello;
   const std::pair<const char*, const char*> browsers[] = {{hello::kChromiumFirst, hello::kChromiumSecond},
                                                           {hello::kFirefoxFirst, hello::kFirefoxSecond}};
@@ -246,8 +246,8 @@ TEST(DtlsFlights, BrowsersClientHellosInAnyOrder) {
   }
 }
 
-// One ClientHello record cut into fragments of `size` bytes, in records that say DTLS 1.0, as browsers' first
-// ones do.
+// Splits one ClientHello record into fragments of `size` bytes, in records with version DTLS 1.0, as browsers
+// send the first ones.
 Flight CutClientHello(const Datagram& whole, size_t size) {
   ByteReader reader(whole);
   reader.Skip(kDtlsRecordHeaderSize);
@@ -276,8 +276,7 @@ Flight CutClientHello(const Datagram& whole, size_t size) {
   return fragments;
 }
 
-// Numbers the records of epoch 0 anew, because there are more of them now; those of epoch 1 are authenticated
-// and stay.
+// Renumbers the records of epoch 0, of which there are now more; those of epoch 1 are authenticated and stay.
 void Renumber(Flight& flight, uint64_t& next_record) {
   for (Datagram& datagram : flight) {
     ByteView rest = datagram;
@@ -289,7 +288,7 @@ void Renumber(Flight& flight, uint64_t& next_record) {
   }
 }
 
-TEST(DtlsFlights, ClientHelloFragmentsInAnyOrderTwiceAndWithLoss) {
+TEST(DtlsFlights, AcceptsClientHelloFragmentsInAnyOrderTwiceAndWithLoss) {
   for (const size_t size : {4u, 16u, 60u, 100u}) {
     for (unsigned seed = 0; seed < 20; ++seed) {
       std::mt19937 random(seed);
@@ -307,7 +306,7 @@ TEST(DtlsFlights, ClientHelloFragmentsInAnyOrderTwiceAndWithLoss) {
         flight.insert(flight.end(), copy.begin(), copy.begin() + static_cast<long>(copy.size() / 2));
         std::shuffle(flight.begin(), flight.end(), random);
         if (number == 0 && seed % 2 == 1)
-          flight.resize(flight.size() / 2);  // the rest comes with the retransmission
+          flight.resize(flight.size() / 2);  // the rest arrives with the retransmission
       });
       network.Start();
       network.RunFor(seconds(10));

@@ -1,5 +1,5 @@
-// For tests only: two DTLS endpoints and the datagrams between them, in emulated time. A test says what the
-// network does to each flight (what one side sends in one go).
+// For tests only: two DTLS endpoints and the datagrams between them, in emulated time. A test decides what
+// the network does to each flight (the datagrams that one side sends at once).
 #pragma once
 
 #include <functional>
@@ -17,20 +17,20 @@ using Flight = std::vector<Datagram>;
 
 class DtlsNetwork {
  public:
-  // Changes a flight on its way: `flight_number` counts per sender from 0.
+  // Changes a flight in transit: `flight_number` counts per sender from 0.
   using Treatment = std::function<void(DtlsRole sender, int flight_number, Flight& flight)>;
 
   static constexpr Duration kOneWay = std::chrono::milliseconds(20);
 
-  // Certificates are made once; fingerprints are set to match unless the configs bring their own.
+  // Certificates are created once; fingerprints are set to match unless the configs have their own.
   DtlsNetwork(DtlsConfig client, DtlsConfig server);
 
   void set_treatment(Treatment treatment) { treatment_ = std::move(treatment); }
   void Start();
-  // Runs until nothing is left to happen before `until` (from the start).
+  // Runs until `until` (from the start) or until no event is left.
   void RunFor(Duration until);
   bool connected() const;
-  // From the start until both sides were connected.
+  // Time from the start until both sides were connected.
   Duration connected_after() const { return connected_at_ - kStart; }
   int sent() const { return sent_; }
   size_t largest() const { return largest_; }
@@ -66,7 +66,7 @@ std::shared_ptr<const DtlsCertificate> TestCertificate(DtlsRole role);
 std::shared_ptr<const DtlsCertificate> TestRsaCertificate();
 DtlsFingerprint FingerprintFor(const DtlsCertificate& certificate);
 
-// A ClientHello that does not fit into one datagram, as browsers' do since they share a post-quantum key.
+// A ClientHello that does not fit into one datagram, like those of browsers with a post-quantum key share.
 DtlsConfig LargeClientHello();
 
 }  // namespace nexus

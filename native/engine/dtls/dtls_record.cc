@@ -14,7 +14,7 @@ std::optional<DtlsRecord> NextDtlsRecord(ByteView& datagram) {
   const uint64_t upper = reader.U16();
   const uint64_t sequence_number = upper << 32 | reader.U32();
   reader.Skip(reader.U16());
-  // 0xFEFF is DTLS 1.0, which the record layer of a first ClientHello still says; 0xFEFD is DTLS 1.2.
+  // 0xFEFF is DTLS 1.0, which the record layer of a first ClientHello still uses; 0xFEFD is DTLS 1.2.
   if (!reader.ok() || type < 20 || type > 23 || (version != 0xFEFF && version != 0xFEFD)) return std::nullopt;
   const DtlsRecord record{static_cast<DtlsContentType>(type), epoch, sequence_number,
                           datagram.first(reader.position())};
@@ -33,14 +33,15 @@ bool IsPlausibleHandshake(ByteView fragment) {
   const uint32_t offset = reader.U24();
   const uint32_t size = reader.U24();
   const bool known = type <= 4 || (type >= 11 && type <= 16) || type == 20 || type == 21 || type == 22;
-  // A whole handshake has fewer than a dozen messages a side.
+  // A whole handshake has fewer than a dozen messages per side.
   return reader.ok() && known && length <= kDtlsMaxHandshakeSize && sequence < 16 &&
          offset + size <= length && size <= reader.remaining() && (size > 0 || length == 0);
 }
 
-// In clear only what ends a handshake, by a reason that TLS knows (RFC 5246 section 7.2). Warnings say
-// nothing here, and OpenSSL counts them against the peer. A forged fatal alert still ends a handshake, as RFC
-// 6347 section 4.1.2.7 admits: without it a peer that cannot agree would be waited for until the timeout.
+// In clear, only alerts that end a handshake with a reason known to TLS (RFC 5246 section 7.2) are accepted.
+// Warnings mean nothing here, and OpenSSL counts them against the peer. A forged fatal alert still ends a
+// handshake, as RFC 6347 section 4.1.2.7 admits: without alerts a failed negotiation would last until the
+// timeout.
 bool IsPlausibleAlert(ByteView fragment) {
   constexpr uint8_t kFatal = 2;
   constexpr std::array<uint8_t, 21> kReasons = {10, 20, 22, 30, 40, 42, 43, 44,  45,  46, 47,

@@ -1,6 +1,6 @@
-// Looking at DTLS records from outside (RFC 6347 section 4.1), before OpenSSL does: cuts a datagram into
-// records and refuses what cannot be one. RFC 6347 section 4.1.2.7 wants invalid records discarded in
-// silence; OpenSSL 3.0 lets some of them end the handshake.
+// Checks of DTLS records (RFC 6347 section 4.1) before OpenSSL: splits a datagram into records and rejects
+// invalid ones. RFC 6347 section 4.1.2.7 requires invalid records to be silently discarded; OpenSSL 3.0 lets
+// some of them end the handshake.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ enum class DtlsContentType : uint8_t {
 
 inline constexpr size_t kDtlsRecordHeaderSize = 13;
 inline constexpr size_t kDtlsHandshakeHeaderSize = 12;
-// Longest handshake message that is let through: certificates of a chain fit, reassembly memory stays
+// Maximum accepted size of a handshake message: a certificate chain fits, and memory for reassembly stays
 // bounded.
 inline constexpr uint32_t kDtlsMaxHandshakeSize = 16 * 1024;
 
@@ -31,25 +31,26 @@ struct DtlsRecord {
   ByteView fragment() const { return bytes.subspan(kDtlsRecordHeaderSize); }
 };
 
-// By the first byte alone, for demultiplexing (RFC 7983: 20 to 63).
+// True for DTLS by the first byte alone, for demultiplexing (RFC 7983: 20 to 63).
 inline bool LooksLikeDtls(ByteView datagram) {
   return datagram.size() >= kDtlsRecordHeaderSize && datagram[0] >= 20 && datagram[0] <= 63;
 }
 
-// The record at the front of `datagram`, which is moved behind it. Nothing at the end or at the first byte
-// that is not a record.
+// Takes the record at the front of `datagram` off it. Nothing at the end, or at a byte that does not begin a
+// record.
 std::optional<DtlsRecord> NextDtlsRecord(ByteView& datagram);
 
-// RFC 5288 section 3: an encrypted record has an explicit nonce and a tag. OpenSSL 3.0 ends the whole
-// connection over a shorter one, although anybody can forge it; only suites with GCM are offered, so that
-// this bound holds.
+// Minimum size of an encrypted record: explicit nonce and tag (RFC 5288 section 3). OpenSSL 3.0 ends the
+// connection over a shorter one, although anyone can forge it. Only suites with GCM are offered, so that this
+// bound holds.
 inline constexpr size_t kDtlsMinSealedSize = 8 + 16;
 
-// A handshake with all its retransmissions has fewer records in clear. OpenSSL moves its replay window by
-// what anybody can forge: a number far ahead would make it drop everything that the peer says afterwards.
+// Maximum sequence number in clear; a handshake with all its retransmissions stays below. OpenSSL moves its
+// replay window by unauthenticated numbers: a forged high number would make it drop everything that the peer
+// sends later.
 inline constexpr uint64_t kDtlsMaxClearSequence = 1023;
 
-// False for a record that no peer would send: in clear (epoch 0), or too short to be encrypted.
+// False for a record that no valid peer sends: in clear (epoch 0), or too short to be encrypted.
 bool IsPlausible(const DtlsRecord& record);
 
 }  // namespace nexus

@@ -21,7 +21,7 @@ std::string ProfileList(const std::vector<SrtpProfile>& profiles) {
   return list;
 }
 
-// RFC 7301 section 3.1: each name behind its length.
+// RFC 7301 section 3.1: each name follows its length.
 std::vector<uint8_t> AlpnWire(const std::vector<std::string>& names) {
   std::vector<uint8_t> wire;
   for (const std::string& name : names) {
@@ -79,7 +79,7 @@ void DtlsSession::Begin(Timestamp now) {
 
 void DtlsSession::PutOutput(ByteView datagram) {
   if (output.size() >= config.max_queued) {
-    ++counters.dropped_queue_full;  // as if the network had lost it
+    ++counters.dropped_queue_full;  // as if lost by the network
     return;
   }
   output.emplace_back(datagram.begin(), datagram.end());
@@ -92,9 +92,8 @@ bool DtlsSession::Wants(const DtlsRecord& record) {
     return false;
   }
   if (state != DtlsState::kConnected || record.type != DtlsContentType::kHandshake) return true;
-  // After completion only the server has something to repeat, to a client that did not get the last flight
-  // (RFC 6347 section 4.2.4). What the client repeats of epoch 0 comes along with its Finished and says
-  // nothing.
+  // After completion only the server may repeat its last flight, for a client that did not receive it (RFC
+  // 6347 section 4.2.4). The client's repeated records of epoch 0 accompany its Finished and are ignored.
   const bool asks_for_final_flight = config.role == DtlsRole::kServer && record.epoch == 1;
   if (asks_for_final_flight && final_flights < config.max_final_flights) {
     ++final_flights;
@@ -124,9 +123,8 @@ void DtlsSession::Advance() {
   if (state == DtlsState::kConnected) DrainApplicationData();
 }
 
-// Reading also handles close_notify and a repeated Finished, so it is done whether or not anybody wants the
-// data. A record is read whole: what SCTP sends is a packet, and its borders are the record's (RFC 8261
-// section 5).
+// Reading also handles close_notify and a repeated Finished, so it is done even if the data is unused.
+// Records are kept apart, because each contains one SCTP packet (RFC 8261 section 5).
 void DtlsSession::DrainApplicationData() {
   std::array<uint8_t, SSL3_RT_MAX_PLAIN_LENGTH> record;
   while (true) {
@@ -158,7 +156,7 @@ void DtlsSession::KeepApplicationData(ByteView record) {
 
 void DtlsSession::Complete() {
   keys = ExportKeys();
-  if (!keys) {  // no profile in common: RFC 5764 section 4.1 leaves nothing to do without SRTP
+  if (!keys) {  // no common profile: without SRTP the connection has no use (RFC 5764 section 4.1)
     SSL_shutdown(ssl);
     Fail(DtlsFailure::kProtocol);
     return;
@@ -195,7 +193,7 @@ void DtlsSession::Fail(DtlsFailure reason) {
 }
 
 void DtlsSession::FailWithOpenSslError() {
-  constexpr int kAlertOffset = SSL_AD_REASON_OFFSET;  // reasons from here on are alerts that the peer sent
+  constexpr int kAlertOffset = SSL_AD_REASON_OFFSET;  // reasons from here on are alerts from the peer
   const int reason = ERR_GET_REASON(ERR_peek_error());
   if (fingerprint_mismatch) {
     Fail(DtlsFailure::kFingerprintMismatch);

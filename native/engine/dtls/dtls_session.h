@@ -1,5 +1,5 @@
-// What stands behind a DtlsEndpoint: OpenSSL's connection, its datagram port, and where the handshake is. Its
-// address is known to OpenSSL, so it does not move; the endpoint does.
+// Implementation of DtlsEndpoint: OpenSSL's connection, its datagram port, and the state of the handshake.
+// OpenSSL keeps its address, so it cannot move, while the endpoint can.
 #pragma once
 
 #include <openssl/ssl.h>
@@ -42,7 +42,7 @@ struct DtlsSession final : DatagramPort {
   bool fingerprint_mismatch = false;
   unsigned final_flights = 0;
   std::optional<SrtpKeys> keys;
-  ByteView input;  // lives as long as the call that brought it
+  ByteView input;  // valid during the call that set it
   std::deque<std::vector<uint8_t>> output;
   std::deque<std::vector<uint8_t>> received;  // application data
   Timestamp handshake_deadline = kNever;

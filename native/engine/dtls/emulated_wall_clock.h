@@ -1,5 +1,5 @@
-// For tests only: OpenSSL 3.0 times DTLS by gettimeofday. The test program defines that function itself (a
-// strong symbol in emulated_wall_clock_test.cc, which the dynamic linker prefers), so that handshakes run in
+// For tests only: OpenSSL 3.0 times DTLS by gettimeofday. The test program defines this function (a strong
+// symbol in emulated_wall_clock_test.cc, which the dynamic linker prefers), so that handshakes run in
 // emulated time.
 #pragma once
 

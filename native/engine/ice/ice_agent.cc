@@ -8,8 +8,8 @@
 namespace nexus {
 namespace {
 
-constexpr size_t kMaxAnswers = 64;  // waiting for PollTransmit
-// RFC 8445 section 5.1.2.1: type preference 110, for what a check says about a pair found by it.
+constexpr size_t kMaxAnswers = 64;  // maximum number that waits for PollTransmit
+// RFC 8445 section 5.1.2.1: type preference 110, sent in checks for a peer-reflexive candidate found by them.
 constexpr uint32_t kPeerReflexivePriority = 0x6E7F00FF;
 
 }  // namespace
@@ -72,7 +72,7 @@ bool IceAgent::Restart(IceCredentials local, IceCredentials remote, Timestamp no
   nominated_ = false;
   first_success_ = kNever;
   consent_outstanding_ = false;
-  next_consent_ = kNever;  // the old username is nobody's to ask with
+  next_consent_ = kNever;  // the old username must not be used
   const std::optional<SocketAddress> kept = selected_;
   Start(std::move(remote), now);
   selected_ = kept;
@@ -100,7 +100,7 @@ std::optional<IceTransmit> IceAgent::PollTransmit(Timestamp now) {
   MaybeNominate(now);
   if (now >= next_consent_ && selected_) {
     ScheduleConsent(now);
-    // RFC 7675 section 5.1: each a transaction of its own, never sent again.
+    // RFC 7675 section 5.1: each consent check is a new transaction and is not retransmitted.
     for (uint8_t& byte : consent_) byte = static_cast<uint8_t>(random_());
     consent_outstanding_ = true;
     Pair asked;
@@ -131,7 +131,7 @@ std::optional<IceTransmit> IceAgent::PollCheck(Timestamp now) {
 }
 
 std::vector<uint8_t> IceAgent::MakeCheck(Pair& pair, bool fresh, Timestamp now) {
-  // A check that is sent again keeps its transaction id (RFC 8489 section 6.2.1).
+  // A retransmitted check keeps its transaction id (RFC 8489 section 6.2.1).
   if (fresh) {
     for (uint8_t& byte : pair.transaction) byte = static_cast<uint8_t>(random_());
     pair.state = PairState::kInProgress;
@@ -153,13 +153,13 @@ std::vector<uint8_t> IceAgent::MakeCheck(Pair& pair, bool fresh, Timestamp now) 
   return writer.ToVector();
 }
 
-// Section 8.1.1, regular nomination: the best pair that works, as soon as nothing better can still come of
-// the others or patience is at its end.
+// Section 8.1.1, regular nomination: nominates the best pair that works as soon as no better pair can still
+// succeed, or after `nomination_patience`.
 void IceAgent::MaybeNominate(Timestamp now) {
   if (!controlling_ || nominated_ || first_success_ == kNever) return;
   Pair* best = nullptr;
   for (Pair& pair : pairs_) {
-    if (pair.nominate) return;  // under way
+    if (pair.nominate) return;  // nomination in progress
     if (pair.state == PairState::kSucceeded) {
       best = &pair;
       break;
@@ -230,7 +230,7 @@ bool IceAgent::HandleRequest(const StunMessage& message, const SocketAddress& fr
 }
 
 void IceAgent::Respond(const StunMessage& request, const SocketAddress& to, bool conflict) {
-  if (answers_.size() >= kMaxAnswers) return;  // the peer asks again
+  if (answers_.size() >= kMaxAnswers) return;  // the peer will repeat its check
   StunWriter writer(conflict ? StunClass::kError : StunClass::kSuccess, kStunBinding, request.transaction_id);
   if (conflict) {
     writer.ErrorCode(487, "Role Conflict");
@@ -264,7 +264,7 @@ void IceAgent::HandleResponse(const StunMessage& message, const SocketAddress& f
     return;
   }
   Pair& pair = *found;
-  // Section 7.2.5.2.1: an answer from elsewhere says that the path is not symmetric.
+  // Section 7.2.5.2.1: a response from another address means that the path is not symmetric.
   if (from != pair.remote.address) return Fail(pair);
   if (message.message_class == StunClass::kError) {
     if (message.error_code == 487) return OnConflictAnswer(pair, now);
@@ -279,7 +279,7 @@ void IceAgent::Fail(Pair& pair) {
   pair.resend_at = kNever;
   pair.triggered = false;
   if (!pair.nominate) return;
-  // It worked and does not any more: another one is looked for.
+  // The nominated pair has stopped working: look for another one.
   pair.nominate = false;
   if (!nominated_) first_success_ = kNever;
 }
@@ -305,7 +305,7 @@ void IceAgent::SwitchRole() {
 }
 
 void IceAgent::OnSuccess(Pair& pair, Timestamp now) {
-  // Karn: an answer to a repeated request says nothing about the path's delay.
+  // Karn's algorithm: a response to a repeated request does not measure the round trip.
   if (pair.requests == 1) rtt_ = now - pair.sent;
   pair.state = PairState::kSucceeded;
   pair.resend_at = kNever;
@@ -327,7 +327,7 @@ void IceAgent::Select(const Pair& pair, bool nominated, Timestamp now) {
   consent_outstanding_ = false;
   ScheduleConsent(now);
   if (!nominated) return;
-  // Section 8.1.2: what is still waiting is not checked any more.
+  // Section 8.1.2: the remaining pairs are not checked any more.
   for (Pair& other : pairs_) {
     if (other.remote.address == pair.remote.address) continue;
     if (other.state == PairState::kWaiting || other.state == PairState::kInProgress) Fail(other);

@@ -1,10 +1,10 @@
-// A full ICE agent of one component with one local base (RFC 8445): candidates of the peer become pairs,
-// pairs are checked at the pace of Ta, one is nominated and kept by consent (RFC 7675). Controlling unless a
-// role conflict says otherwise. It holds no socket and reads no clock. Towards a lite peer it is what a
-// client is; towards a full peer it answers checks too and learns peer-reflexive candidates from them.
+// A full ICE agent for one component with one local base (RFC 8445): the peer's candidates become pairs,
+// which are checked once per Ta; one is nominated and kept by consent (RFC 7675). It is controlling unless a
+// role conflict changes that. It has no socket and reads no clock. With a lite peer it acts as a client; with
+// a full peer it also answers checks and learns peer-reflexive candidates from them.
 //
-// Several local interfaces are several agents here: addresses behind a NAT need no pair of their own
-// (section 6.1.2.4 replaces a server-reflexive base by its host), and TURN is a base like any other.
+// Several local interfaces need several agents: addresses behind a NAT need no pair of their own (section
+// 6.1.2.4 replaces a server-reflexive base by its host), and TURN is a base like any other.
 #pragma once
 
 #include <cstdint>
@@ -22,10 +22,10 @@ namespace nexus {
 
 struct IceAgentConfig {
   Duration pacing = std::chrono::milliseconds(50);  // Ta, RFC 8445 section 14.2
-  Duration initial_rto =
-      std::chrono::milliseconds(250);  // section 14.3 says 500 at least; browsers take less
-  unsigned max_requests = 7;           // Rc, RFC 8489 section 6.2.1
-  // Section 8.1.1 leaves to us how long a better pair is waited for once one works.
+  // Section 14.3 requires at least 500 ms; browsers use less.
+  Duration initial_rto = std::chrono::milliseconds(250);
+  unsigned max_requests = 7;  // Rc, RFC 8489 section 6.2.1
+  // How long to wait for a better pair after one works; section 8.1.1 leaves this open.
   Duration nomination_patience = std::chrono::milliseconds(150);
   Duration consent_interval = std::chrono::seconds(5);  // times 0.8 to 1.2, RFC 7675 section 5.1
   Duration consent_timeout = std::chrono::seconds(30);
@@ -49,11 +49,11 @@ struct IceTransmit {
 
 struct IceAgentCounters {
   uint64_t checks_sent = 0;
-  uint64_t checks_answered = 0;  // of the peer, by us
-  uint64_t responses = 0;        // to ours
+  uint64_t checks_answered = 0;  // the peer's
+  uint64_t responses = 0;        // to our checks
   uint64_t role_conflicts = 0;
   uint64_t dropped_malformed = 0;
-  uint64_t dropped_unexpected = 0;  // answers to nothing, unknown users
+  uint64_t dropped_unexpected = 0;  // responses without a request, unknown usernames
   uint64_t dropped_integrity = 0;
   uint64_t dropped_pairs_full = 0;
 };
@@ -62,31 +62,32 @@ class IceAgent {
  public:
   IceAgent(IceCredentials local, IceAgentConfig config, uint64_t seed);
 
-  // Checks begin. `remote` are the peer's credentials; candidates may come before or later (trickle, RFC
-  // 8838).
+  // Starts the checks. `remote` are the peer's credentials; candidates may be added before or later (trickle
+  // ICE, RFC 8838).
   void Start(IceCredentials remote, Timestamp now);
   void AddRemoteCandidate(const IceRemoteCandidate& candidate, Timestamp now);
-  // RFC 8445 section 9: new credentials on both sides, the same candidates again. Media keeps its pair until
-  // another is nominated. False when the credentials are not new.
+  // Restarts ICE (RFC 8445 section 9) with new credentials on both sides and the same candidates. Media stays
+  // on its pair until another is nominated. False if the credentials are not new.
   bool Restart(IceCredentials local, IceCredentials remote, Timestamp now);
 
-  // The next message that is due, or nothing. Call until nothing.
+  // The next message that is due, if any. To be called until it returns nothing.
   std::optional<IceTransmit> PollTransmit(Timestamp now);
   void HandleStun(ByteView datagram, const SocketAddress& from, Timestamp now);
   Timestamp next_deadline() const;
-  // Notices that time has passed: consent that was lost, a connection that never came.
+  // Handles timeouts: consent that was lost, or a connection that failed.
   void HandleTimeout(Timestamp now);
 
   IceAgentState state() const { return state_; }
-  // Where media goes: the nominated pair, before that the best that answered (section 12.1 allows it).
+  // Destination of media: the nominated pair, or before that the best that answered (section 12.1 allows
+  // this).
   const std::optional<SocketAddress>& selected() const { return selected_; }
   bool nominated() const { return nominated_; }
-  // Whether data from there is looked at: it answered a check of ours or proved itself by one of its own.
+  // True if data from `address` is accepted: the address answered our check, or sent a valid check itself.
   bool IsValidated(const SocketAddress& address) const;
   const std::optional<SocketAddress>& mapped_address() const { return mapped_; }
   bool controlling() const { return controlling_; }
   const IceCredentials& local() const { return local_; }
-  Duration rtt() const { return rtt_; }  // of the last answered check that was sent once
+  Duration rtt() const { return rtt_; }  // of the last answered check that was not repeated
   const IceAgentCounters& counters() const { return counters_; }
   size_t pair_count() const { return pairs_.size(); }
 
@@ -97,8 +98,8 @@ class IceAgent {
     uint64_t priority = 0;
     PairState state = PairState::kWaiting;
     bool triggered = false;
-    bool nominate = false;          // the next check carries USE-CANDIDATE
-    bool remote_nominated = false;  // we are controlled and the peer chose it
+    bool nominate = false;          // the next check contains USE-CANDIDATE
+    bool remote_nominated = false;  // nominated by the peer, which is controlling
     unsigned requests = 0;
     StunTransactionId transaction{};
     Timestamp sent{};

@@ -1,4 +1,4 @@
-// The full agent against the lite side and against another full agent, over a network that loses.
+// The full agent against the lite side and against another full agent, over a network with loss.
 #include "engine/ice/ice_agent.h"
 
 #include <gtest/gtest.h>
@@ -77,10 +77,10 @@ TEST(IceAgent, ChecksThenNominatesTowardsALitePeer) {
   EXPECT_EQ(peer.agent.mapped_address(), kClientAddress);
   EXPECT_EQ(peer.agent.rtt(), milliseconds(40));
   EXPECT_EQ(peer.lite.selected(), kClientAddress);
-  EXPECT_EQ(peer.sent.size(), 2u);  // regular nomination: one to see, one to choose
+  EXPECT_EQ(peer.sent.size(), 2u);  // regular nomination: one check to test, one to nominate
 }
 
-TEST(IceAgent, ACandidateMayComeLater) {
+TEST(IceAgent, AcceptsALateCandidate) {
   LitePeer peer;
   peer.agent.Start(kServer, kStart);
   peer.RunUntil(kStart + seconds(2));
@@ -90,9 +90,9 @@ TEST(IceAgent, ACandidateMayComeLater) {
   EXPECT_TRUE(peer.agent.nominated());
 }
 
-// RFC 8445 section 6.1.4.2: one new check each Ta, and repeats with doubling distance (RFC 8489
-// section 6.2.1).
-TEST(IceAgent, PacesItsChecksAndGivesDeadPairsUp) {
+// RFC 8445 section 6.1.4.2: one new check per Ta; retransmissions at doubling intervals (RFC 8489 section
+// 6.2.1).
+TEST(IceAgent, PacesItsChecksAndAbandonsDeadPairs) {
   LitePeer peer;
   peer.agent.Start(kServer, kStart);
   for (uint8_t i = 0; i < 10; ++i) peer.agent.AddRemoteCandidate({Dead(i), 1000u - i}, kStart);
@@ -128,7 +128,7 @@ TEST(IceAgent, ConnectsThroughLoss) {
   }
 }
 
-TEST(IceAgent, AsksForConsentAndNoticesItsLoss) {
+TEST(IceAgent, SendsConsentChecksAndDetectsLostConsent) {
   LitePeer peer;
   peer.agent.Start(kServer, kStart);
   peer.agent.AddRemoteCandidate({kServerAddress, 100}, kStart);
@@ -164,7 +164,7 @@ TEST(IceAgent, RestartKeepsThePathUntilTheNewOneIsNominated) {
   EXPECT_FALSE(peer.lite.restarting());
 }
 
-TEST(IceAgent, PairsAreBounded) {
+TEST(IceAgent, BoundsTheNumberOfPairs) {
   IceAgentConfig config;
   config.max_pairs = 4;
   LitePeer peer(config);
@@ -175,14 +175,14 @@ TEST(IceAgent, PairsAreBounded) {
   EXPECT_EQ(peer.agent.counters().dropped_pairs_full, 6u);
 }
 
-TEST(IceAgent, TakesNoAnswerThatItDidNotAskFor) {
+TEST(IceAgent, IgnoresResponsesThatItDidNotRequest) {
   LitePeer peer;
   peer.agent.Start(kServer, kStart);
   peer.agent.AddRemoteCandidate({kServerAddress, 100}, kStart);
   const auto check = peer.agent.PollTransmit(kStart);
   ASSERT_TRUE(check);
   auto answer = peer.lite.HandleStun(check->bytes, kClientAddress, kStart).response;
-  // Right answer from the wrong place (RFC 8445 section 7.2.5.2.1), then one with a broken integrity.
+  // The right response from the wrong address (RFC 8445 section 7.2.5.2.1), and one with a broken integrity.
   auto broken = answer;
   broken[broken.size() - 20] ^= 1;
   peer.agent.HandleStun(broken, kServerAddress, kStart);
@@ -191,10 +191,10 @@ TEST(IceAgent, TakesNoAnswerThatItDidNotAskFor) {
   EXPECT_EQ(peer.agent.state(), IceAgentState::kChecking);
 }
 
-// Two full agents; both believe to control, or neither does.
+// Two full agents that both claim to be controlling, or both controlled.
 class RoleConflict : public ::testing::TestWithParam<std::tuple<bool, uint64_t>> {};
 
-TEST_P(RoleConflict, OneOfThemGivesWay) {
+TEST_P(RoleConflict, OneAgentSwitchesItsRole) {
   const auto [controlling, seed] = GetParam();
   IceAgentConfig config;
   config.controlling = controlling;
@@ -203,7 +203,7 @@ TEST_P(RoleConflict, OneOfThemGivesWay) {
   one.Start(kServer, kStart);
   two.Start(kClient, kStart);
   one.AddRemoteCandidate({kServerAddress, 100}, kStart);
-  // `two` is told nothing: it learns the address from the check (section 7.3.1.3).
+  // `two` has no candidates: it learns the address from the check (section 7.3.1.3).
   struct Travelling {
     bool to_one;
     std::vector<uint8_t> bytes;

@@ -20,7 +20,7 @@ IceControlling::IceControlling(IceCredentials local, IceCredentials remote, IceC
 
 std::optional<std::vector<uint8_t>> IceControlling::PollTransmit(Timestamp now) {
   if (now < next_check_ || now >= deadline_) return std::nullopt;
-  // A check that is sent again keeps its transaction id (RFC 8489 section 6.2.1).
+  // A retransmitted check keeps its transaction id (RFC 8489 section 6.2.1).
   if (!outstanding_) {
     StunTransactionId id;
     for (uint8_t& byte : id) byte = static_cast<uint8_t>(random_());

@@ -1,7 +1,6 @@
-// A controlling ICE agent for one pair (RFC 8445 section 7.2): what a client does towards our lite side.
-// For tests and for a later client role; towards a lite peer a single pair is checked, nominated and kept by
-// consent (RFC 7675). Transaction ids come from the seed: they guard against nothing here, MESSAGE-INTEGRITY
-// does.
+// A controlling ICE agent for a single pair (RFC 8445 section 7.2), as the client of a lite peer, for tests:
+// the pair is checked, nominated and kept by consent (RFC 7675). Transaction ids come from the seed; they
+// need not be secret, because MESSAGE-INTEGRITY authenticates the responses.
 #pragma once
 
 #include <algorithm>
@@ -18,12 +17,12 @@
 namespace nexus {
 
 struct IceControllingConfig {
-  Duration retransmit_interval = std::chrono::milliseconds(250);  // doubles three times, then stays
+  Duration retransmit_interval = std::chrono::milliseconds(250);  // doubles three times, then stays constant
   Duration consent_interval = std::chrono::seconds(5);            // times 0.8 to 1.2, RFC 7675 section 5.1
   Duration consent_timeout = std::chrono::seconds(30);
   uint32_t priority = 0x6E7F00FF;
   bool nominate = true;
-  bool claim_controlled = false;  // start in the wrong role, to be corrected by a 487
+  bool claim_controlled = false;  // starts in the wrong role, which a 487 response corrects
 };
 
 class IceControlling {
@@ -31,14 +30,14 @@ class IceControlling {
   IceControlling(IceCredentials local, IceCredentials remote, IceControllingConfig config, uint64_t seed,
                  Timestamp now);
 
-  // The next check that is due, or nothing.
+  // The next check that is due, if any.
   std::optional<std::vector<uint8_t>> PollTransmit(Timestamp now);
-  // False when it was not an answer to one of ours.
+  // False if it is not a response to an own check.
   bool HandleStun(ByteView datagram, Timestamp now);
   bool connected() const { return connected_; }
   bool expired(Timestamp now) const { return now >= deadline_; }
   Timestamp next_deadline() const { return std::min(next_check_, deadline_); }
-  // Our address as the peer saw it.
+  // Our address as seen by the peer.
   const std::optional<SocketAddress>& mapped_address() const { return mapped_; }
   bool controlling() const { return controlling_; }
 

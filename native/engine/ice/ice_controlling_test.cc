@@ -1,4 +1,4 @@
-// The controlling agent against the lite one, over a network that loses.
+// The controlling agent against the lite one, over a network with loss.
 #include "engine/ice/ice_controlling.h"
 
 #include <gtest/gtest.h>
@@ -21,7 +21,7 @@ struct Pair {
   explicit Pair(IceControllingConfig config = {}, uint64_t seed = 1)
       : lite(kServer, kClient, {}, kStart), client(kClient, kServer, config, seed, kStart) {}
 
-  // Follows the client's deadlines; `loses` says whether the n-th check is lost.
+  // Follows the client's deadlines; `loses` decides whether the n-th check is lost.
   template <class Loses>
   void RunUntil(Timestamp end, Loses loses) {
     while (client.next_deadline() <= end && !client.expired(now)) {
@@ -48,7 +48,7 @@ TEST(IceControlling, ConnectsAndNominates) {
   EXPECT_EQ(pair.lite.selected(), kFrom);
 }
 
-TEST(IceControlling, AsksForConsentEveryFiveSecondsOrSo) {
+TEST(IceControlling, SendsConsentChecksAboutEveryFiveSeconds) {
   Pair pair;
   pair.RunUntil(kStart + seconds(300), [](size_t) { return false; });
   ASSERT_GT(pair.checks.size(), 50u);
@@ -63,7 +63,7 @@ TEST(IceControlling, AsksForConsentEveryFiveSecondsOrSo) {
   EXPECT_FALSE(pair.lite.expired(kStart + seconds(300)));
 }
 
-TEST(IceControlling, TheSameSeedSendsTheSame) {
+TEST(IceControlling, IsDeterministicBySeed) {
   Pair first({}, 5);
   Pair second({}, 5);
   Pair third({}, 6);
@@ -71,7 +71,7 @@ TEST(IceControlling, TheSameSeedSendsTheSame) {
   EXPECT_NE(first.client.PollTransmit(kStart + seconds(1)), third.client.PollTransmit(kStart + seconds(1)));
 }
 
-TEST(IceControlling, RepeatsWhatIsLost) {
+TEST(IceControlling, RepeatsLostChecks) {
   Pair pair;
   pair.RunUntil(kStart + seconds(2), [](size_t check) { return check < 3; });
   EXPECT_TRUE(pair.client.connected());
@@ -88,7 +88,7 @@ TEST(IceControlling, GivesUpAfterThirtySecondsOfSilence) {
   EXPECT_FALSE(pair.client.PollTransmit(kStart + seconds(45)));
 }
 
-TEST(IceControlling, CorrectsItsRoleWhenTold) {
+TEST(IceControlling, SwitchesItsRoleAfterARoleConflict) {
   Pair pair({.claim_controlled = true});
   pair.RunUntil(kStart, [](size_t) { return false; });
   EXPECT_TRUE(pair.client.connected());
@@ -97,7 +97,7 @@ TEST(IceControlling, CorrectsItsRoleWhenTold) {
   EXPECT_EQ(pair.lite.counters().checks, 1u);
 }
 
-TEST(IceControlling, BelievesNoForgedAnswer) {
+TEST(IceControlling, IgnoresForgedResponses) {
   Pair pair;
   const auto check = pair.client.PollTransmit(kStart);
   ASSERT_TRUE(check);

@@ -1,4 +1,4 @@
-// The short-term credentials of one side of an ICE session (RFC 8445 section 5.3), as they stand in SDP.
+// The short-term credentials of one side of an ICE session (RFC 8445 section 5.3), as in SDP.
 #pragma once
 
 #include <string>

@@ -15,7 +15,7 @@ bool WellFormed(const IceCredentials& credentials) {
          credentials.pwd.size() <= 256;
 }
 
-// RFC 8445 section 7.1.1 (seen from the answering side): USERNAME is "ours:theirs".
+// RFC 8445 section 7.1.1, at the answering side: USERNAME is "ours:theirs".
 bool Names(std::string_view username, const std::string& local, const std::string& remote) {
   return username.size() == local.size() + 1 + remote.size() && username.starts_with(local) &&
          username[local.size()] == ':' && username.ends_with(remote);
@@ -45,7 +45,7 @@ IceLite::IceLite(IceCredentials local, IceCredentials remote, IceConfig config, 
       current_{std::move(local), std::move(remote)},
       deadline_(now + config.connect_timeout) {
   config_.max_remote_addresses =
-      std::max<size_t>(config_.max_remote_addresses, 2);  // the selected and its successor
+      std::max<size_t>(config_.max_remote_addresses, 2);  // the selected one and its successor
   remotes_.reserve(config_.max_remote_addresses);
 }
 
@@ -58,16 +58,16 @@ IceStunOutcome IceLite::HandleStun(ByteView datagram, const SocketAddress& from,
   }
   if (message->method != kStunBinding ||
       (message->message_class != StunClass::kRequest && message->message_class != StunClass::kIndication)) {
-    ++counters_.dropped_unexpected;  // a lite agent asks nothing, so nothing answers it
+    ++counters_.dropped_unexpected;  // a lite agent sends no requests, so there are no responses
     return outcome;
   }
-  // MESSAGE-INTEGRITY says more than a checksum: a FINGERPRINT may be absent, but not wrong.
+  // MESSAGE-INTEGRITY is stronger than a checksum: FINGERPRINT may be absent, but not wrong.
   if (message->fingerprint_offset != 0 && !VerifyStunFingerprint(*message)) {
     ++counters_.dropped_fingerprint;
     return outcome;
   }
   if (message->message_class == StunClass::kIndication) {
-    ++counters_.indications;  // RFC 8445 section 11: keepalive, without authentication, so it proves nothing
+    ++counters_.indications;  // RFC 8445 section 11: an unauthenticated keepalive
     outcome.indication = true;
     return outcome;
   }
@@ -110,20 +110,19 @@ const IceLite::Generation* IceLite::Authenticate(const StunMessage& message) {
   return generation;
 }
 
-// The errors that an authenticated request may get; empty when it is fine.
+// The error response to an authenticated request; empty if the request is valid.
 std::vector<uint8_t> IceLite::Refuse(const StunMessage& message, const Generation& generation) {
   if (message.unknown_count != 0) {  // RFC 8489 section 6.3.1
     ++counters_.bad_requests;
     return ErrorResponse(message, 420, "Unknown Attribute", generation.local);
   }
-  // RFC 8445 section 7.1.1 and 7.1.2: PRIORITY always, and one role.
+  // RFC 8445 sections 7.1.1 and 7.1.2: PRIORITY is required, and exactly one role.
   if (!message.priority || (message.ice_controlled && message.ice_controlling)) {
     ++counters_.bad_requests;
     return ErrorResponse(message, 400, "Bad Request", generation.local);
   }
-  // RFC 8445 section 7.3.1.1. A lite agent is controlled towards a full one (section 6.1.1) and cannot
-  // switch; towards another lite one no checks are sent at all. So whatever the tie-breakers are, it is the
-  // peer that has to change.
+  // RFC 8445 section 7.3.1.1. A lite agent is controlled by a full one (section 6.1.1) and cannot switch, and
+  // two lite agents send no checks. So the peer has to switch, whatever the tie-breakers are.
   if (message.ice_controlled) {
     ++counters_.role_conflicts;
     return ErrorResponse(message, 487, "Role Conflict", generation.local);
@@ -147,13 +146,13 @@ std::optional<SocketAddress> IceLite::Remember(const SocketAddress& from, Timest
     if (oldest == nullptr || remote.last_check < oldest->last_check) oldest = &remote;
   }
   ++counters_.evicted;
-  const SocketAddress evicted = oldest->address;  // there is one: the table holds at least two
+  const SocketAddress evicted = oldest->address;  // there is one: the table has at least two entries
   *oldest = {from, now};
   return evicted;
 }
 
-// Last nomination wins, as libwebrtc expects of a lite peer: it repeats USE-CANDIDATE only on the pair that
-// it uses.
+// The last nomination wins, as libwebrtc expects of a lite peer: it repeats USE-CANDIDATE only on the pair in
+// use.
 bool IceLite::Select(const SocketAddress& from, bool nominates, bool under_current, Timestamp now) {
   if (nominates && under_current) previous_.reset();  // the restart is complete
   if (selected_ == from) return false;
@@ -202,8 +201,8 @@ bool IceLite::Restart(IceCredentials local, IceCredentials remote, Timestamp now
   // RFC 8839 section 4.4.1.1.1: a restart changes both ufrag and pwd.
   const bool is_new = local.ufrag != current_.local.ufrag && local.pwd != current_.local.pwd;
   if (!is_new || !WellFormed(local) || !WellFormed(remote)) return false;
-  // A second restart before the first was completed: the selected address stands under the oldest of the
-  // three.
+  // If a restart begins before the last one is complete, the selected address belongs to the oldest of three
+  // generations.
   if (!previous_ && selected_) previous_ = std::move(current_);
   current_ = {std::move(local), std::move(remote)};
   deadline_ = std::max(deadline_, now + config_.connect_timeout);

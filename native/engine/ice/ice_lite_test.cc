@@ -62,7 +62,7 @@ uint16_t ErrorOf(const IceStunOutcome& outcome) {
   return message ? message->error_code.value_or(0) : 0;
 }
 
-TEST_F(IceLiteTest, AnswersACheckWithTheAddressItSaw) {
+TEST_F(IceLiteTest, AnswersACheckWithItsSourceAddress) {
   const IceStunOutcome outcome = Send({}, 1);
   EXPECT_TRUE(outcome.authenticated);
   EXPECT_TRUE(outcome.selected_changed) << "the first validated address carries media until one is nominated";
@@ -78,14 +78,14 @@ TEST_F(IceLiteTest, AnswersACheckWithTheAddressItSaw) {
   EXPECT_EQ(ice_.selected(), Address(1));
 }
 
-TEST_F(IceLiteTest, Ipv6AsWell) {
+TEST_F(IceLiteTest, SupportsIpv6) {
   const auto from = SocketAddress::Parse("2001:db8::1", 9);
   const IceStunOutcome outcome = ice_.HandleStun(Make({}), *from, At(0));
   EXPECT_EQ(ParseStun(outcome.response)->xor_mapped_address, *from);
   EXPECT_EQ(ice_.selected(), *from);
 }
 
-TEST_F(IceLiteTest, NothingUnprovedIsAnswered) {
+TEST_F(IceLiteTest, AnswersNothingUnauthenticated) {
   const IceCredentials wrong_password{kLocal.ufrag, "not-the-password-of-the-server"};
   const IceCredentials stranger{"abcd", kLocal.pwd};
   const IceCredentials longer{"srvUx", kLocal.pwd};
@@ -119,7 +119,7 @@ TEST_F(IceLiteTest, NothingUnprovedIsAnswered) {
   EXPECT_EQ(ice_.next_deadline(), At(30)) << "and it prolongs nothing";
 }
 
-TEST_F(IceLiteTest, IndicationsAreSwallowed) {
+TEST_F(IceLiteTest, IgnoresIndications) {
   StunWriter writer(StunClass::kIndication, kStunBinding, {7});
   writer.Fingerprint();
   const IceStunOutcome outcome = ice_.HandleStun(writer.message(), Address(1), At(5));
@@ -130,7 +130,7 @@ TEST_F(IceLiteTest, IndicationsAreSwallowed) {
   EXPECT_EQ(ice_.next_deadline(), At(30)) << "an indication is no consent";
 }
 
-TEST_F(IceLiteTest, APeerThatClaimsToBeControlledIsToldOtherwise) {
+TEST_F(IceLiteTest, APeerThatClaimsToBeControlledGets487) {
   const IceStunOutcome outcome = Send({.controlled = true}, 1);
   EXPECT_EQ(ErrorOf(outcome), 487);
   EXPECT_FALSE(outcome.authenticated);
@@ -139,7 +139,7 @@ TEST_F(IceLiteTest, APeerThatClaimsToBeControlledIsToldOtherwise) {
   EXPECT_TRUE(VerifyStunIntegrity(*ParseStun(outcome.response), kLocal.pwd));
 }
 
-TEST_F(IceLiteTest, UnknownAttributesGet420WithTheirNames) {
+TEST_F(IceLiteTest, UnknownAttributesGet420AndAreListed) {
   const auto add = [](StunWriter& writer) { writer.Attribute(static_cast<StunAttribute>(0x7123), {}); };
   const IceStunOutcome outcome = Send({.change = add}, 1);
   EXPECT_EQ(ErrorOf(outcome), 420);
@@ -155,7 +155,7 @@ TEST_F(IceLiteTest, BadRequestsGet400) {
   EXPECT_EQ(ice_.counters().bad_requests, 2u);
 }
 
-TEST_F(IceLiteTest, NoAnswerIsMuchLargerThanItsQuestion) {
+TEST_F(IceLiteTest, NoResponseIsMuchLargerThanItsRequest) {
   const std::vector<uint8_t> request = Make({});
   EXPECT_LE(ice_.HandleStun(request, Address(1), At(0)).response.size(), request.size() + 20);
 }
@@ -183,14 +183,14 @@ TEST_F(IceLiteTest, NatRebindingMovesMediaWithTheNextNomination) {
   EXPECT_EQ(ice_.selected(), Address(9));
 }
 
-TEST_F(IceLiteTest, AnAddressWithoutConsentGivesWayToOneThatHasIt) {
+TEST_F(IceLiteTest, AnAddressWithoutConsentIsReplacedByOneWithConsent) {
   Send({.nominate = true}, 1, 0);
   EXPECT_FALSE(Send({}, 2, 29).selected_changed);
   EXPECT_TRUE(Send({}, 2, 31).selected_changed);
   EXPECT_EQ(ice_.selected(), Address(2));
 }
 
-TEST_F(IceLiteTest, ExpiresWithoutConsentAndWithoutAnyCheck) {
+TEST_F(IceLiteTest, ExpiresWithoutConsentOrWithoutAnyCheck) {
   EXPECT_FALSE(ice_.expired(At(29)));
   EXPECT_TRUE(ice_.expired(At(30)));
   Send({}, 1, 20);
@@ -200,7 +200,7 @@ TEST_F(IceLiteTest, ExpiresWithoutConsentAndWithoutAnyCheck) {
   EXPECT_TRUE(ice_.expired(At(70)));
 }
 
-TEST_F(IceLiteTest, TheTableOfAddressesIsBoundedAndKeepsTheSelectedOne) {
+TEST_F(IceLiteTest, TheAddressTableIsBoundedAndKeepsTheSelectedAddress) {
   Send({.nominate = true}, 1, 0);
   for (uint8_t from = 2; from <= 8; ++from) EXPECT_FALSE(Send({}, from, from).evicted);
   EXPECT_EQ(Send({}, 9, 10).evicted, Address(2));
@@ -213,7 +213,7 @@ TEST_F(IceLiteTest, TheTableOfAddressesIsBoundedAndKeepsTheSelectedOne) {
   EXPECT_EQ(ice_.counters().evicted, 2u);
 }
 
-TEST_F(IceLiteTest, NominatingANewAddressInAFullTableMayPushOutTheFormer) {
+TEST_F(IceLiteTest, ANominationInAFullTableMayEvictTheFormerAddress) {
   Send({.nominate = true}, 1, 0);
   for (uint8_t from = 2; from <= 8; ++from) Send({}, from, from);
   const IceStunOutcome outcome = Send({.nominate = true}, 20, 20);
@@ -252,7 +252,7 @@ TEST_F(IceLiteTest, ResponsesUseThePasswordOfTheirGeneration) {
   EXPECT_FALSE(ice_.restarting());
 }
 
-TEST_F(IceLiteTest, ARestartThatChangesNothingIsRefused) {
+TEST_F(IceLiteTest, RefusesARestartThatChangesNothing) {
   EXPECT_FALSE(ice_.Restart(kLocal, kRemote, At(1)));
   EXPECT_FALSE(ice_.Restart({kLocal2.ufrag, kLocal.pwd}, kRemote2, At(1)));
   EXPECT_FALSE(ice_.Restart({"abc", kLocal2.pwd}, kRemote2, At(1)));
@@ -266,7 +266,7 @@ TEST_F(IceLiteTest, RestartBeforeAnyCheckForgetsTheOldCredentials) {
   EXPECT_EQ(ice_.next_deadline(), At(40));
 }
 
-TEST_F(IceLiteTest, APathThatIsGoneGivesWayToTheOneCheckedLast) {
+TEST_F(IceLiteTest, ARemovedPathIsReplacedByTheOneCheckedLast) {
   const SocketAddress tcp = Address(1).OverTcp();
   ASSERT_NE(tcp, Address(1));
   ASSERT_TRUE(ice_.HandleStun(Make({.nominate = true}), tcp, At(1)).authenticated);
@@ -299,7 +299,7 @@ TEST_F(IceLiteTest, TrafficFromTheSelectedAddressIsConsent) {
   EXPECT_TRUE(ice_.expired(At(64)));
 }
 
-TEST_F(IceLiteTest, AnAddressWithTrafficGivesWayToANominationOnly) {
+TEST_F(IceLiteTest, AnAddressWithTrafficIsReplacedOnlyByANomination) {
   Send({.nominate = true}, 1, 0);
   ice_.NoteTraffic(Address(1), At(40));
   EXPECT_FALSE(Send({}, 2, 60).selected_changed) << "without a check for long, but heard";
@@ -308,7 +308,7 @@ TEST_F(IceLiteTest, AnAddressWithTrafficGivesWayToANominationOnly) {
   EXPECT_TRUE(Send({.nominate = true}, 1, 73).selected_changed);
 }
 
-TEST_F(IceLiteTest, TrafficOfAnEarlierAddressDoesNotHoldTheSelectedOne) {
+TEST_F(IceLiteTest, TrafficFromAnEarlierAddressDoesNotKeepTheSelectedOne) {
   Send({.nominate = true}, 1, 0);
   ice_.NoteTraffic(Address(1), At(1));
   Send({.nominate = true}, 2, 2);
@@ -316,7 +316,7 @@ TEST_F(IceLiteTest, TrafficOfAnEarlierAddressDoesNotHoldTheSelectedOne) {
   EXPECT_TRUE(Send({}, 3, 33).selected_changed) << "the second address was not heard for 31 seconds";
 }
 
-TEST_F(IceLiteTest, AClosedPathLeavesTheTimeSinceItWasHeard) {
+TEST_F(IceLiteTest, ARemovedPathStillCountsAsASignOfLife) {
   ASSERT_TRUE(ice_.HandleStun(Make({.nominate = true}), Address(1).OverTcp(), At(1)).authenticated);
   ice_.NoteTraffic(Address(1).OverTcp(), At(100));
   ice_.Forget(Address(1).OverTcp(), At(101));
@@ -324,7 +324,7 @@ TEST_F(IceLiteTest, AClosedPathLeavesTheTimeSinceItWasHeard) {
   EXPECT_TRUE(ice_.expired(At(130)));
 }
 
-TEST(IceLiteStrict, TrafficIsASignOfLifeAndNoConsent) {
+TEST(IceLiteStrict, TrafficIsASignOfLifeButNotConsent) {
   IceLite ice{kLocal, kRemote, {.strict_consent = true}, At(0)};
   const std::vector<uint8_t> check = Make({.nominate = true});
   ASSERT_TRUE(ice.HandleStun(check, Address(1), At(1)).authenticated);

@@ -26,7 +26,7 @@ constexpr int64_t kNeverSpoke = 0xFFFF;  // milliseconds in 16 bits
 enum DataFlag : uint8_t { kOrdered = 1, kMaxRetransmits = 2, kMaxLifetime = 4 };
 enum PacketFlag : uint8_t { kMarker = 1, kRedundant = 2, kHasLevel = 4, kVoice = 8, kHasOrientation = 16 };
 
-// Writes a body behind its header, whose size is known at the end.
+// Writes a body after its header; the header's size is filled in at the end.
 class Body {
  public:
   Body(Type type, std::vector<uint8_t>& out) : out_(out), start_(out.size()) {
@@ -35,7 +35,7 @@ class Body {
   }
   ~Body() {
     const size_t size = out_.size() - start_ - kHeaderSize;
-    if (size > kMaxBody) {  // no message is so large
+    if (size > kMaxBody) {  // no valid message is this large
       out_.resize(start_);
       return;
     }
@@ -137,7 +137,7 @@ struct Writer {
     body.U32(levels.room.value);
     for (const RelayLevel& level : levels.levels) {
       body.U32(level.track.value);
-      // Hundredths of a decibel, below full scale.
+      // Hundredths of a decibel below full scale.
       body.U16(static_cast<size_t>(std::lround(std::clamp(-level.level_dbov, 0.0, 127.0) * 100)));
       body.U8(level.silent ? 1 : 0);
       const auto ago =
@@ -290,7 +290,7 @@ RelayData ReadData(ByteReader& body) {
   return data;
 }
 
-// Nothing: the body is no such message. `known` says whether the type is.
+// Nothing if the body is invalid. `known` is set to false for an unknown type.
 std::optional<RelayMessage> ReadBody(Type type, ByteReader& body, bool& known) {
   switch (type) {
     case Type::kTrackAdded:

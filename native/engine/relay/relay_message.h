@@ -1,5 +1,5 @@
-// What shards of one room tell one another: the same bytes between two threads as, later, between two nodes
-// (docs/architecture/engine-relays.md). A batch is messages one after another:
+// Messages between the shards of one room: the same bytes between two threads and, later, between two nodes
+// (docs/architecture/engine-relays.md). A batch is a sequence of messages:
 //
 //    0                   1                   2                   3
 //    0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
@@ -8,7 +8,7 @@
 //   +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
 //   |                             body …
 //
-// Types that are not known are passed over, so that nodes of two versions can talk.
+// Unknown types are skipped, so that nodes of two versions can communicate.
 #pragma once
 
 #include <optional>
@@ -38,9 +38,9 @@ struct RelayTrackAdded {
   bool muted = false;
   uint8_t group = 0;
   uint32_t number = 0;
-  uint8_t encodings = 1;           // of simulcast by SSRC; with rids their number
+  uint8_t encodings = 1;           // number of simulcast encodings, by SSRC or rid
   std::vector<std::string> rids;   // low to high
-  std::vector<PictureSize> sizes;  // as the publisher says, low to high
+  std::vector<PictureSize> sizes;  // as reported by the publisher, low to high
 };
 struct RelayTrackGone {
   TrackId track;
@@ -51,13 +51,13 @@ struct RelayTrackMuted {
 };
 struct RelayTrackSizes {
   TrackId track;
-  std::vector<PictureSize> sizes;  // as the publisher says now, low to high
+  std::vector<PictureSize> sizes;  // as reported by the publisher, low to high
 };
-// What the packets of an encoding are from now on; told before the first and whenever it changes.
+// Properties of an encoding's packets; sent before the first packet and after each change.
 struct RelaySource {
   TrackId track;
   uint8_t encoding = 0;
-  uint32_t life = 0;  // another one: the stream began anew, numbers mean something else
+  uint32_t life = 0;  // a new value: the stream restarted, and its numbers with it
   Codec codec = Codec::kOpus;
   PayloadType payload_type;
   uint32_t clock_rate = 0;
@@ -81,12 +81,12 @@ struct RelayPacket {
   ByteView payload;
   ByteView dependency_descriptor;
 };
-// Smoothed, of the shard's own voices in a room.
+// Smoothed levels of the shard's own audio sources in a room.
 struct RelayLevel {
   TrackId track;
   double level_dbov = -127;
   bool silent = true;
-  // How long ago somebody spoke, up to a minute; nothing: never.
+  // Time since the source last spoke, up to a minute; nothing: never.
   std::optional<std::chrono::milliseconds> spoke_ago;
   friend bool operator==(const RelayLevel&, const RelayLevel&) = default;
 };
@@ -94,16 +94,16 @@ struct RelayLevels {
   RoomId room;
   std::vector<RelayLevel> levels;
 };
-// From the home shard: who is heard in the room.
+// From the home shard: the audio sources that are forwarded in the room.
 struct RelayChoice {
   RoomId room;
   std::vector<TrackId> heard;
 };
-// Towards the publisher's shard: somebody watches here, or nobody does any more.
+// To the publisher's shard: the first viewer has subscribed on this shard, or the last one has left.
 struct RelayInterest {
   TrackId track;
   bool wanted = false;
-  // The highest layers that anybody there wants (LayerTarget).
+  // The highest layers wanted by any viewer there (LayerTarget).
   uint8_t spatial = 0xFF;
   uint8_t temporal = 0xFF;
 };
@@ -112,8 +112,8 @@ struct RelayKeyframeRequest {
   uint8_t encoding = 0;
 };
 
-// Application data for everybody in the room there, or for one participant; the bytes are the envelope as
-// receivers get it.
+// Application data for all participants of the room on that shard, or for one participant; `message` is the
+// envelope as receivers get it.
 struct RelayData {
   RoomId room;
   std::string participant;
@@ -125,13 +125,13 @@ using RelayMessage =
     std::variant<RelayTrackAdded, RelayTrackGone, RelayTrackMuted, RelaySource, RelayPacket, RelayLevels,
                  RelayChoice, RelayInterest, RelayKeyframeRequest, RelayData, RelayTrackSizes>;
 
-// Appends to `out`.
+// Appends the message to `out`.
 void WriteRelay(const RelayMessage& message, std::vector<uint8_t>& out);
 
 class RelayReader {
  public:
   explicit RelayReader(ByteView batch) : reader_(batch) {}
-  // Nothing at the end, or where the bytes are no message; then `malformed` is true.
+  // Nothing at the end, or if the bytes are not a valid message; then `malformed` is true.
   std::optional<RelayMessage> Next();
   bool malformed() const { return malformed_; }
 

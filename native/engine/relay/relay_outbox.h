@@ -1,5 +1,5 @@
-// What a shard has to tell each other shard: one growing batch for each, fetched once a tick. When the way to
-// a shard is full its packets and data are dropped here, at the source; what is neither always goes.
+// Outgoing relay messages: one batch per other shard, fetched once per tick. While the queue of a shard is
+// full, packets and data for it are dropped here, at the source; all other messages are always sent.
 #pragma once
 
 #include <map>
@@ -18,7 +18,7 @@ struct RelayBatch {
 class RelayOutbox {
  public:
   void Send(uint16_t to, const RelayMessage& message) { WriteRelay(message, peers_[to].bytes); }
-  // What a peer can make much of. False, and nothing sent, when the way is full.
+  // Sends a message of a kind that can be large. False, and nothing is sent, if the queue is full.
   template <class Bulk>
   bool SendBulk(uint16_t to, const Bulk& packet) {
     Peer& peer = peers_[to];

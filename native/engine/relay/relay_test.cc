@@ -17,8 +17,8 @@ Message RoundTrip(const Message& message) {
   EXPECT_TRUE(read && std::holds_alternative<Message>(*read));
   EXPECT_FALSE(reader.Next());
   EXPECT_FALSE(reader.malformed());
-  // Cut anywhere, it is no message and says so. The view types' bytes are compared by the caller, so no cut
-  // is kept.
+  // Cut anywhere, it is not a valid message and `malformed` is set. The caller compares the bytes of views,
+  // so no cut is kept.
   for (size_t size = 1; size < bytes.size(); ++size) {
     RelayReader cut(ByteView(bytes).first(size));
     EXPECT_FALSE(cut.Next());
@@ -128,7 +128,7 @@ TEST(RelayMessage, KeepsDataAndItsChannel) {
   }
 }
 
-TEST(RelayMessage, PassesOverTypesOfLaterVersions) {
+TEST(RelayMessage, SkipsTypesOfLaterVersions) {
   std::vector<uint8_t> bytes = {200, 0, 0, 3, 1, 2, 3};
   WriteRelay(RelayTrackGone{TrackId{5}}, bytes);
   RelayReader reader(bytes);
@@ -136,7 +136,7 @@ TEST(RelayMessage, PassesOverTypesOfLaterVersions) {
   EXPECT_FALSE(reader.malformed());
 }
 
-TEST(RelayMessage, RefusesWhatWouldHarm) {
+TEST(RelayMessage, RejectsASourceWithoutAClockRate) {
   RelaySource source{TrackId{1}, 0, 1, Codec::kVp8, PayloadType{96}, 0, {}, 0, 0, ""};
   std::vector<uint8_t> bytes;
   WriteRelay(source, bytes);
@@ -145,7 +145,7 @@ TEST(RelayMessage, RefusesWhatWouldHarm) {
   EXPECT_TRUE(no_clock_rate.malformed());
 }
 
-TEST(RelayOutbox, DropsPacketsAndNothingElseWhenTheWayIsFull) {
+TEST(RelayOutbox, DropsOnlyPacketsWhileTheQueueIsFull) {
   RelayOutbox outbox;
   outbox.SetCongested(2, true);
   EXPECT_FALSE(outbox.SendBulk(2, RelayPacket{}));
