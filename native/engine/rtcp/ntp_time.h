@@ -11,9 +11,10 @@ namespace nexus {
 struct NtpTime {
   uint64_t value = 0;
 
-  // The middle 32 bits, as LSR carries them.
+  // The middle 32 bits, as in LSR.
   uint32_t compact() const { return static_cast<uint32_t>(value >> 16); }
-  // Microseconds since the NTP era began; wraps with the era, so only differences mean anything.
+  // Microseconds since the beginning of the NTP era. They wrap with the era, so only differences are
+  // meaningful.
   int64_t micros() const {
     const uint64_t fraction = (value & 0xFFFFFFFFu) * 1'000'000u + (1u << 31);
     return static_cast<int64_t>((value >> 32) * 1'000'000u + (fraction >> 32));
@@ -26,8 +27,8 @@ struct NtpTime {
   friend auto operator<=>(const NtpTime&, const NtpTime&) = default;
 };
 
-// The SFU's NTP line is its engine clock: receivers only compare streams of one SFU with one another, so the
-// era does not matter. The shift keeps it far from zero.
+// The SFU's NTP time is its engine clock: receivers only compare streams of one SFU, so the era does not
+// matter. The shift keeps it far from zero.
 inline constexpr int64_t kNtpEpochShiftUs = int64_t{1} << 50;
 inline NtpTime NtpFromTimestamp(Timestamp now) {
   return NtpTime::FromMicros(now.time_since_epoch().count() + kNtpEpochShiftUs);

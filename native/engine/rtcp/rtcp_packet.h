@@ -1,5 +1,4 @@
-// What stands in RTCP packets (RFC 3550 §6, RFC 4585, RFC 5104), as views on the received bytes: nothing is
-// copied.
+// Contents of RTCP packets (RFC 3550 §6, RFC 4585, RFC 5104), as views of the received bytes, without copies.
 #pragma once
 
 #include <optional>
@@ -63,7 +62,7 @@ struct Nack {
   Ssrc sender;
   Ssrc media;
   ByteView blocks;  // PID and BLP, four bytes each
-  // Calls `visit(uint16_t)` for each lost sequence number, across 65535 -> 0 too.
+  // Calls `visit(uint16_t)` for each lost sequence number, also across the wrap from 65535 to 0.
   template <class Visit>
   void ForEach(Visit&& visit) const {
     ByteReader reader(blocks);

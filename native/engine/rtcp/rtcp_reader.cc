@@ -15,7 +15,7 @@ constexpr uint32_t kRembIdentifier = 0x52454D42;  // "REMB"
 constexpr uint8_t kSdesCname = 1;
 
 ReportBlocks ReadBlocks(ByteReader& reader, uint8_t count) {
-  // A count above what is there is cut down to it: the rest of the compound is still good.
+  // A count above the number of blocks is reduced to it; the rest of the compound is still valid.
   const size_t there = reader.remaining() / ReportBlocks::kSize;
   return ReportBlocks(reader.Bytes(std::min<size_t>(count, there) * ReportBlocks::kSize));
 }
@@ -66,7 +66,7 @@ std::optional<RtcpItem> ReadRemb(Ssrc sender, ByteReader& reader) {
   if (!reader.ok()) return std::nullopt;
   const uint64_t mantissa = rate & 0x3FFFF;
   const unsigned exponent = rate >> 18;
-  // What 64 bits cannot hold is no estimate at all.
+  // A rate that does not fit into 64 bits is not an estimate.
   if (mantissa != 0 && exponent > 45) return std::nullopt;
   return Remb{sender, mantissa << exponent};
 }
@@ -134,7 +134,7 @@ std::optional<RtcpReader::Chunk> RtcpReader::NextChunk() {
     return std::nullopt;
   }
   rest_ = reader.Rest();
-  if (first & 0x20) {  // §6.4.1: the last byte counts the padding, itself included
+  if (first & 0x20) {  // §6.4.1: the last byte is the size of the padding, including itself
     const size_t padding = body.empty() ? 0 : body.back();
     if (padding == 0 || padding > body.size()) {
       malformed_ = true;

@@ -1,5 +1,5 @@
 // Reads a compound (RFC 3550 §6.1) or reduced-size (RFC 5506) RTCP packet item by item. Unknown packets and
-// XR are skipped; a length that does not fit ends the reading, and what came before it still counts.
+// XR are skipped; an invalid length ends the reading, but the items before it count.
 #pragma once
 
 #include "engine/rtcp/rtcp_packet.h"
@@ -23,7 +23,7 @@ class RtcpReader {
   explicit RtcpReader(ByteView packet) : rest_(packet) {}
 
   std::optional<RtcpItem> Next();
-  // True once a packet did not fit; final after Next() returned nothing.
+  // True after an invalid length; final after Next() has returned nothing.
   bool malformed() const { return malformed_; }
   size_t skipped() const { return skipped_; }
 
@@ -38,7 +38,7 @@ class RtcpReader {
   std::optional<RtcpItem> NextSdes();
 
   ByteView rest_;
-  ByteView sdes_;  // chunks of the current SDES packet not yet given out
+  ByteView sdes_;  // chunks of the current SDES packet that remain to be returned
   bool malformed_ = false;
   size_t skipped_ = 0;
 };

@@ -1,4 +1,4 @@
-// RTCP: what was written is read back, hostile lengths stay inside, NACKs are whole.
+// RTCP: written packets are read back, invalid lengths cause no overrun, and NACKs are complete.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -85,7 +85,7 @@ TEST(RtcpCompound, NeverGrowsBeyondTheMtu) {
   EXPECT_EQ(ReadAll(writer.bytes()).items.size(), 100u);
 }
 
-TEST(RtcpCompound, EveryLengthOfCnameIsPadded) {
+TEST(RtcpCompound, PadsEveryLengthOfCname) {
   for (size_t size = 0; size <= 255; ++size) {
     std::array<uint8_t, 1200> buffer;
     RtcpCompoundWriter writer(buffer);
@@ -99,9 +99,9 @@ TEST(RtcpCompound, EveryLengthOfCnameIsPadded) {
   }
 }
 
-// Field notes 1.2: every NACKed number counts, from every start round the wrap, for 1, 2, 3 and 17 numbers in
-// a row.
-TEST(RtcpNack, IsWholeAroundTheWrap) {
+// Field notes 1.2: every NACKed number counts, from every start around the wrap, for 1, 2, 3 and 17
+// consecutive numbers.
+TEST(RtcpNack, IsCompleteAroundTheWrap) {
   for (uint32_t start = 65'500; start < 65'560; ++start) {
     for (const size_t count : {1, 2, 3, 17, 18, 40}) {
       std::vector<uint16_t> lost;
@@ -114,7 +114,7 @@ TEST(RtcpNack, IsWholeAroundTheWrap) {
   }
 }
 
-// Two NACK packets in a compound, each with two blocks: all four count.
+// A compound with two NACK packets of two blocks each: all four blocks count.
 TEST(RtcpNack, AllBlocksOfAllPacketsCount) {
   std::array<uint8_t, 1200> buffer;
   RtcpCompoundWriter writer(buffer);
@@ -125,7 +125,7 @@ TEST(RtcpNack, AllBlocksOfAllPacketsCount) {
   EXPECT_EQ(NackedIn(writer.bytes()), (std::vector<uint16_t>{10, 11, 100, 116, 65'535, 0, 500}));
 }
 
-TEST(RtcpNack, TellsHowManyFitted) {
+TEST(RtcpNack, ReturnsHowManyNumbersFit) {
   std::vector<uint16_t> lost;
   for (int i = 0; i < 1000; ++i) lost.push_back(static_cast<uint16_t>(i * 20));
   std::array<uint8_t, 1200> buffer;
@@ -147,7 +147,7 @@ TEST(RtcpReader, ReadsRemb) {
   EXPECT_TRUE(ReadAll(absurd).items.empty());
 }
 
-TEST(RtcpReader, SkipsWhatItDoesNotKnow) {
+TEST(RtcpReader, SkipsUnknownPackets) {
   std::array<uint8_t, 1200> buffer;
   RtcpCompoundWriter writer(buffer);
   const Bytes xr = {0x80, 207, 0, 1, 0, 0, 0, 1};
@@ -163,7 +163,7 @@ TEST(RtcpReader, SkipsWhatItDoesNotKnow) {
   EXPECT_EQ(reader.skipped(), 2u);
 }
 
-TEST(RtcpReader, WhatCameBeforeABadLengthCounts) {
+TEST(RtcpReader, ReturnsTheItemsBeforeAnInvalidLength) {
   std::array<uint8_t, 1200> buffer;
   RtcpCompoundWriter writer(buffer);
   ASSERT_TRUE(writer.AddPli(Ssrc{1}, Ssrc{2}));
@@ -173,7 +173,7 @@ TEST(RtcpReader, WhatCameBeforeABadLengthCounts) {
   EXPECT_TRUE(read.malformed);
 }
 
-TEST(RtcpReader, PaddingIsTakenOffAndChecked) {
+TEST(RtcpReader, RemovesAndChecksPadding) {
   const Bytes good = {0xA1, 206, 0, 3, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 4};
   EXPECT_EQ(ReadAll(good).items.size(), 1u);
   Bytes bad = good;
@@ -183,7 +183,7 @@ TEST(RtcpReader, PaddingIsTakenOffAndChecked) {
   EXPECT_TRUE(ReadAll(bad).malformed);
 }
 
-TEST(RtcpReader, ReportCountsAboveTheContentAreCut) {
+TEST(RtcpReader, ReducesReportCountsAboveTheContent) {
   std::array<uint8_t, 1200> buffer;
   RtcpCompoundWriter writer(buffer);
   ASSERT_TRUE(writer.AddReceiverReport(Ssrc{2}, {{ReportBlock{}}}));
@@ -218,7 +218,7 @@ void ReadEverything(ByteView packet) {
   EXPECT_GE(sum, 0u);
 }
 
-// Hard problem 24: the inputs that broke other parsers.
+// Hard problem 24: inputs that crashed other parsers.
 TEST(RtcpReader, SurvivesTheCorpus) {
   NEXUS_LOAD_CAPTURE(unused, "vp8.pcap");
   size_t files = 0;

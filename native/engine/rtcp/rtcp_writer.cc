@@ -16,7 +16,7 @@ void WriteHead(ByteWriter& writer, size_t count, RtcpType type, size_t words_aft
 void WriteBlock(ByteWriter& writer, const ReportBlock& block) {
   writer.U32(block.source.value);
   writer.U8(block.fraction_lost);
-  // RFC 3550 §6.4.1: 24 bits, signed; held at its ends instead of wrapping.
+  // RFC 3550 §6.4.1: 24 bits, signed; clamped instead of wrapping.
   writer.U24(static_cast<uint32_t>(std::clamp(block.cumulative_lost, -0x800000, 0x7FFFFF)) & 0xFFFFFF);
   writer.U32(block.extended_highest_sequence);
   writer.U32(block.jitter);

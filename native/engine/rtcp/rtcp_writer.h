@@ -1,5 +1,5 @@
-// Writes one compound RTCP packet into the caller's buffer, never longer than the MTU allows. Each call adds
-// one packet or nothing: false means that it does not fit and the compound is unchanged.
+// Writes a compound RTCP packet of at most the MTU into the caller's buffer. Each call adds one packet or
+// nothing: if it returns false, the packet does not fit and the compound is unchanged.
 #pragma once
 
 #include <algorithm>
@@ -28,11 +28,11 @@ class RtcpCompoundWriter {
   bool AddReceiverReport(Ssrc sender, std::span<const ReportBlock> blocks);
   bool AddCname(Ssrc source, std::string_view cname);
   bool AddBye(Ssrc source);
-  // As many of the sequence numbers (ascending, wrap allowed) as fit; returns how many were written.
+  // Writes as many of the sequence numbers (ascending, may wrap) as fit; returns how many.
   size_t AddNack(Ssrc sender, Ssrc media, std::span<const uint16_t> sequence_numbers);
   bool AddPli(Ssrc sender, Ssrc media);
   bool AddFir(Ssrc sender, Ssrc media, uint8_t sequence);
-  // A whole RTCP packet written elsewhere (TWCC feedback).
+  // Adds a complete RTCP packet (TWCC feedback).
   bool AddPacket(ByteView packet);
 
   ByteView bytes() const { return ByteView(out_).first(size_); }

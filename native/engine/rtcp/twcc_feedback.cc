@@ -10,8 +10,7 @@ constexpr size_t kHeadSize = 20;  // common header, two SSRCs, base, count, refe
 constexpr uint16_t kMaxRun = 0x1FFF;
 constexpr size_t kMaxFeedbackSize = 1200;
 
-// Collects status symbols and turns them into packet chunks (draft §3.1.2 to §3.1.4), as few as a greedy
-// choice gives.
+// Encodes status symbols as packet chunks (draft §3.1.2 to §3.1.4), chosen greedily.
 class ChunkEncoder {
  public:
   void Add(uint8_t symbol) {
@@ -93,7 +92,7 @@ std::optional<TwccFeedbackView> TwccFeedbackView::Parse(ByteView body) {
   view.reference_time_ = static_cast<int32_t>(reader.U24() << 8) >> 8;  // signed 24 bits
   view.feedback_count_ = reader.U8();
   if (!reader.ok()) return std::nullopt;
-  // First the chunks, to learn where the deltas begin; then everything once more, with bounds.
+  // First the chunks, which show where the deltas begin; then both again, with bounds checks.
   const ByteView rest = reader.Rest();
   ByteReader chunks(rest);
   uint32_t covered = 0;
@@ -179,7 +178,7 @@ TwccFeedbackResult WriteTwccFeedback(MutableByteView out, Ssrc sender, Ssrc medi
   const size_t content = kHeadSize + 2 * encoder.chunks().size() + deltas.size();
   const size_t padded = (content + 3) & ~size_t{3};
   ByteWriter writer(out);
-  // draft §3.1: padded to 32 bits with zeros, as all implementations do, the P bit and count among them
+  // draft §3.1: zero padding to 32 bits with P bit and count, as in all implementations
   const size_t padding = padded - content;
   writer.U8(static_cast<uint8_t>(0x80 | (padding ? 0x20 : 0) | 15));
   writer.U8(205);

@@ -1,6 +1,6 @@
 // Transport-wide congestion control feedback (draft-holmer-rmcat-transport-wide-cc-extensions-01 §3.1): for
-// each transport-wide sequence number, whether it came, and when, in steps of 250 µs from a 24-bit signed
-// reference time.
+// each transport-wide sequence number whether the packet arrived, and when, in steps of 250 µs from a signed
+// 24-bit reference time.
 #pragma once
 
 #include <optional>
@@ -15,10 +15,10 @@ namespace nexus {
 inline constexpr Duration kTwccTick{250};
 inline constexpr Duration kTwccReferenceUnit{64'000};
 
-// Received feedback. `Parse` has checked that chunks and deltas are all there.
+// Received feedback. `Parse` has checked that chunks and deltas are complete.
 class TwccFeedbackView {
  public:
-  static std::optional<TwccFeedbackView> Parse(ByteView body);  // behind the common RTCP header
+  static std::optional<TwccFeedbackView> Parse(ByteView body);  // after the common RTCP header
 
   Ssrc sender() const { return sender_; }
   Ssrc media() const { return media_; }
@@ -72,10 +72,10 @@ struct TwccArrival {
 
 struct TwccFeedbackResult {
   size_t size = 0;      // bytes of a whole RTCP packet, 0: nothing fits
-  size_t consumed = 0;  // arrivals told; the rest belongs into the next feedback
+  size_t consumed = 0;  // arrivals that were written; the rest belongs into the next feedback
 };
 
-// Writes one feedback packet that starts at `base_sequence` (not after the first arrival) and tells as many
+// Writes one feedback packet that starts at `base_sequence` (not after the first arrival), with as many
 // arrivals as `out`, the 16-bit count and the 16-bit deltas allow.
 TwccFeedbackResult WriteTwccFeedback(MutableByteView out, Ssrc sender, Ssrc media, uint8_t feedback_count,
                                      int64_t base_sequence, std::span<const TwccArrival> arrivals);

@@ -1,5 +1,5 @@
-// TWCC feedback, hard problem 6: from every start number around the wrap, negative reference times, 1,000
-// losses, feedback larger than the MTU.
+// TWCC feedback (hard problem 6): every start number around the wrap, negative reference times, 1,000 losses,
+// and feedback larger than the MTU.
 #include "engine/rtcp/twcc_feedback.h"
 
 #include <gtest/gtest.h>
@@ -23,7 +23,7 @@ TwccFeedbackView ParseOne(ByteView packet) {
   return std::get<TwccFeedbackView>(*item);
 }
 
-// Writes as many feedbacks as it takes and checks each number and time against what was recorded.
+// Writes as many feedbacks as needed, and compares each number and time with the recorded ones.
 void ExpectRoundTrip(const std::vector<TwccArrival>& arrivals, size_t mtu, size_t* feedbacks = nullptr) {
   std::map<int64_t, Timestamp> told;
   int64_t base = arrivals.front().sequence;
@@ -41,7 +41,7 @@ void ExpectRoundTrip(const std::vector<TwccArrival>& arrivals, size_t mtu, size_
     view.ForEach([&](uint16_t sequence, std::optional<Duration> time) {
       ASSERT_EQ(sequence, static_cast<uint16_t>(number));
       if (time) {
-        // The reference time is modulo 2^24 units: compare in that circle.
+        // The reference time is modulo 2^24 units: compare modulo that.
         told[number] = Timestamp(*time);
       }
       ++number;
@@ -98,7 +98,7 @@ TEST(TwccFeedback, AThousandLossesAreOneRun) {
   ExpectRoundTrip(arrivals, 1200);
 }
 
-TEST(TwccFeedback, LongRunsOfLossFitTheirThirteenBits) {
+TEST(TwccFeedback, LongLossesFitTheThirteenBitsOfARun) {
   ExpectRoundTrip({{70'000, TimestampFromMicros(1000)}, {100'000, TimestampFromMicros(2000)}}, 1200);
 }
 
@@ -110,7 +110,7 @@ TEST(TwccFeedback, IsSplitAtTheMtu) {
   EXPECT_GT(feedbacks, 4u);
 }
 
-TEST(TwccFeedback, AGapInTimeThatNoDeltaHoldsBeginsANewFeedback) {
+TEST(TwccFeedback, ATimeGapThatNoDeltaHoldsBeginsANewFeedback) {
   size_t feedbacks = 0;
   ExpectRoundTrip({{70'000, TimestampFromMicros(0)}, {70'001, TimestampFromMicros(60'000'000)}}, 1200,
                   &feedbacks);
@@ -127,7 +127,7 @@ TEST(TwccFeedback, ReferenceTimeIsSignedAndWraps) {
   }
 }
 
-TEST(TwccFeedback, BaseBeforeTheFirstArrivalTellsLosses) {
+TEST(TwccFeedback, ABaseBeforeTheFirstArrivalReportsLosses) {
   Bytes buffer(1200);
   const std::vector<TwccArrival> arrivals = {{70'005, TimestampFromMicros(64'000)}};
   const auto result = WriteTwccFeedback(buffer, Ssrc{1}, Ssrc{2}, 3, 70'000, arrivals);
@@ -140,7 +140,7 @@ TEST(TwccFeedback, BaseBeforeTheFirstArrivalTellsLosses) {
   EXPECT_EQ(lost, 5u);
 }
 
-// draft §3.1: a packet written by hand: run of two received, two-bit vector, one-bit vector.
+// draft §3.1: a handwritten packet with a run of two received, a two-bit vector and a one-bit vector.
 TEST(TwccFeedback, ReadsAllKindsOfChunks) {
   const Bytes body = {0,           0,    0,    1,    0,    0,    0, 2,    0,
                       10,          0,    11,   0xFF, 0xFF, 0xFF, 9, 0x20, 0x02,  // run: two small deltas
@@ -159,7 +159,7 @@ TEST(TwccFeedback, ReadsAllKindsOfChunks) {
             (std::vector<std::optional<int64_t>>{4, 12, 8, 12, lost, lost, lost, lost, lost, 16, lost}));
 }
 
-TEST(TwccFeedback, RefusesWhatIsNotAllThere) {
+TEST(TwccFeedback, RejectsIncompleteFeedback) {
   const Bytes body = {0, 0, 0, 1, 0, 0, 0, 2, 0, 10, 0, 3, 0, 0, 0, 9, 0x20, 0x03, 1, 2, 3};
   ASSERT_TRUE(TwccFeedbackView::Parse(body));
   for (size_t size = 0; size < body.size(); ++size) {

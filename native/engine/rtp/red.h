@@ -1,5 +1,5 @@
-// Redundant audio (RFC 2198): a packet that carries earlier packets' payloads in front of its own. Read when
-// a publisher sends it, written for subscribers that have it; in between only plain payloads are known.
+// Redundant audio (RFC 2198): a packet with earlier packets' payloads before its own. It is read from
+// publishers and written for subscribers that support it; the forwarder handles only plain payloads.
 #pragma once
 
 #include <array>
@@ -16,9 +16,9 @@ inline constexpr uint32_t kMaxRedTimestampOffset = (1 << 14) - 1;
 inline constexpr size_t kMaxRedBlockSize = (1 << 10) - 1;
 inline constexpr size_t kRedBlockHeaderSize = 4;
 inline constexpr size_t kRedPrimaryHeaderSize = 1;
-// More headers than anybody writes are an attack on time, not audio.
+// Maximum number of headers; more than any sender writes is an attack on CPU time.
 inline constexpr size_t kMaxRedBlocks = 32;
-// Of the redundant blocks only the newest are looked at: what is older comes too late to be heard.
+// Number of newest redundant blocks that are used; older ones come too late to be played.
 inline constexpr size_t kKeptRedBlocks = 4;
 
 struct RedBlock {
@@ -30,18 +30,18 @@ struct RedBlock {
 struct RedPacket {
   PayloadType primary_type;
   ByteView primary;
-  // Oldest first, as they stand in the packet.
+  // Oldest first, as in the packet.
   std::span<const RedBlock> redundant() const { return std::span(blocks).first(block_count); }
 
   std::array<RedBlock, kKeptRedBlocks> blocks;
   size_t block_count = 0;
 };
 
-// Nothing when the block headers do not end or the blocks are longer than the packet.
+// Nothing if the block headers do not end, or if the blocks are longer than the packet.
 std::optional<RedPacket> ParseRed(ByteView payload);
 
-// Everything in front of the primary payload: all headers, then `redundant`, oldest first. Returns the size,
-// 0 when it does not fit or a block is beyond the format's limits.
+// Writes everything before the primary payload: all headers, then `redundant`, oldest first. Returns the
+// size, or 0 if it does not fit or a block exceeds the format's limits.
 size_t WriteRedPrefix(MutableByteView out, PayloadType primary_type, std::span<const RedBlock> redundant);
 
 }  // namespace nexus

@@ -1,4 +1,4 @@
-// Redundant audio: what is written can be read, and nothing that is malformed gets through.
+// Redundant audio: written packets can be read, and malformed ones are rejected.
 #include "engine/rtp/red.h"
 
 #include <gtest/gtest.h>
@@ -36,7 +36,7 @@ TEST(Red, ReadsBlocksInTheirOrder) {
   EXPECT_EQ(Copy(red->primary), (Bytes{1, 2, 3}));
 }
 
-TEST(Red, RefusesWhatIsCutShort) {
+TEST(Red, RejectsTruncatedPackets) {
   const Bytes whole = {0x80 | 111, 0x0F, 0x00, 0x03, 111, 7, 8, 9};
   ASSERT_TRUE(ParseRed(whole)) << "an empty primary is the sender's business";
   EXPECT_TRUE(ParseRed(whole)->primary.empty());
@@ -45,7 +45,7 @@ TEST(Red, RefusesWhatIsCutShort) {
   }
 }
 
-TEST(Red, RefusesMoreHeadersThanAnybodyWrites) {
+TEST(Red, RejectsTooManyHeaders) {
   for (const size_t count : {kMaxRedBlocks, kMaxRedBlocks + 1}) {
     Bytes payload;
     for (size_t i = 0; i < count; ++i) payload.insert(payload.end(), {0x80 | 111, 0, 0, 0});
@@ -72,7 +72,7 @@ TEST(Red, KeepsTheNewestBlocks) {
   EXPECT_EQ(Copy(red->primary), (Bytes{42}));
 }
 
-TEST(Red, WritesNothingBeyondTheFormat) {
+TEST(Red, WritesNothingBeyondTheFormatsLimits) {
   std::array<uint8_t, 2000> out;
   const Bytes long_payload(kMaxRedBlockSize + 1);
   const RedBlock too_long{PayloadType{111}, 960, long_payload};
@@ -86,7 +86,7 @@ TEST(Red, WritesNothingBeyondTheFormat) {
             0u);
 }
 
-TEST(Red, WhatIsWrittenIsRead) {
+TEST(Red, ReadsBackWhatIsWritten) {
   for (uint64_t seed = 0; seed < 2000; ++seed) {
     SCOPED_TRACE(seed);
     testing::Random random(seed);
@@ -112,7 +112,7 @@ TEST(Red, WhatIsWrittenIsRead) {
       EXPECT_EQ(red->redundant()[i].timestamp_offset, blocks[i].timestamp_offset);
       EXPECT_EQ(Copy(red->redundant()[i].payload), payloads[i]);
     }
-    // Any single flipped bit is read as something or refused; never past the end (ASan).
+    // A flipped bit gives another valid packet or is rejected, without reading past the end (ASan).
     packet[random.Below(packet.size())] ^= static_cast<uint8_t>(1 << random.Below(8));
     const auto other = ParseRed(packet);
     EXPECT_TRUE(!other || other->primary.size() <= packet.size());

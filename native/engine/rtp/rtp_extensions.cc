@@ -54,7 +54,7 @@ uint32_t AbsSendTimeAt(Timestamp now) {
 }
 
 std::string_view ParseExtensionText(ByteView value) {
-  // RFC 8852 §3.1 and RFC 5888: tokens; what holds anything unprintable is no identifier.
+  // RFC 8852 §3.1 and RFC 5888: identifiers are tokens, so text with unprintable characters is rejected.
   for (const uint8_t c : value) {
     if (c < 0x21 || c > 0x7E) return {};
   }

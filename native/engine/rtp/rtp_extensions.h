@@ -1,5 +1,5 @@
-// Which number stands for which header extension: negotiated by each peer for itself (RFC 8285 §6), so a
-// publisher's number means nothing to a subscriber.
+// The ids of header extensions. Each peer negotiates its own (RFC 8285 §6), so a publisher's ids mean nothing
+// to a subscriber.
 #pragma once
 
 #include <array>
@@ -20,8 +20,8 @@ enum class RtpExtension : uint8_t {
   kRepairedRid,              // RFC 8852
   kDependencyDescriptor,     // AV1 RTP specification, appendix A
   kVideoOrientation,         // 3GPP TS 26.114
-  kPlayoutDelay,    // read by nobody here and never forwarded: it would steer the subscriber's buffer
-  kAbsCaptureTime,  // libwebrtc abs-capture-time
+  kPlayoutDelay,             // ignored and never forwarded: it would control the subscriber's buffer
+  kAbsCaptureTime,           // libwebrtc abs-capture-time
 };
 inline constexpr size_t kRtpExtensionCount = 10;
 
@@ -51,7 +51,7 @@ std::optional<uint16_t> ParseTransportSequenceNumber(ByteView value);
 std::optional<uint32_t> ParseAbsSendTime(ByteView value);
 // 24 bits, 6.18 fixed point seconds.
 uint32_t AbsSendTimeAt(Timestamp now);
-// MID, RID and repaired RID are text; empty when it is none.
+// Text of MID, RID and repaired RID; empty if it is not valid.
 std::string_view ParseExtensionText(ByteView value);
 
 }  // namespace nexus

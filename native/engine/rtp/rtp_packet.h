@@ -1,6 +1,6 @@
-// One RTP packet as it lies in memory (RFC 3550 §5.1), and its header extensions (RFC 8285).
-// Two steps, because SRTP encrypts payload and padding but not the header: `ParseRtpHeader` before the packet
-// is opened, `CompleteRtp` after it. The view never owns or copies bytes.
+// A view of one RTP packet (RFC 3550 §5.1) and its header extensions (RFC 8285), without copies. Parsing has
+// two steps, because SRTP encrypts payload and padding but not the header: `ParseRtpHeader` before the packet
+// is opened, and `CompleteRtp` after it.
 #pragma once
 
 #include <optional>
@@ -24,12 +24,12 @@ struct RtpHeader {
   Ssrc ssrc;
   uint8_t csrc_count = 0;
   uint16_t extension_profile = 0;  // 0: no extension block
-  uint16_t extensions_offset = 0;  // of the elements, behind profile and length
+  uint16_t extensions_offset = 0;  // of the elements, after profile and length
   uint16_t extensions_size = 0;
-  uint16_t header_size = 0;  // what SRTP leaves in clear
+  uint16_t header_size = 0;  // the part that SRTP does not encrypt
 };
 
-// True when every byte of the header is there. Says nothing about payload or padding.
+// Nothing if the header is incomplete. Payload and padding are not checked.
 std::optional<RtpHeader> ParseRtpHeader(ByteView packet);
 
 struct RtpExtensionElement {
@@ -37,7 +37,7 @@ struct RtpExtensionElement {
   ByteView value;
 };
 
-// Walks the elements of one extension block; ends at the first one that does not fit.
+// Reads the elements of one extension block; ends at the first one that does not fit.
 class RtpExtensionReader {
  public:
   RtpExtensionReader(ByteView elements, uint16_t profile);
@@ -76,7 +76,7 @@ class RtpPacketView {
   size_t padding_size_ = 0;
 };
 
-// `packet` is in clear. Nothing when the padding is longer than what follows the header (RFC 3550 §5.1).
+// `packet` is decrypted. Nothing if the padding is longer than what follows the header (RFC 3550 §5.1).
 std::optional<RtpPacketView> CompleteRtp(const RtpHeader& header, ByteView packet);
 std::optional<RtpPacketView> ParseRtp(ByteView packet);
 

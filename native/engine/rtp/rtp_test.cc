@@ -1,5 +1,4 @@
-// RTP: parsing with hostile lengths, both extension forms, padding, RTX and the header that goes to
-// subscribers.
+// RTP: parsing with invalid lengths, both extension forms, padding, RTX, and the header sent to subscribers.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -34,7 +33,7 @@ TEST(RtpParse, ReadsTheFixedHeader) {
   EXPECT_EQ(Bytes(view->payload().begin(), view->payload().end()), (Bytes{1, 2, 3}));
 }
 
-TEST(RtpParse, RefusesOtherVersionsAndCutHeaders) {
+TEST(RtpParse, RejectsOtherVersionsAndTruncatedHeaders) {
   EXPECT_FALSE(ParseRtp(Packet(0x40, {})));
   const Bytes whole = Packet(0x92, {0, 0, 0, 1, 0, 0, 0, 2, 0xBE, 0xDE, 0, 1, 0x10, 0xFF, 0, 0});
   ASSERT_TRUE(ParseRtp(whole));
@@ -81,14 +80,15 @@ TEST(RtpExtensions, AnElementThatDoesNotFitEndsTheBlock) {
   EXPECT_FALSE(view->FindExtension(2));
 }
 
-TEST(RtpExtensions, AnUnknownProfileHoldsNothing) {
+TEST(RtpExtensions, IgnoresABlockOfAnUnknownProfile) {
   const Bytes packet = Packet(0x90, {0x12, 0x34, 0, 1, 0x10, 0xAA, 0, 0});
   const auto view = ParseRtp(packet);
   ASSERT_TRUE(view);
   EXPECT_FALSE(view->FindExtension(1));
 }
 
-// Hard problem 4: padding. Zero and too long counts are errors, padding only is an empty payload.
+// Hard problem 4: padding counts of zero and above the size are errors; a padding-only packet has an empty
+// payload.
 TEST(RtpPadding, IsChecked) {
   const Bytes good = Packet(0xA0, {5, 0, 0, 3});
   ASSERT_TRUE(ParseRtp(good));
@@ -101,14 +101,14 @@ TEST(RtpPadding, IsChecked) {
   EXPECT_TRUE(ParseRtp(probe)->payload().empty());
 }
 
-TEST(RtpPadding, IsNotLookedAtBeforeThePacketIsOpened) {
+TEST(RtpPadding, IsNotCheckedBeforeThePacketIsOpened) {
   const auto header = ParseRtpHeader(Packet(0xA0, {0xFF, 0xFF, 0xFF, 0xFF}));
   ASSERT_TRUE(header);
   EXPECT_TRUE(header->padding);
   EXPECT_EQ(header->header_size, 12);
 }
 
-TEST(RtpExtensionUris, GoBothWays) {
+TEST(RtpExtensionUris, MapBothWays) {
   for (size_t i = 0; i < kRtpExtensionCount; ++i) {
     const auto extension = static_cast<RtpExtension>(i);
     EXPECT_EQ(RtpExtensionFromUri(RtpExtensionUri(extension)), extension);
@@ -165,8 +165,8 @@ TEST(RtpWriter, WritesOneCsrcAndTheSubscribersIds) {
   EXPECT_EQ((*view->FindExtension(11))[0], 2);
 }
 
-// GSO runs need equal lengths: what a packet lacks leaves its place free.
-TEST(RtpWriter, KeepsTheBlockAtConstantLength) {
+// GSO runs need equal lengths: the space of an absent element is reserved.
+TEST(RtpWriter, KeepsTheBlockLengthConstant) {
   std::array<uint8_t, kMaxRtpHeaderSize> buffer;
   OutgoingRtpHeader header = VideoHeader();
   const size_t without = WriteRtpHeader(buffer, header);
@@ -182,7 +182,7 @@ TEST(RtpWriter, KeepsTheBlockAtConstantLength) {
             (AudioLevel{30, true}));
 }
 
-TEST(RtpWriter, TurnsToTheTwoByteFormForLongDescriptorsAndHighIds) {
+TEST(RtpWriter, UsesTheTwoByteFormForLongDescriptorsAndHighIds) {
   std::array<uint8_t, kMaxRtpHeaderSize> buffer;
   OutgoingRtpHeader header = VideoHeader();
   header.ids.Set(RtpExtension::kDependencyDescriptor, 12);
@@ -208,14 +208,14 @@ TEST(RtpWriter, TurnsToTheTwoByteFormForLongDescriptorsAndHighIds) {
   EXPECT_EQ(ParseTransportSequenceNumber(*view->FindExtension(30)), 0x4321);
 }
 
-TEST(RtpWriter, WritesNoBlockWhenNothingIsNegotiated) {
+TEST(RtpWriter, WritesNoBlockIfNothingIsNegotiated) {
   std::array<uint8_t, kMaxRtpHeaderSize> buffer;
   const size_t size = WriteRtpHeader(buffer, OutgoingRtpHeader{});
   EXPECT_EQ(size, 16u);
   EXPECT_EQ(ParseRtp(ByteView(buffer).first(size))->header().extension_profile, 0);
 }
 
-TEST(RtpWriter, FailsWhereItDoesNotFit) {
+TEST(RtpWriter, FailsIfTheBufferIsTooSmall) {
   std::array<uint8_t, kMaxRtpHeaderSize> buffer;
   const size_t size = WriteRtpHeader(buffer, VideoHeader());
   for (size_t room = 0; room < size; ++room) {
@@ -223,7 +223,7 @@ TEST(RtpWriter, FailsWhereItDoesNotFit) {
   }
 }
 
-// Hard problem 5: the original comes back byte by byte, without the retransmission's padding.
+// Hard problem 5: the original is restored byte by byte, without the retransmission's padding.
 TEST(Rtx, RestoresTheOriginal) {
   const Bytes extension = {0xBE, 0xDE, 0, 1, 0x31, 0x12, 0x34, 0};
   Bytes rtx = Packet(0xB0, extension);
@@ -246,7 +246,7 @@ TEST(Rtx, RestoresTheOriginal) {
   EXPECT_EQ(RestoreFromRtx(*view, Ssrc{1}, PayloadType{100}, MutableByteView(buffer).first(size - 1)), 0u);
 }
 
-TEST(Rtx, ProbesHoldNoOriginal) {
+TEST(Rtx, ProbesContainNoOriginal) {
   std::array<uint8_t, 1500> buffer;
   const Bytes empty = Packet(0x80, {});
   const Bytes padding = Packet(0xA0, {0, 0, 0, 4});
@@ -258,7 +258,7 @@ TEST(Rtx, ProbesHoldNoOriginal) {
   }
 }
 
-// Hard problem 24: the inputs that broke other parsers.
+// Hard problem 24: inputs that crashed other parsers.
 TEST(RtpParse, SurvivesTheCorpus) {
   NEXUS_LOAD_CAPTURE(unused, "vp8.pcap");
   size_t files = 0;
@@ -281,7 +281,7 @@ TEST(RtpParse, SurvivesTheCorpus) {
   EXPECT_GT(parsed, 0u);
 }
 
-// Whatever the bytes, views stay inside the packet.
+// For any input, views stay inside the packet.
 TEST(RtpParse, SurvivesRandomBytes) {
   testing::Random random(1);
   size_t parsed = 0;

@@ -18,7 +18,7 @@ class ExtensionBlock {
     }
     writer_.Bytes(value);
   }
-  // Room for an element that this packet does not have (RFC 8285 §4.2: zero bytes are padding anywhere).
+  // Reserves the space of an element that this packet lacks (RFC 8285 §4.2: zero bytes are padding anywhere).
   void Reserve(size_t value_size) { writer_.Zeros(value_size + (two_byte_ ? 2 : 1)); }
   void OneByteOrReserve(uint8_t id, std::optional<uint8_t> value) {
     if (value) {
@@ -33,7 +33,7 @@ class ExtensionBlock {
   bool two_byte_;
 };
 
-// One form for all packets of a subscriber, unless a descriptor is too long for the one-byte form.
+// All packets of a subscriber use one form, unless a descriptor is too long for the one-byte form.
 bool NeedsTwoByte(const OutgoingRtpHeader& header, bool descriptor) {
   if (descriptor && header.dependency_descriptor.size() > 16) return true;
   for (const auto extension :

@@ -1,6 +1,6 @@
-// The header of a packet to a subscriber: 12 fixed bytes, exactly one CSRC (the source's number), one
-// extension block whose length depends only on what was negotiated, so that packets of a slot can share a GSO
-// run. The dependency descriptor alone may vary.
+// The RTP header of a packet to a subscriber: 12 fixed bytes, exactly one CSRC (the source's number), and one
+// extension block. The block's length depends only on the negotiated extensions, so that packets of a slot
+// can share a GSO run; only the dependency descriptor may vary.
 #pragma once
 
 #include <optional>
@@ -17,7 +17,7 @@ struct OutgoingRtpHeader {
   uint32_t timestamp = 0;
   Ssrc ssrc;
   uint32_t csrc = 0;
-  bool video = false;   // which extensions have their place reserved: audio level, or video orientation
+  bool video = false;   // selects the reserved extension: audio level, or video orientation
   RtpExtensionIds ids;  // the subscriber's
   uint32_t abs_send_time = 0;
   uint16_t transport_sequence_number = 0;
@@ -26,11 +26,11 @@ struct OutgoingRtpHeader {
   ByteView dependency_descriptor;  // empty: none. Dropped when longer than 255 bytes.
 };
 
-// Enough for every header without a dependency descriptor; add its size plus 8 otherwise.
+// Enough for every header without a dependency descriptor; add the descriptor's size plus 8 otherwise.
 inline constexpr size_t kMaxPlainRtpHeaderSize = 48;
 inline constexpr size_t kMaxRtpHeaderSize = kMaxPlainRtpHeaderSize + 255 + 8;
 
-// The size written, 0 when it does not fit.
+// Returns the size written, or 0 if it does not fit.
 size_t WriteRtpHeader(MutableByteView out, const OutgoingRtpHeader& header);
 
 }  // namespace nexus

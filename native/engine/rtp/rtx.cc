@@ -12,11 +12,11 @@ std::optional<uint16_t> ParseRtxOriginalSequence(const RtpPacketView& rtx) {
 size_t RestoreFromRtx(const RtpPacketView& rtx, Ssrc original_ssrc, PayloadType original_payload_type,
                       MutableByteView out) {
   const auto sequence = ParseRtxOriginalSequence(rtx);
-  // Nothing behind the number is a probe; the original would be padding only.
+  // A packet with only the number is a probe; its original would be padding only.
   if (!sequence || rtx.payload().size() == kRtxPrefixSize) return 0;
   const RtpHeader& header = rtx.header();
   ByteWriter writer(out);
-  writer.U8(static_cast<uint8_t>(rtx.packet()[0] & ~0x20));  // its padding is left behind
+  writer.U8(static_cast<uint8_t>(rtx.packet()[0] & ~0x20));  // without its padding
   writer.U8(static_cast<uint8_t>((header.marker ? 0x80 : 0) | (original_payload_type.value & 0x7F)));
   writer.U16(*sequence);
   writer.U32(header.timestamp);

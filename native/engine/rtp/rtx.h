@@ -10,15 +10,15 @@ namespace nexus {
 
 inline constexpr size_t kRtxPrefixSize = 2;
 
-// The original's sequence number; nothing for a probe (no payload, or padding only).
+// The original's sequence number; nothing for a probe (without payload, or padding only).
 std::optional<uint16_t> ParseRtxOriginalSequence(const RtpPacketView& rtx);
 
-// Writes the original packet, byte by byte as it was sent first (without padding). Returns its size, 0 when
-// `rtx` is a probe or does not fit. The header extensions are those of the retransmission (RFC 4588 §4).
+// Restores the original packet byte by byte (without padding). Returns its size, or 0 if `rtx` is a probe or
+// the packet does not fit. The header extensions are those of the retransmission (RFC 4588 §4).
 size_t RestoreFromRtx(const RtpPacketView& rtx, Ssrc original_ssrc, PayloadType original_payload_type,
                       MutableByteView out);
 
-// The two bytes in front of the original payload.
+// Writes the two bytes before the original payload.
 size_t WriteRtxPrefix(MutableByteView out, uint16_t original_sequence_number);
 
 }  // namespace nexus

@@ -47,7 +47,8 @@ std::optional<DataChannelEvent> DataChannels::Poll() {
     if (const auto* reset = std::get_if<SctpStreamsReset>(&*event)) made = OnReset(*reset);
     if (std::holds_alternative<SctpDown>(*event)) made = OnDown();
     if (const auto* large = std::get_if<SctpMessageTooLarge>(&*event)) {
-      // The sender broke what was agreed (RFC 8841 section 6.1); a reliable channel with a gap is none.
+      // The sender exceeded the agreed size (RFC 8841 section 6.1); a reliable channel must not continue with
+      // a gap.
       Count(DataChannelDrop::kTooLarge);
       Close(large->stream);
     }
@@ -65,7 +66,7 @@ std::optional<DataChannelEvent> DataChannels::OnMessage(SctpMessage&& message) {
   const bool known = IsEmpty(message.ppid) || message.ppid == kPpidString || message.ppid == kPpidBinary;
   if (!known) return Count(DataChannelDrop::kMalformed), std::nullopt;
   if (found->second.closing) return std::nullopt;
-  // Data from the peer says that it knows the channel, should its acknowledgement come later.
+  // Data from the peer shows that it knows the channel, even if its acknowledgement arrives later.
   found->second.acknowledged = true;
   if (IsEmpty(message.ppid)) message.bytes.clear();
   return DataChannelMessage{message.stream, IsText(message.ppid), std::move(message.bytes)};
@@ -78,9 +79,9 @@ std::optional<DataChannelEvent> DataChannels::OnDcep(uint16_t stream, ByteView m
     return DataChannelOpened{stream};
   }
   std::optional<DataChannelOptions> options = ParseDataChannelOpen(message);
-  // RFC 8832 section 6 has a channel closed whose id is in use or of the wrong half. An id of the wrong half
-  // is accepted here, as libwebrtc does: werift numbers by its ICE role instead of its DTLS role. Open()
-  // skips what is in use, and when both sides open the same id at once, this closes it.
+  // RFC 8832 section 6 requires closing a channel whose id is in use or of the wrong parity. Wrong parity is
+  // accepted here, as in libwebrtc: werift chooses it by its ICE role instead of its DTLS role. Open() skips
+  // ids in use, and if both sides open the same id at once, this closes it.
   if (!options || found != channels_.end()) {
     RefuseStream(stream, DataChannelDrop::kMalformed);
     return std::nullopt;
@@ -97,8 +98,7 @@ std::optional<DataChannelEvent> DataChannels::OnDcep(uint16_t stream, ByteView m
   return DataChannelOpened{stream};
 }
 
-// A channel that is there stays closed to the peer by the same way; one that is not has at least its stream
-// back.
+// Closes the channel if it exists; otherwise resets the stream.
 void DataChannels::RefuseStream(uint16_t stream, DataChannelDrop why) {
   Count(why);
   if (channels_.contains(stream)) return Close(stream);
@@ -106,7 +106,8 @@ void DataChannels::RefuseStream(uint16_t stream, DataChannelDrop why) {
   Flush();
 }
 
-// RFC 8831 section 6.7: closing is resetting one's own direction; the other side answers with its own.
+// RFC 8831 section 6.7: a side closes by resetting its own direction; the other side answers with its own
+// reset.
 std::optional<DataChannelEvent> DataChannels::OnReset(const SctpStreamsReset& reset) {
   for (const uint16_t stream : reset.streams) {
     const auto found = channels_.find(stream);
@@ -191,7 +192,8 @@ void DataChannels::Flush() {
     return true;
   });
   if (!up() || queued_bytes_ == 0) return;
-  // Each channel in turn one message, from where the last round ended, so that none starves another.
+  // Each channel in turn sends one message, starting where the last round ended, so that none starves
+  // another.
   bool moved = true;
   while (moved) {
     moved = false;

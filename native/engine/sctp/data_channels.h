@@ -1,5 +1,5 @@
-// The data channels of one peer (RFC 8831): opening by DCEP, closing by stream reset, whole messages, and a
-// bounded queue for each channel in front of SCTP.
+// The data channels of one peer (RFC 8831): opened by DCEP, closed by stream reset, with complete messages
+// and a bounded queue per channel in front of SCTP.
 #pragma once
 
 #include <array>
@@ -19,12 +19,12 @@ namespace nexus {
 
 struct DataChannelLimits {
   size_t max_channels = 32;
-  // Of each channel, waiting for SCTP. Reliable: beyond it a message is refused and the channel is to be
-  // closed, for it cannot keep its promise. Lossy: the oldest make room; both parts of the largest message
-  // have their place (data_envelope.h).
+  // Bounds of a channel's queue in bytes. Above the reliable bound a message is refused, and the channel
+  // should be closed, because it is no longer reliable. Above the lossy bound the oldest messages are
+  // dropped; both parts of the largest message fit (data_envelope.h).
   size_t reliable_queue = 1u << 20;
   size_t lossy_queue = 288u << 10;
-  // Above it a reliable channel is congested, below half of it no more.
+  // A reliable channel is congested above this bound, until it falls below half of it.
   size_t congested = 512u << 10;
 };
 
@@ -33,25 +33,25 @@ struct DataChannelMessage {
   bool text = false;
   std::vector<uint8_t> bytes;
 };
-// By the peer, or the peer's answer to ours.
+// A channel was opened by the peer, or the peer has acknowledged ours.
 struct DataChannelOpened {
   uint16_t stream = 0;
 };
 struct DataChannelClosed {
   uint16_t stream = 0;
 };
-// The association is over; all channels with it.
+// The association has ended, and all channels with it.
 struct DataChannelsDown {};
 using DataChannelEvent =
     std::variant<DataChannelMessage, DataChannelOpened, DataChannelClosed, DataChannelsDown>;
 
 enum class DataChannelDrop : uint8_t {
-  kMalformed,        // no DCEP, an unknown payload protocol, an opening that is not served
+  kMalformed,        // not DCEP, an unknown payload protocol, or an unsupported opening
   kUnknownChannel,   // data on a stream without a channel
   kTooManyChannels,  // an opening beyond the limit
   kTooLarge,         // longer than max-message-size, either way
   kSlowReader,       // a reliable queue is full
-  kLossyOverflow,    // a lossy queue was full: the oldest made room
+  kLossyOverflow,    // a lossy queue was full: the oldest message was dropped
   kCount,
 };
 using DataChannelDrops = std::array<uint64_t, static_cast<size_t>(DataChannelDrop::kCount)>;
@@ -61,37 +61,38 @@ using SharedBytes = std::shared_ptr<const std::vector<uint8_t>>;
 
 class DataChannels {
  public:
-  // `dtls_client`: which half of the stream ids is ours to open (RFC 8832 section 6). `peer_max_message`: the
-  // peer's `a=max-message-size` (RFC 8841 section 6).
+  // `dtls_client`: determines the parity of the stream ids that we open (RFC 8832 section 6).
+  // `peer_max_message`: the peer's `a=max-message-size` (RFC 8841 section 6).
   DataChannels(const SctpConfig& config, const DataChannelLimits& limits, bool dtls_client,
                size_t peer_max_message, SctpWakeList& wake, void* owner);
 
   void Connect() { association_.Connect(); }
   void HandlePacket(ByteView packet) { association_.HandlePacket(packet); }
   std::optional<std::vector<uint8_t>> PollTransmit() { return association_.PollTransmit(); }
-  // The next event. Who stops asking stops the peer, by its window.
+  // The next event. If the caller stops polling, the peer's window closes and it stops sending.
   std::optional<DataChannelEvent> Poll();
-  // Gives SCTP what it has room for; after packets came, time went by, or something was sent.
+  // Passes queued messages to SCTP. To be called after packets arrived, time passed or messages were sent.
   void Flush();
 
-  // A channel of our own; it may be sent on at once. Nothing when there are too many or no association yet.
+  // Opens a channel, which can be used at once. Nothing if there are too many, or before the association is
+  // up.
   std::optional<uint16_t> Open(const DataChannelOptions& options);
   DataSendOutcome Send(uint16_t stream, bool text, SharedBytes message);
   void Close(uint16_t stream);
   void Abort() { association_.Abort(); }
 
   bool up() const { return association_.up(); }
-  // Null for one that is not there or is closing.
+  // Null if the channel does not exist or is closing.
   const DataChannelOptions* Find(uint16_t stream) const;
   std::vector<uint16_t> OpenStreams() const;
-  // We closed a reliable channel and the peer has not yet taken what was sent before.
+  // True if we closed a reliable channel and the peer has not yet received everything sent before.
   bool closing_reliable() const;
   bool congested() const { return congested_ > 0; }
   size_t queued_bytes() const { return queued_bytes_; }
-  // Messages that were queued and not yet given to SCTP.
+  // Bytes of the messages passed to SCTP.
   uint64_t bytes_given() const { return bytes_given_; }
   size_t channel_count() const { return channels_.size(); }
-  // What was dropped since the last call.
+  // Drops since the last call.
   DataChannelDrops TakeDrops() { return std::exchange(drops_, {}); }
 
  private:
@@ -102,7 +103,7 @@ class DataChannels {
   struct Channel {
     DataChannelOptions options;
     bool acknowledged = false;  // until then everything is sent in order (RFC 8832 section 6)
-    bool closing = false;       // our reset was asked for
+    bool closing = false;       // our reset was requested
     bool peer_closed = false;
     bool congested = false;
     size_t queued_bytes = 0;
@@ -115,7 +116,7 @@ class DataChannels {
   std::optional<DataChannelEvent> OnReset(const SctpStreamsReset& reset);
   std::optional<DataChannelEvent> OnDown();
   void Queue(Channel& channel, Outgoing outgoing);
-  // False when SCTP has no more room.
+  // False if SCTP has no room.
   bool SendFront(uint16_t stream, Channel& channel);
   void Unqueue(Channel& channel);
   void UpdateCongestion(Channel& channel);
@@ -130,8 +131,8 @@ class DataChannels {
   uint16_t first_stream_;
   ChannelMap channels_;
   std::set<uint16_t> resets_due_;
-  std::deque<DataChannelEvent> events_;  // closed streams, when one reset names several
-  uint16_t next_turn_ = 0;               // the stream that Flush begins with
+  std::deque<DataChannelEvent> events_;  // closed streams, if one reset contains several
+  uint16_t next_turn_ = 0;               // the stream with which Flush begins
   size_t congested_ = 0;
   size_t queued_bytes_ = 0;
   uint64_t bytes_given_ = 0;

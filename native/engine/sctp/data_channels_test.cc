@@ -1,5 +1,5 @@
-// Two ends of data channels over an emulated network, in emulated time: what is promised holds under loss,
-// reordering and duplication, and what a peer can grow is bounded (hard problem 17).
+// Two ends of data channels over an emulated network in emulated time: guarantees hold under loss, reordering
+// and duplication, and everything that a peer can grow is bounded (hard problem 17).
 #include "engine/sctp/data_channels.h"
 
 #include <gtest/gtest.h>
@@ -22,7 +22,7 @@ SharedBytes Filled(size_t size, uint8_t value) {
   return std::make_shared<const std::vector<uint8_t>>(size, value);
 }
 
-// One end: keeps what came.
+// One end, which stores what it receives.
 struct End {
   End(bool dtls_client, const DataChannelLimits& limits, SctpWakeList& wake, size_t peer_max_message)
       : channels(SctpConfig{}, limits, dtls_client, peer_max_message, wake, this) {}
@@ -125,7 +125,7 @@ class DataChannelsTest : public ::testing::Test {
   End client_;
 };
 
-TEST_F(DataChannelsTest, AChannelIsOpenedWithAllItsPropertiesFromEitherSide) {
+TEST_F(DataChannelsTest, OpensAChannelWithAllItsPropertiesFromEitherSide) {
   Connect();
   DataChannelOptions options;
   options.ordered = false;
@@ -133,7 +133,7 @@ TEST_F(DataChannelsTest, AChannelIsOpenedWithAllItsPropertiesFromEitherSide) {
   options.label = "cursor";
   options.protocol = "nexus.data.v1";
   const uint16_t stream = OpenFromClient(options);
-  EXPECT_EQ(stream % 2, 0);  // RFC 8832 section 6: the DTLS client takes the even ones
+  EXPECT_EQ(stream % 2, 0);  // RFC 8832 section 6: the DTLS client uses even ids
   ASSERT_NE(server_.channels.Find(stream), nullptr);
   EXPECT_EQ(*server_.channels.Find(stream), options);
   const auto other = server_.channels.Open(options);
@@ -153,7 +153,7 @@ TEST_F(DataChannelsTest, ReliableOrderedMessagesSurviveABadNetwork) {
   }
 }
 
-TEST_F(DataChannelsTest, AMessageOf256KiBArrivesWholeBothWays) {
+TEST_F(DataChannelsTest, AMessageOf256KiBArrivesCompleteBothWays) {
   MakeBad(0.02);
   Connect();
   const uint16_t stream = OpenFromClient({});
@@ -179,18 +179,18 @@ TEST_F(DataChannelsTest, EmptyMessagesStayEmptyAndKeepTheirKind) {
   EXPECT_TRUE(server_.messages[0].bytes.empty() && server_.messages[1].bytes.empty());
 }
 
-TEST_F(DataChannelsTest, LargeMessagesOfOneChannelDoNotHoldUpAnother) {
+TEST_F(DataChannelsTest, LargeMessagesOfOneChannelDoNotBlockAnother) {
   Connect();
   const uint16_t large = OpenFromClient({});
   const uint16_t small = OpenFromClient({});
   for (int i = 0; i < 4; ++i) client_.channels.Send(large, false, Filled(200u << 10, 1));
   client_.channels.Send(small, false, Filled(10, 2));
   ASSERT_TRUE(RunUntil(seconds(60), [&] { return server_.messages.size() == 5; }));
-  // Each channel has its turn: the small one waits for what SCTP already had, not for all.
+  // Channels take turns: the small message waits only for what SCTP already has.
   EXPECT_NE(server_.messages.back().stream, small);
 }
 
-TEST_F(DataChannelsTest, LossyMessagesAreLostAndTheRestIsWhole) {
+TEST_F(DataChannelsTest, LossyMessagesMayBeLostButTheOthersAreComplete) {
   Connect();
   DataChannelOptions options;
   options.ordered = false;
@@ -210,7 +210,7 @@ TEST_F(DataChannelsTest, LossyMessagesAreLostAndTheRestIsWhole) {
   }
 }
 
-TEST_F(DataChannelsTest, ClosingResetsTheStreamAndItsNumberIsFreeAgain) {
+TEST_F(DataChannelsTest, ClosingResetsTheStreamAndFreesItsId) {
   MakeBad();
   Connect();
   const uint16_t stream = OpenFromClient({});
@@ -226,13 +226,13 @@ TEST_F(DataChannelsTest, ClosingResetsTheStreamAndItsNumberIsFreeAgain) {
   EXPECT_TRUE(RunUntil(seconds(30), [&] { return server_.messages.size() == 1; }));
 }
 
-TEST_F(DataChannelsTest, ManyChannelsOpenAndCloseWithoutALeftover) {
+TEST_F(DataChannelsTest, ManyChannelsOpenAndCloseWithoutLeaks) {
   Connect();
   for (int round = 0; round < 20; ++round) {
     std::vector<uint16_t> streams;
     for (int i = 0; i < 8; ++i) streams.push_back(*client_.channels.Open({}));
     ASSERT_TRUE(RunUntil(seconds(30), [&] { return server_.channels.channel_count() == 8; })) << round;
-    // Both sides at once for some.
+    // Some are closed by both sides at once.
     for (size_t i = 0; i < streams.size(); ++i) {
       if (i % 2 == 0) client_.channels.Close(streams[i]);
       if (i % 3 != 1) server_.channels.Close(streams[i]);
@@ -245,7 +245,7 @@ TEST_F(DataChannelsTest, ManyChannelsOpenAndCloseWithoutALeftover) {
   }
 }
 
-TEST_F(DataChannelsTest, AReaderThatStopsStopsTheSenderWithinBounds) {
+TEST_F(DataChannelsTest, AReaderThatStopsBlocksTheSenderWithinBounds) {
   Connect();
   const uint16_t stream = OpenFromClient({});
   server_.reading = false;
@@ -259,7 +259,7 @@ TEST_F(DataChannelsTest, AReaderThatStopsStopsTheSenderWithinBounds) {
   EXPECT_EQ(outcome, DataSendOutcome::kFull);
   EXPECT_TRUE(client_.channels.congested());
   const DataChannelLimits limits;
-  // What waits: the reader's window, the sender's SCTP buffer and the channel's queue.
+  // Upper bound: the reader's window, the sender's SCTP buffer and the channel's queue.
   const SctpConfig sctp;
   EXPECT_LE(static_cast<size_t>(queued) * (64u << 10),
             limits.reliable_queue + sctp.send_buffer + sctp.receive_buffer + (64u << 10));
@@ -270,7 +270,7 @@ TEST_F(DataChannelsTest, AReaderThatStopsStopsTheSenderWithinBounds) {
   EXPECT_EQ(client_.Drops(DataChannelDrop::kSlowReader), 1u);
 }
 
-TEST_F(DataChannelsTest, ALossyQueueKeepsTheNewest) {
+TEST_F(DataChannelsTest, ALossyQueueKeepsTheNewestMessages) {
   Connect();
   DataChannelOptions options;
   options.max_retransmits = 0;
@@ -285,7 +285,7 @@ TEST_F(DataChannelsTest, ALossyQueueKeepsTheNewest) {
   EXPECT_EQ(server_.messages.back().bytes.front(), 99);
 }
 
-TEST_F(DataChannelsTest, AnAbortIsSeenByTheOtherSide) {
+TEST_F(DataChannelsTest, AnAbortReachesTheOtherSide) {
   Connect();
   OpenFromClient({});
   client_.channels.Abort();
@@ -294,7 +294,7 @@ TEST_F(DataChannelsTest, AnAbortIsSeenByTheOtherSide) {
   EXPECT_EQ(server_.channels.Send(0, false, Filled(1, 1)), DataSendOutcome::kUnknownChannel);
 }
 
-TEST_F(DataChannelsTest, APeerThatIsGoneIsGivenUp) {
+TEST_F(DataChannelsTest, GivesUpAPeerThatIsGone) {
   Connect();
   const uint16_t stream = OpenFromClient({});
   network_.conditions.loss = 1;
@@ -312,7 +312,7 @@ class FewChannelsTest : public DataChannelsTest {
   }
 };
 
-TEST_F(FewChannelsTest, OpeningsBeyondTheLimitAreClosed) {
+TEST_F(FewChannelsTest, ClosesChannelsBeyondTheLimit) {
   Connect();
   const auto own = server_.channels.Open({});
   ASSERT_TRUE(own);
@@ -330,7 +330,7 @@ class LooseSenderTest : public DataChannelsTest {
   LooseSenderTest() : DataChannelsTest({}, 300u << 10) {}
 };
 
-TEST_F(LooseSenderTest, AMessageBeyondTheLimitClosesTheChannelAndNothingElse) {
+TEST_F(LooseSenderTest, AMessageBeyondTheLimitClosesOnlyItsChannel) {
   Connect();
   const uint16_t bad = OpenFromClient({});
   const uint16_t good = OpenFromClient({});
@@ -343,13 +343,13 @@ TEST_F(LooseSenderTest, AMessageBeyondTheLimitClosesTheChannelAndNothingElse) {
   EXPECT_EQ(server_.Drops(DataChannelDrop::kTooLarge), 1u);
 }
 
-// A DTLS client that numbers its channels as a server would, as werift does.
+// A DTLS client that chooses ids like a server, as werift does.
 class OddClientTest : public DataChannelsTest {
  protected:
   OddClientTest() : DataChannelsTest({}, 256u << 10, false) {}
 };
 
-TEST_F(OddClientTest, AChannelOfTheOtherHalfIsTakenAndItsNumberIsNotUsedAgain) {
+TEST_F(OddClientTest, AcceptsIdsOfTheWrongParityAndDoesNotReuseThem) {
   Connect();
   const uint16_t stream = OpenFromClient({});
   EXPECT_EQ(stream, 1);
@@ -363,7 +363,7 @@ TEST_F(OddClientTest, AChannelOfTheOtherHalfIsTakenAndItsNumberIsNotUsedAgain) {
   EXPECT_TRUE(RunUntil(seconds(5), [&] { return std::ranges::count(server_.opened, *other) > 0; }));
 }
 
-TEST_F(OddClientTest, TwoThatOpenTheSameNumberAtOnceCloseItAndOpenAnother) {
+TEST_F(OddClientTest, BothSidesThatOpenTheSameIdCloseItAndOpenAnother) {
   Connect();
   const auto ours = server_.channels.Open({});
   const auto theirs = client_.channels.Open({});

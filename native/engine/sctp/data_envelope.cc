@@ -37,7 +37,7 @@ std::optional<DataPart> PartOf(uint8_t flags) {
   }
 }
 
-// Whoever joins two parts has no more than a whole payload.
+// Limits the parts so that two joined parts do not exceed the maximum payload.
 bool PartFits(DataPart part, size_t payload) {
   switch (part) {
     case DataPart::kWhole:

@@ -9,8 +9,8 @@ namespace {
 
 std::vector<uint8_t> Bytes(std::string_view text) { return {text.begin(), text.end()}; }
 
-// The same bytes stand in the SDKs' tests.
-TEST(DataEnvelope, FromAClientToTwo) {
+// The SDKs' tests contain the same bytes.
+TEST(DataEnvelope, FromAClientToTwoDestinations) {
   const std::vector<uint8_t> payload = Bytes("hi");
   DataEnvelope envelope;
   envelope.text = true;
@@ -44,7 +44,7 @@ TEST(DataEnvelope, FromTheServer) {
   EXPECT_EQ(read->sender, "PA_me");
 }
 
-TEST(DataEnvelope, EveryCutOfTheHeaderIsRefused) {
+TEST(DataEnvelope, RejectsTruncatedHeaders) {
   DataEnvelope envelope;
   envelope.sender = "PA_1";
   envelope.topic = "t";
@@ -55,7 +55,7 @@ TEST(DataEnvelope, EveryCutOfTheHeaderIsRefused) {
   }
 }
 
-TEST(DataEnvelope, UnknownVersionsAndFlagsAreRefused) {
+TEST(DataEnvelope, RejectsUnknownVersionsAndFlags) {
   std::vector<uint8_t> wire = WriteDataEnvelope({});
   ASSERT_TRUE(ParseDataEnvelope(wire));
   wire[1] = 0x20;
@@ -65,20 +65,20 @@ TEST(DataEnvelope, UnknownVersionsAndFlagsAreRefused) {
   EXPECT_FALSE(ParseDataEnvelope(wire));
 }
 
-TEST(DataEnvelope, BoundsHoldBothWays) {
+TEST(DataEnvelope, BoundsApplyToParserAndWriter) {
   const std::string long_topic(kMaxDataTopic + 1, 't');
   const std::string long_id(kMaxDataIdentifier, 'i');
   DataEnvelope envelope;
   envelope.topic = long_topic;
   EXPECT_TRUE(WriteDataEnvelope(envelope).empty());
   envelope.topic = {};
-  envelope.destinations.assign(kMaxDataDestinations, long_id);  // each is allowed, together they are too long
+  envelope.destinations.assign(kMaxDataDestinations, long_id);  // each is valid, but the header is too long
   EXPECT_TRUE(WriteDataEnvelope(envelope).empty());
   envelope.destinations.assign(kMaxDataDestinations + 1, "i");
   EXPECT_TRUE(WriteDataEnvelope(envelope).empty());
   envelope.destinations.assign(1, "");
   EXPECT_TRUE(WriteDataEnvelope(envelope).empty());
-  EXPECT_FALSE(ParseDataEnvelope(std::vector<uint8_t>{1, 0, 0, 0, 1, 0}));  // a destination without a name
+  EXPECT_FALSE(ParseDataEnvelope(std::vector<uint8_t>{1, 0, 0, 0, 1, 0}));  // an empty destination
 }
 
 std::vector<uint8_t> Counted(size_t size) {
@@ -87,7 +87,7 @@ std::vector<uint8_t> Counted(size_t size) {
   return bytes;
 }
 
-TEST(DataEnvelope, TheLargestPayloadTravelsInTwoPartsThatFit) {
+TEST(DataEnvelope, TheLargestPayloadIsSentInTwoPartsThatFit) {
   const std::vector<uint8_t> payload = Counted(kMaxDataPayload);
   const std::string topic(kMaxDataTopic, 't');
   const std::string id(kMaxDataIdentifier, 'i');
@@ -122,13 +122,13 @@ TEST(DataEnvelope, PartsBeginAbove255KiBAndEndAt256) {
   EXPECT_TRUE(WriteDataMessages(envelope).empty());
 }
 
-// Who joins parts need not ask whether they fit.
-TEST(DataEnvelope, PartsOfOtherLengthsAreRefused) {
-  // The same bytes stand in the SDKs' tests.
+// A receiver that joins parts need not check their sizes.
+TEST(DataEnvelope, RejectsPartsOfInvalidSize) {
+  // The SDKs' tests contain the same bytes.
   EXPECT_TRUE(ParseDataEnvelope(std::vector<uint8_t>{1, 0x10, 0, 0, 0, 9, 0, 0, 0, 'x'}));
-  EXPECT_FALSE(ParseDataEnvelope(std::vector<uint8_t>{1, 0x10, 0, 0, 0, 9, 0, 0, 0}));  // an empty last one
+  EXPECT_FALSE(ParseDataEnvelope(std::vector<uint8_t>{1, 0x10, 0, 0, 0, 9, 0, 0, 0}));  // an empty last part
   EXPECT_FALSE(
-      ParseDataEnvelope(std::vector<uint8_t>{1, 0x08, 0, 0, 0, 9, 0, 0, 0, 'x'}));  // a short first one
+      ParseDataEnvelope(std::vector<uint8_t>{1, 0x08, 0, 0, 0, 9, 0, 0, 0, 'x'}));  // a short first part
   EXPECT_FALSE(ParseDataEnvelope(std::vector<uint8_t>{1, 0x18, 0, 0, 0, 9, 0, 0, 0, 'x'}));  // both
   std::vector<uint8_t> last{1, 0x10, 0, 0, 0, 9, 0, 0, 0};
   last.resize(last.size() + kMaxDataHeader + 1);

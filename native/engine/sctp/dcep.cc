@@ -41,7 +41,7 @@ std::optional<DataChannelOptions> ParseDataChannelOpen(ByteView message) {
   options.ordered = (type & kUnordered) == 0;
   switch (type & ~kUnordered) {
     case kReliable:
-      break;  // the parameter is to be ignored
+      break;  // the parameter is ignored
     case kPartialReliableRexmit:
       options.max_retransmits = reliability;
       break;

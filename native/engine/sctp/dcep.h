@@ -14,17 +14,16 @@ namespace nexus {
 inline constexpr uint32_t kPpidDcep = 50;
 inline constexpr uint32_t kPpidString = 51;
 inline constexpr uint32_t kPpidBinary = 53;
-// SCTP has no empty messages: these stand for them and carry one byte that means nothing (RFC 8831
-// section 6.6).
+// SCTP has no empty messages: these represent them, with one byte to be ignored (RFC 8831 section 6.6).
 inline constexpr uint32_t kPpidStringEmpty = 56;
 inline constexpr uint32_t kPpidBinaryEmpty = 57;
 
-// Labels and protocols are at most so long here; RFC 8832 would allow 65,535 bytes.
+// Maximum length of labels and protocols; RFC 8832 allows 65,535 bytes.
 inline constexpr size_t kMaxDataChannelName = 256;
 
 struct DataChannelOptions {
   bool ordered = true;
-  // One of them at most; none: reliable.
+  // At most one of them is set; none: reliable.
   std::optional<uint32_t> max_retransmits;
   std::optional<uint32_t> max_lifetime_ms;
   uint16_t priority = 256;  // "normal" (RFC 8831 section 6.4)
@@ -35,7 +34,7 @@ struct DataChannelOptions {
   friend bool operator==(const DataChannelOptions&, const DataChannelOptions&) = default;
 };
 
-// Nothing for what is no DATA_CHANNEL_OPEN, or one that is not served here.
+// Nothing if it is not a DATA_CHANNEL_OPEN, or one that is not supported.
 std::optional<DataChannelOptions> ParseDataChannelOpen(ByteView message);
 bool IsDataChannelAck(ByteView message);
 std::vector<uint8_t> WriteDataChannelOpen(const DataChannelOptions& options);

@@ -21,13 +21,13 @@ std::vector<DataChannelOptions> AllKinds() {
   return kinds;
 }
 
-TEST(Dcep, OpensOfEveryKindSurviveTheWire) {
+TEST(Dcep, ReadsBackOpensOfEveryKind) {
   for (const DataChannelOptions& options : AllKinds()) {
     EXPECT_EQ(ParseDataChannelOpen(WriteDataChannelOpen(options)), options);
   }
 }
 
-TEST(Dcep, AnOpenIsLaidOutAsInRfc8832) {
+TEST(Dcep, AnOpenHasTheLayoutOfRfc8832) {
   DataChannelOptions options;
   options.ordered = false;
   options.max_retransmits = 0x01020304;
@@ -38,7 +38,7 @@ TEST(Dcep, AnOpenIsLaidOutAsInRfc8832) {
             (std::vector<uint8_t>{3, 0x81, 2, 0, 1, 2, 3, 4, 0, 2, 0, 1, 'a', 'b', 'c'}));
 }
 
-TEST(Dcep, EveryCutAndEveryTailIsRefused) {
+TEST(Dcep, RejectsTruncatedOpensAndTrailingBytes) {
   std::vector<uint8_t> open = WriteDataChannelOpen(AllKinds().front());
   for (size_t size = 0; size < open.size(); ++size) {
     EXPECT_FALSE(ParseDataChannelOpen(ByteView(open).first(size))) << size;
@@ -47,7 +47,7 @@ TEST(Dcep, EveryCutAndEveryTailIsRefused) {
   EXPECT_FALSE(ParseDataChannelOpen(open));
 }
 
-TEST(Dcep, UnknownChannelTypesAndLongNamesAreRefused) {
+TEST(Dcep, RejectsUnknownChannelTypesAndLongNames) {
   std::vector<uint8_t> open = WriteDataChannelOpen(AllKinds().front());
   open[1] = 0x03;
   EXPECT_FALSE(ParseDataChannelOpen(open));

@@ -11,7 +11,7 @@
 namespace nexus {
 namespace {
 
-// Of one usrsctp_recvv; a longer message comes in several.
+// Maximum size of one usrsctp_recvv; a longer message is read in parts.
 constexpr size_t kReadSize = 64u << 10;
 
 sockaddr_conn AddressOf(void* name, uint16_t port) {
@@ -56,26 +56,25 @@ bool SctpAssociation::Open() {
 
 bool SctpAssociation::SetOptions() {
   if (usrsctp_set_non_blocking(socket_, 1) != 0) return false;
-  // Closing is an ABORT at once: nothing lingers in the process for a peer that is gone.
+  // Closing sends an ABORT at once, so that no state lingers for a peer that is gone.
   linger abort_on_close{};
   abort_on_close.l_onoff = 1;
   bool ok = SetOption(socket_, SOL_SOCKET, SO_LINGER, abort_on_close);
   ok = ok && SetOption(socket_, SOL_SOCKET, SO_RCVBUF, static_cast<int>(config_.receive_buffer));
   ok = ok && SetOption(socket_, SOL_SOCKET, SO_SNDBUF, static_cast<int>(config_.send_buffer));
   ok = ok && SetOption(socket_, IPPROTO_SCTP, SCTP_RECVRCVINFO, int{1});
-  ok = ok &&
-       SetOption(socket_, IPPROTO_SCTP, SCTP_NODELAY, int{1});  // a message is not held back for the next one
+  ok = ok && SetOption(socket_, IPPROTO_SCTP, SCTP_NODELAY, int{1});  // no delay for bundling
   sctp_initmsg init{};
   init.sinit_num_ostreams = config_.streams;
   init.sinit_max_instreams = config_.streams;
   ok = ok && SetOption(socket_, IPPROTO_SCTP, SCTP_INITMSG, init);
   sctp_assoc_value reset{};
   reset.assoc_id = SCTP_ALL_ASSOC;
-  reset.assoc_value = 1;  // RFC 6525 section 5.1: we close our own streams and answer who closes theirs
+  reset.assoc_value = 1;  // RFC 6525 section 5.1: we reset our streams and answer the peer's resets
   ok = ok && SetOption(socket_, IPPROTO_SCTP, SCTP_ENABLE_STREAM_RESET, reset);
   sctp_paddrparams path{};
   path.spp_address.ss_family = AF_CONN;
-  path.spp_flags = SPP_PMTUD_DISABLE | SPP_HB_DISABLE;  // the transport knows whether the peer lives
+  path.spp_flags = SPP_PMTUD_DISABLE | SPP_HB_DISABLE;  // the transport detects whether the peer is alive
   path.spp_pathmtu = static_cast<uint32_t>(config_.mtu - sizeof(sctp_common_header));
   ok = ok && SetOption(socket_, IPPROTO_SCTP, SCTP_PEER_ADDR_PARAMS, path);
   for (const uint16_t type : {SCTP_ASSOC_CHANGE, SCTP_STREAM_RESET_EVENT, SCTP_PARTIAL_DELIVERY_EVENT}) {
@@ -92,7 +91,7 @@ void SctpAssociation::Connect() {
   const std::lock_guard lock(SctpStack::Get().mutex());
   if (socket_ == nullptr) return;
   sockaddr_conn remote = AddressOf(name_, config_.remote_port);
-  usrsctp_connect(socket_, reinterpret_cast<sockaddr*>(&remote), sizeof(remote));  // EINPROGRESS, always
+  usrsctp_connect(socket_, reinterpret_cast<sockaddr*>(&remote), sizeof(remote));  // always EINPROGRESS
 }
 
 void SctpAssociation::HandlePacket(ByteView packet) {
@@ -122,7 +121,7 @@ std::optional<SctpEvent> SctpAssociation::Poll() {
         usrsctp_recvv(socket_, buffer.data(), buffer.size(), reinterpret_cast<sockaddr*>(&from), &from_size,
                       &info, &info_size, &info_type, &flags);
     if (size < 0 && (errno == EWOULDBLOCK || errno == EAGAIN || errno == EINTR)) return std::nullopt;
-    // Before the association is up there is nothing to read from.
+    // Before the association is up there is nothing to read.
     if (size < 0 && !up_ && errno == ENOTCONN) return std::nullopt;
     if (size <= 0) return OnDown();
     const ByteView bytes = ByteView(buffer).first(static_cast<size_t>(size));
@@ -149,7 +148,7 @@ std::optional<SctpEvent> SctpAssociation::OnData(uint16_t stream, uint32_t ppid,
 }
 
 std::optional<SctpEvent> SctpAssociation::OnNotification(ByteView bytes) {
-  // The structs are usrsctp's own and in the machine's order; only what is there is copied.
+  // The structs are in the machine's byte order; only the bytes that are present are copied.
   sctp_notification notification{};
   std::memcpy(&notification, bytes.data(), std::min(bytes.size(), sizeof(notification)));
   switch (notification.sn_header.sn_type) {
@@ -158,9 +157,9 @@ std::optional<SctpEvent> SctpAssociation::OnNotification(ByteView bytes) {
         up_ = true;
         return SctpUp{};
       }
-      // A restart (RFC 9260 section 5.2) would forget the streams under living channels; no browser does it.
+      // A restart (RFC 9260 section 5.2) would reset streams of open channels; no browser does it.
       return OnDown();
-    case SCTP_PARTIAL_DELIVERY_EVENT:  // the rest of a lossy message will not come
+    case SCTP_PARTIAL_DELIVERY_EVENT:  // the rest of a lossy message will not arrive
       partial_.clear();
       partial_too_large_ = false;
       return std::nullopt;

@@ -1,5 +1,5 @@
-// One SCTP association over DTLS (RFC 8261), for data channels: packets in, packets out, whole messages
-// between. It knows streams and reliability, not channels.
+// One SCTP association over DTLS (RFC 8261) for data channels: packets in and out, complete messages between.
+// It handles streams and reliability, but not channels.
 #pragma once
 
 #include <cstdint>
@@ -17,17 +17,19 @@ namespace nexus {
 struct SctpConfig {
   uint16_t local_port = 5000;
   uint16_t remote_port = 5000;  // RFC 8841 section 5: `a=sctp-port`
-  // Bytes of an SCTP packet: a datagram of 1,200, less at most 65 of DTLS (CBC suites; 37 with GCM).
+  // Maximum size of an SCTP packet: a datagram of 1,200 bytes, less at most 65 for DTLS (CBC suites; 37 with
+  // GCM).
   size_t mtu = 1'132;
-  // Both ways. A browser's ids count up by two and are used again after a channel was closed.
+  // Number of streams in each direction. A browser's ids count up by two and are reused after a channel was
+  // closed.
   uint16_t streams = 64;
-  // What is taken from the peer before it is read: its window (RFC 9260 section 3.3.3), and the bound of
+  // Maximum amount of unread data from the peer: its window (RFC 9260 section 3.3.3) and the bound of
   // reassembly.
   size_t receive_buffer = 512u << 10;
-  // What was given to SCTP and not yet acknowledged; a message must fit.
+  // Maximum amount of unacknowledged data; a message must fit.
   size_t send_buffer = 320u << 10;
-  size_t max_message = 256u << 10;  // of the peer; longer ones are thrown away whole
-  size_t max_packets = 1'024;       // waiting for PollTransmit
+  size_t max_message = 256u << 10;  // maximum size of a peer's message; longer ones are discarded
+  size_t max_packets = 1'024;       // maximum number that waits for PollTransmit
 };
 
 struct SctpMessage {
@@ -35,7 +37,7 @@ struct SctpMessage {
   uint32_t ppid = 0;
   std::vector<uint8_t> bytes;
 };
-// A message longer than `max_message` came; its bytes are gone.
+// A message longer than `max_message` arrived and was discarded.
 struct SctpMessageTooLarge {
   uint16_t stream = 0;
 };
@@ -52,7 +54,7 @@ struct SctpSendOptions {
   uint16_t stream = 0;
   uint32_t ppid = 0;
   bool ordered = true;
-  // RFC 7496 and RFC 3758: one of them at most; none: reliable.
+  // RFC 7496 and RFC 3758: at most one is set; none: reliable.
   std::optional<uint32_t> max_retransmits;
   std::optional<uint32_t> max_lifetime_ms;
 };
@@ -61,24 +63,24 @@ enum class SctpSendOutcome : uint8_t { kSent, kBlocked, kFailed };
 
 class SctpAssociation {
  public:
-  // `owner` is the caller's own mark, found again by who takes the wake list.
+  // `owner` identifies the association to the reader of the wake list.
   SctpAssociation(SctpConfig config, SctpWakeList& wake, void* owner);
   ~SctpAssociation();
   SctpAssociation(const SctpAssociation&) = delete;
   SctpAssociation& operator=(const SctpAssociation&) = delete;
 
-  // Both sides do so (RFC 8831 section 6.2 leaves it to them): whose INIT gets through is of no matter.
+  // Both sides connect (RFC 8831 section 6.2 leaves this open); it does not matter whose INIT arrives first.
   void Connect();
   void HandlePacket(ByteView packet);
   std::optional<std::vector<uint8_t>> PollTransmit();
 
-  // The next thing that happened. Who does not ask closes the peer's window, in time.
+  // The next event. If the caller stops polling, the peer's window closes in time.
   std::optional<SctpEvent> Poll();
   SctpSendOutcome Send(const SctpSendOptions& options, ByteView message);
-  // Closes our direction of a stream, once all that was sent there has arrived. False: another reset is under
-  // way, try again later.
+  // Closes our direction of a stream, once everything sent on it has arrived. False if another reset is in
+  // progress: try again later.
   bool ResetStream(uint16_t stream);
-  // ABORT to the peer, and the end.
+  // Sends an ABORT and ends the association.
   void Abort();
 
   void* owner() const { return owner_; }
@@ -100,8 +102,8 @@ class SctpAssociation {
   SctpOutbox outbox_;
   bool up_ = false;
   bool down_told_ = false;
-  // The message whose parts are coming. Parts of different messages of one association do not mix (RFC 9260
-  // section 6.9; I-DATA of RFC 8260 is not used), so one is enough.
+  // The message that is being received. Fragments of different messages of one association are not
+  // interleaved (RFC 9260 section 6.9; I-DATA of RFC 8260 is not used), so one buffer is enough.
   std::vector<uint8_t> partial_;
   bool partial_too_large_ = false;
 };

@@ -9,32 +9,30 @@
 namespace nexus {
 namespace {
 
-// What all associations of the process have in common. Times in milliseconds.
+// Settings of all associations of the process. Times are in milliseconds.
 void Configure() {
-  // One address, a DTLS association that authenticates, no middle box that could mark or drop: none of it is
-  // of use.
+  // Features without use here: there is one address, DTLS authenticates, and no middlebox can mark or drop
+  // chunks.
   usrsctp_sysctl_set_sctp_ecn_enable(0);
   usrsctp_sysctl_set_sctp_asconf_enable(0);
   usrsctp_sysctl_set_sctp_auth_enable(0);
   usrsctp_sysctl_set_sctp_nrsack_enable(0);
   usrsctp_sysctl_set_sctp_pktdrop_enable(0);
   usrsctp_sysctl_set_sctp_cmt_on_off(0);
-  usrsctp_sysctl_set_sctp_blackhole(2);  // no ABORT to packets of nobody: the peer may be closing
-  // RFC 9260 section 16 gives 1 s; real-time peers (RFC 8831 section 6.1) do not wait so long for what was
-  // lost.
+  usrsctp_sysctl_set_sctp_blackhole(2);  // no ABORT without an association: the peer may be closing
+  // RFC 9260 section 16 recommends 1 s, which is too long for real-time peers (RFC 8831 section 6.1).
   usrsctp_sysctl_set_sctp_rto_min_default(300);
   usrsctp_sysctl_set_sctp_rto_initial_default(500);
   usrsctp_sysctl_set_sctp_rto_max_default(10'000);
   usrsctp_sysctl_set_sctp_init_rto_max_default(4'000);
   usrsctp_sysctl_set_sctp_delayed_sack_time_default(20);
   usrsctp_sysctl_set_sctp_sack_freq_default(2);
-  // Ten packets as TCP's initial window (RFC 6928); without it a message of 256 KiB takes three round trips
-  // more.
+  // An initial window of ten packets, as in TCP (RFC 6928), saves three round trips for a message of 256 KiB.
   usrsctp_sysctl_set_sctp_initial_cwnd(10);
   usrsctp_sysctl_set_sctp_max_burst_default(10);
-  // Of one message's fragments a quarter thousand wait at most; twice that is somebody else's memory.
+  // Maximum number of chunks that wait for reassembly. The largest message has about 240.
   usrsctp_sysctl_set_sctp_max_chunks_on_queue(512);
-  // What usrsctp keeps for reuse is kept by the allocator as well.
+  // No free lists, because the allocator has its own.
   usrsctp_sysctl_set_sctp_system_free_resc_limit(0);
   usrsctp_sysctl_set_sctp_asoc_free_resc_limit(0);
 }
@@ -60,7 +58,7 @@ SctpStack::SctpStack() {
 }
 
 void* SctpStack::Register(SctpAssociation& association, SctpOutbox& outbox, SctpWakeList& wake) {
-  // Nothing was timed while there was nobody; the time of that is not to be made up for.
+  // No timers ran without associations; that time is not made up for.
   if (entries_.empty()) timers_run_ = kNever;
   void* const name = reinterpret_cast<void*>(++last_name_);
   entries_[name] = {&association, &outbox, &wake};
@@ -76,7 +74,7 @@ void SctpStack::Unregister(void* name) {
   entries_.erase(found);
 }
 
-// Called by usrsctp out of our own calls, so the lock is held.
+// usrsctp calls this from inside our calls, so the lock is held.
 int SctpStack::Output(void* name, void* packet, size_t size, uint8_t, uint8_t) {
   SctpStack& stack = Get();
   const auto found = stack.entries_.find(name);

@@ -1,12 +1,10 @@
-// usrsctp, which is global to the process: one lock around every call into it, one table of who is who, one
-// clock.
+// usrsctp, which is global to the process: one lock around every call, one table of associations, one clock.
 //
-// Confession: this is the engine's one place that shards share. usrsctp keeps its associations, its timers
-// and its configuration in globals; it runs here without threads of its own, so that it does something only
-// when it is called: packets go in, time goes on, and what it wants to send lands in the outbox of the
-// association it belongs to. A timer may be run by another shard than the association's own; then the outbox
-// is filled under the lock and the owner is told by its wake list. It measures round trips by gettimeofday,
-// as OpenSSL does; tests interpose that.
+// Limitation: this is the engine's only part that shards share. usrsctp has its associations, timers and
+// configuration in globals. It runs without its own threads, so it acts only when it is called: packets come
+// in, time passes, and its output is put into the association's outbox. A timer may be run by another shard
+// than the association's; then the outbox is filled under the lock, and the owner learns of it by its wake
+// list. usrsctp measures round trips by gettimeofday, as OpenSSL does; tests replace it.
 #pragma once
 
 #include <cstdint>
@@ -31,27 +29,27 @@ class SctpWakeList {
   std::vector<SctpAssociation*> waiting_;
 };
 
-// What usrsctp gave out for one association.
+// Packets that usrsctp sends for one association.
 struct SctpOutbox {
   std::deque<std::vector<uint8_t>> packets;
   size_t max_packets = 0;
-  uint64_t dropped = 0;  // as if the network had lost them
+  uint64_t dropped = 0;  // as if lost by the network
   bool listed = false;   // in the wake list
 };
 
 class SctpStack {
  public:
-  // Made at first use and never destroyed: usrsctp cannot be started twice.
+  // Created at first use and never destroyed: usrsctp cannot be restarted.
   static SctpStack& Get();
 
   std::mutex& mutex() { return mutex_; }
 
-  // Below: with the lock held. The name stands for the association wherever usrsctp speaks of an address; it
-  // is a number that is never given out again, so that what comes late for one that is gone finds nobody.
+  // These two need the lock. The name represents the association where usrsctp expects an address; it is a
+  // number that is never reused, so that late packets of a former association match no other.
   void* Register(SctpAssociation& association, SctpOutbox& outbox, SctpWakeList& wake);
   void Unregister(void* name);
 
-  // Takes the lock. Time never goes back within a process but for tests that begin anew.
+  // Takes the lock. Time never goes back within a process, except in tests that start anew.
   void RunTimers(Timestamp now);
 
  private:

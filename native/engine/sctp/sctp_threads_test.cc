@@ -1,5 +1,5 @@
-// Two threads, as two shards: each with associations of its own, in the one usrsctp of the process, each
-// running its timers. For ThreadSanitizer, and for what one must not do to the other.
+// Two threads, like two shards: each has its associations in the process's only usrsctp, and runs its timers.
+// For ThreadSanitizer, and to show that they do not affect each other.
 #include <gtest/gtest.h>
 
 #include <thread>
@@ -11,7 +11,7 @@ namespace {
 
 constexpr int kMessages = 200;
 
-// A pair that talks to itself on its own thread; true when all arrived in order.
+// Exchanges messages between two ends on its own thread; true if all arrived in order.
 bool Talk(uint8_t mark) {
   SctpWakeList wake;
   DataChannels server(SctpConfig{}, DataChannelLimits{}, false, 256u << 10, wake, nullptr);
