@@ -8,7 +8,7 @@ import { describe, expect, it } from "vitest";
 import type { LocalTrack, NexusError, RemoteTrack, Room } from "../src/index.js";
 import { FakeElement } from "../src/testing.js";
 import { HIDE_DELAY_MS, VIEW_DELAY_MS } from "../src/core/views.js";
-import { RELEASE_GRACE_MS } from "../src/core/wishes.js";
+import { RELEASE_GRACE_MS } from "../src/core/bindings.js";
 import { person, track } from "./fixtures.js";
 import { SlowWorld } from "./slow_world.js";
 

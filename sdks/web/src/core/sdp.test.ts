@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Mid } from "./model.js";
-import { readMids, wishAudio } from "./sdp.js";
+import { readMids, applyAudioOptions } from "./sdp.js";
 
 const MICROPHONE = [
   "m=audio 9 UDP/TLS/RTP/SAVPF 111 63 9 126",
@@ -18,16 +18,16 @@ const SLOT = MICROPHONE.replace("a=mid:0", "a=mid:1");
 const HEAD = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n";
 const OFFER = HEAD + MICROPHONE + SLOT;
 
-describe("wishAudio", () => {
-  const wish = (red: boolean, dtx: boolean, sdp = OFFER): string => wishAudio(sdp, new Map([["0" as Mid, { red, dtx }]]));
+describe("applyAudioOptions", () => {
+  const written = (red: boolean, dtx: boolean, sdp = OFFER): string => applyAudioOptions(sdp, new Map([["0" as Mid, { red, dtx }]]));
 
-  it("leaves an offer as it is that is wished for so", () => {
-    expect(wish(true, false)).toBe(OFFER);
-    expect(wishAudio(OFFER, new Map())).toBe(OFFER);
+  it("leaves an offer unchanged when its defaults are chosen", () => {
+    expect(written(true, false)).toBe(OFFER);
+    expect(applyAudioOptions(OFFER, new Map())).toBe(OFFER);
   });
 
   it("takes redundancy out of its section only", () => {
-    const [microphone, slot] = wish(false, false).split(/^(?=m=)/m).slice(1);
+    const [microphone, slot] = written(false, false).split(/^(?=m=)/m).slice(1);
     expect(slot).toBe(SLOT);
     expect(microphone?.split("\r\n")).toEqual([
       "m=audio 9 UDP/TLS/RTP/SAVPF 111 9 126",
@@ -39,20 +39,20 @@ describe("wishAudio", () => {
       "a=rtpmap:126 telephone-event/8000",
       "",
     ]);
-    expect(readMids(wish(false, false))).toEqual(["0", "1"]);
+    expect(readMids(written(false, false))).toEqual(["0", "1"]);
   });
 
   it("asks for silence not to be sent", () => {
-    const [microphone, slot] = wish(true, true).split(/^(?=m=)/m).slice(1);
+    const [microphone, slot] = written(true, true).split(/^(?=m=)/m).slice(1);
     expect(microphone).toContain("a=fmtp:111 minptime=10;useinbandfec=1;usedtx=1\r\n");
     expect(slot).toBe(SLOT);
-    expect(wish(true, true, wish(true, true))).toBe(wish(true, true));
+    expect(written(true, true, written(true, true))).toBe(written(true, true));
   });
 
   it("changes nothing where there is neither", () => {
     const plain = OFFER.replaceAll("a=rtpmap:63 red/48000/2\r\na=fmtp:63 111/111\r\n", "").replaceAll(" 111 63 ", " 111 ");
-    expect(wish(false, false, plain)).toBe(plain);
+    expect(written(false, false, plain)).toBe(plain);
     const foreign = OFFER.replaceAll("opus/48000/2", "PCMU/8000");
-    expect(wish(true, true, foreign)).toBe(foreign);
+    expect(written(true, true, foreign)).toBe(foreign);
   });
 });

@@ -9,7 +9,7 @@ export function readMids(sdp: string): Mid[] {
 }
 
 /** How a track of sound is to be sent. */
-export interface AudioWish {
+export interface AudioOptions {
   /** Redundant audio (RFC 2198). */
   readonly red: boolean;
   /** Discontinuous transmission: next to nothing in silence (RFC 7587 section 3.1.3). */
@@ -20,13 +20,13 @@ export interface AudioWish {
  * The offer as the server is to read it: browsers have no switch for either, and do what the answer says. The
  * description that the browser applies stays as it is, since an answer may always take less than was offered.
  */
-export function wishAudio(sdp: string, wishes: ReadonlyMap<Mid, AudioWish>): string {
+export function applyAudioOptions(sdp: string, options: ReadonlyMap<Mid, AudioOptions>): string {
   const [session = "", ...sections] = sdp.split(/^(?=m=)/m);
-  const wished = sections.map((section) => {
-    const wish = wishes.get((/^a=mid:(\S+)/m.exec(section)?.[1] ?? "") as Mid);
-    return wish === undefined ? section : withDtx(wish.red ? section : withoutRed(section), wish.dtx);
+  const written = sections.map((section) => {
+    const chosen = options.get((/^a=mid:(\S+)/m.exec(section)?.[1] ?? "") as Mid);
+    return chosen === undefined ? section : withDtx(chosen.red ? section : withoutRed(section), chosen.dtx);
   });
-  return session + wished.join("");
+  return session + written.join("");
 }
 
 function withoutRed(section: string): string {

@@ -6,6 +6,7 @@
  * session alive. No socket, timer or RTCPeerConnection is known here: `edge/` performs the effects.
  */
 import type { JoinResponse, RoomEvent, RoomSnapshot, ServerMessage } from "../wire/messages.js";
+import * as bindings from "./bindings.js";
 import { NexusError } from "./error.js";
 import type { DisconnectReason, Offer } from "./model.js";
 import { follow, isLost, nextPathDeadline, restartIfDue } from "./media_path.js";
@@ -22,14 +23,13 @@ import {
   type Request,
   type SessionState,
 } from "./session_state.js";
-import { askForSlots, seeTable, slotsAnswered, tellSlots } from "./session_slots.js";
+import { applyTable, bindingsAnswered, notifySlots, requestBindings } from "./session_slots.js";
 import { chain, notify, REQUEST_TIMEOUT_MS, send, type Step } from "./session_steps.js";
 import { readCloseCode, readError, readGrants, readParticipant, readReason, writePublication } from "./vocabulary.js";
 import { SDK_NAME, SDK_VERSION } from "./version.js";
-import { askForViews, forgetUnbound, viewsAnswered, watchingEvent, watchingSnapshot } from "./session_watching.js";
+import { forgetUnbound, requestViews, viewsAnswered, watchingEvent, watchingSnapshot } from "./session_watching.js";
 import * as views from "./views.js";
 import { forgetPaused, undecodable } from "./watching.js";
-import * as wishes from "./wishes.js";
 
 /** From `join()` to the server's answer, the opening of the WebSocket included. */
 const JOIN_TIMEOUT_MS = 15_000;
@@ -80,12 +80,12 @@ function react(state: SessionState, input: Input, nowMs: number): Step {
       return negotiate(state, [input.key]);
     case "call":
       return call(state, input.key, input.request, nowMs);
-    case "want":
-      return [{ ...state, wishes: wishes.want(state.wishes, input.trackId) }, []];
-    case "unwant":
-      return [{ ...state, wishes: wishes.unwant(state.wishes, input.trackId, nowMs) }, []];
-    case "look":
-      return [{ ...state, views: views.look(state.views, input.trackId, input.view, nowMs) }, []];
+    case "bind":
+      return [{ ...state, bindings: bindings.bind(state.bindings, input.trackId) }, []];
+    case "unbind":
+      return [{ ...state, bindings: bindings.unbind(state.bindings, input.trackId, nowMs) }, []];
+    case "view":
+      return [{ ...state, views: views.setView(state.views, input.trackId, input.view, nowMs) }, []];
     case "leave":
       return leave(state, nowMs);
     case "abort":
@@ -102,8 +102,8 @@ export function nextDeadline(state: SessionState, nowMs: number): number | null 
   if (phase.name === "preparing" || phase.name === "joining") due.push(phase.deadlineMs);
   if (phase.name === "joined") {
     due.push(phase.nextPingMs, state.lastHeardMs + SILENCE_FACTOR * phase.pingIntervalMs);
-    const wish = wishes.nextWishDeadline(state.wishes, state.slots, nowMs, undecodable(state.watching));
-    if (wish !== null) due.push(wish);
+    const binding = bindings.nextDeadline(state.bindings, state.slots, nowMs, undecodable(state.watching));
+    if (binding !== null) due.push(binding);
     const path = nextPathDeadline(state.path);
     if (path !== null) due.push(path);
     const view = views.nextDeadline(state.views);
@@ -146,7 +146,7 @@ function joinAnswered(state: SessionState, response: JoinResponse, nowMs: number
   const others = response.participants.map(readParticipant);
   const [roster] = applySnapshot(base.roster, others, response.revision, response.activeSpeakers);
   const pingIntervalMs = response.pingIntervalMs || DEFAULT_PING_INTERVAL_MS;
-  const seated = seeTable({ ...base, roster }, response.slots, nowMs, wishes.JOIN_GRACE_MS);
+  const seated = applyTable({ ...base, roster }, response.slots, nowMs, bindings.JOIN_GRACE_MS);
   const next: SessionState = {
     ...seated,
     phase: { name: "applying", pingIntervalMs },
@@ -209,9 +209,9 @@ function settle(state: SessionState, open: OpenRequest, body: ServerMessage["bod
     case "offer":
       if (error !== null) return answerFailed(state, error);
       if (value?.case !== "offer") return [state, []];
-      return offerReplied(seeTable(state, value.value.slots, nowMs), value.value);
+      return offerReplied(applyTable(state, value.value.slots, nowMs), value.value);
     case "slots":
-      return slotsAnswered(state, value, error, nowMs);
+      return bindingsAnswered(state, value, error, nowMs);
     case "view":
       return viewsAnswered(state, error);
     case "ping":
@@ -220,8 +220,8 @@ function settle(state: SessionState, open: OpenRequest, body: ServerMessage["bod
     case "call": {
       const { key } = open.purpose;
       if (error !== null) return [state, [{ type: "reject", key, error }]];
-      const next = value?.case === "subscription" ? seeTable(state, value.value.slots, nowMs) : state;
-      return [next, [...tellSlots(state, next), { type: "resolve", key, value: value ?? { case: undefined } }]];
+      const next = value?.case === "subscription" ? applyTable(state, value.value.slots, nowMs) : state;
+      return [next, [...notifySlots(state, next), { type: "resolve", key, value: value ?? { case: undefined } }]];
     }
   }
 }
@@ -229,8 +229,8 @@ function settle(state: SessionState, open: OpenRequest, body: ServerMessage["bod
 function roomEvent(state: SessionState, event: RoomEvent, nowMs: number): Step {
   switch (event.event.case) {
     case "slotsChanged": {
-      const next = seeTable(state, event.event.value.slots, nowMs);
-      return chain([next, tellSlots(state, next)], forgetUnbound);
+      const next = applyTable(state, event.event.value.slots, nowMs);
+      return chain([next, notifySlots(state, next)], forgetUnbound);
     }
     case "reofferNeeded": {
       const { pairs, audioSlots } = event.event.value;
@@ -254,23 +254,23 @@ function roomEvent(state: SessionState, event: RoomEvent, nowMs: number): Step {
 function snapshot(state: SessionState, message: RoomSnapshot, nowMs: number): Step {
   const participants = message.participants.map(readParticipant);
   const [roster, notices] = applySnapshot(state.roster, participants, message.revision, message.activeSpeakers);
-  const seated = seeTable({ ...state, roster }, message.slots, nowMs);
+  const seated = applyTable({ ...state, roster }, message.slots, nowMs);
   const [next, effects] = rosterChanged(seated, notices);
-  const told: Step = [next, [...effects, ...tellSlots(state, next)]];
+  const told: Step = [next, [...effects, ...notifySlots(state, next)]];
   return chain(told, (now) => watchingSnapshot(now, message));
 }
 
 function rosterChanged(state: SessionState, notices: readonly Notice[]): Step {
-  let [kept, seen, watching] = [state.wishes, state.views, state.watching];
+  let [bound, viewed, watching] = [state.bindings, state.views, state.watching];
   for (const notice of notices) {
     if (notice.type !== "track-unpublished") continue;
-    kept = wishes.forget(kept, notice.track.id);
-    seen = views.forget(seen, notice.track.id);
+    bound = bindings.forget(bound, notice.track.id);
+    viewed = views.forget(viewed, notice.track.id);
     watching = forgetPaused(watching, notice.track.id);
   }
   // Before "joined" nobody listens yet; the roster itself is handed over then.
   const told = state.phase.name === "joined" ? notices.map(notify) : [];
-  return [{ ...state, wishes: kept, views: seen, watching }, told];
+  return [{ ...state, bindings: bound, views: viewed, watching }, told];
 }
 
 // Requests of the page and re-offers
@@ -309,8 +309,8 @@ function tick(state: SessionState, nowMs: number): Step {
   const path = restartIfDue(state.path, nowMs);
   if (path !== null) step = chain(step, (now) => negotiate({ ...now, path }, []));
   if (phase.nextPingMs <= nowMs) step = chain(step, (now) => ping(now, nowMs));
-  step = chain(step, (now) => askForSlots(now, nowMs));
-  return chain(step, (now) => askForViews(now, nowMs));
+  step = chain(step, (now) => requestBindings(now, nowMs));
+  return chain(step, (now) => requestViews(now, nowMs));
 }
 
 function expire(state: SessionState, nowMs: number): Step {

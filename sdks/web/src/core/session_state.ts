@@ -1,12 +1,12 @@
 /** The state, inputs and effects of a session; `session.ts` has the rules. */
 import type { ClientMessage, IceServer, ServerMessage } from "../wire/messages.js";
+import { NO_BINDINGS, type Bindings } from "./bindings.js";
 import type { NexusError } from "./error.js";
 import type { DisconnectReason, Grants, Offer, PauseReason, SlotCount, SlotTable, TrackDescription, TrackId, WantedLayers } from "./model.js";
 import { UNPROVED, type MediaPath, type MediaState } from "./media_path.js";
 import { EMPTY_ROSTER, type Roster, type RosterNotice } from "./roster.js";
 import { NO_VIEWS, type View, type Views } from "./views.js";
 import { NOTHING_WATCHED, type Watching } from "./watching.js";
-import { NO_WISHES, type Wishes } from "./wishes.js";
 
 /** Names the promise that an effect settles. */
 export type Key = number;
@@ -74,7 +74,7 @@ export interface SessionState {
   readonly requests: ReadonlyMap<number, OpenRequest>;
   readonly roster: Roster;
   readonly slots: SlotTable;
-  readonly wishes: Wishes;
+  readonly bindings: Bindings;
   readonly views: Views;
   readonly watching: Watching;
   readonly negotiation: Negotiation;
@@ -100,8 +100,8 @@ export type Input =
   | { readonly type: "media"; readonly state: MediaState }
   | { readonly type: "negotiate"; readonly key: Key }
   | { readonly type: "call"; readonly key: Key; readonly request: Request }
-  | { readonly type: "want" | "unwant"; readonly trackId: TrackId }
-  | { readonly type: "look"; readonly trackId: TrackId; readonly view: View }
+  | { readonly type: "bind" | "unbind"; readonly trackId: TrackId }
+  | { readonly type: "view"; readonly trackId: TrackId; readonly view: View }
   | { readonly type: "leave" }
   | { readonly type: "abort"; readonly error: NexusError }
   | { readonly type: "tick" };
@@ -144,7 +144,7 @@ export const NEW_SESSION: SessionState = {
   requests: new Map(),
   roster: EMPTY_ROSTER,
   slots: { revision: 0, slots: [] },
-  wishes: NO_WISHES,
+  bindings: NO_BINDINGS,
   views: NO_VIEWS,
   watching: NOTHING_WATCHED,
   negotiation: { name: "idle" },

@@ -34,12 +34,12 @@ export function forgetUnbound(state: SessionState): Step {
   return kept.length === state.watching.paused.size ? [state, []] : pause(state, new Map(kept));
 }
 
-export function askForViews(state: SessionState, nowMs: number): Step {
-  const news = views.nextRequest(state.views, nowMs);
-  if (news === null) return [state, []];
-  const value = { views: [...news].map(([trackId, view]) => ({ trackId, ...view })) };
+export function requestViews(state: SessionState, nowMs: number): Step {
+  const changed = views.nextRequest(state.views, nowMs);
+  if (changed === null) return [state, []];
+  const value = { views: [...changed].map(([trackId, view]) => ({ trackId, ...view })) };
   const open: OpenRequest = { purpose: { name: "view" }, deadlineMs: nowMs + REQUEST_TIMEOUT_MS };
-  return send({ ...state, views: views.requested(state.views, news) }, { case: "view", value }, open);
+  return send({ ...state, views: views.requested(state.views, changed) }, { case: "view", value }, open);
 }
 
 /** A view that was refused is not told again before it changes: the picture comes, if not in the best size. */

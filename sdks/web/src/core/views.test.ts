@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { TrackId } from "./model.js";
-import { answered, DEFAULT_VIEW, forget, HIDE_DELAY_MS, look, MAX_VIEWS_PER_REQUEST, nextDeadline, nextRequest, NO_VIEWS, requested, VIEW_DELAY_MS } from "./views.js";
+import { answered, DEFAULT_VIEW, forget, HIDE_DELAY_MS, MAX_VIEWS_PER_REQUEST, nextDeadline, nextRequest, NO_VIEWS, requested, setView, VIEW_DELAY_MS } from "./views.js";
 
 const A = "TR_a" as TrackId;
 const B = "TR_b" as TrackId;
@@ -8,33 +8,33 @@ const small = { ...DEFAULT_VIEW, width: 320, height: 180 };
 const large = { ...DEFAULT_VIEW, width: 1280, height: 720 };
 
 it("gathers what changes within the delay", () => {
-  const first = look(NO_VIEWS, A, small, 0);
+  const first = setView(NO_VIEWS, A, small, 0);
   expect(nextDeadline(first)).toBe(VIEW_DELAY_MS);
   expect(nextRequest(first, VIEW_DELAY_MS - 1)).toBeNull();
-  const both = look(look(first, B, small, 50), A, large, 90);
+  const both = setView(setView(first, B, small, 50), A, large, 90);
   expect(nextRequest(both, VIEW_DELAY_MS)).toEqual(new Map([[A, large], [B, small]]));
 });
 
 it("tells nothing twice, and nothing that came to nothing", () => {
-  const views = look(NO_VIEWS, A, small, 0);
+  const views = setView(NO_VIEWS, A, small, 0);
   const told = answered(requested(views, new Map([[A, small]])));
   expect(nextDeadline(told)).toBeNull();
-  expect(look(told, A, small, 500)).toBe(told);
-  const back = look(look(told, A, { ...small, hidden: true }, 500), A, small, 600);
+  expect(setView(told, A, small, 500)).toBe(told);
+  const back = setView(setView(told, A, { ...small, hidden: true }, 500), A, small, 600);
   expect(nextDeadline(back)).toBeNull();
   expect(nextRequest(back, 10_000)).toBeNull();
 });
 
 it("waits before it gives a picture up", () => {
-  const told = answered(requested(look(NO_VIEWS, A, small, 0), new Map([[A, small]])));
-  const hidden = look(told, A, { ...small, hidden: true }, 1_000);
+  const told = answered(requested(setView(NO_VIEWS, A, small, 0), new Map([[A, small]])));
+  const hidden = setView(told, A, { ...small, hidden: true }, 1_000);
   expect(nextDeadline(hidden)).toBe(1_000 + HIDE_DELAY_MS);
-  expect(nextDeadline(look(hidden, A, large, 1_200))).toBe(1_200 + VIEW_DELAY_MS);
+  expect(nextDeadline(setView(hidden, A, large, 1_200))).toBe(1_200 + VIEW_DELAY_MS);
 });
 
 it("has one request under way and tells the rest after its answer", () => {
-  const sent = requested(look(NO_VIEWS, A, small, 0), new Map([[A, small]]));
-  const more = look(sent, A, large, 150);
+  const sent = requested(setView(NO_VIEWS, A, small, 0), new Map([[A, small]]));
+  const more = setView(sent, A, large, 150);
   expect(nextDeadline(more)).toBeNull();
   expect(nextRequest(more, 1_000)).toBeNull();
   expect(nextRequest(answered(more), 1_000)).toEqual(new Map([[A, large]]));
@@ -42,7 +42,7 @@ it("has one request under way and tells the rest after its answer", () => {
 
 it("fits a request", () => {
   let views = NO_VIEWS;
-  for (let index = 0; index < 300; index += 1) views = look(views, `TR_${index}` as TrackId, small, 0);
+  for (let index = 0; index < 300; index += 1) views = setView(views, `TR_${index}` as TrackId, small, 0);
   const news = nextRequest(views, 100);
   expect(news?.size).toBe(MAX_VIEWS_PER_REQUEST);
   const rest = answered(requested(views, news ?? new Map()));
@@ -50,11 +50,11 @@ it("fits a request", () => {
 });
 
 it("forgets tracks that are gone", () => {
-  const views = forget(look(NO_VIEWS, A, small, 0), A);
+  const views = forget(setView(NO_VIEWS, A, small, 0), A);
   expect(nextRequest(views, 1_000)).toBeNull();
-  expect(views.looked.size).toBe(0);
+  expect(views.current.size).toBe(0);
 });
 
 it("does not tell what the server supposes anyway", () => {
-  expect(nextRequest(look(NO_VIEWS, A, DEFAULT_VIEW, 0), 1_000)).toBeNull();
+  expect(nextRequest(setView(NO_VIEWS, A, DEFAULT_VIEW, 0), 1_000)).toBeNull();
 });

@@ -1,24 +1,24 @@
 /**
- * How the page looks at tracks, and when to tell the server: what grows is told soon, what disappears a little later
- * (tabs are switched back and forth), and everything in one request, one at a time.
+ * How the page views each track, and when to send that to the server. A view that grows is sent soon, one that is hidden a
+ * little later (tabs are switched back and forth). All changes go into one request, and one request is in flight at a time.
  */
 import type { TrackId } from "./model.js";
 
-/** After the first change; a drag of a window is one request then. */
+/** How long changes are collected after the first: resizing a window is one request then. */
 export const VIEW_DELAY_MS = 100;
-/** How long something must be out of sight before its picture is given up. */
+/** How long a track must be out of sight before its video is given up. */
 export const HIDE_DELAY_MS = 1_000;
-/** What the server takes in one request. */
+/** Maximum number of views that the server takes in one request. */
 export const MAX_VIEWS_PER_REQUEST = 256;
 
-/** How a track is looked at. */
+/** How the page shows a track. */
 export interface View {
-  /** The largest place where it is shown, in device pixels; 0: not known. */
+  /** Size of the largest element that shows it, in device pixels; 0 when unknown. */
   readonly width: number;
   readonly height: number;
   readonly hidden: boolean;
   readonly pinned: boolean;
-  /** 1 to 255; 0: the server's own choice. */
+  /** 1 to 255; 0 leaves it to the server. */
   readonly priority: number;
   /** The highest layers wanted, 0 being the lowest; undefined: all. */
   readonly maxSpatial: number | undefined;
@@ -26,13 +26,13 @@ export interface View {
 }
 
 export interface Views {
-  readonly looked: ReadonlyMap<TrackId, View>;
-  readonly told: ReadonlyMap<TrackId, View>;
+  readonly current: ReadonlyMap<TrackId, View>;
+  readonly sent: ReadonlyMap<TrackId, View>;
   readonly dueMs: number | null;
-  readonly underWay: boolean;
+  readonly inFlight: boolean;
 }
 
-export const NO_VIEWS: Views = { looked: new Map(), told: new Map(), dueMs: null, underWay: false };
+export const NO_VIEWS: Views = { current: new Map(), sent: new Map(), dueMs: null, inFlight: false };
 
 export const DEFAULT_VIEW: View = {
   width: 0,
@@ -44,46 +44,46 @@ export const DEFAULT_VIEW: View = {
   maxTemporal: undefined,
 };
 
-export function look(views: Views, id: TrackId, view: View, nowMs: number): Views {
-  const before = views.looked.get(id);
+export function setView(views: Views, id: TrackId, view: View, nowMs: number): Views {
+  const before = views.current.get(id);
   if (before !== undefined && isSame(before, view)) return views;
-  const looked = new Map(views.looked).set(id, view);
+  const current = new Map(views.current).set(id, view);
   const delayMs = view.hidden && !(before?.hidden ?? false) ? HIDE_DELAY_MS : VIEW_DELAY_MS;
-  // What came to nothing hurries nobody.
-  const waiting = untold(views).length > 0 ? views.dueMs : null;
-  return { ...views, looked, dueMs: Math.min(waiting ?? Infinity, nowMs + delayMs) };
+  // A change that was undone leaves a deadline behind, which must not shorten the delay of this one.
+  const waiting = unsent(views).length > 0 ? views.dueMs : null;
+  return { ...views, current, dueMs: Math.min(waiting ?? Infinity, nowMs + delayMs) };
 }
 
-/** The track is gone. */
+/** The track is unpublished. */
 export function forget(views: Views, id: TrackId): Views {
-  if (!views.looked.has(id) && !views.told.has(id)) return views;
-  const [looked, told] = [new Map(views.looked), new Map(views.told)];
-  looked.delete(id);
-  told.delete(id);
-  return { ...views, looked, told };
+  if (!views.current.has(id) && !views.sent.has(id)) return views;
+  const [current, sent] = [new Map(views.current), new Map(views.sent)];
+  current.delete(id);
+  sent.delete(id);
+  return { ...views, current, sent };
 }
 
-/** What to tell now; null when there is nothing, it is too early, or an answer is awaited. */
+/** The views to send now; null when there are none, it is too early, or an answer is awaited. */
 export function nextRequest(views: Views, nowMs: number): ReadonlyMap<TrackId, View> | null {
-  if (views.underWay || views.dueMs === null || views.dueMs > nowMs) return null;
-  const news = untold(views);
-  return news.length === 0 ? null : new Map(news.slice(0, MAX_VIEWS_PER_REQUEST));
+  if (views.inFlight || views.dueMs === null || views.dueMs > nowMs) return null;
+  const changed = unsent(views);
+  return changed.length === 0 ? null : new Map(changed.slice(0, MAX_VIEWS_PER_REQUEST));
 }
 
-export function requested(views: Views, news: ReadonlyMap<TrackId, View>): Views {
-  const told = new Map([...views.told, ...news]);
-  const rest = untold({ ...views, told }).length > 0;
-  return { ...views, told, underWay: true, dueMs: rest ? views.dueMs : null };
+export function requested(views: Views, changed: ReadonlyMap<TrackId, View>): Views {
+  const sent = new Map([...views.sent, ...changed]);
+  const rest = unsent({ ...views, sent }).length > 0;
+  return { ...views, sent, inFlight: true, dueMs: rest ? views.dueMs : null };
 }
 
-export const answered = (views: Views): Views => ({ ...views, underWay: false });
+export const answered = (views: Views): Views => ({ ...views, inFlight: false });
 
 export function nextDeadline(views: Views): number | null {
-  return views.underWay || untold(views).length === 0 ? null : views.dueMs;
+  return views.inFlight || unsent(views).length === 0 ? null : views.dueMs;
 }
 
-function untold({ looked, told }: Views): (readonly [TrackId, View])[] {
-  return [...looked].filter(([id, view]) => !isSame(told.get(id) ?? DEFAULT_VIEW, view));
+function unsent({ current, sent }: Views): (readonly [TrackId, View])[] {
+  return [...current].filter(([id, view]) => !isSame(sent.get(id) ?? DEFAULT_VIEW, view));
 }
 
 const isSame = (a: View, b: View): boolean =>

@@ -9,7 +9,7 @@ import { encodingPlans, isTaken, refit, type EncodingPlan, type Picture, type Pi
 import type { Mid, Offer, Publication, SlotCount, TrackKind, VideoCodec, WantedLayers } from "../core/model.js";
 import type { SlotReading } from "../core/attribution.js";
 import type { MediaState } from "../core/media_path.js";
-import { readMids, wishAudio, type AudioWish } from "../core/sdp.js";
+import { applyAudioOptions, readMids, type AudioOptions } from "../core/sdp.js";
 import type { IceServer } from "../wire/messages.js";
 import { offerDependencyDescriptor } from "./dependency_descriptor.js";
 import { DataLink, type Delivery } from "./data_link.js";
@@ -26,7 +26,7 @@ export interface Outgoing {
   /** Video: simulcast or SVC where the browser can. */
   readonly layered: boolean;
   /** Null for video. */
-  readonly audio: AudioWish | null;
+  readonly audio: AudioOptions | null;
   /** Of its pictures when it was made. */
   readonly size: PictureSize;
   /** What the server is told of it, as of now. */
@@ -200,12 +200,12 @@ export class Peer {
   }
 
   #offer(sdp: string, midOf: (transceiver: RTCRtpTransceiver) => Mid | null): Offer {
-    const wishes = new Map<Mid, AudioWish>();
+    const audioOptions = new Map<Mid, AudioOptions>();
     for (const [{ audio }, { transceiver }] of this.#sending) {
       const mid = midOf(transceiver);
-      if (mid !== null && audio !== null) wishes.set(mid, audio);
+      if (mid !== null && audio !== null) audioOptions.set(mid, audio);
     }
-    return { sdp: wishAudio(sdp, wishes), publications: this.#publications(midOf) };
+    return { sdp: applyAudioOptions(sdp, audioOptions), publications: this.#publications(midOf) };
   }
 
   #publications(midOf: (transceiver: RTCRtpTransceiver) => Mid | null | undefined): Publication[] {

@@ -2,7 +2,7 @@
 import { NexusError } from "../core/error.js";
 import { Emitter } from "../core/emitter.js";
 import type { Codec, TrackId, TrackKind, TrackSource, VideoCodec } from "../core/model.js";
-import type { AudioWish } from "../core/sdp.js";
+import type { AudioOptions } from "../core/sdp.js";
 import type { PictureSize } from "../core/encodings.js";
 import { CaptureDevice, type CaptureListener, type OpenDevice } from "../edge/capture_device.js";
 import type { Outgoing } from "../edge/peer.js";
@@ -39,7 +39,7 @@ export interface LocalTrackOrigin {
   /** Simulcast or SVC; of no meaning for audio. */
   readonly layered: boolean;
   /** Null for video. */
-  readonly audio: AudioWish | null;
+  readonly audio: AudioOptions | null;
   /** Opens the device again, or another one; null for screens, which cannot be opened without asking. */
   readonly reopen: OpenDevice | null;
 }

@@ -7,9 +7,9 @@
 import { NexusError } from "../core/error.js";
 import type { TrackDescription, TrackId, WantedLayers } from "../core/model.js";
 import { connectionState } from "../core/session_state.js";
+import { LatestValue } from "../edge/latest_value.js";
 import type { Outgoing, Peer } from "../edge/peer.js";
 import type { Platform } from "../edge/platform.js";
-import { Report } from "../edge/report.js";
 import type { SessionRunner } from "../edge/session_runner.js";
 import type { LocalTrack, Publisher } from "./local_track.js";
 import type { LocalParticipant } from "./local_participant.js";
@@ -28,7 +28,7 @@ export interface PublishingParts {
 interface Entry {
   readonly outgoing: Outgoing;
   readonly publisher: Publisher;
-  readonly muted: Report<boolean>;
+  readonly muted: LatestValue<boolean>;
   /** Settles when the server has taken the track, or has not. */
   done: Promise<void>;
   /** Rejects `done` while it is pending. */
@@ -150,7 +150,7 @@ export class Publications {
     this.#peer.addOutgoing(outgoing);
     const entry: Entry = {
       outgoing,
-      muted: new Report(track.silenced, (muted) => this.#tellMuted(entry, muted)),
+      muted: new LatestValue(track.silenced, (muted) => this.#tellMuted(entry, muted)),
       publisher: {
         replaceTrack: async (replacement) => {
           await this.#peer.replaceTrack(outgoing, replacement);

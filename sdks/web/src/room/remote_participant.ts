@@ -211,7 +211,7 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> implements Sink {
       element.muted = true;
       element.autoplay = true;
       element.setAttribute("playsinline", "");
-      if (this.#elements.size === 0 && this.kind === "video") this.#host.wish(this.id, true);
+      if (this.#elements.size === 0 && this.kind === "video") this.#host.bind(this.id, true);
       this.#elements.set(element, this.#watch(element));
     }
     this.#show(element);
@@ -231,13 +231,13 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> implements Sink {
   /** Gives the picture bandwidth before all that are not pinned. */
   pin(pinned = true): void {
     this.#view.pin(pinned);
-    this.#look();
+    this.#updateView();
   }
 
   /** 1 to 255, higher first when bandwidth is short; 0 leaves it to the server: screens before cameras. */
   setPriority(priority: number): void {
     this.#view.prioritise(priority);
-    this.#look();
+    this.#updateView();
   }
 
   /**
@@ -246,7 +246,7 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> implements Sink {
    */
   setVideoLayers(limit: VideoLayerLimit | null): void {
     this.#view.limit(limit);
-    this.#look();
+    this.#updateView();
   }
 
   /** How loud the person is here, 0 to 1. */
@@ -280,7 +280,7 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> implements Sink {
     this.#description = description;
     if (toggled) return this.emit("muted", description.muted);
     // A limit in pixels means other layers now.
-    if (this.#elements.size > 0) this.#look();
+    if (this.#elements.size > 0) this.#updateView();
     this.emit("updated");
   }
 
@@ -305,8 +305,8 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> implements Sink {
     unwatch();
     this.#elements.delete(element);
     this.#view.close(element);
-    if (this.#elements.size === 0 && this.kind === "video" && !this.#ended) this.#host.wish(this.id, false);
-    this.#look();
+    if (this.#elements.size === 0 && this.kind === "video" && !this.#ended) this.#host.bind(this.id, false);
+    this.#updateView();
   }
 
   #show(element: HTMLMediaElement): void {
@@ -315,16 +315,16 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> implements Sink {
     if (this.#stream !== null) element.play().catch(() => undefined);
   }
 
-  #look(): void {
-    if (this.kind === "video" && !this.#ended) this.#host.look(this.id, this.#view.current(this.layers));
+  #updateView(): void {
+    if (this.kind === "video" && !this.#ended) this.#host.view(this.id, this.#view.current(this.layers));
   }
 
   #watch(element: HTMLMediaElement): () => void {
     if (this.kind !== "video") return () => undefined;
     const ignoreFrames = this.#watchFrames(element);
     const ignoreView = this.#host.observe(element, (view) => {
-      this.#view.see(element, view);
-      this.#look();
+      this.#view.update(element, view);
+      this.#updateView();
     });
     return () => {
       ignoreFrames();

@@ -27,7 +27,7 @@ export class RemoteView {
     return this.#pinned;
   }
 
-  see(element: object, view: ElementView): void {
+  update(element: object, view: ElementView): void {
     this.#elements.set(element, view);
   }
 

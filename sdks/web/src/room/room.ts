@@ -311,8 +311,8 @@ export class Room extends Emitter<RoomEvents> {
   #addTrack(participant: RemoteParticipant, description: TrackDescription): RemoteTrack {
     const track = new RemoteTrack(
       {
-        wish: (trackId, wanted) => this.#parts.runner.dispatch({ type: wanted ? "want" : "unwant", trackId }),
-        look: (trackId, view) => this.#parts.runner.dispatch({ type: "look", trackId, view }),
+        bind: (trackId, bound) => this.#parts.runner.dispatch({ type: bound ? "bind" : "unbind", trackId }),
+        view: (trackId, view) => this.#parts.runner.dispatch({ type: "view", trackId, view }),
         observe: (element, listener) => this.#parts.platform.observeElement(element, listener),
         subscribe: (id, subscribed) => this.#subscribe(id, subscribed),
         frameShown: (id) => this.#playback.readTrack(id),

@@ -5,10 +5,10 @@ import type { ElementView } from "../edge/element_view.js";
 
 /** What a room does for its remote tracks. @internal */
 export interface TrackHost {
-  /** The page wants to see it, or no longer. */
-  wish(id: TrackId, wanted: boolean): void;
-  /** The page looks at it in another way. */
-  look(id: TrackId, view: View): void;
+  /** Asks for a slot, or releases it. */
+  bind(id: TrackId, bound: boolean): void;
+  /** The page views the track in another way. */
+  view(id: TrackId, view: View): void;
   observe(element: HTMLElement, listener: (view: ElementView) => void): () => void;
   subscribe(id: TrackId, subscribed: boolean): Promise<void>;
   /** An element has just shown a frame. */

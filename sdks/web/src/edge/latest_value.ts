@@ -10,7 +10,7 @@ interface Waiting {
 }
 
 /** @internal */
-export class Report<Value extends string | number | boolean> {
+export class LatestValue<Value extends string | number | boolean> {
   readonly #send: (value: Value) => Promise<void>;
   readonly #waiting: Waiting[] = [];
   /** What the server is known to have; undefined while that is uncertain. */
