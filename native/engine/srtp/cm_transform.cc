@@ -1,5 +1,6 @@
 // AES_CM_128_HMAC_SHA1_80 for SRTP and SRTCP (RFC 3711 sections 4.1.1 and 4.2): counter mode, then a
-// truncated HMAC over what was encrypted. Counter mode is its own inverse, so both directions are alike.
+// truncated HMAC over the encrypted packet. Counter mode is its own inverse, so both directions use the same
+// code.
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 
@@ -48,7 +49,7 @@ class Cipher {
     return in.empty() ||
            EVP_EncryptUpdate(context_.get(), out, &written, in.data(), static_cast<int>(in.size())) == 1;
   }
-  // `suffix` is the ROC for SRTP (section 4.2), nothing for SRTCP, whose index is inside the packet.
+  // `suffix` is the ROC for SRTP (section 4.2), and empty for SRTCP, whose index is inside the packet.
   void WriteTag(ByteView authenticated, ByteView suffix, uint8_t* tag) const {
     std::memcpy(tag, hmac_.Compute(authenticated, suffix).data(), kTagSize);
   }

@@ -1,6 +1,6 @@
-// AES-128-GCM by intel-ipsec-mb: the same instructions as OpenSSL's (AES-NI and PCLMULQDQ), and on processors
-// that have them the 512-bit ones (VAES), without EVP's layers. One call a packet; the library picks the code
-// for the processor at run time, so one binary runs everywhere.
+// AES-128-GCM by intel-ipsec-mb: the same instructions as OpenSSL's (AES-NI and PCLMULQDQ), and the 512-bit
+// ones (VAES) on processors that have them, without EVP's layers. One call per packet; the library selects
+// the code for the processor at run time, so one binary runs everywhere.
 #include "engine/srtp/gcm_transform.h"
 
 #ifdef NEXUS_IPSEC_MB
@@ -11,8 +11,8 @@
 namespace nexus {
 namespace {
 
-// Immutable once made: it is used for its table of functions only, by all threads. Null: this processor has
-// not what it takes.
+// Immutable after construction: all threads use only its table of functions. Null if this processor lacks the
+// needed instructions.
 const IMB_MGR* Library() {
   static const IMB_MGR* const library = []() -> const IMB_MGR* {
     IMB_MGR* manager = alloc_mb_mgr(0);
@@ -35,7 +35,7 @@ class IpsecMbAead {
     IMB_AES128_GCM_PRE(Library(), key.data(), &key_);
     return true;
   }
-  // Round keys, and the powers of the hash key that a packet of 1,200 bytes takes.
+  // Prefetches the round keys and the powers of the hash key that a packet of 1,200 bytes reads.
   void Prefetch() const { PrefetchForRead(&key_, 16 * kCacheLine); }
   bool Seal(const GcmNonce& nonce, ByteView associated, ByteView plain, uint8_t* out) {
     gcm_context_data state;

@@ -1,5 +1,5 @@
-// Who computes AES-128-GCM: OpenSSL, which is always there, or intel-ipsec-mb where it was built in and the
-// processor has what it needs. Decision 0016 has the figures.
+// The libraries for AES-128-GCM: OpenSSL, which is always available, and intel-ipsec-mb if it was built in
+// and the processor supports it. Decision 0016 has the measurements.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +14,8 @@ bool IsAvailable(GcmLibrary library);
 GcmLibrary FastestGcmLibrary();
 // "openssl", "intel-ipsec-mb".
 std::string_view GcmLibraryName(GcmLibrary library);
-std::optional<GcmLibrary> GcmLibraryFromName(std::string_view name);  // available or not
-// Who computes when that one was asked for: OpenSSL in place of one that is not available.
+std::optional<GcmLibrary> GcmLibraryFromName(std::string_view name);  // whether or not it is available
+// The library that is used if `asked` was requested: OpenSSL replaces one that is not available.
 GcmLibrary GcmLibraryInUse(GcmLibrary asked);
 
 }  // namespace nexus

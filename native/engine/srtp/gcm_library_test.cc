@@ -1,4 +1,4 @@
-// Both libraries compute the same, byte by byte, and refuse the same.
+// Both libraries compute the same bytes and reject the same packets.
 #include "engine/srtp/gcm_library.h"
 
 #include <gtest/gtest.h>
@@ -22,7 +22,7 @@ class GcmLibraries : public testing::Test {
   SrtpSealer ipsec_{kProfile, material_, GcmLibrary::kIpsecMb};
 };
 
-TEST(GcmLibrary, OpenSslIsAlwaysThere) {
+TEST(GcmLibrary, OpenSslIsAlwaysAvailable) {
   EXPECT_TRUE(IsAvailable(GcmLibrary::kOpenSsl));
   EXPECT_TRUE(IsAvailable(FastestGcmLibrary()));
 }
@@ -36,12 +36,12 @@ TEST(GcmLibrary, IsFoundByItsName) {
   }
 }
 
-TEST(GcmLibrary, InUseIsOneThatIsThere) {
+TEST(GcmLibrary, TheLibraryInUseIsAvailable) {
   EXPECT_EQ(GcmLibraryInUse(GcmLibrary::kOpenSsl), GcmLibrary::kOpenSsl);
   EXPECT_EQ(GcmLibraryInUse(GcmLibrary::kIpsecMb), FastestGcmLibrary());
 }
 
-TEST_F(GcmLibraries, SealAlikeAtEverySizeAndCut) {
+TEST_F(GcmLibraries, SealTheSameBytesAtEverySizeAndSplit) {
   for (size_t size = 0; size <= 1'300; size += size < 300 ? 1 : 37) {
     const auto index = uint64_t{3} << 16 | size;
     const Bytes plain = RtpPacket(99, static_cast<uint16_t>(size), size);
@@ -58,14 +58,14 @@ TEST_F(GcmLibraries, SealAlikeAtEverySizeAndCut) {
   }
 }
 
-TEST_F(GcmLibraries, SealRtcpAlike) {
+TEST_F(GcmLibraries, SealTheSameRtcp) {
   for (uint16_t words = 0; words < 300; words += 7) {
     const Bytes plain = RtcpPacket(42, words);
     ASSERT_EQ(SealedRtcp(openssl_, plain), SealedRtcp(ipsec_, plain)) << words;
   }
 }
 
-TEST_F(GcmLibraries, OpenOneAnothersPackets) {
+TEST_F(GcmLibraries, OpenEachOthersPackets) {
   for (const auto& [sealing, opening] :
        {std::pair(&openssl_, GcmLibrary::kIpsecMb), std::pair(&ipsec_, GcmLibrary::kOpenSsl)}) {
     SrtpOpener opener(kProfile, material_, {.library = opening});
@@ -80,7 +80,7 @@ TEST_F(GcmLibraries, OpenOneAnothersPackets) {
   }
 }
 
-TEST_F(GcmLibraries, RefuseEveryFlippedBit) {
+TEST_F(GcmLibraries, RejectEveryFlippedBit) {
   const Bytes sealed = SealedRtp(ipsec_, RtpPacket(7, 1, 40), 1);
   for (const GcmLibrary library : {GcmLibrary::kOpenSsl, GcmLibrary::kIpsecMb}) {
     SrtpOpener opener(kProfile, material_, {.library = library});

@@ -1,4 +1,4 @@
-// AES-128-GCM by OpenSSL's EVP: one context per direction, keyed once; a packet sets its nonce and no more.
+// AES-128-GCM by OpenSSL's EVP: one context per direction, keyed once; a packet sets only its nonce.
 #include <openssl/evp.h>
 
 #include "engine/srtp/gcm_transform.h"

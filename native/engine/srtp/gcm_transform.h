@@ -1,9 +1,9 @@
-// AEAD_AES_128_GCM for SRTP and SRTCP (RFC 7714), over whichever library computes it: where header, cipher
-// text, tag and index lie, what is associated, and how the nonce is made.
+// AEAD_AES_128_GCM for SRTP and SRTCP (RFC 7714) with any cipher library: the places of header, cipher text,
+// tag and index, the associated data, and the nonce.
 //
-// `Aead` has, all returning false when the library failed or the tag is wrong:
+// `Aead` has these functions, which return false if the library fails or the tag is wrong:
 //   bool Init(const std::array<uint8_t, 16>& key, SrtpDirection);
-//   // The cipher text and its tag; `plain` may lie where `out` is.
+//   // Writes the cipher text and its tag; `plain` and `out` may be the same.
 //   bool Seal(const GcmNonce&, ByteView associated, ByteView plain, uint8_t* out);
 //   bool Open(const GcmNonce&, ByteView associated, MutableByteView body, uint8_t* tag);  // in place
 #pragma once
@@ -37,7 +37,7 @@ class GcmTransform final : public SrtpTransform {
     return rtp_.Init(rtp.cipher_key, direction) && rtcp_.Init(rtcp.cipher_key, direction);
   }
 
-  // Header in clear and associated (RFC 7714 section 8.2), cipher text, tag.
+  // Header in clear and as associated data (RFC 7714 section 8.2), cipher text, tag.
   size_t SealRtp(ByteView header, ByteView prefix, ByteView payload, uint64_t index,
                  MutableByteView out) override {
     std::memcpy(out.data(), header.data(), header.size());
@@ -47,7 +47,8 @@ class GcmTransform final : public SrtpTransform {
     return header.size() + prefix.size() + payload.size() + kGcmTagSize;
   }
 
-  // Header, cipher text, tag, E bit and index; header and index word are associated (RFC 7714 section 9.2).
+  // Header, cipher text, tag, E bit and index; header and index word are associated data (RFC 7714 section
+  // 9.2).
   size_t SealRtcp(ByteView packet, uint32_t index, MutableByteView out) override {
     const RtcpAssociated associated = AssociatedOf(packet, index | kSrtcpEncryptedBit);
     const GcmNonce nonce = MakeGcmNonce(rtcp_salt_, ReadU32(packet, 4), index);
@@ -82,9 +83,9 @@ class GcmTransform final : public SrtpTransform {
   SrtpProfile profile() const override { return SrtpProfile::kAeadAes128Gcm; }
 
  private:
-  // With a prefix, both are copied to where the cipher text will be and sealed there: a copy of 1,200 bytes
-  // costs less than the further calls that a message in two pieces takes (decision 0016). Without, sealing is
-  // the copy.
+  // If there is a prefix, both parts are copied to the place of the cipher text and sealed there: copying
+  // 1,200 bytes costs less than the further calls for a message in two parts (decision 0016). Otherwise
+  // sealing is the only copy.
   static ByteView InOnePiece(ByteView prefix, ByteView payload, uint8_t* body) {
     if (prefix.empty()) return payload;
     std::memcpy(body, prefix.data(), prefix.size());
@@ -118,7 +119,7 @@ std::unique_ptr<SrtpTransform> MakeGcmTransformWith(const SrtpSessionKeys& rtp, 
 // gcm_openssl.cc
 std::unique_ptr<SrtpTransform> MakeOpenSslGcm(const SrtpSessionKeys& rtp, const SrtpSessionKeys& rtcp,
                                               SrtpDirection direction);
-// gcm_ipsec_mb.cc; null where it is not available
+// gcm_ipsec_mb.cc; null if it is not available
 bool HasIpsecMb();
 std::unique_ptr<SrtpTransform> MakeIpsecMbGcm(const SrtpSessionKeys& rtp, const SrtpSessionKeys& rtcp,
                                               SrtpDirection direction);

@@ -1,4 +1,4 @@
-#define OPENSSL_SUPPRESS_DEPRECATED  // see the head of hmac_sha1.h
+#define OPENSSL_SUPPRESS_DEPRECATED  // see the top of hmac_sha1.h
 #include "engine/srtp/hmac_sha1.h"
 
 #include <openssl/sha.h>

@@ -1,5 +1,5 @@
-// Which of the last 1024 packet indices were seen (RFC 3711 section 3.3.2). Check first, commit after
-// authentication.
+// Records which of the last 1024 packet indices were received (RFC 3711 section 3.3.2). Check before, and
+// commit after, authentication.
 #pragma once
 
 #include <array>
@@ -20,7 +20,7 @@ class ReplayWindow {
     return IsSet(index) ? ReplayVerdict::kReplayed : ReplayVerdict::kFresh;
   }
 
-  // Only after Check said kFresh.
+  // Only after Check has returned kFresh.
   void Commit(uint64_t index) {
     if (!highest_ || index > *highest_) Advance(index);
     words_[index / 64 % kWords] |= uint64_t{1} << index % 64;
@@ -33,7 +33,7 @@ class ReplayWindow {
 
   bool IsSet(uint64_t index) const { return (words_[index / 64 % kWords] >> index % 64 & 1) != 0; }
 
-  // The indices between the old and the new highest were not seen.
+  // The indices between the old and the new highest were not received.
   void Advance(uint64_t index) {
     if (!highest_ || index - *highest_ >= kSize) {
       words_.fill(0);

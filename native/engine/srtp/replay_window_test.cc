@@ -9,7 +9,7 @@
 namespace nexus {
 namespace {
 
-// Remembers everything.
+// A model without a bound.
 class NaiveWindow {
  public:
   ReplayVerdict Check(uint64_t index) const {
@@ -23,7 +23,7 @@ class NaiveWindow {
   std::set<uint64_t> seen_;
 };
 
-TEST(ReplayWindow, AgreesWithAModelThatRemembersEverything) {
+TEST(ReplayWindow, AgreesWithAnUnboundedModel) {
   for (unsigned seed = 0; seed < 20; ++seed) {
     std::mt19937_64 random(seed);
     ReplayWindow window;
@@ -46,7 +46,7 @@ TEST(ReplayWindow, AgreesWithAModelThatRemembersEverything) {
       const ReplayVerdict verdict = window.Check(index);
       ASSERT_EQ(verdict, model.Check(index)) << "seed " << seed << ", step " << i << ", index " << index;
       ++verdicts[static_cast<int>(verdict)];
-      // Sometimes authentication fails and nothing is committed.
+      // Sometimes authentication fails, and nothing is committed.
       if (verdict == ReplayVerdict::kFresh && random() % 10 != 0) {
         window.Commit(index);
         model.Commit(index);

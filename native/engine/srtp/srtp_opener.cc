@@ -11,7 +11,7 @@ constexpr uint8_t kVersionMask = 0xC0;
 constexpr uint8_t kVersion2 = 0x80;
 
 // RFC 3711 section 3.3.1 and appendix A: the roll-over counter that brings SEQ nearest to the highest index
-// so far. Nothing when that would be before the first roll-over or behind the last.
+// so far. Nothing if it would be before the first roll-over or after the last.
 std::optional<uint64_t> GuessIndex(const ReplayWindow* window, uint16_t sequence) {
   if (window == nullptr || !window->highest()) return sequence;  // a stream begins with ROC 0
   const uint64_t highest = *window->highest();
@@ -22,7 +22,7 @@ std::optional<uint64_t> GuessIndex(const ReplayWindow* window, uint16_t sequence
     return (roc - 1) << 16 | sequence;
   }
   if (last >= 0x8000 && last - 0x8000 > sequence) {
-    if (roc == 0xFFFFFFFFu) return std::nullopt;  // section 9.2: a key is not used for more than 2^48 packets
+    if (roc == 0xFFFFFFFFu) return std::nullopt;  // section 9.2: a key is used for at most 2^48 packets
     return (roc + 1) << 16 | sequence;
   }
   return roc << 16 | sequence;

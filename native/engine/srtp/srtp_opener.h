@@ -1,7 +1,7 @@
-// The receiving side of SRTP and SRTCP (RFC 3711 section 3.3, RFC 7714) from one peer: authenticates,
-// decrypts in place, guesses the roll-over counter and refuses replays per SSRC. The table of SSRCs is
-// bounded: an authenticated peer that invents SSRCs pushes out the one used least recently (hard problem 9),
-// and state is made only after a packet was authenticated.
+// The receiving side of SRTP and SRTCP (RFC 3711 section 3.3, RFC 7714) for one peer: authenticates, decrypts
+// in place, estimates the roll-over counter and rejects replays per SSRC. The table of SSRCs is bounded: if
+// an authenticated peer invents SSRCs, the least recently used one is evicted (hard problem 9). State is
+// created only after authentication.
 #pragma once
 
 #include <cstdint>
@@ -28,9 +28,9 @@ struct SrtpCounters {
   uint64_t rtcp_opened = 0;
   uint64_t malformed = 0;        // wrong length, version or header size
   uint64_t unauthenticated = 0;  // wrong tag
-  uint64_t replayed = 0;         // seen before
-  uint64_t too_old = 0;          // behind the replay window: cannot tell
-  uint64_t unencrypted = 0;      // SRTCP without the E bit: both profiles encrypt, RFC 5764 section 4.1.2
+  uint64_t replayed = 0;         // received before
+  uint64_t too_old = 0;          // before the replay window: unknown
+  uint64_t unencrypted = 0;      // SRTCP without the E bit: both profiles encrypt (RFC 5764 section 4.1.2)
   uint64_t ssrcs_evicted = 0;
 };
 
@@ -41,8 +41,8 @@ class SrtpOpener {
   SrtpOpener(SrtpOpener&&) noexcept;
   SrtpOpener& operator=(SrtpOpener&&) noexcept;
 
-  // Both open in place and return the length of the plain packet, header included (the tag is cut off).
-  // `header_size` is the whole RTP header: fixed part, CSRCs, extension. On failure the bytes are undefined.
+  // Both open in place and return the size of the plain packet with header but without tag. `header_size` is
+  // the size of the whole RTP header: fixed part, CSRCs and extension. On failure the bytes are undefined.
   std::optional<size_t> OpenRtp(MutableByteView packet, size_t header_size);
   std::optional<size_t> OpenRtcp(MutableByteView packet);
 
@@ -53,7 +53,7 @@ class SrtpOpener {
   bool IsFresh(const ReplayWindow* window, uint64_t index);
 
   SrtpProfile profile_;
-  std::unique_ptr<SrtpTransform> transform_;  // null when OpenSSL failed: then nothing is opened
+  std::unique_ptr<SrtpTransform> transform_;  // null if OpenSSL failed: then nothing is opened
   std::unique_ptr<SsrcTable> rtp_;
   std::unique_ptr<SsrcTable> rtcp_;
   SrtpCounters counters_;

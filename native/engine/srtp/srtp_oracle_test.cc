@@ -1,5 +1,5 @@
-// Against libsrtp2, both ways and with both profiles: what one seals the other opens, packet by packet, over
-// a roll-over with loss and disorder (hard problem 8).
+// Compares with libsrtp2, in both directions and with both profiles: each opens what the other seals, over a
+// roll-over with loss and reordering (hard problem 8).
 #include <gtest/gtest.h>
 #include <srtp2/srtp.h>
 
@@ -46,7 +46,7 @@ class Libsrtp {
 
  private:
   using Function = srtp_err_status_t (*)(srtp_t, void*, int*);
-  // Empty when it refused.
+  // Empty if libsrtp refused the packet.
   Bytes Run(Function function, Bytes packet) {
     int size = static_cast<int>(packet.size());
     packet.resize(packet.size() + SRTP_MAX_TRAILER_LEN + 4);
@@ -72,7 +72,7 @@ struct Sent {
   Bytes sealed;
 };
 
-// Loses a tenth, doubles a tenth, and swaps within sixteen.
+// Loses a tenth of the packets, duplicates a tenth, and reorders within sixteen.
 std::vector<Sent> Disturb(const std::vector<Sent>& packets, std::mt19937& random) {
   std::vector<Sent> arriving;
   for (const Sent& packet : packets) {
@@ -90,7 +90,7 @@ std::vector<Sent> Disturb(const std::vector<Sent>& packets, std::mt19937& random
 constexpr uint64_t kFirst = 60'000;
 constexpr uint64_t kLast = 2 * 65'536 + 2'000;
 
-TEST_P(SrtpOracle, SealsTheSameBytesOverTheRollOver) {
+TEST_P(SrtpOracle, SealsTheSameBytesAcrossTheRollOver) {
   SrtpSealer ours(GetParam(), material_);
   Libsrtp theirs(GetParam(), material_, true);
   for (uint64_t index = kFirst; index < kLast; ++index) {
@@ -99,7 +99,7 @@ TEST_P(SrtpOracle, SealsTheSameBytesOverTheRollOver) {
   }
 }
 
-TEST_P(SrtpOracle, LibsrtpOpensWhatWeSeal) {
+TEST_P(SrtpOracle, LibsrtpOpensOurPackets) {
   SrtpSealer ours(GetParam(), material_);
   Libsrtp theirs(GetParam(), material_, false);
   std::mt19937 random(1);
@@ -116,7 +116,7 @@ TEST_P(SrtpOracle, LibsrtpOpensWhatWeSeal) {
   }
 }
 
-TEST_P(SrtpOracle, WeOpenWhatLibsrtpSealsAndRefuseWhatItRefuses) {
+TEST_P(SrtpOracle, OpensLibsrtpsPacketsAndRejectsTheSameOnes) {
   Libsrtp sealer(GetParam(), material_, true);
   Libsrtp theirs(GetParam(), material_, false);
   SrtpOpener ours(GetParam(), material_);
@@ -140,7 +140,7 @@ TEST_P(SrtpOracle, WeOpenWhatLibsrtpSealsAndRefuseWhatItRefuses) {
   EXPECT_GT(refused, 1'000);
 }
 
-TEST_P(SrtpOracle, RtcpGoesBothWays) {
+TEST_P(SrtpOracle, RtcpWorksBothWays) {
   SrtpSealer our_sealer(GetParam(), material_);
   SrtpOpener our_opener(GetParam(), material_);
   Libsrtp their_sealer(GetParam(), material_, true);

@@ -1,4 +1,4 @@
-// For tests only: plain packets, keys out of a seed, and sealing into a vector.
+// For tests only: plain packets, keys from a seed, and sealing into a vector.
 #pragma once
 
 #include <algorithm>
@@ -19,7 +19,7 @@ inline SrtpKeyMaterial TestKeys(unsigned seed) {
   return material;
 }
 
-// Fixed header and a payload that depends on all parameters.
+// A packet with fixed header and a payload that depends on all parameters.
 inline Bytes RtpPacket(uint32_t ssrc, uint16_t sequence, size_t payload_size) {
   Bytes packet(12 + payload_size);
   ByteWriter writer(packet);

@@ -14,7 +14,7 @@ size_t SrtpSealer::SealRtp(ByteView header, ByteView prefix, ByteView payload, u
                            MutableByteView out) {
   if (!transform_ || header.size() < kRtpFixedHeaderSize || index >> 48 != 0) return 0;
   if (out.size() < header.size() + prefix.size() + payload.size() + SrtpTagSize(profile_)) return 0;
-  // A caller whose index and header disagree would use a nonce twice, sooner or later.
+  // If index and header disagreed, a nonce would eventually be used twice.
   const uint16_t sequence = static_cast<uint16_t>(header[2] << 8 | header[3]);
   if (sequence != static_cast<uint16_t>(index)) return 0;
   return transform_->SealRtp(header, prefix, payload, index, out);

@@ -1,7 +1,7 @@
-// The sending side of SRTP and SRTCP (RFC 3711, RFC 7714) towards one peer, on cipher contexts that are
-// keyed once. Out of place: header and payload may lie in the publisher's shared packet, so the encryption is
-// the copy. It keeps no state per SSRC: the caller owns the 64-bit sequence number, whose upper bits are the
-// roll-over counter.
+// The sending side of SRTP and SRTCP (RFC 3711, RFC 7714) for one peer, with cipher contexts that are keyed
+// once. It writes to a different buffer: header and payload may be in the publisher's shared packet, so that
+// encryption is the only copy. It has no state per SSRC: the caller owns the 64-bit sequence number, whose
+// upper bits are the roll-over counter.
 #pragma once
 
 #include <cstdint>
@@ -25,16 +25,16 @@ class SrtpSealer {
 
   // `index` is ROC << 16 | SEQ; its low bits must be the header's sequence number. `header` is the whole RTP
   // header with CSRCs and extensions, sent in clear. `prefix` (a rewritten payload descriptor, an RTX OSN)
-  // and `payload` are encrypted as one message. Neither may overlap `out`. Bytes written, 0 when it failed or
-  // `out` is too small (header + prefix + payload + kSrtpMaxRtpOverhead always suffices).
+  // and `payload` are encrypted as one message. Neither may overlap `out`. Returns the size written, or 0 on
+  // failure or if `out` is too small (header + prefix + payload + kSrtpMaxRtpOverhead is always enough).
   size_t SealRtp(ByteView header, ByteView payload, uint64_t index, MutableByteView out) {
     return SealRtp(header, {}, payload, index, out);
   }
   size_t SealRtp(ByteView header, ByteView prefix, ByteView payload, uint64_t index, MutableByteView out);
 
-  // A compound or reduced-size RTCP packet; needs kSrtpMaxRtcpOverhead more bytes in `out`. The SRTCP index
-  // runs over all SSRCs of this direction (RFC 3711 section 3.2.1 asks for it to rise per SSRC, which this
-  // does). 0 when it failed or the index is spent (2^31 packets: section 9.2).
+  // Seals a compound or reduced-size RTCP packet; `out` needs kSrtpMaxRtcpOverhead more bytes. The SRTCP
+  // index counts over all SSRCs of this direction (RFC 3711 section 3.2.1 requires it to increase per SSRC,
+  // which it does). Returns 0 on failure, or if the index is exhausted (2^31 packets: section 9.2).
   size_t SealRtcp(ByteView packet, MutableByteView out);
 
   void Prefetch() const;
@@ -43,7 +43,7 @@ class SrtpSealer {
 
  private:
   SrtpProfile profile_;
-  std::unique_ptr<SrtpTransform> transform_;  // null when OpenSSL failed: then nothing is sealed
+  std::unique_ptr<SrtpTransform> transform_;  // null if OpenSSL failed: then nothing is sealed
   uint32_t rtcp_index_ = 0;
 };
 

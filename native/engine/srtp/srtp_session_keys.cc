@@ -11,8 +11,8 @@ namespace {
 
 using CipherContext = std::unique_ptr<EVP_CIPHER_CTX, decltype(&EVP_CIPHER_CTX_free)>;
 
-// RFC 3711 section 4.3.3: the key stream at IV = (key_id XOR master_salt) * 2^16; key_id = label || 48 bits
-// of zero.
+// RFC 3711 section 4.3.3: the key stream at IV = (key_id XOR master_salt) * 2^16; key_id is the label
+// followed by 48 zero bits.
 bool Derive(const SrtpKeyMaterial& material, size_t salt_size, uint8_t label, MutableByteView out) {
   std::array<uint8_t, 16> iv{};  // a 96-bit salt is padded with zeros on the right (RFC 7714 section 11)
   std::copy_n(material.salt.begin(), salt_size, iv.begin());

@@ -1,5 +1,5 @@
-// Session keys out of a master key: the AES-CM pseudo-random function of RFC 3711 section 4.3, which RFC 7714
-// section 11 keeps for GCM. The key derivation rate is always zero, so they are derived once.
+// Derives session keys from a master key by the AES-CM pseudo-random function of RFC 3711 section 4.3, which
+// RFC 7714 section 11 also uses for GCM. The key derivation rate is always zero, so they are derived once.
 #pragma once
 
 #include <array>
@@ -13,12 +13,12 @@ namespace nexus {
 struct SrtpSessionKeys {
   std::array<uint8_t, 16> cipher_key{};
   std::array<uint8_t, 20> auth_key{};  // not used with GCM
-  std::array<uint8_t, 14> salt{};      // as many bytes as the profile has
+  std::array<uint8_t, 14> salt{};      // as many bytes as the profile uses
 };
 
 enum class SrtpPacketKind : uint8_t { kRtp, kRtcp };
 
-// Nothing when OpenSSL fails.
+// Nothing if OpenSSL fails.
 std::optional<SrtpSessionKeys> DeriveSrtpSessionKeys(SrtpProfile profile, const SrtpKeyMaterial& material,
                                                      SrtpPacketKind kind);
 

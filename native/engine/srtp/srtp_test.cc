@@ -1,4 +1,4 @@
-// Sealer and opener against one another: roll-over, replay, bounds, refusals.
+// Sealer and opener together: roll-over, replay, bounds, and rejected packets.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -27,7 +27,7 @@ class Srtp : public testing::TestWithParam<SrtpProfile> {
 INSTANTIATE_TEST_SUITE_P(Profiles, Srtp,
                          testing::Values(SrtpProfile::kAeadAes128Gcm, SrtpProfile::kAes128CmHmacSha1_80));
 
-TEST_P(Srtp, OpensWhatWasSealed) {
+TEST_P(Srtp, OpensSealedPackets) {
   for (const size_t size : {0u, 1u, 15u, 16u, 17u, 1200u}) {
     const Bytes plain = RtpPacket(7, static_cast<uint16_t>(size), size);
     Bytes sealed = SealedRtp(sealer_, plain, size);
@@ -41,7 +41,7 @@ TEST_P(Srtp, OpensWhatWasSealed) {
   EXPECT_EQ(opener_.counters().rtp_opened, 6u);
 }
 
-TEST_P(Srtp, PrefixAndPayloadAreOneMessageWhereverItIsCut) {
+TEST_P(Srtp, PrefixAndPayloadAreOneMessageWhereverTheyAreSplit) {
   const Bytes plain = RtpPacket(7, 300, 100);
   const Bytes whole = SealedRtp(sealer_, plain, 300);
   const ByteView body = ByteView(plain).subspan(12);
@@ -65,10 +65,10 @@ TEST_P(Srtp, HeaderWithExtensionIsAuthenticatedAndStaysInClear) {
   EXPECT_TRUE(opener_.OpenRtp(out, 28));
 }
 
-TEST_P(Srtp, EveryFlippedBitIsRefused) {
+TEST_P(Srtp, RejectsEveryFlippedBit) {
   const Bytes sealed = Seal(7, 5, 20);
   for (size_t bit = 8; bit < sealed.size() * 8;
-       ++bit) {  // the first byte is version and counts, looked at before
+       ++bit) {  // the first byte is version and counts, checked before
     Bytes forged = sealed;
     forged[bit / 8] ^= static_cast<uint8_t>(1 << bit % 8);
     ASSERT_FALSE(Open(forged)) << "bit " << bit;
@@ -77,7 +77,7 @@ TEST_P(Srtp, EveryFlippedBitIsRefused) {
   EXPECT_TRUE(Open(sealed));
 }
 
-TEST_P(Srtp, RefusesReplayAndWhatIsTooOld) {
+TEST_P(Srtp, RejectsReplayedAndTooOldPackets) {
   const Bytes first = Seal(7, 100);
   EXPECT_TRUE(Open(first));
   EXPECT_FALSE(Open(first));
@@ -98,7 +98,7 @@ TEST_P(Srtp, AForgedPacketDoesNotMoveTheRollOverCounter) {
   EXPECT_TRUE(Open(Seal(7, 65'536 + 3)));
 }
 
-TEST_P(Srtp, RollsOverManyTimesUnderLossAndDisorder) {
+TEST_P(Srtp, RollsOverManyTimesUnderLossAndReordering) {
   std::mt19937 random(3);
   uint64_t delivered = 0;
   uint64_t sent = 0;
@@ -114,18 +114,18 @@ TEST_P(Srtp, RollsOverManyTimesUnderLossAndDisorder) {
   EXPECT_EQ(delivered, sent);
 }
 
-TEST_P(Srtp, BeforeTheFirstRollOverThereIsNothing) {
+TEST_P(Srtp, RejectsIndicesBeforeTheFirstRollOver) {
   ASSERT_TRUE(Open(Seal(7, 3)));
   EXPECT_FALSE(Open(Seal(7, 65'530))) << "would belong to roll-over counter -1";
   EXPECT_EQ(opener_.counters().too_old, 1u);
 }
 
-TEST_P(Srtp, AHundredThousandInventedSsrcsAreBounded) {
+TEST_P(Srtp, BoundsAHundredThousandInventedSsrcs) {
   SrtpOpener opener(GetParam(), material_, {.max_ssrcs = 64});
   for (uint32_t ssrc = 0; ssrc < 100'000; ++ssrc) {
     Bytes packet = Seal(ssrc, 1, 10);
     ASSERT_TRUE(opener.OpenRtp(packet, 12));
-    if (ssrc % 50 == 0) {  // the stream in use is never pushed out
+    if (ssrc % 50 == 0) {  // the stream in use is never evicted
       Bytes real = Seal(0xFFFFFFFF, ssrc / 50, 10);
       ASSERT_TRUE(opener.OpenRtp(real, 12));
     }
@@ -134,7 +134,7 @@ TEST_P(Srtp, AHundredThousandInventedSsrcsAreBounded) {
   EXPECT_EQ(opener.counters().ssrcs_evicted, 100'000u + 1 - 64);
 }
 
-TEST_P(Srtp, OpensRtcpOnceAndOnlyUntouched) {
+TEST_P(Srtp, OpensUnmodifiedRtcpOnce) {
   const Bytes plain = RtcpPacket(7, 10);
   for (int i = 0; i < 3; ++i) {
     const Bytes sealed = SealedRtcp(sealer_, plain);
@@ -156,7 +156,7 @@ TEST_P(Srtp, OpensRtcpOnceAndOnlyUntouched) {
   EXPECT_EQ(opener_.counters().replayed, 3u);
 }
 
-TEST_P(Srtp, RefusesRtcpWithoutTheEncryptedBit) {
+TEST_P(Srtp, RejectsRtcpWithoutTheEncryptedBit) {
   Bytes sealed = SealedRtcp(sealer_, RtcpPacket(7, 10));
   const size_t at = GetParam() == SrtpProfile::kAeadAes128Gcm ? sealed.size() - 4 : sealed.size() - 14;
   sealed[at] &= 0x7F;
@@ -164,7 +164,7 @@ TEST_P(Srtp, RefusesRtcpWithoutTheEncryptedBit) {
   EXPECT_EQ(opener_.counters().unencrypted, 1u);
 }
 
-TEST_P(Srtp, RefusesEveryWrongLength) {
+TEST_P(Srtp, RejectsEveryWrongLength) {
   const Bytes rtp = Seal(7, 5, 4);
   const Bytes rtcp = SealedRtcp(sealer_, RtcpPacket(7, 2));
   for (size_t size = 0; size < rtp.size(); ++size)
@@ -181,7 +181,7 @@ TEST_P(Srtp, RefusesEveryWrongLength) {
   EXPECT_GT(opener_.counters().malformed, 30u);
 }
 
-TEST_P(Srtp, TheSealerRefusesWhatWouldBeWrong) {
+TEST_P(Srtp, TheSealerRejectsInvalidInput) {
   const Bytes plain = RtpPacket(7, 5, 20);
   const ByteView header = ByteView(plain).first(12);
   const ByteView payload = ByteView(plain).subspan(12);

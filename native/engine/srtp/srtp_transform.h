@@ -1,5 +1,5 @@
-// The cryptographic transform of one direction: where the bytes, the tag and the index lie in a packet, and
-// how the nonce is made. It keeps keyed contexts and nothing about streams: indices come from outside.
+// The cryptographic transform of one direction: the places of the bytes, tag and index in a packet, and the
+// nonce. It has keyed contexts but no state of streams: the caller passes indices.
 #pragma once
 
 #include <cstdint>
@@ -24,24 +24,24 @@ class SrtpTransform {
  public:
   virtual ~SrtpTransform() = default;
 
-  // Sizes were checked by the caller: `out` holds header, prefix, payload and tag. Bytes written, 0 when
-  // OpenSSL failed.
+  // The caller has checked the sizes: `out` holds header, prefix, payload and tag. Returns the size written,
+  // or 0 if OpenSSL failed.
   virtual size_t SealRtp(ByteView header, ByteView prefix, ByteView payload, uint64_t index,
                          MutableByteView out) = 0;
   virtual size_t SealRtcp(ByteView packet, uint32_t index, MutableByteView out) = 0;
-  // In place; false when the tag is wrong. `index_word` is E bit and index as sent.
+  // Opens in place; false if the tag is wrong. `index_word` is E bit and index as sent.
   virtual bool OpenRtp(MutableByteView packet, size_t header_size, uint64_t index) = 0;
   virtual bool OpenRtcp(MutableByteView packet, uint32_t index_word) = 0;
-  // Where the four bytes of E bit and index begin in an SRTCP packet of that size.
+  // Offset of the four bytes with E bit and index in an SRTCP packet of this size.
   virtual size_t RtcpIndexOffset(size_t packet_size) const = 0;
 
-  // What sealing the next RTP packet will look at.
+  // Prefetches the memory that sealing the next RTP packet reads.
   virtual void Prefetch() const {}
 
   virtual SrtpProfile profile() const = 0;
 };
 
-// Null when the cipher library fails.
+// Null if the cipher library fails.
 std::unique_ptr<SrtpTransform> MakeSrtpTransform(SrtpProfile profile, const SrtpKeyMaterial& material,
                                                  SrtpDirection direction,
                                                  GcmLibrary library = FastestGcmLibrary());

@@ -1,4 +1,4 @@
-// The RFCs' own vectors.
+// Test vectors of the RFCs.
 #include "vectors/srtp_vectors.h"
 
 #include <gtest/gtest.h>

@@ -1,6 +1,6 @@
-// Replay windows by SSRC, bounded: a full table gives up the SSRC that was used least recently, in constant
-// time. What is lost with it is its roll-over counter: a stream that comes back after it rolled over cannot
-// be opened. Only an authenticated peer that invents SSRCs gets there, and only its own streams suffer.
+// A bounded table of replay windows by SSRC: if it is full, the least recently used SSRC is evicted in
+// constant time, and its roll-over counter is lost: the stream cannot be opened after a roll-over. This
+// happens only if an authenticated peer invents SSRCs, and affects only its own streams.
 #pragma once
 
 #include <cstdint>
@@ -15,13 +15,13 @@ class SsrcTable {
  public:
   explicit SsrcTable(size_t max_size) : max_size_(max_size == 0 ? 1 : max_size) {}
 
-  // Null when that SSRC is not known.
+  // Null if the SSRC is unknown.
   const ReplayWindow* Find(uint32_t ssrc) const {
     const auto found = entries_.find(ssrc);
     return found == entries_.end() ? nullptr : &found->second->window;
   }
 
-  // The window of an authenticated packet's SSRC, made when it is new. `evicted` counts who had to go.
+  // The window of an authenticated packet's SSRC, created if it is new. `evicted` counts evictions.
   ReplayWindow& Touch(uint32_t ssrc, uint64_t& evicted) {
     if (const auto found = entries_.find(ssrc); found != entries_.end()) {
       order_.splice(order_.begin(), order_, found->second);

@@ -1,4 +1,4 @@
-// CRC-32 of ITU V.42, which FINGERPRINT uses (RFC 8489 section 14.7).
+// CRC-32 of ITU V.42, as used by FINGERPRINT (RFC 8489 section 14.7).
 #pragma once
 
 #include <array>
@@ -27,7 +27,7 @@ inline uint32_t Crc32(ByteView bytes) {
   return ~crc;
 }
 
-// What stands in the attribute.
+// The value of the attribute.
 inline uint32_t StunFingerprint(ByteView before_attribute) { return Crc32(before_attribute) ^ 0x5354554Eu; }
 
 }  // namespace nexus

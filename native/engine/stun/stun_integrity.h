@@ -1,4 +1,4 @@
-// The HMAC-SHA1 of MESSAGE-INTEGRITY (RFC 8489 section 14.5), shared by the check and by the writer.
+// The HMAC-SHA1 of MESSAGE-INTEGRITY (RFC 8489 section 14.5), for verification and for the writer.
 #pragma once
 
 #include <array>
@@ -10,10 +10,10 @@
 namespace nexus {
 
 inline constexpr size_t kStunHmacSize = 20;
-// Larger than any message over UDP that we would look at; a bound for the copy that HMAC is computed over.
+// Maximum message size, above any valid message over UDP; it bounds the copy over which the HMAC is computed.
 inline constexpr size_t kStunMaxMessageSize = 2048;
 
-// HMAC over `before_attribute` as if the header's length ended just behind MESSAGE-INTEGRITY.
+// HMAC of `before_attribute`, with the header's length set to end after MESSAGE-INTEGRITY.
 std::optional<std::array<uint8_t, kStunHmacSize>> StunHmac(ByteView before_attribute,
                                                            std::string_view password);
 

@@ -47,7 +47,7 @@ bool ParseErrorCode(ByteView value, StunMessage& message) {
 
 template <class Value>
 bool Once(std::optional<Value>& field, Value value, bool well_formed) {
-  if (!field) field = value;  // RFC 8489 section 14: only the first of its kind counts
+  if (!field) field = value;  // RFC 8489 section 14: only the first of its type counts
   return well_formed;
 }
 
@@ -58,7 +58,7 @@ void NoteUnknown(uint16_t type, StunMessage& message) {
   ++message.unknown_count;
 }
 
-// False when a known attribute is not well-formed.
+// False if a known attribute is not well-formed.
 bool ParseAttribute(uint16_t type, ByteView value, size_t offset, StunMessage& message) {
   ByteReader reader(value);
   switch (static_cast<StunAttribute>(type)) {
@@ -92,14 +92,14 @@ bool ParseAttribute(uint16_t type, ByteView value, size_t offset, StunMessage& m
     case StunAttribute::kRealm:
     case StunAttribute::kNonce:
     case StunAttribute::kMessageIntegritySha256:
-      return true;  // understood as far as ICE goes: not needed
+      return true;  // known, but not used by ICE
   }
   NoteUnknown(type, message);
   return true;
 }
 
-// RFC 8489 section 14.5: what follows MESSAGE-INTEGRITY is ignored, except FINGERPRINT (and the SHA-256
-// kind).
+// RFC 8489 section 14.5: attributes after MESSAGE-INTEGRITY are ignored, except FINGERPRINT (and the SHA-256
+// variant).
 bool IsCovered(uint16_t type, const StunMessage& message) {
   return message.integrity_offset == 0 || type == static_cast<uint16_t>(StunAttribute::kFingerprint);
 }

@@ -1,6 +1,5 @@
-// STUN as ICE uses it (RFC 8489, RFC 8445 section 7.1): a parsed view of one message and its checks.
-// The views point into the parsed bytes, which must outlive the message. Nothing here knows sockets or
-// sessions.
+// STUN for ICE (RFC 8489, RFC 8445 section 7.1): a parsed view of one message, and its verification. Views
+// point into the parsed bytes, which must outlive the message. Nothing here knows sockets or sessions.
 #pragma once
 
 #include <array>
@@ -56,31 +55,30 @@ struct StunMessage {
   std::string_view error_reason;
   std::string_view software;
 
-  // Comprehension-required attributes that we do not know, for a 420. The count may exceed what the array
-  // holds.
+  // Unknown comprehension-required attributes, for a 420 response. The count may exceed the size of the
+  // array.
   std::array<uint16_t, kStunMaxUnknownAttributes> unknown_attributes{};
   size_t unknown_count = 0;
 
-  // Where MESSAGE-INTEGRITY and FINGERPRINT begin; 0 when absent.
+  // Offsets of MESSAGE-INTEGRITY and FINGERPRINT; 0 if absent.
   size_t integrity_offset = 0;
   size_t fingerprint_offset = 0;
   ByteView bytes;
 };
 
-// True when the bytes can only be STUN on a port shared with DTLS and SRTP (RFC 7983): header and length are
-// right.
+// True if the bytes can only be STUN on a port shared with DTLS and SRTP (RFC 7983), by header and length.
 bool LooksLikeStun(ByteView bytes);
 
-// Nothing when the bytes are not a well-formed STUN message of exactly that size.
+// Nothing if the bytes are not a well-formed STUN message of exactly this size.
 std::optional<StunMessage> ParseStun(ByteView bytes);
 
-// The part of USERNAME before ':' without parsing the rest: names the transport that a check is for.
+// The part of USERNAME before ':', without parsing the rest: it identifies the transport of a check.
 std::optional<std::string_view> PeekLocalUfrag(ByteView bytes);
 
-// HMAC-SHA1 with the short-term key (RFC 8489 section 14.5), compared in constant time. False when absent.
+// Verifies the HMAC-SHA1 with the short-term key (RFC 8489 section 14.5) in constant time. False if absent.
 bool VerifyStunIntegrity(const StunMessage& message, std::string_view password);
 
-// CRC-32 (RFC 8489 section 14.7). False when absent.
+// Verifies the CRC-32 (RFC 8489 section 14.7). False if absent.
 bool VerifyStunFingerprint(const StunMessage& message);
 
 }  // namespace nexus

@@ -54,7 +54,7 @@ TEST(StunVectors, Responses) {
   }
 }
 
-TEST(StunVectors, WriterMakesTheSameRequest) {
+TEST(StunVectors, TheWriterProducesTheSameRequest) {
   const Bytes expected = FromHex(rfc5769::kRequest);
   const auto parsed = ParseStun(expected);
   ASSERT_TRUE(parsed);
@@ -70,7 +70,7 @@ TEST(StunVectors, WriterMakesTheSameRequest) {
   EXPECT_EQ(writer.ToVector(), expected);
 }
 
-TEST(StunWriter, WhatIsWrittenIsRead) {
+TEST(StunWriter, ReadsBackWhatIsWritten) {
   const auto v6 = SocketAddress::Parse("2001:db8::7", 5000);
   StunWriter writer(StunClass::kError, kStunBinding, kId);
   writer.XorMappedAddress(*v6);
@@ -103,7 +103,7 @@ TEST(StunWriter, AMessageThatDoesNotFitIsEmpty) {
   EXPECT_TRUE(writer.ToVector().empty());
 }
 
-TEST(StunMessage, EveryClassAndMethodSurvives) {
+TEST(StunMessage, ParsesEveryClassAndMethod) {
   for (unsigned message_class = 0; message_class < 4; ++message_class) {
     for (uint16_t method = 0; method < 0x1000; ++method) {
       const StunWriter writer(static_cast<StunClass>(message_class), method, kId);
@@ -115,7 +115,7 @@ TEST(StunMessage, EveryClassAndMethodSurvives) {
   }
 }
 
-TEST(StunMessage, UnknownAttributesAreCollectedWhenTheyMustBeUnderstood) {
+TEST(StunMessage, CollectsUnknownComprehensionRequiredAttributes) {
   StunWriter writer(StunClass::kRequest, kStunBinding, kId);
   for (uint16_t type = 0x7000; type < 0x7000 + 12; ++type)
     writer.Attribute(static_cast<StunAttribute>(type), {});
@@ -127,7 +127,7 @@ TEST(StunMessage, UnknownAttributesAreCollectedWhenTheyMustBeUnderstood) {
   EXPECT_EQ(message->unknown_attributes.back(), 0x7007);
 }
 
-TEST(StunMessage, WhatFollowsTheIntegrityIsNotBelieved) {
+TEST(StunMessage, IgnoresAttributesAfterTheIntegrity) {
   StunWriter writer(StunClass::kRequest, kStunBinding, kId);
   writer.Username("ab:cd");
   writer.MessageIntegrity("secret");
@@ -142,14 +142,14 @@ TEST(StunMessage, WhatFollowsTheIntegrityIsNotBelieved) {
   EXPECT_TRUE(VerifyStunFingerprint(*message));
 }
 
-TEST(StunMessage, NothingFollowsTheFingerprint) {
+TEST(StunMessage, RejectsAttributesAfterTheFingerprint) {
   StunWriter writer(StunClass::kRequest, kStunBinding, kId);
   writer.Fingerprint();
   writer.Priority(1);
   EXPECT_FALSE(ParseStun(writer.message()));
 }
 
-TEST(StunMessage, EveryFlippedBitIsNoticed) {
+TEST(StunMessage, DetectsEveryFlippedBit) {
   const Bytes original = FromHex(rfc5769::kRequest);
   for (size_t bit = 0; bit < original.size() * 8; ++bit) {
     Bytes bytes = original;
@@ -162,7 +162,7 @@ TEST(StunMessage, EveryFlippedBitIsNoticed) {
   }
 }
 
-TEST(StunMessage, TruncatedAtEveryByteIsRefused) {
+TEST(StunMessage, RejectsTruncationAtEveryByte) {
   const Bytes original = FromHex(rfc5769::kRequest);
   for (size_t size = 0; size < original.size(); ++size) {
     const Bytes cut(original.begin(), original.begin() + static_cast<long>(size));
@@ -171,7 +171,7 @@ TEST(StunMessage, TruncatedAtEveryByteIsRefused) {
   }
 }
 
-TEST(StunMessage, ShortenedWithARightLengthNeverVerifies) {
+TEST(StunMessage, ATruncatedMessageWithAValidLengthNeverVerifies) {
   const Bytes original = FromHex(rfc5769::kRequest);
   for (size_t size = 20; size < original.size(); size += 4) {
     Bytes cut(original.begin(), original.begin() + static_cast<long>(size));
@@ -183,7 +183,7 @@ TEST(StunMessage, ShortenedWithARightLengthNeverVerifies) {
   }
 }
 
-TEST(StunMessage, WrongSizesOfKnownAttributesAreRefused) {
+TEST(StunMessage, RejectsWrongSizesOfKnownAttributes) {
   const struct {
     StunAttribute type;
     size_t size;
@@ -200,7 +200,7 @@ TEST(StunMessage, WrongSizesOfKnownAttributesAreRefused) {
   }
 }
 
-TEST(StunMessage, PeekFindsOnlyAUfragWithAColonBehindIt) {
+TEST(StunMessage, PeekFindsOnlyAUfragBeforeAColon) {
   for (const auto& [username, ufrag] : {std::pair<std::string_view, std::string_view>{"abcd:efgh", "abcd"},
                                         {":efgh", ""},
                                         {"abcd", ""},

@@ -1,5 +1,5 @@
-// Writes one STUN message into a buffer of its own; the length in the header is kept right as attributes are
-// added, because MESSAGE-INTEGRITY and FINGERPRINT are computed over a header that already counts them.
+// Writes one STUN message into its own buffer. The length in the header is updated with each attribute,
+// because MESSAGE-INTEGRITY and FINGERPRINT are computed over a header whose length includes them.
 #pragma once
 
 #include <array>
@@ -29,7 +29,7 @@ class StunWriter {
   void MessageIntegrity(std::string_view password);
   void Fingerprint();
 
-  // Empty when something did not fit.
+  // Empty if something did not fit.
   ByteView message() const;
   std::vector<uint8_t> ToVector() const;
 

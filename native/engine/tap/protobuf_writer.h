@@ -1,5 +1,5 @@
-// The few rules of protobuf's wire format that writing needs: varints, tags, length-delimited fields. Fields
-// with the default value are left out, as proto3 does.
+// A minimal writer of protobuf's wire format: varints, tags and length-delimited fields. As in proto3, fields
+// with the default value are omitted.
 #pragma once
 
 #include <array>
@@ -11,13 +11,13 @@
 
 namespace nexus {
 
-// The fields of one small message, in a fixed buffer; what does not fit fails for good.
+// The fields of one small message in a fixed buffer; if something does not fit, it fails for good.
 class ProtobufFields {
  public:
   void Uint(uint32_t field, uint64_t value) {
     if (value != 0) AlwaysUint(field, value);
   }
-  // Also when it is 0: for `optional`.
+  // Writes the field even if it is 0, for `optional`.
   void AlwaysUint(uint32_t field, uint64_t value) {
     Varint(uint64_t{field} << 3);
     Varint(value);
@@ -33,7 +33,7 @@ class ProtobufFields {
     LengthOf(field, value.size());
     for (const char c : value) Byte(static_cast<uint8_t>(c));
   }
-  // The tag and length of a field whose bytes follow elsewhere.
+  // Writes tag and length of a field whose bytes follow elsewhere.
   void LengthOf(uint32_t field, size_t size) {
     Varint(uint64_t{field} << 3 | 2);
     Varint(size);

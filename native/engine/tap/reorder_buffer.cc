@@ -5,7 +5,7 @@
 namespace nexus {
 namespace {
 
-// What one held packet costs beside its bytes: a node of the map.
+// Overhead of one held packet: a node of the map.
 constexpr size_t kNodeBytes = sizeof(HeldPacket) + 64;
 
 HeldPacket Copy(const SourcePacket& packet, uint32_t note, Timestamp now) {
@@ -35,7 +35,7 @@ ReorderBuffer::Outcome ReorderBuffer::Insert(const SourcePacket& packet, uint32_
     return Outcome::kInOrder;
   }
   if (sequence < *next_ - config_.max_jump || sequence > *next_ + config_.max_jump) {
-    // Far behind a hole that is still waited for is no restart.
+    // A packet far after a pending hole is not a restart.
     if (held_.empty() || sequence < *next_ || sequence > held_.rbegin()->first + config_.max_jump) {
       return Outcome::kRestart;
     }
@@ -62,7 +62,7 @@ std::optional<HeldPacket> ReorderBuffer::PopReady() {
   return held;
 }
 
-// The hole in front of what is held was noticed when the first of them came.
+// The first hole was noticed when the earliest of the held packets arrived.
 void ReorderBuffer::FindHole() {
   hole_since_ = kNever;
   for (const auto& [sequence, held] : held_) hole_since_ = std::min(hole_since_, held.since);

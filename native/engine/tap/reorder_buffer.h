@@ -1,6 +1,5 @@
-// Puts the packets of one stream in order: what comes in order passes through without a copy, what comes
-// behind a hole is held until the hole is filled, or has been open for longer than patience, or too much is
-// held behind it.
+// Orders the packets of one stream. A packet in order passes through without a copy. A packet after a hole is
+// held until the hole is filled, or has been open for longer than `patience`, or too much is held.
 #pragma once
 
 #include <map>
@@ -16,14 +15,14 @@ enum class GapReason : uint8_t { kLost = 1, kReorderFull = 2, kRestart = 3, kSlo
 
 struct SequenceGap {
   GapReason reason = GapReason::kLost;
-  int64_t first = 0;  // both inclusive
+  int64_t first = 0;  // inclusive, like `last`
   int64_t last = 0;
 };
 
 // A held packet; its views point into itself.
 struct HeldPacket {
   SourcePacket packet;
-  uint32_t note = 0;  // the owner's, given with the packet
+  uint32_t note = 0;  // passed by the owner with the packet
   std::vector<uint8_t> bytes;
   Timestamp since;
 };
@@ -31,26 +30,26 @@ struct HeldPacket {
 struct ReorderConfig {
   Duration patience = std::chrono::milliseconds(1'500);
   size_t max_bytes = 4u << 20;
-  int64_t max_jump = 1'000;  // more is a restart of the stream (as NackConfig::max_gap)
+  int64_t max_jump = 1'000;  // a larger one is a restart of the stream (like NackConfig::max_gap)
 };
 
 class ReorderBuffer {
  public:
   enum class Outcome : uint8_t {
-    kInOrder,  // take it now, then poll
-    kHeld,     // poll: something may have been given up for it
-    kLate,     // already passed, or twice
-    kRestart,  // its numbers belong to another life of the stream: drain, then insert again
+    kInOrder,  // process it now, then poll
+    kHeld,     // poll: a hole may have been given up for it
+    kLate,     // already passed, or a duplicate
+    kRestart,  // its numbers belong to a restarted stream: drain, then insert again
   };
 
   explicit ReorderBuffer(const ReorderConfig& config) : config_(config) {}
 
-  // The next packet inserted is the first, whatever its number: no gap before it. What is held is forgotten.
+  // The next packet is the first, whatever its number, without a gap before it. Held packets are discarded.
   void Restart();
   Outcome Insert(const SourcePacket& packet, uint32_t note, Timestamp now);
-  // What is due, in order: held packets, and holes that are given up. Nothing: wait.
+  // The next item in order: a held packet, or a hole that is given up. Nothing: wait.
   std::optional<std::variant<HeldPacket, SequenceGap>> Poll(Timestamp now);
-  // The same without patience, until nothing is held.
+  // The same without waiting, until nothing is held.
   std::optional<std::variant<HeldPacket, SequenceGap>> Drain();
   // When Poll will give up the first hole.
   Timestamp next_deadline() const { return held_.empty() ? kNever : hole_since_ + config_.patience; }

@@ -8,7 +8,7 @@ namespace nexus {
 void TapBacklog::Push(TapBatch batch) {
   bytes_ += batch.records.size();
   batches_.push_back(std::move(batch));
-  // The newest stays, so that a reader always finds the end.
+  // The newest batch stays, so that a reader always gets the end.
   while (bytes_ > max_bytes_ && batches_.size() > 1) DropOldest();
 }
 

@@ -1,6 +1,5 @@
-// What one tap's reader has not fetched yet: bounded by bytes. When the reader is slow the oldest goes, and
-// in its place stands one gap record that says so; what a reader must know (the source, whether it is muted)
-// is kept.
+// The batches that a tap's reader has not fetched yet, bounded by bytes. If the reader is slow, the oldest
+// are dropped and replaced by one gap record; the state that a reader needs (source, muted) is kept.
 #pragma once
 
 #include <deque>
@@ -21,13 +20,13 @@ class TapBacklog {
 
  private:
   void DropOldest();
-  // The batch that stands for what was dropped.
+  // The batch that replaces the dropped ones.
   TapBatch TellLost();
 
   size_t max_bytes_;
   std::deque<TapBatch> batches_;
   size_t bytes_ = 0;
-  std::optional<TapBatch> lost_;  // its numbers and counts, no records
+  std::optional<TapBatch> lost_;  // numbers and counts, without records
 };
 
 }  // namespace nexus

@@ -10,10 +10,9 @@ namespace {
 // Field numbers of track_stream.proto.
 constexpr uint32_t kRecords = 1;
 enum RecordField : uint32_t { kPacket = 1, kGap = 2, kSource = 3, kMuted = 4, kSenderReport = 5 };
-// RFC 8851 names no limit for a rid; more than this is nobody's.
+// Maximum length of a rid; RFC 8851 defines none, but no client uses more.
 constexpr size_t kMaxRid = 64;
-// The era of NTP begins in 1900, Unix time in 1970 (RFC 5905 section 6): the difference is for the reader of
-// ntp_time.
+// `ntp_time` counts from 1900, Unix time from 1970 (RFC 5905 section 6); the reader converts it.
 
 // nexus.types.v1.Codec
 uint64_t CodecNumber(Codec codec) {

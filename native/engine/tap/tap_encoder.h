@@ -1,5 +1,5 @@
-// Writes records as protobuf (proto/nexus/sfu/v1/track_stream.proto) by hand: the bytes go through Python and
-// gRPC without being looked at, so the one who writes them is the only one who pays.
+// Encodes records as protobuf (proto/nexus/sfu/v1/track_stream.proto) by hand. Python and gRPC pass the bytes
+// on without parsing them, so they are encoded only once.
 #pragma once
 
 #include <optional>
@@ -43,7 +43,7 @@ class TapEncoder {
   TapBatch batch_;
 };
 
-// One gap record, as it stands in a StreamTrackResponse.
+// One gap record, as in a StreamTrackResponse.
 std::vector<uint8_t> EncodeGap(const SequenceGap& gap, uint64_t packets_dropped);
 
 }  // namespace nexus

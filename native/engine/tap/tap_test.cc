@@ -21,7 +21,7 @@ SourcePacket Packet(int64_t sequence, ByteView payload = {}) {
   return packet;
 }
 
-// What comes out, as text: "5 6 [7-8] 9".
+// Formats the output as text: "5 6 [7-8] 9".
 struct Reader {
   ReorderBuffer buffer{ReorderConfig{}};
   std::string out;
@@ -43,7 +43,7 @@ struct Reader {
   }
 };
 
-TEST(ReorderBuffer, PutsInOrderWhatComesWithinPatience) {
+TEST(ReorderBuffer, OrdersPacketsThatArriveWithinPatience) {
   Reader reader;
   for (const int64_t sequence : {5, 7, 8, 6, 9, 12, 11, 10}) reader.Insert(sequence, 0);
   EXPECT_EQ(reader.out, "5 6 7 8 9 10 11 12 ");
@@ -51,7 +51,7 @@ TEST(ReorderBuffer, PutsInOrderWhatComesWithinPatience) {
   EXPECT_EQ(reader.buffer.next_deadline(), kNever);
 }
 
-TEST(ReorderBuffer, GivesAHoleUpWhenItIsTooOldAndNotBefore) {
+TEST(ReorderBuffer, GivesUpAHoleOnlyAfterPatience) {
   Reader reader;
   reader.Insert(5, 0);
   reader.Insert(8, 10);
@@ -75,7 +75,7 @@ TEST(ReorderBuffer, EachHoleHasItsOwnAge) {
   EXPECT_EQ(reader.out, "5 [6-6] 7 8 9 ");
 }
 
-TEST(ReorderBuffer, AFilledPartOfAHoleDoesNotRenewTheRest) {
+TEST(ReorderBuffer, PartialFillingDoesNotRenewTheRestOfAHole) {
   Reader reader;
   reader.Insert(5, 0);
   reader.Insert(9, 10);
@@ -84,14 +84,14 @@ TEST(ReorderBuffer, AFilledPartOfAHoleDoesNotRenewTheRest) {
   EXPECT_EQ(reader.out, "5 [6-6] 7 [8-8] 9 ");
 }
 
-TEST(ReorderBuffer, PassesNothingTwiceAndNothingLate) {
+TEST(ReorderBuffer, PassesNoDuplicateOrLatePacket) {
   Reader reader;
   for (const int64_t sequence : {5, 6, 6, 5, 8, 8, 7, 8}) reader.Insert(sequence, 0);
   EXPECT_EQ(reader.out, "5 6 7 8 ");
   EXPECT_EQ(reader.buffer.late(), 4u);
 }
 
-TEST(ReorderBuffer, HoldsNoMoreThanItMay) {
+TEST(ReorderBuffer, BoundsWhatIsHeld) {
   ReorderConfig config;
   config.max_bytes = 20'000;
   ReorderBuffer buffer(config);
@@ -106,7 +106,7 @@ TEST(ReorderBuffer, HoldsNoMoreThanItMay) {
   EXPECT_GT(gaps, 1'400u);
 }
 
-TEST(ReorderBuffer, ALargeJumpIsAnotherLifeOfTheStream) {
+TEST(ReorderBuffer, ALargeJumpIsARestartOfTheStream) {
   ReorderBuffer buffer{ReorderConfig{}};
   EXPECT_EQ(buffer.Insert(Packet(100), 0, At(0)), ReorderBuffer::Outcome::kInOrder);
   EXPECT_EQ(buffer.Insert(Packet(5'000), 0, At(0)), ReorderBuffer::Outcome::kRestart);
@@ -115,8 +115,8 @@ TEST(ReorderBuffer, ALargeJumpIsAnotherLifeOfTheStream) {
   EXPECT_EQ(buffer.Insert(Packet(5'000), 0, At(0)), ReorderBuffer::Outcome::kInOrder);
 }
 
-// Against a naive model: every number between the first and the last comes out once, as packet or in a gap,
-// in order; and what was never lost is never in a gap.
+// Compares with a naive model: every number between the first and the last comes out once and in order, as a
+// packet or in a gap, and a number that was received in time is never in a gap.
 TEST(ReorderBuffer, AccountsForEveryNumber) {
   for (uint64_t seed = 1; seed <= 30; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
@@ -160,7 +160,7 @@ TapBatch Batch(int64_t sequence, size_t payload_size) {
   return encoder.Take();
 }
 
-TEST(TapBacklog, ASlowReaderFindsOneGapInThePlaceOfTheOldest) {
+TEST(TapBacklog, ReplacesTheOldestBatchesByOneGapForASlowReader) {
   TapBacklog backlog(10'000);
   TapEncoder encoder(TapId{1}, 0);
   encoder.AddSource(TapSource{Codec::kVp8, PayloadType{96}, 90'000, Ssrc{7}, ""});
@@ -183,8 +183,8 @@ TEST(TapBacklog, ASlowReaderFindsOneGapInThePlaceOfTheOldest) {
   EXPECT_EQ(backlog.Pop()->first_sequence, 92);
 }
 
-// The second backlog (the edge's) drops what the first (the core's) has told of: still one gap over all of
-// it.
+// The second backlog (the edge's) drops batches that contain gaps of the first (the core's): one gap covers
+// all of them.
 TEST(TapBacklog, GapsOfGapsAddUp) {
   TapBacklog first(3'000);
   for (int64_t i = 1; i <= 10; ++i) first.Push(Batch(i, 1'000));
@@ -198,9 +198,9 @@ TEST(TapBacklog, GapsOfGapsAddUp) {
   EXPECT_EQ(second.Pop()->first_sequence, 10);
 }
 
-TEST(TapOutbox, ABoxEndsWithItsLastBatch) {
+TEST(TapOutbox, ATapEndsWithItsLastBatch) {
   TapOutbox outbox;
-  outbox.Push(Batch(1, 10));  // nobody's
+  outbox.Push(Batch(1, 10));  // no such tap
   EXPECT_FALSE(outbox.Poll());
   outbox.Open(TapId{1}, 1'000);
   outbox.Push(Batch(1, 10));
@@ -217,7 +217,7 @@ TEST(TapOutbox, ABoxEndsWithItsLastBatch) {
   EXPECT_TRUE(outbox.Take(TapId{1}, 1).records.empty());
 }
 
-TEST(TapOutbox, PollGoesThroughAllTapsThatHaveSomething) {
+TEST(TapOutbox, PollVisitsAllTapsWithRecords) {
   TapOutbox outbox;
   for (uint32_t tap = 1; tap <= 3; ++tap) outbox.Open(TapId{tap}, 1'000);
   for (uint32_t tap = 1; tap <= 3; ++tap) {
