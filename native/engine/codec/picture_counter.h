@@ -1,4 +1,4 @@
-// A counter of N bits that goes on without a gap when its source changes: while bound, out = in + offset.
+// A counter of N bits that continues without a gap when its source changes: while bound, out = in + offset.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +23,7 @@ class PictureCounter {
   std::optional<uint32_t> highest() const { return highest_; }
 
  private:
-  // Unwraps a narrower counter round its last value, so that 7-bit picture ids count on to 15 bits.
+  // Unwraps a narrower counter near its last value, so that 7-bit picture ids are extended to 15 bits.
   uint32_t Widen(uint32_t value, unsigned value_bits) {
     if (value_bits >= kBits || !offset_) {
       last_in_ = value;
@@ -40,8 +40,8 @@ class PictureCounter {
     return step != 0 && step <= kMask / 2;
   }
 
-  std::optional<uint32_t> offset_;   // nothing until the first value of a source
-  std::optional<uint32_t> highest_;  // furthest that was given out
+  std::optional<uint32_t> offset_;   // nothing until a source's first value
+  std::optional<uint32_t> highest_;  // the highest value returned so far
   uint32_t last_in_ = 0;
 };
 

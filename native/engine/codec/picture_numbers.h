@@ -1,5 +1,5 @@
-// Picture ids of a source as one subscriber gets them: continuous across bindings, and closed up over
-// pictures that are left out. Always 15 bits going out, whatever came in.
+// Maps a source's picture ids for one subscriber: continuous across bindings and across pictures that are
+// left out. The output always has 15 bits.
 #pragma once
 
 #include <algorithm>
@@ -19,17 +19,17 @@ class PictureNumbers {
     const int64_t picture = Unwrap(value, value_bits);
     if (!bound_) Start(picture);
     map_.Seen(picture);
-    // A picture from before the binding's first, or left out: it keeps the distance, nobody else uses the
-    // number.
+    // A picture from before the binding's first, or one that was left out, keeps its distance; its number is
+    // unused.
     const int64_t out = map_.Map(picture).value_or(picture + first_offset_);
     highest_ = std::max(highest_.value_or(out), out);
     return static_cast<uint16_t>(out & 0x7FFF);
   }
-  // Nothing of this picture is sent; the next one takes its number. Late, its number stays free.
+  // This picture is not sent, and the next one takes its number. If it is late, its number stays unused.
   void LeaveOut(uint16_t value, unsigned value_bits) {
     if (bound_) map_.LeaveOut(Unwrap(value, value_bits));
   }
-  // Others have gone past and left the picture's number free: only it can fill the place.
+  // True if later pictures were sent and this picture's number is still free: only it can fill the gap.
   bool HasPlace(uint16_t value, unsigned value_bits) const {
     if (!bound_) return false;
     const int64_t picture = Near(value, value_bits);
@@ -58,7 +58,7 @@ class PictureNumbers {
   bool bound_ = false;
   int64_t last_in_ = 0;
   int64_t first_offset_ = 0;
-  std::optional<int64_t> highest_;  // furthest that was given out
+  std::optional<int64_t> highest_;  // the highest value returned so far
 };
 
 }  // namespace nexus

@@ -1,4 +1,4 @@
-// How large the pictures of one layer are, as keyframes tell it where their headers can be read.
+// The frame size of one layer, as far as the headers of its keyframes are readable.
 #pragma once
 
 #include <algorithm>
@@ -14,13 +14,13 @@ struct PictureSize {
   uint16_t width = 0;
   uint16_t height = 0;
   bool known() const { return width > 0 && height > 0; }
-  // Of an upright picture the shorter side counts.
+  // Number of lines; of an upright frame the shorter side counts.
   uint16_t lines() const { return std::min(width, height); }
   friend bool operator==(const PictureSize&, const PictureSize&) = default;
 };
 
-// Of a keyframe's first packet: RFC 6386 section 9.1 (VP8), RFC 9628 section 4.2.1 (VP9: the highest
-// layer's). Nothing when it is not said, or encrypted from end to end.
+// Size in a keyframe's first packet: RFC 6386 section 9.1 (VP8), RFC 9628 section 4.2.1 (VP9: of the highest
+// layer). Nothing if it is absent or end-to-end encrypted.
 std::optional<PictureSize> KeyframeSize(ByteView payload, const FrameInfo& frame);
 
 }  // namespace nexus

@@ -31,7 +31,7 @@ std::optional<Av1Packet> ParseAv1Payload(ByteView payload) {
   packet.to_be_continued = head & 0x40;
   packet.new_sequence = head & 0x08;
   const unsigned elements = head >> 4 & 3;
-  // W says how many elements there are, the last without a length; 0: each has one.
+  // W is the number of elements, of which the last has no length; 0: each element has one.
   for (unsigned i = 0; reader.remaining() > 0; ++i) {
     ByteView obu;
     if (elements != 0 && i + 1 >= elements) {

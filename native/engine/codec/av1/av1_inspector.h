@@ -1,4 +1,4 @@
-// AV1 in RTP (AV1 RTP specification §4): the aggregation header, and where a coded video sequence begins.
+// AV1 in RTP (AV1 RTP specification §4): the aggregation header, and the start of a coded video sequence.
 #pragma once
 
 #include <optional>
@@ -8,10 +8,10 @@
 namespace nexus {
 
 struct Av1Packet {
-  bool continues = false;        // Z: the first OBU element continues one of the packet before
+  bool continues = false;        // Z: the first OBU element continues one of the previous packet
   bool to_be_continued = false;  // Y
   bool new_sequence = false;     // N: first packet of a coded video sequence
-  bool sequence_header = false;  // the packet begins with or carries an OBU_SEQUENCE_HEADER
+  bool sequence_header = false;  // the packet contains an OBU_SEQUENCE_HEADER
 };
 std::optional<Av1Packet> ParseAv1Payload(ByteView payload);
 

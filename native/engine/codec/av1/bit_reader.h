@@ -1,4 +1,4 @@
-// Bounded reading of bits, most significant first. Past the end it fails for good and gives zeros.
+// Bounded reader of bits, most significant first. Past the end it fails for good and returns zeros.
 #pragma once
 
 #include "engine/base/bytes.h"
@@ -17,7 +17,7 @@ class BitReader {
     return value;
   }
   bool Flag() { return Bit() != 0; }
-  // ns(n) of AV1 §4.10.7: a value below `n`, with the shorter codes for the first ones.
+  // ns(n) of AV1 §4.10.7: a value below `n`; the first values have shorter codes.
   uint32_t NonSymmetric(uint32_t n) {
     unsigned width = 0;
     for (uint32_t x = n; x != 0; x >>= 1) ++width;

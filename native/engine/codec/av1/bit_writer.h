@@ -1,4 +1,4 @@
-// Bounded writing of bits, most significant first. Past the end it fails for good.
+// Bounded writer of bits, most significant first. Past the end it fails for good.
 #pragma once
 
 #include "engine/base/bytes.h"
@@ -18,7 +18,7 @@ class BoundedBitWriter {
     for (; count >= 8; count -= 8) Bits(from.Bits(8), 8);
     Bits(from.Bits(static_cast<unsigned>(count)), static_cast<unsigned>(count));
   }
-  // Whole bytes; the last one is filled up with zeros.
+  // Whole bytes; the last one is padded with zeros.
   ByteView written() const { return ByteView(bytes_).first((position_ + 7) / 8); }
 
  private:

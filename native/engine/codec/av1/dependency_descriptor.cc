@@ -21,7 +21,7 @@ bool ReadFrameDiffs(BitReader& bits, FrameDiffs& diffs) {
   return bits.ok();
 }
 
-// frame_dependency_definition(); false when the bits do not fit.
+// frame_dependency_definition(); false if the bits do not fit the syntax.
 bool ReadFrame(BitReader& bits, const DependencyStructure& structure, const ExtendedFields& extended,
                DependencyDescriptor& out) {
   // Template ids count modulo 64 from the structure's offset.
@@ -95,7 +95,7 @@ std::optional<DependencyDescriptor> ParseDependencyDescriptor(ByteView value, De
   if (structure != nullptr && !ReadFrame(bits, *structure, extended, descriptor)) return std::nullopt;
   descriptor.active_targets = active;
   if (attached) state.structure = attached;
-  // A bitmask read by the structure of another template says nothing.
+  // A bitmask that was read with an unrelated structure is ignored.
   if (descriptor.layer_known || attached) state.active_targets = active;
   return descriptor;
 }

@@ -33,7 +33,7 @@ bool ReadTemplateLayers(BitReader& bits, DependencyStructure& structure) {
   }
 }
 
-// template_dtis() and, of it, decode_target_layers()
+// template_dtis() and, derived from it, decode_target_layers()
 void ReadTemplateIndications(BitReader& bits, DependencyStructure& structure) {
   for (unsigned i = 0; i < structure.template_count; ++i) {
     DependencyTemplate& entry = structure.templates[i];

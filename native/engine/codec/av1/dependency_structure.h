@@ -1,6 +1,6 @@
 // The template dependency structure of the AV1 dependency descriptor (AV1 RTP specification, appendix A.8.2):
-// what a keyframe says once about all frames that follow it. Kept per source; every count of it is bounded by
-// the syntax and again by the arrays here (hard problem 18).
+// a keyframe's description of all frames that follow it. There is one per source; every count is bounded by
+// the syntax and by the arrays here (hard problem 18).
 #pragma once
 
 #include <array>
@@ -13,14 +13,14 @@ namespace nexus {
 inline constexpr size_t kMaxDdTemplates = 64;
 inline constexpr size_t kMaxDdDecodeTargets = 32;
 inline constexpr size_t kMaxDdChains = 32;
-inline constexpr size_t kMaxDdFrameDiffs = 8;  // AV1 frames refer to seven others at most
+inline constexpr size_t kMaxDdFrameDiffs = 8;  // AV1 frames refer to at most seven others
 inline constexpr size_t kMaxDdSpatialLayers = 4;
 inline constexpr size_t kMaxDdTemporalLayers = 8;
 
-// Table A.1: what a frame is to a decode target.
+// Table A.1: relation of a frame to a decode target.
 enum class DecodeTargetIndication : uint8_t { kNotPresent = 0, kDiscardable = 1, kSwitch = 2, kRequired = 3 };
 
-// Of all decode targets, two bits each, apart: one comparison asks them all.
+// Indications of all decode targets, two bits each, stored apart, so that one comparison tests all of them.
 struct DecodeTargetIndications {
   uint32_t high = 0;
   uint32_t low = 0;
@@ -38,7 +38,7 @@ struct DecodeTargetIndications {
 
 struct FrameDiffs {
   uint8_t count = 0;
-  std::array<uint16_t, kMaxDdFrameDiffs> values{};  // frame numbers back
+  std::array<uint16_t, kMaxDdFrameDiffs> values{};  // distances in frame numbers
 };
 
 struct DependencyTemplate {
@@ -73,7 +73,7 @@ struct DependencyStructure {
   }
 };
 
-// Nothing when the bits do not fit the syntax or the bounds.
+// Nothing if the bits do not fit the syntax or the bounds.
 std::optional<DependencyStructure> ReadDependencyStructure(BitReader& bits);
 
 }  // namespace nexus

@@ -46,8 +46,8 @@ H264Inspector::Result H264Inspector::Inspect(ByteView payload, uint32_t rtp_time
   Result result;
   result.frame_start = last_timestamp_ != rtp_timestamp;
   last_timestamp_ = rtp_timestamp;
-  // A switch must begin at the SPS, before the IDR slice. Further
-  // SPS and slices of the same access unit begin nothing.
+  // A switch must begin at the SPS, before the IDR slice. Further SPSs and slices of the same access unit
+  // begin nothing.
   const bool begins = packet->has_sps || (packet->idr_start && !seen_sps_);
   if (begins && keyframe_timestamp_ != rtp_timestamp) {
     keyframe_timestamp_ = rtp_timestamp;

@@ -1,4 +1,4 @@
-// H.264 in RTP (RFC 6184): where a keyframe begins, and the profile-level-id of SDP.
+// H.264 in RTP (RFC 6184): the start of a keyframe, and the profile-level-id of SDP.
 #pragma once
 
 #include <optional>
@@ -19,12 +19,12 @@ std::optional<H264Packet> ParseH264Payload(ByteView payload);
 
 class H264Inspector {
  public:
-  // A keyframe begins at its SPS, which may be a packet of its own. A source that has never sent an SPS (it
-  // went out of band in SDP) begins at the IDR slice instead.
+  // A keyframe begins at its SPS, which may be in its own packet. If the source has never sent an SPS (it is
+  // in SDP), the keyframe begins at the IDR slice.
   struct Result {
     bool keyframe_start = false;
     bool frame_start = false;
-    bool bare_idr = false;  // an IDR slice begins, and its parameter sets have not come with it
+    bool bare_idr = false;  // an IDR slice begins without its parameter sets
   };
   Result Inspect(ByteView payload, uint32_t rtp_timestamp);
 

@@ -23,7 +23,7 @@ const Bytes kFuIdrStart = {0x7C, 0x85, 1};
 const Bytes kFuIdrMiddle = {0x7C, 0x05, 2};
 const Bytes kFuIdrEnd = {0x7C, 0x45, 3};
 
-TEST(H264Payload, NamesWhatIsInside) {
+TEST(H264Payload, DetectsTheNalUnits) {
   EXPECT_TRUE(ParseH264Payload(kSps)->has_sps);
   EXPECT_TRUE(ParseH264Payload(kStapA)->has_sps);
   EXPECT_TRUE(ParseH264Payload(kStapA)->has_pps);
@@ -63,7 +63,7 @@ TEST(H264Inspector, AnIdrWithoutItsSpsIsBare) {
   EXPECT_FALSE(inspector.Inspect(kFuIdrMiddle, 300).bare_idr);
 }
 
-TEST(ParameterSets, AreOnePacketWithTheSpsInFront) {
+TEST(ParameterSets, AreOnePacketWithTheSpsFirst) {
   ParameterSets sets;
   EXPECT_TRUE(sets.OnPayload(kPps2));
   EXPECT_FALSE(sets.complete());
@@ -78,7 +78,7 @@ TEST(ParameterSets, AreOnePacketWithTheSpsInFront) {
   EXPECT_EQ(together.ToPayload(), expected);
 }
 
-TEST(ParameterSets, ANewOneTakesThePlaceOfItsIdAndOthersStay) {
+TEST(ParameterSets, ANewSetReplacesTheOneWithItsIdOnly) {
   ParameterSets sets;
   sets.OnPayload(kSps2);
   sets.OnPayload(kPps2);
@@ -106,7 +106,7 @@ TEST(ParameterSets, AreBounded) {
   }
 }
 
-TEST(H264Inspector, OutOfBandParameterSetsLeaveTheIdr) {
+TEST(H264Inspector, WithOutOfBandParameterSetsAKeyframeBeginsAtTheIdr) {
   H264Inspector inspector;
   EXPECT_TRUE(inspector.Inspect(kFuIdrStart, 100).keyframe_start);
   EXPECT_FALSE(inspector.Inspect(kIdr, 100).keyframe_start) << "second slice of the same frame";

@@ -10,7 +10,7 @@ constexpr uint8_t kSps = 7;
 constexpr uint8_t kPps = 8;
 constexpr uint8_t kStapA = 24;
 
-// ue(v) (H.264 section 9.1) at the beginning of `bytes`. Ids have at most 255, so 17 bits.
+// ue(v) (H.264 section 9.1) at the start of `bytes`. Ids are at most 255, so 17 bits are enough.
 std::optional<uint32_t> ReadExpGolomb(ByteView bytes) {
   ByteReader reader(bytes);
   uint32_t bits = 0;
@@ -21,7 +21,7 @@ std::optional<uint32_t> ReadExpGolomb(ByteView bytes) {
   return (bits >> (31 - 2 * zeros)) - 1;
 }
 
-// Sections 7.3.2.1.1 and 7.3.2.2: behind the NAL header, of an SPS also behind profile, constraints and
+// Sections 7.3.2.1.1 and 7.3.2.2: the id follows the NAL header and, in an SPS, profile, constraints and
 // level.
 std::optional<uint32_t> IdOf(ByteView unit, bool pps) {
   const size_t at = pps ? 1 : 4;
@@ -61,7 +61,7 @@ bool ParameterSets::Learn(ByteView unit) {
     sets_.erase(known);
   }
   if (sets_.size() == kMaxSets || bytes_ + 2 + unit.size() > kMaxBytes) {
-    // Half of them would be worse than none.
+    // A part of the sets would be worse than none.
     *this = {};
     return true;
   }

@@ -1,5 +1,5 @@
-// The SPS and PPS that an H.264 source has sent (H.264 section 7.4.1.2.1), as one packet for whoever comes
-// later: many encoders of hardware, and ffmpeg by default, send them once.
+// The SPS and PPS that an H.264 source has sent (H.264 section 7.4.1.2.1), as one packet for later viewers:
+// many hardware encoders, and ffmpeg by default, send them only once.
 #pragma once
 
 #include <optional>
@@ -11,15 +11,15 @@ namespace nexus {
 
 class ParameterSets {
  public:
-  // A source has one of each; streams with more are rare and small. All have to fit into one packet.
+  // Bounds: all sets must fit into one packet. A source usually has one of each; streams with more are rare.
   static constexpr size_t kMaxBytes = 1'100;
   static constexpr size_t kMaxSets = 16;
 
-  // Of single NAL units and STAP-A; nobody splits a parameter set. True when something is new.
+  // Learns from single NAL units and STAP-A (no encoder fragments parameter sets). True if something is new.
   bool OnPayload(ByteView payload);
-  // A decoder can begin with them.
+  // True if a decoder can begin with the sets.
   bool complete() const { return has_sps_ && has_pps_; }
-  // STAP-A (RFC 6184 section 5.7.1), SPS in front.
+  // STAP-A (RFC 6184 section 5.7.1), with the SPS first.
   std::vector<uint8_t> ToPayload() const;
 
  private:

@@ -1,4 +1,4 @@
-// Opus (RFC 7587) is forwarded as it is; only silence is told apart.
+// Opus (RFC 7587) is forwarded unchanged; only silence is detected.
 #pragma once
 
 #include <optional>
@@ -7,12 +7,11 @@
 
 namespace nexus {
 
-// RFC 6716 §3.1: a packet of one or two bytes is a table-of-contents byte with no or an empty frame: DTX.
+// RFC 6716 §3.1: in a packet of one or two bytes the frame is absent or empty: DTX.
 inline bool IsOpusDtx(ByteView payload) { return payload.size() <= 2; }
 
-// Whether the encoder heard a voice, read off the first frame's VAD flags (RFC 6716 §4.2.3). Nothing where
-// they are not: in music modes, in packets that are too short to tell. Of an encrypted payload it says
-// anything.
+// Voice activity by the VAD flags of the first frame (RFC 6716 §4.2.3). Nothing in modes without them
+// (music), and in packets that are too short. For an encrypted payload the result is arbitrary.
 std::optional<bool> OpusVoiceActivity(ByteView payload);
 
 }  // namespace nexus

@@ -17,7 +17,7 @@ bool Vp8Rewriter::HasPlace(const Vp8Descriptor& descriptor) const {
 }
 
 CodecPatch Vp8Rewriter::Rewrite(const Vp8Descriptor& descriptor, ByteView payload) {
-  // A source that counts nothing has nothing to keep continuous.
+  // A source without counters has nothing to keep continuous.
   if (descriptor.picture_id_bits == 0 && !descriptor.has_tl0_picture_index) return {};
   CodecPatch patch;
   ByteReader in(payload);

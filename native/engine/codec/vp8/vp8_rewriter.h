@@ -1,5 +1,5 @@
-// Keeps picture ids (always written with 15 bits) and TL0PICIDX of VP8 continuous across sources and over
-// temporal layers that are left out: a receiver takes a missing picture id for a picture that it waits for.
+// Keeps picture ids (always written with 15 bits) and TL0PICIDX of VP8 continuous across sources and temporal
+// layers that are left out: a receiver would wait for a missing picture id.
 #pragma once
 
 #include "engine/codec/codec.h"
@@ -11,8 +11,8 @@ namespace nexus {
 class Vp8Rewriter {
  public:
   void Bind();
-  // TL0PICIDX needs nothing: it counts pictures of layer 0, and these are never left out (RFC 7741
-  // section 4.2).
+  // TL0PICIDX does not change: it counts pictures of layer 0, which are never left out (RFC 7741 section
+  // 4.2).
   void LeaveOut(const Vp8Descriptor& descriptor);
   bool HasPlace(const Vp8Descriptor& descriptor) const;
   CodecPatch Rewrite(const Vp8Descriptor& descriptor, ByteView payload);

@@ -1,4 +1,4 @@
-// VP8 descriptor and rewrite. Hard problem 3: 7 and 15 bit picture ids, wraps, dropped layers, two
+// VP8 descriptor and rewriting. Hard problem 3: 7- and 15-bit picture ids, wraps, dropped layers, two
 // subscribers.
 #include <gtest/gtest.h>
 
@@ -66,7 +66,7 @@ TEST(Vp8Keyframe, IsTheFirstPacketOfAnIntraFrame) {
   EXPECT_FALSE(IsVp8KeyframeStart(*ParseVp8Descriptor(continued), continued));
 }
 
-TEST(Vp8Rewriter, CountsOnAcrossSourcesOfAnyWidth) {
+TEST(Vp8Rewriter, ContinuesAcrossSourcesOfAnyWidth) {
   for (uint32_t start : {0u, 100u, 127u, 0x7FF0u, 0x7FFFu}) {
     for (const unsigned second_bits : {7u, 15u}) {
       Vp8Rewriter rewriter;
@@ -110,7 +110,7 @@ TEST(Vp8Rewriter, ALatePacketKeepsItsPicture) {
   EXPECT_EQ(ParseVp8Descriptor(next)->picture_id, (ParseVp8Descriptor(c)->picture_id + 1) & 0x7FFF);
 }
 
-TEST(Vp8Rewriter, TwoSubscribersDoNotSeeOneAnother) {
+TEST(Vp8Rewriter, TwoSubscribersDoNotAffectEachOther) {
   const Bytes source = Payload(500, 15, 5);
   const Bytes before = source;
   Vp8Rewriter one;
@@ -124,7 +124,7 @@ TEST(Vp8Rewriter, TwoSubscribersDoNotSeeOneAnother) {
   EXPECT_EQ(source, before);
 }
 
-TEST(Vp8Rewriter, LeavesADescriptorWithoutCountersAlone) {
+TEST(Vp8Rewriter, DoesNotChangeADescriptorWithoutCounters) {
   Vp8Rewriter rewriter;
   rewriter.Bind();
   const Bytes bare = {0x10, 0x00, 1, 2};

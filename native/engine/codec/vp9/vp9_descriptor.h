@@ -32,7 +32,7 @@ struct Vp9Descriptor {
 };
 
 std::optional<Vp9Descriptor> ParseVp9Descriptor(ByteView payload);
-// First packet of the lowest spatial layer's frame that is not predicted from another picture.
+// True for the first packet of the lowest spatial layer's frame that is not predicted from another picture.
 bool IsVp9KeyframeStart(const Vp9Descriptor& descriptor);
 
 }  // namespace nexus

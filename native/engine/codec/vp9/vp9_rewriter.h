@@ -1,5 +1,5 @@
 // Keeps picture ids (always written with 15 bits) and TL0PICIDX of VP9 continuous across sources. Differences
-// between pictures (P_DIFF) are relative and stay as they are.
+// between pictures (P_DIFF) are relative and are not changed.
 #pragma once
 
 #include "engine/codec/codec.h"

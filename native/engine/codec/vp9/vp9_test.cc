@@ -1,4 +1,4 @@
-// VP9 descriptor and rewrite. Hard problem 19: flexible mode and not, spatial and temporal layers.
+// VP9 descriptor and rewriting. Hard problem 19: flexible and non-flexible mode, spatial and temporal layers.
 #include <gtest/gtest.h>
 
 #include <vector>
@@ -74,7 +74,7 @@ TEST(Vp9Keyframe, NeedsTheLowestSpatialLayer) {
   EXPECT_TRUE(IsVp9KeyframeStart(*lowest));
 }
 
-TEST(Vp9Rewriter, CountsOnAcrossSourcesInBothModes) {
+TEST(Vp9Rewriter, ContinuesAcrossSourcesInBothModes) {
   Vp9Rewriter rewriter;
   rewriter.Bind();
   for (uint32_t i = 0; i < 100; ++i) {  // flexible, 7 bits, from 100: wraps at 128
