@@ -1,6 +1,6 @@
 """A stand-in for a service: `python fake_child.py NAME [exit=N] [ignore-term] [print=VARIABLE]`.
 
-Says "up" with its pid, then waits; says "bye" when told to stop; `exit=N` leaves at once with that code.
+Prints "up" with its pid, then waits; prints "bye" on SIGTERM. `exit=N` exits at once with that code.
 """
 
 import os

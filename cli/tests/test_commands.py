@@ -1,4 +1,4 @@
-"""The commands as somebody types them."""
+"""The commands, run through their command lines."""
 
 import asyncio
 import socket
@@ -31,7 +31,7 @@ def claims(output: str) -> dict[str, object]:
     return decoded
 
 
-def test_a_token_is_the_last_line_and_says_what_was_asked() -> None:
+def test_a_token_is_the_last_line_and_carries_the_options() -> None:
     arguments = "token --room lobby --identity ada --name Ada --grant publish --grant subscribe --ttl 2h"
     result = runner.invoke(app, [*arguments.split(), "--attribute", "team=red=blue", "--url", "wss://x"])
     assert result.exit_code == 0, result.output
@@ -45,7 +45,7 @@ def test_a_token_is_the_last_line_and_says_what_was_asked() -> None:
     assert got["jti"]
 
 
-def test_a_token_allows_the_usual_by_default() -> None:
+def test_a_token_has_the_usual_grants_by_default() -> None:
     result = runner.invoke(app, ["token", "--room", "a", "--identity", "b"])
     assert claims(result.stdout)["grants"] == dict.fromkeys(["create", "data", "publish", "subscribe"], True)
 
@@ -68,7 +68,7 @@ def test_a_token_of_another_app() -> None:
         ["--room", ""],
     ],
 )
-def test_a_wish_that_makes_no_sense_is_an_error_and_prints_no_token(extra: list[str]) -> None:
+def test_invalid_options_print_no_token(extra: list[str]) -> None:
     result = runner.invoke(app, ["token", "--room", "a", "--identity", "b", *extra])
     assert result.exit_code == 2
     assert "eyJ" not in result.output
@@ -81,7 +81,7 @@ def test_durations(text: str, expected: int) -> None:
     assert durations.seconds(text) == expected
 
 
-def test_a_busy_port_is_told_before_anything_is_started(busy_port: int, tmp_path: Path) -> None:
+def test_a_busy_port_is_reported_before_any_process_starts(busy_port: int, tmp_path: Path) -> None:
     result = runner.invoke(app, ["dev", "--port", str(busy_port), "--data-dir", str(tmp_path / "data")])
     assert result.exit_code == 2
     assert f"TCP port {busy_port} on 127.0.0.1 is in use" in result.output
@@ -98,7 +98,7 @@ def test_a_busy_port_is_told_before_anything_is_started(busy_port: int, tmp_path
         (["--port", "0"], "--port"),
     ],
 )
-def test_options_of_dev_that_cannot_be(extra: list[str], said: str, tmp_path: Path) -> None:
+def test_invalid_options_of_dev_are_reported(extra: list[str], said: str, tmp_path: Path) -> None:
     result = runner.invoke(app, ["dev", "--data-dir", str(tmp_path / "data"), *extra])
     assert result.exit_code == 2
     assert said in result.output
@@ -120,7 +120,7 @@ def test_nodes_without_a_broker(busy_port: int) -> None:
         (["hi", "--room", ""], 2, "must not be empty"),
     ],
 )
-def test_saying_what_cannot_be_said(arguments: list[str], code: int, said: str) -> None:
+def test_errors_of_say_are_reported(arguments: list[str], code: int, said: str) -> None:
     result = runner.invoke(app, ["say", *arguments])
     assert result.exit_code == code, result.output
     assert said in result.output

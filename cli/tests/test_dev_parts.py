@@ -1,4 +1,4 @@
-"""The small parts of `nexus dev`: lines, the log, ports, addresses, what the services are told."""
+"""The parts of `nexus dev`: lines, the log, ports, addresses, and the services' environment."""
 
 import asyncio
 import io
@@ -18,23 +18,23 @@ from nexus_testkit import free_port
 
 
 @given(st.lists(st.binary(max_size=40)))
-def test_lines_do_not_depend_on_how_the_pipe_cut_them(chunks: list[bytes]) -> None:
+def test_lines_do_not_depend_on_the_chunks_of_the_pipe(chunks: list[bytes]) -> None:
     pieces, whole = LineSplitter(), LineSplitter()
     got = [line for chunk in chunks for line in pieces.feed(chunk)] + pieces.finish()
     assert got == whole.feed(b"".join(chunks)) + whole.finish()
 
 
-def test_an_endless_line_comes_in_pieces() -> None:
+def test_an_endless_line_is_split() -> None:
     splitter = LineSplitter(longest=4)
     assert splitter.feed(b"abcdefghij") == ["abcd", "efgh"]
     assert splitter.finish() == ["ij"]
 
 
-def test_text_that_is_none_is_shown_all_the_same() -> None:
+def test_invalid_utf8_is_replaced() -> None:
     assert LineSplitter().feed(b"\xff ok\r\n") == ["\N{REPLACEMENT CHARACTER} ok"]
 
 
-def test_each_process_has_its_own_colour_where_somebody_looks() -> None:
+def test_each_process_has_its_own_colour_on_a_terminal() -> None:
     stream = io.StringIO()
     log = LogView(stream, ["nats", "sfu"], coloured=True)
     log.line("nats", "a")
@@ -45,13 +45,13 @@ def test_each_process_has_its_own_colour_where_somebody_looks() -> None:
     assert first.split("m")[0] != second.split("m")[0]
 
 
-def test_no_colour_where_a_program_reads() -> None:
+def test_output_to_a_program_has_no_colour() -> None:
     stream = io.StringIO()
     LogView(stream, ["sfu"], coloured=False).line("sfu", "text")
     assert stream.getvalue() == "sfu   │ text\n"
 
 
-def test_a_log_whose_reader_left_is_counted_and_harmless() -> None:
+def test_lines_that_cannot_be_written_are_counted() -> None:
     stream = io.StringIO()
     stream.close()
     log = LogView(stream, [], coloured=False)
@@ -62,18 +62,18 @@ def test_a_log_whose_reader_left_is_counted_and_harmless() -> None:
 @pytest.mark.parametrize(
     ("kind", "socket_kind"), [("tcp", socket.SOCK_STREAM), ("udp", socket.SOCK_DGRAM)], ids=["tcp", "udp"]
 )
-def test_a_busy_port_is_told_with_its_option(kind: str, socket_kind: socket.SocketKind) -> None:
+def test_the_error_for_a_busy_port_names_its_option(kind: str, socket_kind: socket.SocketKind) -> None:
     with socket.socket(socket.AF_INET, socket_kind) as taken:
         taken.bind(("127.0.0.1", 0))
         if kind == "tcp":
             taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(ports.PortUnavailable, match=rf"{port} on 127.0.0.1 is in use.*--some-port"):
-            ports.check(ports.PortWish("127.0.0.1", port, "--some-port", kind))
+            ports.check(ports.PortRequest("127.0.0.1", port, "--some-port", kind))
 
 
 def serve(port: int) -> socket.socket:
-    """As servers do: asyncio, gRPC, Go and the engine's TCP all set SO_REUSEADDR."""
+    """Listens as servers do: asyncio, gRPC, Go and the engine's TCP all set SO_REUSEADDR."""
     server = socket.socket()
     server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     server.bind(("127.0.0.1", port))
@@ -81,10 +81,10 @@ def serve(port: int) -> socket.socket:
     return server
 
 
-def test_a_held_port_is_there_for_its_owner_alone() -> None:
+def test_a_held_port_is_reserved_for_its_owner() -> None:
     port = free_port()
-    wish = ports.PortWish("127.0.0.1", port, "--port", number_too=True)
-    with ports.held([wish]):
+    request = ports.PortRequest("127.0.0.1", port, "--port", with_udp=True)
+    with ports.held([request]):
         for kind in (
             socket.SOCK_STREAM,
             socket.SOCK_DGRAM,
@@ -93,45 +93,47 @@ def test_a_held_port_is_there_for_its_owner_alone() -> None:
                 other.bind(("0.0.0.0", port))
         with serve(port) as server, socket.create_connection(("127.0.0.1", port)):
             server.accept()[0].close()
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as let_go:
-        let_go.bind(("127.0.0.1", port))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as released:
+        released.bind(("127.0.0.1", port))
 
 
-def test_a_named_media_port_is_held_and_left_to_the_media() -> None:
+def test_a_chosen_media_port_stays_available_to_the_sfu() -> None:
     port = free_port(kind=socket.SOCK_DGRAM)
-    wishes = [ports.PortWish("127.0.0.1", port, "--media-port", kind) for kind in ("udp", "tcp")]
-    with ports.held(wishes), serve(port), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as media:
+    requests = [ports.PortRequest("127.0.0.1", port, "--media-port", kind) for kind in ("udp", "tcp")]
+    with ports.held(requests), serve(port), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as media:
         media.bind(("127.0.0.1", port))
 
 
-def test_what_is_not_free_is_not_held() -> None:
+def test_a_busy_port_releases_those_already_held() -> None:
     first = free_port()
     with serve(0) as server:
         taken = server.getsockname()[1]
-        wishes = [ports.PortWish("127.0.0.1", port, "--port") for port in (first, taken)]
+        requests = [ports.PortRequest("127.0.0.1", port, "--port") for port in (first, taken)]
         with (
             pytest.raises(ports.PortUnavailable, match=f"{taken} on 127.0.0.1 is in use"),
-            ports.held(wishes),
+            ports.held(requests),
         ):
             raise AssertionError
-    with socket.socket() as let_go:
-        let_go.bind(("127.0.0.1", first))
+    with socket.socket() as released:
+        released.bind(("127.0.0.1", first))
 
 
-def test_a_foreign_address_is_told() -> None:
-    with pytest.raises(ports.PortUnavailable, match=r"203\.0\.113\.7 is no address of this machine.*--host"):
-        ports.check(ports.PortWish("203.0.113.7", 7880, "--port"))
+def test_an_address_of_another_machine_is_reported() -> None:
+    with pytest.raises(
+        ports.PortUnavailable, match=r"203\.0\.113\.7 is not an address of this machine.*--host"
+    ):
+        ports.check(ports.PortRequest("203.0.113.7", 7880, "--port"))
 
 
-def test_a_loopback_host_tells_the_loopback_first_and_then_what_firefox_needs() -> None:
+def test_candidates_of_a_loopback_host_begin_with_it_and_include_others_for_firefox() -> None:
     assert addresses.listening("localhost") == "127.0.0.1"
-    told = addresses.candidates("127.0.0.1")
-    assert told[0] == "127.0.0.1"
-    assert told.count("127.0.0.1") == 1
-    assert set(addresses.candidates("0.0.0.0")) <= set(told)
+    candidates = addresses.candidates("127.0.0.1")
+    assert candidates[0] == "127.0.0.1"
+    assert candidates.count("127.0.0.1") == 1
+    assert set(addresses.candidates("0.0.0.0")) <= set(candidates)
 
 
-def test_an_ipv6_loopback_tells_the_machines_addresses_of_both_families(
+def test_candidates_of_an_ipv6_loopback_are_of_both_families(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     own = ["127.0.0.1", ("::1", 0, 0), "192.0.2.7", ("2001:db8::7", 0, 0), ("fe80::7", 0, 2)]
@@ -143,14 +145,14 @@ def test_an_ipv6_loopback_tells_the_machines_addresses_of_both_families(
     assert addresses.media_host(addresses.candidates("::1")) == "", "sockets of both families"
 
 
-def test_loopback_candidates_alone_open_nothing_else() -> None:
+def test_the_media_host_is_a_loopback_only_if_it_is_the_sole_candidate() -> None:
     assert addresses.media_host(["127.0.0.1"]) == "127.0.0.1"
     assert addresses.media_host(["127.0.0.1", "192.0.2.7"]) == "0.0.0.0"
     assert addresses.media_host(["::1", "fd00::2"]) == "::"
     assert addresses.media_host(["::1", "127.0.0.1"]) == ""
 
 
-def test_a_host_of_the_network_has_the_machines_addresses() -> None:
+def test_candidates_of_the_unspecified_host_are_the_machines_addresses() -> None:
     assert addresses.media_host(["192.0.2.7"]) == "0.0.0.0"
     assert addresses.candidates("192.0.2.7") == ["192.0.2.7"]
     own = addresses.candidates("0.0.0.0")
@@ -162,7 +164,7 @@ def test_a_host_of_the_network_has_the_machines_addresses() -> None:
 
 
 @pytest.mark.parametrize("bad", ["example.com", "300.1.1.1", ""])
-def test_a_candidate_is_an_address(bad: str) -> None:
+def test_a_candidate_must_be_an_ip_address(bad: str) -> None:
     with pytest.raises(ValueError, match="--media-address"):
         addresses.checked([bad])
 
@@ -180,13 +182,13 @@ def settings(folder: Path, host: str = "127.0.0.1") -> Settings:
     )
 
 
-def test_the_broker_comes_first_and_signaling_last(tmp_path: Path) -> None:
+def test_the_broker_starts_first_and_signaling_last(tmp_path: Path) -> None:
     names = [stage.name for stage in stages(settings(tmp_path))]
     assert names[0] == "nats"
     assert names[-1] == "signaling"
 
 
-def test_signaling_is_told_where_to_listen_and_which_app_there_is(tmp_path: Path) -> None:
+def test_signalings_environment_has_its_port_and_app(tmp_path: Path) -> None:
     environment = stages(settings(tmp_path))[-1].environment
     assert environment["NEXUS_SIGNALING_PORT"] == "7999"
     assert "devkey" in environment["NEXUS_APPS"]
@@ -203,11 +205,11 @@ def test_signaling_is_told_where_to_listen_and_which_app_there_is(tmp_path: Path
         ("192.0.2.7", "http://192.0.2.7:7999"),
     ],
 )
-def test_the_url_is_one_that_this_machine_can_open(tmp_path: Path, host: str, url: str) -> None:
+def test_the_url_is_reachable_from_this_machine(tmp_path: Path, host: str, url: str) -> None:
     assert settings(tmp_path, host).url == url
 
 
-async def test_a_ports_file_that_is_being_written_is_waited_for(tmp_path: Path) -> None:
+async def test_an_incomplete_ports_file_is_read_again(tmp_path: Path) -> None:
     broker = stages(settings(tmp_path))[0]
     written = tmp_path / "ports" / "nats-server_1.ports"
     written.write_text("{")

@@ -1,5 +1,5 @@
-"""The probe against a fake server: which step fails and what it says; a whole run with other people's
-media."""
+"""The probe against a fake server: failing steps and their hints, and a whole run with another
+participant."""
 
 import json
 from collections.abc import AsyncIterator
@@ -55,7 +55,7 @@ def states(report: Report) -> dict[str, str]:
     return {step.name: step.state for step in report.steps}
 
 
-async def test_a_whole_run_with_somebody_who_sends(
+async def test_a_whole_run_with_another_participant_that_sends(
     server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Marked(RtpPacket):
@@ -80,14 +80,14 @@ async def test_a_whole_run_with_somebody_who_sends(
     assert json.loads(json.dumps(report.as_json()))["failed"] is None
 
 
-async def test_alone_and_without_a_partner_media_cannot_come_back(server: FakeServer) -> None:
+async def test_receiving_is_skipped_without_partner_and_other_participants(server: FakeServer) -> None:
     report = await probed(options(server.url, echo="auto", step_seconds=60))
     assert report.ok
     assert states(report)["received"] == "skipped"
     assert "second token" in report.step("partner").text
 
 
-async def test_somebody_who_sends_nothing_is_a_failure(server: FakeServer) -> None:
+async def test_a_participant_that_sends_nothing_is_a_failure(server: FakeServer) -> None:
     track = media.Track(id="TR_5", number=5, participant_id="PA_ada", kind=media.TRACK_KIND_AUDIO)
     server.join.participants.append(media.Participant(id="PA_ada", identity="ada", tracks=[track]))
     report = await probed(options(server.url, step_seconds=3))
@@ -96,7 +96,7 @@ async def test_somebody_who_sends_nothing_is_a_failure(server: FakeServer) -> No
     assert states(report)["quality"] == "waiting"
 
 
-async def test_udp_that_does_not_get_through(server: FakeServer) -> None:
+async def test_blocked_udp_fails_at_ice(server: FakeServer) -> None:
     def answer(message: wire.ClientMessage) -> wire.ServerMessage:
         lines = ["v=0", "o=- 1 1 IN IP4 0.0.0.0", "s=-", "t=0 0", "a=ice-lite"]
         mids = [
@@ -143,32 +143,32 @@ async def test_a_refused_join_has_a_hint(server: FakeServer, code: ErrorCode.Val
     assert hint in report.step("answer").hint
 
 
-async def test_nobody_there() -> None:
+async def test_an_absent_server_fails_at_websocket() -> None:
     report = await probed(options("http://127.0.0.1:1"))
     assert report.failed is report.step("websocket")
     assert "nexus dev" in report.step("websocket").hint
 
 
-async def test_an_expired_token_is_found_before_anything_is_tried() -> None:
+async def test_an_expired_token_fails_before_connecting() -> None:
     old = mint_token(App("key", "0123456789abcdef0123456789abcdef"), room="a", identity="b", now=0)
     report = await probed(options("http://127.0.0.1:1", token=old))
     assert report.failed is report.step("token")
     assert states(report)["websocket"] == "waiting"
 
 
-async def test_a_picture_and_a_tone_of_somebody_else_are_noticed() -> None:
+async def test_picture_and_tone_of_another_source_are_detected() -> None:
     camera = Taken(Participant("PA", "a"), Track("TR", 1, "PA", "video", "camera"))
     assert resembles(camera, (200, 0, 0), 440) is None
     camera.add(await SyntheticCamera((200, 0, 0)).recv())
     assert resembles(camera, (200, 0, 0), 440) is True
     assert resembles(camera, (0, 0, 200), 440) is False
-    voice = Taken(Participant("PA", "a"), Track("TR", 1, "PA", "audio", "microphone"))
-    assert resembles(voice, (0, 0, 0), 440) is None
+    audio = Taken(Participant("PA", "a"), Track("TR", 1, "PA", "audio", "microphone"))
+    assert resembles(audio, (0, 0, 0), 440) is None
     microphone = SyntheticMicrophone(440)
     for _ in range(12):
-        voice.add(await microphone.recv())
-    assert resembles(voice, (0, 0, 0), 440) is True
-    assert resembles(voice, (0, 0, 0), 660) is False
+        audio.add(await microphone.recv())
+    assert resembles(audio, (0, 0, 0), 440) is True
+    assert resembles(audio, (0, 0, 0), 660) is False
 
 
 def test_the_command_names_the_failed_step_and_writes_json(tmp_path: Path) -> None:
@@ -183,7 +183,7 @@ def test_the_command_names_the_failed_step_and_writes_json(tmp_path: Path) -> No
     assert [step["name"] for step in report["steps"]] == list(STEPS)
 
 
-def test_json_on_standard_output_is_nothing_but_json() -> None:
+def test_standard_output_is_only_json() -> None:
     result = CliRunner().invoke(app, ["probe", "--room", "a", "--url", "http://127.0.0.1:1", "--json", "-"])
     assert json.loads(result.stdout)["failed"] == "websocket"
 
@@ -199,5 +199,5 @@ def test_json_on_standard_output_is_nothing_but_json() -> None:
         ["--room", "a", "--secret", "short"],
     ],
 )
-def test_options_that_cannot_be(wrong: list[str]) -> None:
+def test_invalid_options_exit_with_code_2(wrong: list[str]) -> None:
     assert CliRunner().invoke(app, ["probe", *wrong]).exit_code == 2

@@ -1,5 +1,5 @@
-"""Ready means: signaling says so and a node that takes rooms is known; otherwise it is said what is
-missing."""
+"""Readiness: signaling is ready and a node that accepts rooms is registered; otherwise the missing part is
+named."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 from nexus.types.v1.state_pb2 import NodeRecord
-from nexus_cli.dev.readiness import call_can_be_made
+from nexus_cli.dev.readiness import wait_until_ready
 from nexus_cli.dev.supervisor import NeverReady
 from nexus_cli.known_nodes import broker
 from nexus_testkit import NatsServer
@@ -49,10 +49,12 @@ async def register(nats_url: str, *, draining: bool = False, heartbeat_at_ms: in
 
 async def ready(signaling: "FakeSignaling", nats_server: NatsServer, timeout_seconds: float) -> None:
     environment = {"NEXUS_NATS_URL": nats_server.url}
-    await call_can_be_made(signaling.url, environment, started_at=STARTED_AT, timeout_seconds=timeout_seconds)
+    await wait_until_ready(signaling.url, environment, started_at=STARTED_AT, timeout_seconds=timeout_seconds)
 
 
-async def test_ready_when_signaling_and_a_node_are(signaling: FakeSignaling, nats_server: NatsServer) -> None:
+async def test_ready_when_signaling_and_a_node_are_ready(
+    signaling: FakeSignaling, nats_server: NatsServer
+) -> None:
     waiting = asyncio.create_task(ready(signaling, nats_server, 30))
     await signaling.asked.wait()
     signaling.ready = True
@@ -61,21 +63,21 @@ async def test_ready_when_signaling_and_a_node_are(signaling: FakeSignaling, nat
     await waiting
 
 
-async def test_a_signaling_that_is_not_ready_is_named(
+async def test_signaling_that_is_not_ready_is_named(
     signaling: FakeSignaling, nats_server: NatsServer
 ) -> None:
     with pytest.raises(NeverReady, match="readyz"):
         await ready(signaling, nats_server, 0.3)
 
 
-async def test_a_draining_node_takes_no_call(signaling: FakeSignaling, nats_server: NatsServer) -> None:
+async def test_a_draining_node_does_not_count(signaling: FakeSignaling, nats_server: NatsServer) -> None:
     signaling.ready = True
     await register(nats_server.url, draining=True)
     with pytest.raises(NeverReady, match="SFU node"):
         await ready(signaling, nats_server, 0.5)
 
 
-async def test_the_record_of_a_node_of_a_former_run_is_not_enough(
+async def test_a_heartbeat_of_an_earlier_run_does_not_count(
     signaling: FakeSignaling, nats_server: NatsServer
 ) -> None:
     signaling.ready = True

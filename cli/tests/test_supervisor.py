@@ -1,4 +1,4 @@
-"""The supervisor with real child processes that do nothing: order, deaths, deadlines, signals."""
+"""The supervisor with idle child processes: order, exits, deadlines and signals."""
 
 import asyncio
 import io
@@ -24,7 +24,7 @@ def stage(name: str, *orders: str, adds: Environment | None = None) -> Stage:
 
 
 class Run:
-    """One supervisor and what it wrote."""
+    """One supervisor and its log."""
 
     def __init__(self, stop_seconds: float = 20.0) -> None:
         self.stream = io.StringIO()
@@ -60,7 +60,7 @@ async def test_children_start_in_order_and_stop_in_the_opposite_order() -> None:
     assert not any(child.running for child in run.supervisor.children)
 
 
-async def test_what_a_stage_adds_reaches_the_next_ones() -> None:
+async def test_variables_of_a_stage_reach_the_later_ones() -> None:
     run = Run()
     first = stage("one", "print=ADDED", adds={"ADDED": "by one"})
     running = asyncio.create_task(run.run(first, stage("two", "print=ADDED")))
@@ -72,24 +72,24 @@ async def test_what_a_stage_adds_reaches_the_next_ones() -> None:
 
 
 @pytest.mark.parametrize(("code", "whole"), [(7, 7), (0, 1)])
-async def test_a_child_that_dies_is_named_and_ends_the_whole(code: int, whole: int) -> None:
+async def test_a_child_that_exits_is_named_and_stops_all(code: int, whole: int) -> None:
     run = Run()
     assert await run.run(stage("one"), stage("two", f"exit={code}")) == whole
-    assert f"two died with exit code {code}" in run.log
-    assert "two gives up" in run.log  # its last words are not lost
+    assert f"two exited with code {code}" in run.log
+    assert "two gives up" in run.log  # its last lines are not lost
     assert not any(child.running for child in run.supervisor.children)
 
 
-async def test_a_child_killed_after_ready_ends_the_whole_as_a_shell_would_say_it() -> None:
+async def test_a_child_killed_by_a_signal_stops_all_with_the_shells_exit_code() -> None:
     run = Run()
     running = asyncio.create_task(run.run(stage("one"), stage("two")))
     await wait_until(lambda: run.ready_with is not None, 20)
     os.kill(run.supervisor.children[0].pid, signal.SIGKILL)
     assert await running == 128 + signal.SIGKILL
-    assert "one died" in run.log
+    assert "one exited" in run.log
 
 
-async def test_a_child_that_dies_ends_a_wait_for_readiness() -> None:
+async def test_a_child_that_exits_ends_the_wait_for_readiness() -> None:
     run = Run()
 
     async def never(_: Environment) -> None:
@@ -98,7 +98,7 @@ async def test_a_child_that_dies_ends_a_wait_for_readiness() -> None:
     assert await run.supervisor.run([stage("one"), stage("two", "exit=3")], never) == 3
 
 
-async def test_not_becoming_ready_is_a_failure_that_says_for_what_it_waited() -> None:
+async def test_the_failure_to_become_ready_names_the_missing_part() -> None:
     run = Run()
 
     async def not_ready(_: Environment) -> None:
@@ -109,14 +109,14 @@ async def test_not_becoming_ready_is_a_failure_that_says_for_what_it_waited() ->
     assert not run.supervisor.children[0].running
 
 
-async def test_a_program_that_does_not_exist_is_a_failure() -> None:
+async def test_a_missing_program_is_a_failure() -> None:
     run = Run()
     assert await run.run(stage("one"), Stage("two", ["/no/such/program"])) == 1
     assert "cannot start" in run.log
     assert not run.supervisor.children[0].running
 
 
-async def test_lines_that_nobody_wants_are_left_out() -> None:
+async def test_lines_that_are_not_shown_are_left_out() -> None:
     run = Run()
     quiet = Stage("one", [sys.executable, FAKE, "one"], shown=lambda line: "up" not in line)
     running = asyncio.create_task(run.run(quiet, stage("two")))
@@ -136,18 +136,18 @@ async def test_a_child_that_does_not_stop_is_killed_after_the_deadline() -> None
     assert "one did not stop within 0.05 s and was killed" in run.log
 
 
-async def test_a_second_interrupt_kills() -> None:
+async def test_a_second_interrupt_kills_the_children() -> None:
     run = Run(stop_seconds=1000)
     running = asyncio.create_task(run.run(stage("one", "ignore-term")))
     await run.until("one up")
     run.supervisor.stop()
     run.supervisor.stop()
     await running
-    assert "killing what is left" in run.log
+    assert "killing the remaining processes" in run.log
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_signals_stop_it_cleanly(number: signal.Signals) -> None:
+async def test_signals_stop_the_children(number: signal.Signals) -> None:
     run = Run()
     running = asyncio.create_task(run.run(stage("one")))
     await run.until("one up")
@@ -179,4 +179,4 @@ def _alive(pid: int) -> bool:
         state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
     except FileNotFoundError:
         return False
-    return state != "Z"  # dead and not yet reaped by whoever inherited it
+    return state != "Z"  # Z: dead, but not yet reaped by its new parent

@@ -1,1 +1,1 @@
-"""The command line: nexus dev, nexus token, nexus probe."""
+"""The command line: nexus dev, token, probe, nodes, say and version."""

@@ -1,4 +1,4 @@
-"""The options by which a command signs as an app, the same for all that do."""
+"""Options shared by the commands that sign tokens as an app."""
 
 from typing import Annotated
 

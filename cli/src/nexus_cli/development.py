@@ -1,7 +1,7 @@
-"""The development app: its key is public, so that `nexus dev`, `nexus token` and `nexus probe` agree with
-nothing set up.
+"""The development app. Its key is public, so that `nexus dev`, `nexus token` and `nexus probe` work together
+without any setup.
 
-It exists in development only; a production deployment lists its own apps in NEXUS_APPS.
+It exists only in development; a production deployment lists its own apps in NEXUS_APPS.
 """
 
 from typing import Final

@@ -1,4 +1,4 @@
-"""Lifetimes as people write them: 90s, 15m, 1h, 7d."""
+"""Parses durations such as 90s, 15m, 1h and 7d."""
 
 import re
 from typing import Final
@@ -8,8 +8,8 @@ _DURATION = re.compile(r"(\d{1,9})([smhd]?)")
 
 
 def seconds(text: str) -> int:
-    """The seconds of a duration. Raises ValueError."""
+    """The duration in seconds. Raises ValueError."""
     match = _DURATION.fullmatch(text.strip())
     if match is None:
-        raise ValueError(f"{text!r} is no duration: write 90s, 15m, 1h or 7d")
+        raise ValueError(f"{text!r} is not a duration such as 90s, 15m, 1h or 7d")
     return int(match[1]) * _SECONDS[match[2]]

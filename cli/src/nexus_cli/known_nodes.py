@@ -1,7 +1,7 @@
-"""The SFU nodes that the broker knows: bucket `nodes`, one heartbeat a node (docs/architecture/contracts.md).
+"""The SFU nodes registered in the broker's bucket `nodes` (docs/architecture/contracts.md).
 
-Read with the NATS client itself, not with `nexus_bus`: opening a bucket there creates it, and an onlooker
-must not lay down how the services' bucket behaves.
+They are read with the NATS client and not with `nexus_bus`, which creates a bucket when it opens one: a mere
+reader must not determine the configuration of the services' bucket.
 """
 
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ BUCKET: Final = "nodes"
 
 @asynccontextmanager
 async def broker(nats_url: str) -> AsyncIterator[JetStreamContext]:
-    """Raises OSError or nats.errors.Error when no broker answers."""
+    """Connects to the broker. Raises OSError or nats.errors.Error if it is unreachable."""
     client = await nats.connect(nats_url, name="nexus-cli", allow_reconnect=False, connect_timeout=3)
     try:
         yield client.jetstream()
@@ -27,17 +27,17 @@ async def broker(nats_url: str) -> AsyncIterator[JetStreamContext]:
 
 
 async def known_nodes(stream: JetStreamContext) -> list[NodeRecord]:
-    """Those whose heartbeat has not expired, by id; none before the first node has registered."""
+    """The nodes whose heartbeat has not expired, sorted by id."""
     records = []
     try:
         bucket = await stream.key_value(BUCKET)
-        # Not `bucket.keys()`: each call makes a consumer on the broker, and whoever asks again and again
-        # reaches its limit.
-        told = await stream.stream_info(f"KV_{BUCKET}", subjects_filter=">")
-        for subject in told.state.subjects or {}:
+        # Not `bucket.keys()`: each call creates a consumer on the broker, so that polling would reach its
+        # limit.
+        info = await stream.stream_info(f"KV_{BUCKET}", subjects_filter=">")
+        for subject in info.state.subjects or {}:
             try:
                 value = (await bucket.get(subject.removeprefix(f"$KV.{BUCKET}."))).value
-            except KeyNotFoundError:  # deleted, or expired meanwhile
+            except KeyNotFoundError:  # deleted or expired in the meantime
                 continue
             records.append(NodeRecord.FromString(value or b""))
     except BucketNotFoundError:

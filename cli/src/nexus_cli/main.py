@@ -1,5 +1,5 @@
-"""The program `nexus`. Commands are imported when they are called: printing a token must not load a media
-stack."""
+"""The program `nexus`. Commands import heavy modules only when they run: printing a token must not load the
+media stack."""
 
 from typing import Annotated
 
@@ -18,7 +18,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
-    pretty_exceptions_show_locals=False,  # a local may be a token
+    pretty_exceptions_show_locals=False,  # a local variable may be a token
 )
 app.command()(dev)
 app.command()(token)
@@ -32,7 +32,7 @@ app.command("version")(versions)
 def main(
     version: Annotated[
         bool,
-        typer.Option("--version", help="Print the version and leave.", callback=print_version, is_eager=True),
+        typer.Option("--version", help="Print the version and exit.", callback=print_version, is_eager=True),
     ] = False,
 ) -> None:
     """Nexus RTC: rooms, audio, video and screens, self-hosted."""

@@ -1,4 +1,4 @@
-"""`nexus nodes`: the SFU nodes that the broker knows, with their load."""
+"""`nexus nodes`: lists the registered SFU nodes and their load."""
 
 import asyncio
 import time
@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 
 def nodes(
     nats_url: Annotated[
-        str, typer.Option(help="The broker; `nexus dev` says which one is its own.", envvar="NEXUS_NATS_URL")
+        str,
+        typer.Option(help="The broker; `nexus dev` prints the address of its own.", envvar="NEXUS_NATS_URL"),
     ] = "nats://127.0.0.1:4222",
 ) -> None:
-    """Show the SFU nodes that take part, and how busy they are."""
-    # Here, because it loads the NATS client and protobuf.
+    """List the registered SFU nodes and their load."""
+    # Imported late, because it loads the NATS client and protobuf.
     import nats.errors
 
     from nexus_cli.known_nodes import broker, known_nodes
@@ -35,14 +36,14 @@ def nodes(
     if not found:
         typer.echo("no SFU node is registered")
         return
-    now_ms = time.time() * 1000  # noqa: TID251 - compared with heartbeats, which are dates
+    now_ms = time.time() * 1000  # noqa: TID251 - compared with heartbeats, which carry wall-clock time
     Console().print(_table(found, now_ms))
 
 
 def _table(nodes: "list[NodeRecord]", now_ms: float) -> Table:
     table = Table()
     table.add_column("node", overflow="fold")
-    for title in ("state", "cpu", "rooms", "people", "tracks", "pkt/s in, out", "heard of"):
+    for title in ("state", "cpu", "rooms", "participants", "tracks", "pkt/s in, out", "heartbeat"):
         table.add_column(title, justify="right")
     for node in nodes:
         load = node.load

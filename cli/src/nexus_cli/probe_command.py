@@ -1,5 +1,4 @@
-"""`nexus probe`: the options, the display while it runs, the JSON and the exit code. The probe itself is
-`probe/`."""
+"""`nexus probe`: its options, display, JSON output and exit code. The probe itself is in `probe/`."""
 
 import asyncio
 import json
@@ -16,7 +15,7 @@ from nexus_rtc.token import App, mint_token, unverified_claims
 from nexus_cli import development
 from nexus_cli.app_options import AppKeyId, AppSecret
 from nexus_cli.probe.report import Report
-from nexus_cli.probe.view import console, figures, plain_line, table
+from nexus_cli.probe.view import console, plain_line, table, tracks
 
 if TYPE_CHECKING:
     from nexus_cli.probe.options import Echo, Options
@@ -29,36 +28,40 @@ def probe(
     url: Annotated[str, typer.Option(help="The server.", envvar="NEXUS_URL")] = development.DEFAULT_URL,
     token: Annotated[
         str,
-        typer.Option(help="A token; default: one is minted with --app and --secret.", envvar="NEXUS_TOKEN"),
+        typer.Option(
+            help="A token; default: a new one, signed with --app and --secret.", envvar="NEXUS_TOKEN"
+        ),
     ] = "",
-    identity: Annotated[str, typer.Option(help="Who joins.", show_default="probe-<random>")] = "",
+    identity: Annotated[
+        str, typer.Option(help="The identity that joins.", show_default="probe-<random>")
+    ] = "",
     seconds: Annotated[float, typer.Option(help="How long to measure once media flows.", min=0)] = 5.0,
     json_file: Annotated[
         str, typer.Option("--json", help="Write the report as JSON to this file; - is standard output.")
     ] = "",
     srtp_profile: Annotated[
-        str, typer.Option(help="Allow one only: AEAD_AES_128_GCM (gcm) or AES_CM_128_HMAC_SHA1_80 (cm).")
+        str, typer.Option(help="Offer only this one: AEAD_AES_128_GCM (gcm) or AES_CM_128_HMAC_SHA1_80 (cm).")
     ] = "",
-    codec: Annotated[str, typer.Option(help="vp8 or h264.")] = "vp8",
+    codec: Annotated[str, typer.Option(help="Video codec: vp8 or h264.")] = "vp8",
     echo: Annotated[
         bool | None,
         typer.Option(
             "--echo/--no-echo",
-            help="Join a second participant, so that media comes back.",
-            show_default="when nobody else sends",
+            help="Join a second participant, so that there is media to receive.",
+            show_default="if no other participant sends",
         ),
     ] = None,
-    colour: Annotated[str, typer.Option(help="Of the test picture, as RRGGBB.")] = "c82828",
-    tone: Annotated[float, typer.Option(help="Of the test tone, in Hz.", min=20, max=20_000)] = 440.0,
+    colour: Annotated[str, typer.Option(help="Colour of the test picture, as RRGGBB.")] = "c82828",
+    tone: Annotated[float, typer.Option(help="Pitch of the test tone, in Hz.", min=20, max=20_000)] = 440.0,
     flash: Annotated[
         bool, typer.Option(help="Flash and beep together once a second, to measure lip-sync.")
     ] = False,
-    json_subprotocol: Annotated[bool, typer.Option(help="Speak JSON (nexus.v1.json) to signaling.")] = False,
-    step_timeout: Annotated[float, typer.Option(help="Seconds that a step may take.", min=0.1)] = 15.0,
+    json_subprotocol: Annotated[bool, typer.Option(help="Use JSON (nexus.v1.json) with signaling.")] = False,
+    step_timeout: Annotated[float, typer.Option(help="Maximum seconds per step.", min=0.1)] = 15.0,
     app: AppKeyId = development.KEY_ID,
     secret: AppSecret = development.SECRET,
 ) -> None:
-    """Check a connection: join ROOM as any client would, send and receive, and say what works."""
+    """Check a connection: join ROOM like any client, send and receive media, and report what works."""
     from nexus_cli.probe.options import PROFILES, Options  # loads the media stack
 
     try:
@@ -94,12 +97,12 @@ def probe(
 
 
 def _tokens(room: str, token: str, identity: str, app: App | None) -> tuple[str, str, str | None]:
-    """The room, the token, and one for a partner. With a given token there is none: the same one twice would
-    be the same identity, which replaces itself. Raises ValueError."""
+    """The room, the token, and the partner's token. A given `token` has no partner: a second join with it
+    would have the same identity and replace the first. Raises ValueError."""
     if app is None:
         return room or str(unverified_claims(token).get("room", "")), token, None
     if not room:
-        raise ValueError("--room is needed, or a --token that names one")
+        raise ValueError("--room or a --token that names a room is required")
     suffix = secrets.token_hex(3)
     who = identity or f"probe-{suffix}"
     partner = mint_token(app, room=room, identity=f"probe-partner-{suffix}", ttl_seconds=600)
@@ -147,7 +150,7 @@ def _display(report: Report) -> Iterator[None]:
 
         report.on_change = say
         yield
-    screen.print(figures(report))
+    screen.print(tracks(report))
 
 
 def _write(report: Report, json_file: str) -> None:

@@ -1,5 +1,4 @@
-"""`nexus say`: a message of the server's own to a room, on data channels; for scripts, and to try a
-client."""
+"""`nexus say`: sends a server message to a room over data channels, for scripts and to test a client."""
 
 import asyncio
 import sys
@@ -13,25 +12,28 @@ from nexus_rtc.token import App, mint_token
 from nexus_cli import development
 from nexus_cli.app_options import AppKeyId, AppSecret
 
-# The token is used at once.
+# Lifetime of the token, which is used at once.
 TTL_SECONDS = 60
 
 
 def say(
     message: Annotated[
-        str, typer.Argument(help="What to say; - reads bytes from standard input, 256 KiB at most.")
+        str, typer.Argument(help="The message; - reads bytes from standard input. At most 256 KiB.")
     ],
     room: Annotated[str, typer.Option(help="The room.")],
     to: Annotated[
-        list[str] | None, typer.Option(help="To this identity alone; repeat it for more. Default: everybody.")
+        list[str] | None,
+        typer.Option(help="Send only to this identity; repeatable. Default: all participants."),
     ] = None,
-    topic: Annotated[str, typer.Option(help="What it is about.")] = "",
-    lossy: Annotated[bool, typer.Option("--lossy", help="Send it once; it may be lost.")] = False,
+    topic: Annotated[str, typer.Option(help="The topic of the message.")] = "",
+    lossy: Annotated[
+        bool, typer.Option("--lossy", help="Send without retransmission; it may be lost.")
+    ] = False,
     url: Annotated[str, typer.Option(help="The server.", envvar="NEXUS_URL")] = development.DEFAULT_URL,
     app: AppKeyId = development.KEY_ID,
     secret: AppSecret = development.SECRET,
 ) -> None:
-    """Say MESSAGE to ROOM, as the server."""
+    """Send MESSAGE to ROOM, as the server."""
     payload: str | bytes = sys.stdin.buffer.read() if message == "-" else message
     try:
         token = mint_token(

@@ -1,5 +1,5 @@
-"""`nexus token`: a token for one person in one room, as the last line, so that `$(nexus token …)` and `| tail
--1` work."""
+"""`nexus token`: prints a token for one participant in one room, as the last line, so that `$(nexus token …)`
+and `| tail -1` work."""
 
 import sys
 from typing import Annotated
@@ -15,19 +15,21 @@ from nexus_cli.app_options import AppKeyId, AppSecret
 
 def token(
     room: Annotated[str, typer.Option(help="The room that may be joined.")],
-    identity: Annotated[str, typer.Option(help="Who joins; the newest session of an identity wins.")],
-    name: Annotated[str, typer.Option(help="The name that others see.")] = "",
+    identity: Annotated[
+        str, typer.Option(help="The identity that joins; its newest session replaces an older one.")
+    ],
+    name: Annotated[str, typer.Option(help="The display name for other participants.")] = "",
     grant: Annotated[
         list[str] | None,
-        typer.Option(
-            help=f"Allow this ({', '.join(GRANTS)}); repeat it for more. Default: {', '.join(USUAL_GRANTS)}."
-        ),
+        typer.Option(help=f"A grant ({', '.join(GRANTS)}); repeatable. Default: {', '.join(USUAL_GRANTS)}."),
     ] = None,
-    ttl: Annotated[str, typer.Option(help="How long it may be used to join: 90s, 15m, 1h, 7d.")] = "1h",
+    ttl: Annotated[
+        str, typer.Option(help="How long the token can be used to join: 90s, 15m, 1h, 7d.")
+    ] = "1h",
     attribute: Annotated[
-        list[str] | None, typer.Option(help="key=value that others see; repeat it for more.")
+        list[str] | None, typer.Option(help="key=value, visible to other participants; repeatable.")
     ] = None,
-    url: Annotated[str, typer.Option(help="Where the client finds the server (the claim `url`).")] = "",
+    url: Annotated[str, typer.Option(help="The server's URL for the client (the claim `url`).")] = "",
     app: AppKeyId = development.KEY_ID,
     secret: AppSecret = development.SECRET,
 ) -> None:
@@ -45,7 +47,7 @@ def token(
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    if sys.stdout.isatty():  # for a person; never where a program reads
+    if sys.stdout.isatty():  # not when a program reads the output
         Console(stderr=True).print(
             f"[dim]{escape(identity)} in {escape(room)}, signed by {escape(app)}, for {ttl}:[/]"
         )

@@ -1,4 +1,4 @@
-"""`nexus version`: which versions run here, for a bug report."""
+"""`nexus version`: prints the versions of the installed parts, for bug reports."""
 
 import platform
 from importlib import metadata
@@ -18,7 +18,7 @@ _PARTS: Final = (
 
 
 def versions() -> None:
-    """Print the versions of the parts that are installed."""
+    """Print the versions of the installed parts."""
     for part in _PARTS:
         typer.echo(f"{part} {_version(part)}")
     typer.echo(f"python {platform.python_version()} on {platform.system()} {platform.machine()}")

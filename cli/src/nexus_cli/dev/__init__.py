@@ -1,1 +1,1 @@
-"""`nexus dev`: everything that a call needs, on this machine, with one command."""
+"""`nexus dev`: runs everything that a call needs on this machine."""

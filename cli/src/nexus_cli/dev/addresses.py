@@ -1,4 +1,4 @@
-"""Addresses: where to listen and which candidates clients are told (RFC 8839)."""
+"""Addresses to listen on, and the ICE candidates that clients receive (RFC 8839)."""
 
 import ipaddress
 import socket
@@ -27,8 +27,9 @@ def is_loopback(host: str) -> bool:
 
 
 def media_host(candidate_addresses: Iterable[str]) -> str:
-    """Where the media sockets are bound for these candidates: on a loopback nothing else, otherwise
-    everywhere; empty for everywhere in both families, which are two sockets to the SFU."""
+    """The address to which the media sockets are bound for these candidates: the loopback address if it is
+    the only candidate, otherwise the unspecified address. An empty result means both families, for which the
+    SFU opens two sockets."""
     parsed = [ipaddress.ip_address(address) for address in candidate_addresses]
     if len(parsed) == 1 and parsed[0].is_loopback:
         return str(parsed[0])
@@ -38,11 +39,11 @@ def media_host(candidate_addresses: Iterable[str]) -> str:
 
 
 def candidates(host: str) -> list[str]:
-    """What clients are told when nobody says otherwise.
+    """The candidate addresses without `--media-address`.
 
-    With `host` a loopback, this machine's other addresses follow: Firefox takes no loopback address into ICE,
-    so that a call between two tabs on one machine needs one of them. An IPv6 `host` brings those of both
-    families; the SFU puts them in the order of preference.
+    After a loopback `host` follow this machine's other addresses, because Firefox does not use loopback
+    addresses for ICE, so a call between two tabs on one machine needs one of them. An IPv6 `host` adds those
+    of both families; the SFU sorts them by preference.
     """
     address = ipaddress.ip_address(host)
     if not (address.is_unspecified or address.is_loopback):
@@ -59,7 +60,8 @@ def candidates(host: str) -> list[str]:
 
 
 def reachable(addresses: Iterable[str], *, with_ipv6: bool) -> list[str]:
-    """Those of `addresses` that another machine could use, and the loopback last for browsers on this one."""
+    """The `addresses` that another machine could reach, followed by the loopback for browsers on this
+    machine."""
     parsed: list[IPAddress] = [ipaddress.ip_address(address) for address in addresses]
     others = [
         address
@@ -71,11 +73,11 @@ def reachable(addresses: Iterable[str], *, with_ipv6: bool) -> list[str]:
 
 
 def checked(addresses: Iterable[str]) -> list[str]:
-    """Raises ValueError for what is no IP address: a candidate is never a name here."""
+    """Returns the addresses. Raises ValueError unless each is an IP address: a candidate cannot be a name."""
     checked_addresses = []
     for address in addresses:
         try:
             checked_addresses.append(str(ipaddress.ip_address(address)))
         except ValueError:
-            raise ValueError(f"--media-address {address} is no IP address") from None
+            raise ValueError(f"--media-address {address} is not an IP address") from None
     return checked_addresses

@@ -1,4 +1,4 @@
-"""`nexus dev`: options to settings, checks before anything is started, and the supervisor."""
+"""`nexus dev`: turns options into settings, checks them and the ports, and runs the supervisor."""
 
 import asyncio
 import fcntl
@@ -20,38 +20,40 @@ from nexus_cli.dev.supervisor import Environment, Supervisor
 
 EXIT_CANNOT_START = 2
 DEMO_FOLDERS = ("sdks/web/dist/demo", "sdks/web/demo/dist")
-EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - asked for by the addresses that clients are told
+UNSPECIFIED = ("0.0.0.0", "::")  # noqa: S104 - the candidate addresses require it
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
 def dev(
     port: Annotated[int, typer.Option(help="HTTP and WebSocket port.", min=1, max=65535)] = 7880,
-    host: Annotated[str, typer.Option(help="Listen here; 0.0.0.0 for the whole network.")] = "127.0.0.1",
-    data_dir: Annotated[Path, typer.Option(help="What is kept between runs.", file_okay=False)] = Path(
-        ".nexus"
-    ),
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; 0.0.0.0 for the whole network.")
+    ] = "127.0.0.1",
+    data_dir: Annotated[
+        Path, typer.Option(help="Folder for state that is kept between runs.", file_okay=False)
+    ] = Path(".nexus"),
     media_port: Annotated[
-        int, typer.Option(help="UDP port of the media; 0 takes a free one.", min=0, max=65535)
+        int, typer.Option(help="UDP port for media; 0 takes a free one.", min=0, max=65535)
     ] = 0,
     media_address: Annotated[
         list[str] | None,
         typer.Option(
-            help="IP address at which clients reach the media; repeat it for more.",
+            help="IP address at which clients reach the media port; repeatable.",
             show_default="127.0.0.1, or this machine's addresses when --host is not a loopback",
         ),
     ] = None,
     demo_dir: Annotated[
         Path | None,
         typer.Option(
-            help="The built demo page, served at /.",
-            show_default="that of this checkout",
+            help="Folder of the built demo page, served at /.",
+            show_default="the one of this checkout",
             exists=True,
             file_okay=False,
         ),
     ] = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
     ready_timeout: Annotated[
-        float, typer.Option(help="Give up when not ready after this many seconds.")
+        float, typer.Option(help="Give up if calls are not possible after this many seconds.")
     ] = 120.0,
 ) -> None:
     """Run everything that a call needs on this machine until Ctrl-C."""
@@ -59,7 +61,7 @@ def dev(
         raise typer.BadParameter(f"choose one of {', '.join(LOG_LEVELS)}", param_hint="--log-level")
     try:
         settings = _settings(host, port, media_port, media_address or [], data_dir, demo_dir, log_level)
-        with ports.held(_wishes(settings)), _instance_lock(settings.folder):
+        with ports.held(_port_requests(settings)), _instance_lock(settings.folder):
             code = asyncio.run(_run(settings, ready_timeout))
     except (ports.PortUnavailable, ValueError, OSError) as error:
         typer.secho(f"nexus dev: {error}", err=True, fg="red")
@@ -76,16 +78,16 @@ def _settings(
     demo_dir: Path | None,
     log_level: str,
 ) -> Settings:
-    """Raises ValueError for what is no address."""
+    """Raises ValueError for an invalid address."""
     host = addresses.listening(host)
-    told = addresses.checked(media_addresses) or addresses.candidates(host)
+    candidates = addresses.checked(media_addresses) or addresses.candidates(host)
     return Settings(
         host=host,
         port=port,
-        media_host=addresses.media_host(told),
+        media_host=addresses.media_host(candidates),
         media_port=media_port,
-        media_addresses=tuple(told),
-        # By port, so that a second instance beside this one has a store of its own.
+        media_addresses=tuple(candidates),
+        # Named by the port, so that two instances do not share a store.
         folder=(data_dir / f"dev-{port}").absolute(),
         log_level=log_level,
         coloured=sys.stderr.isatty() and not os.environ.get("NO_COLOR"),
@@ -93,39 +95,38 @@ def _settings(
     )
 
 
-def _wishes(settings: Settings) -> Iterator[ports.PortWish]:
+def _port_requests(settings: Settings) -> Iterator[ports.PortRequest]:
     any_media = settings.media_port == 0
-    yield ports.PortWish(settings.host, settings.port, "--port", number_too=any_media)
+    yield ports.PortRequest(settings.host, settings.port, "--port", with_udp=any_media)
     if settings.media_port:
-        for host in (settings.media_host,) if settings.media_host else EVERYWHERE:
-            for kind in ("udp", "tcp"):  # ICE-TCP is on the same number
-                yield ports.PortWish(host, settings.media_port, "--media-port", kind)
+        for host in (settings.media_host,) if settings.media_host else UNSPECIFIED:
+            for kind in ("udp", "tcp"):  # ICE-TCP uses the same number
+                yield ports.PortRequest(host, settings.media_port, "--media-port", kind)
 
 
 async def _run(settings: Settings, ready_timeout: float) -> int:
-    # Here, because it loads an HTTP client and the NATS client.
-    from nexus_cli.dev.readiness import call_can_be_made
+    # Imported late, because it loads an HTTP client and the NATS client.
+    from nexus_cli.dev.readiness import wait_until_ready
 
-    started_at = time.time()  # noqa: TID251 - compared with heartbeats, which are dates
+    started_at = time.time()  # noqa: TID251 - compared with heartbeats, which carry wall-clock time
     all_stages = stages(settings)
     log = LogView(sys.stderr, [stage.name for stage in all_stages], coloured=settings.coloured)
 
     async def ready(environment: Environment) -> None:
-        await call_can_be_made(
+        await wait_until_ready(
             settings.url, environment, started_at=started_at, timeout_seconds=ready_timeout
         )
         port = settings.media_port or "a free port"
         log.own(f"media on UDP at {', '.join(settings.media_addresses)}, {port}")
         log.own(f"broker at {environment['NEXUS_NATS_URL']}")
         log.own(f"development app: key id {development.KEY_ID}, secret {development.SECRET}")
-        log.own(
-            "a token: nexus token --room demo --identity me; a check: nexus probe --room demo; Ctrl-C stops"
-        )
+        log.own("get a token: nexus token --room demo --identity me")
+        log.own("check the connection: nexus probe --room demo; Ctrl-C stops")
         if not addresses.is_loopback(settings.host):
             log.own(
-                "the whole network can reach this, and everybody knows the secret: only where you trust it"
+                "warning: the network can reach this server, and its secret is public: trusted networks only"
             )
-        # On a line of its own, on standard output, where programs wait for it.
+        # A separate line on standard output, for which programs wait.
         typer.echo(f"ready {settings.url}")
 
     return await Supervisor(log).run(all_stages, ready)
@@ -133,7 +134,7 @@ async def _run(settings: Settings, ready_timeout: float) -> int:
 
 @contextmanager
 def _instance_lock(folder: Path) -> Iterator[None]:
-    """Two brokers on one store would ruin it. The lock goes with the process, however that ends."""
+    """Locks the folder, because two brokers would corrupt one store. The lock ends with the process."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         try:
@@ -144,7 +145,7 @@ def _instance_lock(folder: Path) -> Iterator[None]:
 
 
 def _demo_folder() -> Path | None:
-    """The built demo page of the source checkout that this runs from, if it does."""
+    """The built demo page of the source checkout that this runs from, if any."""
     checkout = Path(__file__).resolve().parents[4]
     for folder in DEMO_FOLDERS:
         if (checkout / folder / "index.html").is_file():

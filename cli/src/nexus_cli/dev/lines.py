@@ -1,5 +1,4 @@
-"""Bytes from a pipe into lines of text. A child that never ends its line, or writes what is no text, harms
-nobody."""
+"""Splits the bytes of a pipe into lines of text, robust against endless lines and invalid UTF-8."""
 
 from typing import Final
 
@@ -7,7 +6,7 @@ LONGEST_LINE: Final = 16 * 1024
 
 
 class LineSplitter:
-    """Feed chunks, get whole lines. A line longer than `longest` comes in pieces, so that memory is
+    """Turns chunks into whole lines. A line longer than `longest` bytes is split, so that memory is
     bounded."""
 
     def __init__(self, longest: int = LONGEST_LINE) -> None:
@@ -22,7 +21,7 @@ class LineSplitter:
         return [_text(line) for line in whole]
 
     def finish(self) -> list[str]:
-        """The last line, if it had no end."""
+        """Returns the last line if it did not end with a newline."""
         rest, self._rest = self._rest, b""
         return [_text(rest)] if rest else []
 

@@ -1,16 +1,16 @@
-"""One log of many processes: each line behind its process's name, in a colour of its own where somebody
-looks."""
+"""One log of several processes. Each line begins with the name of its process, which has its own colour on a
+terminal."""
 
 from collections.abc import Iterable
 from typing import Final, TextIO
 
-_COLOURS: Final = (36, 33, 35, 32, 34, 96, 93, 95)  # SGR foregrounds that read well on light and dark
+_COLOURS: Final = (36, 33, 35, 32, 34, 96, 93, 95)  # SGR foregrounds, readable on light and dark terminals
 _OWN_COLOUR: Final = 1  # bold
 
 
 class LogView:
-    """Writes whole lines to `stream`. A reader that went away (`nexus dev | head`) is no reason to stop the
-    call."""
+    """Writes whole lines to `stream`. Lines that cannot be written, as in `nexus dev | head`, are counted and
+    otherwise ignored."""
 
     def __init__(self, stream: TextIO, names: Iterable[str], *, coloured: bool) -> None:
         self._stream = stream
@@ -34,5 +34,5 @@ class LogView:
             self.lost_lines += 1
 
     def own(self, text: str) -> None:
-        """A line of `nexus dev` itself."""
+        """Writes a line of `nexus dev` itself."""
         self.line("nexus", text)

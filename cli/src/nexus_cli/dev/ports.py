@@ -1,5 +1,4 @@
-"""Ports: is one free before anything is started, does it stay so until its owner comes, and which option
-would choose another?"""
+"""Checks that ports are free before any process starts, and reserves them until their owners bind them."""
 
 import errno
 import socket
@@ -12,73 +11,73 @@ _KINDS: Final = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 
 
 @dataclass(frozen=True, slots=True)
-class PortWish:
-    """A port that somebody asked for by `option`; `kind` is tcp or udp.
+class PortRequest:
+    """A port that the user chose with `option`; `kind` is tcp or udp.
 
-    `number_too`: the UDP port of this number is held as well where it is free. For who takes any UDP port and
-    then the TCP port of the same number, as the media does.
+    `with_udp` also holds the UDP port of the same number, if it is free. This keeps the SFU from choosing it:
+    it takes any free UDP port for media, and then the TCP port of the same number.
     """
 
     host: str
     port: int
     option: str
     kind: str = "tcp"
-    number_too: bool = False
+    with_udp: bool = False
 
 
 class PortUnavailable(Exception):
-    """The port cannot be had; the message names it and the option that chooses another."""
+    """The port cannot be bound; the message names it and the option that chooses another."""
 
 
 @contextmanager
-def held(wishes: Iterable[PortWish]) -> Iterator[None]:
-    """Keeps ports from all who take any free one (the broker, gRPC, the media), and lets those have them who
-    ask for them by number. Raises PortUnavailable.
+def held(requests: Iterable[PortRequest]) -> Iterator[None]:
+    """Reserves ports, so that processes which take any free port (the broker, gRPC, media) do not get them,
+    while a process that binds one by its number does. Raises PortUnavailable.
 
-    A TCP port that is bound and does not listen is never handed out (socket(7), SO_REUSEADDR); who sets
-    SO_REUSEADDR, as servers do, can still listen there. So it need not be let go at the right moment.
+    The kernel never assigns a TCP port that is bound without listening, and a server that sets SO_REUSEADDR
+    can still listen on it (socket(7)). So the reservation need not be released at the right moment.
     """
     with ExitStack() as sockets:
-        for wish in wishes:
-            for each in _held(wish):
+        for request in requests:
+            for each in _held(request):
                 sockets.enter_context(each)
         yield
 
 
-def _held(wish: PortWish) -> Iterator[socket.socket]:
-    if wish.kind == "tcp":
-        yield _bound(wish)
-    if wish.number_too:
-        # Where it is not free, others cannot take it either.
+def _held(request: PortRequest) -> Iterator[socket.socket]:
+    if request.kind == "tcp":
+        yield _bound(request)
+    if request.with_udp:
+        # If it is not free, other processes cannot take it either.
         with suppress(PortUnavailable):
-            yield _bound(replace(wish, kind="udp"))
-    check(wish)
+            yield _bound(replace(request, kind="udp"))
+    check(request)
 
 
-def check(wish: PortWish) -> None:
-    """Raises PortUnavailable when nobody could serve there now."""
-    with _bound(wish) as probe:
-        if wish.kind == "tcp":
+def check(request: PortRequest) -> None:
+    """Raises PortUnavailable if no server could use the port now."""
+    with _bound(request) as probe:
+        if request.kind == "tcp":
             try:
                 probe.listen(1)
             except OSError as error:
-                raise PortUnavailable(_explain(wish, error)) from None
+                raise PortUnavailable(_explain(request, error)) from None
 
 
-def _bound(wish: PortWish) -> socket.socket:
+def _bound(request: PortRequest) -> socket.socket:
     probe = None
     try:
-        probe = socket.socket(family(wish.host), _KINDS[wish.kind])
-        if wish.kind == "tcp":
-            # As servers do, so that a connection of a former run in TIME_WAIT does not count as busy.
+        probe = socket.socket(family(request.host), _KINDS[request.kind])
+        if request.kind == "tcp":
+            # As servers do, so that a connection of an earlier run in TIME_WAIT does not count as busy.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if wish.host == "::":  # IPv4 is asked for by itself
+        if request.host == "::":  # IPv4 has its own request
             probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        probe.bind((wish.host, wish.port))
+        probe.bind((request.host, request.port))
     except OSError as error:
         if probe is not None:
             probe.close()
-        raise PortUnavailable(_explain(wish, error)) from None
+        raise PortUnavailable(_explain(request, error)) from None
     return probe
 
 
@@ -86,12 +85,12 @@ def family(host: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
-def _explain(wish: PortWish, error: OSError) -> str:
-    where = f"{wish.kind.upper()} port {wish.port} on {wish.host}"
+def _explain(request: PortRequest, error: OSError) -> str:
+    where = f"{request.kind.upper()} port {request.port} on {request.host}"
     if error.errno == errno.EADDRINUSE:
-        return f"{where} is in use (another `nexus dev`?): choose another with {wish.option}"
+        return f"{where} is in use (another `nexus dev`?): choose another with {request.option}"
     if error.errno == errno.EACCES:
-        return f"{where} needs rights that you do not have: choose one above 1023 with {wish.option}"
+        return f"{where} requires privileges: choose one above 1023 with {request.option}"
     if error.errno == errno.EADDRNOTAVAIL:
-        return f"{wish.host} is no address of this machine: choose another with --host"
-    return f"{where} cannot be had ({error.strerror or error}): choose another with {wish.option}"
+        return f"{request.host} is not an address of this machine: choose another with --host"
+    return f"{where} cannot be bound ({error.strerror or error}): choose another with {request.option}"

@@ -1,5 +1,8 @@
-"""A child process of `nexus dev`: in a session of its own, so that a Ctrl-C reaches us alone and we stop the
-children in order; and dead when we are, however we die (prctl(2), PR_SET_PDEATHSIG)."""
+"""A child process of `nexus dev`.
+
+It runs in its own session, so that Ctrl-C reaches only `nexus dev`, which then stops the children in order.
+The kernel kills it when `nexus dev` dies for any reason (prctl(2), PR_SET_PDEATHSIG).
+"""
 
 import asyncio
 import contextlib
@@ -13,21 +16,21 @@ from nexus_cli.dev.lines import LineSplitter
 
 _PR_SET_PDEATHSIG: Final = 1
 _CHUNK_BYTES: Final = 64 * 1024
-# Loaded before any fork: between fork and exec hardly anything may be done safely.
+# Loaded before any fork, because hardly any operation is safe between fork and exec.
 _PRCTL = ctypes.CDLL(None, use_errno=True).prctl
 
 
 def _dies_with(parent: int) -> Callable[[], None]:
     def between_fork_and_exec() -> None:
         _PRCTL(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:  # it died before we could ask to be told
+        if os.getppid() != parent:  # the parent died before the call
             os._exit(1)
 
     return between_fork_and_exec
 
 
 class Child:
-    """A running process whose output, both streams, goes line by line to `on_line`."""
+    """A running process. Each line of its standard output and standard error goes to `on_line`."""
 
     def __init__(
         self, name: str, process: asyncio.subprocess.Process, on_line: Callable[[str], None]
@@ -61,15 +64,16 @@ class Child:
         return self._process.returncode is None
 
     async def wait(self) -> int:
-        """The exit code; 128 + n when signal n ended it, as a shell says it."""
+        """Waits for the end and returns the exit code; 128 + n if signal n ended the process, as in a
+        shell."""
         await asyncio.shield(self._ended)
         code = self._process.returncode
         assert code is not None
         return code if code >= 0 else 128 - code
 
     async def stop(self, deadline_seconds: float) -> bool:
-        """SIGTERM, then, past the deadline, SIGKILL for it and whatever it started. True if the first was
-        enough."""
+        """Sends SIGTERM and, after the deadline, SIGKILL to the process and its children. Returns whether
+        SIGTERM was enough."""
         self._signal(signal.SIGTERM)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.wait(), deadline_seconds)
@@ -79,7 +83,7 @@ class Child:
         return False
 
     def kill(self) -> None:
-        """At once. The session that it leads is its own process group, so its children go with it."""
+        """Kills the process and its children, which share its process group."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
 
@@ -91,8 +95,7 @@ class Child:
     async def _run(self) -> None:
         output = asyncio.create_task(self._pump())
         await self._process.wait()
-        # Its last words are in the pipe. A grandchild may hold the pipe open; that is no reason to wait for
-        # ever.
+        # The last lines are still in the pipe. A grandchild may hold the pipe open, so the wait is bounded.
         done, _ = await asyncio.wait({output}, timeout=1.0)
         if not done:
             output.cancel()

@@ -1,5 +1,4 @@
-"""When can a call be made? When signaling says that it is ready and the broker knows an SFU node that takes
-rooms."""
+"""Waits until calls are possible: signaling is ready, and the broker has an SFU node that accepts rooms."""
 
 import asyncio
 from typing import Final
@@ -12,11 +11,11 @@ from nexus_cli.known_nodes import broker, known_nodes
 POLL_SECONDS: Final = 0.05
 
 
-async def call_can_be_made(
+async def wait_until_ready(
     url: str, environment: Environment, *, started_at: float, timeout_seconds: float
 ) -> None:
-    """Returns when it can. `started_at` is in seconds since the Unix epoch. Raises NeverReady naming what is
-    missing."""
+    """Returns when calls are possible. `started_at` is in seconds since the Unix epoch; older heartbeats do
+    not count. Raises NeverReady, which names the missing part."""
     missing = f"signaling ({url}/readyz)"
     try:
         async with asyncio.timeout(timeout_seconds):

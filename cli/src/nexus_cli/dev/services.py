@@ -1,8 +1,8 @@
-"""What `nexus dev` starts, in order: the broker, then every service. A new service is one more function in
-`SERVICES`.
+"""The processes of `nexus dev`, in order: the broker, then every service. A new service is one more function
+in `SERVICES`.
 
-Only where this differs from production is said here (addresses, ports, the development app); the services'
-own defaults do the rest. They run as they do everywhere else: separate processes that meet over NATS and
+Only settings that differ from production are set here (addresses, ports, the development app); the services'
+defaults apply otherwise. As in production, the services are separate processes that communicate over NATS and
 gRPC.
 """
 
@@ -26,21 +26,21 @@ BROKER_READY_SECONDS: Final = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the options of `nexus dev` say. A media port of 0 lets the SFU take a free one."""
+    """Settings from the options of `nexus dev`. With media port 0 the SFU takes a free one."""
 
     host: str
     port: int
     media_host: str
     media_port: int
     media_addresses: tuple[str, ...]
-    folder: Path  # of this instance: the broker's store
+    folder: Path  # this instance's state: the broker's store
     log_level: str
     coloured: bool
     demo_folder: Path | None = None
 
     @property
     def url(self) -> str:
-        """Where somebody on this machine opens it."""
+        """The URL of the server for clients on this machine."""
         host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.host, self.host)  # noqa: S104
         return (
             f"http://[{host}]:{self.port}"
@@ -54,7 +54,7 @@ def stages(settings: Settings) -> list[Stage]:
 
 
 def broker(settings: Settings) -> Stage:
-    """NATS with JetStream on a port that it chooses itself and writes to a file, so that no two instances can
+    """NATS with JetStream. It chooses its port and writes it to a file, so that two instances cannot
     collide."""
     ports = settings.folder / "ports"
     shutil.rmtree(ports, ignore_errors=True)
@@ -65,7 +65,7 @@ def broker(settings: Settings) -> Stage:
         "nats",
         command,
         started=lambda: _broker_address(ports),
-        # It has no level of its own for its log, and begins with forty lines of good news.
+        # nats-server has no log level, and writes forty informational lines at its start.
         shown=lambda line: settings.log_level == "debug" or "[INF]" not in line,
     )
 
@@ -112,7 +112,7 @@ def _service(settings: Settings, name: str, environment: Mapping[str, str]) -> S
 
 
 async def _broker_address(ports: Path) -> Mapping[str, str]:
-    """The ports file appears once the broker listens."""
+    """Waits for the ports file, which the broker writes once it listens."""
     try:
         async with asyncio.timeout(BROKER_READY_SECONDS):
             while True:
@@ -120,20 +120,20 @@ async def _broker_address(ports: Path) -> Mapping[str, str]:
                     return {"NEXUS_NATS_URL": address}
                 await asyncio.sleep(POLL_SECONDS)
     except TimeoutError:
-        raise NeverReady(f"the broker does not listen after {BROKER_READY_SECONDS:g} s") from None
+        raise NeverReady(f"the broker did not listen within {BROKER_READY_SECONDS:g} s") from None
 
 
 def _written_address(ports: Path) -> str | None:
     for path in ports.glob("*.ports"):
         try:
             return str(json.loads(path.read_text())["nats"][0])
-        except (ValueError, LookupError):  # being written
+        except (ValueError, LookupError):  # the file is not complete yet
             continue
     return None
 
 
 def _beside_python(name: str) -> str:
-    """The program of a wheel in this environment, else one in PATH."""
+    """The program of a package in this environment, otherwise the one in PATH."""
     beside = Path(sysconfig.get_path("scripts")) / name
     found = str(beside) if beside.is_file() else shutil.which(name)
     if found is None:

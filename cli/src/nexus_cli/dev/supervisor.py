@@ -1,6 +1,6 @@
-"""Starts processes in order, ends them in the opposite order, and ends them all when one of them dies.
+"""Starts processes in order, stops them in reverse order, and stops all of them when one exits.
 
-Knows nothing about calls: what to start is `services.py`, when a call can be made is `readiness.py`.
+It knows nothing about calls: `services.py` defines the processes and `readiness.py` when calls are possible.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class NeverReady(Exception):
-    """A process runs and yet does not do what it is for; the message says what was waited for."""
+    """A process runs but did not become ready in time; the message names the missing part."""
 
 
 async def _at_once() -> Environment:
@@ -31,19 +31,19 @@ async def _at_once() -> Environment:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One process, and what the next ones wait for: `started` returns what it adds to their environment, for
-    example its address, or raises NeverReady."""
+    """One process. The next one starts after `started`, which returns variables for the environment of the
+    later processes, for example an address, or raises NeverReady."""
 
     name: str
     command: Sequence[str]
     environment: Environment = field(default_factory=dict)
     started: Callable[[], Awaitable[Environment]] = _at_once
     shown: Callable[[str], bool] = lambda line: True
-    """Which lines of its log are worth a look."""
+    """Selects the lines of its log that are shown."""
 
 
 class Supervisor:
-    """`await run(stages, ready)` returns the exit code for the whole."""
+    """Runs stages. `await run(stages, ready)` returns the exit code of `nexus dev`."""
 
     def __init__(self, log: LogView, *, stop_seconds: float = 12.0) -> None:
         self._log = log
@@ -57,9 +57,9 @@ class Supervisor:
         return tuple(self._children)
 
     def stop(self) -> None:
-        """A Ctrl-C. The second one is impatient."""
+        """Handles Ctrl-C: the first stops the children, the second kills them."""
         if self._asked_to_stop.is_set():
-            self._log.own("killing what is left")
+            self._log.own("killing the remaining processes")
             for child in self._children:
                 child.kill()
             return
@@ -94,7 +94,7 @@ class Supervisor:
     async def _start_all(
         self, stages: Sequence[Stage], ready: Callable[[Environment], Awaitable[None]]
     ) -> None:
-        """Returns only when a child has died."""
+        """Starts all stages, then returns when a child exits."""
         added: dict[str, str] = {}
         death: asyncio.Task[None] | None = None
         try:
@@ -122,7 +122,7 @@ class Supervisor:
         self._children.append(await Child.start(stage.name, stage.command, environment, on_line))
 
     async def _unless(self, death: asyncio.Task[None], awaitable: Awaitable[T]) -> T:
-        """Its result, unless a child dies first."""
+        """The result of `awaitable`. Raises _ChildDied if a child exits first."""
         task = asyncio.ensure_future(awaitable)
         try:
             await asyncio.wait({task, death}, return_when=asyncio.FIRST_COMPLETED)
@@ -143,8 +143,8 @@ class Supervisor:
             if self._asked_to_stop.is_set():
                 return
             code = wait.result()
-            self._log.own(f"{waits[wait].name} died with exit code {code}: stopping everything")
-            # A service that leaves unasked with code 0 has failed us all the same.
+            self._log.own(f"{waits[wait].name} exited with code {code}: stopping everything")
+            # A service that exits on its own has failed, even with code 0.
             self._exit_code = self._exit_code or code or EXIT_CHILD_ENDED_EARLY
 
     async def _stop_all(self) -> None:

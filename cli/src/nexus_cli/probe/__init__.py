@@ -1,1 +1,1 @@
-"""`nexus probe`: joins as any client would and says, step by step, what works and what does not."""
+"""`nexus probe`: joins a room like any client and reports, step by step, what works and what does not."""

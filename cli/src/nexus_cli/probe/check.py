@@ -1,8 +1,8 @@
-"""The probe itself: one participant that goes through the steps of a call, and a second one of our own when
-nobody else sends, so that media comes back and every step is checked.
+"""The probe: one participant that goes through the steps of a call.
 
-The partner sends another colour and another pitch than the probe. What arrives under its name must be that:
-the last check is thus that nobody is shown under another's name.
+If no other participant sends, the probe joins a second one, its partner, so that there is media to receive.
+The partner sends a different colour and pitch than the probe. The last step checks that the media received
+under the partner's name has them, that is, that media is attributed to the right participant.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ class Probe:
         self._report = report
 
     async def run(self) -> None:
-        """Fills the report. Never raises for what the report can say."""
+        """Fills the report, which also holds the failure of a step; only unexpected errors are raised."""
         with contextlib.suppress(StepFailed):
             await self._check()
 
@@ -58,15 +58,15 @@ class Probe:
             except ValueError as error:
                 raise StepFailed(str(error), hints.by_code("TOKEN_INVALID", "")) from None
             self._report.identity, self._report.room = str(claims.get("sub", "")), self._options.room
-            left = float(claims.get("exp", 0)) - time.time()  # noqa: TID251 - `exp` is a date
+            left = float(claims.get("exp", 0)) - time.time()  # noqa: TID251 - `exp` is wall-clock time
             if left <= 0:
                 raise StepFailed("the token has expired", hints.by_code("TOKEN_EXPIRED", ""))
             step.text = f"{self._report.identity} in {self._options.room}, for {left / 60:.0f} more minutes"
 
     async def _join(self) -> Room:
-        """Two steps in one call: the WebSocket, then everything up to the answer."""
+        """Runs two steps: opening the WebSocket, and the join up to its answer."""
         connected = asyncio.Event()
-        joining = asyncio.create_task(self._join_and_tell(connected))
+        joining = asyncio.create_task(self._join_room(connected))
         waiting = asyncio.create_task(connected.wait())
         try:
             with self._report.running("websocket") as step:
@@ -78,12 +78,13 @@ class Probe:
                 await asyncio.wait({joining})
                 room = self._raise(joining, hints.ANSWER)
                 self._report.node, self._report.server_version = room.node_id, room.server_version
-                step.text = f"room on {room.node_id}, {len(room.participants)} others here"
+                step.text = f"room on {room.node_id}, {len(room.participants)} other participants"
         finally:
             waiting.cancel()
         return room
 
-    async def _join_and_tell(self, connected: asyncio.Event) -> Room:
+    async def _join_room(self, connected: asyncio.Event) -> Room:
+        """Joins, and sets `connected` once the WebSocket is open."""
         options = self._options
         client = Client(
             options.url,
@@ -134,12 +135,12 @@ class Probe:
         options = self._options
         others = any(not taken.track.muted for taken in collector.taken.values())
         if options.echo == "never" or (options.echo == "auto" and others):
-            self._report.skip("partner", "others are here" if others else "not wanted")
+            self._report.skip("partner", "other participants send" if others else "not requested")
             yield None
             return
         if options.partner_token is None:
             self._report.skip(
-                "partner", "there is no second token for one (give --app and --secret, not --token)"
+                "partner", "there is no second token (use --app and --secret instead of --token)"
             )
             yield None
             return
@@ -151,7 +152,7 @@ class Probe:
                 partner = await Client(options.url, options.partner_token).join(options.room, publish=publish)
             except NexusError as error:
                 raise StepFailed(str(error), hints.by_code(error.code, hints.PARTNER)) from None
-            step.text = f"nobody else sends: joined as {partner.me.identity} too"
+            step.text = f"no other participant sends: joined as {partner.me.identity} too"
         try:
             yield partner
         finally:
@@ -161,7 +162,7 @@ class Probe:
         slots = room.peer.slots
         if not collector.taken and self._report.step("partner").state == "skipped":
             for name in ("received", "frames"):
-                self._report.skip(name, "nobody else sends")
+                self._report.skip(name, "no other participant sends")
             return
         with self._report.running("received") as step:
             await self._until(
@@ -170,7 +171,7 @@ class Probe:
                 hints.RECEIVED,
             )
             step.text = (
-                f"through slot {next(slot.mid for slot in slots if slot.sources)}, with its source's number"
+                f"in slot {next(slot.mid for slot in slots if slot.sources)}, with the number of its source"
             )
 
     async def _frames(self, collector: Collector, partner: Room | None) -> None:
@@ -185,7 +186,8 @@ class Probe:
 
     @staticmethod
     def _seen(collector: Collector, partner: Room | None) -> bool:
-        """Of our partner, picture and sound; of other people, something: they may be muted or silent."""
+        """Whether enough frames came: audio and video of the partner, or any track of other participants, who
+        may be muted or silent."""
         if partner is None:
             return any(taken.frames >= ENOUGH_FRAMES for taken in collector.taken.values())
         enough = {
@@ -219,7 +221,7 @@ class Probe:
         return expected
 
     async def _until(self, holds: Callable[[], bool], never: Callable[[], bool], hint: str) -> None:
-        """Polls until `holds`; `never` ends it early."""
+        """Polls until `holds`. Raises StepFailed when `never` holds or the step's time is over."""
         deadline = time.monotonic() + self._options.step_seconds
         while not holds():
             if never():

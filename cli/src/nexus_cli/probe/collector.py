@@ -1,4 +1,5 @@
-"""Takes in what others send: frames by track, the last picture's colour, the last second's pitch."""
+"""Receives the tracks of other participants: counts frames, keeps the last picture and the last second's
+pitch."""
 
 import asyncio
 import contextlib
@@ -13,7 +14,7 @@ from nexus_rtc.synthetic import Colour, Heard, colour_of
 
 @dataclass(slots=True)
 class Taken:
-    """What one remote track gave."""
+    """The media received from one remote track."""
 
     participant: Participant
     track: Track

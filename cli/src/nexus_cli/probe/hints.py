@@ -1,53 +1,55 @@
-"""What to look at when a step fails: one sentence for the operator, by step and by error code."""
+"""Hints for the operator when a step fails, by step and by error code."""
 
 from collections.abc import Mapping
 from typing import Final
 
 _BY_CODE: Final[Mapping[str, str]] = {
     "CONNECTION_FAILED": (
-        "Does the server run there (`nexus dev`, `curl <url>/readyz`)? "
-        "A proxy has to let the WebSocket at /v1/rtc through."
+        "Does the server run at this URL (`nexus dev`, `curl <url>/readyz`)? "
+        "A proxy must pass the WebSocket at /v1/rtc."
     ),
     "REQUEST_TIMEOUT": (
-        "Signaling took the connection and does not answer: look at its log, at its broker and at its SFU."
+        "Signaling accepted the connection but does not answer: check its log, its broker and its SFU."
     ),
-    "TOKEN_EXPIRED": "Mint a new one with `nexus token`; if it is new, compare the clocks.",
-    "TOKEN_NOT_YET_VALID": "The clock that minted the token is ahead of the server's: compare them.",
+    "TOKEN_EXPIRED": "Create a new one with `nexus token`; if it is new, compare the clocks.",
+    "TOKEN_NOT_YET_VALID": "The clock of the token's issuer is ahead of the server's: compare them.",
     "TOKEN_INVALID": (
-        "The app's key and secret must be those of the server (NEXUS_APPS); give --app and --secret."
+        "The app's key and secret must be those of the server (NEXUS_APPS); set --app and --secret."
     ),
     "APP_MISMATCH": "The token was signed for another app.",
     "ROOM_MISMATCH": "The token is for another room: --room must name the token's.",
     "ROOM_NOT_FOUND": "The room does not exist and the token may not create it: add --grant create.",
     "PERMISSION_DENIED": "The token needs the grants publish and subscribe.",
-    "NO_SFU_AVAILABLE": ("No SFU node is registered, or all are full or draining: look at `nexus nodes`."),
-    "SFU_UNREACHABLE": "Signaling cannot call the SFU: check its NEXUS_SFU_GRPC_ADDRESS from there.",
-    "NODE_DRAINING": "The room's node is about to go: try again.",
-    "ROOM_FULL": "The room has as many people as it may: choose another, or raise the limit.",
-    "RATE_LIMITED": "Too many messages for now: wait, and try again.",
+    "NO_SFU_AVAILABLE": "No SFU node is registered, or all are full or draining: run `nexus nodes`.",
+    "SFU_UNREACHABLE": (
+        "Signaling cannot call the SFU: check that NEXUS_SFU_GRPC_ADDRESS is reachable from signaling."
+    ),
+    "NODE_DRAINING": "The room's node is draining: try again.",
+    "ROOM_FULL": "The room has reached its limit of participants: choose another room, or raise the limit.",
+    "RATE_LIMITED": "Too many messages: wait, and try again.",
 }
 
 WEBSOCKET: Final = _BY_CODE["CONNECTION_FAILED"]
-ANSWER: Final = "Look at signaling's log; the code is explained in docs/reference/errors.md."
+ANSWER: Final = "Check signaling's log; docs/reference/errors.md explains the code."
 ICE: Final = (
-    "Signaling works and UDP does not: open the SFU's media port (NEXUS_SFU_MEDIA_PORT) in firewalls, "
-    "and let NEXUS_SFU_MEDIA_ADDRESSES name addresses that are reachable from here."
+    "Signaling works but UDP does not: open the SFU's media port (NEXUS_SFU_MEDIA_PORT) in firewalls, "
+    "and set NEXUS_SFU_MEDIA_ADDRESSES to addresses that this machine can reach."
 )
 DTLS: Final = (
-    "UDP works and the handshake does not: something on the way drops large datagrams, or the server "
-    "does not allow the SRTP profile (NEXUS_SFU_SRTP_PROFILES)."
+    "UDP works but the handshake does not: the path may drop large datagrams, or the server "
+    "may not allow the SRTP profile (NEXUS_SFU_SRTP_PROFILES)."
 )
-SENT: Final = "Nothing was encoded here: is the codec in this machine's PyAV? Try --codec vp8."
-PARTNER: Final = "The first join worked and a second did not: look at the limits of the room and the SFU."
+SENT: Final = "Nothing was encoded: does this machine's PyAV have the codec? Try --codec vp8."
+PARTNER: Final = "The first join worked but a second did not: check the limits of the room and the SFU."
 RECEIVED: Final = (
-    "Our packets go out and nobody's come back: the SFU's log and metrics say whether it received them; "
-    "a firewall may let UDP through in one direction only."
+    "Packets were sent but none were received: the SFU's log and metrics show whether it received them; "
+    "a firewall may pass UDP in one direction only."
 )
 FRAMES: Final = (
-    "Packets come and no picture or sound: a keyframe may never arrive. Look at PLI in the SFU's metrics."
+    "Packets arrive but no frame is decoded: a keyframe may be missing. Check PLI in the SFU's metrics."
 )
 WRONG: Final = (
-    "What came under the partner's name is not what the partner sent: report this, with the JSON, as a bug."
+    "Media received under the partner's name is not what the partner sent: report this bug with the JSON."
 )
 
 

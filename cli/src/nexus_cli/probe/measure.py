@@ -1,4 +1,4 @@
-"""Figures at the end of a probe, from RTP statistics (RFC 3550 section 6.4) and from what was decoded."""
+"""Measurements at the end of a probe, from RTP statistics (RFC 3550 section 6.4) and decoded media."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, Final
@@ -7,16 +7,17 @@ from nexus_rtc import Room
 from nexus_rtc.synthetic import Colour
 
 from nexus_cli.probe.collector import Collector, Taken
-from nexus_cli.probe.report import ReceivedTrack, Report, SentTrack, SlotFigures
+from nexus_cli.probe.report import ReceivedTrack, Report, SentTrack, SlotStats
 
 _CLOCKS_HZ: Final = {"audio": 48_000, "video": 90_000}
-# Far wider than what a codec does to a colour or a pitch, far narrower than what tells two sources apart.
+# Tolerances: far wider than the change that a codec makes, far narrower than the difference between two
+# sources.
 COLOUR_TOLERANCE: Final = 48
 PITCH_TOLERANCE_HZ: Final = 40.0
 
 
 def resembles(taken: Taken, colour: Colour, tone_hz: float) -> bool | None:
-    """Is this the picture or the tone that was sent? None while there is too little to tell."""
+    """Whether this is the picture or tone that was sent; None while there is too little media to decide."""
     if taken.track.kind == "video":
         seen = taken.colour
         if seen is None:
@@ -31,7 +32,7 @@ async def fill(
 ) -> None:
     report.signaling_rtt_ms = _rounded(room.signaling_rtt_ms)
     report.sent = [await _sent(local) for local in room.published]
-    report.slots = [figures for slot in room.peer.slots if (figures := await _slot(slot, room)) is not None]
+    report.slots = [stats for slot in room.peer.slots if (stats := await _slot(slot, room)) is not None]
     packets = _packets_by_number(room)
     report.received = [
         ReceivedTrack(
@@ -75,17 +76,19 @@ async def _sent(local: Any) -> SentTrack:
     )
 
 
-async def _slot(slot: Any, room: Room) -> SlotFigures | None:
-    """None for a slot that nothing came through. Retransmissions come under another SSRC and are not counted
-    here."""
-    told = {one.mid: one.ssrc for one in room.slots}
+async def _slot(slot: Any, room: Room) -> SlotStats | None:
+    """The slot's statistics, or None if it received nothing. Retransmissions have their own SSRC and are not
+    counted."""
+    signaled = {one.mid: one.ssrc for one in room.slots}
     statistics = (await slot.statistics()).values()
     streams = [
-        one for one in statistics if one.type == "inbound-rtp" and told.get(slot.mid) in (None, 0, one.ssrc)
+        one
+        for one in statistics
+        if one.type == "inbound-rtp" and signaled.get(slot.mid) in (None, 0, one.ssrc)
     ]
     if not streams:
         return None
-    return SlotFigures(
+    return SlotStats(
         mid=slot.mid,
         kind=slot.kind,
         packets=sum(one.packetsReceived for one in streams),

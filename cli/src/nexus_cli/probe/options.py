@@ -1,4 +1,4 @@
-"""What a probe is asked to do."""
+"""Options of a probe."""
 
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -22,7 +22,7 @@ class Options:
     token: str
     seconds: float = 5.0
     step_seconds: float = 15.0
-    """How long a step may take before it has failed."""
+    """Maximum time of a step."""
     srtp_profile: SrtpProfile | None = None
     codec: str = "vp8"
     colour: tuple[int, int, int] = (200, 40, 40)
@@ -31,4 +31,4 @@ class Options:
     subprotocol: Literal["nexus.v1", "nexus.v1.json"] = "nexus.v1"
     echo: Echo = "auto"
     partner_token: str | None = None
-    """For a second participant of our own; None: there is none."""
+    """Token for the partner; None: no partner can join."""

@@ -1,5 +1,5 @@
-"""What a probe found out: the steps in order, the figures of each track, and one verdict. Plain values, so
-that it is JSON as it stands (docs/guides/operators.md explains the fields)."""
+"""The result of a probe: the steps in order, the measurements of each track, and a verdict. It holds plain
+values only and is written as JSON unchanged (docs/guides/operators.md explains the fields)."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ STEPS = ("token", "websocket", "answer", "ice", "dtls", "sent", "partner", "rece
 
 
 class StepFailed(Exception):
-    """The step that runs has failed: `why` it did, and a `hint` for the operator."""
+    """The running step failed, with the reason `why` and a `hint` for the operator."""
 
     def __init__(self, why: str, hint: str) -> None:
         super().__init__(why)
@@ -37,7 +37,7 @@ class SentTrack:
     packets: int
     octets: int
     lost: int | None
-    """As the server's receiver reports say; None when none has come."""
+    """From the server's receiver reports; None if none arrived."""
     rtt_ms: float | None
 
 
@@ -53,12 +53,12 @@ class ReceivedTrack:
     width: int = 0
     height: int = 0
     expected: bool | None = None
-    """Picture and tone are those that our own partner sends; None for other people's."""
+    """Whether picture or tone are those that the partner sends; None for other participants."""
 
 
 @dataclass(slots=True)
-class SlotFigures:
-    """One receive-only section: what its RTP stream says (RFC 3550 section 6.4.1)."""
+class SlotStats:
+    """Statistics of the RTP stream in one receive-only section (RFC 3550 section 6.4.1)."""
 
     mid: str
     kind: str
@@ -69,7 +69,7 @@ class SlotFigures:
 
 @dataclass(slots=True)
 class Report:
-    """`on_change` is called at every step, for whoever watches."""
+    """The whole result. `on_change` is called whenever a step changes."""
 
     url: str
     room: str = ""
@@ -82,7 +82,7 @@ class Report:
     steps: list[Step] = field(default_factory=lambda: [Step(name) for name in STEPS])
     sent: list[SentTrack] = field(default_factory=list)
     received: list[ReceivedTrack] = field(default_factory=list)
-    slots: list[SlotFigures] = field(default_factory=list)
+    slots: list[SlotStats] = field(default_factory=list)
     on_change: Callable[[], None] = lambda: None
 
     @property
@@ -98,7 +98,7 @@ class Report:
 
     @contextmanager
     def running(self, name: str) -> Iterator[Step]:
-        """Times a step. It is ok when the block ends and failed when StepFailed comes out of it."""
+        """Times a step. It is ok when the block ends, and failed when the block raises StepFailed."""
         step = self.step(name)
         step.state = "running"
         self.on_change()

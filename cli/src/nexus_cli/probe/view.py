@@ -1,4 +1,4 @@
-"""The report for a person: a live table of the steps while it runs, the tracks at the end."""
+"""The report on a terminal: a live table of the steps while the probe runs, and the tracks at the end."""
 
 from rich.console import Console, Group, RenderableType
 from rich.markup import escape
@@ -27,7 +27,7 @@ def table(report: Report) -> RenderableType:
     return Group(steps, _failure(failed)) if failed else steps
 
 
-def figures(report: Report) -> RenderableType:
+def tracks(report: Report) -> RenderableType:
     sent = Table("sent", "codec", "packets", "kB", "lost", "round trip")
     for one in report.sent:
         lost = "?" if one.lost is None else str(one.lost)
@@ -46,7 +46,7 @@ def figures(report: Report) -> RenderableType:
 
 
 def plain_line(step: Step) -> str:
-    """For logs, where nothing can be redrawn."""
+    """A step as one line, for output that is not a terminal."""
     took = f" ({step.ms:.0f} ms)" if step.ms is not None else ""
     hint = f"\n  {step.hint}" if step.hint else ""
     return f"{step.state:>7} {step.name}{took} {step.text}{hint}"
@@ -57,5 +57,5 @@ def _failure(step: Step) -> str:
 
 
 def console() -> Console:
-    """Standard error: standard output is for the JSON."""
+    """Writes to standard error, because standard output is for the JSON."""
     return Console(stderr=True, highlight=False)
