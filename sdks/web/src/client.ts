@@ -6,6 +6,7 @@ import { readTokenClaims } from "./core/token.js";
 import { browserPlatform } from "./edge/browser.js";
 import { listDevices, type Device } from "./edge/capture.js";
 import { messageCodec, type WireFormat } from "./edge/codec.js";
+import { NO_TRANSFORM, type MediaTransform } from "./edge/media_transform.js";
 import { Peer } from "./edge/peer.js";
 import type { Platform } from "./edge/platform.js";
 import { SessionRunner } from "./edge/session_runner.js";
@@ -25,6 +26,8 @@ export interface NexusClientOptions {
   readonly wireFormat?: WireFormat;
   /** What the SDK runs on; tests pass a fake from `@nexus-rtc/web/testing`. */
   readonly platform?: Platform;
+  /** Transforms encoded media; nothing does by default. @internal */
+  readonly mediaTransform?: MediaTransform;
 }
 
 export interface JoinOptions {
@@ -66,7 +69,8 @@ export class NexusClient {
     const { signal } = options;
     if (signal?.aborted === true) throw aborted(signal);
     const url = sessionUrl(serverUrl, claims.url, this.#platform.pageOrigin());
-    const attempt = new JoinAttempt(this.#platform, url, wireFormat ?? "binary", roomId);
+    const { mediaTransform = NO_TRANSFORM } = this.#options;
+    const attempt = new JoinAttempt(this.#platform, mediaTransform, url, wireFormat ?? "binary", roomId);
     const give = (): void => attempt.runner.dispatch({ type: "abort", error: aborted(signal) });
     signal?.addEventListener("abort", give);
     try {
@@ -89,10 +93,10 @@ class JoinAttempt {
   readonly #publications: Publications;
   #onNotice: (notice: Notice) => void = () => undefined;
 
-  constructor(platform: Platform, url: string, format: WireFormat, room: string) {
+  constructor(platform: Platform, transform: MediaTransform, url: string, format: WireFormat, room: string) {
     this.#platform = platform;
     this.#room = room;
-    this.#peer = new Peer(platform, (state) => this.runner.dispatch({ type: "media", state }));
+    this.#peer = new Peer(platform, (state) => this.runner.dispatch({ type: "media", state }), transform);
     const codec = messageCodec(format);
     this.runner = new SessionRunner(platform, this.#peer, codec, url, (notice) => this.#onNotice(notice));
     this.#publications = new Publications({ platform, peer: this.#peer, runner: this.runner });

@@ -13,6 +13,7 @@ import { applyAudioOptions, readMids, type AudioOptions } from "../core/sdp.js";
 import type { IceServer } from "../wire/messages.js";
 import { offerDependencyDescriptor } from "./dependency_descriptor.js";
 import { DataLink, type Delivery } from "./data_link.js";
+import { NO_TRANSFORM, type MediaTransform } from "./media_transform.js";
 import type { PeerConnection, Platform } from "./platform.js";
 import { SenderLayers } from "./sender_layers.js";
 
@@ -50,6 +51,7 @@ const CONFIGURATION: RTCConfiguration = { bundlePolicy: "max-bundle", rtcpMuxPol
 /** @internal */
 export class Peer {
   readonly #platform: Platform;
+  readonly #transform: MediaTransform;
   readonly #connection: PeerConnection;
   readonly #slots: RTCRtpTransceiver[] = [];
   readonly #streams = new Map<RTCRtpTransceiver, MediaStream>();
@@ -62,8 +64,9 @@ export class Peer {
   #slotCount: SlotCount = { pairs: 0, audioSlots: 0 };
   #firstOffer: RTCSessionDescriptionInit | null = null;
 
-  constructor(platform: Platform, onMediaState: (state: MediaState) => void) {
+  constructor(platform: Platform, onMediaState: (state: MediaState) => void, transform: MediaTransform = NO_TRANSFORM) {
     this.#platform = platform;
+    this.#transform = transform;
     this.#connection = platform.createPeer(CONFIGURATION);
     this.data = new DataLink(this.#connection, (message, delivery) => this.onData(message, delivery));
     // `negotiationneeded` is not listened to: the session decides when to offer.
@@ -111,6 +114,7 @@ export class Peer {
   addSlots(wanted: SlotCount): void {
     const add = (kind: TrackKind): void => {
       const slot = this.#connection.addTransceiver(kind, { direction: "recvonly" });
+      this.#transform.attachReceiver(slot.receiver, kind);
       if (kind === "video") offerDependencyDescriptor(slot);
       this.#slots.push(slot);
     };
@@ -220,28 +224,36 @@ export class Peer {
     return publications;
   }
 
-  /** The first plan that the browser takes; what it refused leaves nothing behind. */
+  /** Opens a section with the first plan that the browser accepts. */
   #open(outgoing: Outgoing, plans: readonly EncodingPlan[]): Sending {
     const last = plans.length - 1;
     for (const [index, plan] of plans.entries()) {
-      try {
-        // A track that has ended would be sent as black pictures (W3C webrtc, section 5.2).
-        const transceiver = this.#connection.addTransceiver(liveTrack(outgoing) ?? outgoing.kind, {
-          direction: "sendonly",
-          streams: [this.#platform.createStream([outgoing.mediaStreamTrack])],
-          sendEncodings: plan.encodings.map((encoding) => ({ ...encoding })),
-        });
-        if (outgoing.kind === "video") offerDependencyDescriptor(transceiver);
-        // What was left out without an error is described as what it became: the plan that asks for no more.
-        const { encodings } = transceiver.sender.getParameters();
-        const taken = plans.slice(index).find((one) => isTaken(one, encodings)) ?? plans[last] ?? plan;
-        return { transceiver, layers: new SenderLayers(transceiver.sender, taken), size: outgoing.size };
-      } catch (error) {
-        // Unsupported encodings are an OperationError (W3C webrtc-svc section 4); the plain plan has to do.
-        if (index === last) throw error;
-      }
+      const transceiver = this.#addSender(outgoing, plan, index === last);
+      if (transceiver === null) continue;
+      this.#transform.attachSender(transceiver.sender, outgoing.kind);
+      if (outgoing.kind === "video") offerDependencyDescriptor(transceiver);
+      // A browser leaves out members that it does not know: then the first plan that asks for no more describes the sender.
+      const { encodings } = transceiver.sender.getParameters();
+      const taken = plans.slice(index).find((one) => isTaken(one, encodings)) ?? plans[last] ?? plan;
+      return { transceiver, layers: new SenderLayers(transceiver.sender, taken), size: outgoing.size };
     }
     throw new TypeError("no plan");
+  }
+
+  /** Null when the browser refuses the plan and a plainer one is left; a refused plan leaves no transceiver behind. */
+  #addSender(outgoing: Outgoing, plan: EncodingPlan, last: boolean): RTCRtpTransceiver | null {
+    try {
+      // A track that has ended would be sent as black frames (W3C webrtc, section 5.2).
+      return this.#connection.addTransceiver(liveTrack(outgoing) ?? outgoing.kind, {
+        direction: "sendonly",
+        streams: [this.#platform.createStream([outgoing.mediaStreamTrack])],
+        sendEncodings: plan.encodings.map((encoding) => ({ ...encoding })),
+      });
+    } catch (error) {
+      // Unsupported encodings are an OperationError (W3C webrtc-svc section 4).
+      if (last) throw error;
+      return null;
+    }
   }
 
   /** A sender's encodings are as many as they were for life, so only one with the same names will do. */
