@@ -1,5 +1,5 @@
-// Puts a rewritten packet together as three pieces that SRTP encrypts out of place: a header, the few bytes
-// that replace the payload's beginning, and the rest of the payload where it lies in the ring.
+// Assembles a rewritten packet from three parts, which SRTP encrypts into another buffer: the header, the few
+// bytes that replace the beginning of the payload, and the rest of the payload in the packet ring.
 #pragma once
 
 #include "engine/forward/slot_forwarder.h"
@@ -8,7 +8,7 @@
 
 namespace nexus {
 
-// What the subscriber negotiated for this slot.
+// The subscriber's negotiated parameters of this slot.
 struct OutgoingStream {
   Ssrc ssrc;
   PayloadType payload_type;
@@ -19,13 +19,13 @@ struct OutgoingStream {
   std::optional<PayloadType> red_payload_type;  // audio
 };
 
-// Values of this one transmission.
+// Values of one transmission.
 struct Transmission {
   uint32_t abs_send_time = 0;
   uint16_t transport_sequence_number = 0;
 };
 
-// `header` and `prefix` lie in the caller's buffer, `rest` in the packet's own memory.
+// `header` and `prefix` are in the caller's buffer, `rest` in the packet's own memory.
 struct OutgoingPacket {
   ByteView header;  // in clear
   ByteView prefix;  // encrypted, may be empty
@@ -35,11 +35,11 @@ struct OutgoingPacket {
 
 inline constexpr size_t kAssemblySize = kMaxRtpHeaderSize + kRtxPrefixSize + 8;
 
-// Empty header: did not fit. `scratch` has kAssemblySize bytes.
+// The header is empty if the packet does not fit. `scratch` has kAssemblySize bytes.
 OutgoingPacket AssembleMedia(MutableByteView scratch, const OutgoingStream& stream,
                              const Transmission& transmission, const SourcePacket& packet,
                              const Rewritten& rewritten);
-// The same with earlier packets in front (see WriteRedundancy), in RED's payload type. `red_prefix` is not
+// The same with earlier packets before it (see WriteRedundancy) and RED's payload type. `red_prefix` is not
 // copied.
 OutgoingPacket AssembleRed(MutableByteView scratch, const OutgoingStream& stream,
                            const Transmission& transmission, const SourcePacket& packet,

@@ -1,5 +1,4 @@
-// Hard problem 5: what goes out on the wire, and its retransmission: byte-exact, also for what was sent
-// before a rebind.
+// Hard problem 5: the packet on the wire and its retransmission are equal byte by byte, also across a rebind.
 #include "engine/forward/assembler.h"
 
 #include <gtest/gtest.h>
@@ -91,8 +90,7 @@ const auto kCaptures =
 const auto kCodecOf = [](const auto& info) { return std::string(CodecName(info.param.second)); };
 INSTANTIATE_TEST_SUITE_P(Captures, Assembly, kCaptures, kCodecOf);
 
-// The design's GSO runs: header lengths of one slot are equal, whatever extensions the source's packets
-// carry.
+// For GSO runs the headers of one slot have equal lengths, whatever extensions the source's packets have.
 TEST(AssembleMedia, HeadersOfASlotAreEquallyLong) {
   std::array<uint8_t, kAssemblySize> scratch;
   SourcePacket packet;
@@ -104,7 +102,7 @@ TEST(AssembleMedia, HeadersOfASlotAreEquallyLong) {
   EXPECT_EQ(AssembleMedia(scratch, Stream(), {}, packet, {}).header.size(), plain);
 }
 
-TEST(AssembleMedia, FailsWhereScratchIsTooSmall) {
+TEST(AssembleMedia, FailsIfScratchIsTooSmall) {
   std::array<uint8_t, 20> scratch;
   SourcePacket packet;
   const std::vector<uint8_t> payload(20, 7);
@@ -115,8 +113,8 @@ TEST(AssembleMedia, FailsWhereScratchIsTooSmall) {
 
 class EmptiedPacket : public ::testing::TestWithParam<std::pair<const char*, Codec>> {};
 
-// A packet that waited when its layer was given up keeps its number and loses its payload, descriptor and
-// all: receivers take nothing for padding, but half a VP8 payload for damage.
+// A packet that was queued when its layer was dropped keeps its number but loses its payload with the
+// descriptor: receivers take an empty packet for padding, but a partial VP8 payload for damage.
 TEST_P(EmptiedPacket, IsOnlyAHeader) {
   NEXUS_LOAD_CAPTURE(capture, GetParam().first);
   const Codec codec = GetParam().second;
@@ -146,7 +144,7 @@ TEST_P(EmptiedPacket, IsOnlyAHeader) {
 
 INSTANTIATE_TEST_SUITE_P(Captures, EmptiedPacket, kCaptures, kCodecOf);
 
-// A late probe closes a hole as an empty packet without the P bit (hard problem 4).
+// A late probe fills a hole with an empty packet without the P bit (hard problem 4).
 TEST(AssembleMedia, AnEmptyPacketIsOnlyAHeader) {
   std::array<uint8_t, kAssemblySize> scratch;
   const auto out = AssembleMedia(scratch, Stream(), {}, SourcePacket{}, {});

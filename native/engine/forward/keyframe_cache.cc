@@ -23,8 +23,8 @@ std::optional<int64_t> KeyframeCache::ReplayFrom(const PacketRing& ring, Timesta
   const int64_t following = *ring.newest() - start_->last_of_keyframe;
   if (keyframe > config_.max_keyframe_packets || following > config_.max_following_packets)
     return std::nullopt;
-  // A hole in what follows is on its way, as for everybody; without its first packet the keyframe starts
-  // nothing.
+  // Holes after the keyframe are being repaired for all subscribers; without its first packet a keyframe is
+  // useless.
   if (ring.Find(start_->sequence_number) == nullptr) return std::nullopt;
   return start_->sequence_number;
 }

@@ -1,6 +1,6 @@
-// Where the newest keyframe of a published layer lies in its ring, and whether what is there may stand in for
-// a new one: whoever joins or switches within a moment of a keyframe is shown it at once, from memory, and
-// the publisher is not asked. No packet is stored for it.
+// Locates the newest keyframe of a published layer in the layer's ring, and decides whether it may be
+// replayed. A viewer that joins or switches shortly after a keyframe is shown it at once, without a request
+// to the publisher. No packet is stored for this.
 #pragma once
 
 #include <optional>
@@ -10,10 +10,10 @@
 namespace nexus {
 
 struct KeyframeCacheConfig {
-  // What is replayed is older than what others see now, and is caught up with in a burst: both are kept
-  // short.
+  // Maximum age of a keyframe to replay. The replay is behind what others are shown, and catches up in a
+  // burst, so it must be short.
   Duration max_span{400'000};
-  // Packets of the keyframe, and of all that came behind it.
+  // Maximum number of packets of the keyframe, and of all packets after it.
   int64_t max_keyframe_packets = 200;
   int64_t max_following_packets = 96;
 };
@@ -22,15 +22,14 @@ class KeyframeCache {
  public:
   explicit KeyframeCache(const KeyframeCacheConfig& config = {}) : config_(config) {}
 
-  // Each packet once it is in the ring.
+  // To be called for each packet after it was stored in the ring.
   void OnPacket(const SourcePacket& packet);
-  // Another codec, or the track was muted: what was before must not be shown.
+  // For another codec or a muted track: nothing from before may be shown.
   void Forget() { start_.reset(); }
 
-  // The number of the first packet to replay; all later ones in the ring follow. For H.264 that is the one
-  // with the parameter sets, wherever they stand (RFC 6184 section 5.7; hard problem 20). Nothing when it is
-  // older than `max_age` (and never older than the cache's span), has grown too long or is no longer whole in
-  // the ring.
+  // Number of the first packet to replay; all later ones in the ring follow. For H.264 it is the packet with
+  // the parameter sets (RFC 6184 section 5.7; hard problem 20). Nothing if the keyframe is older than
+  // `max_age` (or than the cache's span), too large, or no longer complete in the ring.
   std::optional<int64_t> ReplayFrom(const PacketRing& ring, Timestamp now, Duration max_age) const;
   std::optional<int64_t> ReplayFrom(const PacketRing& ring, Timestamp now) const {
     return ReplayFrom(ring, now, config_.max_span);

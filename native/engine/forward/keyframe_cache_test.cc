@@ -1,4 +1,4 @@
-// Hard problems 1 and 20: a fresh keyframe is replayed instead of asked for, within bounds.
+// Hard problems 1 and 20: a fresh keyframe is replayed instead of requested, within bounds.
 #include "engine/forward/keyframe_cache.h"
 
 #include <gtest/gtest.h>
@@ -12,7 +12,7 @@ namespace {
 
 Timestamp At(int64_t ms) { return TimestampFromMicros(ms * 1000); }
 
-// A layer's ring and cache, fed with frames.
+// The ring and the cache of a layer, filled with frames.
 struct Layer {
   PacketRing ring{{1024, Duration(2'000'000)}};
   KeyframeCache cache;
@@ -40,7 +40,7 @@ struct Layer {
   }
 };
 
-TEST(KeyframeCache, AFreshKeyframeIsReplayed) {
+TEST(KeyframeCache, ReplaysAFreshKeyframe) {
   Layer layer;
   EXPECT_FALSE(layer.cache.ReplayFrom(layer.ring, At(0)));
   layer.Frame(0, false);
@@ -58,7 +58,7 @@ TEST(KeyframeCache, AFreshKeyframeIsReplayed) {
   EXPECT_FALSE(layer.cache.ReplayFrom(layer.ring, At(500)));
 }
 
-TEST(KeyframeCache, WhatIsReplayedIsBounded) {
+TEST(KeyframeCache, BoundsTheReplay) {
   const KeyframeCacheConfig config;
   Layer layer;
   layer.Frame(0, true, config.max_keyframe_packets);
@@ -71,7 +71,7 @@ TEST(KeyframeCache, WhatIsReplayedIsBounded) {
   EXPECT_FALSE(layer.cache.ReplayFrom(layer.ring, At(20)));
 }
 
-TEST(KeyframeCache, AnOldKeyframeThatComesLateChangesNothing) {
+TEST(KeyframeCache, ALateOldKeyframeChangesNothing) {
   Layer layer;
   layer.Frame(0, false);
   const int64_t lost = layer.sequence++;
@@ -80,18 +80,17 @@ TEST(KeyframeCache, AnOldKeyframeThatComesLateChangesNothing) {
   EXPECT_EQ(layer.cache.ReplayFrom(layer.ring, At(60)), first);
 }
 
-TEST(KeyframeCache, WithoutItsBeginningAKeyframeIsNone) {
+TEST(KeyframeCache, IgnoresAKeyframeWithoutItsFirstPacket) {
   Layer layer;
   const int64_t first = layer.Frame(0, true);
-  // The ring moves on: nothing of the keyframe is left.
+  // The ring moves on until nothing of the keyframe is left.
   layer.sequence = first + 1024;
   layer.Store(layer.sequence++, 10, false);
   EXPECT_FALSE(layer.cache.ReplayFrom(layer.ring, At(10)));
 }
 
-// Hard problem 20: parameter sets as packets of their own, in one access unit with the IDR slice or before
-// it.
-TEST(KeyframeCache, ParameterSetsAreReplayedToo) {
+// Hard problem 20: parameter sets in their own packets, in one access unit with the IDR slice or before it.
+TEST(KeyframeCache, ReplaysParameterSetsToo) {
   for (const bool one_access_unit : {true, false}) {
     PayloadInspector inspector(Codec::kH264);
     PacketRing ring({1024, Duration(2'000'000)});
@@ -114,7 +113,7 @@ TEST(KeyframeCache, ParameterSetsAreReplayedToo) {
   }
 }
 
-// Captures of all codecs: wherever a viewer comes, what is replayed begins with a keyframe and ends with now.
+// Captures of all codecs: at any time a replay begins with a keyframe and ends with the newest packet.
 TEST(KeyframeCache, ReplaysCapturesFromAKeyframe) {
   const std::vector<std::pair<const char*, Codec>> captures = {{"vp8.pcap", Codec::kVp8},
                                                                {"vp9.pcap", Codec::kVp9},

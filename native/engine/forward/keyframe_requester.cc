@@ -23,7 +23,7 @@ void KeyframeRequester::OnKeyframe(Timestamp now) {
 Timestamp KeyframeRequester::next_deadline() const {
   if (pending_) return last_sent_ ? *last_sent_ + config_.min_interval : Timestamp::min();
   if (!for_better_) return kNever;
-  const std::optional<Timestamp> last = std::max(last_sent_, last_keyframe_);  // nothing is before all
+  const std::optional<Timestamp> last = std::max(last_sent_, last_keyframe_);  // nothing precedes all times
   return last ? *last + *for_better_ : Timestamp::min();
 }
 

@@ -1,6 +1,6 @@
-// Keyframe requests towards one published layer, coalesced: however many subscribers wait, the publisher gets
-// at most one PLI per interval, and gets it again while somebody still waits. Who waits for a better picture
-// than it is shown waits longer: every keyframe goes to all who watch.
+// Coalesces keyframe requests to one published layer: however many subscribers wait, the publisher gets at
+// most one PLI per interval, repeated while any slot still waits. A slot that only waits for a better layer
+// waits longer, because every keyframe is sent to all viewers.
 #pragma once
 
 #include <cstdint>
@@ -18,24 +18,24 @@ class KeyframeRequester {
  public:
   explicit KeyframeRequester(const KeyframeRequesterConfig& config = {}) : config_(config) {}
 
-  // A slot waits with nothing to show, or a subscriber sent a PLI or FIR.
+  // For a slot that has nothing to show, or a subscriber's PLI or FIR.
   void Request(Timestamp now);
-  // A slot shows a lower encoding and would change to this one: at a keyframe that comes anyway, or at one
-  // that is asked for no sooner than `interval` behind the last.
+  // For a slot that shows a lower encoding and wants to switch to this one: at the next keyframe that comes
+  // anyway, or at one that is requested no sooner than `interval` after the last.
   void RequestForBetter(Duration interval);
-  // The first packet of a keyframe came. Requests made less than `rtt` ago may be older than their answer
-  // needs: fine, a slot that still waits asks again.
+  // The first packet of a keyframe arrived. It may be too early for the latest requests; a slot that still
+  // waits asks again.
   void OnKeyframe(Timestamp now);
-  // True when a PLI is to be sent now; it then counts as sent.
+  // True if a PLI is to be sent now; it then counts as sent.
   bool Poll(Timestamp now);
   Timestamp next_deadline() const;
-  // Nobody waits any more (slots unbound).
+  // No slot waits any more (slots were unbound).
   void Cancel() {
     pending_ = false;
     for_better_.reset();
   }
   bool pending() const { return pending_; }
-  // Also if nobody is in a hurry.
+  // True for requests of either kind.
   bool awaited() const { return pending_ || for_better_; }
   uint64_t sent() const { return sent_; }
   uint64_t requested() const { return requested_; }
@@ -43,7 +43,7 @@ class KeyframeRequester {
  private:
   KeyframeRequesterConfig config_;
   bool pending_ = false;
-  std::optional<Duration> for_better_;  // the interval of the least patient
+  std::optional<Duration> for_better_;  // the shortest requested interval
   std::optional<Timestamp> last_sent_;
   std::optional<Timestamp> last_keyframe_;
   uint64_t sent_ = 0;

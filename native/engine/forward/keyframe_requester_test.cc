@@ -10,8 +10,8 @@
 namespace nexus {
 namespace {
 
-// 500 subscribers join within a second; the encoder answers a PLI after 100 ms. At most one PLI per 300 ms
-// goes up, and each subscriber has its keyframe within a second.
+// 500 subscribers join within a second; the encoder answers a PLI after 100 ms. At most one PLI per 300 ms is
+// sent, and each subscriber has a keyframe within a second.
 TEST(KeyframeRequester, FiveHundredJoinWithinASecond) {
   testing::Random random(1);
   KeyframeRequester requester;
@@ -46,7 +46,7 @@ TEST(KeyframeRequester, FiveHundredJoinWithinASecond) {
   EXPECT_EQ(requester.requested(), 500u);
 }
 
-TEST(KeyframeRequester, WhoIsShownSomethingWaitsForAKeyframeThatComesAnyway) {
+TEST(KeyframeRequester, ASlotWithALowerLayerWaitsForAKeyframeThatComesAnyway) {
   KeyframeRequester requester;
   requester.OnKeyframe(TimestampFromMicros(0));
   requester.RequestForBetter(Duration(800'000));
@@ -60,7 +60,7 @@ TEST(KeyframeRequester, WhoIsShownSomethingWaitsForAKeyframeThatComesAnyway) {
   EXPECT_EQ(requester.sent(), 0u);
 }
 
-TEST(KeyframeRequester, WhoIsShownNothingWaitsForNobodysPatience) {
+TEST(KeyframeRequester, ASlotWithNothingToShowDoesNotWait) {
   KeyframeRequester requester;
   requester.OnKeyframe(TimestampFromMicros(0));
   requester.RequestForBetter(Duration(800'000));
@@ -70,7 +70,7 @@ TEST(KeyframeRequester, WhoIsShownNothingWaitsForNobodysPatience) {
   EXPECT_FALSE(requester.awaited());
 }
 
-TEST(KeyframeRequester, TheLeastPatientDecidesAndALostRequestIsRepeated) {
+TEST(KeyframeRequester, TheShortestIntervalDecidesAndALostRequestIsRepeated) {
   KeyframeRequester requester;
   requester.RequestForBetter(Duration(900'000));
   requester.RequestForBetter(Duration(400'000));
@@ -80,7 +80,7 @@ TEST(KeyframeRequester, TheLeastPatientDecidesAndALostRequestIsRepeated) {
   EXPECT_TRUE(requester.Poll(TimestampFromMicros(400'000)));
 }
 
-TEST(KeyframeRequester, RepeatsUntilTheKeyframeComes) {
+TEST(KeyframeRequester, RepeatsUntilTheKeyframeArrives) {
   KeyframeRequester requester;
   EXPECT_EQ(requester.next_deadline(), kNever);
   requester.Request(TimestampFromMicros(0));
@@ -93,7 +93,7 @@ TEST(KeyframeRequester, RepeatsUntilTheKeyframeComes) {
   EXPECT_EQ(requester.sent(), 2u);
 }
 
-TEST(KeyframeRequester, NobodyWaitsAnyMore) {
+TEST(KeyframeRequester, CancelsWhenNoSlotWaits) {
   KeyframeRequester requester;
   requester.Request({});
   requester.Cancel();

@@ -1,5 +1,5 @@
-// What browsers sent, through a slot that switches between two sources and changes its layers, decoded by
-// ffmpeg: not an error, not a frame too few.
+// Browsers' recorded streams through a slot that switches between two sources and changes layers, decoded by
+// ffmpeg without errors and without missing frames.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -31,7 +31,7 @@ constexpr CaptureFile kFiles[] = {{"vp8.pcap", "ivf", Codec::kVp8},
                                   {"h264.pcap", "h264", Codec::kH264},
                                   {"av1.pcap", "ivf", Codec::kAv1}};
 
-// The packet as it leaves for the subscriber, header and all, read again.
+// The packet as sent to the subscriber with its header, parsed again.
 void Send(const SourcePacket& packet, const Rewritten& out, ElementaryStream& stream) {
   std::array<uint8_t, kAssemblySize> scratch;
   OutgoingStream settings;
@@ -99,13 +99,13 @@ TEST_P(LayerCapture, CanBeDecodedThroughSwitches) {
     }
     Decoded decoded;
     const size_t frames = testing::WriteAndDecode(stream, GetParam().extension, decoded);
-    // The capture of H.264 lacks packets itself: then its errors stay, and no others come.
+    // The H.264 capture lacks packets itself, so its own errors remain, but no others may appear.
     if (plain.errors.empty()) {
       EXPECT_EQ(decoded.errors, "");
     }
     EXPECT_GT(frames, 12u);
-    // Frames that are not shown (VP8's alternate reference) and reordering at a switch cost a few, errors
-    // none.
+    // Frames that are not shown (VP8's alternate reference) and reordering at a switch cost a few frames, but
+    // no errors.
     EXPECT_GE(decoded.frames + 12, frames * plain.frames / plain_frames);
   }
 }

@@ -1,4 +1,4 @@
-// What a layer selector says about one packet.
+// The decision of a layer selector about one packet.
 #pragma once
 
 #include <cstdint>
@@ -7,16 +7,16 @@ namespace nexus {
 
 enum class LayerVerdict : uint8_t {
   kForward,
-  kLeaveOut,  // of a layer above the slot's: its number is closed up
-  kHold,      // cannot be told yet (its structure is missing): its number stays free
+  kLeaveOut,  // its layer is above the slot's: its number is closed up
+  kHold,      // not decidable yet (its structure is missing): its number stays free
 };
 
 struct LayerDecision {
   LayerVerdict verdict = LayerVerdict::kForward;
-  // The last packet of the picture as this subscriber sees it: the marker, also when the source's stands
-  // further up.
+  // This is the last packet of the picture for this subscriber and gets the marker, even if the source's
+  // marker is on a higher layer.
   bool ends_picture = false;
-  // Decode targets that are forwarded, as a bitmask; 0: what the source says holds.
+  // Bitmask of the forwarded decode targets; 0: the source's own bitmask applies.
   uint16_t active_targets = 0;
 };
 

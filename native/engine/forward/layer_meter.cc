@@ -31,7 +31,7 @@ void LayerMeter::OnPacket(uint8_t spatial, uint8_t temporal, size_t bytes, bool 
     running_ = true;
     begin_ = now;
   } else if (frame_start && WindowEnds(now)) {
-    // Half old, half new: one keyframe in a window does not move the allocation of everybody.
+    // The mean of old and new, so that one keyframe in a window does not change the allocation of all slots.
     const bool smooth = measured_;
     ForEachLayer(rates_, Measured(now), [smooth](uint64_t before, uint64_t measured) {
       return smooth && before != 0 && measured != 0 ? (before + measured) / 2 : measured;

@@ -1,5 +1,5 @@
-// How much one published encoding sends, by spatial and temporal layer. Windows of a second, longer while few
-// frames come: a shared screen that stands still is no smaller for it.
+// Measures the bitrate of one published encoding by spatial and temporal layer, in windows of a second or,
+// with few frames, longer ones: a static shared screen does not need less bandwidth for its next frame.
 #pragma once
 
 #include "engine/base/time.h"
@@ -9,11 +9,11 @@ namespace nexus {
 
 class LayerMeter {
  public:
-  // `frame_start`: the packet begins a frame. Layers above what is counted are counted with the highest.
+  // `frame_start`: the packet begins a frame. Layers above the highest counted one are added to it.
   void OnPacket(uint8_t spatial, uint8_t temporal, size_t bytes, bool frame_start, Timestamp now);
-  // Bits per second of each layer for itself. Before the first window is full: of what came so far.
+  // Bits per second of each layer alone. Before the first window is complete: of what has arrived so far.
   LayerRates Rates(Timestamp now) const;
-  // Nothing of it counts any more: the encoding stopped.
+  // Discards the measurement, because the encoding has stopped.
   void Reset() { *this = LayerMeter(); }
 
  private:
@@ -25,12 +25,12 @@ class LayerMeter {
   bool WindowEnds(Timestamp now) const;
   LayerRates Measured(Timestamp now) const;
 
-  LayerRates bytes_{};  // of the window that runs
+  LayerRates bytes_{};  // of the current window
   LayerRates rates_{};
   Timestamp begin_{};
   uint32_t frames_ = 0;
   bool running_ = false;
-  bool measured_ = false;  // rates_ is of a whole window
+  bool measured_ = false;  // rates_ is of a complete window
 };
 
 }  // namespace nexus

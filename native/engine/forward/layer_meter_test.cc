@@ -7,7 +7,7 @@ namespace {
 
 Timestamp At(int64_t ms) { return TimestampFromMicros(10'000'000 + ms * 1000); }
 
-TEST(LayerMeter, CountsEachLayerForItself) {
+TEST(LayerMeter, CountsEachLayerSeparately) {
   LayerMeter meter;
   for (int frame = 0; frame < 100; ++frame) {
     // 25 frames a second: two spatial layers, every other frame of the upper temporal layer.
@@ -22,7 +22,7 @@ TEST(LayerMeter, CountsEachLayerForItself) {
   EXPECT_EQ(rates[2][0], 0u);
 }
 
-TEST(LayerMeter, LooksEarlyAndThenByWindows) {
+TEST(LayerMeter, MeasuresEarlyAndThenByWindows) {
   LayerMeter meter;
   EXPECT_EQ(meter.Rates(At(0))[0][0], 0u);
   for (int frame = 0; frame < 10; ++frame) meter.OnPacket(0, 0, 1000, true, At(frame * 40));
@@ -30,7 +30,7 @@ TEST(LayerMeter, LooksEarlyAndThenByWindows) {
   EXPECT_NEAR(static_cast<double>(meter.Rates(At(400))[0][0]), 200'000, 1000);
 }
 
-// A shared screen at one frame a second: not every second has one.
+// A shared screen at less than one frame a second: some seconds have no frame.
 TEST(LayerMeter, WaitsLongerForASlowScreen) {
   LayerMeter meter;
   for (int frame = 0; frame < 20; ++frame) meter.OnPacket(0, 0, 10'000, true, At(frame * 1300));

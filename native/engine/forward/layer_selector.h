@@ -1,6 +1,6 @@
-// Which packets of the encoding that a slot is bound to go on to the subscriber. One of three kinds, chosen
-// by what the encoding's first packet tells; each compares a few small numbers that were worked out once for
-// all subscribers.
+// Selects the packets of the bound encoding that are forwarded to the subscriber. There are three kinds,
+// chosen by the encoding's first packet; each compares a few small numbers that were computed once for all
+// subscribers.
 #pragma once
 
 #include <variant>
@@ -13,14 +13,14 @@ namespace nexus {
 
 class LayerSelector {
  public:
-  // The highest layers to go up to; the way there waits for a frame at which a decoder can follow.
+  // Sets the highest layers to forward; switching up waits for a frame at which a decoder can follow.
   void SetLimit(LayerTarget limit);
-  // The binding's first packet: a keyframe's.
+  // To be called with the binding's first packet, which begins a keyframe.
   void Start(const SourcePacket& first);
   LayerDecision Decide(const SourcePacket& packet);
-  // The layer that is really sent.
+  // The layer that is currently sent.
   LayerTarget current() const;
-  // The limit is out of reach until the source sends a keyframe.
+  // True if the limit cannot be reached before the source sends a keyframe.
   bool wants_keyframe() const;
 
  private:

@@ -48,7 +48,7 @@ LayerDecision DescriptorLayerSelector::Decide(const SourcePacket& packet) {
 
 bool DescriptorLayerSelector::DecideFrame(const SourcePacket& packet, int64_t frame) {
   const DependencyDescriptor& dependency = *packet.frame.dependency;
-  // A frame that comes late is judged by the target of its time.
+  // A late frame is judged by the target that was valid at its time.
   if (frame == newest_) {
     FollowChains(dependency, frame);
     ChooseTarget(packet, frame);
@@ -63,7 +63,7 @@ bool DescriptorLayerSelector::DecideFrame(const SourcePacket& packet, int64_t fr
 void DescriptorLayerSelector::FollowChains(const DependencyDescriptor& dependency, int64_t frame) {
   if (targets_.newest() >= dependency.decode_target_count) targets_.Push(frame, kNone);
   if (!dependency.has_chains) {
-    intact_ = UINT32_MAX;  // the source protects nothing: the switch indications alone must do
+    intact_ = UINT32_MAX;  // the source has no chains: only switch indications count
     return;
   }
   for (size_t target = 0; target < dependency.decode_target_count; ++target) {
@@ -75,7 +75,8 @@ void DescriptorLayerSelector::FollowChains(const DependencyDescriptor& dependenc
     } else if (targets_.newest() == kNone ||
                dependency.chain_diff[target] !=
                    dependency.chain_diff[static_cast<size_t>(targets_.newest())]) {
-      // It has not come, and when it does it will not be sent. (One of the slot's own chain will.)
+      // The previous frame of the chain is missing, and will not be sent if it arrives. (In the slot's own
+      // chain it will.)
       intact_ &= ~(1u << target);
     }
   }
@@ -124,8 +125,8 @@ void DescriptorLayerSelector::ChooseTarget(const SourcePacket& packet, int64_t f
     const int8_t wanted = Highest(dependency, active, limit_);
     const LayerTarget now = layer_of(before);
     if (new_picture && (now.spatial > limit_.spatial || now.temporal > limit_.temporal)) {
-      // Down between pictures; where the lower chain was not sent (K-SVC), to fewer pictures of the same
-      // layer.
+      // Down between pictures. If the lower chain was not sent (K-SVC), reduce the frame rate of the same
+      // layer instead.
       const LayerTarget within{std::min(now.spatial, limit_.spatial),
                                std::min(now.temporal, limit_.temporal)};
       int8_t lower = Highest(dependency, active & intact_, within);
@@ -133,8 +134,8 @@ void DescriptorLayerSelector::ChooseTarget(const SourcePacket& packet, int64_t f
       if (lower != kNone) target = lower;
     }
     if (wanted != kNone && layer_of(target) < layer_of(wanted)) {
-      // Up at a frame that says so, and that can be decoded itself: all that the target needs from here on is
-      // what the slot has sent.
+      // Up at a frame with a switch indication that can be decoded itself: the slot has sent everything that
+      // the target needs from here on.
       const int8_t higher = Highest(dependency, active & intact_ & dependency.indications.switches(), limit_);
       if (higher != kNone && layer_of(target) < layer_of(higher) && HasSent(dependency.frame_diffs, frame)) {
         target = higher;
@@ -153,8 +154,8 @@ void DescriptorLayerSelector::ChooseTarget(const SourcePacket& packet, int64_t f
   }
 }
 
-// Appendix A.8.2.2: the decode targets that are active. Once narrowed they are told with every packet, until
-// the next structure makes them all active again.
+// Appendix A.8.2.2: the bitmask of active decode targets. Once narrowed, it is sent with every packet until
+// the next structure makes all targets active again.
 uint16_t DescriptorLayerSelector::ActiveTargets(const DependencyDescriptor& dependency, int8_t target) {
   const auto chosen = static_cast<size_t>(target);
   uint32_t mask = 0;

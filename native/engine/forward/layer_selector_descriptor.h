@@ -1,5 +1,5 @@
-// Frames of any codec chosen by the dependency descriptor (AV1 RTP specification, appendix A): the highest
-// decode target within the limit whose chain was sent without a hole. Reads no payload.
+// Selects frames of any codec by the dependency descriptor (AV1 RTP specification, appendix A): the highest
+// decode target within the limit whose chain was sent without a gap. It does not read payloads.
 #pragma once
 
 #include <bitset>
@@ -24,7 +24,7 @@ class DescriptorLayerSelector {
   bool wants_keyframe() const { return wants_keyframe_ && !out_of_reach_; }
 
  private:
-  static constexpr int64_t kWindow = 256;  // frames whose fate is remembered
+  static constexpr int64_t kWindow = 256;  // number of frames whose decision is remembered
   static constexpr int8_t kNone = -1;
 
   size_t Place(int64_t frame) const { return static_cast<size_t>(frame) % kWindow; }
@@ -43,12 +43,12 @@ class DescriptorLayerSelector {
   Unwrapper<uint16_t> frame_numbers_;
   int64_t newest_ = 0;
   int64_t timestamp_ = 0;
-  uint32_t intact_ = 0;  // decode targets whose chain lacks nothing that this slot left out
+  uint32_t intact_ = 0;  // decode targets whose chain this slot has sent completely
   std::bitset<kWindow> decided_;
   std::bitset<kWindow> forwarded_;
   bool told_ = false;  // this structure's active targets were narrowed
   bool wants_keyframe_ = false;
-  bool out_of_reach_ = false;  // a keyframe came and did not help: nobody is asked again for this limit
+  bool out_of_reach_ = false;  // a keyframe did not help: no further request for this limit
 };
 
 }  // namespace nexus

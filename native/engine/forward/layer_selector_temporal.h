@@ -1,6 +1,6 @@
-// Temporal layers by number, and nothing else: VP8, and every codec that tells of none. Up by one layer at a
-// frame that says it depends on layer 0 alone (RFC 7741 section 4.2, Y), or with a keyframe; down at the next
-// frame.
+// Selects temporal layers by their number only: for VP8, and for every codec without layer information. It
+// goes up by one layer at a frame that depends on layer 0 alone (RFC 7741 section 4.2, Y), or at a keyframe;
+// down at the next frame.
 #pragma once
 
 #include <algorithm>
@@ -46,7 +46,7 @@ class TemporalLayerSelector {
   }
 
   uint8_t limit_ = kMaxTemporalLayers - 1;
-  uint8_t seen_ = 0;  // highest that the source has
+  uint8_t seen_ = 0;  // highest layer of the source
   StepList<uint8_t> steps_;
   int64_t newest_ = 0;
 };

@@ -5,8 +5,8 @@
 namespace nexus {
 namespace {
 
-// Publishers drop the frame of an upper layer now and then, and stop a layer without a word. After so many
-// pictures without it a layer is gone.
+// Number of pictures without a layer after which the layer counts as stopped. Publishers occasionally drop a
+// frame of an upper layer, and stop layers without notice.
 constexpr uint8_t kPicturesUntilGone = 8;
 
 }  // namespace
@@ -66,7 +66,7 @@ void Vp9LayerSelector::StepDown(LayerTarget& step) const {
   if ((missed_ >> limit_.spatial & 1) == 0) {
     step.spatial = limit_.spatial;
   } else {
-    step.temporal = 0;  // until the key picture that has been asked for
+    step.temporal = 0;  // until the requested key picture
   }
 }
 
@@ -75,7 +75,7 @@ void Vp9LayerSelector::Adjust(const SourcePacket& packet, const Vp9Descriptor& v
   const bool new_picture = packet.timestamp != timestamp_;
   timestamp_ = packet.timestamp;
   if (!vp9.inter_predicted && vp9.spatial_id == 0) {
-    // A key picture: everything can begin here.
+    // A key picture: every layer can begin here.
     seen_ = {};
     picture_top_ = without_top_ = top_of_those_ = 0;
     missed_ = 0;
@@ -85,19 +85,19 @@ void Vp9LayerSelector::Adjust(const SourcePacket& packet, const Vp9Descriptor& v
   }
   FollowTop(new_picture, vp9.spatial_id);
   if (new_picture) {
-    // Down only between pictures: the last layer of a picture carries its marker.
+    // Down only between pictures, because the last layer of a picture has its marker.
     StepDown(step);
     if (temporal_up_next_) step.temporal = limit_.temporal;
     temporal_up_next_ = false;
-    // An up-switch to this picture's own layer: browsers set U where it refers to lower layers alone.
+    // An up-switch to this picture's own layer: browsers set U if the picture refers only to lower layers.
     if (vp9.switching_up && vp9.temporal_id == step.temporal + 1 && vp9.temporal_id <= limit_.temporal) {
       step.temporal = vp9.temporal_id;
     } else if (vp9.switching_up && vp9.temporal_id <= step.temporal) {
-      // As the RFC has it: what follows refers to nothing above this picture's layer from before it.
+      // As in the RFC: later pictures refer to nothing above this picture's layer from before it.
       temporal_up_next_ = true;
     }
   }
-  // One spatial layer up, at a frame that refers to no other picture; the layer below it is being sent.
+  // One spatial layer up, at a frame that refers to no other picture, if the layer below is being sent.
   if (!vp9.inter_predicted && vp9.spatial_id == step.spatial + 1 && vp9.spatial_id <= limit_.spatial &&
       vp9.temporal_id <= step.temporal) {
     step.spatial = vp9.spatial_id;
@@ -113,7 +113,8 @@ LayerTarget Vp9LayerSelector::current() const {
 bool Vp9LayerSelector::wants_keyframe() const {
   if (steps_.empty()) return false;
   const bool up = steps_.newest().spatial < std::min(limit_.spatial, seen_.spatial);
-  // What it would go on with was not sent: on the way down, or because the layers above it have stopped.
+  // The frames that it would continue from were not sent: the limit was lowered, or the layers above have
+  // stopped.
   return up || (missed_ >> std::min(Highest(), limit_.spatial) & 1) != 0;
 }
 

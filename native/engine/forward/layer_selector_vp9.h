@@ -1,7 +1,7 @@
-// Spatial and temporal layers of VP9 by its payload descriptor (RFC 9628 section 4.2), flexible mode and not.
-// A frame of a layer below the slot's that upper layers do not refer to (Z: K-SVC outside of key pictures) is
-// left out. Who has missed one cannot go down to its layer before the next key picture, and gets fewer
-// pictures meanwhile.
+// Selects spatial and temporal layers of VP9 by its payload descriptor (RFC 9628 section 4.2), in flexible
+// and non-flexible mode. A frame of a layer below the slot's to which no upper layer refers (Z: K-SVC outside
+// of key pictures) is left out. After that the slot cannot switch down to its layer before the next key
+// picture, and gets fewer pictures meanwhile.
 #pragma once
 
 #include <algorithm>
@@ -29,16 +29,16 @@ class Vp9LayerSelector {
   void Adjust(const SourcePacket& packet, const Vp9Descriptor& vp9);
 
   LayerTarget limit_ = kHighestLayer;
-  LayerTarget seen_;          // highest of the running coded sequence
-  uint8_t picture_top_ = 0;   // of the picture in hand
-  uint8_t without_top_ = 0;   // pictures in a row without a frame of `seen_.spatial`
-  uint8_t top_of_those_ = 0;  // the highest layer that they had
+  LayerTarget seen_;          // highest of the current coded sequence
+  uint8_t picture_top_ = 0;   // highest layer of the current picture
+  uint8_t without_top_ = 0;   // consecutive pictures without a frame of `seen_.spatial`
+  uint8_t top_of_those_ = 0;  // the highest layer of those pictures
   StepList<LayerTarget> steps_;
   int64_t newest_ = 0;
   int64_t timestamp_ = 0;          // of the newest picture
   int64_t key_from_ = 0;           // the first packet of the newest key picture
-  uint8_t missed_ = 0;             // spatial layers of which a frame was left out since then, a bit for each
-  bool temporal_up_next_ = false;  // the picture before was a switching-up point
+  uint8_t missed_ = 0;             // bitmask of spatial layers with a frame left out since then
+  bool temporal_up_next_ = false;  // the previous picture was a switching-up point
 };
 
 }  // namespace nexus

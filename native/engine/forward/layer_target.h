@@ -1,5 +1,5 @@
-// How far up a track's layers a slot is to go, and what that costs. Spatial counts simulcast encodings (low
-// to high) or the spatial layers of one SVC encoding; temporal counts within it.
+// The highest layers that a slot is to forward, and their rates. `spatial` counts simulcast encodings (low to
+// high) or the spatial layers of one SVC encoding; `temporal` counts within it.
 #pragma once
 
 #include <array>
@@ -20,9 +20,8 @@ struct LayerTarget {
 
 inline constexpr LayerTarget kHighestLayer{kMaxSpatialLayers - 1, kMaxTemporalLayers - 1};
 
-// Bits per second of RTP packets (without UDP, IP and SRTP's tag) that forwarding up to [spatial][temporal]
-// takes; 0: that layer is not there. Of an SVC track the lower spatial layers are counted in, of simulcast
-// they are not.
+// Bits per second of RTP packets (without UDP, IP and SRTP's tag) for forwarding up to [spatial][temporal];
+// 0: no such layer. For an SVC track the lower spatial layers are included, for simulcast they are not.
 using LayerRates = std::array<std::array<uint64_t, kMaxTemporalLayers>, kMaxSpatialLayers>;
 
 }  // namespace nexus

@@ -37,7 +37,7 @@ void NackGenerator::OnPacket(int64_t sequence_number, Timestamp now) {
   const int64_t room = static_cast<int64_t>(config_.max_missing);
   const int64_t overflow = static_cast<int64_t>(missing_.size()) + lost - room;
   if (overflow > 0) {
-    // The oldest are given up: they are the least likely to be of use still.
+    // The oldest are given up, because they are the least likely to be useful.
     const auto drop = std::min(static_cast<size_t>(overflow), missing_.size());
     missing_.erase(missing_.begin(), missing_.begin() + static_cast<std::ptrdiff_t>(drop));
     counters_.given_up += static_cast<uint64_t>(overflow);
@@ -49,8 +49,7 @@ void NackGenerator::OnPacket(int64_t sequence_number, Timestamp now) {
   highest_ = sequence_number;
 }
 
-// One stray packet from long ago must not make the list forget what it waits for; two in a row are a sender
-// that began anew.
+// A single stray old packet must not discard the list; two in a row mean that the sender has restarted.
 void NackGenerator::OnFarBehind(int64_t sequence_number) {
   const bool again = stray_ && sequence_number > *stray_ && sequence_number - *stray_ < config_.max_gap;
   if (again) {
@@ -62,7 +61,7 @@ void NackGenerator::OnFarBehind(int64_t sequence_number) {
 
 void NackGenerator::OnFound(const Missing& missing, Timestamp now) {
   ++counters_.recovered;
-  // After several requests nobody knows which of them was answered (as in Karn's algorithm for TCP).
+  // After several requests it is unknown which of them was answered (as in Karn's algorithm for TCP).
   if (missing.requests != 1) return;
   const Duration sample = now - missing.asked;
   response_time_ = response_time_ ? (*response_time_ * 7 + sample) / 8 : sample;
@@ -71,7 +70,7 @@ void NackGenerator::OnFound(const Missing& missing, Timestamp now) {
 Timestamp NackGenerator::DueAt(const Missing& missing, Duration rtt) const {
   if (missing.requests == 0) return missing.since + config_.reorder_patience;
   if (missing.requests >= config_.max_requests) {
-    // Only for those who have patience: slowly, and as long as they have it.
+    // Requests beyond the maximum only if there is patience: slowly, until it ends.
     return missing.asked +
            std::max(rtt, patience_.count() > 0 ? config_.late_retry_interval : config_.min_retry_interval);
   }

@@ -1,6 +1,6 @@
-// Finds what a publisher's stream has lost and when to ask for it (RFC 4585 §6.2.1): after a little patience
-// for reordering, again after each RTT and ever more slowly (the way may be down for a while), a limited
-// number of times and until it is too old to be of use, from a limited list.
+// Detects lost packets of a publisher's stream and decides when to request them (RFC 4585 §6.2.1): after a
+// short wait for reordering, again after each RTT at growing intervals (the path may be down for a while), up
+// to a number of times and an age, from a bounded list.
 #pragma once
 
 #include <optional>
@@ -15,19 +15,19 @@ namespace nexus {
 struct NackConfig {
   size_t max_missing = 500;
   uint8_t max_requests = 10;
-  Duration reorder_patience = Duration(10'000);  // a hole is asked for when it is this old
+  Duration reorder_patience = Duration(10'000);  // age at which a hole is requested
   Duration min_retry_interval = Duration(20'000);
   Duration max_retry_interval = Duration(400'000);
-  // A viewer who has waited so long has been helped by a keyframe: only a recording can use what comes later.
+  // Maximum age of a hole. A viewer is helped by a keyframe by then; only a recording can use a later packet.
   Duration max_age = Duration(800'000);
   int64_t max_gap = 1000;                            // a larger jump is a restart, not loss
-  Duration late_retry_interval = Duration(100'000);  // beyond max_requests, while there is patience
+  Duration late_retry_interval = Duration(100'000);  // above max_requests, during patience
 };
 
 struct NackCounters {
-  uint64_t requested = 0;  // sequence numbers put into NACKs, repeats too
-  uint64_t recovered = 0;  // came after all
-  uint64_t given_up = 0;   // asked for often enough, or pushed out of the list
+  uint64_t requested = 0;  // sequence numbers put into NACKs, including repeats
+  uint64_t recovered = 0;  // arrived after all
+  uint64_t given_up = 0;   // requested too often, or removed from the full list
   uint64_t restarts = 0;
 };
 
@@ -35,21 +35,21 @@ class NackGenerator {
  public:
   explicit NackGenerator(const NackConfig& config);
 
-  // Every packet of the stream, restored from RTX too; numbers are unwrapped.
+  // Takes every packet of the stream, also those restored from RTX, with unwrapped numbers.
   void OnPacket(int64_t sequence_number, Timestamp now);
-  // Fills `out` with what is to be asked for now, ascending; returns how many.
+  // Fills `out` with the numbers to request now, ascending; returns how many.
   size_t Collect(Timestamp now, Duration rtt, std::span<uint16_t> out);
   Timestamp next_deadline(Duration rtt) const;
   size_t missing() const { return missing_.size(); }
-  // How long the sender took to answer, from what came after one request: a round trip for those who receive
-  // nothing, and so never report one (RFC 3550 section 6.4.1).
+  // Response time of the sender, by packets that arrived after one request: a round-trip time for peers that
+  // receive nothing, and so never report one (RFC 3550 section 6.4.1).
   std::optional<Duration> response_time() const { return response_time_; }
-  // True once after holes were pushed out of the list: more is lost than can be asked for.
+  // True once after holes were removed from the full list: more is lost than can be requested.
   bool TakeOverflow() { return std::exchange(overflow_, false); }
-  // Nothing is waited for any more (the track is muted, or a keyframe made the past worthless).
+  // Forgets all holes (the track is muted, or a keyframe made the past worthless).
   void Clear() { missing_.clear(); }
-  // Somebody can still use what comes so late (a recording): asked for, at long intervals, until it is this
-  // old. 0: no longer than `max_requests` allow.
+  // Maximum age of holes that a recording can still use: they are requested at long intervals until then. 0:
+  // only as often as `max_requests` allows.
   void set_patience(Duration patience) { patience_ = patience; }
   const NackCounters& counters() const { return counters_; }
 
@@ -70,7 +70,7 @@ class NackGenerator {
   Duration patience_{0};
   std::vector<Missing> missing_;  // ascending, capacity reserved
   std::optional<int64_t> highest_;
-  std::optional<int64_t> stray_;  // far behind the others, and maybe the first of a new beginning
+  std::optional<int64_t> stray_;  // far before the others, possibly the first after a restart
   std::optional<Duration> response_time_;
   bool overflow_ = false;
   NackCounters counters_;

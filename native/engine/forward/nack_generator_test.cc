@@ -1,4 +1,4 @@
-// Hard problem 10: NACK lists by generated arrivals against a naive model, bounded, across the wrap.
+// Hard problem 10: NACK lists for generated arrivals against a naive model; bounded, across the wrap.
 #include "engine/forward/nack_generator.h"
 
 #include <gtest/gtest.h>
@@ -44,7 +44,7 @@ TEST(NackGenerator, AgreesWithANaiveModel) {
       std::vector<uint16_t> expected;
       for (auto it = model.begin(); it != model.end();) {
         Hole& hole = it->second;
-        // Each time a quarter longer; given up a round trip after the last.
+        // Each interval is a quarter longer; given up a round trip after the last.
         constexpr std::array<int64_t, 5> kIntervals = {0, 50'000, 62'500, 78'125, 50'000};
         const Timestamp due = hole.requests == 0
                                   ? hole.since + config.reorder_patience
@@ -84,7 +84,7 @@ TEST(NackGenerator, AsksFromEveryStartAroundTheWrap) {
   }
 }
 
-TEST(NackGenerator, ItsListIsBoundedAndTheOldestGoFirst) {
+TEST(NackGenerator, BoundsItsListAndRemovesTheOldestFirst) {
   NackConfig config;
   config.max_missing = 10;
   NackGenerator generator(config);
@@ -110,7 +110,7 @@ TEST(NackGenerator, ALongJumpIsARestart) {
   EXPECT_EQ(generator.next_deadline(kRtt), kNever);
 }
 
-TEST(NackGenerator, OneStrayPacketFromLongAgoIsNoRestart) {
+TEST(NackGenerator, OneStrayOldPacketIsNoRestart) {
   NackGenerator generator({});
   generator.OnPacket(70'000, {});
   generator.OnPacket(70'002, {});
@@ -143,7 +143,7 @@ TEST(NackGenerator, OutlastsAShortOutageAndThenGivesUp) {
   EXPECT_EQ(generator.counters().given_up, 1u);
 }
 
-TEST(NackGenerator, AsksForNothingThatIsTooOld) {
+TEST(NackGenerator, DoesNotRequestPacketsThatAreTooOld) {
   NackGenerator generator({});
   generator.OnPacket(70'000, {});
   generator.OnPacket(70'002, {});
@@ -156,7 +156,7 @@ TEST(NackGenerator, AsksForNothingThatIsTooOld) {
   EXPECT_EQ(generator.missing(), 0u);
 }
 
-TEST(NackGenerator, LearnsTheRoundTripFromAnswers) {
+TEST(NackGenerator, LearnsTheRoundTripTimeFromResponses) {
   NackGenerator generator({});
   std::array<uint16_t, 10> out;
   generator.OnPacket(70'000, {});
@@ -173,7 +173,7 @@ TEST(NackGenerator, LearnsTheRoundTripFromAnswers) {
   EXPECT_EQ(generator.response_time(), Duration(85'000)) << "which of two requests was answered?";
 }
 
-TEST(NackGenerator, TellsOnceThatTooMuchIsLost) {
+TEST(NackGenerator, ReportsOnceThatTooMuchIsLost) {
   NackConfig config;
   config.max_missing = 10;
   NackGenerator generator(config);
@@ -185,7 +185,7 @@ TEST(NackGenerator, TellsOnceThatTooMuchIsLost) {
   EXPECT_FALSE(generator.TakeOverflow());
 }
 
-TEST(NackGenerator, OnlyWhatFitsIsAsked) {
+TEST(NackGenerator, RequestsOnlyWhatFits) {
   NackGenerator generator({});
   generator.OnPacket(70'000, {});
   generator.OnPacket(70'011, {});

@@ -8,7 +8,7 @@ PacketRing::PacketRing(const PacketRingConfig& config)
     : config_(config),
       mask_(std::bit_ceil(std::max<size_t>(config.capacity, 2)) - 1),
       entries_(mask_ + 1),
-      // Not zeroed: pages that no packet has used cost no memory.
+      // Not zeroed, so that unused pages use no memory.
       slab_(std::make_unique_for_overwrite<uint8_t[]>((mask_ + 1) * kSlotSize)) {}
 
 bool PacketRing::InWindow(int64_t sequence_number) const {
@@ -21,7 +21,7 @@ void PacketRing::AdvanceTo(int64_t sequence_number) {
     newest_ = sequence_number;
     return;
   }
-  // What the numbers between would have overwritten is gone.
+  // Removes the entries that the skipped numbers would have overwritten.
   const int64_t from = std::max(*newest_ + 1, sequence_number - static_cast<int64_t>(entries_.size()) + 1);
   for (int64_t i = from; i <= sequence_number; ++i) entries_[Index(i)].used = false;
   newest_ = sequence_number;
@@ -63,7 +63,7 @@ void PacketRing::Pad(int64_t sequence_number, uint8_t bytes) {
   SourcePacket* packet = FindToCorrect(sequence_number);
   if (packet == nullptr || packet->padding != 0 || bytes == 0 || bytes > kMaxRunPadding) return;
   packet->padding = bytes;
-  // The last one says how many there are (RFC 3550 section 5.1); the others are zero already.
+  // The last byte is the number of padding bytes (RFC 3550 section 5.1); the others are already zero.
   Slot(sequence_number)[packet->payload.size() + bytes - 1] = bytes;
 }
 

@@ -1,5 +1,5 @@
-// The packets of one published layer, stored once for all subscribers: retransmission reads them here.
-// Bounded by count (a power of two) and by age. Slab memory is touched only as packets come.
+// The packets of one published layer, stored once for all subscribers; retransmissions read them here.
+// Bounded by count (a power of two) and age. The memory is touched only as packets arrive.
 #pragma once
 
 #include <algorithm>
@@ -23,15 +23,15 @@ class PacketRing {
  public:
   explicit PacketRing(const PacketRingConfig& config);
 
-  // Copies payload and dependency descriptor. `stored` is set only for kStored and is good until the ring has
-  // moved on by `capacity` packets.
+  // Copies payload and dependency descriptor. `stored` is set only for kStored, and is valid until `capacity`
+  // further packets were inserted.
   InsertOutcome Insert(const SourcePacket& packet, const SourcePacket*& stored);
   const SourcePacket* Find(int64_t sequence_number) const;
-  // For what is learned of a stored packet later.
+  // For information about a stored packet that is learned later.
   SourcePacket* FindToCorrect(int64_t sequence_number);
-  // Writes padding behind a stored packet's payload; at most kMaxRunPadding bytes, and only once.
+  // Adds padding after a stored packet's payload; at most kMaxRunPadding bytes, and only once.
   void Pad(int64_t sequence_number, uint8_t bytes);
-  // Forgets what came before `now - max_age`. Insert does it too, by the packet's arrival.
+  // Removes packets older than `now - max_age`. Insert does it too, by the packet's arrival.
   void Expire(Timestamp now) { now_ = std::max(now_, now); }
 
   std::optional<int64_t> newest() const { return newest_; }

@@ -1,4 +1,4 @@
-// Hard problem 10: the ring against a naive model that keeps everything.
+// Hard problem 10: the ring against a naive, unbounded model.
 #include "engine/forward/packet_ring.h"
 
 #include <gtest/gtest.h>
@@ -76,7 +76,7 @@ TEST(PacketRing, AgreesWithANaiveModel) {
   }
 }
 
-TEST(PacketRing, RefusesWhatDoesNotFitItsSlots) {
+TEST(PacketRing, RejectsPacketsThatDoNotFitItsSlots) {
   PacketRing ring({16, Duration(1'000'000)});
   const std::vector<uint8_t> large(kMaxStoredPacketSize + 1);
   const SourcePacket* stored = nullptr;
@@ -98,14 +98,14 @@ TEST(PacketRing, ExpiresByTimeAlone) {
   EXPECT_EQ(ring.Find(70'000), nullptr);
 }
 
-TEST(PacketRing, PadsOnceBehindThePayloadAndSparesTheDescriptor) {
+TEST(PacketRing, PadsOnceAfterThePayloadAndKeepsTheDescriptor) {
   PacketRing ring({8, Duration(1'000'000)});
   const std::vector<uint8_t> payload(20, 7);
   const std::vector<uint8_t> descriptor = {1, 2, 3};
   const SourcePacket* stored = nullptr;
   ASSERT_EQ(ring.Insert(Packet(5, {}, payload, descriptor), stored), InsertOutcome::kStored);
   ring.Pad(5, kMaxRunPadding + 1);
-  ring.Pad(6, 1);  // nobody has it
+  ring.Pad(6, 1);  // no such packet
   ASSERT_EQ(stored->padding, 0);
   ring.Pad(5, 3);
   ring.Pad(5, 2);
@@ -113,7 +113,7 @@ TEST(PacketRing, PadsOnceBehindThePayloadAndSparesTheDescriptor) {
   EXPECT_TRUE(Same(stored->payload, payload));
   EXPECT_TRUE(Same(stored->dependency_descriptor, descriptor));
   EXPECT_TRUE(Same(ByteView(stored->payload.data() + 20, 3), {0, 0, 3}));
-  // Whoever takes the place has none.
+  // The next packet in this entry has no padding.
   ASSERT_EQ(ring.Insert(Packet(13, {}, payload), stored), InsertOutcome::kStored);
   EXPECT_EQ(stored->padding, 0);
   EXPECT_TRUE(Same(ByteView(stored->payload.data() + 20, 3), {0, 0, 0}));

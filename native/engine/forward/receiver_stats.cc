@@ -23,7 +23,7 @@ void ReceiverStats::OnPacket(int64_t sequence_number, uint32_t rtp_timestamp, Ti
 
 void ReceiverStats::UpdateJitter(uint32_t rtp_timestamp, Timestamp arrival) {
   // RFC 3550 A.8, in timestamp units times 16. Packets of one frame share a timestamp and were sampled
-  // together: only the first tells something about the path.
+  // together, so only the first one shows the path's delay.
   if (last_transit_ && rtp_timestamp == last_rtp_timestamp_) return;
   const int64_t us = arrival.time_since_epoch().count();
   const int64_t arrival_rtp = us / 1'000'000 * clock_rate_ + us % 1'000'000 * clock_rate_ / 1'000'000;
@@ -70,7 +70,7 @@ std::optional<ReportBlock> ReceiverStats::MakeReport(Timestamp now) {
   block.source = source_;
   block.fraction_lost = last_fraction_lost_;
   block.cumulative_lost = static_cast<int32_t>(std::clamp<int64_t>(cumulative_lost(), -0x800000, 0x7FFFFF));
-  // Cycles count from zero; the unwrapper's numbers begin in the second cycle.
+  // Cycles count from zero, while the unwrapper's numbers begin in the second cycle.
   block.extended_highest_sequence = static_cast<uint32_t>(highest_ - 65'536);
   block.jitter = static_cast<uint32_t>(jitter_x16_ >> 4);
   if (last_sr_) {
@@ -83,7 +83,7 @@ std::optional<ReportBlock> ReceiverStats::MakeReport(Timestamp now) {
 std::optional<Duration> RoundTripTime(const ReportBlock& block, NtpTime now) {
   if (block.last_sr == 0) return std::nullopt;
   const uint32_t rtt = now.compact() - block.last_sr - block.delay_since_last_sr;
-  // A peer's DLSR may round above the truth: slightly negative is zero; the rest is nonsense.
+  // A peer may round DLSR up: a slightly negative result is zero, any other is invalid.
   if (rtt > 0x80000000u) return (-rtt < 6554) ? std::optional(Duration(0)) : std::nullopt;
   return Duration(static_cast<int64_t>(rtt) * 1'000'000 / 65'536);
 }

@@ -1,4 +1,4 @@
-// Reception statistics of one publisher's SSRC and the report block made of them (RFC 3550 §6.4.1, A.3, A.8).
+// Reception statistics of one publisher's SSRC and their report block (RFC 3550 §6.4.1, A.3, A.8).
 #pragma once
 
 #include <optional>
@@ -12,11 +12,11 @@ class ReceiverStats {
  public:
   ReceiverStats(Ssrc source, uint32_t clock_rate) : source_(source), clock_rate_(clock_rate) {}
 
-  // Numbers are unwrapped. `repaired`: it came by RTX and says nothing about loss or jitter of the path.
+  // Numbers are unwrapped. `repaired`: it arrived by RTX and does not count for loss or jitter of the path.
   void OnPacket(int64_t sequence_number, uint32_t rtp_timestamp, Timestamp arrival, size_t size,
                 bool repaired = false);
   void OnSenderReport(NtpTime ntp, Timestamp now);
-  // Nothing before the first packet. Begins a new interval for the fraction lost.
+  // Nothing before the first packet. Begins a new interval of the fraction lost.
   std::optional<ReportBlock> MakeReport(Timestamp now);
 
   uint64_t packets() const { return packets_; }
@@ -46,8 +46,8 @@ class ReceiverStats {
   Timestamp last_sr_at_;
 };
 
-// Round-trip time from a report block about one of our own streams (RFC 3550 §6.4.1); nothing when it carries
-// no LSR.
+// Round-trip time from a report block about one of our own streams (RFC 3550 §6.4.1); nothing if it has no
+// LSR.
 std::optional<Duration> RoundTripTime(const ReportBlock& block, NtpTime now);
 
 }  // namespace nexus

@@ -1,4 +1,4 @@
-// Reception reports, against the figures of RFC 3550 A.3 and A.8 worked out by hand.
+// Reception reports, compared with values computed by hand from RFC 3550 A.3 and A.8.
 #include "engine/forward/receiver_stats.h"
 
 #include <gtest/gtest.h>
@@ -51,13 +51,13 @@ TEST(ReceiverStats, JitterFollowsA8) {
   stats.OnPacket(kFirst + 1, 160, TimestampFromMicros(36'000), 10);
   EXPECT_EQ(stats.MakeReport({})->jitter, 8u);
   EXPECT_DOUBLE_EQ(stats.jitter_ms(), 1.0);
-  // The same frame again, much later, tells nothing; a jump of its clock neither.
+  // The same frame much later, or a jump of its clock, does not count.
   stats.OnPacket(kFirst + 2, 160, TimestampFromMicros(90'000), 10);
   stats.OnPacket(kFirst + 3, 0x80000000u, TimestampFromMicros(100'000), 10);
   EXPECT_EQ(stats.MakeReport({})->jitter, 8u);
 }
 
-TEST(ReceiverStats, SenderReportsComeBackAsRoundTripTime) {
+TEST(ReceiverStats, SenderReportsYieldTheRoundTripTime) {
   ReceiverStats stats(Ssrc{7}, 90'000);
   stats.OnPacket(kFirst, 0, {}, 10);
   EXPECT_EQ(stats.MakeReport({})->last_sr, 0u);

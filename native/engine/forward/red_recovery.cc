@@ -3,7 +3,7 @@
 namespace nexus {
 namespace {
 
-// How far back a neighbour is looked for: further apart, redundancy says nothing.
+// Maximum distance to a neighbour; a more distant one proves nothing.
 constexpr int64_t kMaxDistance = 16;
 
 const SourcePacket* NeighbourBefore(const PacketRing& ring, int64_t sequence) {
@@ -13,7 +13,7 @@ const SourcePacket* NeighbourBefore(const PacketRing& ring, int64_t sequence) {
   return nullptr;
 }
 
-// At the latest `primary` itself.
+// Returns at the latest `primary` itself.
 const SourcePacket& NeighbourBehind(const PacketRing& ring, int64_t sequence, const SourcePacket& primary) {
   for (int64_t i = sequence + 1; i < primary.sequence_number; ++i) {
     if (const SourcePacket* packet = ring.Find(i)) return *packet;

@@ -1,5 +1,5 @@
-// Lost audio that a later packet brings back (RFC 2198): which of its redundant blocks the ring does not
-// have, and which number each of them had.
+// Recovers lost audio from a later packet's redundancy (RFC 2198): finds the redundant blocks that the ring
+// lacks, and their sequence numbers.
 #pragma once
 
 #include <span>
@@ -15,9 +15,10 @@ struct LostAudio {
   ByteView payload;
 };
 
-// `primary` is in the ring already. RED names its blocks by time only; senders put the packets in that came
-// right before, so a block's place tells its number, and the time of its neighbours in the ring must agree.
-// Nothing is found at a stream's start: what was before it was never wanted. Oldest first; returns how many.
+// `primary` is already in the ring. RED identifies blocks only by time. Senders include the packets just
+// before, so a block's position gives its number, and its time must fit between its neighbours in the ring.
+// Nothing is found at the start of a stream, because earlier packets are not wanted. Oldest first; returns
+// how many.
 size_t FindLostAudio(const PacketRing& ring, const RedPacket& red, const SourcePacket& primary,
                      std::span<LostAudio> lost);
 

@@ -1,4 +1,5 @@
-// Hard problem 21: what the SFU lost comes back from a later packet, under the number and time that it had.
+// Hard problem 21: packets lost on the way to the SFU are recovered from a later one, with their original
+// number and time.
 #include "engine/forward/red_recovery.h"
 
 #include <gtest/gtest.h>
@@ -14,12 +15,12 @@ namespace {
 constexpr int64_t kFrame = 960;  // 20 ms at 48 kHz
 constexpr PayloadType kOpus{111};
 
-// One stream as its sender numbers it; what arrives goes into the ring.
+// One stream with its sender's numbers; arriving packets are put into the ring.
 class Stream {
  public:
   explicit Stream(int64_t first) : next_(first) {}
 
-  // A packet that was never sent does not exist: silence is a jump in time only.
+  // Packets that were never sent do not exist: silence is only a jump in time.
   void Silence(int64_t frames) { timestamp_ += frames * kFrame; }
   void Send() {
     packets_[next_] = {timestamp_, {static_cast<uint8_t>(next_), static_cast<uint8_t>(next_ >> 8), 7}};
@@ -28,7 +29,7 @@ class Stream {
   }
   int64_t last() const { return next_ - 1; }
 
-  // The packet arrives with up to `distance` earlier ones; returns what was found to be lost.
+  // The packet arrives with up to `distance` earlier ones; returns those that were lost.
   std::vector<LostAudio> Arrive(int64_t sequence, size_t distance) {
     const Sent& sent = packets_.at(sequence);
     RedPacket red;
@@ -78,7 +79,7 @@ class Stream {
   PacketRing ring_{{256, Duration(2'000'000)}};
 };
 
-TEST(RedRecovery, OneLostPacketComesBack) {
+TEST(RedRecovery, RecoversOneLostPacket) {
   for (int64_t first = 131'060; first < 131'080; ++first) {
     Stream stream(first);
     for (int i = 0; i < 3; ++i) stream.Send();
@@ -91,7 +92,7 @@ TEST(RedRecovery, OneLostPacketComesBack) {
   }
 }
 
-TEST(RedRecovery, OfABurstOnlyWhatIsCarried) {
+TEST(RedRecovery, RecoversOnlyTheRedundantPartOfABurst) {
   Stream stream(70'000);
   for (int i = 0; i < 6; ++i) stream.Send();
   stream.Arrive(70'000, 2);
@@ -101,13 +102,13 @@ TEST(RedRecovery, OfABurstOnlyWhatIsCarried) {
   EXPECT_EQ(lost[1].sequence_number, 70'004);
 }
 
-TEST(RedRecovery, NothingIsInventedAtTheStart) {
+TEST(RedRecovery, RecoversNothingBeforeTheStart) {
   Stream stream(70'000);
   for (int i = 0; i < 3; ++i) stream.Send();
   EXPECT_TRUE(stream.Arrive(70'002, 2).empty());
 }
 
-// RED and DTX: numbers go on over the silence, time jumps.
+// RED and DTX: numbers continue across the silence, while time jumps.
 TEST(RedRecovery, SilenceIsNotLoss) {
   Stream stream(70'000);
   stream.Send();
@@ -121,9 +122,8 @@ TEST(RedRecovery, SilenceIsNotLoss) {
   stream.ExpectIsTrue(lost[0]);
 }
 
-// A sender that numbers its blocks otherwise than by what came right before: the time of the neighbours
-// tells.
-TEST(RedRecovery, ABlockThatDoesNotFitBetweenItsNeighboursIsLeftAlone) {
+// A sender whose blocks are not the packets just before: the times of the neighbours show it.
+TEST(RedRecovery, IgnoresABlockThatDoesNotFitBetweenItsNeighbours) {
   PacketRing ring({256, Duration(2'000'000)});
   const std::vector<uint8_t> payload = {1, 2, 3};
   const auto store = [&](int64_t sequence, int64_t timestamp) {
@@ -150,8 +150,8 @@ TEST(RedRecovery, ABlockThatDoesNotFitBetweenItsNeighboursIsLeftAlone) {
   EXPECT_EQ(FindLostAudio(ring, other, *primary, lost), 0u) << "another codec's block";
 }
 
-// Generated: loss, reordering, duplication and silence. Whatever is brought back was sent exactly so.
-TEST(RedRecovery, NeverBringsBackWhatWasNotSent) {
+// Generated loss, reordering, duplication and silence: every recovered packet was sent exactly so.
+TEST(RedRecovery, RecoversOnlyPacketsThatWereSent) {
   uint64_t found = 0;
   for (uint64_t seed = 0; seed < 40; ++seed) {
     SCOPED_TRACE(seed);

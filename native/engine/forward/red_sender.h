@@ -1,6 +1,6 @@
-// Redundant audio towards one subscriber (RFC 2198): how many earlier packets ride along, and the bytes of
-// them. They are taken from the publisher's ring under the numbers and times that the slot gave them, so that
-// a receiver recognises what it has.
+// Redundant audio for one subscriber (RFC 2198): the number of earlier packets to repeat, and their bytes.
+// They are taken from the publisher's ring and keep the numbers and times that the slot gave them, so that
+// the receiver recognises duplicates.
 #pragma once
 
 #include "engine/forward/packet_ring.h"
@@ -10,15 +10,15 @@
 namespace nexus {
 
 struct RedSenderConfig {
-  // 0: never redundant. Else so many earlier packets, one more under heavy loss, two at most.
+  // Number of earlier packets to repeat, one more under heavy loss, at most two. 0: no redundancy.
   uint8_t distance = 1;
-  uint8_t loss_threshold = 5;         // of 256: what calls for redundancy that the publisher did not send
+  uint8_t loss_threshold = 5;         // of 256: loss that adds redundancy which the publisher did not send
   uint8_t heavy_loss_threshold = 26;  // of 256
-  Duration loss_memory{10'000'000};   // so long a report counts
+  Duration loss_memory{10'000'000};   // how long a report counts
 };
 
 inline constexpr size_t kMaxRedDistance = 2;
-// Larger packets stay alone: a datagram must fit any path's MTU with all its headers.
+// Maximum payload with redundancy: a datagram with all headers must fit every path's MTU.
 inline constexpr size_t kMaxRedPayload = 1000;
 inline constexpr size_t kMaxRedPrefixSize =
     kMaxRedPayload + kMaxRedDistance * kRedBlockHeaderSize + kRedPrimaryHeaderSize;
@@ -27,9 +27,9 @@ class RedSender {
  public:
   explicit RedSender(const RedSenderConfig& config = {}) : config_(config) {}
 
-  // From the subscriber's receiver reports (RFC 3550 section 6.4.1).
+  // Fraction lost in the subscriber's receiver reports (RFC 3550 section 6.4.1).
   void OnFractionLost(uint8_t fraction_lost, Timestamp now);
-  // `redundant`: the publisher sends RED itself, which is passed on without asking whether it is needed.
+  // `redundant`: the publisher sends RED itself, which is then always passed on.
   size_t Distance(bool redundant, Timestamp now) const;
 
  private:
@@ -38,8 +38,9 @@ class RedSender {
   std::optional<Timestamp> lost_much_at_;
 };
 
-// What goes in front of `packet`'s payload, in `scratch`; empty when no earlier packet can ride along: none
-// was sent, it was another source's (it would inherit this one's CSRC: section 3), it is too old or too long.
+// Writes the redundancy before `packet`'s payload into `scratch`; empty if no earlier packet can be repeated:
+// there is none, it is of another source (it would get this one's CSRC: section 3), or it is too old or too
+// long.
 ByteView WriteRedundancy(MutableByteView scratch, const SlotHistory& history, LayerId layer,
                          const PacketRing& ring, const SourcePacket& packet, const Rewritten& rewritten,
                          PayloadType primary_type, size_t distance);

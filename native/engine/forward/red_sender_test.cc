@@ -1,4 +1,4 @@
-// Hard problem 21: redundancy for those who have RED, under the numbers and times that their slot gave out.
+// Hard problem 21: redundancy for subscribers with RED, with the numbers and times of their slot.
 #include "engine/forward/red_sender.h"
 
 #include <gtest/gtest.h>
@@ -14,7 +14,7 @@ constexpr uint32_t kFrame = 960;
 
 Timestamp At(int64_t ms) { return TimestampFromMicros(ms * 1000); }
 
-// A slot that has sent some packets of one source, its numbers and times far from the source's.
+// A slot that has sent some packets of one source, with numbers and times far from the source's.
 struct SlotOfOneSource {
   SlotHistory history{{128, 5, Duration(10'000)}};
   PacketRing ring{{256, Duration(2'000'000)}};
@@ -47,7 +47,7 @@ struct SlotOfOneSource {
   std::vector<uint8_t> whole;
 };
 
-TEST(RedSender, EarlierPacketsRideAlongOldestFirst) {
+TEST(RedSender, RepeatsEarlierPacketsOldestFirst) {
   for (int64_t first = 65'530; first < 65'540; ++first) {
     SlotOfOneSource slot;
     for (int64_t i = 0; i < 4; ++i) {
@@ -68,7 +68,7 @@ TEST(RedSender, EarlierPacketsRideAlongOldestFirst) {
   }
 }
 
-TEST(RedSender, ThePacketsAreOfOneSource) {
+TEST(RedSender, RepeatsOnlyPacketsOfOneSource) {
   SlotOfOneSource slot;
   slot.Send(100, 0, 80, 2, LayerId{8});
   slot.Send(101, kFrame, 80);
@@ -78,7 +78,7 @@ TEST(RedSender, ThePacketsAreOfOneSource) {
   EXPECT_EQ(slot.Write(2)->redundant().size(), 1u);
 }
 
-TEST(RedSender, WhatWasNeverSentEndsTheRow) {
+TEST(RedSender, StopsAtANumberThatWasNeverSent) {
   SlotOfOneSource slot;
   slot.Send(100, 0, 80);
   slot.Send(102, 2 * kFrame, 80);
@@ -88,8 +88,8 @@ TEST(RedSender, WhatWasNeverSentEndsTheRow) {
   EXPECT_FALSE(first.Write(2));
 }
 
-// DTX: after a long silence the offset no longer fits 14 bits.
-TEST(RedSender, NothingRidesAcrossALongSilence) {
+// DTX: after a long silence the offset does not fit into 14 bits.
+TEST(RedSender, RepeatsNothingAcrossALongSilence) {
   SlotOfOneSource slot;
   slot.Send(100, 0, 80);
   slot.Send(101, kMaxRedTimestampOffset, 2);
@@ -98,7 +98,7 @@ TEST(RedSender, NothingRidesAcrossALongSilence) {
   EXPECT_FALSE(slot.Write(1));
 }
 
-TEST(RedSender, LargePacketsStayAlone) {
+TEST(RedSender, AddsNothingToLargePackets) {
   SlotOfOneSource slot;
   slot.Send(100, 0, 600);
   slot.Send(101, kFrame, kMaxRedPayload - 600);
@@ -109,7 +109,7 @@ TEST(RedSender, LargePacketsStayAlone) {
   EXPECT_FALSE(slot.Write(1));
 }
 
-TEST(RedSender, PassesWhatThePublisherSendsAndAddsWhereThereIsLoss) {
+TEST(RedSender, PassesThePublishersRedundancyOnAndAddsItUnderLoss) {
   RedSender sender;
   EXPECT_EQ(sender.Distance(true, At(0)), 1u);
   EXPECT_EQ(sender.Distance(false, At(0)), 0u);
@@ -125,7 +125,7 @@ TEST(RedSender, PassesWhatThePublisherSendsAndAddsWhereThereIsLoss) {
   EXPECT_EQ(sender.Distance(false, At(12'000)), 2u);
 }
 
-TEST(RedSender, ItsDistanceIsConfigured) {
+TEST(RedSender, UsesTheConfiguredDistance) {
   RedSender off({.distance = 0});
   off.OnFractionLost(200, At(0));
   EXPECT_EQ(off.Distance(true, At(0)), 0u);

@@ -3,7 +3,8 @@
 namespace nexus {
 namespace {
 
-// An access unit delimiter, SEI: what may stand between its beginning and its first slice.
+// Maximum number of units between the beginning of an access unit and its first slice (access unit delimiter,
+// SEI).
 constexpr int64_t kMaxUnitsInFront = 4;
 
 }  // namespace
@@ -20,16 +21,16 @@ void RememberedSets::Learn(ByteView payload, LayerId layer) {
 
 void RememberedSets::OnPacket(PacketRing& ring, SourcePacket& stored) {
   Learn(stored.payload, stored.layer);
-  // A receiver that reads dependency descriptors would miss one on the packet in front.
+  // A receiver that reads dependency descriptors would miss one on the additional packet.
   if (!stored.frame.bare_idr || packet() == nullptr || !stored.dependency_descriptor.empty()) return;
   stored.frame.keyframe_start = stored.frame.needs_parameter_sets = BeginsAccessUnit(ring, stored);
 }
 
-// Whether the IDR's first slice begins here and no parameter sets are on their way in front of it.
+// True if the IDR's first slice begins here and no parameter sets can arrive before it.
 bool RememberedSets::BeginsAccessUnit(const PacketRing& ring, const SourcePacket& idr) const {
   for (int64_t back = 1; back <= kMaxUnitsInFront; ++back) {
     const SourcePacket* before = ring.Find(idr.sequence_number - back);
-    if (before == nullptr) return false;  // lost, or late: it may hold them
+    if (before == nullptr) return false;  // lost or late: it may contain them
     if (before->timestamp != idr.timestamp) return true;
     if (before->frame.bare_idr || before->frame.keyframe_start) return false;
   }

@@ -1,6 +1,6 @@
-// Parameter sets of an H.264 source, kept for those who begin to watch at a keyframe that comes without them.
-// A slot that begins there sends them in front, as a packet of its own sequence, which is answered to a NACK
-// as any other.
+// Parameter sets of an H.264 source, for viewers that begin at a keyframe without them. A slot that begins
+// there sends them first, in a packet with its own sequence number, which is retransmitted on a NACK like any
+// other.
 #pragma once
 
 #include <array>
@@ -13,19 +13,19 @@ namespace nexus {
 
 class RememberedSets {
  public:
-  // Each packet once it is in the ring. An IDR that begins an access unit without parameter sets, while they
-  // are known, becomes the beginning of a keyframe that needs them.
+  // To be called for each packet in the ring. If an IDR begins an access unit without parameter sets and they
+  // are known, the packet becomes the start of a keyframe that needs them.
   void OnPacket(PacketRing& ring, SourcePacket& stored);
-  // Of the same source on another shard: its `packet()` there.
+  // Learns from the same source on another shard: its `packet()` there.
   void OnRelayed(ByteView payload, LayerId layer) { Learn(payload, layer); }
-  // Whether a number is of a `packet()`.
+  // True if the number belongs to a `packet()`.
   static bool IsNumber(int64_t number) { return number < kFirstNumber / 2; }
-  // Another codec.
+  // For a change of the codec.
   void Forget() { *this = {}; }
 
-  // To be sent in front of such a keyframe; its number tells which sets it holds and is none of the source's.
+  // The packet to send before such a keyframe; its number identifies the sets and is none of the source's.
   const SourcePacket* packet() const;
-  // One that was sent; the last two are kept.
+  // A packet that was sent; the last two are kept.
   const SourcePacket* Find(int64_t number) const;
 
  private:

@@ -1,5 +1,5 @@
-// Chromium's H.264, as if it sent its parameter sets once: whoever begins at a later keyframe gets them, and
-// ffmpeg can decode what comes (hard problem 20). The calls around it are in
+// Chromium's H.264 with its parameter sets sent only once: a viewer that begins at a later keyframe gets
+// them, and ffmpeg can decode the stream (hard problem 20). The calls around it are in
 // engine/room/parameter_sets_test.cc.
 #include "engine/forward/remembered_sets.h"
 
@@ -21,7 +21,7 @@ void Add(ElementaryStream& stream, int64_t sequence, const SourcePacket& packet)
   stream.Add(sequence, {0, packet.marker, packet.frame.frame_start, payload});
 }
 
-// The capture from its first keyframe on.
+// The capture from its first keyframe.
 std::vector<SourcePacket> FromKeyframe(const CapturedStream& capture) {
   const auto key = std::find_if(capture.packets.begin(), capture.packets.end(),
                                 [](const SourcePacket& packet) { return packet.frame.keyframe_start; });
@@ -45,7 +45,7 @@ struct Layer {
   RememberedSets sets;
 };
 
-TEST(RememberedSets, WhatBeginsWithThemCanBeDecoded) {
+TEST(RememberedSets, AStreamThatBeginsWithThemCanBeDecoded) {
   NEXUS_LOAD_CAPTURE(datagrams, "h264.pcap");
   if (!testing::HasFfmpeg()) GTEST_SKIP() << "ffmpeg is not installed";
   const CapturedStream capture = testing::LoadStream(datagrams, Codec::kH264);
@@ -54,11 +54,11 @@ TEST(RememberedSets, WhatBeginsWithThemCanBeDecoded) {
   ElementaryStream plain(Codec::kH264);
   for (const SourcePacket& packet : packets) Add(plain, packet.sequence_number, packet);
 
-  // Twice, the second time without parameter sets; somebody watches that one alone.
+  // The capture twice, the second time without parameter sets; a viewer watches only that one.
   Layer layer;
   ElementaryStream watched(Codec::kH264);
   SlotForwarder slot({true, 90'000, 0x7FF0, 0xFFFFF000, TimestampFromMicros(0)});
-  int64_t closed = 0;  // numbers of parameter sets that were taken away
+  int64_t closed = 0;  // numbers of the parameter sets that were removed
   const int64_t again = packets.back().sequence_number - packets.front().sequence_number + 1;
   const int64_t later = packets.back().timestamp - packets.front().timestamp + 3'000;
   for (const SourcePacket& packet : packets) layer.Receive(packet, packet.sequence_number, 0);

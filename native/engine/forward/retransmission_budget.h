@@ -1,6 +1,6 @@
-// How much one subscriber's retransmissions may take: a leaky bucket filled by the media that is sent. Repair
-// stays possible whatever the rate, and a peer that asks for everything again and again (or a path that loses
-// everything) cannot make the server send a multiple of the call.
+// Limits one subscriber's retransmissions: a leaky bucket that is filled by the media sent. Repair is
+// possible at any rate, but a peer that repeats its requests (or a path that loses everything) cannot make
+// the server send a multiple of the media.
 #pragma once
 
 #include <algorithm>
@@ -11,11 +11,11 @@
 namespace nexus {
 
 struct RetransmissionBudgetConfig {
-  // Of the media's bytes, in percent: a path that loses half can still be repaired in one round.
+  // Percentage of the media's bytes: a path that loses half can be repaired in one round.
   uint64_t share_percent = 60;
-  // A whole burst can be repaired at once: a handover of half a second at 3 Mbit/s.
+  // Size of a burst that can be repaired at once: an interruption of half a second at 3 Mbit/s.
   uint64_t burst_bytes = 192 * 1024;
-  // Refilled at this rate too, for slots that have just begun.
+  // Minimum fill rate, for slots that have just begun.
   uint64_t floor_bytes_per_second = 16 * 1024;
 };
 
@@ -25,7 +25,7 @@ class RetransmissionBudget {
       : config_(config), available_(config.burst_bytes) {}
 
   void OnMedia(size_t bytes) { Fill(bytes * config_.share_percent / 100); }
-  // False: no more now. What is refused is counted.
+  // False if the budget is exhausted; refusals are counted.
   bool Take(size_t bytes, Timestamp now);
   uint64_t refused() const { return refused_; }
   uint64_t available() const { return available_; }

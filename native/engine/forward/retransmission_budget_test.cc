@@ -1,4 +1,4 @@
-// A resend storm is bounded by the media that it repairs.
+// Retransmissions in a NACK storm are bounded by the media that they repair.
 #include "engine/forward/retransmission_budget.h"
 
 #include <gtest/gtest.h>
@@ -23,7 +23,7 @@ TEST(RetransmissionBudget, AStormGetsAShareOfTheMedia) {
   RetransmissionBudget budget;
   uint64_t media = 0;
   uint64_t taken = 0;
-  // 3 Mbit/s for a minute, every packet asked for five times.
+  // 3 Mbit/s for a minute, with every packet requested five times.
   for (int64_t ms = 0; ms < 60'000; ms += 3) {
     budget.OnMedia(1125);
     media += 1125;
@@ -37,7 +37,7 @@ TEST(RetransmissionBudget, AStormGetsAShareOfTheMedia) {
   EXPECT_GT(budget.refused(), 50'000u);
 }
 
-TEST(RetransmissionBudget, HalfOfEverythingLostIsRepairedOnce) {
+TEST(RetransmissionBudget, RepairsALossOfHalfOnce) {
   RetransmissionBudget budget;
   testing::Random random(1);
   for (int64_t ms = 0; ms < 60'000; ms += 3) {
@@ -47,7 +47,7 @@ TEST(RetransmissionBudget, HalfOfEverythingLostIsRepairedOnce) {
   }
 }
 
-TEST(RetransmissionBudget, ItRecoversWithoutMedia) {
+TEST(RetransmissionBudget, RecoversWithoutMedia) {
   RetransmissionBudget budget;
   while (budget.Take(1, At(0))) {
   }

@@ -1,4 +1,4 @@
-// A slot's behaviour on made-up packets: keyframes, probes, restarts, repeats, time.
+// A slot's behaviour with synthetic packets: keyframes, probes, restarts, repeats, time.
 #include "engine/forward/slot_forwarder.h"
 
 #include <gtest/gtest.h>
@@ -19,7 +19,7 @@ SlotForwarder VideoSlot(uint16_t sequence = 0x7FF0, uint32_t timestamp = 0xFFFFF
   return SlotForwarder({true, 90'000, sequence, timestamp, TimestampFromMicros(0)});
 }
 
-// Made-up packets for what no capture shows.
+// Synthetic packets for cases that no capture contains.
 class MadeSource {
  public:
   SourcePacket Next(bool keyframe, bool marker, int64_t frame_us = 33'333) {
@@ -51,7 +51,7 @@ class MadeSource {
 
 const SlotSource kH264Source{LayerId{1}, 11, Codec::kH264};
 
-TEST(SlotForwarder, WaitsForAKeyframeAndSaysSo) {
+TEST(SlotForwarder, WaitsForAKeyframeAndReportsIt) {
   SlotForwarder slot = VideoSlot();
   MadeSource source;
   EXPECT_FALSE(slot.Forward(LayerId{1}, source.Next(true, true), {})) << "not bound";
@@ -68,7 +68,7 @@ TEST(SlotForwarder, WaitsForAKeyframeAndSaysSo) {
   EXPECT_FALSE(slot.Forward(LayerId{1}, source.Next(true, true), {}));
 }
 
-// Hard problem 8: own streams start below 2^15.
+// Hard problem 8: outgoing streams start below 2^15.
 TEST(SlotForwarder, StartsBelowTheMiddle) {
   for (const uint32_t initial : {0u, 0x7FFFu, 0x8000u, 0xFFFFu}) {
     SlotForwarder slot = VideoSlot(static_cast<uint16_t>(initial));
@@ -81,8 +81,8 @@ TEST(SlotForwarder, StartsBelowTheMiddle) {
   }
 }
 
-// The outgoing number is SRTP's index: 64 bits, ascending over many wraps.
-TEST(SlotForwarder, NumbersGoOnOverManyWraps) {
+// The outgoing number is SRTP's index: 64 bits, ascending across many wraps.
+TEST(SlotForwarder, NumbersContinueAcrossManyWraps) {
   SlotForwarder slot = VideoSlot();
   MadeSource source;
   slot.Bind(kH264Source, {});
@@ -95,7 +95,7 @@ TEST(SlotForwarder, NumbersGoOnOverManyWraps) {
   EXPECT_GT(last, 0x30000);
 }
 
-TEST(SlotForwarder, LatePacketsFromBeforeTheSwitchAreDropped) {
+TEST(SlotForwarder, DropsLatePacketsFromBeforeTheSwitch) {
   SlotForwarder slot = VideoSlot();
   MadeSource source;
   const SourcePacket late = source.Next(false, true);
@@ -105,7 +105,7 @@ TEST(SlotForwarder, LatePacketsFromBeforeTheSwitchAreDropped) {
   EXPECT_EQ(slot.counters().before_switch, 1u);
 }
 
-// Hard problem 4: probes leave no gap; one whose number was already left free closes the hole with an empty
+// Hard problem 4: probes leave no gap; a probe whose number was already left free fills it with an empty
 // packet.
 TEST(SlotForwarder, ProbesLeaveNoGapInAnyOrder) {
   for (uint64_t seed = 0; seed < 100; ++seed) {
@@ -151,9 +151,8 @@ TEST(SlotForwarder, NeverSendsANumberTwice) {
   EXPECT_EQ(slot.counters().duplicates + slot.counters().too_old, packets.size());
 }
 
-// A source that begins anew (another encoder, a reload) is a new binding: a keyframe first, then on without a
-// gap.
-TEST(SlotForwarder, ASourceThatJumpsIsBoundAnew) {
+// A restarted source (another encoder, a reload) is a new binding: first a keyframe, then no gap.
+TEST(SlotForwarder, ASourceThatJumpsIsBoundAgain) {
   for (const int64_t jump : {int64_t{20'000}, int64_t{-20'000}}) {
     SlotForwarder slot = VideoSlot();
     MadeSource source;
@@ -171,8 +170,8 @@ TEST(SlotForwarder, ASourceThatJumpsIsBoundAnew) {
   }
 }
 
-// Hard problem 25: who sent it is told by the CSRC, whatever SSRC the source used; audio does not wait.
-TEST(SlotForwarder, AudioSwitchesAtOnceAndNamesItsSource) {
+// Hard problem 25: the CSRC identifies the source, whatever SSRC it used; audio does not wait.
+TEST(SlotForwarder, AudioSwitchesAtOnceAndIdentifiesItsSource) {
   SlotForwarder slot({false, 48'000, 5, 9, TimestampFromMicros(0)});
   MadeSource one;
   MadeSource two;
@@ -189,8 +188,8 @@ TEST(SlotForwarder, AudioSwitchesAtOnceAndNamesItsSource) {
   EXPECT_EQ(second->timestamp - first->timestamp, 24'000u) << "half a second passed";
 }
 
-// A keyframe whose first packet came last: what the ring holds behind it is sent with it, in order.
-TEST(SlotForwarder, TheRingFillsInWhatOvertookTheKeyframesBeginning) {
+// A keyframe whose first packet arrives last: later packets in the ring are sent after it, in order.
+TEST(SlotForwarder, SendsThePacketsThatOvertookTheKeyframesFirst) {
   SlotForwarder slot = VideoSlot();
   MadeSource source;
   PacketRing ring({64, Duration(1'000'000)});
@@ -211,7 +210,7 @@ TEST(SlotForwarder, TheRingFillsInWhatOvertookTheKeyframesBeginning) {
   EXPECT_EQ(sent, (std::vector<int64_t>{70'000, 70'001, 70'002, 70'003}));
 }
 
-// Time is corrected on to the slot's line, but never stands still or goes back.
+// Time is corrected towards the slot's line, but never stops or goes back.
 TEST(SlotForwarder, CorrectsTimeOnlyForward) {
   for (const int64_t error_us : {-400'000, -60'000, -10'000, 10'000, 60'000, 400'000}) {
     SlotForwarder slot = VideoSlot();
@@ -232,9 +231,9 @@ TEST(SlotForwarder, CorrectsTimeOnlyForward) {
   }
 }
 
-// A picture is moved by half of its step at most, sound at once: a viewer would see the one freeze and hear
-// each piece of the other.
-TEST(SlotForwarder, MovesPicturesForwardByPieces) {
+// Video moves by at most half of its step, audio at once: video would freeze otherwise, and each part of a
+// gap in audio would be audible.
+TEST(SlotForwarder, MovesVideoForwardInSteps) {
   SlotForwarder slot = VideoSlot();
   MadeSource source;
   slot.Bind(kH264Source, {});
@@ -252,7 +251,7 @@ TEST(SlotForwarder, MovesPicturesForwardByPieces) {
   EXPECT_LE(std::abs(static_cast<int32_t>(last - slot.RtpTimestampAt(packet.media_time))), 90 * 9);
 }
 
-// Pictures that are shown before those sent in front of them keep their places (H.264's B-frames).
+// Pictures that are shown before earlier ones keep their times (H.264's B-frames).
 TEST(SlotForwarder, PicturesSentOutOfOrderKeepTheirTimes) {
   SlotForwarder slot = VideoSlot();
   MadeSource source;
@@ -272,8 +271,8 @@ TEST(SlotForwarder, PicturesSentOutOfOrderKeepTheirTimes) {
   EXPECT_EQ(slot.counters().time_jumps, 0u);
 }
 
-// The source's time falls back or leaps; packets from before that come late are not taken for its new time.
-TEST(SlotForwarder, ATimeThatJumpsGoesOnAndLatePacketsKeepTheOldOne) {
+// The source's time falls back or leaps; late packets from before the jump keep their old time.
+TEST(SlotForwarder, TimeContinuesAfterAJumpAndLatePacketsKeepTheOldOne) {
   for (const int64_t jump_us : {-3'000'000ll, -200'000ll, -10'000'000ll, 10'000'000ll, 3'600'000'000ll}) {
     SCOPED_TRACE(jump_us);
     SlotForwarder slot = VideoSlot();

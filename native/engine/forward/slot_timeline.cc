@@ -9,7 +9,7 @@ int64_t FloorDiv(int64_t value, int64_t by) { return value / by - (value % by < 
 
 }  // namespace
 
-// Whole seconds apart from the rest: no product overflows, however far two times are apart.
+// Seconds and remainder are converted separately, so that no product overflows.
 int64_t SlotTimeline::ToRtp(Duration duration) const {
   const int64_t seconds = FloorDiv(duration.count(), kMicrosPerSecond);
   const int64_t rest = duration.count() - seconds * kMicrosPerSecond;

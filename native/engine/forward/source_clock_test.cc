@@ -1,5 +1,5 @@
-// Lip sync: two sources of one person keep their distance through the slots, whatever their clocks, before
-// and after a rebind, and when the first sender report comes late. Field notes 1.1 and 1.6.
+// Lip sync: two sources of one participant stay synchronised through the slots, whatever their clocks, before
+// and after a rebind, and if the first sender report is late. Field notes 1.1 and 1.6.
 #include "engine/forward/source_clock.h"
 
 #include <gtest/gtest.h>
@@ -31,7 +31,7 @@ TEST(RtpNtpClock, FollowsReportsFromAnyStart) {
   }
 }
 
-TEST(RtpNtpClock, OneWrongReportIsNotBelievedTwoAre) {
+TEST(RtpNtpClock, IgnoresOneWrongReportButFollowsTwo) {
   RtpNtpClock clock(48'000);
   clock.OnSenderReport(NtpTime::FromMicros(1'000'000), 48'000);
   clock.OnSenderReport(NtpTime::FromMicros(900'000'000), 96'000);
@@ -55,7 +55,7 @@ TEST(WindowedMinimum, ForgetsOldMinima) {
   EXPECT_EQ(minimum.value(), 8);
 }
 
-// One person: a microphone and a camera with clocks that begin anywhere, sent over a jittery path.
+// One participant: a microphone and a camera with arbitrary clocks, sent over a path with jitter.
 class Person {
  public:
   Person(uint64_t seed, int64_t joined_us) : random_(seed), joined_us_(joined_us) {
@@ -68,7 +68,7 @@ class Person {
     audio.path_us = random_.Between(10'000, 40'000);
     audio.first_report_us = random_.Between(500'000, 5'000'000);
     video.rate = 90'000;
-    // encoding and pacing delay the picture
+    // Encoding and pacing delay the video.
     video.path_us = audio.path_us + random_.Between(10'000, 90'000);
     video.first_report_us = random_.Between(300'000, 2'000'000);
   }
@@ -87,7 +87,7 @@ class Person {
     }
   };
 
-  // The packet sampled at `capture_us`, as the SFU gets it.
+  // The packet sampled at `capture_us`, as received by the SFU.
   SourcePacket Packet(Track& track, int64_t capture_us) {
     const int64_t since_join = capture_us - joined_us_;
     if (!track.clock) track.clock.emplace(track.rate);
@@ -118,7 +118,7 @@ class Person {
   std::vector<uint8_t> payload_ = std::vector<uint8_t>(3, 1);
 };
 
-// When the receiver, going by sender reports, shows what carries this timestamp.
+// When a receiver that uses sender reports plays media with this timestamp.
 int64_t ShownAt(const SlotForwarder& slot, uint32_t timestamp, uint32_t rate, Timestamp now) {
   const auto behind = static_cast<int32_t>(slot.RtpTimestampAt(now) - timestamp);
   return now.time_since_epoch().count() - int64_t{behind} * 1'000'000 / rate;
@@ -148,7 +148,7 @@ TEST_P(LipSync, StaysWithinAFewMilliseconds) {
         ASSERT_GT(static_cast<int32_t>(heard->timestamp - *last_audio), 0);
       }
       last_audio = heard->timestamp;
-      // How far from the moment of sampling it is played; sound and picture must be off alike.
+      // Difference between playing and sampling; audio and video must have the same.
       audio_error = ShownAt(audio, heard->timestamp, 48'000, sound.arrival) - now_us;
       if ((now_us - bound_us) % 40'000 != 0) continue;
       const SourcePacket picture = person.Packet(person.video, now_us);
@@ -159,18 +159,18 @@ TEST_P(LipSync, StaysWithinAFewMilliseconds) {
       }
       last_video = seen->timestamp;
       const int64_t error = ShownAt(video, seen->timestamp, 90'000, picture.arrival) - now_us - audio_error;
-      // Both first reports are in after five seconds, and a second more lets the picture be drawn up.
+      // Both first reports arrive within five seconds, and one more second lets the video catch up.
       if (now_us - bound_us > 6'500'000) worst_us = std::max(worst_us, std::abs(error));
     }
   }
-  // Each slot may be off its line by up to its tolerance of 8 ms before it is moved.
+  // Each slot may be off its line by its tolerance of 8 ms before it is corrected.
   EXPECT_LT(worst_us, 10'000) << "flash and beep";
   EXPECT_GT(worst_us, 0);
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, LipSync, ::testing::Range<uint64_t>(0, 20));
 
-// Without any report the time between packets is the source's own, however unsteady their arrival.
+// Without reports the intervals between packets are the source's own, whatever the jitter.
 TEST(SourceClock, WithoutReportsJitterDoesNotReachTheTimes) {
   testing::Random random(5);
   SourceClock clock(90'000);
@@ -187,8 +187,8 @@ TEST(SourceClock, WithoutReportsJitterDoesNotReachTheTimes) {
   EXPECT_LT(moved, 30u);
 }
 
-// One participant's camera and microphone, second by second: what its packets and reports say, and how far
-// the media times are from the moments of sampling.
+// One participant's camera and microphone second by second: packets and reports, and how far the media times
+// are from the sampling times.
 class TwoClocks {
  public:
   struct Track {
@@ -198,12 +198,12 @@ class TwoClocks {
     Unwrapper<uint32_t> unwrapper;
     uint32_t rtp_offset = 0xFFFF0000;
     double speed = 1;  // of its RTP clock
-    Duration lag{0};   // between sampling and sending
+    Duration lag{0};   // rate of its RTP clock
     Duration report_error{0};
     bool reports = true;
     int64_t sequence = 0;
-    int64_t worst_us = 0;       // the farthest that a media time was from the sampling
-    int64_t unbelieved_us = 0;  // how long the reports were not believed
+    int64_t worst_us = 0;       // maximum difference of a media time from the sampling time
+    int64_t unbelieved_us = 0;  // how long the reports were not used
 
     uint32_t Rtp(Timestamp sampled) const {
       const double us = static_cast<double>(sampled.time_since_epoch().count()) * speed;
@@ -211,7 +211,7 @@ class TwoClocks {
     }
   };
 
-  // Packets every 20 ms, reports every second, `path` late.
+  // Sends packets every 20 ms and reports every second, delayed by `path`.
   void Run(Duration time) {
     for (const Timestamp end = now_ + time; now_ < end; now_ += Duration(20'000)) {
       for (Track* track : {&audio, &video}) {
@@ -221,7 +221,7 @@ class TwoClocks {
       }
     }
   }
-  // Like Run, but what was sent meanwhile comes at once, at its end.
+  // Like Run, but all packets arrive at its end.
   void Stall(Duration time) {
     const Timestamp end = now_ + time;
     for (; now_ < end; now_ += Duration(20'000)) {
@@ -238,7 +238,7 @@ class TwoClocks {
   void Forget() {
     for (Track* track : {&audio, &video}) track->worst_us = track->unbelieved_us = 0;
   }
-  // How much later the picture of a moment stands than its sound.
+  // How much later video is played than audio that was sampled at the same time.
   int64_t Apart() {
     const Timestamp sound = Receive(audio, now_ + audio.lag + path);
     return (Receive(video, now_ + video.lag + path) - sound).count();
@@ -259,8 +259,8 @@ class TwoClocks {
   RemoteClockOffset remote_;
 };
 
-// The source's encoder holds pictures back: the reports know, and arrival alone keeps to what they told.
-TEST(SourceClock, KeepsTheLagThatReportsToldWhenRtpTimeJumps) {
+// The source's encoder delays video: reports show it, and arrival times alone preserve it.
+TEST(SourceClock, KeepsTheLagFromReportsWhenRtpTimeJumps) {
   TwoClocks clocks;
   clocks.video.lag = Duration(150'000);
   clocks.Run(Duration(5'000'000));
@@ -278,7 +278,7 @@ TEST(SourceClock, KeepsTheLagThatReportsToldWhenRtpTimeJumps) {
   EXPECT_LE(clocks.audio.worst_us, 20'000);
 }
 
-TEST(SourceClock, ReportsAreBelievedAgainAfterTheNetworkStoodStill) {
+TEST(SourceClock, UsesReportsAgainAfterTheNetworkHasStopped) {
   TwoClocks clocks;
   clocks.video.lag = Duration(60'000);
   clocks.Run(Duration(5'000'000));
@@ -290,7 +290,7 @@ TEST(SourceClock, ReportsAreBelievedAgainAfterTheNetworkStoodStill) {
   EXPECT_LE(clocks.video.worst_us, 20'000);
 }
 
-TEST(SourceClock, AQueueThatGrowsToSecondsIsNoContradiction) {
+TEST(SourceClock, AQueueThatGrowsToSecondsIsNotAContradiction) {
   TwoClocks clocks;
   clocks.Run(Duration(5'000'000));
   clocks.Forget();
@@ -304,8 +304,9 @@ TEST(SourceClock, AQueueThatGrowsToSecondsIsNoContradiction) {
   EXPECT_LE(clocks.video.worst_us, 21'000);
 }
 
-// The sender's wall clock is set, by a little or by much: nothing leaps, and the reports count again later.
-TEST(SourceClock, AWallClockThatIsSetDoesNotMoveTheMedia) {
+// The sender's wall clock is set by a little or by much: media times do not jump, and reports are used again
+// later.
+TEST(SourceClock, SettingTheWallClockDoesNotMoveTheMedia) {
   for (const int64_t by_us : {60'000'000ll, -60'000'000ll, 3'000'000ll, -3'000'000ll, -3'600'000'000ll}) {
     SCOPED_TRACE(by_us);
     TwoClocks clocks;
@@ -324,8 +325,8 @@ TEST(SourceClock, AWallClockThatIsSetDoesNotMoveTheMedia) {
   }
 }
 
-// Of one source that tells nonsense from the beginning, the other does not hear.
-TEST(SourceClock, ReportsThatContradictThePacketsOfOneSourceDoNotMoveTheOther) {
+// Wrong reports of one source from the beginning do not affect the other source.
+TEST(SourceClock, ContradictoryReportsOfOneSourceDoNotMoveTheOther) {
   for (const int64_t error_us : {5'000'000, -5'000'000, 1'500'000, -1'500'000}) {
     SCOPED_TRACE(error_us);
     TwoClocks clocks;
@@ -341,8 +342,8 @@ TEST(SourceClock, ReportsThatContradictThePacketsOfOneSourceDoNotMoveTheOther) {
   }
 }
 
-// An RTP clock that is slower than it says falls behind its arrival by what the minimum remembers, no
-// further.
+// An RTP clock that is slower than declared falls behind the arrival only by what the windowed minimum
+// remembers.
 TEST(SourceClock, ASlowRtpClockStaysNearTheArrival) {
   TwoClocks clocks;
   clocks.video.speed = 0.95;
@@ -351,8 +352,8 @@ TEST(SourceClock, ASlowRtpClockStaysNearTheArrival) {
   EXPECT_LE(clocks.audio.worst_us, 20'000);
 }
 
-// What is late keeps the line of its time, on either side of a jump, and teaches nothing.
-TEST(SourceClock, LatePacketsStandWhereTheyBelong) {
+// Late packets keep their time, on either side of a jump, and do not change the clock.
+TEST(SourceClock, LatePacketsKeepTheirTimes) {
   SourceClock clock(90'000);
   RemoteClockOffset remote;
   const auto at = [](int64_t ms) { return TimestampFromMicros(1'000'000'000 + ms * 1000); };

@@ -1,4 +1,4 @@
-// One packet of a published layer, parsed and inspected once, stored once, forwarded to all its subscribers.
+// One packet of a published layer: parsed, inspected and stored once, and forwarded to all its subscribers.
 #pragma once
 
 #include <optional>
@@ -10,10 +10,11 @@
 
 namespace nexus {
 
-// A published layer (one media SSRC) over its life; never used again, so a stale reference finds nothing.
+// Identifies a published layer (one media SSRC) for its life; never reused, so that a stale reference finds
+// nothing.
 using LayerId = StrongId<struct LayerIdTag, uint32_t>;
 
-// A packet may be made longer by so much on its way to subscribers, see FanOut.
+// Maximum padding that may be added to a packet for subscribers, see FanOut.
 inline constexpr size_t kMaxRunPadding = 8;
 
 struct SourcePacket {
@@ -23,14 +24,14 @@ struct SourcePacket {
   Timestamp media_time;  // when it was sampled, on the SFU's clock (SourceClock)
   bool marker = false;
   FrameInfo frame;
-  bool redundant = false;  // came as RED: the publisher sends earlier packets along
+  bool redundant = false;  // received as RED: the publisher sends earlier packets along
   std::optional<AudioLevel> audio_level;
   std::optional<uint8_t> video_orientation;
-  // Both point into the ring's slab (or the caller's buffer before it is stored).
+  // Both point into the ring's memory (or into the caller's buffer before the packet is stored).
   ByteView payload;  // empty: a padding-only probe
   ByteView dependency_descriptor;
-  LayerId layer;  // whose ring holds it
-  // So many bytes of RTP padding lie behind `payload` (PacketRing::Pad) and are sent with it.
+  LayerId layer;  // the layer whose ring contains it
+  // Number of RTP padding bytes after `payload` (PacketRing::Pad), which are sent with it.
   uint8_t padding = 0;
 };
 

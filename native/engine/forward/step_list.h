@@ -1,5 +1,5 @@
-// A value that changes at certain numbers of a line (of packets, of frames), with the last few changes kept,
-// so that what comes late is judged by what held when it was sent.
+// A value that changes at certain (packet or frame) numbers. The last few changes are kept, so that a late
+// packet gets the value that was valid at its number.
 #pragma once
 
 #include <algorithm>
@@ -18,7 +18,7 @@ class StepList {
   }
   bool empty() const { return count_ == 0; }
   const Value& newest() const { return steps_[count_ - 1].value; }
-  // From `from` on, which lies behind all changes before.
+  // Changes the value at `from`, which must be after all earlier changes.
   void Push(int64_t from, Value value) {
     if (newest() == value) return;
     if (count_ == kMaxSteps) {

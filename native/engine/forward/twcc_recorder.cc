@@ -44,8 +44,8 @@ size_t TwccRecorder::WriteFeedback(MutableByteView out, Ssrc sender, Ssrc media,
   int64_t base = next_base_.value_or(first);
   size_t count = arrivals_.size();
   if (first < base) {
-    // Late ones are told in a feedback of their own, one for each unbroken row: what was told before must not
-    // be called lost now.
+    // Late packets are reported in feedbacks of their own, one per unbroken sequence, so that packets which
+    // were already reported are not reported as lost.
     base = first;
     count = 1;
     while (count < arrivals_.size() && arrivals_[count].sequence == first + static_cast<int64_t>(count) &&
@@ -53,7 +53,7 @@ size_t TwccRecorder::WriteFeedback(MutableByteView out, Ssrc sender, Ssrc media,
       ++count;
     }
   } else if (first - base > kMaxReportedGap) {
-    base = first;  // the sender has jumped; a feedback could not even count the gap
+    base = first;  // the sender has jumped, by more than a feedback can count
   }
   const auto result = WriteTwccFeedback(out, sender, media, feedback_count_, base,
                                         std::span<const TwccArrival>(arrivals_).first(count));

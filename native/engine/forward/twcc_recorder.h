@@ -1,5 +1,6 @@
-// Notes when a publisher's packets arrive and tells it (draft-holmer-rmcat-transport-wide-cc-extensions-01).
-// One per transport. Bounded: what does not fit is told early or dropped, and counted.
+// Records the arrival of a publisher's packets and reports it
+// (draft-holmer-rmcat-transport-wide-cc-extensions-01). One per transport. Bounded: packets above the bound
+// are dropped and counted.
 #pragma once
 
 #include <array>
@@ -14,9 +15,9 @@ namespace nexus {
 
 struct TwccRecorderConfig {
   Duration interval = Duration(100'000);
-  size_t max_packets = 200;      // feedback is due at once when so many wait
+  size_t max_packets = 200;      // number of packets that make feedback due at once
   size_t max_recorded = 2000;    // bound of memory
-  int64_t reorder_window = 500;  // how far below the last feedback a late packet is still told; at most 1000
+  int64_t reorder_window = 500;  // how far before the last feedback late packets are reported; at most 1000
 };
 
 struct TwccRecorderCounters {
@@ -33,8 +34,8 @@ class TwccRecorder {
   void OnPacket(uint16_t sequence, Timestamp arrival);
   bool due(Timestamp now) const { return now >= next_deadline(); }
   Timestamp next_deadline() const;
-  // One whole RTCP feedback packet into `out`; 0 when nothing is left to tell. Call until 0: a feedback
-  // larger than `out` continues in the next one, with the next feedback count.
+  // Writes one RTCP feedback packet into `out`; 0 if nothing is left to report. To be called until it returns
+  // 0: if a feedback does not fit, the next one continues it with the next feedback count.
   size_t WriteFeedback(MutableByteView out, Ssrc sender, Ssrc media, Timestamp now);
   const TwccRecorderCounters& counters() const { return counters_; }
 
@@ -44,11 +45,11 @@ class TwccRecorder {
 
   TwccRecorderConfig config_;
   Unwrapper<uint16_t> unwrapper_;
-  std::vector<TwccArrival> arrivals_;  // ascending, not yet told
-  std::optional<int64_t> next_base_;   // first number that no feedback covered
+  std::vector<TwccArrival> arrivals_;  // ascending, not yet reported
+  std::optional<int64_t> next_base_;   // first number that no feedback has covered
   std::optional<Timestamp> first_waiting_;
   std::optional<Timestamp> last_feedback_;
-  std::array<int64_t, 1024> told_{};  // numbers below next_base_ that were told, by their low bits
+  std::array<int64_t, 1024> told_{};  // reported numbers below next_base_, by their low bits
   uint8_t feedback_count_ = 0;
   TwccRecorderCounters counters_;
 };

@@ -1,5 +1,5 @@
-// Hard problem 6: what arrived is told exactly once, from every start around the wrap, with loss, late ones
-// and repeats.
+// Hard problem 6: each arrival is reported exactly once, from every start around the wrap, with loss, late
+// packets and repeats.
 #include "engine/forward/twcc_recorder.h"
 
 #include <gtest/gtest.h>
@@ -45,7 +45,7 @@ void RunFrom(uint16_t start, uint64_t seed, size_t mtu) {
   for (int64_t i = 0; i < 1500; ++i) {
     const auto number = static_cast<uint16_t>(start + i);
     if (i > 0 && random.Percent(10)) continue;
-    // Most in order, some late by up to 100 packets, beyond a feedback interval.
+    // Most are in order, some late by up to 100 packets, which is more than a feedback interval.
     order.emplace_back(i * 1000 + (i > 0 && random.Percent(5) ? random.Between(0, 150'000) : 0), number);
     arrived.insert(number);
     if (random.Percent(3)) order.emplace_back(i * 1000 + random.Between(0, 200'000), number);
@@ -61,14 +61,15 @@ void RunFrom(uint16_t start, uint64_t seed, size_t mtu) {
   Drain(recorder, TimestampFromMicros(9'000'000), mtu, told);
   for (const uint16_t number : arrived) ASSERT_EQ(told.received[number], 1) << number << " start " << start;
   for (const auto& [number, times] : told.received) ASSERT_TRUE(arrived.count(number) || times == 0);
-  // Nothing that was told as received is called lost later: a late one may have been called lost before.
+  // A number that was reported as received is never reported as lost later; the reverse is possible for a
+  // late packet.
   for (const auto& [number, times] : told.lost) ASSERT_LE(times, 1) << number;
   EXPECT_GT(told.feedbacks, 10u);
   EXPECT_GT(recorder.counters().duplicates, 0u);
   EXPECT_EQ(recorder.counters().feedbacks, told.feedbacks);
 }
 
-TEST(TwccRecorder, TellsEachArrivalOnceFromEveryStartAroundTheWrap) {
+TEST(TwccRecorder, ReportsEachArrivalOnceFromEveryStartAroundTheWrap) {
   for (uint32_t start = 65'500; start < 65'560; ++start) RunFrom(static_cast<uint16_t>(start), start, 1200);
   for (uint32_t start = 64'100; start < 65'536; start += 97)
     RunFrom(static_cast<uint16_t>(start), start, 100);
@@ -94,13 +95,13 @@ TEST(TwccRecorder, AThousandLossesInARow) {
   EXPECT_EQ(told.received.size(), 2u);
 }
 
-TEST(TwccRecorder, MemoryIsBoundedWhenNobodyAsksForFeedback) {
+TEST(TwccRecorder, BoundsMemoryWithoutFeedback) {
   TwccRecorder recorder;
   for (uint32_t i = 0; i < 10'000; ++i) recorder.OnPacket(static_cast<uint16_t>(i), TimestampFromMicros(i));
   EXPECT_EQ(recorder.counters().overflow, 8'000u);
 }
 
-TEST(TwccRecorder, FarTooLateIsOnlyCounted) {
+TEST(TwccRecorder, OnlyCountsPacketsThatAreFarTooLate) {
   TwccRecorder recorder;
   Told told;
   for (uint16_t i = 1000; i < 1003; ++i) recorder.OnPacket(i, TimestampFromMicros(1000));
