@@ -1,5 +1,5 @@
-// First flights of browsers as they left their sockets in November 2026: a ClientHello with a post-quantum
-// key share, in two datagrams. Random values and public keys only; nothing in them is secret.
+// First flights of browsers, recorded in November 2026: a ClientHello with a post-quantum key share, in two
+// datagrams. They contain only random values and public keys, no secrets.
 #pragma once
 
 namespace nexus::vectors::client_hello {

@@ -1,4 +1,4 @@
-// Test vectors are written down as the RFCs print them: hexadecimal with spaces.
+// Parses test vectors in the notation of the RFCs: hexadecimal with spaces.
 #pragma once
 
 #include <cctype>
