@@ -35,7 +35,7 @@ def test_every_error_has_meaning_sender_and_cure(row: list[str]) -> None:
     _, meaning, sender, _, cure = row
     assert meaning
     assert cure
-    assert set(sender.split(", ")) <= {"signaling", "sfu", "nobody"}
+    assert set(sender.split(", ")) <= {"signaling", "sfu", "none"}
 
 
 @pytest.mark.parametrize("row", rows(ERRORS, r"`[A-Z_]+`"), ids=lambda row: row[0].strip("`"))
