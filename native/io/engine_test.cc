@@ -344,7 +344,7 @@ TEST(EventRing, IsBoundedAndCountsDroppedEvents) {
   pollfd readable{ring.fd(), POLLIN, 0};
   EXPECT_EQ(poll(&readable, 1, 0), 1);
   EXPECT_EQ(ring.Take(2).size(), 2u);
-  EXPECT_EQ(poll(&readable, 1, 0), 1) << "readable while events wait";
+  EXPECT_EQ(poll(&readable, 1, 0), 1) << "readable while events are queued";
   EXPECT_EQ(ring.Take(2).size(), 1u);
   EXPECT_EQ(poll(&readable, 1, 0), 0);
 }

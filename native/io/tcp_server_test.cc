@@ -157,7 +157,7 @@ TEST_F(TcpServerTest, ClosesAConnectionWithoutAValidCheck) {
   Sweep(true);
   now_ += std::chrono::seconds(60);
   Sweep(true);
-  EXPECT_EQ(server_->connections(), 1u) << "a known one stays";
+  EXPECT_EQ(server_->connections(), 1u) << "a known connection stays";
   Sweep(false);  // its transport has ended: it may still read the last packets
   EXPECT_EQ(server_->connections(), 1u);
   now_ += std::chrono::seconds(10);

@@ -45,7 +45,7 @@ TEST(KeyframeWatch, LateRetransmissionsCompleteAKeyframe) {
   KeyframeWatch watch(Codec::kVp8);
   EXPECT_FALSE(watch.OnPacket(Packet(11, 1, kMore)));
   EXPECT_FALSE(watch.OnPacket(Packet(13, 1, kMore, true)));
-  EXPECT_FALSE(watch.OnPacket(Packet(14, 2, kDeltaStart, true))) << "meanwhile the next";
+  EXPECT_FALSE(watch.OnPacket(Packet(14, 2, kDeltaStart, true))) << "the next frame";
   EXPECT_FALSE(watch.OnPacket(Packet(10, 1, kKeyframeStart)));
   EXPECT_TRUE(watch.OnPacket(Packet(12, 1, kMore)));
 }
@@ -58,7 +58,7 @@ TEST(KeyframeWatch, ForgetsAnIncompleteKeyframeAndIgnoresProbes) {
   for (uint32_t frame = 2; frame < 12; ++frame) {
     EXPECT_FALSE(watch.OnPacket(Packet(12 + frame, frame, kDeltaStart, true)));
   }
-  EXPECT_FALSE(watch.coming()) << "it is time to ask again";
+  EXPECT_FALSE(watch.coming()) << "a new request is needed";
   EXPECT_TRUE(watch.OnPacket(Packet(40, 20, kKeyframeStart, true)));
 }
 

@@ -25,7 +25,7 @@ TEST(AudioLevelSmoother, RisesFastAndFallsSlowly) {
   EXPECT_GT(smoother.level_dbov(At(1100)), -25);
   EXPECT_FALSE(smoother.silent(At(1100)));
   for (int64_t ms = 1100; ms < 1200; ms += 20) smoother.OnLevel(100, At(ms));
-  EXPECT_GT(smoother.level_dbov(At(1200)), -60) << "a pause between words is not the end";
+  EXPECT_GT(smoother.level_dbov(At(1200)), -60) << "a pause between words is not silence";
   EXPECT_FALSE(smoother.silent(At(1200)));
   for (int64_t ms = 1200; ms < 2500; ms += 20) smoother.OnLevel(100, At(ms));
   EXPECT_LT(smoother.level_dbov(At(2500)), -95);
@@ -39,7 +39,7 @@ TEST(AudioLevelSmoother, IsSilentWhenPacketsStop) {
   EXPECT_TRUE(smoother.silent(At(501)));
   EXPECT_EQ(smoother.level_dbov(At(501)), -127);
   smoother.OnLevel(30, At(2000));
-  EXPECT_EQ(smoother.level_dbov(At(2000)), -30) << "begins anew, not where it was";
+  EXPECT_EQ(smoother.level_dbov(At(2000)), -30) << "starts from the new level";
 }
 
 TEST(AudioLevelSmoother, LimitsTheLevelThatASourceClaims) {
@@ -70,7 +70,7 @@ TEST(AudioLevelSmoother, DiscontinuousTransmissionIsSilence) {
   }
   EXPECT_EQ(smoother.spoke_at(), At(0));
   smoother.OnLevel(25, At(2020));
-  EXPECT_FALSE(smoother.silent(At(2020))) << "the first word is heard at once";
+  EXPECT_FALSE(smoother.silent(At(2020))) << "the first word is audible at once";
 }
 
 AudioCandidate Speaks(uint32_t track, double level) {
@@ -131,7 +131,7 @@ TEST(LoudestSelector, OnePublisherCannotTakeEveryPlace) {
   candidates.push_back(Silent(30));
   candidates.erase(candidates.begin());
   selector.Update(candidates, At(100));
-  EXPECT_EQ(Chosen(selector), (std::set<uint32_t>{2, 3, 20})) << "another of the same takes the place";
+  EXPECT_EQ(Chosen(selector), (std::set<uint32_t>{2, 3, 20})) << "another track of the publisher replaces it";
 }
 
 TEST(LoudestSelector, ASourceThatLeavesIsRemovedAtOnce) {
@@ -292,7 +292,7 @@ TEST(SlotPlacement, KeepsItsRulesInGeneratedRooms) {
         ASSERT_TRUE(placed.count(source.track.value));
         const auto was = speaking_in.find(source.track.value);
         if (!source.silent && was != speaking_in.end()) {
-          ASSERT_EQ(room.In(was->second), source.track.value) << "moved while it could be heard";
+          ASSERT_EQ(room.In(was->second), source.track.value) << "moved while it was audible";
         }
       }
     }

@@ -79,7 +79,7 @@ TEST(SequenceMap, InsertedNumbersShiftWhatFollows) {
   map.Seen(103);
   map.Insert();
   map.Insert();
-  EXPECT_EQ(map.Map(102), 502) << "late ones keep their place";
+  EXPECT_EQ(map.Map(102), 502) << "late packets keep their number";
   EXPECT_EQ(map.Map(104), 506);
   map.Seen(104);
   map.LeaveOut(105);

@@ -138,7 +138,7 @@ TEST(DtlsFlights, RepeatedFinalFlightsDoNotStartALoop) {
     for (const Datagram& datagram : of_server) network.Deliver(DtlsRole::kClient, datagram);
     network.RunFor(seconds(2 + i));
   }
-  EXPECT_EQ(network.sent(), sent) << "records seen before are replays and not answered";
+  EXPECT_EQ(network.sent(), sent) << "repeated records are replays and not answered";
   EXPECT_TRUE(network.connected());
 }
 
@@ -156,7 +156,7 @@ TEST(DtlsFlights, ALateFinalFlightDoesNotStartALoop) {
   network.Start();
   network.RunFor(seconds(120));
   EXPECT_TRUE(network.connected());
-  EXPECT_EQ(network.flights(DtlsRole::kClient), 3) << "ClientHello, last flight, the same again";
+  EXPECT_EQ(network.flights(DtlsRole::kClient), 3) << "ClientHello, the last flight, and its repetition";
   EXPECT_EQ(network.flights(DtlsRole::kServer), 3);
   EXPECT_EQ(network.client.counters().dropped_repeated, 1u);
 }

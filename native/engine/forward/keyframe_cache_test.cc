@@ -49,9 +49,9 @@ TEST(KeyframeCache, ReplaysAFreshKeyframe) {
   EXPECT_EQ(layer.cache.ReplayFrom(layer.ring, At(33)), first);
   for (int64_t ms = 66; ms < 400; ms += 33) layer.Frame(ms, false);
   EXPECT_EQ(layer.cache.ReplayFrom(layer.ring, At(433)), first);
-  EXPECT_FALSE(layer.cache.ReplayFrom(layer.ring, At(434))) << "too far behind what others see";
+  EXPECT_FALSE(layer.cache.ReplayFrom(layer.ring, At(434))) << "too far behind what others are shown";
   EXPECT_FALSE(layer.cache.ReplayFrom(layer.ring, At(200), Duration(100'000)))
-      << "the caller wants it fresher";
+      << "older than the caller accepts";
   const int64_t next = layer.Frame(500, true);
   EXPECT_EQ(layer.cache.ReplayFrom(layer.ring, At(500)), next);
   layer.cache.Forget();
@@ -109,7 +109,7 @@ TEST(KeyframeCache, ReplaysParameterSetsToo) {
       ring.Insert(packet, stored);
       cache.OnPacket(*stored);
     }
-    EXPECT_EQ(cache.ReplayFrom(ring, At(0)), 70'000) << "from the SPS on";
+    EXPECT_EQ(cache.ReplayFrom(ring, At(0)), 70'000) << "from the SPS";
   }
 }
 

@@ -75,7 +75,7 @@ TEST(KeyframeRequester, TheShortestIntervalDecidesAndALostRequestIsRepeated) {
   requester.RequestForBetter(Duration(900'000));
   requester.RequestForBetter(Duration(400'000));
   requester.RequestForBetter(Duration(1'000'000));
-  EXPECT_TRUE(requester.Poll(TimestampFromMicros(0))) << "there was no keyframe yet";
+  EXPECT_TRUE(requester.Poll(TimestampFromMicros(0))) << "there was no keyframe before";
   EXPECT_EQ(requester.next_deadline(), TimestampFromMicros(400'000));
   EXPECT_TRUE(requester.Poll(TimestampFromMicros(400'000)));
 }

@@ -170,7 +170,8 @@ TEST(NackGenerator, LearnsTheRoundTripTimeFromResponses) {
   generator.Collect(TimestampFromMicros(110'000), kRtt, out);
   generator.Collect(TimestampFromMicros(170'000), kRtt, out);
   generator.OnPacket(70'004, TimestampFromMicros(171'000));
-  EXPECT_EQ(generator.response_time(), Duration(85'000)) << "which of two requests was answered?";
+  EXPECT_EQ(generator.response_time(), Duration(85'000))
+      << "it is unknown which of two requests was answered";
 }
 
 TEST(NackGenerator, ReportsOnceThatTooMuchIsLost) {

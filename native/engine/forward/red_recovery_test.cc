@@ -147,7 +147,7 @@ TEST(RedRecovery, IgnoresABlockThatDoesNotFitBetweenItsNeighbours) {
   RedPacket other;
   other.primary_type = kOpus;
   other.blocks[other.block_count++] = {PayloadType{0}, kFrame, payload};
-  EXPECT_EQ(FindLostAudio(ring, other, *primary, lost), 0u) << "another codec's block";
+  EXPECT_EQ(FindLostAudio(ring, other, *primary, lost), 0u) << "a block of another codec";
 }
 
 // Generated loss, reordering, duplication and silence: every recovered packet was sent exactly so.

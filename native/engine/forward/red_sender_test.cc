@@ -72,7 +72,7 @@ TEST(RedSender, RepeatsOnlyPacketsOfOneSource) {
   SlotOfOneSource slot;
   slot.Send(100, 0, 80, 2, LayerId{8});
   slot.Send(101, kFrame, 80);
-  EXPECT_FALSE(slot.Write(2)) << "the other's packet would inherit this CSRC";
+  EXPECT_FALSE(slot.Write(2)) << "the other source's packet would get this CSRC";
   slot.Send(102, 2 * kFrame, 80);
   ASSERT_TRUE(slot.Write(2));
   EXPECT_EQ(slot.Write(2)->redundant().size(), 1u);
@@ -82,7 +82,7 @@ TEST(RedSender, StopsAtANumberThatWasNeverSent) {
   SlotOfOneSource slot;
   slot.Send(100, 0, 80);
   slot.Send(102, 2 * kFrame, 80);
-  EXPECT_FALSE(slot.Write(2)) << "receivers may number blocks by their place";
+  EXPECT_FALSE(slot.Write(2)) << "receivers may number blocks by their position";
   SlotOfOneSource first;
   first.Send(0, 0, 80);
   EXPECT_FALSE(first.Write(2));

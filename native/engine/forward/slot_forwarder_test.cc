@@ -126,7 +126,7 @@ TEST(SlotForwarder, ProbesLeaveNoGapInAnyOrder) {
     for (const auto& [at, packet] : order) {
       const auto out = slot.Forward(LayerId{1}, packet, {});
       if (!packet.payload.empty()) {
-        ASSERT_TRUE(out) << "media is never lost to a probe";
+        ASSERT_TRUE(out) << "a probe never displaces media";
         ++media;
       }
       if (out) {

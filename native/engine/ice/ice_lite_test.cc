@@ -116,7 +116,7 @@ TEST_F(IceLiteTest, AnswersNothingUnauthenticated) {
   EXPECT_EQ(counters.dropped_unexpected, 2u);
   EXPECT_EQ(counters.dropped_fingerprint, 1u);
   EXPECT_EQ(counters.dropped_malformed, 1u);
-  EXPECT_EQ(ice_.next_deadline(), At(30)) << "and it prolongs nothing";
+  EXPECT_EQ(ice_.next_deadline(), At(30)) << "and does not extend the deadline";
 }
 
 TEST_F(IceLiteTest, IgnoresIndications) {
@@ -127,7 +127,7 @@ TEST_F(IceLiteTest, IgnoresIndications) {
   EXPECT_FALSE(outcome.authenticated);
   EXPECT_TRUE(outcome.response.empty());
   EXPECT_EQ(ice_.counters().indications, 1u);
-  EXPECT_EQ(ice_.next_deadline(), At(30)) << "an indication is no consent";
+  EXPECT_EQ(ice_.next_deadline(), At(30)) << "an indication is not consent";
 }
 
 TEST_F(IceLiteTest, APeerThatClaimsToBeControlledGets487) {
@@ -227,7 +227,7 @@ TEST_F(IceLiteTest, RestartKeepsMediaUntilANewNomination) {
   ASSERT_TRUE(ice_.Restart(kLocal2, kRemote2, At(10)));
   EXPECT_EQ(ice_.local(), kLocal2);
   EXPECT_EQ(ice_.selected(), Address(1));
-  EXPECT_TRUE(Send({.nominate = true}, 1, 11).authenticated) << "the old username is still good";
+  EXPECT_TRUE(Send({.nominate = true}, 1, 11).authenticated) << "the old username is still valid";
   const Check fresh{.local = &kLocal2, .remote = &kRemote2};
   EXPECT_FALSE(Send(fresh, 2, 12).selected_changed);
   EXPECT_TRUE(ice_.restarting());
@@ -280,8 +280,8 @@ TEST_F(IceLiteTest, ARemovedPathIsReplacedByTheOneCheckedLast) {
   EXPECT_FALSE(ice_.IsValidated(tcp));
   ice_.Forget(Address(3), At(5));
   ice_.Forget(Address(2), At(5));
-  EXPECT_FALSE(ice_.selected()) << "nowhere to send to, until the next check";
-  EXPECT_FALSE(ice_.expired(At(20))) << "consent is what ends it";
+  EXPECT_FALSE(ice_.selected()) << "no destination until the next check";
+  EXPECT_FALSE(ice_.expired(At(20))) << "only lost consent ends it";
   Send({}, 4, 21);
   EXPECT_EQ(ice_.selected(), Address(4));
 }
@@ -302,7 +302,7 @@ TEST_F(IceLiteTest, TrafficFromTheSelectedAddressIsConsent) {
 TEST_F(IceLiteTest, AnAddressWithTrafficIsReplacedOnlyByANomination) {
   Send({.nominate = true}, 1, 0);
   ice_.NoteTraffic(Address(1), At(40));
-  EXPECT_FALSE(Send({}, 2, 60).selected_changed) << "without a check for long, but heard";
+  EXPECT_FALSE(Send({}, 2, 60).selected_changed) << "without recent checks, but with traffic";
   EXPECT_TRUE(Send({}, 2, 71).selected_changed);
   ice_.NoteTraffic(Address(2), At(72));
   EXPECT_TRUE(Send({.nominate = true}, 1, 73).selected_changed);
@@ -313,14 +313,14 @@ TEST_F(IceLiteTest, TrafficFromAnEarlierAddressDoesNotKeepTheSelectedOne) {
   ice_.NoteTraffic(Address(1), At(1));
   Send({.nominate = true}, 2, 2);
   ice_.NoteTraffic(Address(1), At(30));
-  EXPECT_TRUE(Send({}, 3, 33).selected_changed) << "the second address was not heard for 31 seconds";
+  EXPECT_TRUE(Send({}, 3, 33).selected_changed) << "the second address sent nothing for 31 seconds";
 }
 
 TEST_F(IceLiteTest, ARemovedPathStillCountsAsASignOfLife) {
   ASSERT_TRUE(ice_.HandleStun(Make({.nominate = true}), Address(1).OverTcp(), At(1)).authenticated);
   ice_.NoteTraffic(Address(1).OverTcp(), At(100));
   ice_.Forget(Address(1).OverTcp(), At(101));
-  EXPECT_FALSE(ice_.expired(At(129))) << "the peer may come back by another way";
+  EXPECT_FALSE(ice_.expired(At(129))) << "the peer may return by another path";
   EXPECT_TRUE(ice_.expired(At(130)));
 }
 

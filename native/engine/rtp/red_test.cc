@@ -38,7 +38,7 @@ TEST(Red, ReadsBlocksInTheirOrder) {
 
 TEST(Red, RejectsTruncatedPackets) {
   const Bytes whole = {0x80 | 111, 0x0F, 0x00, 0x03, 111, 7, 8, 9};
-  ASSERT_TRUE(ParseRed(whole)) << "an empty primary is the sender's business";
+  ASSERT_TRUE(ParseRed(whole)) << "an empty primary is valid";
   EXPECT_TRUE(ParseRed(whole)->primary.empty());
   for (size_t size = 0; size < whole.size(); ++size) {
     EXPECT_FALSE(ParseRed(ByteView(whole).first(size))) << size;

@@ -15,7 +15,7 @@ constexpr SrtpProfile kProfile = SrtpProfile::kAeadAes128Gcm;
 class GcmLibraries : public testing::Test {
  protected:
   void SetUp() override {
-    if (!IsAvailable(GcmLibrary::kIpsecMb)) GTEST_SKIP() << "intel-ipsec-mb is not here";
+    if (!IsAvailable(GcmLibrary::kIpsecMb)) GTEST_SKIP() << "intel-ipsec-mb is not available";
   }
   SrtpKeyMaterial material_ = TestKeys(5);
   SrtpSealer openssl_{kProfile, material_, GcmLibrary::kOpenSsl};

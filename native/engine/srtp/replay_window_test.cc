@@ -52,7 +52,7 @@ TEST(ReplayWindow, AgreesWithAnUnboundedModel) {
         model.Commit(index);
       }
     }
-    EXPECT_GT(*std::min_element(verdicts, verdicts + 3), 100) << "the walk must meet every verdict";
+    EXPECT_GT(*std::min_element(verdicts, verdicts + 3), 100) << "the sequence must produce every verdict";
   }
 }
 

@@ -176,7 +176,7 @@ TEST_P(Srtp, RejectsEveryWrongLength) {
   Bytes whole = rtp;
   EXPECT_FALSE(opener_.OpenRtp(whole, 11));
   EXPECT_FALSE(opener_.OpenRtp(whole, whole.size()));
-  EXPECT_FALSE(opener_.OpenRtp(whole, 17)) << "header reaching into the tag";
+  EXPECT_FALSE(opener_.OpenRtp(whole, 17)) << "the header extends into the tag";
   EXPECT_EQ(opener_.ssrc_count(), 0u);
   EXPECT_GT(opener_.counters().malformed, 30u);
 }
@@ -187,7 +187,7 @@ TEST_P(Srtp, TheSealerRejectsInvalidInput) {
   const ByteView payload = ByteView(plain).subspan(12);
   Bytes out(200);
   EXPECT_EQ(sealer_.SealRtp(header, payload, 6, out), 0u) << "index and header disagree";
-  EXPECT_EQ(sealer_.SealRtp(header, payload, uint64_t{1} << 48 | 5, out), 0u) << "the key is spent";
+  EXPECT_EQ(sealer_.SealRtp(header, payload, uint64_t{1} << 48 | 5, out), 0u) << "the key is exhausted";
   EXPECT_EQ(sealer_.SealRtp(header.first(11), payload, 5, out), 0u);
   const size_t exact = plain.size() + SrtpTagSize(GetParam());
   EXPECT_EQ(sealer_.SealRtp(header, payload, 5, MutableByteView(out).first(exact - 1)), 0u);
