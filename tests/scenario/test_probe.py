@@ -165,7 +165,7 @@ async def test_a_service_that_is_killed_ends_the_whole_and_is_named(tmp_path: Pa
     assert len(children) == 3
     os.kill(children[1], signal.SIGKILL)
     assert running.process.wait(60) == 128 + signal.SIGKILL
-    assert "sfu died" in running.log.read_text()
+    assert "sfu exited" in running.log.read_text()
     await wait_until(lambda: not any(_alive(pid) for pid in children), 30)
 
 
