@@ -1,4 +1,5 @@
-"""What rows say together: which are void and why, ratios, and how cost grows. Pure."""
+"""Evaluates rows of measurements: which are void and why, ratios, and how cost grows with load. Pure
+functions."""
 
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -8,22 +9,26 @@ OURS = "nexus"
 RATIO_SCENES = ("livestream", "meeting", "audio")
 Row = Mapping[str, Any]
 
+# Maximum share of its core that the generator may use.
 GENERATOR_SHARE = 0.8
-# Of what was sent to be forwarded. More than that less means that viewers got another layer, or nothing.
+# Minimum share of the expected packets that must arrive. Below it, viewers received another layer or nothing.
 DELIVERED = 0.97
-# Packets per core second by the servers' own publications: LiveKit's benchmark page, 16 vCPU (design notes).
-# Janus publishes none that is comparable.
+# Packets per core second that the servers' authors publish: LiveKit's benchmark page, 16 vCPU (design notes).
+# Janus publishes no comparable number.
 PUBLISHED: Mapping[str, Mapping[str, int]] = {
     "livekit": {"livestream": 38_000, "meeting": 38_000, "audio": 75_000},
 }
+# Share of the published number below which a measurement is not credible.
 FAR_BELOW = 0.6
-# A server carries a load when this much is lost at most (before repair, not on purpose).
+# Maximum loss (before repair, and not emulated) at which a server counts as carrying a load.
 CARRIED_LOSS = 0.001
+# Share of its core above which a server counts as saturated.
 FULL = 0.9
 
 
 def reasons_to_void(row: Row, *, still: int = 0) -> list[str]:
-    """Why this row is no figure; empty: it is one."""
+    """Reasons why this row is not a valid measurement; empty if it is valid. `still` counts failed
+    connections."""
     seen = row["seen"]
     reasons = []
     if seen["generator_cpu_share"] > GENERATOR_SHARE:
@@ -67,19 +72,20 @@ def median(rows: Sequence[Row], key: Callable[[Row], float | None]) -> float | N
 
 
 def spread(rows: Sequence[Row], key: Callable[[Row], float | None]) -> tuple[float, float] | None:
-    """The lowest and the highest over the alternations: what a median of few says nothing about."""
+    """The lowest and the highest value over the alternations, which the median of a few values does not
+    show."""
     values = _values(rows, key)
     return (min(values), max(values)) if values else None
 
 
 def servers_of(rows: Sequence[Row]) -> list[str]:
-    """Ours first."""
+    """The servers in the rows, Nexus first."""
     names = dict.fromkeys(row["server"] for row in rows)
     return sorted(names, key=lambda name: name != OURS)
 
 
 def ratio(rows: Sequence[Row], scene: str, *, gro: bool = False, account: str = "process") -> float | None:
-    """Nexus / best peer, medians over the alternations. Nothing where one side has no valid row."""
+    """Nexus / best peer, from medians over the alternations; None if either side has no valid row."""
     medians = {
         server: median(select(rows, server, scene, gro=gro), per_second(account))
         for server in servers_of(rows)
@@ -94,8 +100,8 @@ def ratios(rows: Sequence[Row], *, gro: bool = False, account: str = "process") 
 
 
 def ratio_range(rows: Sequence[Row], scene: str) -> list[float] | None:
-    """As unlucky and as lucky as these rows could make the ratio: our lowest / the best peer's highest, and
-    our highest / the best peer's lowest."""
+    """The extremes of the ratio: Nexus's lowest / the best peer's highest, and Nexus's highest / the best
+    peer's lowest."""
     ranges = {
         server: spread(select(rows, server, scene, gro=False), per_second("process"))
         for server in servers_of(rows)
@@ -111,7 +117,7 @@ def ratio_range(rows: Sequence[Row], scene: str) -> list[float] | None:
 
 
 def spreads(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
-    """For each scene that is measured more than once: lowest, median and highest of each server."""
+    """Lowest, median and highest value of each server, for each scene that is measured more than once."""
     found: dict[str, dict[str, Any]] = {}
     for scene in RATIO_SCENES:
         scene_of: dict[str, Any] = {"ratio": ratio_range(rows, scene)}
@@ -125,7 +131,7 @@ def spreads(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
 
 
 def p99_beside_best(rows: Sequence[Row], scene: str) -> dict[str, float | None]:
-    """Our p99 and the best peer's, receivers without GRO."""
+    """The p99 latency of Nexus and of the best peer, with receivers without GRO."""
     medians = {s: median(select(rows, s, scene, gro=False), p99) for s in servers_of(rows)}
     ours = medians.pop(OURS, None)
     peers = [value for value in medians.values() if value is not None]
@@ -137,7 +143,7 @@ def carries(row: Row) -> bool:
 
 
 def is_full(row: Row) -> bool:
-    """The server had all of its core: it would do no better the next time."""
+    """Whether the server used its whole core, so that a repetition would not give a better result."""
     share: float = row["process_cpu_seconds"] / row["seen"]["seconds"]
     return share > FULL
 
@@ -146,9 +152,12 @@ GROWTH = ("most_packets_per_second", "deviation_from_line", "microseconds_per_pa
 
 
 def growth(curve: Sequence[Row]) -> dict[str, dict[str, Any]]:
-    """For each server: the most packets a second that it carried, the least-squares line through the carried
-    points (what a packet costs, and what it costs to be there at all), and how far the cost is from that
-    line: the largest deviation, as a share of the largest cost."""
+    """How cost grows with load, for each server.
+
+    Returns the most packets per second that it carried, the slope and intercept of the least-squares line
+    through the carried points (the cost of a packet, and the fixed cost), and the largest deviation from that
+    line as a share of the largest cost.
+    """
     found = {}
     for server in servers_of(curve):
         points = [

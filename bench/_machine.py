@@ -1,4 +1,4 @@
-"""What a figure was measured on."""
+"""Describes the machine of a measurement, and gives the bench's processes priority on it."""
 
 import os
 import platform
@@ -6,8 +6,8 @@ from pathlib import Path
 
 
 def come_first() -> None:
-    """Where it is allowed, the bench's processes go before others on this machine: a session of their own,
-    whose group the scheduler prefers (sched(7), autogroup)."""
+    """Gives the bench's processes priority over others, if permitted: they form a session, whose group the
+    scheduler prefers (sched(7), autogroup)."""
     try:
         os.setsid()
         Path("/proc/self/autogroup").write_text("-18")
@@ -16,7 +16,8 @@ def come_first() -> None:
 
 
 def in_real_time(command: list[str]) -> list[str]:
-    """The command in the real-time class, where that is allowed: on as quiet a core as can be had."""
+    """The command in the real-time scheduling class, if permitted, so that other processes do not interrupt
+    it."""
     return ["chrt", "-f", "10", *command] if os.geteuid() == 0 else command
 
 

@@ -1,9 +1,9 @@
-"""A network of the bench's own: servers in one namespace, the load in another, a veth pair between them.
+"""A private network for the bench: servers in one namespace, the load in another, joined by a veth pair.
 
-So nothing else is on it, servers find an interface that is no loopback (Janus and libnice pass over those),
-and addresses are free: one for the server, 10.128.0.0/9 for as many peer connections as there are. The
-program starts itself anew in the servers' namespace; the generator is started in the other. Neither has a way
-to anywhere else: what is fetched or built is fetched and built before.
+It carries no other traffic, gives servers an interface other than loopback (which Janus and libnice ignore),
+and has free addresses: one for the server, and 10.128.0.0/9 for the peer connections. The program restarts
+itself in the servers' namespace and starts the generator in the other one. Neither reaches any other network,
+so everything is fetched and built before.
 """
 
 import ipaddress
@@ -22,13 +22,13 @@ PEERS = f"{FIRST_PEER}/9"
 
 
 def enter(prepare: Callable[[], None]) -> None:
-    """Returns in the namespace. `prepare` is called once, while the machine's own network is still there.
-    Needs root, or a kernel that lets users make namespaces."""
+    """Restarts the program in the servers' namespace, and returns there. `prepare` is called once before,
+    with the machine's own network. Requires root, or a kernel that allows users to create namespaces."""
     if MARK in os.environ:
         return
     prepare()
     own = [] if os.geteuid() == 0 else ["--map-root-user"]
-    # The outer one is the load's, kept by this process; the inner one the servers'.
+    # The outer namespace, which this process keeps, is the load's; the inner one is the servers'.
     os.environ[MARK] = "outer"
     os.execvp("unshare", ["unshare", *own, "--net", sys.executable, __file__, *sys.argv])  # noqa: S606
 
@@ -44,7 +44,8 @@ def _ip(*steps: str) -> None:
 
 
 def _outer(arguments: list[str]) -> int:
-    """In the load's namespace: makes the servers', joins the two, and runs the program there."""
+    """Runs in the load's namespace: creates the servers' namespace, joins the two, and runs the program in
+    it."""
     os.environ[MARK] = str(os.getpid())
     inner = subprocess.Popen(
         ["unshare", "--net", sys.executable, __file__, "wait", *arguments], stdin=subprocess.PIPE
@@ -54,10 +55,10 @@ def _outer(arguments: list[str]) -> int:
         pass
     _ip("link set lo up", f"link add load type veth peer name sfu netns {inner.pid}")
     _ip(f"addr add {LOAD_GATEWAY}/24 dev load", "link set load up", f"route add local {PEERS} dev lo")
-    inner.stdin.close()  # go on
+    inner.stdin.close()  # lets `_inner` continue
     try:
         return inner.wait()
-    except KeyboardInterrupt:  # the program has a session of its own and must stop its server
+    except KeyboardInterrupt:  # the program is in its own session and must stop its server
         inner.send_signal(signal.SIGINT)
         return inner.wait()
 
@@ -68,9 +69,8 @@ def _inner(arguments: list[str]) -> None:
     _ip(f"route add {PEERS} via {LOAD_GATEWAY}")
     show = ["ip", "link", "show", "dev", "sfu"]
     while "state UP" not in subprocess.run(show, check=True, capture_output=True, text=True).stdout:
-        time.sleep(
-            0.05
-        )  # the kernel notices the carrier a moment later, and servers pass over a dead interface
+        # The kernel detects the carrier a moment later, and servers ignore an interface without one.
+        time.sleep(0.05)
     os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606
 
 

@@ -1,8 +1,7 @@
-"""Session descriptions as the load's people write and read them: pure, so that it is tested without a server.
+"""Writes and reads the session descriptions of the load. Pure functions, tested without a server.
 
-A publisher offers what browsers offer. A server's offer is answered with what the generator can take: Opus,
-VP8 and its RTX, the extensions that it reads. Everything else is refused as a browser would (RFC 9429 section
-5.3).
+A publisher's offer resembles a browser's. An answer accepts what the generator supports: Opus, VP8 with RTX,
+and the extensions that it reads. It rejects everything else as a browser would (RFC 9429 section 5.3).
 """
 
 import re
@@ -11,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import sdp_transform
 
-# What browsers negotiate, with the same numbers for every server.
+# Payload types and extensions that browsers negotiate, with the same numbers for every server.
 AUDIO_PT, VIDEO_PT, RTX_PT = 111, 96, 97
 AUDIO_LEVEL = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
 TRANSPORT_CC = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
@@ -29,7 +28,7 @@ AUDIO_MID, VIDEO_MID = "0", "1"
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One peer connection of the generator: what its descriptions say of ICE and DTLS."""
+    """One peer connection of the generator, with the ICE and DTLS parameters of its descriptions."""
 
     peer: int
     ufrag: str
@@ -40,7 +39,8 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What one person sends; `encodings` are (rid, ssrc, RTX ssrc), low to high. Only one: no simulcast."""
+    """The streams of one participant. `encodings` are (rid, SSRC, RTX SSRC), from low to high; with a single
+    one there is no simulcast."""
 
     audio_ssrc: int | None
     encodings: Sequence[tuple[str, int, int]] = ()
@@ -61,8 +61,8 @@ class Section:
     mid: str
     direction: str
     extensions: dict[str, int]
-    payload_types: dict[str, int]  # codec in small letters → its number
-    rtx: dict[int, int]  # media number → RTX number
+    payload_types: dict[str, int]  # codec in lower case → payload type
+    rtx: dict[int, int]  # payload type of media → that of its RTX
     ssrc: int = 0
     rtx_ssrc: int = 0
 
@@ -82,16 +82,16 @@ class Description:
     sections: tuple[Section, ...] = field(default=())
 
     def received(self) -> list[Section]:
-        """The sections on which the peer sends, with a stream that it names."""
+        """The sections on which the peer sends a stream whose SSRC it names."""
         return [s for s in self.sections if s.ssrc and s.direction in ("sendonly", "sendrecv")]
 
     def with_candidates(self, candidates: Iterable[str]) -> "Description":
-        """With those that came after it (trickle ICE, RFC 8838)."""
+        """A copy with the candidates that came later (trickle ICE, RFC 8838)."""
         return replace(self, candidates=tuple(sorted(candidates)))
 
     @property
     def transport(self) -> str:
-        """The words of the generator's `connect` line."""
+        """The parameters of the generator's `connect` line."""
         candidates = " ".join(f"candidate={c}" for c in self.candidates)
         return (
             f"ufrag={self.ufrag} pwd={self.pwd} hash={self.hash} fingerprint={self.fingerprint} {candidates}"
@@ -99,11 +99,12 @@ class Description:
 
 
 def read(sdp: str) -> Description:
-    """Only IPv4 host candidates over UDP count. Raises ValueError where ICE or DTLS are not told."""
+    """Reads a description. Only IPv4 host candidates over UDP count. Raises ValueError if it lacks ICE or
+    DTLS parameters."""
     parsed = sdp_transform.parse(sdp)
 
     def first(pattern: str) -> str:
-        # Not by the parser, which takes a ufrag of digits for a number.
+        # Not with the parser, which converts a ufrag of digits to a number.
         found = re.search(rf"^a={pattern}", sdp, re.MULTILINE)
         if found is None:
             raise ValueError(f"a description without {pattern}")
@@ -162,10 +163,10 @@ def _read_section(media: dict[str, object]) -> Section:
 def publisher_offer(
     endpoint: Endpoint, published: Published, *, setup: str = "actpass", slots: Sequence[tuple[str, str]] = ()
 ) -> str:
-    """The publications first, then the sections to receive on (kind, mid), as a browser would write it.
+    """The offer of a publisher: its publications, followed by the sections for receiving (kind, mid).
 
-    `setup` is `active` towards servers that would take the active part themselves (RFC 8842 section 5.2): the
-    generator is always the DTLS client.
+    `setup` must be `active` for servers that would choose the active role themselves (RFC 8842 section 5.2),
+    because the generator is always the DTLS client.
     """
     lines = _head([*published.mids, *(mid for _, mid in slots)])
     if published.audio_ssrc is not None:
@@ -237,12 +238,13 @@ def _codecs(kind: str, payload_types: dict[str, int], rtx: int | None) -> list[s
 
 
 def answer(offer: Description, endpoint: Endpoint) -> str:
-    """Takes all that the server offers to send, as DTLS client; refuses what the generator does not speak."""
+    """The answer to a server's offer, as DTLS client. It rejects sections that the generator does not
+    support."""
     lines = _head([section.mid for section in offer.sections if _codec_of(section) or section.is_data])
     for section in offer.sections:
         if section.is_data:
-            # Taken, though nobody answers SCTP: some servers offer data before there is media to bring up
-            # DTLS with.
+            # Accepted although the generator has no SCTP: some servers offer data before any media, and DTLS
+            # needs one section.
             lines += _transport(
                 section.kind, section.mid, "webrtc-datachannel", endpoint, "active", "sendrecv"
             )
@@ -269,7 +271,7 @@ def _codec_of(section: Section) -> str | None:
 
 
 def media_lines(offer: Description) -> list[str]:
-    """The generator's `codec` and `extension` lines for a peer whose server chose the numbers."""
+    """The generator's `codec` and `extension` lines for a peer whose server chose payload types and ids."""
     lines = ["forget"]
     seen: set[str] = set()
     for section in offer.sections:
@@ -287,7 +289,7 @@ def media_lines(offer: Description) -> list[str]:
 
 
 def own_media_lines() -> list[str]:
-    """The same for a peer whose own offer chose them."""
+    """The same for a peer whose own offer chose them: those of this module."""
     lines = ["forget", f"codec name=opus pt={AUDIO_PT} clock=48000"]
     lines.append(f"codec name=VP8 pt={VIDEO_PT} clock=90000 rtx={RTX_PT}")
     return [*lines, *(f"extension uri={uri} id={number}" for number, uri in EXTENSIONS.items())]

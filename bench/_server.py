@@ -1,4 +1,4 @@
-"""The process of an SFU under test, on a core of its own: what every adapter does with it and tells of it."""
+"""The process of an SFU under test on its own core: the part that all adapters share."""
 
 import asyncio
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from _load import process_cpu_seconds, process_memory_bytes
 
 
 class ServerProcess:
-    # How the names of threads that carry media alone begin, where they can be told apart.
+    # Prefix of the names of the threads that carry only media; None if they cannot be distinguished.
     media_threads: str | None = None
 
     def __init__(self) -> None:

@@ -1,9 +1,10 @@
-"""AES-128-GCM by library, called as SRTP calls it (native/bench/ciphers): `bench/ciphers.py --others`.
+"""Compares libraries for AES-128-GCM, called as SRTP calls it (native/bench/ciphers): `bench/ciphers.py
+--others`.
 
-Measures what the engine can be built with, OpenSSL and intel-ipsec-mb; with `--others` also AWS-LC and
-BoringSSL. Their sources come as Rust crates, fetched by cargo (which checks them) and compiled by cmake under
+Measures the libraries that the engine can use, OpenSSL and intel-ipsec-mb; with `--others` also AWS-LC and
+BoringSSL. Their sources come as Rust crates, which cargo fetches and verifies and cmake compiles under
 build/ciphers; the engine does not use them, and nothing else needs cargo. Writes
-bench/results/<date>-ciphers.json (ciphers.json without them).
+bench/results/<date>-ciphers.json (ciphers.json without `--others`).
 """
 
 import argparse
@@ -24,7 +25,7 @@ WORK = ROOT / "build" / "ciphers"
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """A library out of a crate: where its sources lie in it, where its build leaves libcrypto.a."""
+    """A library from a crate: the path of its sources in the crate, and of libcrypto.a in its build."""
 
     name: str
     option: str
@@ -47,7 +48,7 @@ OTHERS = (
         version="0.47.0",
         sources="aws-lc",
         archive="crypto/libcrypto.a",
-        # The crate carries what Go and Perl would generate.
+        # The crate contains the files that Go and Perl would generate.
         flags=("-DBUILD_LIBSSL=OFF", "-DBUILD_TOOL=OFF", "-DDISABLE_GO=ON", "-DDISABLE_PERL=ON"),
     ),
     Other(
@@ -68,7 +69,7 @@ def quietly(*command: str | Path, cwd: Path = ROOT) -> None:
 
 
 def fetch() -> Path:
-    """The crates' sources; cargo compares them with the registry's checksums."""
+    """Fetches the crates' sources, which cargo verifies against the registry's checksums."""
     crates = WORK / "crates"
     (crates / "src").mkdir(parents=True, exist_ok=True)
     (crates / "src" / "lib.rs").touch()
@@ -82,7 +83,7 @@ def fetch() -> Path:
 
 
 def compile_other(other: Other, vendor: Path) -> None:
-    """Leaves `include` and `libcrypto.a` in the library's folder."""
+    """Builds `libcrypto.a` and links `include` in the library's folder."""
     sources = vendor / other.crate / other.sources
     objects = other.folder / "build"
     flags = ["-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_POSITION_INDEPENDENT_CODE=ON", "-DBUILD_TESTING=OFF"]
@@ -131,7 +132,7 @@ def main() -> None:
     rows = measure(options.rounds)
     print(table(rows))
     now = datetime.now(UTC)
-    # A run without the others, as `make bench` does it, leaves one with them alone.
+    # A run without the others, as in `make bench`, must not overwrite one with them.
     name = f"{now:%Y-%m-%d}-ciphers.json" if options.others else "ciphers.json"
     out = options.out or ROOT / "bench" / "results" / name
     out.parent.mkdir(parents=True, exist_ok=True)

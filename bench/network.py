@@ -1,11 +1,11 @@
-"""Send-side bandwidth on emulated networks: utilisation, queue, loss and recovery time per scene, plotted;
-and what a subscriber's slot costs in memory.
+"""Send-side bandwidth estimation on emulated networks: utilisation, queue, loss and recovery time per scene,
+with plots, and the memory of a subscriber's slot.
 
     .venv/bin/python bench/network.py [--program build/bench/network_bench] [--out bench/results]
 
-The program runs whole calls (SRTP, RTCP, rooms) in emulated time, so its figures do not depend on this
-machine, memory apart. `network.json` keeps summaries and what they are measured against, `network.png` shows
-one seed of each scene.
+The program runs whole calls (SRTP, RTCP, rooms) in emulated time, so its results, except memory, do not
+depend on the machine. `network.json` holds summaries and their targets; `network.png` shows one seed of each
+scene.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from matplotlib import pyplot as plt
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "bench"
 
-# What is aimed at, and where that comes from.
+# The target of each measurement, and its source.
 AIMS = {
     "estimate": "within 15 % of the bottleneck (issue 3)",
     "loss": "under 2 % after convergence (issue 3)",
@@ -56,7 +56,7 @@ def measure(program: Path) -> list[dict[str, Any]]:
 
 
 def summarise(lines: list[dict[str, Any]]) -> dict[str, Any]:
-    """Per scene: each figure's median and worst over the seeds."""
+    """The median and the worst value of each measurement over the seeds, by scene."""
     scenes: dict[str, dict[str, Any]] = {}
     for name in dict.fromkeys(line["scene"] for line in lines if "scene" in line):
         runs = [line for line in lines if line.get("scene") == name and line.get("summary")]

@@ -1,10 +1,10 @@
-"""Our SFU beside LiveKit and Janus on one machine: packets out per CPU second at the same offered load, with
-latency, loss and memory. `make bench-sfu` runs all of it; a part: `bench/sfu.py --scenes livestream --servers
-nexus janus`.
+"""Compares the Nexus SFU with LiveKit and Janus on one machine: outgoing packets per CPU second at the same
+offered load, latency, loss and memory. `make bench-sfu` runs everything; `bench/sfu.py --scenes livestream
+--servers nexus janus` runs a part.
 
-Server on one core, load on the other; servers alternate (A B C A B C A B C) in each scene. Rows, ratios and
-the curve of cost over load go to bench/results/<date>-sfu.json and .png, and the table into
-docs/benchmarks.md. How it is measured and what is fair stands in docs/architecture/bench-sfu.md.
+The server runs on one core and the load on the other; servers alternate (A B C A B C A B C) in each scene.
+Rows, ratios and the curve of cost over load go to bench/results/<date>-sfu.json and .png, and the table into
+docs/benchmarks.md. docs/architecture/bench-sfu.md explains the method and its fairness.
 """
 
 import argparse
@@ -35,8 +35,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 ADAPTERS: dict[str, type[Adapter]] = {"nexus": NexusAdapter, "livekit": LiveKitAdapter, "janus": JanusAdapter}
 RATIO_SCENES = ("livestream", "meeting", "audio")
 OTHER_SCENES = ("churn", "poor")
-# Viewers of the livestream on the way to the most that each carries. A server stops at the first that it does
-# not.
+# Numbers of viewers of the livestream for the curve. A server's curve ends at the first number that it does
+# not carry.
 CURVE = (10, 25, 50, 100, 200, 300, 400, 600, 800, 1_000)
 CURVE_SECONDS = 4
 
@@ -50,8 +50,8 @@ class Task:
 
 
 def tasks(options: argparse.Namespace) -> Iterator[Task]:
-    """In the order in which they run: within a scene the servers alternate, so that what changes on the
-    machine changes for all."""
+    """The tasks in their order. Within a scene the servers alternate, so that changes on the machine affect
+    all of them."""
     scenes = [SCENES[name] for name in options.scenes]
     if options.people:
         scenes = [replace(scene, people=people) for scene in scenes for people in options.people]
@@ -71,12 +71,12 @@ def tasks(options: argparse.Namespace) -> Iterator[Task]:
 class Outcome:
     rows: list[dict[str, Any]] = field(default_factory=list)
     curve: list[dict[str, Any]] = field(default_factory=list)
-    failures: list[dict[str, Any]] = field(default_factory=list)  # points that came to no row, and why
+    failures: list[dict[str, Any]] = field(default_factory=list)  # points without a row, and why
 
 
 def run(options: argparse.Namespace, console: Console) -> Outcome:
     outcome = Outcome()
-    ended: set[str] = set()  # servers that do not carry more
+    ended: set[str] = set()  # servers whose curve has ended
     planned = list(tasks(options))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
@@ -99,7 +99,7 @@ def run(options: argparse.Namespace, console: Console) -> Outcome:
 def attempts(
     task: Task, options: argparse.Namespace, console: Console, outcome: Outcome
 ) -> list[dict[str, Any]]:
-    """One row, or two where the first is no figure: other work may have been in the way."""
+    """One row, or two if the first is not valid, because other work may have disturbed it."""
     rows: list[dict[str, Any]] = []
     for _ in range(2):
         row = measured(task, options, console, outcome)
@@ -113,12 +113,12 @@ def attempts(
 def measured(
     task: Task, options: argparse.Namespace, console: Console, outcome: Outcome
 ) -> dict[str, Any] | None:
-    """Nothing where a server failed under the load, or its signaling did: the others go on."""
+    """Measures one point; None if the server or its signaling failed under the load."""
     seconds = min(CURVE_SECONDS, options.seconds) if task.curve else options.seconds
     point = Point(ADAPTERS[task.server](), task.scene, gro=task.gro, seconds=seconds, warmup=options.warmup)
     try:
         row = asyncio.run(point.measure())
-    except Exception as error:  # whatever a foreign server does to its adapter
+    except Exception as error:  # a failing server can raise any error in its adapter
         what = {
             "server": task.server,
             "scene": task.scene.name,
@@ -153,7 +153,7 @@ def result_of(outcome: Outcome, machine_before: object, began: float) -> dict[st
 
 
 def newest_limit() -> dict[str, Any] | None:
-    """What bench/limit.py found last: our share of what a bare loop does on this machine."""
+    """The newest result of bench/limit.py: Nexus's share of the throughput of a bare loop on this machine."""
     found = sorted((ROOT / "bench" / "results").glob("*-limit.json"))
     if not found:
         return None
@@ -187,7 +187,7 @@ def arguments() -> argparse.Namespace:
 
 
 def prepare(servers: Collection[str]) -> None:
-    """Whatever needs the machine's own network, or all of its cores."""
+    """Does the work that needs the machine's own network, or all of its cores."""
     build()
     if "livekit" in servers:
         _load_livekit.build()

@@ -1,4 +1,4 @@
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent))  # bench/ is programs, not a package
+sys.path.insert(0, str(Path(__file__).parent.parent))  # bench/ holds programs and is not a package
