@@ -1,7 +1,7 @@
-"""Speaks to `nexus_load script` (native/bench/load/load_script.h), and says what an adapter for an SFU is.
+"""The client of `nexus_load script` (native/bench/load/load_script.h), and the interface of an SFU's adapter.
 
-The generator is media only; an adapter does the signaling of one SFU: it starts the server, lets people join,
-and tells the generator each one's ICE and DTLS parameters and streams.
+The generator handles only media. An adapter does the signaling of one SFU: it starts the server, joins the
+participants, and passes the ICE and DTLS parameters and the streams of each to the generator.
 """
 
 import asyncio
@@ -39,7 +39,8 @@ SIMULCAST = (("q", 150_000, 320, 180), ("h", 500_000, 640, 360), ("f", 1_500_000
 
 
 def build(*targets: str) -> None:
-    """Configures and compiles the generator (or others), when it is not there or its sources have changed."""
+    """Configures and compiles the generator (or other targets), if it is missing or its sources have
+    changed."""
     configure = ["cmake", "-S", "native", "-B", str(BUILD), "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release"]
     configure.append("-DCMAKE_CXX_COMPILER_LAUNCHER=ccache")
     quiet = subprocess.DEVNULL
@@ -53,8 +54,8 @@ def build(*targets: str) -> None:
 
 
 @dataclass(slots=True)
-class Person:
-    """One participant of a scene: what it publishes, and how many of each kind it can watch."""
+class Participant:
+    """One participant of a scene: the tracks that it publishes, and its numbers of audio and video slots."""
 
     index: int
     audio: bool = False
@@ -63,8 +64,10 @@ class Person:
     loss_percent: float = 0.0
     audio_slots: int = 0
     video_slots: int = 0
-    endpoints: list[Endpoint] = field(default_factory=list)  # one or two peer connections, by the server
-    publisher: Endpoint | None = None  # that of them which sends
+    endpoints: list[Endpoint] = field(
+        default_factory=list
+    )  # one or two peer connections, as the server needs
+    publisher: Endpoint | None = None  # the endpoint that sends
 
     @property
     def audio_ssrc(self) -> int:
@@ -91,7 +94,7 @@ class Person:
 
 
 class LoadError(Exception):
-    """The generator refused a line, or has ended."""
+    """The generator refused a line, or it has ended."""
 
 
 class Generator:
@@ -137,38 +140,38 @@ class Generator:
         return _values(self.raw(line))
 
     def add(
-        self, person: Person, *, sends: bool = True, media: Iterable[str] = (), loss: bool = True
+        self, participant: Participant, *, sends: bool = True, media: Iterable[str] = (), loss: bool = True
     ) -> Endpoint:
-        """One more peer connection of that person. `media` are the `codec` and `extension` lines of a server
-        that chooses the numbers itself."""
+        """Adds a peer connection of that participant. `media` are the `codec` and `extension` lines for a
+        server that chooses payload types and extension ids itself."""
         for line in media or own_media_lines():
             self.ask(line)
-        answer = self.ask(f"peer loss={person.loss_percent if loss else 0}")
+        answer = self.ask(f"peer loss={participant.loss_percent if loss else 0}")
         peer = int(answer["index"])
         address = f"{self._first + peer}:{self._port}"
         endpoint = Endpoint(peer, answer["ufrag"], answer["pwd"], self.fingerprint, address)
-        person.endpoints.append(endpoint)
+        participant.endpoints.append(endpoint)
         if sends:
-            person.publisher = endpoint
-            self._publish(person, peer)
+            participant.publisher = endpoint
+            self._publish(participant, peer)
         return endpoint
 
-    def _publish(self, person: Person, peer: int) -> None:
-        if person.audio:
-            words = f"codec=opus pt={AUDIO_PT} ssrc={person.audio_ssrc} mid={AUDIO_MID}"
+    def _publish(self, participant: Participant, peer: int) -> None:
+        if participant.audio:
+            words = f"codec=opus pt={AUDIO_PT} ssrc={participant.audio_ssrc} mid={AUDIO_MID}"
             self.ask(f"send peer={peer} kind=audio {words}")
-        if not person.video:
+        if not participant.video:
             return
-        for i, (rid, bitrate, _, _) in enumerate(person.encodings()):
-            ssrc, rtx = person.video_ssrc(i)
-            name = f" rid={rid}" if person.simulcast else ""
+        for i, (rid, bitrate, _, _) in enumerate(participant.encodings()):
+            ssrc, rtx = participant.video_ssrc(i)
+            name = f" rid={rid}" if participant.simulcast else ""
             self.ask(
                 f"send peer={peer} kind=video codec=VP8 pt={VIDEO_PT} rtx_pt={RTX_PT} ssrc={ssrc}"
                 f" rtx_ssrc={rtx} mid={VIDEO_MID} bitrate={bitrate}{name}"
             )
 
     def receive(self, endpoint: Endpoint, description: Description, *, known: set[int] | None = None) -> None:
-        """A stream for every section on which the server sends, once."""
+        """Adds a stream for every section on which the server sends, except those with SSRCs in `known`."""
         for section in description.received():
             if known is not None and section.ssrc in known:
                 continue
@@ -178,30 +181,29 @@ class Generator:
             self.ask(f"receive peer={endpoint.peer} {words}")
 
     def set_media(self, endpoint: Endpoint, media: Iterable[str]) -> None:
-        """Later offers may bring the first codecs and extensions."""
+        """Replaces the codecs and extensions of a peer connection, which a later offer may introduce."""
         for line in (*media, f"media peer={endpoint.peer}"):
             self.ask(line)
 
     def connect(self, endpoint: Endpoint, description: Description) -> None:
         self.ask(f"connect peer={endpoint.peer} {description.transport}")
 
-    def keyframes(self, people: Iterable[Person]) -> None:
-        for person in people:
-            if person.video and person.publisher:
-                self.ask(f"keyframe peer={person.publisher.peer}")
+    def keyframes(self, participants: Iterable[Participant]) -> None:
+        for participant in participants:
+            if participant.video and participant.publisher:
+                self.ask(f"keyframe peer={participant.publisher.peer}")
 
-    def leave(self, person: Person) -> None:
-        for endpoint in person.endpoints:
+    def leave(self, participant: Participant) -> None:
+        for endpoint in participant.endpoints:
             self.ask(f"close peer={endpoint.peer}")
         self.pump()
 
     def pump(self, milliseconds: int = 2) -> None:
-        """Lets what is connected already go on while others are signaled."""
+        """Runs the connected peers for a moment, while other participants are signaled."""
         self.ask(f"run seconds=0 ms={milliseconds}")
 
     async def until(self, awaited: Awaitable[T]) -> T:
-        """Waits for the server with the load running: some servers announce a track only when its media
-        comes."""
+        """Awaits with the load running, because some servers announce a track only when its media arrives."""
         task = asyncio.ensure_future(awaited)
         while not task.done():
             await asyncio.to_thread(self.pump, 5)
@@ -220,42 +222,44 @@ def _values(line: str) -> dict[str, str]:
 
 
 class Adapter(Protocol):
-    """One SFU under test. Everything that differs between servers is behind this."""
+    """One SFU under test, with everything that differs between servers."""
 
     name: str
 
     async def start(self, *, core: int) -> None: ...
 
-    async def join(self, generator: Generator, people: Sequence[Person]) -> None:
-        """Signals these people, and tells the generator `receive` and `connect` for each; whoever came before
-        stays."""
+    async def join(self, generator: Generator, participants: Sequence[Participant]) -> None:
+        """Joins these participants in addition to earlier ones, and sends the generator `receive` and
+        `connect` for each."""
         ...
 
-    async def leave(self, generator: Generator, people: Sequence[Person]) -> None: ...
+    async def leave(self, generator: Generator, participants: Sequence[Participant]) -> None: ...
 
     async def counters(self) -> dict[str, int] | None:
-        """Where the server tells: `datagrams_out`, `gso_segments`, `gso_runs` since it started."""
+        """`datagrams_out`, `gso_segments` and `gso_runs` since the start; None if the server does not report
+        them."""
         ...
 
     def cpu_seconds(self) -> float:
-        """Of the server's process, all threads, since it started."""
+        """CPU time of all threads of the server's process since its start."""
         ...
 
     def media_cpu_seconds(self) -> float | None:
-        """Of the threads that carry media alone, where they can be told apart."""
+        """CPU time of only the threads that carry media; None if they cannot be distinguished."""
         ...
 
     def memory_bytes(self) -> int: ...
 
     def features(self) -> dict[str, object]:
-        """Version, settings, and what is on (TWCC, pacing, RTX): they stand beside the figures."""
+        """Version, settings and enabled features (TWCC, pacing, RTX), which are recorded with the results."""
         ...
 
     async def stop(self) -> None: ...
 
 
 def process_cpu_seconds(pid: int, thread_prefix: str | None = None) -> float:
-    """utime and stime of /proc/<pid>/stat, or of the threads whose name begins so."""
+    """utime and stime from /proc/<pid>/stat, or of only the threads whose name begins with
+    `thread_prefix`."""
     tick = os.sysconf("SC_CLK_TCK")
 
     def seconds(path: Path) -> float:

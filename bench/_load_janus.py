@@ -1,9 +1,8 @@
-"""Janus VideoRoom as the load generator meets it: Debian's `janus` (1.x, multistream), over its WebSocket
-API.
+"""Adapter for Janus VideoRoom: Debian's `janus` (1.x, multistream), over its WebSocket API.
 
-Settings are those that its own documentation names for performance: a static event loop for each core instead
-of a thread for each person, ICE lite, no debug logs, no event handlers, no recording, plugins that are not
-needed off. A person that publishes has one peer connection, and one more for all that it watches.
+The settings are those that its documentation recommends for performance: a static event loop per core instead
+of a thread per participant, ICE lite, no debug logs, no event handlers, no recording, and unneeded plugins
+disabled. A participant has one peer connection for publishing, and one for all tracks that it watches.
 """
 
 import asyncio
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from _load import Generator, Person, free_port
+from _load import Generator, Participant, free_port
 from _network import SERVER_ADDRESS
 from _sdp import answer, media_lines, publisher_offer, read
 from _server import ServerProcess
@@ -82,7 +81,7 @@ class JanusError(Exception):
 
 
 class JanusSession:
-    """One session with many handles on one WebSocket: answers are told apart by their transaction."""
+    """One session with many handles on one WebSocket. Answers are matched by their transaction."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self._socket = socket
@@ -97,7 +96,7 @@ class JanusSession:
             message = frame.json()
             if message["janus"] == "webrtcup":
                 self._up[message["sender"]].set()
-            # The plugin works asynchronously: what it says comes after the `ack`.
+            # The plugin works asynchronously: its answer follows the `ack`.
             waiting = self._waiting.get(message.get("transaction", ""))
             if waiting is not None and not waiting.done() and message["janus"] != "ack":
                 waiting.set_result(message)
@@ -127,7 +126,7 @@ class JanusSession:
         return handle
 
     async def until_up(self, handle: int) -> None:
-        """ICE and DTLS are done: only then is a publisher a feed that others can watch."""
+        """Waits for ICE and DTLS; only then is a publisher a feed that others can watch."""
         await asyncio.wait_for(self._up[handle].wait(), 30)
 
     async def say(
@@ -151,7 +150,7 @@ class JanusAdapter(ServerProcess):
         self._janus: JanusSession | None = None
         self._folder = Path(tempfile.mkdtemp(prefix="nexus-bench-janus-"))
         self._handles: dict[int, list[int]] = {}
-        self._feeds: dict[int, Person] = {}
+        self._feeds: dict[int, Participant] = {}
 
     async def start(self, *, core: int) -> None:
         port = free_port()
@@ -187,59 +186,59 @@ class JanusAdapter(ServerProcess):
         for name, text in files.items():
             (self._folder / name).write_text(text)
 
-    async def join(self, generator: Generator, people: Sequence[Person]) -> None:
-        for person in people:
-            self._handles[person.index] = []
-            if person.publishes:
-                await generator.until(self._publish(generator, person))
-        for person in people:
-            if person.watches:
-                await generator.until(self._subscribe(generator, person))
+    async def join(self, generator: Generator, participants: Sequence[Participant]) -> None:
+        for participant in participants:
+            self._handles[participant.index] = []
+            if participant.publishes:
+                await generator.until(self._publish(generator, participant))
+        for participant in participants:
+            if participant.watches:
+                await generator.until(self._subscribe(generator, participant))
                 generator.pump()
 
-    async def _publish(self, generator: Generator, person: Person) -> None:
+    async def _publish(self, generator: Generator, participant: Participant) -> None:
         assert self._janus is not None
-        handle = await self._attach(person)
-        endpoint = generator.add(person)
-        body = {"request": "join", "ptype": "publisher", "room": ROOM, "id": person.index + 1}
+        handle = await self._attach(participant)
+        endpoint = generator.add(participant)
+        body = {"request": "join", "ptype": "publisher", "room": ROOM, "id": participant.index + 1}
         await self._janus.say(handle, body)
-        # Janus takes the first RID for the highest, as its own client names them.
-        published = person.published
+        # Janus takes the first RID as the highest encoding, as its own client orders them.
+        published = participant.published
         published = replace(published, encodings=published.encodings[::-1])
         offer = publisher_offer(endpoint, published, setup="active")
         answered = await self._janus.say(handle, {"request": "publish"}, {"type": "offer", "sdp": offer})
         generator.connect(endpoint, read(answered["jsep"]["sdp"]))
         await self._janus.until_up(handle)
-        self._feeds[person.index] = person
+        self._feeds[participant.index] = participant
 
-    async def _subscribe(self, generator: Generator, person: Person) -> None:
+    async def _subscribe(self, generator: Generator, participant: Participant) -> None:
         assert self._janus is not None
         streams = [
-            {"feed": feed + 1, "mid": mid} for feed, mid in watched(person, list(self._feeds.values()))
+            {"feed": feed + 1, "mid": mid} for feed, mid in watched(participant, list(self._feeds.values()))
         ]
         if not streams:
             return
-        handle = await self._attach(person)
+        handle = await self._attach(participant)
         body = {"request": "join", "ptype": "subscriber", "room": ROOM, "streams": streams}
         offer = read((await self._janus.say(handle, body))["jsep"]["sdp"])
-        endpoint = generator.add(person, sends=False, media=media_lines(offer))
+        endpoint = generator.add(participant, sends=False, media=media_lines(offer))
         generator.receive(endpoint, offer)
         jsep = {"type": "answer", "sdp": answer(offer, endpoint)}
         await self._janus.say(handle, {"request": "start"}, jsep)
         generator.connect(endpoint, offer)
 
-    async def _attach(self, person: Person) -> int:
+    async def _attach(self, participant: Participant) -> int:
         assert self._janus is not None
         handle = await self._janus.attach()
-        self._handles[person.index].append(handle)
+        self._handles[participant.index].append(handle)
         return handle
 
-    async def leave(self, generator: Generator, people: Sequence[Person]) -> None:
+    async def leave(self, generator: Generator, participants: Sequence[Participant]) -> None:
         assert self._janus is not None
-        for person in people:
-            self._feeds.pop(person.index, None)
-            generator.leave(person)
-            for handle in self._handles.pop(person.index):
+        for participant in participants:
+            self._feeds.pop(participant.index, None)
+            generator.leave(participant)
+            for handle in self._handles.pop(participant.index):
                 await self._janus.ask("detach", handle_id=handle)
 
     def features(self) -> dict[str, object]:
@@ -258,18 +257,21 @@ class JanusAdapter(ServerProcess):
             await self._janus.close()
         if self._http is not None:
             await self._http.close()
-        await self._end(kill=True)  # on SIGTERM it says goodbye to everybody, one after another
+        await self._end(kill=True)  # on SIGTERM it would close every session, one after another
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def watched(person: Person, publishers: Sequence[Person]) -> list[tuple[int, str]]:
-    """(publisher, MID) of all that this person watches, in the order in which people came."""
-    others = [other for other in publishers if other.index != person.index]
-    sounds = [(other.index, other.published.mids[0]) for other in others if other.audio][: person.audio_slots]
-    pictures = [(other.index, other.published.mids[-1]) for other in others if other.video][
-        : person.video_slots
+def watched(participant: Participant, publishers: Sequence[Participant]) -> list[tuple[int, str]]:
+    """(publisher, MID) of all tracks that this participant watches, in the order in which the publishers
+    joined."""
+    others = [other for other in publishers if other.index != participant.index]
+    audio = [(other.index, other.published.mids[0]) for other in others if other.audio][
+        : participant.audio_slots
     ]
-    return [*sounds, *pictures]
+    videos = [(other.index, other.published.mids[-1]) for other in others if other.video][
+        : participant.video_slots
+    ]
+    return [*audio, *videos]
 
 
 def janus_version() -> str:

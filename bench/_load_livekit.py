@@ -1,9 +1,9 @@
-"""LiveKit as the load generator meets it: `livekit-server`, built from its Go module, over its WebSocket
-protocol.
+"""Adapter for LiveKit: `livekit-server`, built from its Go module, over its WebSocket protocol.
 
-Settings are those of its own sample for production: one UDP port a core, ICE lite, writes in batches, logs of
-errors alone. What a person publishes and what it watches are two peer connections; the server offers the
-second, and again when there is more to watch. A track is there for others when its first media has come.
+The settings are those of its production sample: one UDP port per core, ICE lite, batched writes, and only
+errors logged. A participant publishes on one peer connection and watches on a second one, which the server
+offers, and offers again when there are more tracks. A track becomes available to others when its first media
+arrives.
 """
 
 import asyncio
@@ -19,13 +19,13 @@ from pathlib import Path
 
 import aiohttp
 import jwt
-from _load import BUILD, Generator, Person, free_port
+from _load import BUILD, Generator, Participant, free_port
 from _network import SERVER_ADDRESS
 from _sdp import Description, Endpoint, answer, media_lines, publisher_offer, read
 from _server import ServerProcess
 from livekit.protocol import models, rtc
 
-# The newest whose module can be built without replacements, as `go install` asks for.
+# The newest version whose module builds without replacements, as `go install` requires.
 MODULE, VERSION = "github.com/livekit/livekit-server/cmd/server", "v1.13.5"
 BINARY = BUILD / "livekit" / VERSION / "server"
 KEY, SECRET, ROOM = "bench", "a-secret-of-the-benchmark-that-protects-nothing", "load"
@@ -48,7 +48,7 @@ SIGNAL_PATIENCE_SECONDS = 30
 
 
 def build() -> None:
-    """`go install` of the pinned version, with whatever proxy this machine's Go is set to."""
+    """Builds the pinned version with `go install`, through the module proxy that this machine's Go uses."""
     if BINARY.exists():
         return
     BINARY.parent.mkdir(parents=True, exist_ok=True)
@@ -59,10 +59,12 @@ def build() -> None:
 
 
 class Signal:
-    """One person's signaling: what its two peer connections and its tracks have come to."""
+    """The signaling of one participant: the state of its two peer connections and of its tracks."""
 
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse, generator: Generator, person: Person) -> None:
-        self._socket, self._generator, self.person = socket, generator, person
+    def __init__(
+        self, socket: aiohttp.ClientWebSocketResponse, generator: Generator, participant: Participant
+    ) -> None:
+        self._socket, self._generator, self.participant = socket, generator, participant
         self._publisher: Endpoint | None = None
         self._subscriber: Endpoint | None = None
         self._answer: Description | None = None
@@ -102,19 +104,19 @@ class Signal:
         await self._socket.send_bytes(request.SerializeToString())
 
     async def publish(self) -> None:
-        person = self.person
-        if person.audio:
+        participant = self.participant
+        if participant.audio:
             await self._send(rtc.SignalRequest(add_track=_audio_track()))
-        if person.video:
-            await self._send(rtc.SignalRequest(add_track=_video_track(person)))
-        self._publisher = self._generator.add(person)
-        sdp = publisher_offer(self._publisher, person.published, setup="active")
+        if participant.video:
+            await self._send(rtc.SignalRequest(add_track=_video_track(participant)))
+        self._publisher = self._generator.add(participant)
+        sdp = publisher_offer(self._publisher, participant.published, setup="active")
         await self._send(rtc.SignalRequest(offer=rtc.SessionDescription(type="offer", sdp=sdp)))
 
     async def _on_offer(self, message: rtc.SessionDescription) -> None:
         self._offer = offer = read(message.sdp)
         if self._subscriber is None:
-            self._subscriber = self._generator.add(self.person, sends=False, media=media_lines(offer))
+            self._subscriber = self._generator.add(self.participant, sends=False, media=media_lines(offer))
         else:
             self._generator.set_media(self._subscriber, media_lines(offer))
         self._generator.receive(self._subscriber, offer, known=self.known)
@@ -130,7 +132,7 @@ class Signal:
             self._connect(trickle.target)
 
     def _connect(self, target: int) -> None:
-        """Once, when description and a candidate are both there, in whichever order they came."""
+        """Connects once, when both the description and a candidate have arrived, in either order."""
         publishes = target == rtc.SignalTarget.PUBLISHER
         endpoint, remote = (self._publisher, self._answer) if publishes else (self._subscriber, self._offer)
         if endpoint is None or remote is None or target in self._connected:
@@ -142,7 +144,11 @@ class Signal:
         self._generator.connect(endpoint, remote.with_candidates(candidates))
 
     async def until_published(self) -> None:
-        wanted = {cid for cid, there in (("audio", self.person.audio), ("video", self.person.video)) if there}
+        wanted = {
+            cid
+            for cid, there in (("audio", self.participant.audio), ("video", self.participant.video))
+            if there
+        }
         await self._until(lambda: wanted <= self.published)
 
     async def until_watching(self, streams: int) -> None:
@@ -167,11 +173,11 @@ def _audio_track() -> rtc.AddTrackRequest:
     return rtc.AddTrackRequest(cid="audio", type=models.TrackType.AUDIO, source=source, disable_red=True)
 
 
-def _video_track(person: Person) -> rtc.AddTrackRequest:
+def _video_track(participant: Participant) -> rtc.AddTrackRequest:
     layers = [
         models.VideoLayer(quality=quality, width=width, height=height, bitrate=bitrate)
         for quality, (_, bitrate, width, height) in zip(
-            QUALITIES[-len(person.encodings()) :], person.encodings(), strict=True
+            QUALITIES[-len(participant.encodings()) :], participant.encodings(), strict=True
         )
     ]
     request = rtc.AddTrackRequest(
@@ -182,16 +188,22 @@ def _video_track(person: Person) -> rtc.AddTrackRequest:
     return request
 
 
-def token(person: Person) -> str:
+def token(participant: Participant) -> str:
     grants = {
         "room": ROOM,
         "roomJoin": True,
-        "canPublish": person.publishes,
-        "canSubscribe": person.watches,
+        "canPublish": participant.publishes,
+        "canSubscribe": participant.watches,
         "canPublishData": False,
     }
     now = int(time.time())
-    claims = {"iss": KEY, "sub": f"person{person.index}", "nbf": now - 5, "exp": now + 3_600, "video": grants}
+    claims = {
+        "iss": KEY,
+        "sub": f"participant{participant.index}",
+        "nbf": now - 5,
+        "exp": now + 3_600,
+        "video": grants,
+    }
     return jwt.encode(claims, SECRET, algorithm="HS256")
 
 
@@ -229,38 +241,44 @@ class LiveKitAdapter(ServerProcess):
                 await asyncio.sleep(0.1)
         raise RuntimeError("LiveKit does not listen")
 
-    async def join(self, generator: Generator, people: Sequence[Person]) -> None:
-        for person in people:
-            if person.publishes:
-                signal = await generator.until(self._open(generator, person))
+    async def join(self, generator: Generator, participants: Sequence[Participant]) -> None:
+        for participant in participants:
+            if participant.publishes:
+                signal = await generator.until(self._open(generator, participant))
                 await generator.until(signal.publish())
-        for person in people:
-            if person.publishes:
-                await generator.until(self._signals[person.index].until_published())
-        for person in people:
-            if not person.publishes:
-                await generator.until(self._open(generator, person))
-        for person in people:
-            await generator.until(self._signals[person.index].until_watching(self._streams_for(person)))
+        for participant in participants:
+            if participant.publishes:
+                await generator.until(self._signals[participant.index].until_published())
+        for participant in participants:
+            if not participant.publishes:
+                await generator.until(self._open(generator, participant))
+        for participant in participants:
+            await generator.until(
+                self._signals[participant.index].until_watching(self._streams_for(participant))
+            )
 
-    async def _open(self, generator: Generator, person: Person) -> Signal:
+    async def _open(self, generator: Generator, participant: Participant) -> Signal:
         assert self._http is not None
-        query = {"access_token": token(person), "auto_subscribe": "1", "sdk": "js", "version": "2.15.0"}
+        query = {"access_token": token(participant), "auto_subscribe": "1", "sdk": "js", "version": "2.15.0"}
         query |= {"protocol": "16", "adaptive_stream": "0"}
         socket = await self._http.ws_connect(f"ws://127.0.0.1:{self._port}/rtc", params=query, max_msg_size=0)
-        signal = self._signals[person.index] = Signal(socket, generator, person)
+        signal = self._signals[participant.index] = Signal(socket, generator, participant)
         return signal
 
-    def _streams_for(self, person: Person) -> int:
-        others = [signal.person for signal in self._signals.values() if signal.person.index != person.index]
-        sounds = sum(other.audio for other in others) if person.audio_slots else 0
-        pictures = sum(other.video for other in others) if person.video_slots else 0
-        return sounds + pictures
+    def _streams_for(self, participant: Participant) -> int:
+        others = [
+            signal.participant
+            for signal in self._signals.values()
+            if signal.participant.index != participant.index
+        ]
+        audio = sum(other.audio for other in others) if participant.audio_slots else 0
+        videos = sum(other.video for other in others) if participant.video_slots else 0
+        return audio + videos
 
-    async def leave(self, generator: Generator, people: Sequence[Person]) -> None:
-        for person in people:
-            await self._signals.pop(person.index).close(leave=True)
-            generator.leave(person)
+    async def leave(self, generator: Generator, participants: Sequence[Participant]) -> None:
+        for participant in participants:
+            await self._signals.pop(participant.index).close(leave=True)
+            generator.leave(participant)
 
     def features(self) -> dict[str, object]:
         return {
@@ -283,5 +301,5 @@ class LiveKitAdapter(ServerProcess):
             await signal.close(leave=False)
         if self._http is not None:
             await self._http.close()
-        await self._end(kill=True)  # on SIGTERM it waits for everybody to leave
+        await self._end(kill=True)  # on SIGTERM it would wait for all participants to leave
         shutil.rmtree(self._folder, ignore_errors=True)

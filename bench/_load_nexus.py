@@ -1,4 +1,4 @@
-"""Our SFU as the load generator meets it: the service's process, joined over its gRPC with an SDP offer."""
+"""Adapter for the Nexus SFU: the service's process, joined over gRPC with an SDP offer."""
 
 import asyncio
 import os
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 import grpc
-from _load import ROOT, Generator, Person, free_port
+from _load import ROOT, Generator, Participant, free_port
 from _network import SERVER_ADDRESS
 from _sdp import AUDIO_MID, VIDEO_MID, publisher_offer, read
 from _server import ServerProcess
@@ -17,16 +17,16 @@ from nexus.types.v1 import media_pb2
 ROOM = sfu_pb2.RoomKey(app="bench", room="load")
 
 
-def _publications(person: Person) -> list[media_pb2.Publication]:
+def _publications(participant: Participant) -> list[media_pb2.Publication]:
     found = []
-    if person.audio:
+    if participant.audio:
         found.append(media_pb2.Publication(mid=AUDIO_MID, source=media_pb2.TRACK_SOURCE_MICROPHONE))
-    if person.video:
+    if participant.video:
         camera = media_pb2.Publication(
             mid=VIDEO_MID, source=media_pb2.TRACK_SOURCE_CAMERA, width=1280, height=720
         )
-        if person.simulcast:
-            for rid, bitrate, width, height in person.encodings():
+        if participant.simulcast:
+            for rid, bitrate, width, height in participant.encodings():
                 camera.layers.add(rid=rid, width=width, height=height, max_bitrate_bps=bitrate)
         found.append(camera)
     return found
@@ -46,7 +46,7 @@ class NexusAdapter(ServerProcess):
         self._shards = shards
         self._channel: grpc.aio.Channel | None = None
         self._ids: dict[int, str] = {}
-        self._pictures: list[tuple[str, str]] = []  # participant, track
+        self._videos: list[tuple[str, str]] = []  # participant, track
 
     async def start(self, *, core: int) -> None:
         port = free_port()
@@ -60,7 +60,6 @@ class NexusAdapter(ServerProcess):
             "NEXUS_SFU_AUDIO_LOUDEST": "64",
             "NEXUS_SFU_MAX_PARTICIPANTS_PER_ROOM": "5000",
         }
-        # The generator may be as large as the machine: whoever starves, it is not for want of a pinned core.
         process = await self._spawn(core, sys.executable, "-m", "nexus_sfu", environment=environment)
         self._channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
         await self._until_ready(process, self._channel)
@@ -80,31 +79,31 @@ class NexusAdapter(ServerProcess):
         assert self._channel is not None
         return sfu_pb2_grpc.SfuServiceStub(self._channel)
 
-    async def join(self, generator: Generator, people: Sequence[Person]) -> None:
-        for person in people:
-            await self._join_one(generator, person)
-        for person in people:
-            own = self._ids[person.index]
-            others = [track for owner, track in self._pictures if owner != own][: person.video_slots]
+    async def join(self, generator: Generator, participants: Sequence[Participant]) -> None:
+        for participant in participants:
+            await self._join_one(generator, participant)
+        for participant in participants:
+            own = self._ids[participant.index]
+            others = [track for owner, track in self._videos if owner != own][: participant.video_slots]
             if others:
                 request = sfu_pb2.UpdateSlotsRequest(room=ROOM, participant_id=own, bind_track_ids=others)
                 await self._stub().UpdateSlots(request)
 
-    async def _join_one(self, generator: Generator, person: Person) -> None:
-        endpoint = generator.add(person)
-        slots = [("audio", f"a{i}") for i in range(person.audio_slots)]
-        slots += [("video", f"v{i}") for i in range(person.video_slots)]
+    async def _join_one(self, generator: Generator, participant: Participant) -> None:
+        endpoint = generator.add(participant)
+        slots = [("audio", f"a{i}") for i in range(participant.audio_slots)]
+        slots += [("video", f"v{i}") for i in range(participant.video_slots)]
         request = sfu_pb2.JoinRequest(
             room=ROOM,
             room_id="RM_load",
-            identity=f"person{person.index}",
+            identity=f"participant{participant.index}",
             grants=media_pb2.Grants(create=True, publish=True, subscribe=True),
-            sdp=publisher_offer(endpoint, person.published, slots=slots),
-            publications=_publications(person),
+            sdp=publisher_offer(endpoint, participant.published, slots=slots),
+            publications=_publications(participant),
         )
         answer = await generator.until(self._stub().Join(request))
-        self._ids[person.index] = answer.participant.id
-        self._pictures += [
+        self._ids[participant.index] = answer.participant.id
+        self._videos += [
             (answer.participant.id, track.id)
             for track in answer.participant.tracks
             if track.kind == media_pb2.TRACK_KIND_VIDEO
@@ -114,11 +113,11 @@ class NexusAdapter(ServerProcess):
         generator.connect(endpoint, description)
         generator.pump()
 
-    async def leave(self, generator: Generator, people: Sequence[Person]) -> None:
-        for person in people:
-            own = self._ids.pop(person.index)
-            self._pictures = [entry for entry in self._pictures if entry[0] != own]
-            generator.leave(person)
+    async def leave(self, generator: Generator, participants: Sequence[Participant]) -> None:
+        for participant in participants:
+            own = self._ids.pop(participant.index)
+            self._videos = [entry for entry in self._videos if entry[0] != own]
+            generator.leave(participant)
             await self._stub().Leave(sfu_pb2.LeaveRequest(room=ROOM, participant_id=own))
 
     async def counters(self) -> dict[str, int] | None:

@@ -1,5 +1,5 @@
-"""One point: one server, one scene, one load. Starts the server anew, lets the people join, waits until all
-is calm, measures."""
+"""One point of measurement: one server, one scene, one load. It starts the server, joins the participants,
+waits until the load is steady, and measures."""
 
 import asyncio
 import json
@@ -9,17 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from _figures import reasons_to_void
-from _load import Adapter, Generator, Person
-from _scenes import Scene, expected_packets, people_of, viewer
+from _load import Adapter, Generator, Participant
+from _scenes import Scene, expected_packets, participants_of, viewer
 
 SERVER_CORE, GENERATOR_CORE = 0, 1
 CONNECT_SECONDS = 30
-# Servers that have fewer buffers than ours lose packets when a keyframe is cut to hundreds of people at once.
+# How long the load settles after the keyframes: servers with few buffers lose packets when a keyframe goes to
+# hundreds of participants at once.
 CALM_SECONDS = 1
 
 
 def core_busy_seconds(core: int) -> float:
-    """Of the whole core from /proc/stat: delivery runs in the sender's time, in interrupts too."""
+    """Busy time of the whole core from /proc/stat, because packets are also delivered in interrupts."""
     for line in Path("/proc/stat").read_text().splitlines():
         name, *ticks = line.split()
         if name == f"cpu{core}":
@@ -28,11 +29,11 @@ def core_busy_seconds(core: int) -> float:
     return 0.0
 
 
-def sent_by_ssrc(generator: Generator, people: Sequence[Person]) -> dict[int, int]:
+def sent_by_ssrc(generator: Generator, participants: Sequence[Participant]) -> dict[int, int]:
     sent = {}
-    for person in people:
-        if person.publisher is not None:
-            for key, value in generator.ask(f"streams peer={person.publisher.peer}").items():
+    for participant in participants:
+        if participant.publisher is not None:
+            for key, value in generator.ask(f"streams peer={participant.publisher.peer}").items():
                 name, _, ssrc = key.partition(".")
                 if name == "sent":
                     sent[int(ssrc)] = int(value)
@@ -43,8 +44,8 @@ class Point:
     def __init__(self, adapter: Adapter, scene: Scene, *, gro: bool, seconds: float, warmup: float) -> None:
         self._adapter, self._scene, self._gro = adapter, scene, gro
         self._seconds, self._warmup = seconds, warmup
-        self._people = people_of(scene)
-        self._churned: list[float] = []  # seconds that joins took meanwhile
+        self._participants = participants_of(scene)
+        self._churned: list[float] = []  # durations in seconds of the joins during the measurement
 
     async def measure(self) -> dict[str, Any]:
         began = time.monotonic()
@@ -60,13 +61,13 @@ class Point:
 
     async def _measure(self, generator: Generator) -> dict[str, Any]:
         began = time.monotonic()
-        await self._adapter.join(generator, self._people)
+        await self._adapter.join(generator, self._participants)
         connected = await self._run(generator, f"seconds={CONNECT_SECONDS} until_connected=1")
         joined = time.monotonic() - began
         await self._run(generator, f"ms={round(self._warmup * 500)} seconds=0")
-        # Everybody starts from the same picture: a publisher's encoder makes keyframes when it is asked, and
-        # who asks how often is the server's affair.
-        generator.keyframes(self._people)
+        # All viewers start from the same keyframe. Otherwise it depends on the server when publishers send
+        # them.
+        generator.keyframes(self._participants)
         await self._run(generator, f"ms={round(self._warmup * 500)} seconds={CALM_SECONDS}")
         before = await self._snapshot(generator)
         generator.ask("begin")
@@ -85,7 +86,7 @@ class Point:
             "media_cpu": self._adapter.media_cpu_seconds(),
             "core": core_busy_seconds(SERVER_CORE),
             "counters": await self._adapter.counters(),
-            "sent": sent_by_ssrc(generator, self._people),
+            "sent": sent_by_ssrc(generator, self._participants),
         }
 
     async def _load(self, generator: Generator) -> None:
@@ -101,16 +102,16 @@ class Point:
             await self._run(generator, f"ms={round(left * 1000)} seconds=0")
 
     async def _replace_one(self, generator: Generator) -> None:
-        """Who has been there longest leaves; somebody comes."""
-        leaver = next(person for person in self._people if not person.publishes)
-        self._people.remove(leaver)
+        """The viewer that joined first leaves, and a new one joins."""
+        leaver = next(participant for participant in self._participants if not participant.publishes)
+        self._participants.remove(leaver)
         await self._adapter.leave(generator, [leaver])
-        comer = viewer(self._people[-1].index + 1)
+        comer = viewer(self._participants[-1].index + 1)
         generator.ask("joining")
         began = time.monotonic()
         await self._adapter.join(generator, [comer])
         self._churned.append(time.monotonic() - began)
-        self._people.append(comer)
+        self._participants.append(comer)
 
     def _row(
         self,
@@ -122,7 +123,7 @@ class Point:
         connected: Mapping[str, str],
     ) -> dict[str, Any]:
         sent = {ssrc: packets - before["sent"].get(ssrc, 0) for ssrc, packets in after["sent"].items()}
-        expected = expected_packets(self._people, sent)
+        expected = expected_packets(self._participants, sent)
         packets = seen["datagrams_in"]
         row: dict[str, Any] = {
             "server": self._adapter.name,
@@ -156,9 +157,9 @@ class Point:
 
 
 def first_picture(seen: Mapping[str, Any]) -> dict[str, Any]:
-    """Of those who came meanwhile: until a keyframe was whole, in ms from three beginnings (the person's
-    join, the first packet of the connection, the connection up). Who still had none counts with its waiting
-    so far."""
+    """Times until viewers that joined during the measurement had received a whole keyframe, in ms from three
+    starts: the join, the first packet of the connection, and the established connection. A viewer without a
+    keyframe counts with its waiting time so far."""
     return {
         "came": seen["first_pictures"] + seen["first_pictures_missing"],
         "saw_none": seen["first_pictures_missing"],
@@ -169,8 +170,8 @@ def first_picture(seen: Mapping[str, Any]) -> dict[str, Any]:
 def gso(
     before: Mapping[str, int] | None, after: Mapping[str, int] | None, seen: Mapping[str, Any], *, gro: bool
 ) -> dict[str, Any] | None:
-    """The share of packets that left in runs, by the server's own counters; nothing where it tells none. A
-    receiver without GRO has every run cut by the kernel in software, on the server's account."""
+    """The share of packets that left in runs, by the server's own counters; None if it has none. For a
+    receiver without GRO the kernel cuts every run in software, which costs the server CPU time."""
     if before is None or after is None:
         return None
     packets = after["datagrams_out"] - before["datagrams_out"]
@@ -178,7 +179,7 @@ def gso(
     runs = after["gso_runs"] - before["gso_runs"]
     if not packets or not runs:
         return {"share": 0.0, "packets_per_run": None, "cut_in_software": None}
-    # Half of a run's mean arriving together says that runs crossed whole.
+    # If at least half the mean length of a run arrives in one read, the runs were not cut.
     whole = gro and seen["datagrams_per_receive"] >= segments / runs / 2
     return {
         "share": round(segments / packets, 3),

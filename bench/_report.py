@@ -1,4 +1,4 @@
-"""Reports of the measurements: a table in the terminal and in docs/benchmarks.md, its summary in README.md,
+"""Reports of the measurements: a table on the terminal and in docs/benchmarks.md, its summary in README.md,
 and plots."""
 
 import re
@@ -66,7 +66,7 @@ HEADINGS = (
 
 
 def table_rows(result: dict[str, Any]) -> Iterator[tuple[str, ...]]:
-    """One for each scene and server, as text: medians over the alternations, receivers without GRO."""
+    """One row of text for each scene and server: medians over the alternations, receivers without GRO."""
     rows = result["rows"]
     for scene in dict.fromkeys(row["scene"] for row in rows):
         ours = median(select(rows, OURS, scene, gro=False), per_second("process"))
@@ -84,7 +84,7 @@ def _table_row(
     times = "" if server == OURS or not figure or not ours else f"× {ours / figure:.1f}"
     p50 = median(chosen, lambda row: float(row["seen"]["latency_p50_ms"]))
     last = median(chosen, p99)
-    # Where losing is part of the scene, what is left after repair.
+    # In a scene with emulated loss, the loss that remains after repair.
     kind = "loss_after_repair" if chosen[0]["poor_percent"] else "loss"
     loss = median(chosen, lambda row: float(row["seen"][kind]))
     memory = median(chosen, lambda row: float(row["memory_bytes"]))
@@ -183,7 +183,8 @@ def _growth_lines(result: dict[str, Any]) -> list[str]:
 
 
 def summary(result: dict[str, Any]) -> str:
-    """The README's table: a line for each main scene, and the most packets that one core carried."""
+    """The README's table: a line for each main scene, and the most packets per second that one core
+    carried."""
     rows = result["rows"]
     servers = servers_of(rows)
     lines = [
@@ -203,7 +204,8 @@ def summary(result: dict[str, Any]) -> str:
 
 
 def write_documents(root: Path, result: dict[str, Any], json_path: Path) -> None:
-    """The whole table into docs/benchmarks.md, the summary into README.md, each between its two marks."""
+    """Writes the whole table into docs/benchmarks.md and the summary into README.md, each between its two
+    marks."""
     folder = (root / "docs").resolve()
     relative = "../" + str(json_path.resolve().relative_to(folder.parent))
     _put(root / "docs" / "benchmarks.md", markdown(result, relative))
@@ -214,7 +216,7 @@ def _put(path: Path, content: str) -> None:
     text = path.read_text()
     between = re.compile(re.escape(BEGIN) + ".*?" + re.escape(END), re.DOTALL)
     if not between.search(text):
-        raise ValueError(f"{path} has no place for the figures: {BEGIN}")
+        raise ValueError(f"{path} has no place for the results: {BEGIN}")
     body = f"{BEGIN}\n{content}\n{END}"
     path.write_text(between.sub(lambda _: body, text))
 
@@ -278,7 +280,7 @@ def _draw_lines(axes: Axes, growth: dict[str, dict[str, Any]]) -> None:
 
 
 def _draw_curve(axes: Axes, curve: Sequence[dict[str, Any]], label: str, value: Any) -> None:
-    """What was carried, joined; what was not, as a cross of the server's colour."""
+    """Draws the carried loads as a line, and those not carried as crosses, in the server's colour."""
     for server in servers_of(curve):
         own = sorted((r for r in curve if r["server"] == server), key=lambda row: int(row["people"]))
         good = [(r["packets_per_second"] / 1e3, value(r)) for r in own if carries(r)]

@@ -1,13 +1,13 @@
-"""What is measured: who is in a room and what each publishes and watches. Pure.
+"""The measured scenes: the participants of a room, and what each publishes and watches. Pure functions.
 
-Each scene is a load that every server carries on one core: half of what the slowest can do, about 33,000
-packets a second out. So servers are compared at the same offered load, none of them in distress.
+Each scene is a load that every server carries on one core: half of the slowest server's maximum, about 33,000
+outgoing packets per second. So servers are compared at the same offered load, and none is overloaded.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from _load import Person
+from _load import Participant
 
 AUDIO_PUBLISHERS = 10
 MAX_WATCHED = 25
@@ -18,13 +18,13 @@ class Scene:
     name: str
     kind: str  # livestream, meeting or audio
     people: int
-    poor_percent: int = 0  # of the people, on a network that loses `loss_percent`
+    poor_percent: int = 0  # share of the participants whose network loses `loss_percent`
     loss_percent: float = 0
     simulcast: bool = True
-    churn: int = 0  # people that leave, and as many that come, in each second of measuring
+    churn: int = 0  # participants that leave, and that join, in each second of the measurement
 
 
-# The first three are what `ratios` is made of.
+# The ratios are computed from the first three.
 SCENES: Mapping[str, Scene] = {
     scene.name: scene
     for scene in (
@@ -37,27 +37,28 @@ SCENES: Mapping[str, Scene] = {
 }
 
 
-def people_of(scene: Scene) -> list[Person]:
-    """Publishers first. Of a livestream `people` are the viewers; one more publishes."""
-    people = _people(scene)
-    poor = len(people) * scene.poor_percent // 100
-    for person in people[len(people) - poor :]:
-        person.loss_percent = scene.loss_percent
-    return people
+def participants_of(scene: Scene) -> list[Participant]:
+    """The participants, publishers first. In a livestream `scene.people` counts the viewers, without the
+    publisher."""
+    participants = _participants(scene)
+    poor = len(participants) * scene.poor_percent // 100
+    for participant in participants[len(participants) - poor :]:
+        participant.loss_percent = scene.loss_percent
+    return participants
 
 
-def _people(scene: Scene) -> list[Person]:
+def _participants(scene: Scene) -> list[Participant]:
     count = scene.people
     match scene.kind:
         case "livestream":
             return [
-                Person(0, audio=True, video=True, simulcast=scene.simulcast),
+                Participant(0, audio=True, video=True, simulcast=scene.simulcast),
                 *(viewer(i) for i in range(1, count + 1)),
             ]
         case "meeting":
             watched = min(count - 1, MAX_WATCHED)
             return [
-                Person(
+                Participant(
                     i,
                     audio=True,
                     video=True,
@@ -69,25 +70,27 @@ def _people(scene: Scene) -> list[Person]:
             ]
         case "audio":
             return [
-                # Who speaks hears the nine others.
-                Person(i, audio=i < AUDIO_PUBLISHERS, audio_slots=AUDIO_PUBLISHERS - (i < AUDIO_PUBLISHERS))
+                # A speaker receives the nine others.
+                Participant(
+                    i, audio=i < AUDIO_PUBLISHERS, audio_slots=AUDIO_PUBLISHERS - (i < AUDIO_PUBLISHERS)
+                )
                 for i in range(count)
             ]
     raise ValueError(scene.kind)
 
 
-def viewer(index: int) -> Person:
-    return Person(index, audio_slots=1, video_slots=1)
+def viewer(index: int) -> Participant:
+    return Participant(index, audio_slots=1, video_slots=1)
 
 
-def expected_packets(people: Sequence[Person], sent: Mapping[int, int]) -> int:
-    """What all receive together when everybody gets everything, of video the highest encoding. `sent`:
-    packets by SSRC."""
-    sounds = {p.index: sent.get(p.audio_ssrc, 0) for p in people if p.audio}
-    pictures = {p.index: sent.get(p.video_ssrc(len(p.encodings()) - 1)[0], 0) for p in people if p.video}
+def expected_packets(participants: Sequence[Participant], sent: Mapping[int, int]) -> int:
+    """Number of packets that all participants receive together if nothing is lost and every video slot
+    receives the highest encoding. `sent`: packets by SSRC."""
+    audio = {p.index: sent.get(p.audio_ssrc, 0) for p in participants if p.audio}
+    video = {p.index: sent.get(p.video_ssrc(len(p.encodings()) - 1)[0], 0) for p in participants if p.video}
     total = 0
-    for person in people:
-        for streams, slots in ((sounds, person.audio_slots), (pictures, person.video_slots)):
-            others = [packets for index, packets in streams.items() if index != person.index]
+    for participant in participants:
+        for streams, slots in ((audio, participant.audio_slots), (video, participant.video_slots)):
+            others = [packets for index, packets in streams.items() if index != participant.index]
             total += sum(others[:slots])
     return total

@@ -1,8 +1,7 @@
-"""What forwarding costs: latency through the engine, CPU for a million packets, memory of a participant who
-only sits there and of a slot. `bench/forward.py [--people 25] [--idle 200]`; figures go to
-bench/results/forward.json.
+"""The cost of forwarding: latency through the engine, CPU time per million packets, and memory of an idle
+participant and of a slot. `bench/forward.py [--people 25] [--idle 200]` writes bench/results/forward.json.
 
-Our SFU is a process on one core, the load generator on another; packets say when they were sent.
+The SFU is a process on one core and the load generator on another; packets carry the time of sending.
 """
 
 import argparse
@@ -12,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from _load import ROOT, Generator, Person, build
+from _load import ROOT, Generator, Participant, build
 from _load_nexus import NexusAdapter
 from _machine import machine
 from _measure import GENERATOR_CORE, SERVER_CORE, Point
@@ -24,13 +23,13 @@ FORWARD_SECONDS = 15
 
 
 async def idle_memory(people: int) -> dict[str, object]:
-    """Connected, with a pair of slots, in a room in which nobody publishes."""
+    """Memory of participants that are connected with a pair of slots, in a room without publications."""
     generator = Generator(core=GENERATOR_CORE, gro=False)
     adapter = NexusAdapter()
     try:
         await adapter.start(core=SERVER_CORE)
         empty = adapter.memory_bytes()
-        await adapter.join(generator, [Person(i, audio_slots=1, video_slots=1) for i in range(people)])
+        await adapter.join(generator, [Participant(i, audio_slots=1, video_slots=1) for i in range(people)])
         connected = int(generator.ask("run seconds=60 until_connected=1")["connected"])
         generator.ask(f"run seconds={SETTLE_SECONDS}")
         grown = adapter.memory_bytes() - empty
@@ -41,11 +40,11 @@ async def idle_memory(people: int) -> dict[str, object]:
 
 
 async def slot_memory(viewers: int, publishers: int) -> dict[str, object]:
-    """What one more video slot takes: the same room with one slot a viewer, and with one for each picture.
+    """Memory of one more video slot, from the same room with one slot per viewer and with one per video.
 
-    Of the whole process, so with what Python remembers of a slot. `at_rest`: nobody publishes. `forwarding`:
-    each carries another picture, and with it comes what a faster subscriber has: packets in flight and in the
-    pacer. The rings, which slots share, cancel out.
+    Memory is that of the whole process, including Python's state of a slot. `at_rest`: nothing is published.
+    `forwarding`: each slot carries another video, which adds packets in flight and in the pacer. The rings,
+    which slots share, cancel out.
     """
     slots = viewers * (publishers - 1)
     figures: dict[str, object] = {"slots": slots}
@@ -61,10 +60,10 @@ async def _room_memory(viewers: int, publishers: int, watched: int, *, publish: 
     adapter = NexusAdapter()
     try:
         await adapter.start(core=SERVER_CORE)
-        # An offer has at least one section: a slot for sound, which cancels out.
-        people = [Person(i, video=publish, audio_slots=1) for i in range(publishers)]
-        people += [Person(publishers + i, video_slots=watched) for i in range(viewers)]
-        await adapter.join(generator, people)
+        # An offer needs at least one section: an audio slot, which cancels out.
+        participants = [Participant(i, video=publish, audio_slots=1) for i in range(publishers)]
+        participants += [Participant(publishers + i, video_slots=watched) for i in range(viewers)]
+        await adapter.join(generator, participants)
         generator.ask("run seconds=60 until_connected=1")
         generator.ask(f"run seconds={FORWARD_SECONDS if publish else SETTLE_SECONDS}")
         return adapter.memory_bytes()
@@ -89,8 +88,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--people", type=int, default=25)
     parser.add_argument("--idle", type=int, default=200)
-    parser.add_argument("--viewers", type=int, default=60, help="who watch, for the memory of a slot")
-    parser.add_argument("--publishers", type=int, default=11, help="whom they watch")
+    parser.add_argument("--viewers", type=int, default=60, help="viewers for the memory of a slot")
+    parser.add_argument("--publishers", type=int, default=11, help="publishers for the memory of a slot")
     parser.add_argument("--seconds", type=int, default=10)
     parser.add_argument("--warmup", type=int, default=5)
     parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results" / "forward.json")

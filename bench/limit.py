@@ -1,8 +1,8 @@
-"""How near the engine comes to a bare loop: `bench/limit.py --people 50 200 500`.
+"""Compares the engine with a bare forwarding loop: `bench/limit.py --people 50 200 500`.
 
-The limit (native/bench/limit) receives, unprotects, and for each subscriber rewrites, seals and sends in GSO
-runs, with no room, timer, feedback or pacing around it. The engine forwards the same mix, in the generator's
-process. Both take turns, on the same core, towards receivers without and with UDP GRO. Writes
+The bare loop (native/bench/limit) receives and unprotects packets, and for each subscriber rewrites, protects
+and sends them in GSO runs, without rooms, timers, feedback or pacing. The engine forwards the same packets,
+in the generator's process. Both alternate on the same core, with receivers without and with UDP GRO. Writes
 bench/results/<date>-limit.json.
 """
 
@@ -16,8 +16,9 @@ from pathlib import Path
 from _load import BUILD, ROOT, build
 from _machine import in_real_time
 
-# What `nexus_load` publishes at 720p: 1.5 Mbit/s in 30 pictures a second of six packets, 50 packets of sound.
-PICTURES_PER_SECOND, VOICES_PER_SECOND = 30, 50
+# The streams of `nexus_load` at 720p: 1.5 Mbit/s in 30 frames per second of six packets, and 50 audio
+# packets.
+FRAMES_PER_SECOND, AUDIO_PACKETS_PER_SECOND = 30, 50
 RUN, PAYLOAD = 6, 1_042
 
 
@@ -28,7 +29,7 @@ def program(name: str, *arguments: str) -> dict[str, object]:
 
 
 def limit(people: int, gro: int) -> dict[str, object]:
-    audio = VOICES_PER_SECOND / PICTURES_PER_SECOND
+    audio = AUDIO_PACKETS_PER_SECOND / FRAMES_PER_SECOND
     mix = (f"run={RUN}", f"payload={PAYLOAD}", f"audio_per_run={audio:.2f}")
     return program("nexus_limit", f"subscribers={people}", f"gro={gro}", *mix)
 

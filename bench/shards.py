@@ -1,11 +1,12 @@
-"""Does a room that is spread over several shards (threads of one SFU) carry the bench's people as one shard
-does? Not how fast: on two cores the shards share one with the generator or with each other. It is small loads
-of every scene; everybody must be connected, every stream must bring something, nothing may be lost, nothing
-dropped.
+"""Checks that a room spread over several shards (threads of one SFU) forwards the bench's scenes correctly.
+
+It does not measure speed, because on two cores the shards share a core with the generator or with each other.
+It runs small loads of every scene: all participants must be connected, every stream must receive packets, and
+no packet may be lost or dropped.
 
     .venv/bin/python bench/shards.py [--shards 2]
 
-Says what it saw, and ends with 1 if anything is wrong.
+Prints each row with its faults, and exits with 1 if there are any.
 """
 
 import argparse
@@ -27,14 +28,14 @@ from rich.console import Console
 # Enough that every shard has publishers and viewers.
 SMALL = (("livestream", 20), ("meeting", 5), ("audio", 16), ("churn", 20))
 DELIVERED = 0.99
-# Of joins and leaves a share of a second is missing at the end, and newcomers begin with a low picture.
+# With churn, the last part of a second is missing, and newcomers begin with a low layer.
 DELIVERED_IN_CHURN = 0.9
-# Drops that say that something came too early, or that a slot had it already, as with one shard.
+# Drops of packets that came too early, or that a slot already had, which also occur with one shard.
 HARMLESS = ("layer_not_forwarded", "waiting_for_keyframe", "transport_not_ready", "slot_rejected")
 
 
 def faults(row: Mapping[str, Any]) -> list[str]:
-    """What is wrong with a row; a void one (the generator had too little CPU) is not a finding by itself."""
+    """The faults of a row. A void row (the generator had too little CPU) is not a fault by itself."""
     seen, churn = row["seen"], row["churn_per_second"] > 0
     found = []
     if not churn and seen["connected"] != seen["peers"]:
@@ -47,7 +48,7 @@ def faults(row: Mapping[str, Any]) -> list[str]:
     if row["delivered"] is None or row["delivered"] < least:
         found.append(f"{row['delivered']} of what was sent came through")
     if churn and row["first_picture"]["saw_none"]:
-        found.append(f"{row['first_picture']['saw_none']} newcomers saw nothing")
+        found.append(f"{row['first_picture']['saw_none']} newcomers received no frame")
     for name, count in (row["counters"] or {}).items():
         if name.startswith("drop.") and name.removeprefix("drop.") not in HARMLESS:
             found.append(f"{count} x {name}")

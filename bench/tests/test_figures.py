@@ -1,4 +1,4 @@
-"""What makes a row void, and what ratios are made of."""
+"""Void rows, ratios, growth and runs."""
 
 from typing import Any
 
@@ -53,12 +53,12 @@ def test_a_good_row_is_not_void() -> None:
         ({"server": "livekit", "per_second": 20_000}, "published"),
     ],
 )
-def test_what_makes_a_row_void(changed: dict[str, Any], word: str) -> None:
+def test_reasons_that_make_a_row_void(changed: dict[str, Any], word: str) -> None:
     (reason,) = row(**changed)["void"]
     assert word in reason
 
 
-def test_a_scene_that_loses_on_purpose_may_deliver_less() -> None:
+def test_a_scene_with_emulated_loss_may_deliver_less() -> None:
     assert row(delivered=0.9, poor_percent=20)["void"] == []
     assert row(delivered=0.9, churn_per_second=5, seen={"silent_streams": 1})["void"] == []
 
@@ -67,7 +67,7 @@ def test_connections_that_failed_make_a_row_void() -> None:
     assert reasons_to_void(row(), still=3) == ["3 connections failed"]
 
 
-def test_the_ratio_is_ours_over_the_best_peer_by_medians() -> None:
+def test_the_ratio_is_nexus_to_the_best_peer_by_medians() -> None:
     rows = [
         *(row(per_second=value) for value in (200_000, 300_000, 1_000_000)),
         *(row("livekit", per_second=value) for value in (70_000, 100_000, 80_000)),
@@ -86,17 +86,17 @@ def test_there_is_no_ratio_without_both_sides() -> None:
     assert ratio([row("janus")], "livestream") is None
 
 
-def test_with_gro_is_another_ratio() -> None:
+def test_the_ratio_with_gro_is_separate() -> None:
     rows = [row(), row("janus", per_second=100_000), row(gro=True), row("janus", per_second=50_000, gro=True)]
     assert (ratio(rows, "livestream"), ratio(rows, "livestream", gro=True)) == (2.0, 4.0)
 
 
-def test_p99_stands_beside_the_best_peers() -> None:
+def test_p99_is_compared_with_the_best_peer() -> None:
     rows = [row(), row("janus", seen={"latency_p99_ms": 9.0}), row("livekit", seen={"latency_p99_ms": 7.0})]
     assert p99_beside_best(rows, "livestream") == {"ours_ms": 5.0, "best_peer_ms": 7.0}
 
 
-def test_growth_is_told_by_the_points_that_were_carried() -> None:
+def test_growth_uses_only_carried_points() -> None:
     curve = [row(packets_per_second=n, per_second=100_000) for n in (2_000, 10_000, 40_000)]
     curve.append(row(packets_per_second=80_000, per_second=20_000, seen={"loss": 0.02}))
     assert growth(curve)["nexus"] == {
@@ -107,12 +107,12 @@ def test_growth_is_told_by_the_points_that_were_carried() -> None:
     }
 
 
-def test_a_server_is_full_when_it_had_all_of_its_core() -> None:
+def test_a_server_is_full_when_it_uses_its_whole_core() -> None:
     assert is_full(row(packets_per_second=95_000, per_second=100_000))
     assert not is_full(row(packets_per_second=80_000, per_second=100_000))
 
 
-def test_growth_that_bends_deviates_from_the_line() -> None:
+def test_nonlinear_growth_deviates_from_the_line() -> None:
     costs = ((10_000, 100_000), (20_000, 100_000), (40_000, 50_000))
     grown = growth([row(packets_per_second=n, per_second=c) for n, c in costs])
     assert grown["nexus"]["deviation_from_line"] > 0.1

@@ -1,4 +1,4 @@
-"""What the bench fetches and builds, it fetches and builds while the machine's own network is there."""
+"""The bench fetches and builds everything before it leaves the machine's own network."""
 
 import importlib
 import os
@@ -12,18 +12,18 @@ import pytest
 
 
 class Restarted(Exception):
-    """The program would go on in a new namespace."""
+    """Raised where the program would restart itself in a new namespace."""
 
 
 @pytest.fixture
 def steps() -> list[str]:
-    """What happens, in order; nothing really does."""
+    """The recorded steps, in order; none is executed."""
     return []
 
 
 @pytest.fixture
 def sfu(steps: list[str], monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The program. LiveKit's Python package comes with `scripts/setup bench` only, and is not needed here."""
+    """The program. LiveKit's Python package, which only `scripts/setup bench` installs, is replaced."""
 
     def restart(program: str, arguments: Sequence[str]) -> None:
         steps.append(program)
@@ -53,7 +53,7 @@ def test_everything_is_built_before_the_namespace_is_entered(
     assert steps == ["generator", "livekit", "unshare"]
 
 
-def test_only_what_is_measured_is_built(
+def test_only_the_measured_servers_are_built(
     sfu: ModuleType, steps: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["sfu.py", "--servers", "nexus", "janus"])

@@ -1,4 +1,4 @@
-"""What a reader sees of rows."""
+"""The reports that are made from rows."""
 
 from typing import Any
 
@@ -63,7 +63,7 @@ def alternated() -> list[dict[str, Any]]:
     return ours + [row("janus", per_second=value) for value in (80_000, 100_000, 90_000)]
 
 
-def test_the_spread_is_told_beside_the_median() -> None:
+def test_the_spread_includes_the_median() -> None:
     found = spreads(alternated())["livestream"]
     assert found["nexus"] == {"lowest": 200_000, "median": 250_000, "highest": 300_000}
     assert found["ratio"] == [2.0, 3.75]
@@ -76,12 +76,12 @@ def test_a_ratio_has_no_range_without_both_sides() -> None:
 
 def test_every_table_row_has_all_columns() -> None:
     rows = [*alternated(), row(scene="churn"), row("janus", "churn", void=["why"])]
-    told = list(table_rows(result(rows, [])))
-    assert {len(cells) for cells in told} == {len(HEADINGS)}
-    assert told[0][HEADINGS.index("lowest – highest")] == "200,000 – 300,000"
+    table = list(table_rows(result(rows, [])))
+    assert {len(cells) for cells in table} == {len(HEADINGS)}
+    assert table[0][HEADINGS.index("lowest – highest")] == "200,000 – 300,000"
 
 
-def test_a_churn_row_tells_of_first_pictures() -> None:
+def test_a_churn_row_reports_first_pictures() -> None:
     first = first_picture(SEEN)
     assert (first["came"], first["saw_none"]) == (30, 1)
     churn = row(scene="churn", first_picture=first)
@@ -91,16 +91,16 @@ def test_a_churn_row_tells_of_first_pictures() -> None:
     assert first_picture_text(row()) == ""
 
 
-def test_growth_is_told_and_drawn_with_its_line(tmp_path: Any) -> None:
+def test_growth_is_reported_and_drawn_with_its_line(tmp_path: Any) -> None:
     curve = [row(packets_per_second=n, per_second=100_000) for n in (2_000, 10_000, 40_000)]
-    told = markdown(result(alternated(), curve), "some.json")
-    assert "Nexus 10.0 µs a packet" in told
-    assert "livestream 2.0 to 3.75" in told
+    text = markdown(result(alternated(), curve), "some.json")
+    assert "Nexus 10.0 µs a packet" in text
+    assert "livestream 2.0 to 3.75" in text
     draw(result(alternated(), curve), tmp_path / "curve.png")
     assert (tmp_path / "curve.png").stat().st_size > 0
 
 
-def test_the_documents_get_the_table_and_its_summary_between_their_marks(tmp_path: Any) -> None:
+def test_table_and_summary_are_written_between_the_marks(tmp_path: Any) -> None:
     marks = f"before\n{BEGIN}\nold\n{END}\nafter\n"
     (tmp_path / "docs").mkdir()
     for name in ("README.md", "docs/benchmarks.md"):

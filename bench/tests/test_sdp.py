@@ -1,4 +1,4 @@
-"""Offers and answers of the load: what a server reads from ours, and what we read from a server's."""
+"""Offers and answers that the load writes, and descriptions that it reads from a server."""
 
 import pytest
 from _sdp import (
@@ -18,7 +18,7 @@ from _sdp import (
 ENDPOINT = Endpoint(peer=7, ufrag="0123", pwd="secret" * 4, fingerprint="AA:BB", address="10.128.0.7:4000")
 SIMULCAST = [("q", 11, 12), ("h", 13, 14), ("f", 15, 16)]
 
-# The shape of what LiveKit offers a subscriber: data first, other numbers, more codecs than we speak.
+# An offer like LiveKit's to a subscriber: data first, other payload types, and codecs that are not supported.
 SERVER_OFFER = "\r\n".join(
     [
         *("v=0", "o=- 1 2 IN IP4 0.0.0.0", "s=-", "t=0 0", "a=group:BUNDLE 0 1 2 3"),
@@ -73,12 +73,12 @@ def test_an_offer_names_every_encoding_of_a_simulcast_camera() -> None:
     assert read_back.sections[1].rtx == {VIDEO_PT: RTX_PT}
 
 
-def test_one_encoding_is_offered_by_its_ssrc() -> None:
+def test_a_single_encoding_is_offered_by_its_ssrc() -> None:
     (section,) = read(publisher_offer(ENDPOINT, Published(None, [("f", 15, 16)]))).sections
     assert (section.ssrc, section.rtx_ssrc) == (15, 16)
 
 
-def test_slots_are_sections_to_receive_on() -> None:
+def test_slots_are_receive_only_sections() -> None:
     sdp = publisher_offer(ENDPOINT, Published(10), slots=[("audio", "a0"), ("video", "v0")])
     assert [(s.mid, s.direction) for s in read(sdp).sections] == [
         ("0", "sendonly"),
@@ -92,11 +92,11 @@ def test_a_user_fragment_of_digits_stays_text() -> None:
     assert read(SERVER_OFFER).ufrag == "00042"
 
 
-def test_only_udp_hosts_of_version_four_are_candidates() -> None:
+def test_only_ipv4_host_candidates_over_udp_are_read() -> None:
     assert read(SERVER_OFFER).candidates == ("10.77.0.1:5000",)
 
 
-def test_streams_are_those_that_the_server_names() -> None:
+def test_streams_are_read_from_the_servers_ssrcs() -> None:
     assert [(s.kind, s.ssrc, s.rtx_ssrc) for s in read(SERVER_OFFER).received()] == [
         ("audio", 100, 0),
         ("video", 200, 201),
@@ -104,7 +104,7 @@ def test_streams_are_those_that_the_server_names() -> None:
     ]
 
 
-def test_an_answer_takes_what_the_generator_speaks_and_refuses_the_rest() -> None:
+def test_an_answer_accepts_supported_sections_and_rejects_others() -> None:
     sdp = answer(read(SERVER_OFFER), ENDPOINT)
     sections = [line for line in sdp.splitlines() if line.startswith("m=")]
     assert sections == [
@@ -120,7 +120,7 @@ def test_an_answer_takes_what_the_generator_speaks_and_refuses_the_rest() -> Non
     assert "urn:x" not in sdp
 
 
-def test_the_generator_is_told_the_servers_numbers() -> None:
+def test_the_generator_receives_the_servers_payload_types() -> None:
     lines = media_lines(read(SERVER_OFFER))
     assert lines[0] == "forget"
     assert "codec name=opus pt=109 clock=48000" in lines
@@ -128,18 +128,18 @@ def test_the_generator_is_told_the_servers_numbers() -> None:
     assert f"extension uri={AUDIO_LEVEL} id=6" in lines
 
 
-def test_candidates_may_come_later() -> None:
+def test_later_candidates_are_added() -> None:
     description = read(SERVER_OFFER).with_candidates(["10.77.0.1:9", "10.77.0.1:8"])
     assert description.transport.endswith("candidate=10.77.0.1:8 candidate=10.77.0.1:9")
 
 
 @pytest.mark.parametrize("missing", ["a=ice-ufrag", "a=ice-pwd", "a=fingerprint", "a=setup"])
-def test_a_description_without_a_transport_is_an_error(missing: str) -> None:
+def test_a_description_without_transport_parameters_is_an_error(missing: str) -> None:
     lines = [line for line in SERVER_OFFER.split("\r\n") if not line.startswith(missing)]
     with pytest.raises(ValueError):
         read("\r\n".join(lines))
 
 
-def test_extension_numbers_are_one_byte_ones() -> None:
+def test_extension_ids_fit_the_one_byte_header() -> None:
     assert max(EXTENSIONS) < 15  # RFC 8285 section 4.2
     assert AUDIO_PT not in (VIDEO_PT, RTX_PT)

@@ -1,4 +1,4 @@
-"""What the check of several shards takes for a fault."""
+"""The faults that the check of several shards finds."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def row(**other: Any) -> dict[str, Any]:
     return {"churn_per_second": 0, "delivered": 1.0, "counters": counters, **other, "seen": seen}
 
 
-def test_a_good_row_has_none() -> None:
+def test_a_valid_row_has_no_faults() -> None:
     assert faults(row()) == []
 
 
@@ -34,12 +34,12 @@ def test_a_good_row_has_none() -> None:
         ({"counters": {"drop.relay_full": 3}}, "3 x drop.relay_full"),
     ],
 )
-def test_what_is_missing_is_told(changed: dict[str, Any], word: str) -> None:
+def test_faults_are_reported(changed: dict[str, Any], word: str) -> None:
     (fault,) = faults(row(**changed))
     assert word in fault
 
 
-def test_who_left_is_not_connected_and_newcomers_must_see_something() -> None:
+def test_churn_allows_disconnected_leavers_but_not_newcomers_without_frames() -> None:
     churn = row(churn_per_second=5, first_picture={"saw_none": 0}, delivered=0.95, seen={"connected": 18})
     assert faults(churn) == []
-    assert faults({**churn, "first_picture": {"saw_none": 2}}) == ["2 newcomers saw nothing"]
+    assert faults({**churn, "first_picture": {"saw_none": 2}}) == ["2 newcomers received no frame"]
