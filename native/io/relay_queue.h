@@ -36,7 +36,7 @@ class RelayQueue {
   bool full() const { return bytes_.load(std::memory_order_relaxed) > kFullBytes; }
 
  private:
-  // What one core can process in a tenth of a second.
+  // Bytes that one core can process in a tenth of a second.
   static constexpr size_t kFullBytes = 32u << 20;
   KernelEvent event_;
   std::mutex mutex_;

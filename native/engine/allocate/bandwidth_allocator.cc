@@ -11,7 +11,7 @@ namespace {
 constexpr double kKeep = 1.05;
 // A slot gets higher layers only if they fit into this share of the budget.
 constexpr double kRaise = 0.92;
-// What fits into this share of the budget is tried even after a failure, which other traffic must have
+// Layers that fit into this share of the budget are tried even after a failure, which other traffic must have
 // caused.
 constexpr double kEasy = 0.45;
 constexpr Duration kFirstHold = std::chrono::milliseconds(1'000);

@@ -39,7 +39,8 @@ bool LoudestSelector::Admit(const AudioCandidate& newcomer, std::span<const Audi
     chosen_.push_back({newcomer.track, now});
     return true;
   }
-  // Of those that are silent and were held long enough, the one that has not spoken for longest leaves.
+  // The source to replace: among those that are silent and were held long enough, the one that has not spoken
+  // for longest.
   auto leaving = chosen_.end();
   const AudioCandidate* leaving_state = nullptr;
   for (auto it = chosen_.begin(); it != chosen_.end(); ++it) {

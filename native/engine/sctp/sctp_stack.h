@@ -49,7 +49,7 @@ class SctpStack {
   void* Register(SctpAssociation& association, SctpOutbox& outbox, SctpWakeList& wake);
   void Unregister(void* name);
 
-  // Takes the lock. Time never goes back within a process, except in tests that start anew.
+  // Takes the lock. Time never goes back within a process, except in tests that restart it.
   void RunTimers(Timestamp now);
 
  private:
