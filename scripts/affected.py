@@ -1,6 +1,6 @@
-"""Which unit tests a change affects: by imports in Python, by neighbourhood in C++.
+"""Finds the unit tests that a change affects: by imports in Python, by file names in C++.
 
-Used by `make quick`. The whole suite is `make test`.
+Used by `make quick`; `make test` runs the whole suite.
 """
 
 import ast
@@ -25,7 +25,7 @@ PACKAGES = (
 
 
 def changed_files(base: str) -> list[Path]:
-    """Relative to the root: what differs from the merge base with `base`, untracked files included."""
+    """Files that differ from the merge base with `base`, including untracked ones, relative to the root."""
 
     def git(*arguments: str) -> list[str]:
         done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -37,7 +37,7 @@ def changed_files(base: str) -> list[Path]:
 
 
 def module_of(path: Path) -> str | None:
-    """`services/sfu/src/nexus_sfu/core/room.py` is `nexus_sfu.core.room`."""
+    """The module of a file: `services/sfu/src/nexus_sfu/core/room.py` is `nexus_sfu.core.room`."""
     parts = path.with_suffix("").parts
     for index, part in enumerate(parts):
         if part in PACKAGES:
@@ -47,7 +47,7 @@ def module_of(path: Path) -> str | None:
 
 
 def affected_modules(changed: Iterable[str]) -> set[str]:
-    """The changed modules and all that import them, directly or not."""
+    """The changed modules and all modules that import them, directly or indirectly."""
     graph = grimp.build_graph(*PACKAGES, cache_dir=None)
     known = [module for module in changed if module in graph.modules]
     found = set(known)
@@ -67,9 +67,9 @@ def imported_by(test: Path) -> Iterator[str]:
 
 
 def python_tests(changed: Iterable[Path], tests: Iterable[Path]) -> list[Path]:
-    """Of `tests`, those that are changed themselves or import something affected.
+    """The `tests` that have changed or that import an affected module.
 
-    A change of a conftest or of a harness affects the tests beside it.
+    A change to a conftest or a harness affects the tests in its folder.
     """
     changed = set(changed)
     modules = affected_modules(m for path in changed if (m := module_of(path)) is not None)
@@ -82,7 +82,7 @@ def python_tests(changed: Iterable[Path], tests: Iterable[Path]) -> list[Path]:
 
 
 def native_tests(changed: Iterable[Path]) -> list[Path]:
-    """Test files that are changed, or that stand beside a changed source of the same name."""
+    """Test files that have changed, or whose source of the same name in the same folder has changed."""
     found = set()
     for path in changed:
         if path.parts[0] == "native" and path.suffix in (".h", ".cc"):

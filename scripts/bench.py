@@ -1,9 +1,9 @@
-"""Every program under bench/, one after another, each on an otherwise idle machine. Called by `make bench`.
+"""Runs the programs under bench/ one after another. Called by `make bench`, on an otherwise idle machine.
 
-sfu.py has a target of its own (`make bench-sfu`), as it takes a quarter of an hour and others' servers.
+sfu.py has its own target (`make bench-sfu`), because it takes 15 minutes and needs other servers.
 
-A program prints its figures and keeps them as JSON under bench/results/; it fails only if it could not
-measure. STAGES=join runs one.
+A program prints its results and keeps them as JSON under bench/results/; it fails only if it could not
+measure. STAGES=join runs only join.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""What needs no running: formats, lints, types, contracts. Called by `make check`; changes nothing."""
+"""Static checks: formats, lints, types and contracts. Called by `make check`; changes nothing."""
 
 import sys
 import tempfile
@@ -19,7 +19,7 @@ PYTHON_FOLDERS += [
     "bench",
 ]
 PYTHON_FOLDERS += ["scripts"]
-# gofmt says by its output what differs, and ends with 0 all the same.
+# gofmt reports differences only by its output; its exit code is always 0.
 GOFMT = """root=$(go env GOROOT)
 differs=$("$root/bin/gofmt" -d tests/foreign/pion)
 echo "$differs"
@@ -27,7 +27,7 @@ test -z "$differs"
 """
 GO_VET = "cd tests/foreign/pion && go vet . && go vet -modfile=before_ice_4_0_8.mod ."
 NATIVE_SUFFIXES = {".h", ".cc"}
-# Documents, and comments in code; Vale knows the languages by their endings (.vale.ini).
+# Documents, and code whose comments are checked; Vale knows languages by their file extensions (.vale.ini).
 PROSE = [
     "README.md",
     "CONTRIBUTING.md",
@@ -44,7 +44,7 @@ PROSE = [
 
 
 def python_folders() -> list[str]:
-    """Those that have Python in them: mypy takes an empty folder for a mistake."""
+    """The folders that contain Python, because mypy refuses an empty folder."""
     found = [folder for pattern in PYTHON_FOLDERS for folder in sorted(ROOT.glob(pattern))]
     skipped = ("node_modules",)
     return [

@@ -1,6 +1,7 @@
-"""What a change must pass before it is worth a look: formats, lints and types of what differs from main, and
-the unit tests that it affects. Called by `make quick`, under two minutes on a warm checkout. BASE names
-another branch.
+"""Checks formats, lints and types of the files that differ from main, and runs the unit tests that they
+affect.
+
+Called by `make quick`; takes under two minutes on a warm checkout. BASE names another branch to compare with.
 """
 
 import os
@@ -15,7 +16,7 @@ from check import BIN, PROSE, python_folders
 from stages import JOBS, ROOT, Command, Stage
 from test import CCACHE, CTEST, SANITIZER_OPTIONS, configured
 
-# Tests of processes and browsers belong to `make test`.
+# Only `make test` runs tests of processes and browsers.
 UNIT_TEST_FOLDERS = ["libs", "services", "sdks/python", "cli", "scripts", "bench"]
 SLOW = re.compile(r"test_process\.py|test_call\.py|test_supervisor\.py|test_dev\.py")
 WEB = "sdks/web"

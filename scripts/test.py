@@ -1,6 +1,6 @@
-"""Every test there is, in the order in which a failure is cheapest to find. Called by `make test`.
+"""Runs all tests, the cheapest stages first. Called by `make test`.
 
-FUZZ_SECONDS says how long each fuzzer runs (5; CI says 60), STAGES=python,web runs only those.
+FUZZ_SECONDS sets how long each fuzzer runs (default 5, in CI 60); STAGES=python,web runs only those stages.
 """
 
 import os
@@ -27,12 +27,12 @@ PYTHON_FOLDERS = [
 ]
 # Tests that use whole services on an emulated network, or several processes.
 SYSTEM_FOLDERS = ["tests/scenario", "tests/chaos"]
-# Runs a command with loopback and one address that leads nowhere.
+# Script that runs a command in a network namespace with loopback and one address without a route.
 IN_NAMESPACE = "tests/e2e/support/in_namespace.sh"
-# Optimised a little, because tests emulate minutes of loss; asserts stay.
+# Flags of test builds: slightly optimised, because tests emulate minutes of loss, with asserts.
 NATIVE_FLAGS = ["-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_CXX_FLAGS_DEBUG=-O1 -g1"]
 NATIVE_FLAGS += ["-DCMAKE_CXX_COMPILER_LAUNCHER=ccache"]
-# As scripts/setup says to ccache, which then has most of what the plain build needs.
+# The same settings as in scripts/setup, so that ccache has most objects of the plain build.
 CCACHE = {"CCACHE_BASEDIR": str(ROOT), "CCACHE_NOHASHDIR": "1"}
 CTEST = ["--output-on-failure"]
 SANITIZER_OPTIONS = {
@@ -42,7 +42,7 @@ SANITIZER_OPTIONS = {
 }
 
 
-# Inputs that once broke other parsers: beside the repository, or where NEXUS_TEST_DATA says.
+# Folder of inputs that broke other parsers: NEXUS_TEST_DATA, by default beside the repository.
 TEST_DATA = Path(os.environ.get("NEXUS_TEST_DATA", ROOT.parent / "shared" / "data"))
 
 
@@ -64,8 +64,9 @@ def built(folder: str, *targets: str) -> Command:
 
 
 def without_address_randomisation() -> list[str]:
-    """g++ 12's TSan does not start under the many bits of randomisation that newer kernels use. Containers
-    may forbid to switch it off, and then usually do not need it."""
+    """The prefix of a command that disables address randomisation, because TSan of g++ 12 does not start with
+    the number of random bits that newer kernels use. Containers may forbid this; they usually do not need
+    it."""
     if shutil.which("setarch") is None:
         return []
     allowed = subprocess.run(["setarch", "-R", "true"], capture_output=True, check=False).returncode == 0
@@ -120,7 +121,7 @@ def engine_stages() -> Iterator[Stage]:
         yield Stage(
             "engine-plain",
             [Command([f"{plain}/steady_state_test"], runner.count_gtest)],
-            # The last one given holds: optimised as it is shipped.
+            # The last definition applies: optimised as in the release.
             [configured(plain, "-DCMAKE_BUILD_TYPE=Release"), built(plain, "steady_state_test")],
         )
     if has("native/io/*_test.cc"):
@@ -143,7 +144,8 @@ def engine_stages() -> Iterator[Stage]:
 
 
 def foreign_stages() -> Iterator[Stage]:
-    """Other WebRTC stacks with our services. They are built first, because their namespace has no network."""
+    """Foreign WebRTC stacks with the real services. They are built before, because their namespace has no
+    network."""
     if has("tests/foreign/test_*.py"):
         yield Stage(
             "foreign",

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds the clients that are programs of their own, into build/foreign: the one on Pion, with two versions of Pion.
+# Builds the Pion client, with two versions of Pion, into build/foreign.
 set -eu
 cd "$(dirname "$0")/pion"
 out=../../../build/foreign

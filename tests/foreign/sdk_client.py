@@ -1,8 +1,7 @@
-"""Our own Python SDK in the part of a foreign client: the known-good counterpart, which decodes what it
-receives.
+"""The Nexus Python SDK in the role of a foreign client: the known-good counterpart, which also decodes.
 
-It is driven and reports as every other client here (README.md, "The protocol"). Its hooks into aiortc's
-private names are for counting and for jumping to keyframes (seen in 1.16).
+It takes commands and reports like the other clients (README.md, "The protocol"). It hooks into private names
+of aiortc (1.16) to count packets and to jump to keyframes.
 """
 
 import asyncio
@@ -38,7 +37,7 @@ def report(event: str, **fields: Any) -> None:
 
 @dataclass(slots=True)
 class Stream:
-    """What was counted of one track, sent or received."""
+    """The counters of one track, sent or received."""
 
     packets: int = 0
     frames: int = 0
@@ -67,7 +66,7 @@ class Stream:
 
 
 class Player(MediaStreamTrack):
-    """A clip at its own pace, encoded as it is, from the moment that it is started until it is stopped."""
+    """Plays an encoded clip at its own rate, from start to stop."""
 
     def __init__(self, clip: Clip) -> None:
         super().__init__()

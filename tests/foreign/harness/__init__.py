@@ -1,1 +1,2 @@
-"""What the tests of foreign WebRTC stacks share: services, clips, processes, the run and how it is judged."""
+"""The harness of the tests of foreign WebRTC stacks: services, clips, processes, the run and its
+evaluation."""

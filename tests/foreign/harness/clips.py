@@ -1,6 +1,6 @@
-"""Encoded media for foreign clients: real VP8, H.264 and Opus, in IVF files whatever the codec.
+"""Encoded media for foreign clients: real VP8, H.264 and Opus, in IVF files for every codec.
 
-No two frames are alike, so that a payload says where in the clip it comes from.
+No two frames are equal, so that a payload identifies its position in the clip.
 """
 
 import struct
@@ -20,14 +20,14 @@ from nexus_rtc.synthetic import SAMPLE_RATE, SAMPLES_PER_FRAME, Colour, tone
 WIDTH: Final = 320
 HEIGHT: Final = 180
 FRAMES_PER_SECOND: Final = 15
-# A keyframe each 2 s: a client that is asked for one jumps forward by so much at most, and never back to
-# payloads that it has sent before.
+# A keyframe every 2 s: on a keyframe request, a client jumps forward by at most this much, and never back to
+# payloads that it has already sent.
 GROUP_FRAMES: Final = 30
-# Longer than a run with all its jumps.
+# Length of a clip: longer than a run with all its jumps.
 CLIP_SECONDS: Final = 75
 VIDEO_BITS_PER_SECOND: Final = 80_000
 AUDIO_BITS_PER_SECOND: Final = 24_000
-# The rows that are noise: below the half whose colour says whose picture it is.
+# The rows of noise, below the half of the picture whose colour identifies the publisher.
 NOISE: Final = slice(HEIGHT * 9 // 16, HEIGHT * 11 // 16)
 
 _OPTIONS: Final = {
@@ -44,12 +44,12 @@ _FOURCC: Final = {"vp8": b"VP80", "h264": b"H264", "opus": b"OPUS"}
 
 
 class Noise:
-    """Pictures of one colour with a band of grain that never repeats, and a tone of the same kind."""
+    """Pictures of one colour with a band of noise that never repeats, and a tone with noise."""
 
     def __init__(self, colour: Colour, seed: int) -> None:
         self.seed = seed
         flat = np.full((HEIGHT, WIDTH, 3), colour, np.uint8)
-        # Planes of Y, U and V below one another; the grain goes into Y alone.
+        # The planes Y, U and V, one below the other; only Y gets noise.
         self._planes = VideoFrame.from_ndarray(flat, format="rgb24").to_ndarray(format="yuv420p")
 
     def picture(self, number: int) -> VideoFrame:
@@ -64,7 +64,7 @@ class Noise:
         return frame
 
     def sound(self, number: int) -> AudioFrame:
-        """20 ms of a tone with noise in it."""
+        """20 ms of a tone with noise."""
         first = number * SAMPLES_PER_FRAME
         grain = np.random.default_rng((self.seed, number)).integers(-2000, 2000, SAMPLES_PER_FRAME)
         samples = (tone(300.0 + 50 * self.seed, first) + grain).astype(np.int16)
@@ -104,7 +104,7 @@ def encode_audio(noise: Noise, frames: int) -> list[bytes]:
 
 
 def write_ivf(path: Path, codec: str, rate: int, frames: Sequence[bytes]) -> None:
-    """The header's time base is one frame."""
+    """Writes an IVF file whose time base is one frame."""
     fields = (b"DKIF", 0, 32, _FOURCC[codec], WIDTH, HEIGHT, rate, 1, len(frames), 0)
     head = struct.pack("<4sHH4sHHIIII", *fields)
     body = b"".join(struct.pack("<IQ", len(frame), at) + frame for at, frame in enumerate(frames))

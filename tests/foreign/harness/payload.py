@@ -1,6 +1,6 @@
-"""What one RTP payload carries, as far as the tests compare it.
+"""Checksums and keyframes of RTP payloads, for comparison between sender and receiver.
 
-Every client has the same few lines in its own language.
+Every client implements the same few functions in its own language.
 """
 
 import zlib
@@ -12,12 +12,12 @@ H264_FU_A: Final = 28
 
 
 def checksum(codec: str, payload: bytes) -> int:
-    """CRC-32 of the coded bytes: an SFU may rewrite a VP8 descriptor, and nothing behind it."""
+    """CRC-32 of the coded bytes, without a VP8 descriptor, which an SFU may rewrite."""
     return zlib.crc32(after_vp8_descriptor(payload) if codec == "vp8" else payload)
 
 
 def begins_keyframe(codec: str, payload: bytes) -> bool:
-    """For H.264: belongs to an IDR picture."""
+    """Whether a keyframe begins in the payload; for H.264, whether it belongs to an IDR picture."""
     if codec == "vp8":
         body = after_vp8_descriptor(payload)
         return bool(body) and payload[0] & 0x17 == 0x10 and body[0] & 1 == 0

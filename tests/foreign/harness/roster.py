@@ -1,6 +1,6 @@
-"""Who takes part: each stack as a publisher and as a subscriber, all in one room at the same time.
+"""The participants: each stack as a publisher and as a subscriber, all in one room at the same time.
 
-To add a stack, add its two lines here (README.md, "Another stack").
+To add a stack, add its two seats here (README.md, "Another stack").
 """
 
 import sys
@@ -15,15 +15,15 @@ _SDK: Final = (sys.executable, str(FOLDER / "sdk_client.py"))
 _PION: Final = (str(BUILD / "pion"),)
 _OLD_PION: Final = (str(BUILD / "pion_before_ice_4_0_8"),)
 _LIBDATACHANNEL: Final = ("node", str(FOLDER / "node" / "libdatachannel_client.mjs"))
-# GStreamer's bindings are of the system's Python.
+# Only the system's Python has GStreamer's bindings.
 _WEBRTCBIN: Final = ("/usr/bin/python3", str(FOLDER / "webrtcbin" / "client.py"))
 _WERIFT: Final = ("node", str(FOLDER / "node" / "werift_client.mjs"))
 
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """A participant of the run. With `video` (a codec) it publishes that and Opus; without, it subscribes to
-    everybody."""
+    """A participant of the run. With `video` (a codec) it publishes that codec and Opus; otherwise it
+    subscribes to all publishers."""
 
     identity: str
     command: tuple[str, ...]
@@ -47,7 +47,7 @@ SEATS: Final = (
     Seat("webrtcbin-subscriber", _WEBRTCBIN),
 )
 PUBLISHERS: Final = tuple(seat for seat in SEATS if seat.video)
-# Who sends already when the subscribers join, and who joins after them.
+# Publishers that already send when the subscribers join, and publishers that join after them.
 EARLY: Final = PUBLISHERS[::2]
 LATE: Final = PUBLISHERS[1::2]
 SUBSCRIBERS: Final = tuple(seat for seat in SEATS if not seat.video)

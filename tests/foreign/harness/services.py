@@ -10,15 +10,16 @@ from typing import Final
 
 from nexus_testkit import free_port
 
-# More than all publishers send together. A client that was not scheduled for a while reports delays like
-# those of a congested path, whose tracks the SFU would rightly pause. How it shares out bandwidth is tested
-# elsewhere.
+# Bandwidth estimate: more than all publishers send together. A client that was not scheduled for a while
+# reports delays like those of a congested path, whose tracks the SFU would pause. Other tests cover bandwidth
+# allocation.
 BITRATE_BPS: Final = 5_000_000
 
 
 @contextmanager
 def services(folder: Path, *, audio_loudest: int) -> Iterator[str]:
-    """The address, while they run. Their log is in `folder`; so many participants are heard at once."""
+    """Runs the services, with their log in `folder`, and yields their URL. `audio_loudest` is the number of
+    audio tracks that are forwarded at once."""
     log = folder / "services.log"
     nexus = str(Path(sysconfig.get_path("scripts")) / "nexus")
     command = [nexus, "dev", "--port", str(free_port()), "--data-dir", str(folder / "data")]

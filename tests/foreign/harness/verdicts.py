@@ -1,23 +1,24 @@
-"""How a run is judged: pure functions of what the clients have counted."""
+"""Evaluation of a run: pure functions of the clients' counters and checksums."""
 
 from collections.abc import Sequence
 
-# On loopback a packet is lost only when a socket's buffer overflows because its process was not scheduled.
+# Maximum share of lost packets: on loopback, only a socket's buffer overflows, when its process is not
+# scheduled.
 MOST_LOST = 0.005
 
 
 def stalls(counts: Sequence[int]) -> list[int]:
-    """The reports at which a count had not risen since the one before."""
+    """Indices of the reports in which a count had not risen since the previous one."""
     return [at for at in range(1, len(counts)) if counts[at] <= counts[at - 1]]
 
 
 def missing(sent: Sequence[int], received: Sequence[int]) -> float:
-    """The share of what was sent that never arrived."""
+    """The share of sent packets that never arrived; 1.0 if none were sent."""
     there = set(received)
     return sum(checksum not in there for checksum in sent) / len(sent) if sent else 1.0
 
 
 def invented(sent: Sequence[int], received: Sequence[int]) -> int:
-    """How many packets arrived that were not sent: altered on the way, or of another publisher."""
+    """Number of packets that arrived but were not sent: altered, or from another publisher."""
     known = set(sent)
     return sum(checksum not in known for checksum in received)

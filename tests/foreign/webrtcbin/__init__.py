@@ -1,1 +1,1 @@
-"""A foreign client on GStreamer's webrtcbin: `client.py`, run by the system's Python."""
+"""A foreign client on GStreamer's webrtcbin: `client.py`, which the system's Python runs."""

@@ -1,4 +1,4 @@
-"""The header of a message on a data channel: docs/reference/data.md."""
+"""The header of a message on a data channel (docs/reference/data.md)."""
 
 PROTOCOL = "nexus.data.v1"
 VERSION = 1
@@ -7,8 +7,8 @@ IN_PARTS = 0x08 | 0x10
 
 
 def wrap(payload: bytes, *, is_text: bool) -> bytes:
-    """Addresses a payload of less than 255 KiB to everybody: no sender (the server fills it in), no topic, no
-    destinations."""
+    """Addresses a payload of less than 255 KiB to all participants: without sender (the server sets it),
+    topic and destinations."""
     return bytes([VERSION, TEXT if is_text else 0, 0, 0, 0]) + payload
 
 

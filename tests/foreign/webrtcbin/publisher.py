@@ -1,4 +1,4 @@
-"""Sends one clip at its own pace, encoded as it is, and jumps to the next keyframe when one is requested."""
+"""Sends one encoded clip at its own rate, and jumps to the next keyframe on request."""
 
 import threading
 import time
@@ -10,7 +10,7 @@ from webrtcbin.rtp import Stream, packets_of
 
 MTU = 1200
 _SENDONLY = GstWebRTC.WebRTCRTPTransceiverDirection.SENDONLY
-# By the clip's codec: what the clip is, how it is packed, and its payload type.
+# By codec: the caps of the clip, the payloader, and the RTP caps with the payload type.
 _CHAINS = {
     b"VP80": (
         "video/x-vp8",
@@ -61,8 +61,8 @@ class Publisher:
         transceiver.set_property("do-nack", True)
 
     def prepare(self) -> None:
-        """Sends the first frame, which webrtcbin holds until it is connected: the offer says of H.264 what
-        the payloader has read in it."""
+        """Sends the first frame, which webrtcbin holds until it is connected, because the payloader reads the
+        H.264 parameters of the offer from it."""
         self._push(0, 0)
 
     @property
@@ -87,7 +87,7 @@ class Publisher:
         return self._sent.checksums()
 
     def _send(self) -> None:
-        """Frames that are late leave at once: none is left out."""
+        """Sends frames at their times; late ones are sent at once, and none is skipped."""
         began = time.monotonic()
         first = self._pipeline.get_clock().get_time() - self._pipeline.get_base_time()
         number, at = 0, 1
@@ -125,7 +125,7 @@ class Publisher:
 
 
 def _read_ivf(path: Path) -> tuple[bytes, int, list[bytes]]:
-    """Codec, frames a second, frames."""
+    """Reads codec, frames per second, and frames."""
     content = path.read_bytes()
     frames, at = [], 32
     while at + 12 <= len(content):

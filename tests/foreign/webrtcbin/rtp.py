@@ -1,4 +1,4 @@
-"""RTP packets as webrtcbin's pads have them, and what is counted of a stream."""
+"""RTP packets from webrtcbin's pads, and the counters of a stream."""
 
 import struct
 import threading
@@ -31,7 +31,7 @@ class RtpPacket:
 
 @dataclass(slots=True)
 class Stream:
-    """Counted on a streaming thread, read on the main one."""
+    """Counters of a stream, written by a streaming thread and read by the main one."""
 
     packets: int = 0
     frames: int = 0
@@ -61,7 +61,7 @@ class Stream:
 
 
 def packets_of(info: Gst.PadProbeInfo) -> list[RtpPacket]:
-    """Those of a probe for buffers and lists of them."""
+    """The packets in a pad probe's buffer or list of buffers."""
     if info.type & Gst.PadProbeType.BUFFER_LIST:
         group = info.get_buffer_list()
         buffers = [group.get(at) for at in range(group.length())]

@@ -1,4 +1,4 @@
-"""The part of the session (docs/reference/session.md) that a participant needs, as JSON over libsoup's
+"""The part of the session (docs/reference/session.md) that the client needs, in JSON over libsoup's
 WebSocket, on GLib's main loop."""
 
 import json
@@ -8,7 +8,7 @@ from typing import Any
 from gi.repository import GLib, Soup
 
 SUBPROTOCOL = "nexus.v1.json"
-# A join's answer is larger than what libsoup takes of itself.
+# Maximum size of a message: the answer to a join exceeds libsoup's default.
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 
 Answer = dict[str, Any]
@@ -38,7 +38,7 @@ class Session:
         )
 
     def request(self, name: str, body: Answer, on_answer: Callable[[Answer], None]) -> None:
-        """`on_answer` is given the answer's own part; an error ends the session."""
+        """Sends a request. `on_answer` receives the body of its answer; an error ends the session."""
         self._last += 1
         self._waiting[self._last] = (name, on_answer)
         self._socket.send_text(json.dumps({"requestId": self._last, name: body}))

@@ -1,4 +1,4 @@
-"""Counts what arrives, by the track that each packet names."""
+"""Counts received packets by the track that each one names."""
 
 from gi.repository import Gst, GstWebRTC
 
@@ -59,7 +59,7 @@ class Subscriber:
     def _on_packets(self, _: Gst.Pad, info: Gst.PadProbeInfo, codec: str) -> Gst.PadProbeReturn:
         for packet in packets_of(info):
             if not packet.payload:
-                continue  # padding, which probes the path
+                continue  # padding of a bandwidth probe
             if len(packet.csrcs) != 1:
                 self.unattributed += 1
                 continue
