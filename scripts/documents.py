@@ -1,6 +1,7 @@
-"""Checks what documents say about files: decisions, references to decisions, links between documents.
+"""Checks decisions, references to decisions, and links between documents.
 
-`documents.py` prints each fault and fails; `documents.py --write` writes the index of the decisions.
+`documents.py` prints each fault and fails if there are any; `documents.py --write` also writes the index of
+the decisions.
 """
 
 import re
@@ -36,14 +37,16 @@ class Decision:
 
 
 def read_decisions(root: Path, faults: list[str]) -> list[Decision]:
-    """Those in the folder, in the order of their numbers; one without a proper heading is a fault."""
+    """The decisions in the folder, sorted by number; one without a valid heading is a fault."""
     found = []
     for path in sorted((root / FOLDER).glob("*.md")):
         if path.name == INDEX.name:
             continue
         name, heading = NAME.fullmatch(path.name), HEADING.match(path.read_text())
         if name is None or heading is None or int(heading["number"]) != int(name["number"]):
-            faults.append(f"{FOLDER / path.name}: does not begin as a decision does (see {INDEX})")
+            faults.append(
+                f"{FOLDER / path.name}: does not begin with the heading of a decision (see {INDEX})"
+            )
             continue
         successor = int(heading["successor"]) if heading["successor"] else None
         found.append(Decision(int(heading["number"]), path.name, heading["title"], successor))
@@ -72,7 +75,7 @@ def index_of(decisions: Iterable[Decision]) -> str:
 
 
 def with_index(text: str, decisions: Iterable[Decision]) -> str:
-    """The index page with its table, which is its end, made anew."""
+    """The index page with a new table, which is the end of the page."""
     return text.partition(TABLE)[0] + index_of(decisions)
 
 

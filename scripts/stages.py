@@ -1,9 +1,8 @@
-"""Runs named stages one after another and closes with a table: what `make test` and `make check` have in
-common.
+"""Runs named stages one after another and ends with a table. Shared by `make test`, `make check` and others.
 
-A stage is a name and commands. Its output passes through as it comes; how many tests passed and failed is
-read from what the test runners print. A stage that fails does not stop the next ones: one run should show
-everything that is wrong.
+A stage is a name and commands. Its output is passed through; the numbers of passed and failed tests are read
+from the output of the test runners. A failed stage does not stop the next ones, so that one run shows every
+failure.
 """
 
 import os
@@ -19,9 +18,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 JOBS = os.environ.get("JOBS") or str(os.cpu_count() or 1)
-# Where scripts/setup puts node and Go when the machine has none that is new enough.
+# Folder in which scripts/setup installs node and Go if the machine's own are missing or too old.
 BIN = Path(sys.executable).parent
-# A hanging test must end the run with a name, not the CI job with a time limit.
+# Maximum time of a command: a hanging test must fail its stage before the CI job reaches its time limit.
 STAGE_TIMEOUT_SECONDS = 1800
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -41,7 +40,7 @@ Counter = Callable[[str], Count]
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """`count` reads the runner's output; without it the command is one test by itself."""
+    """A command of a stage. `count` reads the runner's output; without it the command counts as one test."""
 
     arguments: Sequence[str]
     count: Counter | None = None
@@ -50,8 +49,8 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """`preparation` comes first, one after another; `parallel` runs the commands JOBS at a time, each one's
-    output whole."""
+    """A named list of commands. `preparation` runs before, one command after another. With `parallel`, JOBS
+    commands run at a time, and the output of each is shown as a whole."""
 
     name: str
     commands: Sequence[Command]
@@ -89,7 +88,7 @@ def count_vitest(output: str) -> Count:
 
 
 def count_node(output: str) -> Count:
-    """``ℹ pass 12`` and ``ℹ fail 0``; ``#`` in place of ``ℹ`` where no terminal looks."""
+    """``ℹ pass 12`` and ``ℹ fail 0``; ``#`` instead of ``ℹ`` without a terminal."""
     return Count(_sum(r"(?m)^\S+ pass (\d+)$", output), _sum(r"(?m)^\S+ (?:fail|cancelled) (\d+)$", output))
 
 
@@ -106,7 +105,7 @@ def count_gtest(output: str) -> Count:
 
 
 def _kill_group(process: subprocess.Popen[str]) -> None:
-    """The command and all that it has started; it leads a process group of its own."""
+    """Kills the command and its children, which share its process group."""
     os.killpg(process.pid, 9)
 
 
@@ -148,10 +147,10 @@ def _test(command: Command, show: Callable[[str], None] = _show) -> Count:
     code, output = _execute(command, show)
     if command.count is None:
         return Count(int(code == 0), int(code != 0))
-    told = command.count(output)
-    # A runner that crashed tells of no failure, and one that ran nothing has not passed.
-    wrong = code != 0 or told == Count()
-    return told + Count(failed=1) if wrong and told.failed == 0 else told
+    count = command.count(output)
+    # A crashed runner reports no failure, and one that ran no tests has not passed.
+    wrong = code != 0 or count == Count()
+    return count + Count(failed=1) if wrong and count.failed == 0 else count
 
 
 def _test_quietly(command: Command) -> Count:
@@ -182,12 +181,12 @@ def _run_stage(stage: Stage, number: int, total: int) -> Outcome:
 
 
 def run(stages: Sequence[Stage]) -> int:
-    """Runs the stages (only those that `STAGES` names, where it is set), prints the table; the exit code."""
+    """Runs the stages (only those named by `STAGES`, if set), prints the table, and returns the exit code."""
     wanted = [name for name in os.environ.get("STAGES", "").split(",") if name]
     unknown = set(wanted) - {stage.name for stage in stages}
     if unknown:
         names = ", ".join(stage.name for stage in stages)
-        print(f"no stage {', '.join(sorted(unknown))}; there are: {names}", file=sys.stderr)
+        print(f"unknown stage {', '.join(sorted(unknown))}; choose from: {names}", file=sys.stderr)
         return 2
     chosen = [stage for stage in stages if not wanted or stage.name in wanted]
     outcomes = [_run_stage(stage, number, len(chosen)) for number, stage in enumerate(chosen, 1)]

@@ -1,4 +1,4 @@
-"""`make quick` runs the tests that a change affects, and not the others."""
+"""`make quick` runs only the tests that a change affects."""
 
 import sys
 from pathlib import Path
@@ -21,15 +21,15 @@ def test_a_module_is_named_by_its_path() -> None:
     assert affected.module_of(Path("README.md")) is None
 
 
-def test_a_changed_module_affects_the_tests_that_import_it_through_others() -> None:
+def test_a_changed_module_affects_tests_that_import_it_indirectly() -> None:
     found = names("services/signaling/src/nexus_signaling/core/token_bucket.py")
-    assert "test_core_parts.py" in found  # imports it
-    assert "test_core_session.py" in found  # imports the session, which uses it
+    assert "test_core_parts.py" in found  # imports the module
+    assert "test_core_session.py" in found  # imports the session, which uses the module
     assert "test_turn.py" not in found
     assert "test_sdp.py" not in found  # another service
 
 
-def test_a_changed_test_affects_itself_alone() -> None:
+def test_a_changed_test_affects_only_itself() -> None:
     assert names("services/sfu/tests/test_sizes.py") == {"test_sizes.py"}
 
 

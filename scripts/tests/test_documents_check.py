@@ -1,4 +1,4 @@
-"""The check of documents finds each kind of fault."""
+"""The check of documents finds every kind of fault."""
 
 import sys
 from pathlib import Path
@@ -50,7 +50,7 @@ def test_valid_decisions_and_their_index(tmp_path: Path) -> None:
         (("0002-two.md", f"# 2. Two\n\n{DATE}superseded by 7\n\nText.\n"), "superseded by 7"),
     ],
 )
-def test_a_wrong_decision_is_found(tmp_path: Path, decision: tuple[str, str], fault: str) -> None:
+def test_an_invalid_decision_is_found(tmp_path: Path, decision: tuple[str, str], fault: str) -> None:
     write(tmp_path, ONE, decision)
     (found,) = documents.check(tmp_path, [])
     assert fault in found
@@ -63,7 +63,7 @@ def test_an_index_that_is_out_of_date_is_found(tmp_path: Path) -> None:
     ]
 
 
-# Not written in one piece, so that the check of the repository does not read them as references.
+# The word "decision" is inserted later, so that the check of the repository does not find references here.
 @pytest.mark.parametrize(
     ("reference", "right"),
     [

@@ -1,4 +1,4 @@
-"""How the runner reads what test runners print: a failure that is not counted would be a green lie."""
+"""The runner of stages: it counts every failure that the output of a test runner reports."""
 
 import sys
 from pathlib import Path
@@ -46,7 +46,7 @@ def own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPat
     monkeypatch.setattr(stages, "ROOT", tmp_path_factory.mktemp("root"))
 
 
-def test_what_passes_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
+def test_passed_tests_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
     ran = [Stage("one", [python("print('\\x1b[32m5 passed\\x1b[0m in 0.1s')", stages.count_pytest)])]
     assert stages.run([*ran, Stage("two", [python("")], [python("")])]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "6 passed, 0 failed"
@@ -56,7 +56,7 @@ def test_what_passes_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
 def test_programs_of_the_environment_come_first(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """On a bare Debian 12 node and Go are nowhere else."""
+    """On a bare Debian 12, node and Go are only in the environment."""
     tool = tmp_path / "nexus-test-tool"
     tool.write_text("#!/bin/sh\necho the one beside python\n")
     tool.chmod(0o755)
@@ -74,7 +74,7 @@ def test_programs_of_the_environment_come_first(
         python("print('no tests ran in 0.1s')", stages.count_pytest),
     ],
 )
-def test_whatever_goes_wrong_fails_the_run_and_not_the_next_stage(
+def test_a_failure_fails_the_run_but_the_next_stage_runs(
     command: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert stages.run([Stage("bad", [command]), Stage("good", [python("print('still here')")])]) == 1
@@ -117,5 +117,5 @@ def test_stages_can_be_chosen(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     assert "one, two" in capsys.readouterr().err
 
 
-def test_a_run_of_nothing_is_no_success() -> None:
+def test_an_empty_run_fails() -> None:
     assert stages.run([]) == 1

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))  # a folder of programs, not a package
+sys.path.insert(0, str(Path(__file__).parent))  # the folder holds programs and is not a package
 
 from harness.participant import ClientFailed
 from harness.roster import PUBLISHERS
@@ -14,7 +14,7 @@ from harness.services import services
 
 
 class Run:
-    """What came of the one run that all tests judge: an outcome, or why there is none."""
+    """The result of the single run that all tests evaluate: an outcome, or the reason why there is none."""
 
     def __init__(self, outcome: Outcome | None, failure: str = "") -> None:
         self._outcome = outcome
@@ -23,7 +23,7 @@ class Run:
     def outcome(self) -> Outcome:
         if self._outcome is not None:
             return self._outcome
-        failure, self._failure = self._failure, "the run failed: the first error says why"
+        failure, self._failure = self._failure, "the run failed: see the first error"
         pytest.fail(failure, pytrace=False)
 
 

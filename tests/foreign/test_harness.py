@@ -1,4 +1,4 @@
-"""The harness itself: a check that cannot fail would prove nothing."""
+"""Tests of the harness: its checks fail when they should."""
 
 import sys
 from pathlib import Path
@@ -23,7 +23,7 @@ def test_a_second_without_a_packet_is_a_stall(counts: list[int], at: list[int]) 
     assert stalls(counts) == at
 
 
-def test_loss_and_foreign_packets_are_told_apart() -> None:
+def test_loss_and_foreign_packets_are_distinguished() -> None:
     assert missing([1, 2, 3, 4], [4, 3, 2, 1, 1]) == 0
     assert missing([1, 2, 3, 4], [1, 2, 9]) == 0.5
     assert missing([], [1]) == 1.0  # nothing sent proves nothing
@@ -48,7 +48,7 @@ def test_a_clip_decodes_begins_with_a_keyframe_and_never_repeats(tmp_path: Path,
     assert colour_of(pictures[-1]) == pytest.approx(COLOUR, abs=20)
 
 
-def test_sound_never_repeats_either(tmp_path: Path) -> None:
+def test_audio_never_repeats(tmp_path: Path) -> None:
     make_audio(tmp_path / "clip.ivf", Noise(COLOUR, 1), seconds=2)
     clip = read_ivf(tmp_path / "clip.ivf")
     assert (clip.codec, clip.rate) == ("opus", 50)
@@ -60,7 +60,7 @@ def test_sound_never_repeats_either(tmp_path: Path) -> None:
     ["10", "90801f", "9080ffff", "90c0ffff07", "90e0ffff07e1", "90a01f20", "9040aa", "903020"],
 )
 def test_a_vp8_descriptor_is_not_compared(descriptor: str) -> None:
-    """RFC 7741 section 4.2: with a short and a long picture id, TL0PICIDX, TID and KEYIDX."""
+    """RFC 7741 section 4.2: with short and long PictureID, TL0PICIDX, TID and KEYIDX."""
     body = b"\x50\x01\x02coded"
     packet = bytes.fromhex(descriptor) + body
     assert after_vp8_descriptor(packet) == body
@@ -87,7 +87,7 @@ def test_an_idr_picture_is_found_in_every_packetization(payload: str, keyframe: 
     assert begins_keyframe("h264", bytes.fromhex(payload)) is keyframe
 
 
-async def test_a_client_that_dies_or_stays_silent_fails_the_run(tmp_path: Path) -> None:
+async def test_a_client_that_ends_or_does_not_report_fails_the_run(tmp_path: Path) -> None:
     program = """
 import json, sys
 print(json.dumps({"event": "joined", "as": json.loads(input())["room"]}), flush=True)

@@ -1,8 +1,6 @@
-"""`nexus dev` as a person starts it, and `nexus probe` as an operator runs it: every process real, every step
-checked.
+"""`nexus dev` and `nexus probe` with real processes, and every step of the probe checked.
 
-aiortc is the peer that nobody here wrote: it joins, publishes and receives, once with each SRTP profile and
-codec.
+aiortc, an independent implementation, joins, publishes and receives with each SRTP profile and codec.
 """
 
 import json
@@ -58,11 +56,11 @@ def start(
             env={**os.environ, **(environment or {})},
         )
     assert process.stdout is not None
-    line = process.stdout.readline()  # ends at the latest when `--ready-timeout` has passed
+    line = process.stdout.readline()  # returns at the latest after `--ready-timeout`
     if line != f"ready http://127.0.0.1:{port}\n":
         process.kill()
         process.wait()
-        pytest.fail(f"nexus dev said {line!r}\n{log.read_text()[-4000:]}")
+        pytest.fail(f"nexus dev printed {line!r}\n{log.read_text()[-4000:]}")
     return Development(process, line.split()[1], log)
 
 
@@ -111,7 +109,7 @@ def test_h264_and_the_json_subprotocol(dev: Development) -> None:
     assert all(one["expected"] is True for one in report["received"]), verdict(report)
 
 
-def test_a_token_of_a_stranger_is_refused_with_a_hint(dev: Development) -> None:
+def test_a_forged_token_is_refused_with_a_hint(dev: Development) -> None:
     report = probe(dev, "probe-forged", "--secret", "not-the-secret-of-the-development-app")
     assert report["exit_code"] == 1
     assert report["failed"] == "answer"
@@ -120,7 +118,7 @@ def test_a_token_of_a_stranger_is_refused_with_a_hint(dev: Development) -> None:
     assert "--secret" in step["hint"]
 
 
-def test_a_profile_that_the_server_does_not_allow_fails_at_dtls(tmp_path: Path) -> None:
+def test_a_disallowed_srtp_profile_fails_at_dtls(tmp_path: Path) -> None:
     only = {"NEXUS_SFU_SRTP_PROFILES": "AES_CM_128_HMAC_SHA1_80"}
     strict = start(tmp_path, environment=only)
     try:
@@ -132,13 +130,13 @@ def test_a_profile_that_the_server_does_not_allow_fails_at_dtls(tmp_path: Path) 
         assert strict.stop() == 0
 
 
-def test_the_nodes_are_shown(dev: Development) -> None:
+def test_nexus_nodes_lists_the_node(dev: Development) -> None:
     url = next(line.split()[-1] for line in dev.log.read_text().splitlines() if "broker at" in line)
     done = subprocess.run([NEXUS, "nodes", "--nats-url", url], capture_output=True, text=True, check=True)
     assert "sfu-" in done.stdout
 
 
-def test_a_port_that_is_taken_is_said(dev: Development, tmp_path: Path) -> None:
+def test_a_busy_port_is_reported(dev: Development, tmp_path: Path) -> None:
     port = dev.url.rsplit(":", 1)[1]
     command = [NEXUS, "dev", "--port", port, "--data-dir", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -147,7 +145,7 @@ def test_a_port_that_is_taken_is_said(dev: Development, tmp_path: Path) -> None:
     assert "--port" in done.stderr
 
 
-def test_two_beside_one_another_and_a_named_media_port(dev: Development, tmp_path: Path) -> None:
+def test_two_instances_and_a_chosen_media_port(dev: Development, tmp_path: Path) -> None:
     media_port = free_port(kind=socket.SOCK_DGRAM)
     second = start(tmp_path, "--media-port", str(media_port))
     try:
@@ -159,7 +157,7 @@ def test_two_beside_one_another_and_a_named_media_port(dev: Development, tmp_pat
         assert second.stop(signal.SIGTERM) == 0
 
 
-async def test_a_service_that_is_killed_ends_the_whole_and_is_named(tmp_path: Path) -> None:
+async def test_a_killed_service_stops_all_and_is_named(tmp_path: Path) -> None:
     running = start(tmp_path)
     children = running.children()
     assert len(children) == 3
@@ -169,7 +167,7 @@ async def test_a_service_that_is_killed_ends_the_whole_and_is_named(tmp_path: Pa
     await wait_until(lambda: not any(_alive(pid) for pid in children), 30)
 
 
-async def test_after_a_crash_the_next_start_serves_the_same_room(tmp_path: Path) -> None:
+async def test_a_restart_after_a_crash_serves_the_same_room(tmp_path: Path) -> None:
     running = start(tmp_path)
     assert probe(running, "again")["exit_code"] == 0
     children = running.children()

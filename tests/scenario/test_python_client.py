@@ -1,7 +1,7 @@
-"""The Python client in real rooms: everybody under their own name, more pictures than slots, changes.
+"""The Python client in real rooms: attribution of media, more videos than slots, and changes of tracks.
 
-Each person is a colour. A picture counts for whoever its packets name, so a colour under another's name is a
-failure.
+Each participant sends its own colour. A frame belongs to the track that its packets name, so a colour under
+another participant's name is a failure.
 """
 
 import asyncio
@@ -53,7 +53,7 @@ PATIENCE_SECONDS = 90.0
 pytestmark = pytest.mark.timeout(400)
 
 
-# A room on one shard, and one that is spread over two by relays: nobody may see a difference.
+# A room on one shard, and one spread over two shards by relays: clients must not notice a difference.
 SHARDS = {
     "one shard": {"NEXUS_SFU_SHARDS": "1"},
     "two shards": {"NEXUS_SFU_SHARDS": "2", "NEXUS_SFU_ROOM_SHARD_PARTICIPANTS": "1"},
@@ -106,7 +106,7 @@ async def join(
 
 
 async def the(room: Room, identity: str, kind: str = "video") -> tuple[Participant, Track]:
-    """Somebody's track, as soon as it is known here."""
+    """A participant's track, as soon as `room` knows it."""
 
     def found() -> tuple[Participant, Track] | None:
         for person in room.participants.values():
@@ -121,7 +121,7 @@ async def the(room: Room, identity: str, kind: str = "video") -> tuple[Participa
 
 
 async def seen_colour(room: Room, track: Track) -> Colour:
-    """Of a frame whose packets come from now on."""
+    """The colour of a frame whose packets arrive from now on."""
     before, media = packets(room, track), room.media(track)
     await wait_until(lambda: packets(room, track) > before + 5, PATIENCE_SECONDS, f"packets of {track.id}")
     while not media._frames.empty():
@@ -145,13 +145,11 @@ async def event_of(stream: EventStream, wanted: Callable[[Event], bool]) -> Even
 
 
 def like(colour: Colour) -> object:
-    """Equal to what a codec makes of it."""
+    """Equal within the tolerance of a codec."""
     return pytest.approx(colour, abs=40)
 
 
-async def test_six_people_are_seen_in_their_own_colours_though_slots_run_out(
-    url: str, stack: AsyncExitStack
-) -> None:
+async def test_six_videos_are_attributed_correctly_with_fewer_slots(url: str, stack: AsyncExitStack) -> None:
     for number, colour in enumerate(COLOURS):
         await join(stack, url, "six", f"person-{number}", camera(colour), see_everybody=False)
     watcher = await join(stack, url, "six", "watcher", pairs=2)
@@ -163,7 +161,7 @@ async def test_six_people_are_seen_in_their_own_colours_though_slots_run_out(
     assert watcher.unattributed_frames == 0
 
 
-async def test_one_slot_shows_one_after_another(url: str, stack: AsyncExitStack) -> None:
+async def test_one_slot_carries_tracks_one_after_another(url: str, stack: AsyncExitStack) -> None:
     await join(stack, url, "rebind", "red", camera(COLOURS[0]), see_everybody=False)
     await join(stack, url, "rebind", "blue", camera(COLOURS[2]), see_everybody=False)
     watcher = await join(stack, url, "rebind", "watcher", pairs=1, see_everybody=False)
@@ -174,7 +172,7 @@ async def test_one_slot_shows_one_after_another(url: str, stack: AsyncExitStack)
         assert await seen_colour(watcher, track) == like(colour)
 
 
-async def test_publish_mute_unpublish_and_leave_are_told(url: str, stack: AsyncExitStack) -> None:
+async def test_publish_mute_unpublish_and_leave_are_notified(url: str, stack: AsyncExitStack) -> None:
     watcher = await join(stack, url, "changes", "watcher")
     stream = watcher.events()
     ada = await join(stack, url, "changes", "ada")
@@ -206,7 +204,7 @@ async def test_publish_mute_unpublish_and_leave_are_told(url: str, stack: AsyncE
     assert left.participant.identity == "ada"
 
 
-async def test_who_comes_late_finds_what_is_here(url: str, stack: AsyncExitStack) -> None:
+async def test_a_late_participant_receives_existing_tracks(url: str, stack: AsyncExitStack) -> None:
     voice = LocalTrack(SyntheticMicrophone(), muted=True)
     ada = await join(stack, url, "late", "ada", camera(COLOURS[4]), voice)
     watcher = await join(stack, url, "late", "watcher")
@@ -223,7 +221,7 @@ async def test_who_comes_late_finds_what_is_here(url: str, stack: AsyncExitStack
     await wait_until(lambda: packets(watcher, silent) > 5, PATIENCE_SECONDS, "the voice")
 
 
-async def test_the_newest_session_of_an_identity_wins(url: str, stack: AsyncExitStack) -> None:
+async def test_the_newest_session_of_an_identity_replaces_the_older(url: str, stack: AsyncExitStack) -> None:
     first = await join(stack, url, "twice", "ada")
     stream = first.events()
     second = await join(stack, url, "twice", "ada")
@@ -241,14 +239,14 @@ async def test_grants_are_enforced(url: str, stack: AsyncExitStack) -> None:
         await listener.publish(SyntheticMicrophone())
 
 
-async def test_rooms_with_hostile_names_are_apart(url: str, stack: AsyncExitStack) -> None:
+async def test_rooms_with_hostile_names_are_separate(url: str, stack: AsyncExitStack) -> None:
     names = (">", "*", "a.b", "../x", "名前 ☃")
     rooms = [await join(stack, url, name, "ada") for name in names]
     assert [room.name for room in rooms] == list(names)
     assert all(room.participants == {} for room in rooms)
 
 
-async def test_messages_reach_everybody_or_one(url: str, stack: AsyncExitStack) -> None:
+async def test_messages_reach_all_or_one_participant(url: str, stack: AsyncExitStack) -> None:
     anna = await join(stack, url, "words", "anna")
     ben = await join(stack, url, "words", "ben")
     cleo = await join(stack, url, "words", "cleo", grants=("subscribe",))
@@ -262,7 +260,7 @@ async def test_messages_reach_everybody_or_one(url: str, stack: AsyncExitStack) 
     greeted = [room.events() for room in (ben, cleo)]
 
     async def both_are_there() -> None:
-        """What is said before somebody's channels are up is not heard by them."""
+        """A participant does not receive messages sent before its data channels are open."""
         waiting = [
             asyncio.create_task(event_of(stream, lambda event: isinstance(event, DataReceived)))
             for stream in greeted

@@ -1,4 +1,4 @@
-"""StreamTrack in a real room: what a recorder would get of somebody's camera and microphone decodes."""
+"""StreamTrack in a real room: a recorder can decode the streams of a participant's camera and microphone."""
 
 import asyncio
 import json
@@ -101,7 +101,7 @@ def pictures_of(packets: list[track_stream_pb2.StreamPacket]) -> list[VideoFrame
     return pictures
 
 
-async def test_a_recorder_gets_what_it_can_decode(dev: Development) -> None:
+async def test_a_recorder_can_decode_both_tracks(dev: Development) -> None:
     camera = LocalTrack(SyntheticCamera(COLOUR, width=160, height=96, fps=10), width=160, height=96)
     microphone = LocalTrack(SyntheticMicrophone())
     token = mint_token(APP, room="recorded", identity="alice", grants=("create", "publish"))
@@ -125,7 +125,7 @@ async def test_a_recorder_gets_what_it_can_decode(dev: Development) -> None:
         sound = [f for p in audio for f in decoder.decode(Packet(p.payload))]
         assert all(isinstance(f, AudioFrame) for f in sound)
         assert sum(f.samples for f in sound) >= 90 * 960
-        # Both on one line of time: the streams were asked for together.
+        # Both are on one timeline: the streams were requested together.
         assert abs(video[0].media_time_us - audio[0].media_time_us) < 5_000_000
 
         # The stream ends with the participant.

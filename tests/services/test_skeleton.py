@@ -1,5 +1,5 @@
-"""What holds for every service, tried on the running process: configuration, health, metrics, its end, and an
-outage of the broker. A new service is one more entry in `SERVICES`."""
+"""The skeleton of every service, tested on the running process: configuration, health, metrics, shutdown, and
+an outage of the broker. A new service is one more entry in `SERVICES`."""
 
 import json
 import os
@@ -25,11 +25,11 @@ PATIENCE = 90.0  # a busy machine takes many seconds to start Python
 @dataclass(frozen=True)
 class Kind:
     name: str
-    # Where the configuration's table stands.
+    # The document with the table of the configuration.
     document: str
-    # What a start needs besides the defaults; ports are free ones.
+    # Variables that a start needs besides the defaults; ports are free ones.
     environment: dict[str, str] = field(default_factory=dict)
-    # A second fault beside that of the health port, and the variable that it is reported under.
+    # An invalid value beside that of the health port, and its variable.
     fault: tuple[str, str] = ("", "")
 
     def config(self) -> type[ServiceConfig]:
@@ -83,7 +83,7 @@ def answer_of(kind: Kind, option: str, **more: str) -> subprocess.CompletedProce
 
 
 class Process:
-    """A running service, its log in a file."""
+    """A running service with its log in a file."""
 
     def __init__(self, kind: Kind, folder: Path, nats_url: str) -> None:
         self._log = folder / "log"
@@ -116,7 +116,7 @@ class Process:
 
 @pytest.fixture
 def process(kind: Kind, tmp_path: Path, nats_server: NatsServer) -> Iterator[Process]:
-    """Started while the broker is away."""
+    """A service that was started while the broker was stopped."""
     nats_server.stop()
     started = Process(kind, tmp_path, nats_server.url)
     yield started
@@ -130,12 +130,12 @@ def test_the_version_is_printed(kind: Kind) -> None:
     assert (printed.returncode, printed.stdout.strip()) == (0, version(f"nexus-{kind.name}"))
 
 
-def test_a_good_configuration_is_called_good_without_a_broker(kind: Kind) -> None:
+def test_a_valid_configuration_passes_without_a_broker(kind: Kind) -> None:
     checked = answer_of(kind, "--check-config", NEXUS_NATS_URL="nats://127.0.0.1:1")
     assert (checked.returncode, checked.stderr) == (0, "")
 
 
-def test_every_fault_is_listed(kind: Kind) -> None:
+def test_all_faults_are_listed(kind: Kind) -> None:
     variable, value = kind.fault
     health_port = f"NEXUS_{kind.name.upper()}_HEALTH_PORT"
     checked = answer_of(kind, "--check-config", **{variable: value, health_port: "x"})
@@ -144,7 +144,7 @@ def test_every_fault_is_listed(kind: Kind) -> None:
     assert "Traceback" not in checked.stderr
 
 
-def test_faults_between_settings_are_listed_too(kind: Kind) -> None:
+def test_faults_between_settings_are_listed(kind: Kind) -> None:
     checked = answer_of(
         kind, "--check-config", NEXUS_NATS_URL="http://broker", NEXUS_RPC_TLS_AUTHORITY="/nowhere/ca.crt"
     )
@@ -155,7 +155,7 @@ def test_faults_between_settings_are_listed_too(kind: Kind) -> None:
     }
 
 
-def test_the_documented_table_is_what_is_read(kind: Kind) -> None:
+def test_the_documented_table_matches_the_configuration(kind: Kind) -> None:
     assert describe(kind.config()) in (ROOT / kind.document).read_text()
 
 
@@ -169,7 +169,7 @@ def test_durations_have_one_unit(kind: Kind) -> None:
     assert not [name for name, unit in units.items() if (unit == "ms") != name.endswith("_ms")]
 
 
-async def test_a_life_with_the_broker_away_at_first_and_later(
+async def test_a_service_survives_outages_at_start_and_later(
     process: Process, kind: Kind, nats_server: NatsServer
 ) -> None:
     ready = await process.ready()
@@ -209,7 +209,7 @@ async def test_a_life_with_the_broker_away_at_first_and_later(
     assert "Traceback" not in process.text
 
 
-async def test_a_stop_while_the_broker_is_away_is_clean(process: Process, kind: Kind) -> None:
+async def test_a_stop_during_an_outage_is_clean(process: Process, kind: Kind) -> None:
     await process.ready()
     process.process.send_signal(signal.SIGTERM)
     assert await process.exit_code() == 0

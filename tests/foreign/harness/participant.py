@@ -1,4 +1,4 @@
-"""One foreign client as a process: JSON lines in both directions (README.md, "The protocol")."""
+"""A foreign client as a process, with JSON lines in both directions (README.md, "The protocol")."""
 
 import asyncio
 import contextlib
@@ -9,16 +9,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-# The clients' stacks write what they find wrong to their logs.
+# Variables that make the clients' stacks log warnings.
 LOGGING = {"PION_LOG_WARN": "all"}
-# A line of the final report holds the checksums of a whole run.
+# Maximum length of a line: a line of the final report holds the checksums of a whole run.
 LINE_LIMIT_BYTES = 4 * 1024 * 1024
 
 Event = Mapping[str, Any]
 
 
 class ClientFailed(AssertionError):
-    """The client ended, or did not report what was waited for; the message holds its last words."""
+    """The client ended, or did not send an expected report; the message holds its last reports and log
+    lines."""
 
 
 @dataclass(slots=True)
@@ -56,7 +57,8 @@ class Participant:
         return [one for one in self.events if one["event"] == event]
 
     async def until(self, condition: Callable[[], bool], seconds: float, what: str) -> None:
-        """Waits for reports; raises ClientFailed when the process ends before, or time is up."""
+        """Waits until reports fulfil `condition`. Raises ClientFailed on a timeout or if the process ends
+        before."""
         try:
             async with asyncio.timeout(seconds), self._changed:
                 await self._changed.wait_for(lambda: condition() or self.ended)
@@ -79,13 +81,13 @@ class Participant:
         )
 
     async def leave(self, seconds: float) -> int:
-        """Asks it to leave; the exit code."""
+        """Asks the client to leave, and returns its exit code."""
         await self.tell("leave")
         try:
             async with asyncio.timeout(seconds):
                 return await self.process.wait()
         except TimeoutError:
-            raise self.failed(f"it did not end within {seconds:.0f} s of being asked to leave") from None
+            raise self.failed(f"it did not end within {seconds:.0f} s after the command to leave") from None
 
     async def kill(self) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -97,13 +99,13 @@ class Participant:
     async def _write(self, message: Mapping[str, Any]) -> None:
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps(message).encode() + b"\n")
-        with contextlib.suppress(ConnectionError):  # its end is reported by whoever waits for it
+        with contextlib.suppress(ConnectionError):  # `until` and `leave` report the end of the process
             await self.process.stdin.drain()
 
     async def _read(self) -> None:
         assert self.process.stdout is not None
         try:
-            # Kept beside the log, for whoever looks into a failure.
+            # Kept beside the log, for the analysis of failures.
             with self.log.with_suffix(".jsonl").open("wb") as transcript:
                 async for line in self.process.stdout:
                     transcript.write(line)

@@ -1,7 +1,7 @@
-"""One run: everybody joins, sends and receives for 45 seconds, asks for keyframes, and leaves. The tests
-judge what happened.
+"""One run: all clients join, send and receive for 45 seconds, request keyframes, and leave. The tests
+evaluate its outcome.
 
-The services and the clients run in real time; the wall clock decides only how long to wait at most.
+Services and clients run in real time; time limits only bound how long the run waits.
 """
 
 import asyncio
@@ -22,15 +22,15 @@ from harness.participant import ClientFailed, Participant
 from harness.roster import EARLY, LATE, PUBLISHERS, SUBSCRIBERS, Seat
 
 ROOM: Final = "foreign"
-# How long media is counted, in reports of a second each.
+# How long media is counted, in reports of one second each.
 COUNTED_SECONDS: Final = 45
-# Slots are bound, the first keyframes have come and the path has been probed by then.
+# Time after which slots are bound, the first keyframes have arrived and the path has been probed.
 WARM_UP_SECONDS: Final = 5
 LARGE_MESSAGE_BYTES: Final = 48 * 1024
-# For what takes a moment on an idle machine.
+# Maximum wait for a step that takes a moment on an idle machine.
 PATIENCE_SECONDS: Final = 60.0
 LEAVING_SECONDS: Final = 20.0
-# A client repeats its request as browsers do: one that comes right after a keyframe may be answered by that.
+# Clients repeat keyframe requests as browsers do, because a keyframe sent just before may answer one.
 KEYFRAME_TRIES: Final = 5
 KEYFRAME_SECONDS: Final = 4.0
 APP: Final = App(development.KEY_ID, development.SECRET)
@@ -38,27 +38,27 @@ APP: Final = App(development.KEY_ID, development.SECRET)
 
 @dataclass(slots=True)
 class Outcome:
-    """What is left when everybody has gone."""
+    """The recorded reports and exit codes of all participants."""
 
     participants: Mapping[str, Participant]
     exit_codes: dict[str, int] = field(default_factory=dict)
-    # By participant: how many reports it had made when counting began, and when publishers were told to stop.
+    # By participant: its number of reports when counting began, and when the publishers were asked to stop.
     began: dict[str, int] = field(default_factory=dict)
     ended: dict[str, int] = field(default_factory=dict)
     # By subscriber: the publishers that were asked for a keyframe after its request.
     asked: dict[str, set[str]] = field(default_factory=dict)
-    # By who left: everybody who was still there.
+    # By leaving participant: the participants that were still in the room.
     witnesses: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def number(self, subscriber: str, publisher: str, kind: str) -> int:
-        """Of the publisher's track, as the subscriber was told by signaling."""
+        """The number of the publisher's track, as the subscriber received it from signaling."""
         for event in self.participants[subscriber].all("track"):
             if (event["identity"], event["kind"]) == (publisher, kind):
                 return int(event["number"])
-        raise AssertionError(f"{subscriber} was not told of the {kind} of {publisher}")
+        raise AssertionError(f"{subscriber} was not notified of the {kind} of {publisher}")
 
     def received(self, subscriber: str, publisher: str, kind: str) -> list[Mapping[str, Any]]:
-        """The counters of one track, report by report, while they counted; {} where there are none."""
+        """The counters of one track in each counted report; {} if a report has none."""
         number = str(self.number(subscriber, publisher, kind))
         return [second["received"].get(number, {}) for second in self._counted(subscriber)]
 
@@ -66,7 +66,7 @@ class Outcome:
         return [second["sent"][kind] for second in self._counted(publisher)]
 
     def _counted(self, identity: str) -> list[Mapping[str, Any]]:
-        """From the last report before counting began to the last one before the stop."""
+        """The reports from the last one before counting began to the last one before the stop."""
         return self.participants[identity].all("second")[self.began[identity] - 1 : self.ended[identity]]
 
     def sent_checksums(self, publisher: str, kind: str) -> list[int]:
@@ -83,7 +83,7 @@ class Outcome:
 
 
 def make_clips(folder: Path) -> dict[str, tuple[Path, Path]]:
-    """Audio and video of every publisher, by identity."""
+    """Encodes audio and video of every publisher; returns the paths by identity."""
     clips = {}
     with ThreadPoolExecutor(2) as pool:
         for seed, seat in enumerate(PUBLISHERS, 1):
@@ -97,7 +97,7 @@ def make_clips(folder: Path) -> dict[str, tuple[Path, Path]]:
 
 
 async def perform(url: str, folder: Path) -> Outcome:
-    """Raises ClientFailed where a client does not get as far as to be judged."""
+    """Performs the run. Raises ClientFailed if a client fails before it can be evaluated."""
     clips = await asyncio.to_thread(make_clips, folder)
     async with _room(url, folder, clips) as participants:
         outcome = Outcome(participants)
@@ -120,8 +120,8 @@ async def perform(url: str, folder: Path) -> Outcome:
 async def _room(
     url: str, folder: Path, clips: Mapping[str, tuple[Path, Path]]
 ) -> AsyncIterator[Mapping[str, Participant]]:
-    """Everybody, connected: subscribers find some publishers there, who send, and others come. None outlives
-    the run."""
+    """All participants, connected: early publishers send before the subscribers join, late ones join after
+    them. All are killed at the end."""
     participants: dict[str, Participant] = {}
     try:
         for seats in (EARLY, SUBSCRIBERS, LATE):
@@ -157,7 +157,7 @@ async def _all(participants: Mapping[str, Participant], work: Callable[[Particip
 
 
 async def _exchange_messages(participants: Mapping[str, Participant]) -> None:
-    """From everybody to everybody, a text and bytes that are many SCTP packets."""
+    """Every participant sends a text, and bytes that need many SCTP packets, to all others."""
     for one in participants.values():
         await one.tell("say", text=f"hello from {one.identity}")
         await one.tell("say", size=LARGE_MESSAGE_BYTES)
@@ -169,7 +169,8 @@ async def _reports_more(one: Participant, seconds: int) -> None:
 
 
 async def _request_keyframes(participants: Mapping[str, Participant], subscriber: Seat) -> set[str]:
-    """The publishers whose client was asked for a keyframe after this subscriber had asked the server."""
+    """The publishers whose client received a keyframe request after this subscriber's request to the
+    server."""
     before = {seat.identity: _requests(participants[seat.identity]) for seat in PUBLISHERS}
 
     def asked() -> set[str]:
@@ -189,7 +190,8 @@ def _requests(publisher: Participant) -> int:
 
 
 async def _stop(participants: Mapping[str, Participant]) -> None:
-    """Publishers fall silent; two reports without a change say that nothing is on its way any more."""
+    """Stops the publishers, and waits for two reports without a change, after which no packet is in
+    flight."""
     await _all(participants, lambda one: one.tell("stop"))
     await _all(participants, lambda one: one.has("stopped", PATIENCE_SECONDS))
     for seat in SUBSCRIBERS:
@@ -203,23 +205,23 @@ async def _stop(participants: Mapping[str, Participant]) -> None:
 
 
 async def _depart(outcome: Outcome) -> None:
-    """One after another, publishers first, each in the sight of all who are still there."""
+    """Participants leave one after another, publishers first, and all remaining ones must be notified."""
     remaining = [seat.identity for seat in (*PUBLISHERS, *SUBSCRIBERS)]
     while remaining:
         name = remaining.pop(0)
-        with contextlib.suppress(ClientFailed):  # no exit code is a finding of the tests
+        with contextlib.suppress(ClientFailed):  # the tests report a missing exit code
             outcome.exit_codes[name] = await outcome.participants[name].leave(LEAVING_SECONDS)
         outcome.witnesses[name] = tuple(remaining)
         for other in remaining:
-            await _sees_off(outcome.participants[other], name)
+            await _departure_noticed(outcome.participants[other], name)
 
 
-async def _sees_off(witness: Participant, identity: str) -> None:
-    """Waits for the news, if not in vain: the tests judge who was told."""
+async def _departure_noticed(witness: Participant, identity: str) -> None:
+    """Waits for the notification or an error; the tests evaluate who was notified."""
 
     def settled() -> bool:
-        told = any(event["identity"] == identity for event in witness.all("participant-left"))
-        return told or bool(witness.all("error"))
+        notified = any(event["identity"] == identity for event in witness.all("participant-left"))
+        return notified or bool(witness.all("error"))
 
     with contextlib.suppress(ClientFailed):
         await witness.until(settled, LEAVING_SECONDS, f"the departure of {identity}")

@@ -1,9 +1,8 @@
-"""A participant on GStreamer's webrtcbin as Debian ships it, as an application that embeds webrtcbin would
-write it.
+"""A participant on Debian's GStreamer webrtcbin, written like an application that embeds webrtcbin.
 
-It runs on the system's Python, which has GStreamer's bindings, and needs nothing of ours but the payload's
-few lines. It is driven over standard input and reports on standard output; tests/foreign/README.md describes
-both.
+It runs on the system's Python, which has GStreamer's bindings, and imports only `harness.payload` from this
+repository. It takes commands on standard input and reports on standard output; tests/foreign/README.md
+describes both.
 """
 
 import json
@@ -38,18 +37,18 @@ _WRITING = threading.Lock()
 
 
 def report(event: str, **fields: Any) -> None:
-    """From any thread."""
+    """Writes a report; any thread may call it."""
     with _WRITING:
         _STANDARD_OUTPUT.write(json.dumps({"event": event, **fields}) + "\n")
         _STANDARD_OUTPUT.flush()
 
 
 class Failed(Exception):
-    """The client cannot go on."""
+    """The client cannot continue."""
 
 
 class Client:
-    """Everything but media runs on GLib's main loop."""
+    """The participant. Everything except media runs on GLib's main loop."""
 
     def __init__(self, configuration: dict[str, Any], loop: GLib.MainLoop) -> None:
         self._configuration = configuration
@@ -78,7 +77,7 @@ class Client:
         ]
         for _ in range(configuration["pairs"]):
             self._subscriber.add_pair()
-        # The data channel makes a section of the offer only if it is there before.
+        # The offer has a section for the data channel only if the channel exists before.
         self._pipeline.set_state(Gst.State.READY)
         options = Gst.Structure.new_from_string(f"options,protocol=(string){PROTOCOL}")
         self._channel = self._webrtc.emit("create-data-channel", "nexus", options)
@@ -93,14 +92,14 @@ class Client:
     # Negotiation
 
     def _offer(self) -> bool:
-        """Whether to be called again, as of everything that GLib's timers call."""
+        """Creates the offer once the publishers are prepared. Returns whether GLib must call it again."""
         if not all(publisher.prepared for publisher in self._publishers):
             return True
         self._webrtc.emit("create-offer", None, Gst.Promise.new_with_change_func(self._on_offer, None))
         return False
 
     def _on_offer(self, promise: Gst.Promise, _: None) -> None:
-        reply = promise.get_reply()  # the offer lives no longer than this
+        reply = promise.get_reply()  # owns the offer: keep it while the offer is used
         self._webrtc.emit("set-local-description", reply.get_value("offer"), None)
 
     def _on_gathering(self, *_: Any) -> None:
@@ -114,9 +113,9 @@ class Client:
             self._session.connect()
 
     def _join(self) -> None:
-        description = self._webrtc.get_property("local-description")  # its SDP lives no longer than this
+        description = self._webrtc.get_property("local-description")  # owns the SDP: keep it
         sdp = description.sdp.as_text()
-        # webrtcbin's sections are in the order of its transceivers, and publishers made theirs first.
+        # webrtcbin's sections are in the order of its transceivers, and publishers created theirs first.
         mids = re.findall(r"^a=mid:(\S+)", sdp, re.MULTILINE)
         publications = [
             {"mid": mid, "source": publisher.source, "preferredCodec": publisher.codec}
@@ -140,7 +139,7 @@ class Client:
     def _on_joined(self, joined: dict[str, Any]) -> None:
         report("joined", participant=joined["participant"]["id"])
         if unused := joined.get("unusedSections"):
-            self.fail(f"sections without use: {unused}")
+            self.fail(f"unused sections: {unused}")
         for other in joined.get("participants", []):
             self._meet(other)
         self._session.ping_every(joined["pingIntervalMs"])
@@ -150,7 +149,7 @@ class Client:
 
     def _check_connected(self) -> bool:
         if not self._connected:
-            self.fail("ICE and DTLS did not come up")
+            self.fail("ICE and DTLS were not established")
         return False
 
     def _on_connection_state(self, *_: Any) -> None:
@@ -185,7 +184,7 @@ class Client:
 
     def _on_bound(self, bound: dict[str, Any]) -> None:
         if bound.get("unplacedTrackIds"):
-            self.fail("there is no slot for a track")
+            self.fail("no slot is free for a track")
 
     # Data channels
 
@@ -274,7 +273,8 @@ class Client:
 
 
 def read_commands(client: Client) -> None:
-    """The end of standard input is a request to leave, so that no client outlives its test."""
+    """Reads commands. The end of standard input counts as the command to leave, so that no client outlives
+    its test."""
     for line in sys.stdin:
         GLib.idle_add(client.obey, json.loads(line))
     GLib.idle_add(client.obey, {"command": "leave"})
@@ -288,7 +288,7 @@ def main() -> int:
     client = Client(configuration, loop)
 
     def fail_on_exception(kind: type[BaseException], error: BaseException, traceback: Any) -> None:
-        """GLib goes on after one in a callback."""
+        """GLib would continue after an exception in a callback."""
         sys.__excepthook__(kind, error, traceback)
         client.fail(f"{kind.__name__}: {error}")
 
