@@ -142,8 +142,8 @@ async def test_a_new_picture_is_asked_for(server: FakeServer, token: str) -> Non
     server.join.participants.append(ada())
     async with await Client(server.url, token).join():
         await server.push(published(6))
-        await wait_until(lambda: "slots" in server.kinds())
-        assert server.last("slots").slots.bind_track_ids == ["TR_6"]
+        await wait_until(lambda: "update_slots" in server.kinds())
+        assert server.last("update_slots").update_slots.bind_track_ids == ["TR_6"]
 
 
 async def test_nothing_is_asked_for_when_the_program_chooses(server: FakeServer, token: str) -> None:
@@ -156,7 +156,7 @@ async def test_nothing_is_asked_for_when_the_program_chooses(server: FakeServer,
         event = await anext(stream)
         assert isinstance(event, TrackPublished)
         await room.see(event.track)
-        assert server.kinds() == ["join", "slots"]
+        assert server.kinds() == ["join", "update_slots"]
 
 
 async def test_more_slots_are_offered_when_asked_for(server: FakeServer, token: str) -> None:
@@ -177,7 +177,7 @@ async def test_publish_mute_and_unpublish_later(server: FakeServer, token: str) 
         assert (publication.width, publication.height) == (640, 480)
 
         await room.set_muted(local, True)
-        mute = server.last("mute").mute
+        mute = server.last("set_muted").set_muted
         assert (mute.track_id, mute.muted) == (f"TR_{local.mid}", True)
 
         await room.unpublish(local)

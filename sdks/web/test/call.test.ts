@@ -190,7 +190,7 @@ describe("pictures", () => {
     showEverybody(await join(), shown);
     await platform.settle();
     expect(streamTracks(shown.get("TR_bob"))).toEqual(["remote-1"]);
-    expect(platform.server.named("slots")).toEqual([]);
+    expect(platform.server.named("updateSlots")).toEqual([]);
   });
 
   it("are asked for when attached, several in one request", async () => {
@@ -198,7 +198,7 @@ describe("pictures", () => {
     const room = await join();
     showEverybody(room, new Map());
     await platform.settle();
-    expect(platform.server.named("slots").map(({ value }) => value["bindTrackIds"])).toEqual([["TR_a", "TR_b"]]);
+    expect(platform.server.named("updateSlots").map(({ value }) => value["bindTrackIds"])).toEqual([["TR_a", "TR_b"]]);
   });
 
   it("never stay with a track whose slot carries somebody else's", async () => {
@@ -244,12 +244,12 @@ describe("pictures", () => {
     picture.detach(element);
     picture.attach(element);
     await platform.advance(3_000);
-    expect(platform.server.named("slots")).toEqual([]);
+    expect(platform.server.named("updateSlots")).toEqual([]);
     picture.detach();
     await platform.advance(1_000);
-    expect(platform.server.named("slots")).toEqual([]);
+    expect(platform.server.named("updateSlots")).toEqual([]);
     await platform.advance(1_500);
-    expect(platform.server.named("slots").map(({ value }) => value["unbindTrackIds"])).toEqual([["TR_bob"]]);
+    expect(platform.server.named("updateSlots").map(({ value }) => value["unbindTrackIds"])).toEqual([["TR_bob"]]);
   });
 
   it("get more slots by a re-offer when those run out", async () => {
@@ -373,7 +373,7 @@ describe("publishing", () => {
     expect(camera.mediaStreamTrack.readyState).toBe("ended");
     await camera.setMuted(false);
     expect(camera.mediaStreamTrack.readyState).toBe("live");
-    expect(one.platform.server.named("mute").map(({ value }) => value)).toEqual([
+    expect(one.platform.server.named("setMuted").map(({ value }) => value)).toEqual([
       { trackId: "TR_own11", muted: true },
       { trackId: "TR_own11", muted: false },
     ]);
@@ -386,7 +386,7 @@ describe("publishing", () => {
     one.platform.deviceAccess.refusal = "NotReadableError";
     expect(await failure(camera.setMuted(false))).toMatchObject({ code: "DEVICE_IN_USE" });
     expect(camera.muted).toBe(true);
-    expect(one.platform.server.named("mute")).toHaveLength(1);
+    expect(one.platform.server.named("setMuted")).toHaveLength(1);
   });
 
   it("switches devices without another offer", async () => {

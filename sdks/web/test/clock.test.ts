@@ -132,7 +132,7 @@ const STATES: Readonly<Record<string, (stage: Stage) => Promise<Scene>>> = {
     remoteTrack(room).attach(element);
     await platform.advance(1_000);
     remoteTrack(room).detach(element);
-    return { expects: "2000 > slots", room };
+    return { expects: "2000 > updateSlots", room };
   },
   async "a picture has just been hidden"({ join, platform }) {
     const room = await join();
@@ -140,7 +140,7 @@ const STATES: Readonly<Record<string, (stage: Stage) => Promise<Scene>>> = {
     remoteTrack(room).attach(element.asMediaElement());
     await platform.advance(1_000);
     platform.see(element, { width: 640, height: 360, visible: false });
-    return { expects: "1000 > view", room };
+    return { expects: "1000 > updateView", room };
   },
   async "it is closed"({ join, platform }) {
     const room = await join();

@@ -50,7 +50,7 @@ async function publishReleased(): Promise<Published> {
 
 const liveDevices = ({ devices }: SlowWorld): string[] => devices.live.map(({ deviceId }) => deviceId);
 const opened = ({ devices }: SlowWorld): FakeMediaStreamTrack | undefined => devices.opened.at(-1);
-const muteRequests = ({ platform }: SlowWorld): unknown[] => platform.server.named("mute").map(({ value }) => value["muted"]);
+const muteRequests = ({ platform }: SlowWorld): unknown[] => platform.server.named("setMuted").map(({ value }) => value["muted"]);
 
 describe("muting", () => {
   it("wins over an unmute whose device is still opening", async () => {
@@ -101,10 +101,10 @@ describe("muting", () => {
 
   it("that the server has refused can be asked for again", async () => {
     const { world, camera } = await publishCamera();
-    world.platform.server.on("mute", () => ({ case: "error", value: { code: 3, message: "slow down", retryAfterMs: 100 } }));
+    world.platform.server.on("setMuted", () => ({ case: "error", value: { code: 3, message: "slow down", retryAfterMs: 100 } }));
     expect(await failure(camera.setMuted(true))).toMatchObject({ code: "RATE_LIMITED", retryAfterMs: 100 });
     expect([camera.muted, camera.mediaStreamTrack.enabled]).toEqual([true, false]);
-    world.platform.server.on("mute", () => ({ case: "mute", value: {} }));
+    world.platform.server.on("setMuted", () => ({ case: "setMuted", value: {} }));
     await camera.setMuted(true);
     expect(muteRequests(world)).toEqual([true, true]);
   });

@@ -129,10 +129,10 @@ describe("an element", () => {
     tracks.a.attach(element.asMediaElement());
     tracks.b.attach(element.asMediaElement());
     await platform.advance(3_000);
-    expect(platform.server.named("slots").map(({ value }) => value["unbindTrackIds"])).toEqual([["TR_a"]]);
+    expect(platform.server.named("updateSlots").map(({ value }) => value["unbindTrackIds"])).toEqual([["TR_a"]]);
     platform.see(element, { width: 640, height: 360, visible: true });
     await platform.advance(2_000);
-    const views = platform.server.named("view").flatMap(({ value }) => value["views"] as { trackId: string; hidden: boolean }[]);
+    const views = platform.server.named("updateView").flatMap(({ value }) => value["views"] as { trackId: string; hidden: boolean }[]);
     expect(views.filter(({ trackId }) => trackId === "TR_a").every(({ hidden }) => hidden)).toBe(true);
   });
 });
@@ -183,8 +183,8 @@ describe("a picture in a window of its own", () => {
     const { tracks, platform } = await scene();
     const [tab, popup, element] = [new FakeDocument(), new FakeDocument(), new FakeElement()];
     const hidden = (): boolean[] =>
-      platform.server.named("view").flatMap(({ value }) => (value["views"] as { hidden: boolean }[]).map((view) => view.hidden));
-    platform.server.on("view", () => ({ case: "view", value: {} }));
+      platform.server.named("updateView").flatMap(({ value }) => (value["views"] as { hidden: boolean }[]).map((view) => view.hidden));
+    platform.server.on("updateView", () => ({ case: "updateView", value: {} }));
     tab.append(element);
     tracks.a.attach(element.asMediaElement());
     tab.layOut(element, 320, 180);
@@ -193,7 +193,7 @@ describe("a picture in a window of its own", () => {
     tab.show("hidden");
     await platform.advance(5_000);
     expect(hidden()).not.toContain(true);
-    expect(platform.server.named("view").at(-1)?.value["views"]).toMatchObject([{ trackId: "TR_a", width: 640, height: 368 }]);
+    expect(platform.server.named("updateView").at(-1)?.value["views"]).toMatchObject([{ trackId: "TR_a", width: 640, height: 368 }]);
     popup.show("hidden");
     await platform.advance(5_000);
     expect(hidden().at(-1)).toBe(true);

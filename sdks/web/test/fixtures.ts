@@ -94,7 +94,7 @@ export function world({ others = [], bound = {}, grants = GRANTS, joined = {}, c
       const slots = slotTable(value["sdp"] as string, (tableRevision += 1));
       return { case: "offer", value: { sdp: "v=0\r\nanswer", slots, tracks: ownTracks(value["publications"]) } };
     })
-    .on("mute", () => ({ case: "mute", value: {} }))
+    .on("setMuted", () => ({ case: "setMuted", value: {} }))
     .on("ping", ({ value }) => ({ case: "ping", value: { sentAtMs: value["sentAtMs"] } }));
   const client = new NexusClient({ appId: APP, token: token(), platform, ...options });
   return { platform, client, join: (joinOptions) => client.join(ROOM, joinOptions) };

@@ -280,8 +280,8 @@ class Life {
   /** The server knows how the page looks at others. */
   #checkWatching(): void {
     const { server } = this.world.platform;
-    const unbound = server.named("slots").at(-1)?.value["unbindTrackIds"] as string[] | undefined;
-    const [view] = (server.named("view").at(-1)?.value["views"] ?? []) as { hidden: boolean }[];
+    const unbound = server.named("updateSlots").at(-1)?.value["unbindTrackIds"] as string[] | undefined;
+    const [view] = (server.named("updateView").at(-1)?.value["views"] ?? []) as { hidden: boolean }[];
     if (this.wanted.attached) {
       expect(unbound?.includes("TR_bob") ?? false).toBe(false);
       expect(view?.hidden ?? false).toBe(!this.wanted.visible);

@@ -18,7 +18,7 @@ const tell = (platform: FakePlatform, event: ServerBody): void =>
   platform.server.tell({ case: "event", value: { revision: 0n, event } });
 
 const tellWanted = (platform: FakePlatform, trackId: string, maxSpatial: number, watched = true): void =>
-  tell(platform, { case: "layersWanted", value: { tracks: [{ trackId, watched, maxSpatial, maxTemporal: 2 }] } });
+  tell(platform, { case: "layerDemandChanged", value: { demands: [{ trackId, watched, maxSpatial, maxTemporal: 2 }] } });
 
 interface Publishing {
   readonly one: World;
@@ -165,7 +165,7 @@ describe("a source of another size", () => {
 
   it("of somebody else is told, without what is not sent", async () => {
     const { platform, join } = world({ others: [bob], bound: { "1": "TR_bob" } });
-    platform.server.on("view", () => ({ case: "view", value: {} }));
+    platform.server.on("updateView", () => ({ case: "updateView", value: {} }));
     const room = await join();
     const remote = [...room.participants.values()][0]?.track("camera");
     if (remote === undefined) throw new Error("Bob has no camera");
@@ -189,7 +189,7 @@ describe("a source of another size", () => {
     platform.server.tell({ case: "snapshot", value: { participants, revision: 9n } });
     await platform.advance(VIEW_DELAY_MS);
     expect(told).toBe(2);
-    expect(platform.server.named("view").map(({ value }) => (value["views"] as { maxSpatial?: number }[])[0]?.maxSpatial)).toEqual([1, 0]);
+    expect(platform.server.named("updateView").map(({ value }) => (value["views"] as { maxSpatial?: number }[])[0]?.maxSpatial)).toEqual([1, 0]);
   });
 });
 
@@ -247,9 +247,9 @@ describe("layers that nobody watches", () => {
   it("are known from a snapshot too", async () => {
     const all = await publish({ codec: "vp8" });
     const { platform } = all.one;
-    const layersWanted = [{ trackId: "TR_own11", watched: true, maxSpatial: 0, maxTemporal: 0 }];
+    const layerDemands = [{ trackId: "TR_own11", watched: true, maxSpatial: 0, maxTemporal: 0 }];
     const participants = [person("PA_ada", "ada", [])];
-    platform.server.tell({ case: "snapshot", value: { participants, revision: 20n, layersWanted } });
+    platform.server.tell({ case: "snapshot", value: { participants, revision: 20n, layerDemands } });
     await platform.settle();
     expect(active(all)).toEqual([true, false, false]);
   });
@@ -265,7 +265,7 @@ describe("a view", () => {
 
   async function watch(): Promise<Watching> {
     const one = world({ others: [bob], bound: { "1": "TR_bob" } });
-    one.platform.server.on("view", () => ({ case: "view", value: {} }));
+    one.platform.server.on("updateView", () => ({ case: "updateView", value: {} }));
     const room = await one.join();
     const remote = [...room.participants.values()][0]?.track("camera");
     if (remote === undefined) throw new Error("Bob has no camera");
@@ -276,7 +276,7 @@ describe("a view", () => {
   }
 
   const told = ({ platform }: World): unknown[] =>
-    platform.server.named("view").map(({ value }) => (value["views"] as unknown[])[0]);
+    platform.server.named("updateView").map(({ value }) => (value["views"] as unknown[])[0]);
 
   it("follows the size of the elements, in steps", async () => {
     const { one, element } = await watch();
@@ -332,7 +332,7 @@ describe("a view", () => {
     const { one, room, remote } = await watch();
     const errors: string[] = [];
     room.on("error", ({ code }) => errors.push(code));
-    one.platform.server.on("view", () => ({ case: "error", value: { code: 26, message: "no" } }));
+    one.platform.server.on("updateView", () => ({ case: "error", value: { code: 26, message: "no" } }));
     remote.pin();
     await one.platform.advance(10_000);
     expect(errors).toEqual(["PERMISSION_DENIED"]);

@@ -47,7 +47,7 @@ export class SlowWorld {
     this.platform = platform;
     this.devices = platform.deviceAccess;
     this.#join = (wanted) => fast.join(wanted);
-    for (const name of ["offer", "mute", "slots", "view"]) platform.server.on(name, (request) => this.#receive(request));
+    for (const name of ["offer", "setMuted", "updateSlots", "updateView"]) platform.server.on(name, (request) => this.#receive(request));
   }
 
   async join(options?: JoinOptions): Promise<Room> {
@@ -115,10 +115,10 @@ export class SlowWorld {
     switch (name) {
       case "offer":
         return this.#offer(value["sdp"] as string, value["publications"] as Publication[]);
-      case "mute":
+      case "setMuted":
         return this.#mute(value["trackId"] as string, value["muted"] as boolean);
-      case "slots":
-        return { case: "slots", value: {} };
+      case "updateSlots":
+        return { case: "updateSlots", value: {} };
       default:
         return { case: name, value: {} };
     }
@@ -141,6 +141,6 @@ export class SlowWorld {
     const found = [...this.tracks.values()].find(({ id }) => id === trackId);
     if (found === undefined) return { case: "error", value: { code: TRACK_NOT_FOUND, message: "no such track" } };
     found.muted = muted;
-    return { case: "mute", value: {} };
+    return { case: "setMuted", value: {} };
   }
 }

@@ -71,8 +71,10 @@ async def test_what_the_engine_says_reaches_whom_it_concerns(
         port.LayersWanted(99_999, None),
         port.SlotPaused(99_999, True),
     )
-    await wait_until(lambda: bool(running.of_kind("layers_wanted") and running.of_kind("track_paused")))
-    (wanted,), (paused,) = running.of_kind("layers_wanted"), running.of_kind("track_paused")
+    await wait_until(
+        lambda: bool(running.of_kind("layer_demand_changed") and running.of_kind("track_paused"))
+    )
+    (wanted,), (paused,) = running.of_kind("layer_demand_changed"), running.of_kind("track_paused")
     assert wanted.target_participant_id == alice
     assert paused.target_participant_id == bob
     # Who missed the events finds both in the snapshot.
@@ -80,8 +82,8 @@ async def test_what_the_engine_says_reaches_whom_it_concerns(
         room = await running.stub.GetRoom(
             sfu_pb2.GetRoomRequest(room=running.room, participant_id=participant)
         )
-        assert [w.track_id for w in room.layers_wanted] == watched
-        assert list(room.paused_track_ids) == stopped
+        assert [w.track_id for w in room.layer_demands] == watched
+        assert [p.track_id for p in room.paused_tracks] == stopped
 
 
 async def test_quality_is_measured_and_shown(running: Running, read_offer: OfferReader) -> None:

@@ -85,18 +85,18 @@ def test_a_publisher_is_told_which_layers_are_watched() -> None:
     (event,) = room.events
     assert event.target_participant_id == alice
     assert event.revision == revision + 1
-    (wanted,) = event.layers_wanted.tracks
+    (wanted,) = event.layer_demand_changed.demands
     assert (wanted.track_id, wanted.watched) == (track, True)
     assert (wanted.max_spatial, wanted.max_temporal) == (1, 2)
     assert list(wanted.rids) == ["q", "h"]
     room.do(cmd.LayersWatched(track, LayerLimit(1, 2)))
     assert room.events == []
     room.do(cmd.LayersWatched(track, None))
-    assert not room.events[0].layers_wanted.tracks[0].watched
-    assert [w.watched for w in watching.wanted_messages(room.state.participant(alice))] == [False]
+    assert not room.events[0].layer_demand_changed.demands[0].watched
+    assert [w.watched for w in watching.demand_messages(room.state.participant(alice))] == [False]
     room.do(cmd.LayersWatched("TR_gone", None))
     assert room.events == []
-    assert watching.wanted_messages(room.state.participant(bob)) == []
+    assert watching.demand_messages(room.state.participant(bob)) == []
 
 
 def test_pauses_are_told_to_who_watches() -> None:

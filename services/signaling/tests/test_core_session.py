@@ -118,7 +118,7 @@ def test_a_join_that_does_not_come_ends_the_session() -> None:
 
 def test_requests_before_the_join_are_refused_and_pings_are_not() -> None:
     driver = Driver()
-    assert codes(driver.request(mute=session_pb2.MuteRequest(track_id="TR_own"))) == ["NOT_JOINED"]
+    assert codes(driver.request(set_muted=session_pb2.SetMutedRequest(track_id="TR_own"))) == ["NOT_JOINED"]
     assert codes(driver.request(leave=session_pb2.LeaveRequest())) == ["NOT_JOINED"]
     driver.now += 2_500
     (pong,) = sent(driver.request(ping=session_pb2.PingRequest(sent_at_ms=77)))
@@ -237,7 +237,7 @@ def test_sfu_requests_go_one_at_a_time_and_in_order() -> None:
     driver = Driver().joined()
     offer = driver.request(offer=session_pb2.OfferRequest(sdp="v=0"))
     assert isinstance(only(offer, do.CallSfu)[0].request, sfu_pb2.OfferRequest)
-    assert driver.request(slots=session_pb2.SlotsRequest(bind_track_ids=["TR_x"])) == []
+    assert driver.request(update_slots=session_pb2.UpdateSlotsRequest(bind_track_ids=["TR_x"])) == []
     effects = driver.on(on.SfuAnswered(sfu_pb2.OfferResponse(sdp="v=0 a")))
     (reply,) = sent(effects)
     assert (reply.request_id, reply.offer.sdp) == (2, "v=0 a")
@@ -254,8 +254,8 @@ def test_sfu_requests_go_one_at_a_time_and_in_order() -> None:
 def test_requests_that_wait_are_bounded() -> None:
     driver = Driver().joined()
     for _ in range(5):
-        assert codes(driver.request(slots=session_pb2.SlotsRequest())) == []
-    assert codes(driver.request(slots=session_pb2.SlotsRequest())) == ["RATE_LIMITED"]
+        assert codes(driver.request(update_slots=session_pb2.UpdateSlotsRequest())) == []
+    assert codes(driver.request(update_slots=session_pb2.UpdateSlotsRequest())) == ["RATE_LIMITED"]
 
 
 def test_leaving_is_answered_told_and_closed() -> None:
@@ -443,9 +443,13 @@ def test_a_closed_session_does_nothing_more() -> None:
             {"offer": session_pb2.OfferRequest(sdp="v=0", publications=[media_pb2.Publication(mid="1")])},
             "publish",
         ),
-        ({"slots": session_pb2.SlotsRequest(bind_track_ids=["TR_2"])}, "subscribe"),
+        ({"update_slots": session_pb2.UpdateSlotsRequest(bind_track_ids=["TR_2"])}, "subscribe"),
         (
-            {"subscription": session_pb2.SubscriptionRequest(track_ids=["TR_2"], subscribed=True)},
+            {
+                "update_subscriptions": session_pb2.UpdateSubscriptionsRequest(
+                    track_ids=["TR_2"], subscribed=True
+                )
+            },
             "subscribe",
         ),
     ],
@@ -463,9 +467,9 @@ def test_what_the_token_does_not_grant_is_denied(request_fields: dict[str, Any],
     ("fields", "code"),
     [
         ({"offer": session_pb2.OfferRequest()}, "INVALID_SDP"),
-        ({"mute": session_pb2.MuteRequest()}, "INVALID_ARGUMENT"),
+        ({"set_muted": session_pb2.SetMutedRequest()}, "INVALID_ARGUMENT"),
         ({"unpublish": session_pb2.UnpublishRequest()}, "INVALID_ARGUMENT"),
-        ({"slots": session_pb2.SlotsRequest(bind_track_ids=["x"] * 300)}, "INVALID_ARGUMENT"),
+        ({"update_slots": session_pb2.UpdateSlotsRequest(bind_track_ids=["x"] * 300)}, "INVALID_ARGUMENT"),
         (
             {"update_participant": session_pb2.UpdateParticipantRequest(metadata="x" * 20_000)},
             "INVALID_ARGUMENT",

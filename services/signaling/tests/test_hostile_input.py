@@ -181,7 +181,7 @@ async def test_a_defect_of_ours_ends_one_session_and_tells_nothing(
         raise RuntimeError("a secret of ours")
 
     monkeypatch.setattr("nexus_signaling.core.session.to_sfu", broken)
-    await client.send(client_message(2, slots={}))
+    await client.send(client_message(2, update_slots={}))
     reply = await client.event("error")
     assert code_of(reply) == "INTERNAL"
     assert reply.error.fatal
@@ -260,10 +260,12 @@ def any_client_message() -> st.SearchStrategy[session_pb2.ClientMessage]:
     requests = st.one_of(
         st.builds(lambda t, s: {"join": {"token": t, "room": s, "sdp": s}}, text, text),
         st.builds(lambda s: {"offer": {"sdp": s}}, text),
-        st.builds(lambda a, b: {"slots": {"bind_track_ids": a, "unbind_track_ids": b}}, texts, texts),
-        st.builds(lambda a, b: {"subscription": {"track_ids": a, "subscribed": b}}, texts, st.booleans()),
+        st.builds(lambda a, b: {"update_slots": {"bind_track_ids": a, "unbind_track_ids": b}}, texts, texts),
+        st.builds(
+            lambda a, b: {"update_subscriptions": {"track_ids": a, "subscribed": b}}, texts, st.booleans()
+        ),
         st.builds(lambda a: {"unpublish": {"track_ids": a}}, texts),
-        st.builds(lambda a: {"mute": {"track_id": a}}, text),
+        st.builds(lambda a: {"set_muted": {"track_id": a}}, text),
         st.builds(lambda a, b: {"update_participant": {"participant_id": a, "name": b}}, text, text),
         st.builds(lambda a: {"remove_participant": {"participant_id": a}}, text),
         st.just({"ping": {}}),

@@ -218,7 +218,7 @@ async def test_without_the_broker_nobody_new_joins_and_the_error_says_so(harness
     reply = await client.join(mint("bob"))
     assert code_of(reply) == "SERVICE_UNAVAILABLE"
     assert reply.error.retry_after_ms > 0
-    assert (await ann.request(mute={"track_id": "x"})).WhichOneof(
+    assert (await ann.request(set_muted={"track_id": "x"})).WhichOneof(
         "body"
     ) == "error"  # and the SFU is still asked
     assert len(harness.sfu.calls(sfu_pb2.SetMutedRequest)) == 1

@@ -21,22 +21,24 @@ async def test_every_request_gets_its_reply(harness: Harness, subprotocol: str) 
     assert offer.offer.sdp == "v=0 answer again"
     (track,) = offer.offer.tracks
 
-    slots = await client.request(slots={"bind_track_ids": ["TR_a", "TR_b"]})
-    assert slots.slots.slots.slots[0].track_id == "TR_a"
-    assert list(slots.slots.unplaced_track_ids) == ["TR_b"]
+    slots = await client.request(update_slots={"bind_track_ids": ["TR_a", "TR_b"]})
+    assert slots.update_slots.slots.slots[0].track_id == "TR_a"
+    assert list(slots.update_slots.unplaced_track_ids) == ["TR_b"]
 
-    subscription = await client.request(subscription={"track_ids": ["TR_a"], "subscribed": False})
-    assert subscription.subscription.slots.revision == 3
+    subscription = await client.request(update_subscriptions={"track_ids": ["TR_a"], "subscribed": False})
+    assert subscription.update_subscriptions.slots.revision == 3
 
     view = {"track_id": "TR_a", "width": 640, "height": 360, "pinned": True, "max_spatial": 0}
-    assert (await client.request(view={"views": [view]})).WhichOneof("body") == "view"
+    assert (await client.request(update_view={"views": [view]})).WhichOneof("body") == "update_view"
     (asked,) = harness.sfu.calls(sfu_pb2.UpdateViewRequest)
     assert asked.participant_id == me
     assert (asked.views[0].width, asked.views[0].pinned) == (640, True)
     assert asked.views[0].HasField("max_spatial")
     assert not asked.views[0].HasField("max_temporal")
 
-    assert (await client.request(mute={"track_id": track.id, "muted": True})).WhichOneof("body") == "mute"
+    assert (await client.request(set_muted={"track_id": track.id, "muted": True})).WhichOneof(
+        "body"
+    ) == "set_muted"
     muted = await client.event("track_muted")
     assert muted.event.track_muted.muted
 
@@ -61,7 +63,7 @@ async def test_every_request_gets_its_reply(harness: Harness, subprotocol: str) 
 @SUBPROTOCOLS
 async def test_order_is_enforced(harness: Harness, subprotocol: str) -> None:
     client = await harness.connect(subprotocol)
-    assert code_of(await client.request(mute={"track_id": "x"})) == "NOT_JOINED"
+    assert code_of(await client.request(set_muted={"track_id": "x"})) == "NOT_JOINED"
     assert (await client.join()).WhichOneof("body") == "join"
     assert code_of(await client.join()) == "ALREADY_JOINED"
     assert (await client.request(ping={})).WhichOneof("body") == "ping"
@@ -72,7 +74,7 @@ async def test_people_manage_themselves_and_admins_others(harness: Harness) -> N
     eve, eves = await harness.joined("eve", publications=[PUBLICATION])
     (track,) = eves.participant.tracks
 
-    assert code_of(await bob.request(mute={"track_id": track.id, "muted": True})) == "PERMISSION_DENIED"
+    assert code_of(await bob.request(set_muted={"track_id": track.id, "muted": True})) == "PERMISSION_DENIED"
     assert code_of(await bob.request(unpublish={"track_ids": [track.id]})) == "PERMISSION_DENIED"
     target = eves.participant.id
     assert code_of(await bob.request(remove_participant={"participant_id": target})) == "PERMISSION_DENIED"
@@ -80,7 +82,9 @@ async def test_people_manage_themselves_and_admins_others(harness: Harness) -> N
     assert code_of(await bob.request(update_participant=update)) == "PERMISSION_DENIED"
 
     admin, _ = await harness.joined("root", claims=grants(admin=True, subscribe=True))
-    assert (await admin.request(mute={"track_id": track.id, "muted": True})).WhichOneof("body") == "mute"
+    assert (await admin.request(set_muted={"track_id": track.id, "muted": True})).WhichOneof(
+        "body"
+    ) == "set_muted"
     assert (await admin.request(update_participant=update)).update_participant.participant.name == "Mallory"
     assert code_of(await admin.request(unpublish={"track_ids": ["TR_nobodys"]})) == "TRACK_NOT_FOUND"
     assert (await admin.request(unpublish={"track_ids": [track.id]})).WhichOneof("body") == "unpublish"
@@ -104,7 +108,7 @@ async def test_an_error_of_the_sfu_reaches_the_client_with_its_code(harness: Har
 async def test_an_sfu_that_goes_away_is_named_and_the_session_stays(harness: Harness) -> None:
     client, _ = await harness.joined("ann")
     await harness.sfu.stop()
-    reply = await client.request(slots={"bind_track_ids": ["TR_a"]})
+    reply = await client.request(update_slots={"bind_track_ids": ["TR_a"]})
     assert code_of(reply) == "SFU_UNREACHABLE"
     assert reply.error.retry_after_ms > 0
     assert (await client.request(ping={})).WhichOneof("body") == "ping"
@@ -113,9 +117,9 @@ async def test_an_sfu_that_goes_away_is_named_and_the_session_stays(harness: Har
 async def test_a_view_is_bounded_and_needs_the_grant(harness: Harness) -> None:
     client, _ = await harness.joined("ann")
     for views in ([{"width": 1}], [{"track_id": "TR_a", "priority": 256}], [{"track_id": "TR_a"}] * 257):
-        assert code_of(await client.request(view={"views": views})) == "INVALID_ARGUMENT"
+        assert code_of(await client.request(update_view={"views": views})) == "INVALID_ARGUMENT"
     deaf, _ = await harness.joined("bob", claims=grants(publish=True))
-    assert code_of(await deaf.request(view={"views": [{"track_id": "TR_a"}]})) == "PERMISSION_DENIED"
+    assert code_of(await deaf.request(update_view={"views": [{"track_id": "TR_a"}]})) == "PERMISSION_DENIED"
     assert harness.sfu.calls(sfu_pb2.UpdateViewRequest) == []
 
 

@@ -116,8 +116,8 @@ class Participant {
   async #watch(tracks) {
     const bindTrackIds = tracks.filter(({ kind }) => kind === "TRACK_KIND_VIDEO").map(({ id }) => id);
     if (this.configuration.pairs === 0 || bindTrackIds.length === 0) return;
-    const { slots } = await this.session.request("slots", { bindTrackIds });
-    if (slots.unplacedTrackIds?.length > 0) throw new Error("there is no slot for a track");
+    const { updateSlots } = await this.session.request("updateSlots", { bindTrackIds });
+    if (updateSlots.unplacedTrackIds?.length > 0) throw new Error("there is no slot for a track");
   }
 
   /** @param {Buffer} message */

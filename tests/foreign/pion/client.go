@@ -83,8 +83,8 @@ func (c *client) watch(tracks []track) {
 	if !c.subscribes || len(wanted) == 0 {
 		return
 	}
-	reply, err := c.session.request("slots", fields{"bindTrackIds": wanted})
-	if err == nil && reply.Slots != nil && len(reply.Slots.UnplacedTrackIDs) > 0 {
+	reply, err := c.session.request("updateSlots", fields{"bindTrackIds": wanted})
+	if err == nil && reply.UpdateSlots != nil && len(reply.UpdateSlots.UnplacedTrackIDs) > 0 {
 		err = errors.New("there is no slot for a track")
 	}
 	if err != nil {

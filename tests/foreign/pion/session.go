@@ -16,7 +16,7 @@ type message struct {
 
 	Error        *errorMessage `json:"error"`
 	Join         *joined       `json:"join"`
-	Slots        *slotsAnswer  `json:"slots"`
+	UpdateSlots  *slotsAnswer  `json:"updateSlots"`
 	Event        *roomEvent    `json:"event"`
 	Disconnected *errorMessage `json:"disconnected"`
 }

@@ -180,7 +180,7 @@ class Client:
             report("track", identity=other["identity"], kind=kind, number=track["number"])
             videos += [track["id"]] if kind == "video" else []
         if bind and videos and self._subscribes:
-            self._session.request("slots", {"bindTrackIds": videos}, self._on_bound)
+            self._session.request("updateSlots", {"bindTrackIds": videos}, self._on_bound)
 
     def _on_bound(self, bound: dict[str, Any]) -> None:
         if bound.get("unplacedTrackIds"):

@@ -145,17 +145,17 @@ class Room:
             raise NexusError("TRACK_NOT_FOUND", "this track is not published")
         self._peer.set_muted(local.transceiver, muted)
         local.muted = muted
-        await self.request(wire.ClientMessage(mute=wire.MuteRequest(track_id=own.id, muted=muted)))
+        await self.request(wire.ClientMessage(set_muted=wire.SetMutedRequest(track_id=own.id, muted=muted)))
 
     async def see(self, *tracks: Track) -> Sequence[str]:
         """Asks for video tracks to be sent; returns the ids of those for which no slot was free."""
-        asked = wire.SlotsRequest(bind_track_ids=[track.id for track in tracks])
-        answer = await self.request(wire.ClientMessage(slots=asked))
-        return list(answer.slots.unplaced_track_ids)
+        asked = wire.UpdateSlotsRequest(bind_track_ids=[track.id for track in tracks])
+        answer = await self.request(wire.ClientMessage(update_slots=asked))
+        return list(answer.update_slots.unplaced_track_ids)
 
     async def unsee(self, *tracks: Track) -> None:
-        asked = wire.SlotsRequest(unbind_track_ids=[track.id for track in tracks])
-        await self.request(wire.ClientMessage(slots=asked))
+        asked = wire.UpdateSlotsRequest(unbind_track_ids=[track.id for track in tracks])
+        await self.request(wire.ClientMessage(update_slots=asked))
 
     async def view(
         self,
@@ -181,12 +181,14 @@ class Room:
             max_spatial=max_spatial,
             max_temporal=max_temporal,
         )
-        await self.request(wire.ClientMessage(view=wire.ViewRequest(views=[asked])))
+        await self.request(wire.ClientMessage(update_view=wire.UpdateViewRequest(views=[asked])))
 
     async def set_subscribed(self, subscribed: bool, *tracks: Track) -> None:
         """Whether we take part in tracks at all: an unsubscribed voice is never heard."""
-        asked = wire.SubscriptionRequest(track_ids=[track.id for track in tracks], subscribed=subscribed)
-        await self.request(wire.ClientMessage(subscription=asked))
+        asked = wire.UpdateSubscriptionsRequest(
+            track_ids=[track.id for track in tracks], subscribed=subscribed
+        )
+        await self.request(wire.ClientMessage(update_subscriptions=asked))
 
     async def update(
         self,

@@ -135,10 +135,10 @@ class Session:
             case "offer":
                 self._own_tracks(message.offer.tracks)
                 outputs = self._slot_table(message.offer.slots)
-            case "slots":
-                outputs = self._slot_table(message.slots.slots)
-            case "subscription":
-                outputs = self._slot_table(message.subscription.slots)
+            case "update_slots":
+                outputs = self._slot_table(message.update_slots.slots)
+            case "update_subscriptions":
+                outputs = self._slot_table(message.update_subscriptions.slots)
         if message.request_id not in self._pending:
             return list(outputs)
         self._pending.discard(message.request_id)
@@ -217,9 +217,9 @@ class Session:
         return [events.TrackPaused(told.track_id, reason)]
 
     def _pauses_at_once(self, snapshot: wire.RoomSnapshot) -> list[events.Event]:
-        """What differs is told as if it had come event by event. A server that tells no reasons knows one."""
-        reasons = {one.track_id: pause_reason_from_wire(one.reason) for one in snapshot.paused_tracks}
-        before, now = self._paused, {i: reasons.get(i, "bandwidth") for i in snapshot.paused_track_ids}
+        """What differs is reported as if it had come event by event."""
+        before = self._paused
+        now = {one.track_id: pause_reason_from_wire(one.reason) for one in snapshot.paused_tracks}
         self._paused = now
         changes: list[events.Event] = [
             events.TrackPaused(track_id, reason)

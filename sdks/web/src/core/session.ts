@@ -220,7 +220,7 @@ function settle(state: SessionState, open: OpenRequest, body: ServerMessage["bod
     case "call": {
       const { key } = open.purpose;
       if (error !== null) return [state, [{ type: "reject", key, error }]];
-      const next = value?.case === "subscription" ? applyTable(state, value.value.slots, nowMs) : state;
+      const next = value?.case === "updateSubscriptions" ? applyTable(state, value.value.slots, nowMs) : state;
       return [next, [...notifySlots(state, next), { type: "resolve", key, value: value ?? { case: undefined } }]];
     }
   }
@@ -240,7 +240,7 @@ function roomEvent(state: SessionState, event: RoomEvent, nowMs: number): Step {
       };
       return negotiate({ ...state, slotCount }, []);
     }
-    case "layersWanted":
+    case "layerDemandChanged":
     case "trackPaused":
     case "trackResumed":
       return watchingEvent(state, event.event);

@@ -27,7 +27,7 @@ export function requestBindings(state: SessionState, nowMs: number): Step {
   if (request === null) return [state, []];
   const value = { bindTrackIds: request.bind, unbindTrackIds: request.unbind };
   const open: OpenRequest = { purpose: { name: "slots" }, deadlineMs: nowMs + REQUEST_TIMEOUT_MS };
-  return send({ ...state, bindings: bindings.requested(state.bindings) }, { case: "slots", value }, open);
+  return send({ ...state, bindings: bindings.requested(state.bindings) }, { case: "updateSlots", value }, open);
 }
 
 export function bindingsAnswered(
@@ -36,7 +36,7 @@ export function bindingsAnswered(
   error: NexusError | null,
   nowMs: number,
 ): Step {
-  const response = body?.case === "slots" ? body.value : undefined;
+  const response = body?.case === "updateSlots" ? body.value : undefined;
   const next = applyTable(state, response?.slots, nowMs);
   // After an error every unbound track counts as refused: otherwise the same request would be sent forever.
   const unplaced = error === null ? (response?.unplacedTrackIds ?? []) : [...state.bindings.shown];

@@ -1,5 +1,5 @@
 /** What is watched, in a session: one's own layers that others want, pictures that are paused, views to tell. */
-import type { RoomEvent, RoomSnapshot, WireWantedLayers } from "../wire/messages.js";
+import type { RoomEvent, RoomSnapshot, WireLayerDemand } from "../wire/messages.js";
 import type { NexusError } from "./error.js";
 import type { PauseReason, TrackId } from "./model.js";
 import { notify, REQUEST_TIMEOUT_MS, send, type Step } from "./session_steps.js";
@@ -7,10 +7,10 @@ import type { Effect, OpenRequest, SessionState } from "./session_state.js";
 import { readPauseReason, readWanted } from "./vocabulary.js";
 import * as views from "./views.js";
 
-type WatchingEvent = Extract<RoomEvent["event"], { case: "layersWanted" | "trackPaused" | "trackResumed" }>;
+type WatchingEvent = Extract<RoomEvent["event"], { case: "layerDemandChanged" | "trackPaused" | "trackResumed" }>;
 
 export function watchingEvent(state: SessionState, event: WatchingEvent): Step {
-  if (event.case === "layersWanted") return want(state, event.value.tracks);
+  if (event.case === "layerDemandChanged") return want(state, event.value.demands);
   const paused = new Map(state.watching.paused);
   const id = event.value.trackId as TrackId;
   if (event.case === "trackPaused") paused.set(id, readPauseReason(event.value.reason));
@@ -18,11 +18,9 @@ export function watchingEvent(state: SessionState, event: WatchingEvent): Step {
   return pause(state, paused);
 }
 
-export function watchingSnapshot(state: SessionState, { layersWanted, pausedTrackIds, pausedTracks }: RoomSnapshot): Step {
-  const [next, effects] = want(state, layersWanted);
-  const reasons = new Map(pausedTracks.map(({ trackId, reason }) => [trackId, readPauseReason(reason)]));
-  // A server that tells no reasons knows one.
-  const paused = pausedTrackIds.map((id) => [id as TrackId, reasons.get(id) ?? "bandwidth"] as const);
+export function watchingSnapshot(state: SessionState, { layerDemands, pausedTracks }: RoomSnapshot): Step {
+  const [next, effects] = want(state, layerDemands);
+  const paused = pausedTracks.map(({ trackId, reason }) => [trackId as TrackId, readPauseReason(reason)] as const);
   const [last, more] = pause(next, new Map(paused));
   return [last, [...effects, ...more]];
 }
@@ -39,7 +37,7 @@ export function requestViews(state: SessionState, nowMs: number): Step {
   if (changed === null) return [state, []];
   const value = { views: [...changed].map(([trackId, view]) => ({ trackId, ...view })) };
   const open: OpenRequest = { purpose: { name: "view" }, deadlineMs: nowMs + REQUEST_TIMEOUT_MS };
-  return send({ ...state, views: views.requested(state.views, changed) }, { case: "view", value }, open);
+  return send({ ...state, views: views.requested(state.views, changed) }, { case: "updateView", value }, open);
 }
 
 /** A view that was refused is not told again before it changes: the picture comes, if not in the best size. */
@@ -48,7 +46,7 @@ export function viewsAnswered(state: SessionState, error: NexusError | null): St
   return [{ ...state, views: views.answered(state.views) }, effects];
 }
 
-function want(state: SessionState, tracks: readonly WireWantedLayers[]): Step {
+function want(state: SessionState, tracks: readonly WireLayerDemand[]): Step {
   const wanted = new Map(state.watching.wanted);
   const effects: Effect[] = [];
   for (const track of tracks) {

@@ -18,7 +18,7 @@ import type {
   WirePublication,
   WireSlotTable,
   WireTrack,
-  WireWantedLayers,
+  WireLayerDemand,
 } from "../wire/messages.js";
 import { NexusError, type NexusErrorCode } from "./error.js";
 import type {
@@ -148,7 +148,7 @@ export const readPauseReason = (reason: number): PauseReason => known(PAUSE_REAS
 
 export const readQuality = (quality: number): ConnectionQuality => known(QUALITIES, quality, "unknown");
 
-export function readWanted({ watched, maxSpatial, maxTemporal }: WireWantedLayers): WantedLayers {
+export function readWanted({ watched, maxSpatial, maxTemporal }: WireLayerDemand): WantedLayers {
   return { watched, maxSpatial, maxTemporal };
 }
 

@@ -218,7 +218,7 @@ export class Publications {
 
   async #tellMuted(entry: Entry, muted: boolean): Promise<void> {
     if (entry.id === null) return;
-    await this.#runner.call({ case: "mute", value: { trackId: entry.id, muted } });
+    await this.#runner.call({ case: "setMuted", value: { trackId: entry.id, muted } });
   }
 
   /** The device is gone: nobody waits for the end of the publication. */

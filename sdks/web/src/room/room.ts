@@ -379,7 +379,7 @@ export class Room extends Emitter<RoomEvents> {
 
   async #subscribe(trackId: TrackId, subscribed: boolean): Promise<void> {
     const value = { trackIds: [trackId], subscribed };
-    await this.#parts.runner.call({ case: "subscription", value });
+    await this.#parts.runner.call({ case: "updateSubscriptions", value });
   }
 
   async #update(change: { name?: string; metadata?: string; attributes?: Record<string, string> }): Promise<void> {

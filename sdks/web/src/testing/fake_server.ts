@@ -35,7 +35,7 @@ export class FakeServer {
   readonly #responders = new Map<string, Responder>();
   #handlers: SocketHandlers | null = null;
 
-  /** How to answer requests of a name: `join`, `offer`, `slots`, … */
+  /** How to answer requests of a name: `join`, `offer`, `updateSlots`, … */
   on(name: string, responder: Responder): this {
     this.#responders.set(name, responder);
     return this;

@@ -132,15 +132,13 @@ class SfuServicer(sfu_pb2_grpc.SfuServiceServicer):
         room = self._sfu.node.room(requests.room_key(request.room))
         asker = room.participant(request.participant_id) if request.participant_id else None
         visible = [p for p in room.participants.values() if not p.grants.hidden or p is asker]
-        paused = watching.paused_tracks(asker) if asker else []
         return sfu_pb2.GetRoomResponse(
             room=_room_message(room),
             participants=[participant_message(p, with_mids=p is asker) for p in visible],
             slots=slot_table_message(asker) if asker else None,
             revision=room.revision,
-            layers_wanted=watching.wanted_messages(asker) if asker else (),
-            paused_track_ids=[track.track_id for track in paused],
-            paused_tracks=paused,
+            layer_demands=watching.demand_messages(asker) if asker else (),
+            paused_tracks=watching.paused_tracks(asker) if asker else (),
             active_speakers=room.active_speakers(),
         )
 

@@ -320,8 +320,7 @@ def _snapshot(answer: sfu_pb2.GetRoomResponse) -> session_pb2.RoomSnapshot:
         participants=answer.participants,
         slots=answer.slots,
         revision=answer.revision,
-        layers_wanted=answer.layers_wanted,
-        paused_track_ids=answer.paused_track_ids,
+        layer_demands=answer.layer_demands,
         paused_tracks=answer.paused_tracks,
         active_speakers=answer.active_speakers,
     )

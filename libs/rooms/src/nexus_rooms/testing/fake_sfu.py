@@ -46,8 +46,8 @@ class FakeSfu(sfu_pb2_grpc.SfuServiceServicer):
         self.before_join_answer: Callable[[], Awaitable[None]] | None = None
         self.get_room_calls = 0
         self.cpu = 0.0
-        self.layers_wanted: list[media_pb2.WantedLayers] = []
-        self.paused_track_ids: list[str] = []
+        self.layer_demands: list[media_pb2.LayerDemand] = []
+        self.paused_tracks: list[room_pb2.TrackPaused] = []
         self.active_speakers = room_pb2.ActiveSpeakers()
         self._numbers = itertools.count(1)
         # The answers of `StreamTrack`, by track.
@@ -242,8 +242,8 @@ class FakeSfu(sfu_pb2_grpc.SfuServiceServicer):
             room=room.message(),
             participants=room.participants.values(),
             revision=room.revision,
-            layers_wanted=self.layers_wanted,
-            paused_track_ids=self.paused_track_ids,
+            layer_demands=self.layer_demands,
+            paused_tracks=self.paused_tracks,
             active_speakers=self.active_speakers,
         )
 

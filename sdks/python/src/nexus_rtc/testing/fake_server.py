@@ -95,10 +95,10 @@ class FakeServer:
                 ]
                 sdp = await self._negotiate(message.offer.sdp)
                 return wire.ServerMessage(offer=wire.OfferResponse(sdp=sdp, tracks=tracks))
-            case "slots":
-                return wire.ServerMessage(slots=wire.SlotsResponse())
-            case "mute":
-                return wire.ServerMessage(mute=wire.MuteResponse())
+            case "update_slots":
+                return wire.ServerMessage(update_slots=wire.UpdateSlotsResponse())
+            case "set_muted":
+                return wire.ServerMessage(set_muted=wire.SetMutedResponse())
             case "leave":
                 return wire.ServerMessage(leave=wire.LeaveResponse())
         return None

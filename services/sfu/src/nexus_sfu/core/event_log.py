@@ -12,7 +12,7 @@ from nexus.types.v1 import media_pb2
 
 from nexus_sfu.core.effects import Emit
 from nexus_sfu.core.model import Participant, Reason, RoomKey, Track
-from nexus_sfu.core.watching import wanted_message
+from nexus_sfu.core.watching import demand_message
 from nexus_sfu.core.wire import participant_message, slot_table_message, track_message
 
 
@@ -70,9 +70,9 @@ class EventLog:
         event = room_pb2.ReofferNeeded(pairs=pairs, audio_slots=lone)
         return self._event(target=participant.id, reoffer_needed=event)
 
-    def layers_wanted(self, track: Track) -> Emit:
-        event = room_pb2.LayersWanted(tracks=[wanted_message(track)])
-        return self._event(target=track.participant_id, layers_wanted=event)
+    def layer_demand_changed(self, track: Track) -> Emit:
+        event = room_pb2.LayerDemandChanged(demands=[demand_message(track)])
+        return self._event(target=track.participant_id, layer_demand_changed=event)
 
     def paused(self, participant: Participant, track_id: str, reason: room_pb2.PauseReason.ValueType) -> Emit:
         event = room_pb2.TrackPaused(track_id=track_id, reason=reason)

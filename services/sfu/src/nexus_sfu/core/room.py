@@ -383,7 +383,7 @@ class RoomState:
         if track is None or (track.wanted_known and track.wanted == command.highest):
             return
         track.wanted, track.wanted_known = command.highest, True
-        self._effects.append(self._log.layers_wanted(track))
+        self._effects.append(self._log.layer_demand_changed(track))
 
     def _slot_paused(self, command: SlotPaused) -> None:
         participant = self.participants.get(command.participant_id)

@@ -82,10 +82,10 @@ def paused_tracks(participant: Participant) -> list[room_pb2.TrackPaused]:
     return [room_pb2.TrackPaused(track_id=track_id, reason=reason) for track_id, reason in reasons]
 
 
-def wanted_message(track: Track) -> media_pb2.WantedLayers:
+def demand_message(track: Track) -> media_pb2.LayerDemand:
     if track.wanted is None:
-        return media_pb2.WantedLayers(track_id=track.id)
-    return media_pb2.WantedLayers(
+        return media_pb2.LayerDemand(track_id=track.id)
+    return media_pb2.LayerDemand(
         track_id=track.id,
         watched=True,
         max_spatial=track.wanted.spatial,
@@ -94,6 +94,6 @@ def wanted_message(track: Track) -> media_pb2.WantedLayers:
     )
 
 
-def wanted_messages(publisher: Participant) -> list[media_pb2.WantedLayers]:
+def demand_messages(publisher: Participant) -> list[media_pb2.LayerDemand]:
     """Of all tracks of which anything was said yet."""
-    return [wanted_message(track) for track in publisher.tracks.values() if track.wanted_known]
+    return [demand_message(track) for track in publisher.tracks.values() if track.wanted_known]

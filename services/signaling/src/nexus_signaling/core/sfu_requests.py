@@ -90,8 +90,8 @@ def _offer(message: session_pb2.ClientMessage, asker: Asker) -> ParticipantReque
     )
 
 
-def _slots(message: session_pb2.ClientMessage, asker: Asker) -> ParticipantRequest:
-    request = message.slots
+def _update_slots(message: session_pb2.ClientMessage, asker: Asker) -> ParticipantRequest:
+    request = message.update_slots
     if request.bind_track_ids:
         permitted(asker.seat.grants.subscribe, "subscribe")
     _check_ids(len(request.bind_track_ids) + len(request.unbind_track_ids))
@@ -103,8 +103,8 @@ def _slots(message: session_pb2.ClientMessage, asker: Asker) -> ParticipantReque
     )
 
 
-def _subscription(message: session_pb2.ClientMessage, asker: Asker) -> ParticipantRequest:
-    request = message.subscription
+def _update_subscriptions(message: session_pb2.ClientMessage, asker: Asker) -> ParticipantRequest:
+    request = message.update_subscriptions
     if request.subscribed:
         permitted(asker.seat.grants.subscribe, "subscribe")
     _check_ids(len(request.track_ids))
@@ -116,8 +116,8 @@ def _subscription(message: session_pb2.ClientMessage, asker: Asker) -> Participa
     )
 
 
-def _view(message: session_pb2.ClientMessage, asker: Asker) -> ParticipantRequest:
-    request = message.view
+def _update_view(message: session_pb2.ClientMessage, asker: Asker) -> ParticipantRequest:
+    request = message.update_view
     permitted(asker.seat.grants.subscribe, "subscribe")
     _check_ids(len(request.views))
     for view in request.views:
@@ -133,8 +133,8 @@ def _view(message: session_pb2.ClientMessage, asker: Asker) -> ParticipantReques
     )
 
 
-def _mute(message: session_pb2.ClientMessage, asker: Asker) -> ParticipantRequest:
-    request = message.mute
+def _set_muted(message: session_pb2.ClientMessage, asker: Asker) -> ParticipantRequest:
+    request = message.set_muted
     _check_id(request.track_id, "track_id")
     return sfu_pb2.SetMutedRequest(
         room=asker.seat.room_key,
@@ -192,10 +192,10 @@ def _remove_participant(message: session_pb2.ClientMessage, asker: Asker) -> Par
 
 _TO_SFU: Final[Mapping[str, Callable[[session_pb2.ClientMessage, Asker], ParticipantRequest]]] = {
     "offer": _offer,
-    "slots": _slots,
-    "subscription": _subscription,
-    "view": _view,
-    "mute": _mute,
+    "update_slots": _update_slots,
+    "update_subscriptions": _update_subscriptions,
+    "update_view": _update_view,
+    "set_muted": _set_muted,
     "unpublish": _unpublish,
     "update_participant": _update_participant,
     "remove_participant": _remove_participant,
@@ -222,14 +222,14 @@ def to_client(request_id: int, response: ParticipantResponse) -> session_pb2.Ser
             reply.offer.tracks.extend(response.tracks)
             reply.offer.unused_sections.extend(response.unused_sections)
         case sfu_pb2.UpdateSlotsResponse():
-            reply.slots.slots.CopyFrom(response.slots)
-            reply.slots.unplaced_track_ids.extend(response.unplaced_track_ids)
+            reply.update_slots.slots.CopyFrom(response.slots)
+            reply.update_slots.unplaced_track_ids.extend(response.unplaced_track_ids)
         case sfu_pb2.UpdateSubscriptionsResponse():
-            reply.subscription.slots.CopyFrom(response.slots)
+            reply.update_subscriptions.slots.CopyFrom(response.slots)
         case sfu_pb2.UpdateViewResponse():
-            reply.view.SetInParent()
+            reply.update_view.SetInParent()
         case sfu_pb2.SetMutedResponse():
-            reply.mute.SetInParent()
+            reply.set_muted.SetInParent()
         case sfu_pb2.UnpublishResponse():
             reply.unpublish.SetInParent()
         case sfu_pb2.UpdateParticipantResponse():

@@ -25,49 +25,49 @@ _sym_db = _symbol_database.Default()
 from nexus.types.v1 import media_pb2 as nexus_dot_types_dot_v1_dot_media__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1anexus/events/v1/room.proto\x12\x0fnexus.events.v1\x1a\x1anexus/types/v1/media.proto\"\xcb\x08\n\tRoomEvent\x12\x0b\n\x03\x61pp\x18\x01 \x01(\t\x12\x0c\n\x04room\x18\x02 \x01(\t\x12\x0f\n\x07room_id\x18\x03 \x01(\t\x12\x10\n\x08revision\x18\x04 \x01(\x04\x12\r\n\x05\x61t_ms\x18\x05 \x01(\x03\x12\x1d\n\x15target_participant_id\x18\x06 \x01(\t\x12\x10\n\x08internal\x18\x07 \x01(\x08\x12@\n\x12participant_joined\x18\n \x01(\x0b\x32\".nexus.events.v1.ParticipantJoinedH\x00\x12<\n\x10participant_left\x18\x0b \x01(\x0b\x32 .nexus.events.v1.ParticipantLeftH\x00\x12\x42\n\x13participant_updated\x18\x0c \x01(\x0b\x32#.nexus.events.v1.ParticipantUpdatedH\x00\x12:\n\x0ftrack_published\x18\r \x01(\x0b\x32\x1f.nexus.events.v1.TrackPublishedH\x00\x12>\n\x11track_unpublished\x18\x0e \x01(\x0b\x32!.nexus.events.v1.TrackUnpublishedH\x00\x12\x32\n\x0btrack_muted\x18\x0f \x01(\x0b\x32\x1b.nexus.events.v1.TrackMutedH\x00\x12:\n\x0f\x61\x63tive_speakers\x18\x10 \x01(\x0b\x32\x1f.nexus.events.v1.ActiveSpeakersH\x00\x12\x36\n\rslots_changed\x18\x11 \x01(\x0b\x32\x1d.nexus.events.v1.SlotsChangedH\x00\x12\x38\n\x0ereoffer_needed\x18\x12 \x01(\x0b\x32\x1e.nexus.events.v1.ReofferNeededH\x00\x12\x32\n\x0broom_closed\x18\x13 \x01(\x0b\x32\x1b.nexus.events.v1.RoomClosedH\x00\x12:\n\x0fmedia_connected\x18\x14 \x01(\x0b\x32\x1f.nexus.events.v1.MediaConnectedH\x00\x12\x36\n\rlayers_wanted\x18\x15 \x01(\x0b\x32\x1d.nexus.events.v1.LayersWantedH\x00\x12\x34\n\x0ctrack_paused\x18\x16 \x01(\x0b\x32\x1c.nexus.events.v1.TrackPausedH\x00\x12\x36\n\rtrack_resumed\x18\x17 \x01(\x0b\x32\x1d.nexus.events.v1.TrackResumedH\x00\x12G\n\x12\x63onnection_quality\x18\x18 \x01(\x0b\x32).nexus.events.v1.ConnectionQualityChangedH\x00\x12\x36\n\rtrack_updated\x18\x19 \x01(\x0b\x32\x1d.nexus.events.v1.TrackUpdatedH\x00\x42\x07\n\x05\x65vent\"E\n\x11ParticipantJoined\x12\x30\n\x0bparticipant\x18\x01 \x01(\x0b\x32\x1b.nexus.types.v1.Participant\"}\n\x0fParticipantLeft\x12\x16\n\x0eparticipant_id\x18\x01 \x01(\t\x12\x10\n\x08identity\x18\x02 \x01(\t\x12\x30\n\x06reason\x18\x03 \x01(\x0e\x32 .nexus.types.v1.DisconnectReason\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\"F\n\x12ParticipantUpdated\x12\x30\n\x0bparticipant\x18\x01 \x01(\x0b\x32\x1b.nexus.types.v1.Participant\"6\n\x0eTrackPublished\x12$\n\x05track\x18\x01 \x01(\x0b\x32\x15.nexus.types.v1.Track\"<\n\x10TrackUnpublished\x12\x10\n\x08track_id\x18\x01 \x01(\t\x12\x16\n\x0eparticipant_id\x18\x02 \x01(\t\"E\n\nTrackMuted\x12\x10\n\x08track_id\x18\x01 \x01(\t\x12\x16\n\x0eparticipant_id\x18\x02 \x01(\t\x12\r\n\x05muted\x18\x03 \x01(\x08\"4\n\x0cTrackUpdated\x12$\n\x05track\x18\x01 \x01(\x0b\x32\x15.nexus.types.v1.Track\"N\n\x0e\x41\x63tiveSpeakers\x12*\n\x08speakers\x18\x01 \x03(\x0b\x32\x18.nexus.events.v1.Speaker\x12\x10\n\x08revision\x18\x02 \x01(\x04\"G\n\x07Speaker\x12\x16\n\x0eparticipant_id\x18\x01 \x01(\t\x12\x10\n\x08track_id\x18\x02 \x01(\t\x12\x12\n\nlevel_dbov\x18\x03 \x01(\x02\"8\n\x0cSlotsChanged\x12(\n\x05slots\x18\x01 \x01(\x0b\x32\x19.nexus.types.v1.SlotTable\"3\n\rReofferNeeded\x12\r\n\x05pairs\x18\x01 \x01(\r\x12\x13\n\x0b\x61udio_slots\x18\x02 \x01(\r\">\n\nRoomClosed\x12\x30\n\x06reason\x18\x01 \x01(\x0e\x32 .nexus.types.v1.DisconnectReason\">\n\x0eMediaConnected\x12\x16\n\x0eparticipant_id\x18\x01 \x01(\t\x12\x14\n\x0csrtp_profile\x18\x02 \x01(\t\"<\n\x0cLayersWanted\x12,\n\x06tracks\x18\x01 \x03(\x0b\x32\x1c.nexus.types.v1.WantedLayers\"M\n\x0bTrackPaused\x12\x10\n\x08track_id\x18\x01 \x01(\t\x12,\n\x06reason\x18\x02 \x01(\x0e\x32\x1c.nexus.events.v1.PauseReason\" \n\x0cTrackResumed\x12\x10\n\x08track_id\x18\x01 \x01(\t\"u\n\x18\x43onnectionQualityChanged\x12\x16\n\x0eparticipant_id\x18\x01 \x01(\t\x12\x32\n\x07quality\x18\x02 \x01(\x0e\x32!.nexus.types.v1.ConnectionQuality\x12\r\n\x05score\x18\x03 \x01(\x02*k\n\x0bPauseReason\x12\x1c\n\x18PAUSE_REASON_UNSPECIFIED\x10\x00\x12\x1a\n\x16PAUSE_REASON_BANDWIDTH\x10\x01\x12\"\n\x1ePAUSE_REASON_UNSUPPORTED_CODEC\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1anexus/events/v1/room.proto\x12\x0fnexus.events.v1\x1a\x1anexus/types/v1/media.proto\"\xd8\x08\n\tRoomEvent\x12\x0b\n\x03\x61pp\x18\x01 \x01(\t\x12\x0c\n\x04room\x18\x02 \x01(\t\x12\x0f\n\x07room_id\x18\x03 \x01(\t\x12\x10\n\x08revision\x18\x04 \x01(\x04\x12\r\n\x05\x61t_ms\x18\x05 \x01(\x03\x12\x1d\n\x15target_participant_id\x18\x06 \x01(\t\x12\x10\n\x08internal\x18\x07 \x01(\x08\x12@\n\x12participant_joined\x18\n \x01(\x0b\x32\".nexus.events.v1.ParticipantJoinedH\x00\x12<\n\x10participant_left\x18\x0b \x01(\x0b\x32 .nexus.events.v1.ParticipantLeftH\x00\x12\x42\n\x13participant_updated\x18\x0c \x01(\x0b\x32#.nexus.events.v1.ParticipantUpdatedH\x00\x12:\n\x0ftrack_published\x18\r \x01(\x0b\x32\x1f.nexus.events.v1.TrackPublishedH\x00\x12>\n\x11track_unpublished\x18\x0e \x01(\x0b\x32!.nexus.events.v1.TrackUnpublishedH\x00\x12\x32\n\x0btrack_muted\x18\x0f \x01(\x0b\x32\x1b.nexus.events.v1.TrackMutedH\x00\x12:\n\x0f\x61\x63tive_speakers\x18\x10 \x01(\x0b\x32\x1f.nexus.events.v1.ActiveSpeakersH\x00\x12\x36\n\rslots_changed\x18\x11 \x01(\x0b\x32\x1d.nexus.events.v1.SlotsChangedH\x00\x12\x38\n\x0ereoffer_needed\x18\x12 \x01(\x0b\x32\x1e.nexus.events.v1.ReofferNeededH\x00\x12\x32\n\x0broom_closed\x18\x13 \x01(\x0b\x32\x1b.nexus.events.v1.RoomClosedH\x00\x12:\n\x0fmedia_connected\x18\x14 \x01(\x0b\x32\x1f.nexus.events.v1.MediaConnectedH\x00\x12\x43\n\x14layer_demand_changed\x18\x15 \x01(\x0b\x32#.nexus.events.v1.LayerDemandChangedH\x00\x12\x34\n\x0ctrack_paused\x18\x16 \x01(\x0b\x32\x1c.nexus.events.v1.TrackPausedH\x00\x12\x36\n\rtrack_resumed\x18\x17 \x01(\x0b\x32\x1d.nexus.events.v1.TrackResumedH\x00\x12G\n\x12\x63onnection_quality\x18\x18 \x01(\x0b\x32).nexus.events.v1.ConnectionQualityChangedH\x00\x12\x36\n\rtrack_updated\x18\x19 \x01(\x0b\x32\x1d.nexus.events.v1.TrackUpdatedH\x00\x42\x07\n\x05\x65vent\"E\n\x11ParticipantJoined\x12\x30\n\x0bparticipant\x18\x01 \x01(\x0b\x32\x1b.nexus.types.v1.Participant\"}\n\x0fParticipantLeft\x12\x16\n\x0eparticipant_id\x18\x01 \x01(\t\x12\x10\n\x08identity\x18\x02 \x01(\t\x12\x30\n\x06reason\x18\x03 \x01(\x0e\x32 .nexus.types.v1.DisconnectReason\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\"F\n\x12ParticipantUpdated\x12\x30\n\x0bparticipant\x18\x01 \x01(\x0b\x32\x1b.nexus.types.v1.Participant\"6\n\x0eTrackPublished\x12$\n\x05track\x18\x01 \x01(\x0b\x32\x15.nexus.types.v1.Track\"<\n\x10TrackUnpublished\x12\x10\n\x08track_id\x18\x01 \x01(\t\x12\x16\n\x0eparticipant_id\x18\x02 \x01(\t\"E\n\nTrackMuted\x12\x10\n\x08track_id\x18\x01 \x01(\t\x12\x16\n\x0eparticipant_id\x18\x02 \x01(\t\x12\r\n\x05muted\x18\x03 \x01(\x08\"4\n\x0cTrackUpdated\x12$\n\x05track\x18\x01 \x01(\x0b\x32\x15.nexus.types.v1.Track\"N\n\x0e\x41\x63tiveSpeakers\x12*\n\x08speakers\x18\x01 \x03(\x0b\x32\x18.nexus.events.v1.Speaker\x12\x10\n\x08revision\x18\x02 \x01(\x04\"G\n\x07Speaker\x12\x16\n\x0eparticipant_id\x18\x01 \x01(\t\x12\x10\n\x08track_id\x18\x02 \x01(\t\x12\x12\n\nlevel_dbov\x18\x03 \x01(\x02\"8\n\x0cSlotsChanged\x12(\n\x05slots\x18\x01 \x01(\x0b\x32\x19.nexus.types.v1.SlotTable\"3\n\rReofferNeeded\x12\r\n\x05pairs\x18\x01 \x01(\r\x12\x13\n\x0b\x61udio_slots\x18\x02 \x01(\r\">\n\nRoomClosed\x12\x30\n\x06reason\x18\x01 \x01(\x0e\x32 .nexus.types.v1.DisconnectReason\">\n\x0eMediaConnected\x12\x16\n\x0eparticipant_id\x18\x01 \x01(\t\x12\x14\n\x0csrtp_profile\x18\x02 \x01(\t\"B\n\x12LayerDemandChanged\x12,\n\x07\x64\x65mands\x18\x01 \x03(\x0b\x32\x1b.nexus.types.v1.LayerDemand\"M\n\x0bTrackPaused\x12\x10\n\x08track_id\x18\x01 \x01(\t\x12,\n\x06reason\x18\x02 \x01(\x0e\x32\x1c.nexus.events.v1.PauseReason\" \n\x0cTrackResumed\x12\x10\n\x08track_id\x18\x01 \x01(\t\"u\n\x18\x43onnectionQualityChanged\x12\x16\n\x0eparticipant_id\x18\x01 \x01(\t\x12\x32\n\x07quality\x18\x02 \x01(\x0e\x32!.nexus.types.v1.ConnectionQuality\x12\r\n\x05score\x18\x03 \x01(\x02*k\n\x0bPauseReason\x12\x1c\n\x18PAUSE_REASON_UNSPECIFIED\x10\x00\x12\x1a\n\x16PAUSE_REASON_BANDWIDTH\x10\x01\x12\"\n\x1ePAUSE_REASON_UNSUPPORTED_CODEC\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'nexus.events.v1.room_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PAUSEREASON']._serialized_start=2376
-  _globals['_PAUSEREASON']._serialized_end=2483
+  _globals['_PAUSEREASON']._serialized_start=2395
+  _globals['_PAUSEREASON']._serialized_end=2502
   _globals['_ROOMEVENT']._serialized_start=76
-  _globals['_ROOMEVENT']._serialized_end=1175
-  _globals['_PARTICIPANTJOINED']._serialized_start=1177
-  _globals['_PARTICIPANTJOINED']._serialized_end=1246
-  _globals['_PARTICIPANTLEFT']._serialized_start=1248
-  _globals['_PARTICIPANTLEFT']._serialized_end=1373
-  _globals['_PARTICIPANTUPDATED']._serialized_start=1375
-  _globals['_PARTICIPANTUPDATED']._serialized_end=1445
-  _globals['_TRACKPUBLISHED']._serialized_start=1447
-  _globals['_TRACKPUBLISHED']._serialized_end=1501
-  _globals['_TRACKUNPUBLISHED']._serialized_start=1503
-  _globals['_TRACKUNPUBLISHED']._serialized_end=1563
-  _globals['_TRACKMUTED']._serialized_start=1565
-  _globals['_TRACKMUTED']._serialized_end=1634
-  _globals['_TRACKUPDATED']._serialized_start=1636
-  _globals['_TRACKUPDATED']._serialized_end=1688
-  _globals['_ACTIVESPEAKERS']._serialized_start=1690
-  _globals['_ACTIVESPEAKERS']._serialized_end=1768
-  _globals['_SPEAKER']._serialized_start=1770
-  _globals['_SPEAKER']._serialized_end=1841
-  _globals['_SLOTSCHANGED']._serialized_start=1843
-  _globals['_SLOTSCHANGED']._serialized_end=1899
-  _globals['_REOFFERNEEDED']._serialized_start=1901
-  _globals['_REOFFERNEEDED']._serialized_end=1952
-  _globals['_ROOMCLOSED']._serialized_start=1954
-  _globals['_ROOMCLOSED']._serialized_end=2016
-  _globals['_MEDIACONNECTED']._serialized_start=2018
-  _globals['_MEDIACONNECTED']._serialized_end=2080
-  _globals['_LAYERSWANTED']._serialized_start=2082
-  _globals['_LAYERSWANTED']._serialized_end=2142
-  _globals['_TRACKPAUSED']._serialized_start=2144
-  _globals['_TRACKPAUSED']._serialized_end=2221
-  _globals['_TRACKRESUMED']._serialized_start=2223
-  _globals['_TRACKRESUMED']._serialized_end=2255
-  _globals['_CONNECTIONQUALITYCHANGED']._serialized_start=2257
-  _globals['_CONNECTIONQUALITYCHANGED']._serialized_end=2374
+  _globals['_ROOMEVENT']._serialized_end=1188
+  _globals['_PARTICIPANTJOINED']._serialized_start=1190
+  _globals['_PARTICIPANTJOINED']._serialized_end=1259
+  _globals['_PARTICIPANTLEFT']._serialized_start=1261
+  _globals['_PARTICIPANTLEFT']._serialized_end=1386
+  _globals['_PARTICIPANTUPDATED']._serialized_start=1388
+  _globals['_PARTICIPANTUPDATED']._serialized_end=1458
+  _globals['_TRACKPUBLISHED']._serialized_start=1460
+  _globals['_TRACKPUBLISHED']._serialized_end=1514
+  _globals['_TRACKUNPUBLISHED']._serialized_start=1516
+  _globals['_TRACKUNPUBLISHED']._serialized_end=1576
+  _globals['_TRACKMUTED']._serialized_start=1578
+  _globals['_TRACKMUTED']._serialized_end=1647
+  _globals['_TRACKUPDATED']._serialized_start=1649
+  _globals['_TRACKUPDATED']._serialized_end=1701
+  _globals['_ACTIVESPEAKERS']._serialized_start=1703
+  _globals['_ACTIVESPEAKERS']._serialized_end=1781
+  _globals['_SPEAKER']._serialized_start=1783
+  _globals['_SPEAKER']._serialized_end=1854
+  _globals['_SLOTSCHANGED']._serialized_start=1856
+  _globals['_SLOTSCHANGED']._serialized_end=1912
+  _globals['_REOFFERNEEDED']._serialized_start=1914
+  _globals['_REOFFERNEEDED']._serialized_end=1965
+  _globals['_ROOMCLOSED']._serialized_start=1967
+  _globals['_ROOMCLOSED']._serialized_end=2029
+  _globals['_MEDIACONNECTED']._serialized_start=2031
+  _globals['_MEDIACONNECTED']._serialized_end=2093
+  _globals['_LAYERDEMANDCHANGED']._serialized_start=2095
+  _globals['_LAYERDEMANDCHANGED']._serialized_end=2161
+  _globals['_TRACKPAUSED']._serialized_start=2163
+  _globals['_TRACKPAUSED']._serialized_end=2240
+  _globals['_TRACKRESUMED']._serialized_start=2242
+  _globals['_TRACKRESUMED']._serialized_end=2274
+  _globals['_CONNECTIONQUALITYCHANGED']._serialized_start=2276
+  _globals['_CONNECTIONQUALITYCHANGED']._serialized_end=2393
 # @@protoc_insertion_point(module_scope)

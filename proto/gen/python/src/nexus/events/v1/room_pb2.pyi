@@ -69,7 +69,7 @@ class RoomEvent(_message.Message):
     REOFFER_NEEDED_FIELD_NUMBER: _builtins.int
     ROOM_CLOSED_FIELD_NUMBER: _builtins.int
     MEDIA_CONNECTED_FIELD_NUMBER: _builtins.int
-    LAYERS_WANTED_FIELD_NUMBER: _builtins.int
+    LAYER_DEMAND_CHANGED_FIELD_NUMBER: _builtins.int
     TRACK_PAUSED_FIELD_NUMBER: _builtins.int
     TRACK_RESUMED_FIELD_NUMBER: _builtins.int
     CONNECTION_QUALITY_FIELD_NUMBER: _builtins.int
@@ -109,7 +109,7 @@ class RoomEvent(_message.Message):
     @_builtins.property
     def media_connected(self) -> Global___MediaConnected: ...
     @_builtins.property
-    def layers_wanted(self) -> Global___LayersWanted: ...
+    def layer_demand_changed(self) -> Global___LayerDemandChanged: ...
     @_builtins.property
     def track_paused(self) -> Global___TrackPaused: ...
     @_builtins.property
@@ -139,17 +139,17 @@ class RoomEvent(_message.Message):
         reoffer_needed: Global___ReofferNeeded | None = ...,
         room_closed: Global___RoomClosed | None = ...,
         media_connected: Global___MediaConnected | None = ...,
-        layers_wanted: Global___LayersWanted | None = ...,
+        layer_demand_changed: Global___LayerDemandChanged | None = ...,
         track_paused: Global___TrackPaused | None = ...,
         track_resumed: Global___TrackResumed | None = ...,
         connection_quality: Global___ConnectionQualityChanged | None = ...,
         track_updated: Global___TrackUpdated | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["active_speakers", b"active_speakers", "connection_quality", b"connection_quality", "event", b"event", "layers_wanted", b"layers_wanted", "media_connected", b"media_connected", "participant_joined", b"participant_joined", "participant_left", b"participant_left", "participant_updated", b"participant_updated", "reoffer_needed", b"reoffer_needed", "room_closed", b"room_closed", "slots_changed", b"slots_changed", "track_muted", b"track_muted", "track_paused", b"track_paused", "track_published", b"track_published", "track_resumed", b"track_resumed", "track_unpublished", b"track_unpublished", "track_updated", b"track_updated"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["active_speakers", b"active_speakers", "connection_quality", b"connection_quality", "event", b"event", "layer_demand_changed", b"layer_demand_changed", "media_connected", b"media_connected", "participant_joined", b"participant_joined", "participant_left", b"participant_left", "participant_updated", b"participant_updated", "reoffer_needed", b"reoffer_needed", "room_closed", b"room_closed", "slots_changed", b"slots_changed", "track_muted", b"track_muted", "track_paused", b"track_paused", "track_published", b"track_published", "track_resumed", b"track_resumed", "track_unpublished", b"track_unpublished", "track_updated", b"track_updated"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_speakers", b"active_speakers", "app", b"app", "at_ms", b"at_ms", "connection_quality", b"connection_quality", "event", b"event", "internal", b"internal", "layers_wanted", b"layers_wanted", "media_connected", b"media_connected", "participant_joined", b"participant_joined", "participant_left", b"participant_left", "participant_updated", b"participant_updated", "reoffer_needed", b"reoffer_needed", "revision", b"revision", "room", b"room", "room_closed", b"room_closed", "room_id", b"room_id", "slots_changed", b"slots_changed", "target_participant_id", b"target_participant_id", "track_muted", b"track_muted", "track_paused", b"track_paused", "track_published", b"track_published", "track_resumed", b"track_resumed", "track_unpublished", b"track_unpublished", "track_updated", b"track_updated"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_speakers", b"active_speakers", "app", b"app", "at_ms", b"at_ms", "connection_quality", b"connection_quality", "event", b"event", "internal", b"internal", "layer_demand_changed", b"layer_demand_changed", "media_connected", b"media_connected", "participant_joined", b"participant_joined", "participant_left", b"participant_left", "participant_updated", b"participant_updated", "reoffer_needed", b"reoffer_needed", "revision", b"revision", "room", b"room", "room_closed", b"room_closed", "room_id", b"room_id", "slots_changed", b"slots_changed", "target_participant_id", b"target_participant_id", "track_muted", b"track_muted", "track_paused", b"track_paused", "track_published", b"track_published", "track_resumed", b"track_resumed", "track_unpublished", b"track_unpublished", "track_updated", b"track_updated"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["participant_joined", "participant_left", "participant_updated", "track_published", "track_unpublished", "track_muted", "active_speakers", "slots_changed", "reoffer_needed", "room_closed", "media_connected", "layers_wanted", "track_paused", "track_resumed", "connection_quality", "track_updated"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["participant_joined", "participant_left", "participant_updated", "track_published", "track_unpublished", "track_muted", "active_speakers", "slots_changed", "reoffer_needed", "room_closed", "media_connected", "layer_demand_changed", "track_paused", "track_resumed", "connection_quality", "track_updated"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
@@ -458,26 +458,26 @@ class MediaConnected(_message.Message):
 Global___MediaConnected: _TypeAlias = MediaConnected  # noqa: Y015
 
 @_typing.final
-class LayersWanted(_message.Message):
-    """For a publisher: which layers of its tracks are watched; tracks not named are as before."""
+class LayerDemandChanged(_message.Message):
+    """For a publisher: the layer demand of some of its tracks; that of tracks not named is unchanged."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    TRACKS_FIELD_NUMBER: _builtins.int
+    DEMANDS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def tracks(self) -> _containers.RepeatedCompositeFieldContainer[_media_pb2.WantedLayers]: ...
+    def demands(self) -> _containers.RepeatedCompositeFieldContainer[_media_pb2.LayerDemand]: ...
     def __init__(
         self,
         *,
-        tracks: _abc.Iterable[_media_pb2.WantedLayers] | None = ...,
+        demands: _abc.Iterable[_media_pb2.LayerDemand] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["tracks", b"tracks"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["demands", b"demands"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___LayersWanted: _TypeAlias = LayersWanted  # noqa: Y015
+Global___LayerDemandChanged: _TypeAlias = LayerDemandChanged  # noqa: Y015
 
 @_typing.final
 class TrackPaused(_message.Message):

@@ -614,8 +614,7 @@ class GetRoomResponse(_message.Message):
     PARTICIPANTS_FIELD_NUMBER: _builtins.int
     SLOTS_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
-    LAYERS_WANTED_FIELD_NUMBER: _builtins.int
-    PAUSED_TRACK_IDS_FIELD_NUMBER: _builtins.int
+    LAYER_DEMANDS_FIELD_NUMBER: _builtins.int
     PAUSED_TRACKS_FIELD_NUMBER: _builtins.int
     ACTIVE_SPEAKERS_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
@@ -626,15 +625,11 @@ class GetRoomResponse(_message.Message):
     @_builtins.property
     def slots(self) -> _media_pb2.SlotTable: ...
     @_builtins.property
-    def layers_wanted(self) -> _containers.RepeatedCompositeFieldContainer[_media_pb2.WantedLayers]:
-        """Of the participant asked for."""
+    def layer_demands(self) -> _containers.RepeatedCompositeFieldContainer[_media_pb2.LayerDemand]:
+        """Of the participant asked for: the last layer demand of each of its tracks, and the tracks that are paused for it."""
 
     @_builtins.property
-    def paused_track_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
-    @_builtins.property
-    def paused_tracks(self) -> _containers.RepeatedCompositeFieldContainer[_room_pb2.TrackPaused]:
-        """The same with their reasons."""
-
+    def paused_tracks(self) -> _containers.RepeatedCompositeFieldContainer[_room_pb2.TrackPaused]: ...
     @_builtins.property
     def active_speakers(self) -> _room_pb2.ActiveSpeakers: ...
     def __init__(
@@ -644,14 +639,13 @@ class GetRoomResponse(_message.Message):
         participants: _abc.Iterable[_media_pb2.Participant] | None = ...,
         slots: _media_pb2.SlotTable | None = ...,
         revision: _builtins.int = ...,
-        layers_wanted: _abc.Iterable[_media_pb2.WantedLayers] | None = ...,
-        paused_track_ids: _abc.Iterable[_builtins.str] | None = ...,
+        layer_demands: _abc.Iterable[_media_pb2.LayerDemand] | None = ...,
         paused_tracks: _abc.Iterable[_room_pb2.TrackPaused] | None = ...,
         active_speakers: _room_pb2.ActiveSpeakers | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["active_speakers", b"active_speakers", "room", b"room", "slots", b"slots"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_speakers", b"active_speakers", "layers_wanted", b"layers_wanted", "participants", b"participants", "paused_track_ids", b"paused_track_ids", "paused_tracks", b"paused_tracks", "revision", b"revision", "room", b"room", "slots", b"slots"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_speakers", b"active_speakers", "layer_demands", b"layer_demands", "participants", b"participants", "paused_tracks", b"paused_tracks", "revision", b"revision", "room", b"room", "slots", b"slots"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -32,15 +32,15 @@ class ClientMessage(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     JOIN_FIELD_NUMBER: _builtins.int
     OFFER_FIELD_NUMBER: _builtins.int
-    SLOTS_FIELD_NUMBER: _builtins.int
-    SUBSCRIPTION_FIELD_NUMBER: _builtins.int
-    MUTE_FIELD_NUMBER: _builtins.int
+    UPDATE_SLOTS_FIELD_NUMBER: _builtins.int
+    UPDATE_SUBSCRIPTIONS_FIELD_NUMBER: _builtins.int
+    SET_MUTED_FIELD_NUMBER: _builtins.int
     UNPUBLISH_FIELD_NUMBER: _builtins.int
     UPDATE_PARTICIPANT_FIELD_NUMBER: _builtins.int
     REMOVE_PARTICIPANT_FIELD_NUMBER: _builtins.int
     LEAVE_FIELD_NUMBER: _builtins.int
     PING_FIELD_NUMBER: _builtins.int
-    VIEW_FIELD_NUMBER: _builtins.int
+    UPDATE_VIEW_FIELD_NUMBER: _builtins.int
     request_id: _builtins.int
     """Chosen by the client, above 0, growing; the reply carries the same."""
     @_builtins.property
@@ -48,11 +48,11 @@ class ClientMessage(_message.Message):
     @_builtins.property
     def offer(self) -> Global___OfferRequest: ...
     @_builtins.property
-    def slots(self) -> Global___SlotsRequest: ...
+    def update_slots(self) -> Global___UpdateSlotsRequest: ...
     @_builtins.property
-    def subscription(self) -> Global___SubscriptionRequest: ...
+    def update_subscriptions(self) -> Global___UpdateSubscriptionsRequest: ...
     @_builtins.property
-    def mute(self) -> Global___MuteRequest: ...
+    def set_muted(self) -> Global___SetMutedRequest: ...
     @_builtins.property
     def unpublish(self) -> Global___UnpublishRequest: ...
     @_builtins.property
@@ -64,28 +64,28 @@ class ClientMessage(_message.Message):
     @_builtins.property
     def ping(self) -> Global___PingRequest: ...
     @_builtins.property
-    def view(self) -> Global___ViewRequest: ...
+    def update_view(self) -> Global___UpdateViewRequest: ...
     def __init__(
         self,
         *,
         request_id: _builtins.int = ...,
         join: Global___JoinRequest | None = ...,
         offer: Global___OfferRequest | None = ...,
-        slots: Global___SlotsRequest | None = ...,
-        subscription: Global___SubscriptionRequest | None = ...,
-        mute: Global___MuteRequest | None = ...,
+        update_slots: Global___UpdateSlotsRequest | None = ...,
+        update_subscriptions: Global___UpdateSubscriptionsRequest | None = ...,
+        set_muted: Global___SetMutedRequest | None = ...,
         unpublish: Global___UnpublishRequest | None = ...,
         update_participant: Global___UpdateParticipantRequest | None = ...,
         remove_participant: Global___RemoveParticipantRequest | None = ...,
         leave: Global___LeaveRequest | None = ...,
         ping: Global___PingRequest | None = ...,
-        view: Global___ViewRequest | None = ...,
+        update_view: Global___UpdateViewRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["join", b"join", "leave", b"leave", "mute", b"mute", "offer", b"offer", "ping", b"ping", "remove_participant", b"remove_participant", "request", b"request", "slots", b"slots", "subscription", b"subscription", "unpublish", b"unpublish", "update_participant", b"update_participant", "view", b"view"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["join", b"join", "leave", b"leave", "offer", b"offer", "ping", b"ping", "remove_participant", b"remove_participant", "request", b"request", "set_muted", b"set_muted", "unpublish", b"unpublish", "update_participant", b"update_participant", "update_slots", b"update_slots", "update_subscriptions", b"update_subscriptions", "update_view", b"update_view"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["join", b"join", "leave", b"leave", "mute", b"mute", "offer", b"offer", "ping", b"ping", "remove_participant", b"remove_participant", "request", b"request", "request_id", b"request_id", "slots", b"slots", "subscription", b"subscription", "unpublish", b"unpublish", "update_participant", b"update_participant", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["join", b"join", "leave", b"leave", "offer", b"offer", "ping", b"ping", "remove_participant", b"remove_participant", "request", b"request", "request_id", b"request_id", "set_muted", b"set_muted", "unpublish", b"unpublish", "update_participant", b"update_participant", "update_slots", b"update_slots", "update_subscriptions", b"update_subscriptions", "update_view", b"update_view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_request: _TypeAlias = _typing.Literal["join", "offer", "slots", "subscription", "mute", "unpublish", "update_participant", "remove_participant", "leave", "ping", "view"]  # noqa: Y015
+    _WhichOneofReturnType_request: _TypeAlias = _typing.Literal["join", "offer", "update_slots", "update_subscriptions", "set_muted", "unpublish", "update_participant", "remove_participant", "leave", "ping", "update_view"]  # noqa: Y015
     _WhichOneofArgType_request: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_request) -> _WhichOneofReturnType_request | None: ...
 
@@ -99,15 +99,15 @@ class ServerMessage(_message.Message):
     ERROR_FIELD_NUMBER: _builtins.int
     JOIN_FIELD_NUMBER: _builtins.int
     OFFER_FIELD_NUMBER: _builtins.int
-    SLOTS_FIELD_NUMBER: _builtins.int
-    SUBSCRIPTION_FIELD_NUMBER: _builtins.int
-    MUTE_FIELD_NUMBER: _builtins.int
+    UPDATE_SLOTS_FIELD_NUMBER: _builtins.int
+    UPDATE_SUBSCRIPTIONS_FIELD_NUMBER: _builtins.int
+    SET_MUTED_FIELD_NUMBER: _builtins.int
     UNPUBLISH_FIELD_NUMBER: _builtins.int
     UPDATE_PARTICIPANT_FIELD_NUMBER: _builtins.int
     REMOVE_PARTICIPANT_FIELD_NUMBER: _builtins.int
     LEAVE_FIELD_NUMBER: _builtins.int
     PING_FIELD_NUMBER: _builtins.int
-    VIEW_FIELD_NUMBER: _builtins.int
+    UPDATE_VIEW_FIELD_NUMBER: _builtins.int
     EVENT_FIELD_NUMBER: _builtins.int
     SNAPSHOT_FIELD_NUMBER: _builtins.int
     DISCONNECTED_FIELD_NUMBER: _builtins.int
@@ -120,11 +120,11 @@ class ServerMessage(_message.Message):
     @_builtins.property
     def offer(self) -> Global___OfferResponse: ...
     @_builtins.property
-    def slots(self) -> Global___SlotsResponse: ...
+    def update_slots(self) -> Global___UpdateSlotsResponse: ...
     @_builtins.property
-    def subscription(self) -> Global___SubscriptionResponse: ...
+    def update_subscriptions(self) -> Global___UpdateSubscriptionsResponse: ...
     @_builtins.property
-    def mute(self) -> Global___MuteResponse: ...
+    def set_muted(self) -> Global___SetMutedResponse: ...
     @_builtins.property
     def unpublish(self) -> Global___UnpublishResponse: ...
     @_builtins.property
@@ -136,7 +136,7 @@ class ServerMessage(_message.Message):
     @_builtins.property
     def ping(self) -> Global___PingResponse: ...
     @_builtins.property
-    def view(self) -> Global___ViewResponse: ...
+    def update_view(self) -> Global___UpdateViewResponse: ...
     @_builtins.property
     def event(self) -> _room_pb2.RoomEvent: ...
     @_builtins.property
@@ -150,24 +150,24 @@ class ServerMessage(_message.Message):
         error: _error_pb2.Error | None = ...,
         join: Global___JoinResponse | None = ...,
         offer: Global___OfferResponse | None = ...,
-        slots: Global___SlotsResponse | None = ...,
-        subscription: Global___SubscriptionResponse | None = ...,
-        mute: Global___MuteResponse | None = ...,
+        update_slots: Global___UpdateSlotsResponse | None = ...,
+        update_subscriptions: Global___UpdateSubscriptionsResponse | None = ...,
+        set_muted: Global___SetMutedResponse | None = ...,
         unpublish: Global___UnpublishResponse | None = ...,
         update_participant: Global___UpdateParticipantResponse | None = ...,
         remove_participant: Global___RemoveParticipantResponse | None = ...,
         leave: Global___LeaveResponse | None = ...,
         ping: Global___PingResponse | None = ...,
-        view: Global___ViewResponse | None = ...,
+        update_view: Global___UpdateViewResponse | None = ...,
         event: _room_pb2.RoomEvent | None = ...,
         snapshot: Global___RoomSnapshot | None = ...,
         disconnected: Global___Disconnected | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "disconnected", b"disconnected", "error", b"error", "event", b"event", "join", b"join", "leave", b"leave", "mute", b"mute", "offer", b"offer", "ping", b"ping", "remove_participant", b"remove_participant", "slots", b"slots", "snapshot", b"snapshot", "subscription", b"subscription", "unpublish", b"unpublish", "update_participant", b"update_participant", "view", b"view"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "disconnected", b"disconnected", "error", b"error", "event", b"event", "join", b"join", "leave", b"leave", "offer", b"offer", "ping", b"ping", "remove_participant", b"remove_participant", "set_muted", b"set_muted", "snapshot", b"snapshot", "unpublish", b"unpublish", "update_participant", b"update_participant", "update_slots", b"update_slots", "update_subscriptions", b"update_subscriptions", "update_view", b"update_view"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "disconnected", b"disconnected", "error", b"error", "event", b"event", "join", b"join", "leave", b"leave", "mute", b"mute", "offer", b"offer", "ping", b"ping", "remove_participant", b"remove_participant", "request_id", b"request_id", "slots", b"slots", "snapshot", b"snapshot", "subscription", b"subscription", "unpublish", b"unpublish", "update_participant", b"update_participant", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "disconnected", b"disconnected", "error", b"error", "event", b"event", "join", b"join", "leave", b"leave", "offer", b"offer", "ping", b"ping", "remove_participant", b"remove_participant", "request_id", b"request_id", "set_muted", b"set_muted", "snapshot", b"snapshot", "unpublish", b"unpublish", "update_participant", b"update_participant", "update_slots", b"update_slots", "update_subscriptions", b"update_subscriptions", "update_view", b"update_view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["error", "join", "offer", "slots", "subscription", "mute", "unpublish", "update_participant", "remove_participant", "leave", "ping", "view", "event", "snapshot", "disconnected"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["error", "join", "offer", "update_slots", "update_subscriptions", "set_muted", "unpublish", "update_participant", "remove_participant", "leave", "ping", "update_view", "event", "snapshot", "disconnected"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
@@ -402,7 +402,7 @@ class OfferResponse(_message.Message):
 Global___OfferResponse: _TypeAlias = OfferResponse  # noqa: Y015
 
 @_typing.final
-class SlotsRequest(_message.Message):
+class UpdateSlotsRequest(_message.Message):
     """Which video tracks the client wants to see. Audio is placed by the SFU."""
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -425,10 +425,10 @@ class SlotsRequest(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___SlotsRequest: _TypeAlias = SlotsRequest  # noqa: Y015
+Global___UpdateSlotsRequest: _TypeAlias = UpdateSlotsRequest  # noqa: Y015
 
 @_typing.final
-class SlotsResponse(_message.Message):
+class UpdateSlotsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SLOTS_FIELD_NUMBER: _builtins.int
@@ -451,10 +451,10 @@ class SlotsResponse(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___SlotsResponse: _TypeAlias = SlotsResponse  # noqa: Y015
+Global___UpdateSlotsResponse: _TypeAlias = UpdateSlotsResponse  # noqa: Y015
 
 @_typing.final
-class SubscriptionRequest(_message.Message):
+class UpdateSubscriptionsRequest(_message.Message):
     """Whether the client takes part in tracks at all: an unsubscribed audio track is never heard."""
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -476,10 +476,10 @@ class SubscriptionRequest(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___SubscriptionRequest: _TypeAlias = SubscriptionRequest  # noqa: Y015
+Global___UpdateSubscriptionsRequest: _TypeAlias = UpdateSubscriptionsRequest  # noqa: Y015
 
 @_typing.final
-class SubscriptionResponse(_message.Message):
+class UpdateSubscriptionsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SLOTS_FIELD_NUMBER: _builtins.int
@@ -496,10 +496,10 @@ class SubscriptionResponse(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___SubscriptionResponse: _TypeAlias = SubscriptionResponse  # noqa: Y015
+Global___UpdateSubscriptionsResponse: _TypeAlias = UpdateSubscriptionsResponse  # noqa: Y015
 
 @_typing.final
-class ViewRequest(_message.Message):
+class UpdateViewRequest(_message.Message):
     """How the client looks at tracks. Each entry replaces what was said of its track before; tracks not named stay as they are."""
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -518,10 +518,10 @@ class ViewRequest(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ViewRequest: _TypeAlias = ViewRequest  # noqa: Y015
+Global___UpdateViewRequest: _TypeAlias = UpdateViewRequest  # noqa: Y015
 
 @_typing.final
-class ViewResponse(_message.Message):
+class UpdateViewResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     def __init__(
@@ -533,10 +533,10 @@ class ViewResponse(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ViewResponse: _TypeAlias = ViewResponse  # noqa: Y015
+Global___UpdateViewResponse: _TypeAlias = UpdateViewResponse  # noqa: Y015
 
 @_typing.final
-class MuteRequest(_message.Message):
+class SetMutedRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     TRACK_ID_FIELD_NUMBER: _builtins.int
@@ -555,10 +555,10 @@ class MuteRequest(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___MuteRequest: _TypeAlias = MuteRequest  # noqa: Y015
+Global___SetMutedRequest: _TypeAlias = SetMutedRequest  # noqa: Y015
 
 @_typing.final
-class MuteResponse(_message.Message):
+class SetMutedResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     def __init__(
@@ -570,7 +570,7 @@ class MuteResponse(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___MuteResponse: _TypeAlias = MuteResponse  # noqa: Y015
+Global___SetMutedResponse: _TypeAlias = SetMutedResponse  # noqa: Y015
 
 @_typing.final
 class UnpublishRequest(_message.Message):
@@ -804,8 +804,7 @@ class RoomSnapshot(_message.Message):
     PARTICIPANTS_FIELD_NUMBER: _builtins.int
     SLOTS_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
-    LAYERS_WANTED_FIELD_NUMBER: _builtins.int
-    PAUSED_TRACK_IDS_FIELD_NUMBER: _builtins.int
+    LAYER_DEMANDS_FIELD_NUMBER: _builtins.int
     PAUSED_TRACKS_FIELD_NUMBER: _builtins.int
     ACTIVE_SPEAKERS_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
@@ -816,14 +815,12 @@ class RoomSnapshot(_message.Message):
     @_builtins.property
     def slots(self) -> _media_pb2.SlotTable: ...
     @_builtins.property
-    def layers_wanted(self) -> _containers.RepeatedCompositeFieldContainer[_media_pb2.WantedLayers]:
-        """What was last said of the client's own tracks, and which of its pictures are paused now."""
+    def layer_demands(self) -> _containers.RepeatedCompositeFieldContainer[_media_pb2.LayerDemand]:
+        """The last layer demand of each of the client's own tracks."""
 
     @_builtins.property
-    def paused_track_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
-    @_builtins.property
     def paused_tracks(self) -> _containers.RepeatedCompositeFieldContainer[_room_pb2.TrackPaused]:
-        """The same with their reasons."""
+        """The tracks of others that are paused for this client now."""
 
     @_builtins.property
     def active_speakers(self) -> _room_pb2.ActiveSpeakers:
@@ -836,14 +833,13 @@ class RoomSnapshot(_message.Message):
         participants: _abc.Iterable[_media_pb2.Participant] | None = ...,
         slots: _media_pb2.SlotTable | None = ...,
         revision: _builtins.int = ...,
-        layers_wanted: _abc.Iterable[_media_pb2.WantedLayers] | None = ...,
-        paused_track_ids: _abc.Iterable[_builtins.str] | None = ...,
+        layer_demands: _abc.Iterable[_media_pb2.LayerDemand] | None = ...,
         paused_tracks: _abc.Iterable[_room_pb2.TrackPaused] | None = ...,
         active_speakers: _room_pb2.ActiveSpeakers | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["active_speakers", b"active_speakers", "room", b"room", "slots", b"slots"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_speakers", b"active_speakers", "layers_wanted", b"layers_wanted", "participants", b"participants", "paused_track_ids", b"paused_track_ids", "paused_tracks", b"paused_tracks", "revision", b"revision", "room", b"room", "slots", b"slots"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_speakers", b"active_speakers", "layer_demands", b"layer_demands", "participants", b"participants", "paused_tracks", b"paused_tracks", "revision", b"revision", "room", b"room", "slots", b"slots"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

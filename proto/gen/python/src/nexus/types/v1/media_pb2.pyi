@@ -574,8 +574,8 @@ class TrackView(_message.Message):
 Global___TrackView: _TypeAlias = TrackView  # noqa: Y015
 
 @_typing.final
-class WantedLayers(_message.Message):
-    """What of a publisher's track is watched by anybody. The rest need not be sent."""
+class LayerDemand(_message.Message):
+    """The highest layer of a track that any subscriber can use. The publisher need not send what is above it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -586,7 +586,7 @@ class WantedLayers(_message.Message):
     RIDS_FIELD_NUMBER: _builtins.int
     track_id: _builtins.str
     watched: _builtins.bool
-    """Nobody watches it at all when false; then the rest is unset."""
+    """False: no subscriber watches the track, and the rest is unset."""
     max_spatial: _builtins.int
     max_temporal: _builtins.int
     @_builtins.property
@@ -608,7 +608,7 @@ class WantedLayers(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___WantedLayers: _TypeAlias = WantedLayers  # noqa: Y015
+Global___LayerDemand: _TypeAlias = LayerDemand  # noqa: Y015
 
 @_typing.final
 class IceServer(_message.Message):

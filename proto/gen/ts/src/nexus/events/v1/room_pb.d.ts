@@ -7,7 +7,7 @@
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { ConnectionQuality, DisconnectReason, Participant, SlotTable, Track, WantedLayers } from "../../types/v1/media_pb.js";
+import type { ConnectionQuality, DisconnectReason, LayerDemand, Participant, SlotTable, Track } from "../../types/v1/media_pb.js";
 
 /**
  * Describes the file nexus/events/v1/room.proto.
@@ -134,10 +134,10 @@ export declare type RoomEvent = Message<"nexus.events.v1.RoomEvent"> & {
     case: "mediaConnected";
   } | {
     /**
-     * @generated from field: nexus.events.v1.LayersWanted layers_wanted = 21;
+     * @generated from field: nexus.events.v1.LayerDemandChanged layer_demand_changed = 21;
      */
-    value: LayersWanted;
-    case: "layersWanted";
+    value: LayerDemandChanged;
+    case: "layerDemandChanged";
   } | {
     /**
      * @generated from field: nexus.events.v1.TrackPaused track_paused = 22;
@@ -454,22 +454,22 @@ export declare type MediaConnected = Message<"nexus.events.v1.MediaConnected"> &
 export declare const MediaConnectedSchema: GenMessage<MediaConnected>;
 
 /**
- * For a publisher: which layers of its tracks are watched; tracks not named are as before.
+ * For a publisher: the layer demand of some of its tracks; that of tracks not named is unchanged.
  *
- * @generated from message nexus.events.v1.LayersWanted
+ * @generated from message nexus.events.v1.LayerDemandChanged
  */
-export declare type LayersWanted = Message<"nexus.events.v1.LayersWanted"> & {
+export declare type LayerDemandChanged = Message<"nexus.events.v1.LayerDemandChanged"> & {
   /**
-   * @generated from field: repeated nexus.types.v1.WantedLayers tracks = 1;
+   * @generated from field: repeated nexus.types.v1.LayerDemand demands = 1;
    */
-  tracks: WantedLayers[];
+  demands: LayerDemand[];
 };
 
 /**
- * Describes the message nexus.events.v1.LayersWanted.
- * Use `create(LayersWantedSchema)` to create a new message.
+ * Describes the message nexus.events.v1.LayerDemandChanged.
+ * Use `create(LayerDemandChangedSchema)` to create a new message.
  */
-export declare const LayersWantedSchema: GenMessage<LayersWanted>;
+export declare const LayerDemandChangedSchema: GenMessage<LayerDemandChanged>;
 
 /**
  * For a subscriber: the SFU sends nothing of a track that it asked for.

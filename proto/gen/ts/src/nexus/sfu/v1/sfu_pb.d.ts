@@ -6,7 +6,7 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { DisconnectReason, Grants, Participant, Publication, Room, SlotTable, Track, TrackView, UnusedSection, WantedLayers } from "../../types/v1/media_pb.js";
+import type { DisconnectReason, Grants, LayerDemand, Participant, Publication, Room, SlotTable, Track, TrackView, UnusedSection } from "../../types/v1/media_pb.js";
 import type { ActiveSpeakers, TrackPaused } from "../../events/v1/room_pb.js";
 import type { StreamTrackResponseSchema } from "./track_stream_pb.js";
 
@@ -580,21 +580,14 @@ export declare type GetRoomResponse = Message<"nexus.sfu.v1.GetRoomResponse"> & 
   revision: bigint;
 
   /**
-   * Of the participant asked for.
+   * Of the participant asked for: the last layer demand of each of its tracks, and the tracks that are paused for it.
    *
-   * @generated from field: repeated nexus.types.v1.WantedLayers layers_wanted = 5;
+   * @generated from field: repeated nexus.types.v1.LayerDemand layer_demands = 5;
    */
-  layersWanted: WantedLayers[];
+  layerDemands: LayerDemand[];
 
   /**
-   * @generated from field: repeated string paused_track_ids = 6;
-   */
-  pausedTrackIds: string[];
-
-  /**
-   * The same with their reasons.
-   *
-   * @generated from field: repeated nexus.events.v1.TrackPaused paused_tracks = 8;
+   * @generated from field: repeated nexus.events.v1.TrackPaused paused_tracks = 6;
    */
   pausedTracks: TrackPaused[];
 

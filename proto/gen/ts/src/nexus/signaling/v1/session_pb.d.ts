@@ -11,7 +11,7 @@ import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Error } from "../../types/v1/error_pb.js";
 import type { ActiveSpeakers, RoomEvent, TrackPaused } from "../../events/v1/room_pb.js";
-import type { DisconnectReason, Grants, IceServer, Participant, Publication, Room, SlotTable, Track, TrackView, UnusedSection, WantedLayers } from "../../types/v1/media_pb.js";
+import type { DisconnectReason, Grants, IceServer, LayerDemand, Participant, Publication, Room, SlotTable, Track, TrackView, UnusedSection } from "../../types/v1/media_pb.js";
 
 /**
  * Describes the file nexus/signaling/v1/session.proto.
@@ -46,22 +46,22 @@ export declare type ClientMessage = Message<"nexus.signaling.v1.ClientMessage"> 
     case: "offer";
   } | {
     /**
-     * @generated from field: nexus.signaling.v1.SlotsRequest slots = 12;
+     * @generated from field: nexus.signaling.v1.UpdateSlotsRequest update_slots = 12;
      */
-    value: SlotsRequest;
-    case: "slots";
+    value: UpdateSlotsRequest;
+    case: "updateSlots";
   } | {
     /**
-     * @generated from field: nexus.signaling.v1.SubscriptionRequest subscription = 13;
+     * @generated from field: nexus.signaling.v1.UpdateSubscriptionsRequest update_subscriptions = 13;
      */
-    value: SubscriptionRequest;
-    case: "subscription";
+    value: UpdateSubscriptionsRequest;
+    case: "updateSubscriptions";
   } | {
     /**
-     * @generated from field: nexus.signaling.v1.MuteRequest mute = 14;
+     * @generated from field: nexus.signaling.v1.SetMutedRequest set_muted = 14;
      */
-    value: MuteRequest;
-    case: "mute";
+    value: SetMutedRequest;
+    case: "setMuted";
   } | {
     /**
      * @generated from field: nexus.signaling.v1.UnpublishRequest unpublish = 15;
@@ -94,10 +94,10 @@ export declare type ClientMessage = Message<"nexus.signaling.v1.ClientMessage"> 
     case: "ping";
   } | {
     /**
-     * @generated from field: nexus.signaling.v1.ViewRequest view = 20;
+     * @generated from field: nexus.signaling.v1.UpdateViewRequest update_view = 20;
      */
-    value: ViewRequest;
-    case: "view";
+    value: UpdateViewRequest;
+    case: "updateView";
   } | { case: undefined; value?: undefined };
 };
 
@@ -141,22 +141,22 @@ export declare type ServerMessage = Message<"nexus.signaling.v1.ServerMessage"> 
     case: "offer";
   } | {
     /**
-     * @generated from field: nexus.signaling.v1.SlotsResponse slots = 12;
+     * @generated from field: nexus.signaling.v1.UpdateSlotsResponse update_slots = 12;
      */
-    value: SlotsResponse;
-    case: "slots";
+    value: UpdateSlotsResponse;
+    case: "updateSlots";
   } | {
     /**
-     * @generated from field: nexus.signaling.v1.SubscriptionResponse subscription = 13;
+     * @generated from field: nexus.signaling.v1.UpdateSubscriptionsResponse update_subscriptions = 13;
      */
-    value: SubscriptionResponse;
-    case: "subscription";
+    value: UpdateSubscriptionsResponse;
+    case: "updateSubscriptions";
   } | {
     /**
-     * @generated from field: nexus.signaling.v1.MuteResponse mute = 14;
+     * @generated from field: nexus.signaling.v1.SetMutedResponse set_muted = 14;
      */
-    value: MuteResponse;
-    case: "mute";
+    value: SetMutedResponse;
+    case: "setMuted";
   } | {
     /**
      * @generated from field: nexus.signaling.v1.UnpublishResponse unpublish = 15;
@@ -189,10 +189,10 @@ export declare type ServerMessage = Message<"nexus.signaling.v1.ServerMessage"> 
     case: "ping";
   } | {
     /**
-     * @generated from field: nexus.signaling.v1.ViewResponse view = 20;
+     * @generated from field: nexus.signaling.v1.UpdateViewResponse update_view = 20;
      */
-    value: ViewResponse;
-    case: "view";
+    value: UpdateViewResponse;
+    case: "updateView";
   } | {
     /**
      * @generated from field: nexus.events.v1.RoomEvent event = 30;
@@ -459,9 +459,9 @@ export declare const OfferResponseSchema: GenMessage<OfferResponse>;
 /**
  * Which video tracks the client wants to see. Audio is placed by the SFU.
  *
- * @generated from message nexus.signaling.v1.SlotsRequest
+ * @generated from message nexus.signaling.v1.UpdateSlotsRequest
  */
-export declare type SlotsRequest = Message<"nexus.signaling.v1.SlotsRequest"> & {
+export declare type UpdateSlotsRequest = Message<"nexus.signaling.v1.UpdateSlotsRequest"> & {
   /**
    * @generated from field: repeated string bind_track_ids = 1;
    */
@@ -474,15 +474,15 @@ export declare type SlotsRequest = Message<"nexus.signaling.v1.SlotsRequest"> & 
 };
 
 /**
- * Describes the message nexus.signaling.v1.SlotsRequest.
- * Use `create(SlotsRequestSchema)` to create a new message.
+ * Describes the message nexus.signaling.v1.UpdateSlotsRequest.
+ * Use `create(UpdateSlotsRequestSchema)` to create a new message.
  */
-export declare const SlotsRequestSchema: GenMessage<SlotsRequest>;
+export declare const UpdateSlotsRequestSchema: GenMessage<UpdateSlotsRequest>;
 
 /**
- * @generated from message nexus.signaling.v1.SlotsResponse
+ * @generated from message nexus.signaling.v1.UpdateSlotsResponse
  */
-export declare type SlotsResponse = Message<"nexus.signaling.v1.SlotsResponse"> & {
+export declare type UpdateSlotsResponse = Message<"nexus.signaling.v1.UpdateSlotsResponse"> & {
   /**
    * @generated from field: nexus.types.v1.SlotTable slots = 1;
    */
@@ -497,17 +497,17 @@ export declare type SlotsResponse = Message<"nexus.signaling.v1.SlotsResponse"> 
 };
 
 /**
- * Describes the message nexus.signaling.v1.SlotsResponse.
- * Use `create(SlotsResponseSchema)` to create a new message.
+ * Describes the message nexus.signaling.v1.UpdateSlotsResponse.
+ * Use `create(UpdateSlotsResponseSchema)` to create a new message.
  */
-export declare const SlotsResponseSchema: GenMessage<SlotsResponse>;
+export declare const UpdateSlotsResponseSchema: GenMessage<UpdateSlotsResponse>;
 
 /**
  * Whether the client takes part in tracks at all: an unsubscribed audio track is never heard.
  *
- * @generated from message nexus.signaling.v1.SubscriptionRequest
+ * @generated from message nexus.signaling.v1.UpdateSubscriptionsRequest
  */
-export declare type SubscriptionRequest = Message<"nexus.signaling.v1.SubscriptionRequest"> & {
+export declare type UpdateSubscriptionsRequest = Message<"nexus.signaling.v1.UpdateSubscriptionsRequest"> & {
   /**
    * @generated from field: repeated string track_ids = 1;
    */
@@ -520,15 +520,15 @@ export declare type SubscriptionRequest = Message<"nexus.signaling.v1.Subscripti
 };
 
 /**
- * Describes the message nexus.signaling.v1.SubscriptionRequest.
- * Use `create(SubscriptionRequestSchema)` to create a new message.
+ * Describes the message nexus.signaling.v1.UpdateSubscriptionsRequest.
+ * Use `create(UpdateSubscriptionsRequestSchema)` to create a new message.
  */
-export declare const SubscriptionRequestSchema: GenMessage<SubscriptionRequest>;
+export declare const UpdateSubscriptionsRequestSchema: GenMessage<UpdateSubscriptionsRequest>;
 
 /**
- * @generated from message nexus.signaling.v1.SubscriptionResponse
+ * @generated from message nexus.signaling.v1.UpdateSubscriptionsResponse
  */
-export declare type SubscriptionResponse = Message<"nexus.signaling.v1.SubscriptionResponse"> & {
+export declare type UpdateSubscriptionsResponse = Message<"nexus.signaling.v1.UpdateSubscriptionsResponse"> & {
   /**
    * @generated from field: nexus.types.v1.SlotTable slots = 1;
    */
@@ -536,17 +536,17 @@ export declare type SubscriptionResponse = Message<"nexus.signaling.v1.Subscript
 };
 
 /**
- * Describes the message nexus.signaling.v1.SubscriptionResponse.
- * Use `create(SubscriptionResponseSchema)` to create a new message.
+ * Describes the message nexus.signaling.v1.UpdateSubscriptionsResponse.
+ * Use `create(UpdateSubscriptionsResponseSchema)` to create a new message.
  */
-export declare const SubscriptionResponseSchema: GenMessage<SubscriptionResponse>;
+export declare const UpdateSubscriptionsResponseSchema: GenMessage<UpdateSubscriptionsResponse>;
 
 /**
  * How the client looks at tracks. Each entry replaces what was said of its track before; tracks not named stay as they are.
  *
- * @generated from message nexus.signaling.v1.ViewRequest
+ * @generated from message nexus.signaling.v1.UpdateViewRequest
  */
-export declare type ViewRequest = Message<"nexus.signaling.v1.ViewRequest"> & {
+export declare type UpdateViewRequest = Message<"nexus.signaling.v1.UpdateViewRequest"> & {
   /**
    * @generated from field: repeated nexus.types.v1.TrackView views = 1;
    */
@@ -554,27 +554,27 @@ export declare type ViewRequest = Message<"nexus.signaling.v1.ViewRequest"> & {
 };
 
 /**
- * Describes the message nexus.signaling.v1.ViewRequest.
- * Use `create(ViewRequestSchema)` to create a new message.
+ * Describes the message nexus.signaling.v1.UpdateViewRequest.
+ * Use `create(UpdateViewRequestSchema)` to create a new message.
  */
-export declare const ViewRequestSchema: GenMessage<ViewRequest>;
+export declare const UpdateViewRequestSchema: GenMessage<UpdateViewRequest>;
 
 /**
- * @generated from message nexus.signaling.v1.ViewResponse
+ * @generated from message nexus.signaling.v1.UpdateViewResponse
  */
-export declare type ViewResponse = Message<"nexus.signaling.v1.ViewResponse"> & {
+export declare type UpdateViewResponse = Message<"nexus.signaling.v1.UpdateViewResponse"> & {
 };
 
 /**
- * Describes the message nexus.signaling.v1.ViewResponse.
- * Use `create(ViewResponseSchema)` to create a new message.
+ * Describes the message nexus.signaling.v1.UpdateViewResponse.
+ * Use `create(UpdateViewResponseSchema)` to create a new message.
  */
-export declare const ViewResponseSchema: GenMessage<ViewResponse>;
+export declare const UpdateViewResponseSchema: GenMessage<UpdateViewResponse>;
 
 /**
- * @generated from message nexus.signaling.v1.MuteRequest
+ * @generated from message nexus.signaling.v1.SetMutedRequest
  */
-export declare type MuteRequest = Message<"nexus.signaling.v1.MuteRequest"> & {
+export declare type SetMutedRequest = Message<"nexus.signaling.v1.SetMutedRequest"> & {
   /**
    * @generated from field: string track_id = 1;
    */
@@ -587,22 +587,22 @@ export declare type MuteRequest = Message<"nexus.signaling.v1.MuteRequest"> & {
 };
 
 /**
- * Describes the message nexus.signaling.v1.MuteRequest.
- * Use `create(MuteRequestSchema)` to create a new message.
+ * Describes the message nexus.signaling.v1.SetMutedRequest.
+ * Use `create(SetMutedRequestSchema)` to create a new message.
  */
-export declare const MuteRequestSchema: GenMessage<MuteRequest>;
+export declare const SetMutedRequestSchema: GenMessage<SetMutedRequest>;
 
 /**
- * @generated from message nexus.signaling.v1.MuteResponse
+ * @generated from message nexus.signaling.v1.SetMutedResponse
  */
-export declare type MuteResponse = Message<"nexus.signaling.v1.MuteResponse"> & {
+export declare type SetMutedResponse = Message<"nexus.signaling.v1.SetMutedResponse"> & {
 };
 
 /**
- * Describes the message nexus.signaling.v1.MuteResponse.
- * Use `create(MuteResponseSchema)` to create a new message.
+ * Describes the message nexus.signaling.v1.SetMutedResponse.
+ * Use `create(SetMutedResponseSchema)` to create a new message.
  */
-export declare const MuteResponseSchema: GenMessage<MuteResponse>;
+export declare const SetMutedResponseSchema: GenMessage<SetMutedResponse>;
 
 /**
  * @generated from message nexus.signaling.v1.UnpublishRequest
@@ -803,21 +803,16 @@ export declare type RoomSnapshot = Message<"nexus.signaling.v1.RoomSnapshot"> & 
   revision: bigint;
 
   /**
-   * What was last said of the client's own tracks, and which of its pictures are paused now.
+   * The last layer demand of each of the client's own tracks.
    *
-   * @generated from field: repeated nexus.types.v1.WantedLayers layers_wanted = 5;
+   * @generated from field: repeated nexus.types.v1.LayerDemand layer_demands = 5;
    */
-  layersWanted: WantedLayers[];
+  layerDemands: LayerDemand[];
 
   /**
-   * @generated from field: repeated string paused_track_ids = 6;
-   */
-  pausedTrackIds: string[];
-
-  /**
-   * The same with their reasons.
+   * The tracks of others that are paused for this client now.
    *
-   * @generated from field: repeated nexus.events.v1.TrackPaused paused_tracks = 8;
+   * @generated from field: repeated nexus.events.v1.TrackPaused paused_tracks = 6;
    */
   pausedTracks: TrackPaused[];
 

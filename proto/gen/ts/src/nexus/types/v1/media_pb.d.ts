@@ -513,18 +513,18 @@ export declare type TrackView = Message<"nexus.types.v1.TrackView"> & {
 export declare const TrackViewSchema: GenMessage<TrackView>;
 
 /**
- * What of a publisher's track is watched by anybody. The rest need not be sent.
+ * The highest layer of a track that any subscriber can use. The publisher need not send what is above it.
  *
- * @generated from message nexus.types.v1.WantedLayers
+ * @generated from message nexus.types.v1.LayerDemand
  */
-export declare type WantedLayers = Message<"nexus.types.v1.WantedLayers"> & {
+export declare type LayerDemand = Message<"nexus.types.v1.LayerDemand"> & {
   /**
    * @generated from field: string track_id = 1;
    */
   trackId: string;
 
   /**
-   * Nobody watches it at all when false; then the rest is unset.
+   * False: no subscriber watches the track, and the rest is unset.
    *
    * @generated from field: bool watched = 2;
    */
@@ -549,10 +549,10 @@ export declare type WantedLayers = Message<"nexus.types.v1.WantedLayers"> & {
 };
 
 /**
- * Describes the message nexus.types.v1.WantedLayers.
- * Use `create(WantedLayersSchema)` to create a new message.
+ * Describes the message nexus.types.v1.LayerDemand.
+ * Use `create(LayerDemandSchema)` to create a new message.
  */
-export declare const WantedLayersSchema: GenMessage<WantedLayers>;
+export declare const LayerDemandSchema: GenMessage<LayerDemand>;
 
 /**
  * @generated from message nexus.types.v1.IceServer
