@@ -4,6 +4,7 @@
 the decisions.
 """
 
+import fnmatch
 import re
 import subprocess
 import sys
@@ -24,6 +25,14 @@ NAME = re.compile(r"(?P<number>\d{4})-[a-z0-9-]+\.md")
 # A number, or a number and a name, after "decision " or "decisions/".
 REFERENCE = re.compile(r"\bdecisions?[ /](?P<number>\d+)\b(?P<name>-[a-z0-9-]+\.md)?", re.IGNORECASE)
 LINK = re.compile(r"\]\((?!\w+:)(?P<path>[^)#\s]+)(?:#[^)]*)?\)")
+# A number of four digits stands in documents for a decision only.
+BARE_NUMBER = re.compile(r"(?<![\w./-])(?P<number>0\d{3})(?![\w.-]*\w)")
+# `folder/name`, `name.py`, `folder/{one,other}.cc`, `folder/name` without its suffix.
+PATH = re.compile(
+    r"`(?P<path>[a-z_](?:[a-z0-9_.*,{}-]*/)+[A-Za-z0-9_.*,{}-]+|[A-Za-z0-9_*-]+\.(?:\{[a-z,]+\}|cc|h|md|mjs|py|ts))`"
+)
+# Made by a build, payload formats, examples, and files of libwebrtc.
+NO_PATH = re.compile(r"build/|sdks/web/dist|red/\d|ulpfec/|x\.cc|x_test\.cc|NNNN-|\w+_unittest\.cc")
 TABLE = "| | |\n|---|---|\n"
 TEXT = {".cc", ".h", ".js", ".md", ".mjs", ".proto", ".py", ".pyi", ".toml", ".ts", ".tsx", ".txt", ".yml"}
 
@@ -86,6 +95,11 @@ def check_references(name: str, text: str, decisions: Iterable[Decision]) -> Ite
         if actual is None or (reference["name"] and reference["number"] + reference["name"] != actual):
             line = text.count("\n", 0, reference.start()) + 1
             yield f"{name}:{line}: there is no {reference[0]}"
+    if name.startswith("docs/"):
+        for bare in BARE_NUMBER.finditer(text):
+            if int(bare["number"]) not in names:
+                line = text.count("\n", 0, bare.start()) + 1
+                yield f"{name}:{line}: there is no decision {bare['number']}"
 
 
 def check_links(root: Path, name: str, text: str) -> Iterator[str]:
@@ -95,25 +109,61 @@ def check_links(root: Path, name: str, text: str) -> Iterator[str]:
             yield f"{name}:{line}: links to {link['path']}, which does not exist"
 
 
-def tracked_texts(root: Path) -> Iterator[tuple[str, str]]:
+def check_paths(name: str, text: str, tracked: "Tracked") -> Iterator[str]:
+    for found in PATH.finditer(text):
+        if not NO_PATH.match(found["path"]) and not tracked.has(found["path"]):
+            line = text.count("\n", 0, found.start()) + 1
+            yield f"{name}:{line}: names {found['path']}, which does not exist"
+
+
+class Tracked:
+    """The files of the repository, by the ends of their paths."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        paths = [Path(name) for name in names]
+        with_folders = {str(each) for path in paths for each in (path, path.with_suffix(""), *path.parents)}
+        self._ends = {
+            "/".join(parts[first:])
+            for parts in (path.split("/") for path in with_folders)
+            for first in range(len(parts))
+        }
+
+    def has(self, path: str) -> bool:
+        """Whether a path ends like this one; of `a/{b,c}` both, of `a/*` at least one."""
+        braces = re.fullmatch(r"(.*)\{(.*)\}(.*)", path)
+        if braces:
+            return all(self.has(braces[1] + each + braces[3]) for each in braces[2].split(","))
+        if "*" in path:
+            return any(fnmatch.fnmatchcase(end, path) for end in self._ends)
+        return path in self._ends
+
+
+def tracked_names(root: Path) -> list[str]:
     listed = subprocess.run(["git", "ls-files"], cwd=root, check=True, capture_output=True, text=True)
-    for name in listed.stdout.splitlines():
+    return listed.stdout.splitlines()
+
+
+def read_texts(root: Path, names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    for name in names:
         path = root / name
         if (path.suffix in TEXT or path.name == "Makefile") and path.is_file():
             yield name, path.read_text()
 
 
-def check(root: Path, texts: Iterable[tuple[str, str]]) -> list[str]:
+def check(root: Path, names: Iterable[str], texts: Iterable[tuple[str, str]]) -> list[str]:
+    """Every fault of `texts`, names with content, in a repository that has the files `names`."""
     faults: list[str] = []
     decisions = read_decisions(root, faults)
     faults += check_numbers(decisions)
     index = (root / INDEX).read_text()
     if index != with_index(index, decisions):
         faults.append(f"{INDEX}: is out of date; run scripts/documents.py --write")
+    tracked = Tracked(names)
     for name, text in texts:
         faults += check_references(name, text, decisions)
         if name.endswith(".md"):
             faults += check_links(root, name, text)
+            faults += check_paths(name, text, tracked)
     return faults
 
 
@@ -121,7 +171,8 @@ def main() -> int:
     if "--write" in sys.argv[1:]:
         path = ROOT / INDEX
         path.write_text(with_index(path.read_text(), read_decisions(ROOT, [])))
-    faults = check(ROOT, tracked_texts(ROOT))
+    names = tracked_names(ROOT)
+    faults = check(ROOT, names, read_texts(ROOT, names))
     print("\n".join(faults) or "Documents and files agree.")
     return 1 if faults else 0
 

@@ -28,12 +28,13 @@ TWO = ("0002-two.md", f"# 2. Two\n\n{DATE}superseded by 1\n\nText.\n")
 
 
 def test_the_repository_has_no_fault() -> None:
-    assert documents.check(ROOT, documents.tracked_texts(ROOT)) == []
+    names = documents.tracked_names(ROOT)
+    assert documents.check(ROOT, names, documents.read_texts(ROOT, names)) == []
 
 
 def test_valid_decisions_and_their_index(tmp_path: Path) -> None:
     write(tmp_path, ONE, TWO)
-    assert documents.check(tmp_path, []) == []
+    assert documents.check(tmp_path, [], []) == []
     index = (tmp_path / documents.INDEX).read_text()
     assert "| [0002](0002-two.md) | Two (superseded by 1) |\n" in index
 
@@ -52,13 +53,13 @@ def test_valid_decisions_and_their_index(tmp_path: Path) -> None:
 )
 def test_an_invalid_decision_is_found(tmp_path: Path, decision: tuple[str, str], fault: str) -> None:
     write(tmp_path, ONE, decision)
-    (found,) = documents.check(tmp_path, [])
+    (found,) = documents.check(tmp_path, [], [])
     assert fault in found
 
 
 def test_an_index_that_is_out_of_date_is_found(tmp_path: Path) -> None:
     write(tmp_path, ONE, index=f"# Decisions\n\n{documents.TABLE}")
-    assert documents.check(tmp_path, []) == [
+    assert documents.check(tmp_path, [], []) == [
         "docs/decisions/README.md: is out of date; run scripts/documents.py --write"
     ]
 
@@ -78,13 +79,44 @@ def test_an_index_that_is_out_of_date_is_found(tmp_path: Path) -> None:
 def test_a_reference_to_no_decision_is_found(tmp_path: Path, reference: str, right: bool) -> None:
     write(tmp_path, ONE)
     text = "first line\n// see " + reference.format("decision")
-    faults = documents.check(tmp_path, [("native/engine/a.h", text)])
+    faults = documents.check(tmp_path, [], [("native/engine/a.h", text)])
     assert [fault[:19] for fault in faults] == ([] if right else ["native/engine/a.h:2"])
 
 
 def test_a_broken_link_is_found(tmp_path: Path) -> None:
     write(tmp_path, ONE)
     text = "[index](decisions/README.md#text) [web](https://example.org/) [none](none.md)"
-    assert documents.check(tmp_path, [("docs/page.md", text)]) == [
+    assert documents.check(tmp_path, [], [("docs/page.md", text)]) == [
         "docs/page.md:1: links to none.md, which does not exist"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "right"),
+    [
+        ("native/engine/ice/ice_lite.h", True),
+        ("ice/ice_lite.cc", True),
+        ("ice/ice_lite", True),
+        ("engine/ice", True),
+        ("ice_lite.{h,cc}", True),
+        ("ice/ice_lite.*", True),
+        ("build/release", True),
+        ("ice/ice_full", False),
+        ("ice_full.h", False),
+        ("ice_lite.{h,py}", False),
+        ("engine/turn", False),
+    ],
+)
+def test_a_path_of_no_file_is_found(tmp_path: Path, path: str, right: bool) -> None:
+    write(tmp_path, ONE)
+    names = ["native/engine/ice/ice_lite.h", "native/engine/ice/ice_lite.cc"]
+    faults = documents.check(tmp_path, names, [("docs/page.md", f"see `{path}`")])
+    assert faults == ([] if right else [f"docs/page.md:1: names {path}, which does not exist"])
+
+
+def test_a_bare_number_in_a_document_is_a_decision(tmp_path: Path) -> None:
+    write(tmp_path, ONE)
+    text = "as 0001 says, and 0080; not port 0443.5, id 01ab or 2026-01-02"
+    assert documents.check(tmp_path, [], [("docs/page.md", text)]) == [
+        f"docs/page.md:1: there is no decision {80:04}"
     ]
