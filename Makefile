@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-check setup-test demo test check quick format bench bench-sfu proto proto-baseline lock clean
 
-help: ## this list
+help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install everything needed for running, build the engine and the web SDK (repeatable)
@@ -20,7 +20,7 @@ test: setup-test ## run all tests (FUZZ_SECONDS=60 for longer fuzzing, STAGES=na
 setup-check: ## setup, and everything needed for the checks (no browsers)
 	@scripts/setup check
 
-check: setup-check ## formats, lints, types, contracts, prose; changes nothing
+check: setup-check ## check format, lint, types, contracts, prose and documents; changes nothing
 	@.venv/bin/python scripts/check.py
 
 quick: setup-check ## check the differences from main, and run the unit tests that they affect
