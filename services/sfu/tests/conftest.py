@@ -112,7 +112,7 @@ async def running(config: SfuConfig, bus: Bus) -> AsyncIterator[Running]:
             running.events.append(event)
             publish(event)
 
-        service.sfu.tell_events_to(emit)
+        service.sfu.emit_events_to(emit)
         yield running
     if isinstance(bus, MemoryBus):
         bus.set_connected(False)  # nobody publishes what still waits

@@ -223,7 +223,7 @@ async def node(profile: str) -> AsyncIterator[Node]:
     )
     service = SfuService(SfuConfig.from_env(node_id="sfu-call"), make_runtime("sfu"), engine)
     events: list[room_pb2.RoomEvent] = []
-    service.sfu.tell_events_to(events.append)
+    service.sfu.emit_events_to(events.append)
     await service.start()
     async with AsyncExitStack() as stack:
         stack.push_async_callback(service.close)
@@ -231,7 +231,7 @@ async def node(profile: str) -> AsyncIterator[Node]:
         yield Node(service, sfu_pb2_grpc.SfuServiceStub(channel), events, stack)
 
 
-async def test_everybody_sees_and_hears_the_right_ones(node: Node, profile: str) -> None:
+async def test_every_participant_receives_the_right_tracks(node: Node, profile: str) -> None:
     alice, bob, viewer = node.peer(), node.peer(), node.peer()
     await alice.join("alice", RED, 440.0)
     await bob.join("bob", GREEN, 1_000.0)
@@ -270,11 +270,11 @@ async def test_peers_may_be_the_dtls_server(node: Node, profile: str) -> None:
 
 
 def without_ssrc_and_mid(sdp: str) -> str:
-    told = re.sub(r"a=(ssrc|ssrc-group):[^\r]*\r\n", "", sdp)
-    return re.sub(r"a=extmap:\d+ urn:ietf:params:rtp-hdrext:sdes:mid\r\n", "", told)
+    reported = re.sub(r"a=(ssrc|ssrc-group):[^\r]*\r\n", "", sdp)
+    return re.sub(r"a=extmap:\d+ urn:ietf:params:rtp-hdrext:sdes:mid\r\n", "", reported)
 
 
-async def test_packets_are_told_by_their_payload_type(node: Node) -> None:
+async def test_packets_are_assigned_by_their_payload_type(node: Node) -> None:
     alice, viewer = node.peer(without_ssrc_and_mid), node.peer()
     joined = await alice.join("alice", RED, 440.0)
     assert "sdes:mid" not in joined.sdp
@@ -282,7 +282,7 @@ async def test_packets_are_told_by_their_payload_type(node: Node) -> None:
     await wait_until(lambda: viewer.shows(RED) and viewer.hears(440), PATIENCE, "alice")
 
 
-async def test_a_slot_is_rebound_to_another_picture(node: Node) -> None:
+async def test_a_slot_is_rebound_to_another_track(node: Node) -> None:
     alice, bob, viewer = node.peer(), node.peer(), node.peer()
     first = await alice.join("alice", RED, 440.0)
     joined = await viewer.join("viewer")
@@ -302,7 +302,7 @@ async def test_a_slot_is_rebound_to_another_picture(node: Node) -> None:
     await wait_until(lambda: nearly(viewer.pictures[slot.mid], BLUE), PATIENCE, "the other picture")
 
 
-async def test_mute_leave_and_figures(node: Node) -> None:
+async def test_mute_leave_and_stats(node: Node) -> None:
     alice, viewer = node.peer(), node.peer()
     first = await alice.join("alice", RED, 440.0)
     joined = await viewer.join("viewer")
@@ -311,11 +311,11 @@ async def test_mute_leave_and_figures(node: Node) -> None:
 
     async def packets() -> dict[str, int]:
         watch = node.stub.WatchStats(sfu_pb2.WatchStatsRequest(room=ROOM))
-        report: Any = await watch.read()
+        stats: Any = await watch.read()
         watch.cancel()
-        assert {t.state for t in report.transports} == {"connected"}
-        sent = {slot.track_id: slot.packets for slot in report.slots if slot.packets}
-        return {**{t.track_id: t.packets for t in report.tracks}, **{f"slot:{k}": v for k, v in sent.items()}}
+        assert {t.state for t in stats.transports} == {"connected"}
+        sent = {slot.track_id: slot.packets for slot in stats.slots if slot.packets}
+        return {**{t.track_id: t.packets for t in stats.tracks}, **{f"slot:{k}": v for k, v in sent.items()}}
 
     before = await packets()
     assert before[microphone.id] > 0
@@ -364,8 +364,8 @@ async def test_more_slots_by_reoffer_and_a_camera_that_stops(node: Node) -> None
     first.connection.getTransceivers()[1].direction = "inactive"
     stopped = await first.reoffer([])
     assert [track.source for track in stopped.tracks] == [media_pb2.TRACK_SOURCE_MICROPHONE]
-    (told,) = [e for e in node.events if e.target_participant_id == me and e.HasField("slots_changed")]
-    assert [slot.track_id for slot in told.slots_changed.slots.slots if slot.track_id] == cameras[1:]
+    (reported,) = [e for e in node.events if e.target_participant_id == me and e.HasField("slots_changed")]
+    assert [slot.track_id for slot in reported.slots_changed.slots.slots if slot.track_id] == cameras[1:]
     await wait_until(lambda: viewer.hears(500), PATIENCE, "the one without a picture is still heard")
 
 

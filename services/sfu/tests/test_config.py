@@ -71,7 +71,7 @@ def test_an_unknown_codec_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         SfuConfig.load()
 
 
-def test_only_known_cipher_libraries_can_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_known_cipher_libraries_can_be_requested(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NEXUS_SFU_GCM_LIBRARY", "rot13")
     with pytest.raises(ConfigError, match="NEXUS_SFU_GCM_LIBRARY"):
         SfuConfig.from_env()

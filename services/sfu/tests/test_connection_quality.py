@@ -41,9 +41,9 @@ class Connection:
         tracks = (TrackCounters(1, self.packets, self.lost, jitter_ms),)
         return self.meters.observe([Line("PA_1", state, rtt_ms, tracks, tuple(slots))])
 
-    def settle(self, **figures: float) -> Quality | None:
+    def settle(self, **stats: float) -> Quality | None:
         """The last change of ten equal intervals."""
-        ratings = [rating for _ in range(10) for rating in self.pass_time(**figures)]  # type: ignore[arg-type]
+        ratings = [rating for _ in range(10) for rating in self.pass_time(**stats)]  # type: ignore[arg-type]
         return ratings[-1].quality if ratings else None
 
 
@@ -78,7 +78,7 @@ def test_ratings() -> None:
     assert rate(95, Quality.LOST) is Quality.EXCELLENT
 
 
-def test_it_is_told_once_and_again_only_when_it_changes() -> None:
+def test_it_is_reported_once_and_again_only_when_it_changes() -> None:
     line = Connection()
     (first,) = line.pass_time()
     assert first.quality is Quality.EXCELLENT
@@ -116,13 +116,13 @@ def test_dtx_makes_no_bad_line_of_one_lost_packet(up: int) -> None:
         assert line.pass_time(up=up, up_lost=1) == []
 
 
-def test_muted_and_silent_people_are_not_lost() -> None:
+def test_muted_and_silent_participants_are_not_lost() -> None:
     line = Connection()
     line.settle()
     assert line.settle(up=0) is None
 
 
-def test_what_arrives_late_is_not_held_against_anybody() -> None:
+def test_late_packets_do_not_count_as_lost() -> None:
     line = Connection()
     line.settle()
     assert line.pass_time(up=120, up_lost=-20) == []
@@ -142,7 +142,7 @@ def test_nothing_is_said_before_media_is_up() -> None:
     assert Connection().pass_time(up=0, state="new") == []
 
 
-def test_paused_pictures_count() -> None:
+def test_paused_videos_count() -> None:
     line = Connection()
     line.settle()
     assert line.settle(bound=4) is None
@@ -159,7 +159,7 @@ def test_who_is_gone_is_forgotten_and_starts_anew() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wished", "sent", "target", "paused", "distance"),
+    ("needed", "sent", "target", "paused", "distance"),
     [
         (2, 2, 2, False, 0),
         (2, 2, 1, False, 1 / 3),
@@ -171,7 +171,7 @@ def test_who_is_gone_is_forgotten_and_starts_anew() -> None:
         (0, 2, 0, False, 0),
     ],
 )
-def test_the_distance_from_the_wished_layer(
-    wished: int, sent: int, target: int | None, paused: bool, distance: float
+def test_the_distance_from_the_needed_layer(
+    needed: int, sent: int, target: int | None, paused: bool, distance: float
 ) -> None:
-    assert layer_distance(wished, sent, target, paused=paused) == pytest.approx(distance)
+    assert layer_distance(needed, sent, target, paused=paused) == pytest.approx(distance)

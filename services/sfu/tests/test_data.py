@@ -57,8 +57,8 @@ async def test_who_takes_small_messages_only_is_named_in_the_log(
         await running.join("alice", offer)
         await running.join("bob", offer.replace("a=max-message-size:262144", "a=max-message-size:0"))
         carla = await running.join("carla", offer.replace("a=max-message-size:262144\r\n", ""))
-    told = [entry for entry in logs if entry["event"] == "data_receiver_takes_less"]
-    assert [(entry["participant"], entry["max_message_bytes"]) for entry in told] == [
+    reported = [entry for entry in logs if entry["event"] == "data_receiver_takes_less"]
+    assert [(entry["participant"], entry["max_message_bytes"]) for entry in reported] == [
         (carla.participant.id, 65_536)  # RFC 8841 section 6.1
     ]
 

@@ -37,7 +37,9 @@ async def test_join_answers_with_everything(running: Running, read_offer: OfferR
     assert joined.revision == 1
 
 
-async def test_the_second_sees_the_first_in_a_slot_at_once(running: Running, read_offer: OfferReader) -> None:
+async def test_the_second_participant_receives_the_first_in_a_slot_at_once(
+    running: Running, read_offer: OfferReader
+) -> None:
     alice = await running.join("alice", read_offer("chromium_join"))
     bob = await running.join("bob", read_offer("firefox_join"), bind_existing=True)
     assert [p.id for p in bob.participants] == [alice.participant.id]
@@ -130,7 +132,7 @@ async def test_media_events_reach_the_room(running: Running, read_offer: OfferRe
     (transport,) = running.engine.transports
     (room,) = running.engine.rooms
     microphone = next(i for i, t in running.engine.tracks.items() if t.kind is Kind.AUDIO)
-    running.engine.tell(
+    running.engine.emit(
         TransportConnected(transport, "AEAD_AES_128_GCM", "127.0.0.1:5000"),
         SpeakersChanged(room, ((microphone, -30.5),)),
         SpeakersChanged(room, ()),
@@ -155,22 +157,24 @@ async def test_media_events_reach_the_room(running: Running, read_offer: OfferRe
     assert not running.engine.transports
 
 
-async def test_a_join_and_a_snapshot_tell_who_speaks(running: Running, read_offer: OfferReader) -> None:
+async def test_a_join_and_a_snapshot_contain_the_active_speakers(
+    running: Running, read_offer: OfferReader
+) -> None:
     alice = await running.join("alice", read_offer("chromium_join"))
     assert alice.active_speakers == room_pb2.ActiveSpeakers()
     (room,) = running.engine.rooms
     microphone = next(i for i, t in running.engine.tracks.items() if t.kind is Kind.AUDIO)
-    running.engine.tell(SpeakersChanged(room, ((microphone, -30.5),)))
+    running.engine.emit(SpeakersChanged(room, ((microphone, -30.5),)))
     await wait_until(lambda: running.of_kind("active_speakers"))
-    (told,) = running.of_kind("active_speakers")
-    assert [speaker.participant_id for speaker in told.active_speakers.speakers] == [alice.participant.id]
+    (reported,) = running.of_kind("active_speakers")
+    assert [speaker.participant_id for speaker in reported.active_speakers.speakers] == [alice.participant.id]
     bob = await running.join("bob", read_offer("firefox_join"))
-    assert bob.active_speakers == told.active_speakers
-    asked = sfu_pb2.GetRoomRequest(room=running.room, participant_id=bob.participant.id)
-    assert (await running.stub.GetRoom(asked)).active_speakers == told.active_speakers
-    running.engine.tell(SpeakersChanged(room, ()))
+    assert bob.active_speakers == reported.active_speakers
+    request = sfu_pb2.GetRoomRequest(room=running.room, participant_id=bob.participant.id)
+    assert (await running.stub.GetRoom(request)).active_speakers == reported.active_speakers
+    running.engine.emit(SpeakersChanged(room, ()))
     await wait_until(lambda: len(running.of_kind("active_speakers")) == 2)
-    assert (await running.stub.GetRoom(asked)).active_speakers == room_pb2.ActiveSpeakers(revision=2)
+    assert (await running.stub.GetRoom(request)).active_speakers == room_pb2.ActiveSpeakers(revision=2)
 
 
 async def test_what_the_engine_does_not_take_is_not_announced_any_more(
@@ -178,14 +182,14 @@ async def test_what_the_engine_does_not_take_is_not_announced_any_more(
 ) -> None:
     joined = await running.join("alice", read_offer("chromium_join"))
     camera = next(i for i, t in running.engine.tracks.items() if t.kind is Kind.VIDEO)
-    running.engine.tell(CommandRejected("add_track", camera, "ssrc_in_use"))
+    running.engine.emit(CommandRejected("add_track", camera, "ssrc_in_use"))
     await wait_until(lambda: running.of_kind("track_unpublished"))
     (ended,) = running.of_kind("track_unpublished")
     assert ended.track_unpublished.track_id == joined.participant.tracks[1].id
     assert [t.kind for t in running.engine.tracks.values()] == [Kind.AUDIO]
 
 
-async def test_sections_without_use_are_told(running: Running, read_offer: OfferReader) -> None:
+async def test_unused_sections_are_reported(running: Running, read_offer: OfferReader) -> None:
     """A microphone and a camera that no publication names, and slots without the grant to subscribe."""
     listener = media_pb2.Grants(create=True, publish=True)
     joined = await running.join("alice", read_offer("chromium_join"), publish=False, grants=listener)

@@ -161,8 +161,8 @@ async def the_whole_way(running: Running, bus: Bus, read_offer: OfferReader, nat
             joined = await running.join("alice", read_offer("chromium_join"))
             message = await anext(inbox)
         assert subjects.parse_room_event(message.subject) == ("devkey", "lobby", "participant-joined")
-        told = room_pb2.RoomEvent.FromString(message.payload)
-        assert told.participant_joined.participant.id == joined.participant.id
+        reported = room_pb2.RoomEvent.FromString(message.payload)
+        assert reported.participant_joined.participant.id == joined.participant.id
         await service.measure()
         service.heartbeat.beat_now()
 

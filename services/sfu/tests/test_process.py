@@ -124,9 +124,9 @@ async def test_the_life_of_a_node(nats_server: NatsServer, read_offer: OfferRead
                     )
                 )
                 assert await asyncio.wait_for(sfu.process.wait(), PATIENCE) == 0
-                told = [room_pb2.RoomEvent.FromString((await anext(inbox)).payload) for _ in range(2)]
-            assert [event.WhichOneof("event") for event in told] == ["participant_left", "room_closed"]
-            assert told[1].room_closed.reason == media_pb2.DISCONNECT_REASON_SERVER_SHUTDOWN
+                reported = [room_pb2.RoomEvent.FromString((await anext(inbox)).payload) for _ in range(2)]
+            assert [event.WhichOneof("event") for event in reported] == ["participant_left", "room_closed"]
+            assert reported[1].room_closed.reason == media_pb2.DISCONNECT_REASON_SERVER_SHUTDOWN
             assert await nodes.get("sfu-process") is None
             await bus.close()
 

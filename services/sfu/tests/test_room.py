@@ -88,14 +88,14 @@ class Room:
 
     @property
     def engine(self) -> list[fx.Effect]:
-        """Without preferences, which follow every binding: see `test_watching`."""
-        return [effect for effect in self.last.effects if not isinstance(effect, fx.Emit | fx.PreferSlot)]
+        """Without views, which follow every binding: see `test_watching`."""
+        return [effect for effect in self.last.effects if not isinstance(effect, fx.Emit | fx.SetSlotView)]
 
     @property
-    def preferences(self) -> dict[tuple[str, str], fx.SlotPreferences]:
+    def slot_views(self) -> dict[tuple[str, str], fx.SlotView]:
         """By participant and mid."""
-        preferred = [effect for effect in self.last.effects if isinstance(effect, fx.PreferSlot)]
-        return {(effect.participant_id, effect.mid): effect.preferences for effect in preferred}
+        changed = [effect for effect in self.last.effects if isinstance(effect, fx.SetSlotView)]
+        return {(effect.participant_id, effect.mid): effect.view for effect in changed}
 
     def track(self, participant_id: str, source: Source = Source.CAMERA) -> str:
         tracks = self.state.participant(participant_id).tracks.values()
@@ -152,7 +152,7 @@ def test_a_full_room_still_lets_an_identity_replace_itself() -> None:
     assert len(room.state.participants) == 1
 
 
-def test_wishes_take_free_slots_and_wait_when_there_are_none() -> None:
+def test_requested_tracks_take_free_slots_and_wait_when_there_are_none() -> None:
     room = Room(Limits(pairs=3))
     cameras = [room.track(room.join(f"p{i}", Source.CAMERA)) for i in range(4)]
     viewer = room.join("viewer", pairs=2)
@@ -185,7 +185,7 @@ def test_a_reoffer_with_more_slots_places_who_waits() -> None:
     assert added == ["a1", "v1", "a2", "v2"]
 
 
-def test_a_slot_that_goes_away_sends_its_wish_to_wait() -> None:
+def test_the_track_of_a_removed_slot_waits_again() -> None:
     room = Room()
     cameras = [room.track(room.join(f"p{i}", Source.CAMERA)) for i in range(2)]
     viewer = room.join("viewer", pairs=2, bind=True)
@@ -263,11 +263,11 @@ def test_unsubscribing_frees_the_slot_and_silences() -> None:
 
 def test_publishing_needs_its_grant() -> None:
     room = Room()
-    nobody = Grants(create=True, subscribe=True)
+    no_publish = Grants(create=True, subscribe=True)
     hidden = Grants(create=True, publish=True, hidden=True)
-    assert refused(room, cmd.Join("x", nobody, media(ALL))) == "PERMISSION_DENIED"
+    assert refused(room, cmd.Join("x", no_publish, media(ALL))) == "PERMISSION_DENIED"
     assert refused(room, cmd.Join("x", hidden, media(ALL))) == "PERMISSION_DENIED"
-    viewer = room.join("x", grants=nobody)
+    viewer = room.join("x", grants=no_publish)
     assert refused(room, cmd.Offer(viewer, media(ALL))) == "PERMISSION_DENIED"
 
 
@@ -328,7 +328,7 @@ def test_new_ssrcs_keep_track_number_and_slots() -> None:
     assert room.events == []
 
 
-def test_a_reoffer_with_other_sizes_is_told_once_and_leaves_the_track_as_it_is() -> None:
+def test_a_reoffer_with_other_sizes_is_announced_once_and_keeps_the_track() -> None:
     room = Room()
     large = (Layer("q", 0, 320, 180), Layer("h", 1, 640, 360), Layer("f", 2, 1280, 720))
     small = (Layer("q", 0, 320, 240), Layer("h", 1, 640, 480), Layer("f", 2, inactive=True))
@@ -347,10 +347,10 @@ def test_a_reoffer_with_other_sizes_is_told_once_and_leaves_the_track_as_it_is()
     assert room.engine == [fx.ResizeTrack(camera, ((320, 240), (640, 480), (640, 480)))]
     assert room.kinds == ["track_updated"]
     (event,) = room.events
-    told = event.track_updated.track
-    assert (event.revision, told.id, told.muted) == (2, camera, False)
-    assert (told.width, told.height, told.mid) == (640, 480, "")
-    assert [(one.rid, one.width, one.height, one.inactive) for one in told.layers] == [
+    reported = event.track_updated.track
+    assert (event.revision, reported.id, reported.muted) == (2, camera, False)
+    assert (reported.width, reported.height, reported.mid) == (640, 480, "")
+    assert [(one.rid, one.width, one.height, one.inactive) for one in reported.layers] == [
         ("q", 320, 240, False),
         ("h", 640, 480, False),
         ("f", 0, 0, True),

@@ -89,7 +89,7 @@ class RoomMachine(RuleBasedStateMachine):
         self.revision = 0
         self.slot_revisions: dict[str, int] = {}
         # By participant: what it was told that it cannot decode, of tracks that are here.
-        self.told_undecodable: dict[str, set[str]] = {}
+        self.reported_undecodable: dict[str, set[str]] = {}
 
     def do(self, command: cmd.Command) -> str:
         try:
@@ -105,12 +105,12 @@ class RoomMachine(RuleBasedStateMachine):
         return outcome.participant_id
 
     def note_pauses(self, event: room_pb2.RoomEvent) -> None:
-        told = self.told_undecodable.setdefault(event.target_participant_id, set())
+        reported = self.reported_undecodable.setdefault(event.target_participant_id, set())
         if event.track_paused.reason == room_pb2.PAUSE_REASON_UNSUPPORTED_CODEC:
-            assert event.track_paused.track_id not in told
-            told.add(event.track_paused.track_id)
+            assert event.track_paused.track_id not in reported
+            reported.add(event.track_paused.track_id)
         elif event.HasField("track_resumed"):
-            told.remove(event.track_resumed.track_id)
+            reported.remove(event.track_resumed.track_id)
 
     def tracks(self) -> list[str]:
         return list(self.room.tracks)
@@ -157,23 +157,23 @@ class RoomMachine(RuleBasedStateMachine):
                     track = self.room.tracks[slot.track_id]
                     assert slot.kind is track.kind is Kind.VIDEO
                     assert track.participant_id != person.id
-                    assert slot.track_id in person.wishes
+                    assert slot.track_id in person.requested_tracks
                     assert track.format in slot.formats
             free = [s for s in person.slots.values() if s.kind is Kind.VIDEO and s.track_id is None]
-            waiting = [self.room.tracks[i].format for i in person.wishes if i not in shown]
+            waiting = [self.room.tracks[i].format for i in person.requested_tracks if i not in shown]
             assert not any(wanted in slot.formats for slot in free for wanted in waiting)
-            assert person.wishes.keys() <= self.room.tracks.keys()
+            assert person.requested_tracks.keys() <= self.room.tracks.keys()
             assert person.unsubscribed <= self.room.tracks.keys()
 
     @invariant()
-    def who_asks_for_what_it_cannot_decode_is_told(self) -> None:
+    def undecodable_requests_are_reported(self) -> None:
         for person in self.room.participants.values():
-            told = self.told_undecodable.get(person.id, set()) & self.room.tracks.keys()
-            assert told == person.undecodable
+            reported = self.reported_undecodable.get(person.id, set()) & self.room.tracks.keys()
+            assert reported == person.undecodable
             video = [slot for slot in person.slots.values() if slot.kind is Kind.VIDEO]
-            for track_id in person.wishes if video else ():
+            for track_id in person.requested_tracks if video else ():
                 sent = self.room.tracks[track_id].format
-                assert (track_id in told) is all(sent not in slot.formats for slot in video)
+                assert (track_id in reported) is all(sent not in slot.formats for slot in video)
 
     @invariant()
     def a_pair_is_one_audio_and_one_video_slot_at_most(self) -> None:
@@ -202,12 +202,12 @@ class RoomMachine(RuleBasedStateMachine):
             self.media.slot_of(slot): self.media.track_of(state.track)
             for slot, state in self.engine.slots.items()
         }
-        told = {
+        reported = {
             (person.id, slot.mid): slot.track_id
             for person in self.room.participants.values()
             for slot in person.slots.values()
         }
-        assert bound == told
+        assert bound == reported
 
     def teardown(self) -> None:
         self.do(cmd.Close())

@@ -24,7 +24,7 @@ from nexus_sfu.sdp import (
     AnswerTransport,
     CandidateLine,
     Negotiated,
-    PublicationWish,
+    PublicationRequest,
     build_answer,
     negotiate,
     parse_offer,
@@ -40,9 +40,9 @@ TRANSPORT = AnswerTransport(
     ),
     ":".join(["AB"] * 32),
 )
-WISHES = (
-    PublicationWish("0", Source.MICROPHONE),
-    PublicationWish("1", Source.CAMERA),
+REQUESTS = (
+    PublicationRequest("0", Source.MICROPHONE),
+    PublicationRequest("1", Source.CAMERA),
 )
 BROWSERS = ("chromium", "firefox")
 CASES = ("join", "more_slots", "camera_off", "stopped", "recycled", "ice_restart", "data")
@@ -68,16 +68,16 @@ def sections(sdp: str) -> list[list[str]]:
     return [("m=" + part).split("\r\n")[:-1] for part in sdp.split("m=")[1:]]
 
 
-def negotiated(sdp: str, *wishes: PublicationWish) -> Negotiated:
-    return negotiate(parse_offer(sdp), wishes)
+def negotiated(sdp: str, *requests: PublicationRequest) -> Negotiated:
+    return negotiate(parse_offer(sdp), requests)
 
 
 @pytest.mark.parametrize("browser", BROWSERS)
 @pytest.mark.parametrize("case", CASES)
 def test_answers_go_with_their_offers(browser: str, case: str, read_offer: OfferReader) -> None:
     offer_text = read_offer(f"{browser}_{case}")
-    wishes = [wish for wish in WISHES if f"a=mid:{wish.mid}\r" in offer_text]
-    result = negotiate(parse_offer(offer_text), wishes)
+    requests = [request for request in REQUESTS if f"a=mid:{request.mid}\r" in offer_text]
+    result = negotiate(parse_offer(offer_text), requests)
     text = answer(result)
     assert text.endswith("\r\n")
     assert "\r\n\r\n" not in text
@@ -106,7 +106,7 @@ def test_answers_go_with_their_offers(browser: str, case: str, read_offer: Offer
 
 
 def test_what_chromium_is_answered(read_offer: OfferReader) -> None:
-    result = negotiated(read_offer("chromium_join"), *WISHES)
+    result = negotiated(read_offer("chromium_join"), *REQUESTS)
     microphone, camera, audio_slot, video_slot, *_ = sections(answer(result))
     # RED before what is inside it: else libwebrtc does not send it.
     assert microphone[0] == "m=audio 7882 UDP/TLS/RTP/SAVPF 63 111"
@@ -139,7 +139,7 @@ def test_what_chromium_is_answered(read_offer: OfferReader) -> None:
 
 def test_what_the_room_learns_from_chromium(read_offer: OfferReader) -> None:
     text = read_offer("chromium_join")
-    media = negotiated(text, *WISHES).media
+    media = negotiated(text, *REQUESTS).media
     microphone, camera = media.publications
     fid = re.search(r"a=ssrc-group:FID (\d+) (\d+)", text)
     assert fid is not None
@@ -164,8 +164,8 @@ def test_what_the_room_learns_from_chromium(read_offer: OfferReader) -> None:
     ],
 )
 def test_preferred_codec(preferred: Codec | None, answered: str, read_offer: OfferReader) -> None:
-    wish = PublicationWish("1", Source.CAMERA, preferred=preferred)
-    result = negotiated(read_offer("chromium_join"), wish)
+    request = PublicationRequest("1", Source.CAMERA, preferred=preferred)
+    result = negotiated(read_offer("chromium_join"), request)
     camera = sections(answer(result))[1]
     assert [line.split()[1] for line in camera if line.startswith("a=rtpmap")] == [answered, "rtx/90000"]
     if preferred is Codec.H264:
@@ -175,19 +175,19 @@ def test_preferred_codec(preferred: Codec | None, answered: str, read_offer: Off
 
 
 def test_a_preference_that_is_not_offered_falls_back(read_offer: OfferReader) -> None:
-    wish = PublicationWish("1", Source.CAMERA, preferred=Codec.H264)
-    result = negotiated(read_offer("firefox_join"), wish)
+    request = PublicationRequest("1", Source.CAMERA, preferred=Codec.H264)
+    result = negotiated(read_offer("firefox_join"), request)
     assert result.media.publications[0].codec is Codec.VP8
     order = (Codec.AV1, Codec.VP8)
-    result = negotiate(parse_offer(read_offer("firefox_join")), [wish], order)
+    result = negotiate(parse_offer(read_offer("firefox_join")), [request], order)
     assert result.media.publications[0].codec is Codec.AV1
 
 
 def test_opus_parameters_are_mirrored(read_offer: OfferReader) -> None:
-    microphone = sections(answer(negotiated(read_offer("firefox_join"), *WISHES)))[0]
+    microphone = sections(answer(negotiated(read_offer("firefox_join"), *REQUESTS)))[0]
     assert "a=fmtp:109 minptime=10;useinbandfec=1;stereo=1" in microphone
     dtx = read_offer("chromium_join").replace("useinbandfec=1", "useinbandfec=1;usedtx=1")
-    microphone = sections(answer(negotiated(dtx, *WISHES)))[0]
+    microphone = sections(answer(negotiated(dtx, *REQUESTS)))[0]
     assert "a=fmtp:111 minptime=10;useinbandfec=1;usedtx=1" in microphone
 
 
@@ -208,13 +208,13 @@ def red_of(result: Negotiated) -> int | None:
 
 
 def test_redundant_audio_is_taken_where_it_is_offered(read_offer: OfferReader) -> None:
-    assert red_of(negotiated(read_offer("chromium_join"), *WISHES)) == 63
-    assert red_of(negotiated(read_offer("firefox_join"), *WISHES)) is None
-    assert " red/" not in answer(negotiated(read_offer("firefox_join"), *WISHES))
+    assert red_of(negotiated(read_offer("chromium_join"), *REQUESTS)) == 63
+    assert red_of(negotiated(read_offer("firefox_join"), *REQUESTS)) is None
+    assert " red/" not in answer(negotiated(read_offer("firefox_join"), *REQUESTS))
 
 
 def test_a_publication_may_do_without_redundancy(read_offer: OfferReader) -> None:
-    result = negotiated(without_red(read_offer("chromium_join"), 0), *WISHES)
+    result = negotiated(without_red(read_offer("chromium_join"), 0), *REQUESTS)
     microphone, _, audio_slot, *_ = sections(answer(result))
     assert microphone[0] == "m=audio 7882 UDP/TLS/RTP/SAVPF 111"
     assert not any("red/" in line for line in microphone)
@@ -223,7 +223,7 @@ def test_a_publication_may_do_without_redundancy(read_offer: OfferReader) -> Non
 
 
 def test_redundancy_is_for_all_slots_or_for_none(read_offer: OfferReader) -> None:
-    result = negotiated(without_red(read_offer("chromium_join"), 4), *WISHES)
+    result = negotiated(without_red(read_offer("chromium_join"), 4), *REQUESTS)
     assert "red/" not in answer(result)
     assert red_of(result) is None
 
@@ -233,14 +233,14 @@ def test_redundancy_is_for_all_slots_or_for_none(read_offer: OfferReader) -> Non
 )
 def test_redundancy_around_something_else_is_not_taken(fmtp: str, read_offer: OfferReader) -> None:
     offer = read_offer("chromium_join").replace("a=fmtp:63 111/111", fmtp)
-    assert red_of(negotiated(offer, *WISHES)) is None
+    assert red_of(negotiated(offer, *REQUESTS)) is None
 
 
 def test_redundancy_of_a_payload_type_that_is_taken_is_not_taken(read_offer: OfferReader) -> None:
     head, *media = read_offer("chromium_join").split("m=")
     # The first video section uses number 63 for VP8: within a BUNDLE group it can mean one thing only.
     media[1] = media[1].replace(":96 ", ":63 ").replace(" 96 ", " 63 ").replace("apt=96", "apt=63")
-    result = negotiated("m=".join([head, *media]), *WISHES)
+    result = negotiated("m=".join([head, *media]), *REQUESTS)
     numbers = [
         number
         for c in result.media.transport.codecs
@@ -252,7 +252,7 @@ def test_redundancy_of_a_payload_type_that_is_taken_is_not_taken(read_offer: Off
 
 def test_video_red_and_fec_are_not_taken(read_offer: OfferReader) -> None:
     """docs/decisions/0005: forward error correction cannot be passed through a slot that renumbers."""
-    text = answer(negotiated(read_offer("chromium_join"), *WISHES))
+    text = answer(negotiated(read_offer("chromium_join"), *REQUESTS))
     assert "red/90000" not in text
     assert "ulpfec" not in text
     assert "flexfec" not in text
@@ -261,7 +261,7 @@ def test_video_red_and_fec_are_not_taken(read_offer: OfferReader) -> None:
 def test_data_sections_are_answered(read_offer: OfferReader) -> None:
     """RFC 8841: both browsers' limits are read, ours is said."""
     for browser, limit in (("chromium", 262_144), ("firefox", 1_073_741_823)):
-        result = negotiated(read_offer(f"{browser}_data"), *WISHES)
+        result = negotiated(read_offer(f"{browser}_data"), *REQUESTS)
         assert result.media.data is not None
         assert (result.media.data.port, result.media.data.max_message_size) == (5000, limit)
         text = answer(result)
@@ -286,15 +286,15 @@ def test_data_sections_are_answered(read_offer: OfferReader) -> None:
 def test_data_sections_of_another_kind_are_refused_without_harm(
     read_offer: OfferReader, before: str, after: str
 ) -> None:
-    result = negotiated(read_offer("chromium_data").replace(before, after), *WISHES)
+    result = negotiated(read_offer("chromium_data").replace(before, after), *REQUESTS)
     assert result.media.data is None
     assert sections(answer(result))[-1][0].startswith("m=application 0 ")
 
 
 @pytest.mark.parametrize("line", ["a=sctp-port:65536", "a=sctp-port:x", "a=sctp-port:"])
-def test_a_bad_sctp_port_is_told(read_offer: OfferReader, line: str) -> None:
+def test_a_bad_sctp_port_is_reported(read_offer: OfferReader, line: str) -> None:
     with pytest.raises(RpcError, match="an SCTP port"):
-        negotiated(read_offer("chromium_data").replace("a=sctp-port:5000", line), *WISHES)
+        negotiated(read_offer("chromium_data").replace("a=sctp-port:5000", line), *REQUESTS)
 
 
 def test_unlisted_and_ungranted_sections_are_inactive(read_offer: OfferReader) -> None:
@@ -318,7 +318,7 @@ def test_one_payload_type_means_one_thing_in_the_group(read_offer: OfferReader) 
     parts = read_offer("chromium_join").split("m=")
     parts[4] = parts[4].replace("a=rtpmap:96 VP8/90000", "a=rtpmap:96 VP9/90000")
     parts[4] = parts[4].replace("a=extmap:13 urn:3gpp", "a=extmap:12 urn:3gpp")
-    result = negotiated("m=".join(parts), *WISHES)
+    result = negotiated("m=".join(parts), *REQUESTS)
     slot = next(plan for plan in result.plans if plan.section.mid == "3")
     assert 96 not in [accepted.rtp.payload_type for accepted in slot.codecs]
     assert 12 not in [extension.id for extension in slot.extensions]
@@ -332,7 +332,7 @@ def test_retransmission_types_are_the_groups_too(read_offer: OfferReader) -> Non
     parts = text.split("m=")
     parts[4] = parts[4].replace("a=rtpmap:97 rtx/90000", "a=rtpmap:97 VP8/90000")
     parts[6] = parts[6].replace("a=fmtp:97 apt=96", "a=fmtp:97 apt=98")
-    result = negotiated("m=".join(parts), *WISHES)
+    result = negotiated("m=".join(parts), *REQUESTS)
     by_mid = {p.section.mid: {a.rtp.payload_type: a.rtx for a in p.codecs} for p in result.plans}
     assert 97 not in by_mid["3"]
     assert by_mid["3"][96] is None
@@ -345,7 +345,7 @@ def test_retransmission_types_are_the_groups_too(read_offer: OfferReader) -> Non
 def test_payload_types_that_look_like_rtcp_are_left_out(read_offer: OfferReader) -> None:
     text = re.sub(r"(a=(rtpmap|fmtp|rtcp-fb):)96 ", r"\g<1>72 ", read_offer("chromium_join"))
     text = text.replace("apt=96", "apt=72").replace("SAVPF 96 ", "SAVPF 72 ")
-    result = negotiated(text, *WISHES)
+    result = negotiated(text, *REQUESTS)
     assert result.media.publications[1].codec is Codec.H264
     assert 72 not in [c.payload_type for c in result.media.transport.codecs]
 
@@ -361,7 +361,7 @@ def test_extension_ids_above_14_need_allow_mixed(read_offer: OfferReader) -> Non
 def test_wildcard_feedback_holds_for_every_codec(read_offer: OfferReader) -> None:
     text = re.sub("a=rtcp-fb:.*\r\n", "", read_offer("chromium_join"))
     text = text.replace("a=rtpmap:96 VP8/90000\r\n", "a=rtpmap:96 VP8/90000\r\na=rtcp-fb:* nack pli\r\n")
-    camera = sections(answer(negotiated(text, *WISHES)))[1]
+    camera = sections(answer(negotiated(text, *REQUESTS)))[1]
     assert [line for line in camera if "rtcp-fb" in line] == ["a=rtcp-fb:96 nack pli"]
 
 
@@ -465,17 +465,17 @@ def test_refusals_of_whole_offers(read_offer: OfferReader) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wishes", "code"),
+    ("requests", "code"),
     [
-        ([PublicationWish("99", Source.CAMERA)], "INVALID_SDP"),
-        ([PublicationWish("1", Source.CAMERA)] * 2, "INVALID_ARGUMENT"),
-        ([PublicationWish("1", Source.MICROPHONE)], "INVALID_ARGUMENT"),
-        ([PublicationWish("0", Source.SCREEN)], "INVALID_ARGUMENT"),
+        ([PublicationRequest("99", Source.CAMERA)], "INVALID_SDP"),
+        ([PublicationRequest("1", Source.CAMERA)] * 2, "INVALID_ARGUMENT"),
+        ([PublicationRequest("1", Source.MICROPHONE)], "INVALID_ARGUMENT"),
+        ([PublicationRequest("0", Source.SCREEN)], "INVALID_ARGUMENT"),
     ],
 )
-def test_refused_publications(wishes: list[PublicationWish], code: str, read_offer: OfferReader) -> None:
+def test_refused_publications(requests: list[PublicationRequest], code: str, read_offer: OfferReader) -> None:
     with pytest.raises(RpcError) as refusal:
-        negotiated(read_offer("chromium_join"), *wishes)
+        negotiated(read_offer("chromium_join"), *requests)
     assert refusal.value.name == code
 
 
@@ -496,7 +496,7 @@ def test_a_section_without_retransmissions_is_taken_beside_others_with_them(
 ) -> None:
     parts = read_offer("chromium_join").split("m=")
     parts[part] = without_rtx("m=" + parts[part])[2:]
-    result = negotiated("m=".join(parts), *WISHES)
+    result = negotiated("m=".join(parts), *REQUESTS)
     microphone, camera, _, slot, *_ = result.plans
     assert [plan.role.name for plan in (microphone, camera, slot)] == ["PUBLICATION", "PUBLICATION", "SLOT"]
     assert (camera.codecs[0].rtx is None) is (part == 2)
@@ -518,7 +518,7 @@ def test_a_publication_keeps_its_payload_types_against_other_sections(read_offer
     # A slot in front uses the payload type of VP8 for VP9, and that of its RTX for H.264.
     slot = parts[4].replace("a=rtpmap:96 VP8/90000", "a=rtpmap:96 VP9/90000")
     parts[2], parts[4] = slot, parts[2]
-    result = negotiated("m=".join(parts), *WISHES)
+    result = negotiated("m=".join(parts), *REQUESTS)
     camera = result.media.publications[1]
     assert (camera.codec, camera.payload_types) == (Codec.VP8, (96, 97))
     slot_codecs = {
@@ -535,14 +535,14 @@ def test_the_second_publication_takes_its_next_codec_where_the_first_has_its_pay
     head, last = text[: text.rindex("m=video")], text[text.rindex("m=video") :]
     last = last.replace(first, "a=rtpmap:106 VP8/90000\r\na=rtpmap:107 VP9/90000\r\n")
     last = re.sub(r"a=fmtp:106 [^\r]*\r\n", "", last).replace("SAVPF 106", "SAVPF 106 107")
-    result = negotiated(head + last, *WISHES, PublicationWish("2", Source.SCREEN))
+    result = negotiated(head + last, *REQUESTS, PublicationRequest("2", Source.SCREEN))
     assert [(p.codec, p.payload_types) for p in result.media.publications[1:]] == [
         (Codec.H264, (106,)),
         (Codec.VP9, (107,)),
     ]
     alone = last.replace("a=rtpmap:107 VP9/90000\r\n", "")
     with pytest.raises(RpcError, match=r"RFC 9143 section 9\.1") as refusal:
-        negotiated(head + alone, *WISHES, PublicationWish("2", Source.SCREEN))
+        negotiated(head + alone, *REQUESTS, PublicationRequest("2", Source.SCREEN))
     assert (refusal.value.name, refusal.value.details["mid"]) == ("INVALID_SDP", "2")
 
 
@@ -553,7 +553,7 @@ def test_no_retransmission_takes_the_payload_type_of_a_publication() -> None:
         "a=rtpmap:111 opus/48000/2\r\n",
         "a=rtpmap:111 OPUS/48000/2\r\na=rtpmap:106 rtx/48000\r\na=fmtp:106 apt=111\r\n",
     )
-    result = negotiated(text, *WISHES)
+    result = negotiated(text, *REQUESTS)
     assert [p.payload_types for p in result.media.publications] == [(111,), (106,)]
     assert "a=rtpmap:106 rtx" not in answer(result)
     # The same among video sections.
@@ -566,7 +566,7 @@ def test_no_retransmission_takes_the_payload_type_of_a_publication() -> None:
         "a=rtpmap:106 H264/90000\r\na=rtpmap:108 rtx/90000\r\na=fmtp:108 apt=106\r\n",
     )
     behind = text[second:].replace("106", "108")
-    result = negotiated(text[:at] + front + behind, *WISHES, PublicationWish("2", Source.SCREEN))
+    result = negotiated(text[:at] + front + behind, *REQUESTS, PublicationRequest("2", Source.SCREEN))
     assert [p.payload_types for p in result.media.publications] == [(111,), (106,), (108,)]
 
 
@@ -583,12 +583,12 @@ def test_a_publication_is_never_refused_in_silence(
     parts = read_offer("chromium_join").split("m=")
     parts[1] = parts[1].replace(*change)
     with pytest.raises(RpcError, match=words) as refusal:
-        negotiated("m=".join(parts), *WISHES)
+        negotiated("m=".join(parts), *REQUESTS)
     assert refusal.value.details["mid"] == "0"
 
 
 @pytest.mark.parametrize("direction", ["inactive", "recvonly", None])
-def test_a_publication_of_a_section_that_sends_nothing_is_told_to_the_room(
+def test_a_publication_of_a_section_that_sends_nothing_is_announced_to_the_room(
     direction: str | None, read_offer: OfferReader
 ) -> None:
     parts = read_offer("chromium_join").split("m=")
@@ -597,7 +597,7 @@ def test_a_publication_of_a_section_that_sends_nothing_is_told_to_the_room(
         parts[0] = parts[0].replace("BUNDLE 0 1 ", "BUNDLE 1 0 ")
     else:
         parts[1] = parts[1].replace("a=sendonly", f"a={direction}")
-    assert negotiated("m=".join(parts), *WISHES).media.silent == ("0",)
+    assert negotiated("m=".join(parts), *REQUESTS).media.silent == ("0",)
 
 
 def test_sections_for_which_nothing_flows_have_a_reason(read_offer: OfferReader) -> None:
@@ -610,7 +610,7 @@ def test_sections_for_which_nothing_flows_have_a_reason(read_offer: OfferReader)
     parts[0] = parts[0].replace("a=group:BUNDLE", "a=group:BUNDLE second")
     parts[0] = parts[0].replace("a=group:BUNDLE second 0", "a=group:BUNDLE 0 second")
     parts[3] = parts[3].replace("opus/48000", "G722/8000")
-    result = negotiated("m=".join(parts), WISHES[1])
+    result = negotiated("m=".join(parts), REQUESTS[1])
     unused = {plan.section.mid: plan.unused for plan in result.plans if plan.unused}
     assert set(unused) == {"0", parts[3].split("a=mid:")[1].split("\r")[0], "second"}
     assert "no publication names the section" in unused["0"]
@@ -620,11 +620,11 @@ def test_sections_for_which_nothing_flows_have_a_reason(read_offer: OfferReader)
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("browser", BROWSERS)
-def test_what_browsers_want_is_used(browser: str, case: str, read_offer: OfferReader) -> None:
+def test_sections_that_browsers_offer_are_used(browser: str, case: str, read_offer: OfferReader) -> None:
     offer = parse_offer(read_offer(f"{browser}_{case}"))
     sources = {"audio": Source.MICROPHONE, "video": Source.CAMERA}
     sending = [
-        PublicationWish(section.mid, sources[section.kind])
+        PublicationRequest(section.mid, sources[section.kind])
         for section in offer.sections
         if section.direction == "sendonly" and not section.stopped
     ]
@@ -688,7 +688,7 @@ FFMPEG = "\r\n".join(
 
 
 def test_ffmpeg_is_the_dtls_server() -> None:
-    result = negotiated(FFMPEG, *WISHES)
+    result = negotiated(FFMPEG, *REQUESTS)
     assert [(p.codec, p.ssrcs) for p in result.media.publications] == [
         (Codec.OPUS, (1000,)),
         (Codec.H264, (2000,)),
@@ -699,10 +699,10 @@ def test_ffmpeg_is_the_dtls_server() -> None:
     assert text.count("a=recvonly\r\n") == 2
 
 
-def test_packets_without_mid_and_ssrc_are_told_by_a_payload_type_of_their_own() -> None:
+def test_packets_without_mid_and_ssrc_are_assigned_by_their_own_payload_type() -> None:
     """RFC 9143 section 9.2."""
     text = re.sub(r"a=ssrc:[^\r]*\r\n", "", FFMPEG)
-    result = negotiated(text, *WISHES)
+    result = negotiated(text, *REQUESTS)
     assert [p.payload_types for p in result.media.publications] == [(111,), (106,)]
     assert [p.ssrcs for p in result.media.publications] == [(), ()]
 
@@ -715,26 +715,26 @@ def two_cameras(*, ssrcs: bool, extension: str = "") -> str:
     return text.replace("a=rtcp-mux\r\n", f"a=rtcp-mux\r\n{extension}") if extension else text
 
 
-def test_packets_that_nothing_tells_apart_are_refused_with_a_sentence() -> None:
-    wishes = (*WISHES, PublicationWish("2", Source.SCREEN))
+def test_ambiguous_packets_are_refused_with_a_reason() -> None:
+    requests = (*REQUESTS, PublicationRequest("2", Source.SCREEN))
     with pytest.raises(RpcError, match="cannot be told from those of another") as refusal:
-        negotiated(two_cameras(ssrcs=False), *wishes)
+        negotiated(two_cameras(ssrcs=False), *requests)
     assert refusal.value.name == "INVALID_SDP"
     assert refusal.value.details == {"mid": "1", "payload_type": "106"}
-    assert len(negotiated(two_cameras(ssrcs=True), *wishes).media.publications) == 3
+    assert len(negotiated(two_cameras(ssrcs=True), *requests).media.publications) == 3
     mid = "a=extmap:1 urn:ietf:params:rtp-hdrext:sdes:mid\r\n"
-    assert len(negotiated(two_cameras(ssrcs=False, extension=mid), *wishes).media.publications) == 3
-    unlisted = negotiated(two_cameras(ssrcs=False), *WISHES)
+    assert len(negotiated(two_cameras(ssrcs=False, extension=mid), *requests).media.publications) == 3
+    unlisted = negotiated(two_cameras(ssrcs=False), *REQUESTS)
     assert len(unlisted.media.publications) == 2, "nothing else is published with that payload type"
     only_received = mid.replace("a=extmap:1 ", "a=extmap:1/recvonly ")
     with pytest.raises(RpcError, match="cannot be told"):
-        negotiated(two_cameras(ssrcs=False, extension=only_received), *wishes)
+        negotiated(two_cameras(ssrcs=False, extension=only_received), *requests)
 
 
 def test_a_publication_without_a_known_codec(read_offer: OfferReader) -> None:
     text = re.sub("(VP8|VP9|H264|AV1)/", "H263/", read_offer("chromium_join"))
     with pytest.raises(RpcError) as refusal:
-        negotiated(text, *WISHES)
+        negotiated(text, *REQUESTS)
     assert refusal.value.name == "UNSUPPORTED_CODEC"
 
 
@@ -766,7 +766,7 @@ async def test_aiortc_offers_and_takes_the_answer() -> None:
 async def exchange(peer: RTCPeerConnection, sources: list[Source]) -> Negotiated:
     await peer.setLocalDescription(await peer.createOffer())
     mids = [str(t.mid) for t in peer.getTransceivers() if t.direction == "sendonly"]
-    wishes = [PublicationWish(mid, source) for mid, source in zip(mids, sources, strict=True)]
-    result = negotiated(peer.localDescription.sdp, *wishes)
+    requests = [PublicationRequest(mid, source) for mid, source in zip(mids, sources, strict=True)]
+    result = negotiated(peer.localDescription.sdp, *requests)
     await peer.setRemoteDescription(RTCSessionDescription(answer(result), "answer"))
     return result

@@ -11,7 +11,7 @@ from nexus_sfu.core.model import IceCredentials, Slot, Source
 from nexus_sfu.sdp import (
     AnswerTransport,
     CandidateLine,
-    PublicationWish,
+    PublicationRequest,
     build_answer,
     negotiate,
     parse_offer,
@@ -27,7 +27,7 @@ FRAGMENTS = (
     b"a=simulcast:recv x send 1,~2;3", b"\r\n", b"\n", b"\x00", b" ", b":", b"/",
     b"-1", b"65536", b"4294967296", b"9" * 5_000, b"1e9", b"inf", b"nan", "é\u2028".encode(), b"\xff",
 )  # fmt: skip
-WISHES = (PublicationWish("0", Source.MICROPHONE), PublicationWish("1", Source.CAMERA))
+REQUESTS = (PublicationRequest("0", Source.MICROPHONE), PublicationRequest("1", Source.CAMERA))
 
 
 def survive(data: bytes) -> bool:
@@ -35,7 +35,7 @@ def survive(data: bytes) -> bool:
     text = data.decode("utf-8", "replace")
     refusal: RpcError | None = None
     try:
-        result = negotiate(parse_offer(text), WISHES)
+        result = negotiate(parse_offer(text), REQUESTS)
     except RpcError as error:
         refusal = error
     if refusal is not None:
@@ -80,7 +80,7 @@ def corpora() -> list[Path]:
 
 
 def test_recorded_offers_and_corpora() -> None:
-    # Four of the sixteen have lost section 0, which the wishes name.
+    # Four of the sixteen have lost section 0, which the requests name.
     assert sum(survive(path.read_bytes()) for path in OFFERS) == 12
     for path in corpora():
         survive(path.read_bytes())

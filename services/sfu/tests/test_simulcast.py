@@ -3,7 +3,7 @@
 import pytest
 from nexus_rpc import RpcError
 from nexus_sfu.core.model import Codec, Extension, Layer, PublicationOffer, Source
-from nexus_sfu.sdp import Negotiated, PublicationWish, negotiate, parse_offer
+from nexus_sfu.sdp import Negotiated, PublicationRequest, negotiate, parse_offer
 from nexus_sfu.sdp.simulcast import MAX_ENCODINGS, MAX_RIDS
 
 from services.sfu.tests.test_sdp import OfferReader, answer, sections
@@ -32,8 +32,8 @@ def with_lines(offer: str, *lines: str) -> str:
 
 
 def camera_of(offer: str, *lines: str, layers: tuple[Layer, ...] = (), mode: str = "") -> Negotiated:
-    wish = PublicationWish("1", Source.CAMERA, layers=layers, scalability_mode=mode)
-    return negotiate(parse_offer(with_lines(offer, *lines)), [wish])
+    request = PublicationRequest("1", Source.CAMERA, layers=layers, scalability_mode=mode)
+    return negotiate(parse_offer(with_lines(offer, *lines)), [request])
 
 
 def publication(result: Negotiated) -> PublicationOffer:
@@ -70,8 +70,8 @@ def test_rids_are_answered_in_the_offers_order_and_ranked_by_the_publication(off
 
 @pytest.mark.parametrize("browser", ["chromium", "firefox"])
 def test_what_browsers_offer(browser: str, read_offer: OfferReader) -> None:
-    wish = PublicationWish("1", Source.CAMERA, layers=LOW_TO_HIGH)
-    result = negotiate(parse_offer(read_offer(f"{browser}_simulcast")), [wish])
+    request = PublicationRequest("1", Source.CAMERA, layers=LOW_TO_HIGH)
+    result = negotiate(parse_offer(read_offer(f"{browser}_simulcast")), [request])
     camera = sections(answer(result))[1]
     assert "a=simulcast:recv q;h;f" in camera
     assert [line for line in camera if line.startswith("a=rid:")] == [f"a=rid:{r} recv" for r in "qhf"]
@@ -136,8 +136,8 @@ def test_without_every_repair_stream_there_is_none(offer: str) -> None:
 
 
 def test_spatial_layers_need_nothing_in_the_sdp(offer: str) -> None:
-    wish = PublicationWish("1", Source.CAMERA, preferred=Codec.VP9, scalability_mode="L3T3_KEY")
-    (found,) = negotiate(parse_offer(with_lines(offer)), [wish]).media.publications
+    request = PublicationRequest("1", Source.CAMERA, preferred=Codec.VP9, scalability_mode="L3T3_KEY")
+    (found,) = negotiate(parse_offer(with_lines(offer)), [request]).media.publications
     assert found.codec is Codec.VP9
     assert found.scalability_mode == "L3T3_KEY"
     assert [layer.spatial for layer in found.layers] == [0, 1, 2]
@@ -191,11 +191,11 @@ def test_layers_must_go_with_the_offer(offer: str) -> None:
     assert refusal(offer, *RIDS, layers=(Layer("q"), Layer("q"))) == "INVALID_ARGUMENT"
     assert refusal(offer, layers=LOW_TO_HIGH) == "INVALID_ARGUMENT"
     for lines, layers in ((), (Layer(), Layer())), ((), (Layer("q"),) * 3), (RIDS, ()):
-        wish = PublicationWish(
+        request = PublicationRequest(
             "1", Source.CAMERA, preferred=Codec.VP9, layers=layers, scalability_mode="L3T3"
         )
         with pytest.raises(RpcError) as caught:
-            negotiate(parse_offer(with_lines(offer, *lines)), [wish])
+            negotiate(parse_offer(with_lines(offer, *lines)), [request])
         assert caught.value.name == "INVALID_ARGUMENT"
     for mode in ("L4T1", "L1T1\r\na=x", "l1t1", "L1", "L1T3_KEYS"):
         assert refusal(offer, mode=mode) == "INVALID_ARGUMENT"

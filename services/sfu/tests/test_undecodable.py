@@ -62,7 +62,7 @@ class Scene(Room):
         return self.do(cmd.UpdateSlots(self.bob, bind=track_ids or tuple(self.sent))).unplaced
 
     @property
-    def told(self) -> list[tuple[str, str]]:
+    def reported(self) -> list[tuple[str, str]]:
         """What the last command told Bob of pauses."""
         found: list[tuple[str, str]] = []
         for event in self.events:
@@ -80,12 +80,12 @@ class Scene(Room):
         return [one.track_id for one in watching.paused_tracks(self.state.participant(self.bob))]
 
 
-def test_who_asks_for_a_track_that_it_cannot_decode_is_told_and_gets_no_slot_for_it() -> None:
+def test_a_request_for_an_undecodable_track_is_reported_and_binds_no_slot() -> None:
     scene = Scene([VP9], [[VP8, H264], [VP8, H264]])
-    assert scene.told == []
+    assert scene.reported == []
     (track,) = scene.sent
     assert scene.look() == (track,)
-    assert scene.told == [("track_paused", track)]
+    assert scene.reported == [("track_paused", track)]
     # Nothing for the engine: it asks for no keyframe on behalf of a slot that is not bound.
     assert scene.engine == []
     assert scene.shown(scene.bob) == {"v0": None, "v1": None}
@@ -94,31 +94,31 @@ def test_who_asks_for_a_track_that_it_cannot_decode_is_told_and_gets_no_slot_for
     assert scene.paused == [track]
 
 
-def test_it_is_told_once_and_forgotten_with_the_track() -> None:
+def test_it_is_reported_once_and_forgotten_with_the_track() -> None:
     scene = Scene([VP9], [[VP8]])
     (track,) = scene.sent
     scene.look()
     scene.look()
-    assert scene.told == []
+    assert scene.reported == []
     scene.do(cmd.UpdateSlots(scene.bob, unbind=(track,)))
-    assert scene.told == []
+    assert scene.reported == []
     assert scene.paused == [track]
     scene.do(cmd.Unpublish(scene.alice, (track,)))
-    assert scene.told == []
+    assert scene.reported == []
     assert scene.paused == []
 
 
-def test_a_hidden_participant_is_told_as_well() -> None:
+def test_a_hidden_participant_is_notified_as_well() -> None:
     scene = Scene([AV1], [[VP8]], Grants(subscribe=True, hidden=True))
     scene.look()
-    assert scene.told == [("track_paused", scene.sent[0])]
+    assert scene.reported == [("track_paused", scene.sent[0])]
 
 
 def test_slots_go_to_what_can_be_decoded() -> None:
     scene = Scene([AV1, VP8, VP9, VP8], [[VP8], [VP8]])
     av1, first, vp9, second = scene.sent
     assert set(scene.look()) == {av1, vp9}
-    assert sorted(scene.told) == sorted([("track_paused", av1), ("track_paused", vp9)])
+    assert sorted(scene.reported) == sorted([("track_paused", av1), ("track_paused", vp9)])
     assert scene.shown(scene.bob) == {"v0": first, "v1": second}
 
 
@@ -141,7 +141,7 @@ def test_a_track_waits_for_a_slot_that_decodes_it_though_others_are_free() -> No
     scene = Scene([H264, H264], [[VP8], [VP8, H264], [VP8]])
     first, second = scene.sent
     assert scene.look() == (second,)
-    assert scene.told == []
+    assert scene.reported == []
     assert scene.shown(scene.bob) == {"v0": None, "v1": first, "v2": None}
     scene.do(cmd.UpdateSlots(scene.bob, unbind=(first,)))
     assert scene.shown(scene.bob) == {"v0": None, "v1": second, "v2": None}
@@ -151,42 +151,42 @@ def test_a_track_waits_for_a_slot_that_decodes_it_though_others_are_free() -> No
 def test_of_h264_the_profile_and_the_packetization_count(other: Format) -> None:
     scene = Scene([H264], [[VP8, other]])
     scene.look()
-    assert scene.told == [("track_paused", scene.sent[0])]
+    assert scene.reported == [("track_paused", scene.sent[0])]
 
 
-def test_a_participant_without_video_slots_is_told_nothing_of_codecs() -> None:
+def test_a_participant_without_video_slots_receives_no_codec_pauses() -> None:
     scene = Scene([VP9], [])
     assert scene.look() == (scene.sent[0],)
-    assert scene.told == []
+    assert scene.reported == []
     assert "reoffer_needed" in scene.kinds
     scene.do(cmd.Offer(scene.bob, receives([VP8])))
-    assert scene.told == [("track_paused", scene.sent[0])]
+    assert scene.reported == [("track_paused", scene.sent[0])]
     # What was known stays while there is nothing to tell it by.
     scene.do(cmd.Offer(scene.bob, receives()))
-    assert scene.told == []
+    assert scene.reported == []
     scene.do(cmd.Offer(scene.bob, receives([VP8, VP9])))
-    assert scene.told == [("track_resumed", scene.sent[0])]
+    assert scene.reported == [("track_resumed", scene.sent[0])]
 
 
-def test_a_reoffer_with_the_codec_brings_the_picture() -> None:
+def test_a_reoffer_with_the_codec_resumes_the_video() -> None:
     scene = Scene([VP9], [[VP8]])
     (track,) = scene.sent
     scene.look()
     scene.do(cmd.Offer(scene.bob, receives([VP8, VP9])))
-    assert scene.told == [("track_resumed", track)]
+    assert scene.reported == [("track_resumed", track)]
     assert fx.BindSlot(scene.bob, "v0", track) in scene.engine
     assert scene.shown(scene.bob) == {"v0": track}
     assert scene.paused == []
 
 
-def test_a_reoffer_without_the_codec_takes_the_picture_and_tells_why() -> None:
+def test_a_reoffer_without_the_codec_pauses_the_video_with_a_reason() -> None:
     scene = Scene([VP9, VP8], [[VP8, VP9]])
     vp9, vp8 = scene.sent
     scene.look()
     assert scene.shown(scene.bob) == {"v0": vp9}
     revision = scene.state.participant(scene.bob).slot_revision
     scene.do(cmd.Offer(scene.bob, receives([VP8])))
-    assert scene.told == [("track_paused", vp9)]
+    assert scene.reported == [("track_paused", vp9)]
     # The one that waited takes the place.
     assert scene.engine == [fx.BindSlot(scene.bob, "v0", vp8)]
     assert scene.state.participant(scene.bob).slot_revision == revision + 1
@@ -199,25 +199,25 @@ def test_a_publisher_that_changes_its_codec_loses_and_wins_viewers() -> None:
     (track,) = scene.sent
     scene.look()
     scene.do(cmd.Offer(scene.alice, sends(VP9)))
-    assert scene.told == [("track_paused", track)]
+    assert scene.reported == [("track_paused", track)]
     assert fx.UnbindSlot(scene.bob, "v0") in scene.engine
     (changed,) = [event for event in scene.events if event.HasField("slots_changed")]
     assert changed.target_participant_id == scene.bob
     assert [slot.track_id for slot in changed.slots_changed.slots.slots] == [""]
     scene.do(cmd.Offer(scene.alice, sends(VP8)))
-    assert scene.told == [("track_resumed", track)]
+    assert scene.reported == [("track_resumed", track)]
     assert fx.BindSlot(scene.bob, "v0", track) in scene.engine
     (changed,) = [event for event in scene.events if event.HasField("slots_changed")]
     assert [slot.track_id for slot in changed.slots_changed.slots.slots] == [track]
 
 
-def test_a_slow_viewer_of_such_a_track_is_told_of_both_reasons_in_turn() -> None:
+def test_a_slow_subscriber_of_such_a_track_receives_both_reasons_in_turn() -> None:
     scene = Scene([VP9], [[VP8, VP9]])
     (track,) = scene.sent
     scene.look()
     scene.do(cmd.SlotPaused(scene.bob, "v0", True))
     scene.do(cmd.Offer(scene.bob, receives([VP8])))
-    assert scene.told == [("track_paused", track)]
+    assert scene.reported == [("track_paused", track)]
     assert scene.paused == [track]
 
 
@@ -282,7 +282,7 @@ def without(section: str, codec: str) -> str:
     return "\r\n".join(kept)
 
 
-async def test_the_whole_service_tells_it_and_binds_nothing(
+async def test_the_whole_service_reports_it_and_binds_nothing(
     running: Running, read_offer: OfferReader
 ) -> None:
     offer = read_offer("chromium_join")
@@ -294,16 +294,16 @@ async def test_the_whole_service_tells_it_and_binds_nothing(
     head, *sections = offer.split("m=")
     cut = "m=".join([head, *(without(s, "VP9") if s.startswith("video") else s for s in sections)])
     bob = await running.join("bob", cut, publish=False, bind_existing=True)
-    asked = sfu_pb2.UpdateSlotsRequest(
+    request = sfu_pb2.UpdateSlotsRequest(
         room=running.room, participant_id=bob.participant.id, bind_track_ids=[camera.id]
     )
-    answer = await running.stub.UpdateSlots(asked)
+    answer = await running.stub.UpdateSlots(request)
     assert list(answer.unplaced_track_ids) == [camera.id]
     assert [slot.track for slot in running.engine.slots.values() if slot.track is not None] == []
-    (told,) = running.of_kind("track_paused")
-    assert told.target_participant_id == bob.participant.id
+    (reported,) = running.of_kind("track_paused")
+    assert reported.target_participant_id == bob.participant.id
     paused = room_pb2.TrackPaused(track_id=camera.id, reason=CODEC)
-    assert told.track_paused == paused
+    assert reported.track_paused == paused
     # Who missed the event finds it in the snapshot, and older clients find it there as well.
     snapshot = await running.stub.GetRoom(
         sfu_pb2.GetRoomRequest(room=running.room, participant_id=bob.participant.id)

@@ -7,7 +7,7 @@ import pytest
 from nexus.sfu.v1 import sfu_pb2
 from nexus.types.v1 import error_pb2, media_pb2
 from nexus_sfu import engine_port as port
-from nexus_sfu.core.effects import SlotPreferences
+from nexus_sfu.core.effects import SlotView
 from nexus_sfu.core.model import Kind, LayerLimit
 from nexus_testkit import wait_until
 
@@ -28,12 +28,12 @@ async def call(running: Running, read_offer: OfferReader) -> tuple[str, str, str
 
 async def test_a_view_reaches_the_engine(running: Running, read_offer: OfferReader) -> None:
     _, bob, camera, slot = await call(running, read_offer)
-    assert running.engine.slots[slot].preferences == SlotPreferences(priority=100)
+    assert running.engine.slots[slot].view == SlotView(priority=100)
     view = media_pb2.TrackView(track_id=camera, width=70_000, height=360, pinned=True, max_spatial=1)
     await running.stub.UpdateView(
         sfu_pb2.UpdateViewRequest(room=running.room, participant_id=bob, views=[view])
     )
-    assert running.engine.slots[slot].preferences == SlotPreferences(
+    assert running.engine.slots[slot].view == SlotView(
         65_535, 360, pinned=True, priority=100, highest=LayerLimit(1, 3)
     )
 
@@ -65,17 +65,17 @@ async def test_what_the_engine_says_reaches_whom_it_concerns(
 ) -> None:
     alice, bob, camera, slot = await call(running, read_offer)
     (track,) = (i for i, t in running.engine.tracks.items() if t.kind is Kind.VIDEO)
-    running.engine.tell(
-        port.LayersWanted(track, LayerLimit(0, 2)),
+    running.engine.emit(
+        port.LayerDemandChanged(track, LayerLimit(0, 2)),
         port.SlotPaused(slot, True),
-        port.LayersWanted(99_999, None),
+        port.LayerDemandChanged(99_999, None),
         port.SlotPaused(99_999, True),
     )
     await wait_until(
         lambda: bool(running.of_kind("layer_demand_changed") and running.of_kind("track_paused"))
     )
-    (wanted,), (paused,) = running.of_kind("layer_demand_changed"), running.of_kind("track_paused")
-    assert wanted.target_participant_id == alice
+    (demanded,), (paused,) = running.of_kind("layer_demand_changed"), running.of_kind("track_paused")
+    assert demanded.target_participant_id == alice
     assert paused.target_participant_id == bob
     # Who missed the events finds both in the snapshot.
     for participant, watched, stopped in ((alice, [camera], []), (bob, [], [camera])):
@@ -89,8 +89,10 @@ async def test_what_the_engine_says_reaches_whom_it_concerns(
 async def test_quality_is_measured_and_shown(running: Running, read_offer: OfferReader) -> None:
     alice, bob, _, _ = await call(running, read_offer)
     await running.service.measure()
-    told = running.of_kind("connection_quality")
-    assert {event.connection_quality.participant_id for event in told} == {alice, bob}
-    assert {event.connection_quality.quality for event in told} == {media_pb2.CONNECTION_QUALITY_EXCELLENT}
+    reported = running.of_kind("connection_quality")
+    assert {event.connection_quality.participant_id for event in reported} == {alice, bob}
+    assert {event.connection_quality.quality for event in reported} == {
+        media_pb2.CONNECTION_QUALITY_EXCELLENT
+    }
     carol = await running.join("carol", read_offer("chromium_join"), publish=False)
     assert {p.connection_quality for p in carol.participants} == {media_pb2.CONNECTION_QUALITY_EXCELLENT}

@@ -6,7 +6,7 @@ from nexus.events.v1 import room_pb2
 from nexus.types.v1 import media_pb2
 from nexus_sfu.core import commands as cmd
 from nexus_sfu.core import watching
-from nexus_sfu.core.effects import SlotPreferences
+from nexus_sfu.core.effects import SlotView
 from nexus_sfu.core.model import Grants, Layer, LayerLimit, Quality, Source, View
 from nexus_sfu.core.wire import participant_message
 
@@ -24,9 +24,9 @@ def test_a_bound_slot_is_preferred_by_its_tracks_source() -> None:
     room = Room()
     room.join("alice", Source.CAMERA, Source.SCREEN)
     bob = room.join("bob", bind=True)
-    assert room.preferences == {
-        (bob, "v0"): SlotPreferences(priority=100),
-        (bob, "v1"): SlotPreferences(priority=200),
+    assert room.slot_views == {
+        (bob, "v0"): SlotView(priority=100),
+        (bob, "v1"): SlotView(priority=200),
     }
 
 
@@ -35,13 +35,13 @@ def test_a_view_reaches_the_slot_at_once_and_only_when_it_changed() -> None:
     _, bob, track = seen(room)
     view = View(track, 640, 360, pinned=True, priority=7, max_spatial=1)
     room.do(cmd.UpdateView(bob, (view,)))
-    wanted = SlotPreferences(640, 360, pinned=True, priority=7, highest=LayerLimit(1, 3))
-    assert room.preferences == {(bob, "v0"): wanted}
+    expected = SlotView(640, 360, pinned=True, priority=7, highest=LayerLimit(1, 3))
+    assert room.slot_views == {(bob, "v0"): expected}
     assert room.events == []
     room.do(cmd.UpdateView(bob, (view,)))
     assert room.last.effects == ()
     room.do(cmd.UpdateView(bob, (View(track, hidden=True, max_temporal=0),)))
-    (hidden,) = room.preferences.values()
+    (hidden,) = room.slot_views.values()
     assert not hidden.visible
     assert hidden.highest == LayerLimit(3, 0)
 
@@ -54,7 +54,7 @@ def test_a_view_is_kept_for_a_later_binding_and_goes_with_its_track() -> None:
     assert room.last.effects == ()
     assert list(room.state.participant(bob).views) == [track]
     room.do(cmd.UpdateSlots(bob, bind=(track,)))
-    assert room.preferences[bob, "v0"].width == 320
+    assert room.slot_views[bob, "v0"].width == 320
     room.do(cmd.Unpublish(alice, (track,)))
     assert room.state.participant(bob).views == {}
 
@@ -65,7 +65,7 @@ def test_a_rebound_slot_is_preferred_anew() -> None:
     room.do(cmd.UpdateView(bob, (View(camera, 640, 360),)))
     carol = room.join("carol", Source.SCREEN)
     room.do(cmd.UpdateSlots(bob, bind=(room.track(carol, Source.SCREEN),), unbind=(camera,)))
-    assert room.preferences == {(bob, "v0"): SlotPreferences(priority=200)}
+    assert room.slot_views == {(bob, "v0"): SlotView(priority=200)}
     assert alice
 
 
@@ -76,30 +76,30 @@ def test_looking_needs_the_grant() -> None:
     assert refused(room, cmd.UpdateView("PA_x", (View("TR_1"),))) == "PARTICIPANT_NOT_FOUND"
 
 
-def test_a_publisher_is_told_which_layers_are_watched() -> None:
+def test_a_publisher_receives_the_layer_demand() -> None:
     room = Room()
     alice, bob, track = seen(room)
     room.state.tracks[track].layers = (Layer("q"), Layer("h", 1), Layer("f", 2))
     revision = room.state.revision
-    room.do(cmd.LayersWatched(track, LayerLimit(1, 2)))
+    room.do(cmd.LayerDemandChanged(track, LayerLimit(1, 2)))
     (event,) = room.events
     assert event.target_participant_id == alice
     assert event.revision == revision + 1
-    (wanted,) = event.layer_demand_changed.demands
-    assert (wanted.track_id, wanted.watched) == (track, True)
-    assert (wanted.max_spatial, wanted.max_temporal) == (1, 2)
-    assert list(wanted.rids) == ["q", "h"]
-    room.do(cmd.LayersWatched(track, LayerLimit(1, 2)))
+    (demand,) = event.layer_demand_changed.demands
+    assert (demand.track_id, demand.watched) == (track, True)
+    assert (demand.max_spatial, demand.max_temporal) == (1, 2)
+    assert list(demand.rids) == ["q", "h"]
+    room.do(cmd.LayerDemandChanged(track, LayerLimit(1, 2)))
     assert room.events == []
-    room.do(cmd.LayersWatched(track, None))
+    room.do(cmd.LayerDemandChanged(track, None))
     assert not room.events[0].layer_demand_changed.demands[0].watched
     assert [w.watched for w in watching.demand_messages(room.state.participant(alice))] == [False]
-    room.do(cmd.LayersWatched("TR_gone", None))
+    room.do(cmd.LayerDemandChanged("TR_gone", None))
     assert room.events == []
     assert watching.demand_messages(room.state.participant(bob)) == []
 
 
-def test_pauses_are_told_to_who_watches() -> None:
+def test_pauses_are_sent_to_the_subscriber() -> None:
     room = Room()
     _, bob, track = seen(room)
     room.do(cmd.SlotPaused(bob, "v0", True))
@@ -133,7 +133,7 @@ def test_a_paused_slot_that_shows_another_track_pauses_that() -> None:
     assert watching.paused_tracks(room.state.participant(bob)) == []
 
 
-def test_quality_is_told_on_change_and_to_who_comes_later() -> None:
+def test_quality_is_sent_on_change_and_to_later_participants() -> None:
     """LiveKit #4838: who subscribes later misses the first rating."""
     room = Room()
     alice = room.join("alice", Source.CAMERA)
@@ -151,7 +151,7 @@ def test_quality_is_told_on_change_and_to_who_comes_later() -> None:
     assert shown.connection_quality == media_pb2.CONNECTION_QUALITY_GOOD
 
 
-def test_nobody_hears_of_a_hidden_participants_quality() -> None:
+def test_the_quality_of_a_hidden_participant_is_not_published() -> None:
     room = Room()
     hidden = room.join("ghost", grants=Grants(create=True, subscribe=True, hidden=True))
     room.do(cmd.QualityChanged(hidden, Quality.POOR, 10.0))
@@ -168,15 +168,15 @@ def test_views_never_outgrow_the_room() -> None:
     assert list(room.state.participant(bob).views) == [track]
 
 
-def test_the_wished_layer_is_the_lowest_that_fills_the_view() -> None:
+def test_the_needed_layer_is_the_lowest_that_fills_the_view() -> None:
     room = Room()
     _, _, camera = seen(room)
     track = room.state.tracks[camera]
-    assert watching.wished_layer(None, track) == 0
+    assert watching.needed_layer(None, track) == 0
     track.layers = tuple(Layer(width=w, height=w * 9 // 16) for w in (320, 640, 1280))
-    assert watching.wished_layer(None, track) == 2
-    assert watching.wished_layer(View(camera), track) == 2
-    assert watching.wished_layer(View(camera, max_spatial=1), track) == 1
+    assert watching.needed_layer(None, track) == 2
+    assert watching.needed_layer(View(camera), track) == 2
+    assert watching.needed_layer(View(camera, max_spatial=1), track) == 1
     for width, layer in ((160, 0), (360, 0), (640, 1), (730, 1), (800, 2), (4_000, 2)):
-        assert watching.wished_layer(View(camera, width, width * 9 // 16), track) == layer
-    assert watching.wished_layer(View(camera, 4_000, 2_000, max_spatial=0), track) == 0
+        assert watching.needed_layer(View(camera, width, width * 9 // 16), track) == layer
+    assert watching.needed_layer(View(camera, 4_000, 2_000, max_spatial=0), track) == 0

@@ -258,7 +258,7 @@ def test_requests_that_wait_are_bounded() -> None:
     assert codes(driver.request(update_slots=session_pb2.UpdateSlotsRequest())) == ["RATE_LIMITED"]
 
 
-def test_leaving_is_answered_told_and_closed() -> None:
+def test_leaving_is_answered_and_announced_and_closes_the_socket() -> None:
     driver = Driver().joined()
     effects = driver.request(leave=session_pb2.LeaveRequest())
     reply, farewell = sent(effects)
@@ -373,7 +373,7 @@ def test_an_outage_during_the_join_is_made_up_for_after_it() -> None:
     assert len(only(driver.accept(), do.FetchSnapshot)) == 1
 
 
-def test_an_sfu_that_does_not_answer_is_asked_again() -> None:
+def test_a_request_to_an_sfu_that_does_not_answer_is_retried() -> None:
     driver = Driver().joined()
     driver.on(on.EventsMayBeMissing())
     refused = RpcError(ErrorCode.SFU_UNREACHABLE, "no")

@@ -68,7 +68,9 @@ async def test_a_message_goes_to_the_tokens_room(harness: Harness) -> None:
         (mint("server", "elsewhere", **ADMIN), 404, "ROOM_NOT_FOUND"),
     ],
 )
-async def test_who_may_not_is_told_why(harness: Harness, token: str, status: int, code: str) -> None:
+async def test_a_refusal_names_the_missing_grant(
+    harness: Harness, token: str, status: int, code: str
+) -> None:
     await harness.joined("ann")
     got, error = await post(harness, token=token)
     assert (got, error["code"]) == (status, code)
@@ -112,7 +114,7 @@ async def test_a_media_server_that_is_away_is_worth_another_try(harness: Harness
     assert error["retryAfterMs"] > 0
 
 
-async def test_an_app_that_sends_too_often_is_told_when_it_may_again() -> None:
+async def test_an_app_that_sends_too_often_receives_a_retry_time() -> None:
     async with Harness(data_messages_per_second=0.01, data_message_burst=2) as slow:
         await slow.joined("ann")
         await slow.joined("bob", "elsewhere")
@@ -130,7 +132,7 @@ async def test_an_app_that_sends_too_often_is_told_when_it_may_again() -> None:
         assert (await post(slow, token=mint("server", **USUAL)))[0] == 403
 
 
-async def test_an_app_that_sends_too_much_is_told_when_it_may_again() -> None:
+async def test_an_app_that_sends_too_much_receives_a_retry_time() -> None:
     async with Harness(data_bytes_per_second=1024, data_bytes_burst=100_000) as slow:
         await slow.joined("ann")
         assert await post(slow, bytes(90_000)) == (204, {})

@@ -70,7 +70,7 @@ async def arrivals_seen(client: Client, count: int) -> list[str]:
 
 
 @pytest.mark.parametrize("subprotocol", ["nexus.v1", "nexus.v1.json"])
-async def test_joins_at_once_into_a_full_room_leave_everybody_connected(
+async def test_simultaneous_joins_into_a_full_room_keep_every_client_connected(
     full: Harness, subprotocol: str
 ) -> None:
     joined = await asyncio.gather(*(join(full, number, subprotocol) for number in range(4)))
@@ -106,8 +106,8 @@ async def test_a_burst_of_events_is_written_as_it_comes(full: Harness) -> None:
     for number in range(3000):
         muted = room_pb2.TrackMuted(track_id=f"TR_{number}", muted=True)
         await full.sfu.emit(full.room(), "track-muted", track_muted=muted)
-    heard = [(await client.event("track_muted")).event.track_muted.track_id for _ in range(3000)]
-    assert heard == [f"TR_{number}" for number in range(3000)]
+    received = [(await client.event("track_muted")).event.track_muted.track_id for _ in range(3000)]
+    assert received == [f"TR_{number}" for number in range(3000)]
 
 
 async def test_a_snapshot_of_a_full_room_follows_events_that_are_still_queued(full: Harness) -> None:

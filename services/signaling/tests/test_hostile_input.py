@@ -171,7 +171,7 @@ async def test_frames_that_are_no_websocket_close_it(harness: Harness, garbage: 
     socket.writer.close()
 
 
-async def test_a_defect_of_ours_ends_one_session_and_tells_nothing(
+async def test_an_internal_defect_ends_one_session_and_reveals_nothing(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other, _ = await harness.joined("bob")
@@ -229,7 +229,7 @@ async def test_a_flood_of_websocket_pings_ends_the_session() -> None:
         assert await client.closed() == CloseCode.RATE_LIMITED
 
 
-async def test_a_client_that_does_not_read_is_let_go_and_others_hear_everything() -> None:
+async def test_a_client_that_does_not_read_is_disconnected_and_others_receive_everything() -> None:
     async with Harness(outbox_messages=50, outbox_bytes=256 * 1024) as harness:
         fast, _ = await harness.joined("fast")
         slow, _ = await harness.joined("slow")

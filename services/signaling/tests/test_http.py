@@ -74,7 +74,7 @@ async def test_compression_is_negotiated(harness: Harness) -> None:
         ("x-unknown; client_no_context_takeover", None),
     ],
 )
-async def test_a_client_without_context_takeover_is_told_so(
+async def test_a_client_without_context_takeover_is_answered_accordingly(
     harness: Harness, offered: str, agreed: str | None
 ) -> None:
     """RFC 7692 section 7.1.1.2: gorilla/websocket refuses a handshake that does not repeat the parameter."""
@@ -275,11 +275,11 @@ async def test_a_page_of_a_stranger_gets_no_token(harness: Harness) -> None:
         {"room": "r" * 300, "identity": "i"},
     ],
 )
-async def test_a_bad_wish_for_a_token_is_refused(harness: Harness, body: Any) -> None:
+async def test_a_malformed_token_request_is_refused(harness: Harness, body: Any) -> None:
     assert (await ask_token(harness, body))[0] == 400
 
 
-async def test_a_wish_that_is_no_json_is_refused(harness: Harness) -> None:
+async def test_a_token_request_that_is_not_json_is_refused(harness: Harness) -> None:
     for data, kind in ((b"{", "application/json"), (b"[" * 4096, "application/json"), (b"{}", "text/plain")):
         async with harness.http.post(
             f"{harness.url}/v1/dev/token", data=data, headers={"Content-Type": kind}

@@ -100,7 +100,7 @@ async def test_a_missing_and_a_forged_token(harness: Harness) -> None:
 
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES)
-async def test_hostile_names_join_their_own_room_and_hear_of_it(harness: Harness, name: str) -> None:
+async def test_hostile_names_join_their_own_room_and_receive_its_events(harness: Harness, name: str) -> None:
     other, _ = await harness.joined("somebody", "a")
     first, _ = await harness.joined("first", name)
     _, answer = await harness.joined(name, name)
@@ -211,7 +211,7 @@ async def test_what_went_wrong_inside_stays_inside(
     assert "secret" not in str(reply)
 
 
-async def test_without_the_broker_nobody_new_joins_and_the_error_says_so(harness: Harness) -> None:
+async def test_without_the_broker_joins_fail_with_a_clear_error(harness: Harness) -> None:
     ann, _ = await harness.joined("ann")
     harness.bus.set_connected(False)  # type: ignore[attr-defined]  # the in-memory bus
     client = await harness.connect()
@@ -242,7 +242,7 @@ async def test_a_page_that_goes_away_leaves_on_purpose(harness: Harness) -> None
     assert leave.reason == media_pb2.DISCONNECT_REASON_CLIENT_LEFT
 
 
-async def test_a_client_that_goes_while_it_joins_leaves_nobody_behind(harness: Harness) -> None:
+async def test_a_client_that_disconnects_while_joining_leaves_no_participant_behind(harness: Harness) -> None:
     client = await harness.connect()
 
     async def hang_up() -> None:

@@ -30,11 +30,11 @@ async def test_every_request_gets_its_reply(harness: Harness, subprotocol: str) 
 
     view = {"track_id": "TR_a", "width": 640, "height": 360, "pinned": True, "max_spatial": 0}
     assert (await client.request(update_view={"views": [view]})).WhichOneof("body") == "update_view"
-    (asked,) = harness.sfu.calls(sfu_pb2.UpdateViewRequest)
-    assert asked.participant_id == me
-    assert (asked.views[0].width, asked.views[0].pinned) == (640, True)
-    assert asked.views[0].HasField("max_spatial")
-    assert not asked.views[0].HasField("max_temporal")
+    (request,) = harness.sfu.calls(sfu_pb2.UpdateViewRequest)
+    assert request.participant_id == me
+    assert (request.views[0].width, request.views[0].pinned) == (640, True)
+    assert request.views[0].HasField("max_spatial")
+    assert not request.views[0].HasField("max_temporal")
 
     assert (await client.request(set_muted={"track_id": track.id, "muted": True})).WhichOneof(
         "body"
@@ -69,7 +69,7 @@ async def test_order_is_enforced(harness: Harness, subprotocol: str) -> None:
     assert (await client.request(ping={})).WhichOneof("body") == "ping"
 
 
-async def test_people_manage_themselves_and_admins_others(harness: Harness) -> None:
+async def test_participants_manage_themselves_and_admins_others(harness: Harness) -> None:
     bob, _ = await harness.joined("bob", publications=[PUBLICATION])
     eve, eves = await harness.joined("eve", publications=[PUBLICATION])
     (track,) = eves.participant.tracks

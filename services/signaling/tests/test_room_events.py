@@ -19,7 +19,7 @@ def muted(track_id: str) -> room_pb2.TrackMuted:
     return room_pb2.TrackMuted(track_id=track_id, muted=True)
 
 
-async def test_everybody_hears_in_order_in_their_own_subprotocol(harness: Harness) -> None:
+async def test_every_client_receives_events_in_order_in_its_own_subprotocol(harness: Harness) -> None:
     clients = [
         (await harness.joined(name, subprotocol=subprotocol))[0]
         for name, subprotocol in (("a", "nexus.v1"), ("b", "nexus.v1.json"), ("c", "nexus.v1.json"))
@@ -27,9 +27,9 @@ async def test_everybody_hears_in_order_in_their_own_subprotocol(harness: Harnes
     for number in range(20):
         await harness.sfu.emit(harness.room(), "track-muted", track_muted=muted(f"TR_{number}"))
     for client in clients:
-        heard = [(await client.event("track_muted")).event for _ in range(20)]
-        assert [event.track_muted.track_id for event in heard] == [f"TR_{n}" for n in range(20)]
-        assert [event.revision for event in heard] == list(range(4, 24))
+        received = [(await client.event("track_muted")).event for _ in range(20)]
+        assert [event.track_muted.track_id for event in received] == [f"TR_{n}" for n in range(20)]
+        assert [event.revision for event in received] == list(range(4, 24))
 
 
 async def test_events_that_overtake_the_answer_come_after_it(harness: Harness) -> None:
@@ -48,7 +48,7 @@ async def test_events_that_overtake_the_answer_come_after_it(harness: Harness) -
     assert early.event.revision == answer.join.revision + 1
 
 
-async def test_what_is_not_for_everybody_is_not_sent_to_everybody(harness: Harness) -> None:
+async def test_targeted_events_are_sent_to_their_target_only(harness: Harness) -> None:
     ann, anns = await harness.joined("ann")
     bob, _ = await harness.joined("bob")
     room = harness.room()
@@ -84,7 +84,7 @@ async def test_a_missed_event_brings_a_snapshot(harness: Harness) -> None:
 
 
 @pytest.mark.parametrize("subprotocol", ["nexus.v1", "nexus.v1.json"])
-async def test_who_speaks_is_told_with_the_join_answer_and_with_a_snapshot(
+async def test_active_speakers_are_in_the_join_answer_and_in_a_snapshot(
     harness: Harness, subprotocol: str
 ) -> None:
     speaker = room_pb2.Speaker(participant_id="PA_9", track_id="TR_9", level_dbov=-20.5)
@@ -99,7 +99,7 @@ async def test_who_speaks_is_told_with_the_join_answer_and_with_a_snapshot(
     assert snapshot.active_speakers == room_pb2.ActiveSpeakers(revision=9)
 
 
-async def test_after_an_outage_of_the_broker_everybody_gets_a_snapshot(harness: Harness) -> None:
+async def test_after_an_outage_of_the_broker_every_client_receives_a_snapshot(harness: Harness) -> None:
     assert isinstance(harness.bus, MemoryBus)
     client, _ = await harness.joined("ann")
     harness.bus.set_connected(False)
@@ -137,7 +137,7 @@ async def test_sessions_outlive_a_real_broker(nats_server: NatsServer) -> None:
         (media_pb2.DISCONNECT_REASON_MEDIA_FAILED, CloseCode.MEDIA_FAILED, True),
     ],
 )
-async def test_who_is_let_go_by_the_sfu_is_told_and_closed(
+async def test_a_client_removed_by_the_sfu_is_notified_and_closed(
     harness: Harness, reason: media_pb2.DisconnectReason.ValueType, close: CloseCode, can_rejoin: bool
 ) -> None:
     client, answer = await harness.joined("ann")
@@ -164,7 +164,7 @@ async def test_a_closed_room_closes_its_sessions_and_is_forgotten(harness: Harne
     assert answer.room.id == harness.room().room_id
 
 
-async def test_a_room_that_ends_with_nobody_here_is_forgotten_too(harness: Harness) -> None:
+async def test_a_room_that_ends_without_local_sessions_is_forgotten_too(harness: Harness) -> None:
     client, _ = await harness.joined("ann")
     await client.request(leave={})
     await wait_until(lambda: not harness.room().participants)
@@ -215,7 +215,7 @@ async def test_a_node_whose_heartbeat_is_missing_but_that_answers_keeps_its_sess
     assert (await client.request(ping={})).WhichOneof("body") == "ping"
 
 
-async def test_rubbish_on_the_bus_harms_nobody(harness: Harness) -> None:
+async def test_garbage_on_the_bus_harms_no_session(harness: Harness) -> None:
     client, _ = await harness.joined("ann")
     subject = room_event(APP, "lobby", "track-muted")
     await harness.bus.publish(subject, b"\xff\xff\xff")

@@ -115,7 +115,7 @@ async def test_a_good_token_says_who_where_and_what(verifier: TokenVerifier) -> 
     assert granted == {"publish", "admin"}
 
 
-async def test_without_a_grants_claim_people_may_talk(verifier: TokenVerifier) -> None:
+async def test_without_a_grants_claim_participants_may_publish(verifier: TokenVerifier) -> None:
     claims = await verify(verifier, signed())
     granted = {field.name for field, value in claims.grants.ListFields() if value}
     assert granted == {"create", "publish", "subscribe", "data"}

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from nexus_sfu.core.effects import SlotPreferences
+from nexus_sfu.core.effects import SlotView
 from nexus_sfu.core.model import DataOffer, IceCredentials, Kind, LayerLimit, Track, TransportOffer
 
 
@@ -73,7 +73,7 @@ class SlotPaused:
 
 
 @dataclass(frozen=True, slots=True)
-class LayersWanted:
+class LayerDemandChanged:
     """The highest layers of a track that any slot aims for; None: no slot does."""
 
     track: int
@@ -106,7 +106,7 @@ class DataMessage:
     ordered: bool = True
 
 
-class EngineFigures(Protocol):
+class EngineStats(Protocol):
     """The engine's `EngineReport`; what each means is said in `sfu.proto`."""
 
     datagrams_in: int
@@ -128,7 +128,7 @@ class EngineFigures(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class TransportFigures:
+class TransportStats:
     transport: int
     # "new", "connected", …
     state: str
@@ -157,7 +157,7 @@ class TransportFigures:
     data_messages_dropped: int = 0
 
 
-class TrackFigures(Protocol):
+class TrackStats(Protocol):
     track: int
     packets: int
     bytes: int
@@ -174,7 +174,7 @@ class TrackFigures(Protocol):
         """Bits per second that forwarding up to [spatial][temporal] takes; 0: not there."""
 
 
-class SlotFigures(Protocol):
+class SlotStats(Protocol):
     slot: int
     track: int | None
     packets: int
@@ -196,12 +196,12 @@ class SlotFigures(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class StatsReady:
     request: int
-    engine: EngineFigures
-    transports: Sequence[TransportFigures]
-    tracks: Sequence[TrackFigures]
-    slots: Sequence[SlotFigures]
+    engine: EngineStats
+    transports: Sequence[TransportStats]
+    tracks: Sequence[TrackStats]
+    slots: Sequence[SlotStats]
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,10 +237,10 @@ EngineEvent = (
     | TransportGone
     | TrackStarted
     | SlotPaused
-    | LayersWanted
+    | LayerDemandChanged
     | SpeakersChanged
     | CommandRejected
-    | Report
+    | StatsReady
 )
 
 
@@ -302,7 +302,7 @@ class EnginePort(Protocol):
 
     def unbind_slot(self, slot: int) -> None: ...
 
-    def set_slot_preferences(self, slot: int, preferences: SlotPreferences) -> None: ...
+    def set_slot_view(self, slot: int, view: SlotView) -> None: ...
 
     def set_subscribed(self, transport: int, track: int, subscribed: bool) -> None: ...
 
@@ -319,5 +319,5 @@ class EnginePort(Protocol):
 
     def read_tap(self, tap: int, limit: int) -> TapBatch: ...
 
-    def request_report(self, room: int | None, details: bool = True) -> int:
-        """Without details: the engine's own figures alone."""
+    def request_stats(self, room: int | None, details: bool = True) -> int:
+        """Without details: the engine's own stats alone."""

@@ -18,7 +18,7 @@ from nexus_sfu.core.wire import participant_message, slot_table_message, track_m
 from nexus_sfu.engine_port import DataMessage
 from nexus_sfu.metrics import Metrics
 from nexus_sfu.sfu import Answered, Sfu
-from nexus_sfu.stats import ReportLost, Stats
+from nexus_sfu.stats import Stats, StatsLost
 from nexus_sfu.track_stream import TrackStreams
 
 log = structlog.get_logger()
@@ -39,7 +39,7 @@ class SfuServicer(sfu_pb2_grpc.SfuServiceServicer):
         self._node_id = node_id
 
     async def Join(self, request: sfu_pb2.JoinRequest, context: Context) -> sfu_pb2.JoinResponse:
-        answered = await self._sfu.join(requests.join_wish(request))
+        answered = await self._sfu.join(requests.join_request(request))
         room, participant = answered.room, answered.participant
         log.info(
             "participant_joined",
@@ -130,15 +130,15 @@ class SfuServicer(sfu_pb2_grpc.SfuServiceServicer):
 
     async def GetRoom(self, request: sfu_pb2.GetRoomRequest, context: Context) -> sfu_pb2.GetRoomResponse:
         room = self._sfu.node.room(requests.room_key(request.room))
-        asker = room.participant(request.participant_id) if request.participant_id else None
-        visible = [p for p in room.participants.values() if not p.grants.hidden or p is asker]
+        requester = room.participant(request.participant_id) if request.participant_id else None
+        visible = [p for p in room.participants.values() if not p.grants.hidden or p is requester]
         return sfu_pb2.GetRoomResponse(
             room=_room_message(room),
-            participants=[participant_message(p, with_mids=p is asker) for p in visible],
-            slots=slot_table_message(asker) if asker else None,
+            participants=[participant_message(p, with_mids=p is requester) for p in visible],
+            slots=slot_table_message(requester) if requester else None,
             revision=room.revision,
-            layer_demands=watching.demand_messages(asker) if asker else (),
-            paused_tracks=watching.paused_tracks(asker) if asker else (),
+            layer_demands=watching.demand_messages(requester) if requester else (),
+            paused_tracks=watching.paused_tracks(requester) if requester else (),
             active_speakers=room.active_speakers(),
         )
 
@@ -178,8 +178,8 @@ class SfuServicer(sfu_pb2_grpc.SfuServiceServicer):
         while True:
             try:
                 message = await self._stats.message(key)
-            except ReportLost:
-                log.warning("report_lost")
+            except StatsLost:
+                log.warning("stats_lost")
             else:
                 if message is None:
                     return

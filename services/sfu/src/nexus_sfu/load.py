@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from nexus.types.v1 import state_pb2
 
 from nexus_sfu.core.node import NodeState
-from nexus_sfu.engine_port import EngineFigures
+from nexus_sfu.engine_port import EngineStats
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,9 @@ class Load:
         self._before: _Sample | None = None
         self._rates = (0.0, 0.0, 0.0)
 
-    def update(self, figures: EngineFigures, now_ms: int) -> None:
+    def update(self, stats: EngineStats, now_ms: int) -> None:
         """`now_ms` is on a steady clock."""
-        sample = _Sample(now_ms, figures.datagrams_in, figures.datagrams_out, figures.cpu_seconds)
+        sample = _Sample(now_ms, stats.datagrams_in, stats.datagrams_out, stats.cpu_seconds)
         before, self._before = self._before, sample
         if before is None or now_ms <= before.at_ms:
             return

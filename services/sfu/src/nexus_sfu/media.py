@@ -117,7 +117,7 @@ class Media:
                 self._close_transport(effect.participant_id)
             case fx.AddTrack() | fx.RemoveTrack() | fx.MuteTrack() | fx.ResizeTrack() | fx.SetSubscribed():
                 self._apply_to_track(effect)
-            case fx.AddSlot() | fx.RemoveSlot() | fx.BindSlot() | fx.UnbindSlot() | fx.PreferSlot():
+            case fx.AddSlot() | fx.RemoveSlot() | fx.BindSlot() | fx.UnbindSlot() | fx.SetSlotView():
                 self._apply_to_slot(effect)
             case _:
                 assert_never(effect)
@@ -178,7 +178,7 @@ class Media:
                 self._engine.set_subscribed(transport, self._tracks[effect.track_id], effect.subscribed)
 
     def _apply_to_slot(
-        self, effect: fx.AddSlot | fx.RemoveSlot | fx.BindSlot | fx.UnbindSlot | fx.PreferSlot
+        self, effect: fx.AddSlot | fx.RemoveSlot | fx.BindSlot | fx.UnbindSlot | fx.SetSlotView
     ) -> None:
         seat = self._seats[effect.participant_id]
         match effect:
@@ -196,5 +196,5 @@ class Media:
                 self._engine.bind_slot(seat.slots[effect.mid].slot, self._tracks[effect.track_id])
             case fx.UnbindSlot():
                 self._engine.unbind_slot(seat.slots[effect.mid].slot)
-            case fx.PreferSlot():
-                self._engine.set_slot_preferences(seat.slots[effect.mid].slot, effect.preferences)
+            case fx.SetSlotView():
+                self._engine.set_slot_view(seat.slots[effect.mid].slot, effect.view)

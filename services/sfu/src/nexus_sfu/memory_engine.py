@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from nexus_sfu.core.effects import SlotPreferences
+from nexus_sfu.core.effects import SlotView
 from nexus_sfu.core.model import DataOffer, IceCredentials, Kind, Track, TransportOffer
 from nexus_sfu.engine_port import (
     DataMessage,
@@ -19,13 +19,13 @@ from nexus_sfu.engine_port import (
     EngineEvent,
     OpenedSlot,
     OpenedTransport,
-    Report,
-    SlotFigures,
+    SlotStats,
+    StatsReady,
     TapBatch,
     TapOptions,
-    TrackFigures,
-    TransportFigures,
+    TrackStats,
     TransportGone,
+    TransportStats,
 )
 
 
@@ -65,11 +65,11 @@ class MemorySlot:
     pair: int
     stream: str
     track: int | None = None
-    preferences: SlotPreferences = field(default_factory=SlotPreferences)
+    view: SlotView = field(default_factory=SlotView)
 
 
 @dataclass(slots=True)
-class MemoryFigures:
+class MemoryEngineStats:
     datagrams_in: int = 0
     bytes_in: int = 0
     datagrams_out: int = 0
@@ -87,7 +87,7 @@ class MemoryFigures:
 
 
 @dataclass(slots=True)
-class MemoryTrackFigures:
+class MemoryTrackStats:
     track: int
     packets: int = 0
     bytes: int = 0
@@ -102,7 +102,7 @@ class MemoryTrackFigures:
 
 
 @dataclass(slots=True)
-class MemorySlotFigures:
+class MemorySlotStats:
     slot: int
     track: int | None
     packets: int = 0
@@ -144,7 +144,7 @@ class MemoryEngine:
         self.transports: dict[int, MemoryTransport] = {}
         self.tracks: dict[int, MemoryTrack] = {}
         self.slots: dict[int, MemorySlot] = {}
-        self.figures = MemoryFigures()
+        self.stats = MemoryEngineStats()
         self.closed = False
         self.sent_data: list[tuple[int, DataMessage]] = []
         # Set to make the next create_transport fail as the real one does for arguments that it cannot use.
@@ -158,7 +158,7 @@ class MemoryEngine:
         self.tap_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.event_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
-    def tell(self, *events: EngineEvent) -> None:
+    def emit(self, *events: EngineEvent) -> None:
         """A test's way to make something happen in the engine."""
         self._events += events
         os.eventfd_write(self.event_fd, 1)
@@ -166,7 +166,7 @@ class MemoryEngine:
     def lose(self, transport: int, reason: str) -> None:
         """As the real one does when consent is lost: frees everything, then says so."""
         self.close_transport(transport)
-        self.tell(TransportGone(transport, reason))
+        self.emit(TransportGone(transport, reason))
 
     def poll_events(self, limit: int = 1024) -> list[EngineEvent]:
         events, self._events = self._events[:limit], self._events[limit:]
@@ -271,10 +271,10 @@ class MemoryEngine:
     def unbind_slot(self, slot: int) -> None:
         self.slots[slot].track = None
 
-    def set_slot_preferences(self, slot: int, preferences: SlotPreferences) -> None:
+    def set_slot_view(self, slot: int, view: SlotView) -> None:
         assert self.slots[slot].kind is Kind.VIDEO
-        assert 1 <= preferences.priority <= 255
-        self.slots[slot].preferences = preferences
+        assert 1 <= view.priority <= 255
+        self.slots[slot].view = view
 
     def set_subscribed(self, transport: int, track: int, subscribed: bool) -> None:
         assert track in self.tracks
@@ -312,21 +312,21 @@ class MemoryEngine:
         batches = self.taps[tap].batches
         return batches.pop(0) if batches else MemoryBatch()
 
-    def request_report(self, room: int | None, details: bool = True) -> int:
+    def request_stats(self, room: int | None, details: bool = True) -> int:
         """Answered at once, with everything that is there."""
         request = next(self._ids)
         transports = [
-            TransportFigures(i, "connected")
+            TransportStats(i, "connected")
             for i, t in self.transports.items()
             if details and room in (None, t.room)
         ]
         ids = {t.transport for t in transports}
-        tracks: list[TrackFigures] = [
-            MemoryTrackFigures(i, packets=7) for i, t in self.tracks.items() if t.transport in ids
+        tracks: list[TrackStats] = [
+            MemoryTrackStats(i, packets=7) for i, t in self.tracks.items() if t.transport in ids
         ]
-        slots: list[SlotFigures] = [
-            MemorySlotFigures(i, s.track) for i, s in self.slots.items() if s.transport in ids
+        slots: list[SlotStats] = [
+            MemorySlotStats(i, s.track) for i, s in self.slots.items() if s.transport in ids
         ]
-        self.figures.transports = len(self.transports)
-        self.tell(Report(request, self.figures, transports, tracks, slots))
+        self.stats.transports = len(self.transports)
+        self.emit(StatsReady(request, self.stats, transports, tracks, slots))
         return request

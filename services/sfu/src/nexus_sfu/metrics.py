@@ -1,4 +1,4 @@
-"""What Prometheus reads: counts of what happened, and the engine's own figures as of the last report."""
+"""What Prometheus reads: counts of what happened, and the engine's own stats as of the last read-out."""
 
 from collections.abc import Iterable
 
@@ -6,9 +6,9 @@ from nexus_runtime import MetricSet
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from nexus_sfu.engine_port import EngineFigures
+from nexus_sfu.engine_port import EngineStats
 
-# Engine counters: report field → metric, help.
+# Engine counters: stats field → metric, help.
 _COUNTERS = {
     "datagrams_in": "Datagrams received.",
     "bytes_in": "Bytes received.",
@@ -52,24 +52,24 @@ class EngineCollector(Collector):
     """The last `EngineReport`. Counters are the engine's own, from the start of the process."""
 
     def __init__(self) -> None:
-        self._figures: EngineFigures | None = None
+        self._stats: EngineStats | None = None
 
-    def update(self, figures: EngineFigures) -> None:
-        self._figures = figures
+    def update(self, stats: EngineStats) -> None:
+        self._stats = stats
 
     def collect(self) -> Iterable[Metric]:
-        figures = self._figures
-        if figures is None:
+        stats = self._stats
+        if stats is None:
             return
         for field, text in _COUNTERS.items():
-            value = float(getattr(figures, field))
+            value = float(getattr(stats, field))
             yield CounterMetricFamily(f"nexus_sfu_engine_{field}", text, value=value)
         cpu = "CPU time of the media threads."
-        yield CounterMetricFamily("nexus_sfu_engine_cpu_seconds", cpu, value=figures.cpu_seconds)
-        yield GaugeMetricFamily("nexus_sfu_engine_transports", "Transports.", value=figures.transports)
+        yield CounterMetricFamily("nexus_sfu_engine_cpu_seconds", cpu, value=stats.cpu_seconds)
+        yield GaugeMetricFamily("nexus_sfu_engine_transports", "Transports.", value=stats.transports)
         tcp = "ICE-TCP connections that are open."
-        yield GaugeMetricFamily("nexus_sfu_engine_tcp_connections", tcp, value=figures.tcp_connections)
+        yield GaugeMetricFamily("nexus_sfu_engine_tcp_connections", tcp, value=stats.tcp_connections)
         drops = CounterMetricFamily("nexus_sfu_engine_drops", "Packets dropped.", labels=["reason"])
-        for reason, count in figures.drops.items():
+        for reason, count in stats.drops.items():
             drops.add_metric([reason], count)
         yield drops

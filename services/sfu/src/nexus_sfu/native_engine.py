@@ -6,7 +6,7 @@ from contextlib import suppress
 import nexus_media as native
 
 from nexus_sfu import engine_port as port
-from nexus_sfu.core.effects import SlotPreferences
+from nexus_sfu.core.effects import SlotView
 from nexus_sfu.core.model import (
     CodecChoice,
     DataOffer,
@@ -141,15 +141,15 @@ class NativeEngine:
     def set_subscribed(self, transport: int, track: int, subscribed: bool) -> None:
         self._engine.set_subscribed(transport, track, subscribed)
 
-    def set_slot_preferences(self, slot: int, preferences: SlotPreferences) -> None:
-        highest = preferences.highest
+    def set_slot_view(self, slot: int, view: SlotView) -> None:
+        highest = view.highest
         self._engine.set_slot_preferences(
             slot,
-            width=preferences.width,
-            height=preferences.height,
-            priority=preferences.priority,
-            pinned=preferences.pinned,
-            visible=preferences.visible,
+            width=view.width,
+            height=view.height,
+            priority=view.priority,
+            pinned=view.pinned,
+            visible=view.visible,
             max_spatial=None if highest is None else highest.spatial,
             max_temporal=None if highest is None else highest.temporal,
         )
@@ -174,7 +174,7 @@ class NativeEngine:
     def read_tap(self, tap: int, limit: int) -> port.TapBatch:
         return self._engine.read_tap(tap, limit)
 
-    def request_report(self, room: int | None, details: bool = True) -> int:
+    def request_stats(self, room: int | None, details: bool = True) -> int:
         return self._engine.request_report(room, details)
 
 
@@ -220,14 +220,14 @@ def _event(event: native.Event) -> port.EngineEvent | None:
         case native.SlotPaused():
             return port.SlotPaused(event.slot, event.paused)
         case native.LayersWanted():
-            return port.LayersWanted(event.track, LayerLimit(*event.highest) if event.highest else None)
+            return port.LayerDemandChanged(event.track, LayerLimit(*event.highest) if event.highest else None)
         case native.SpeakersChanged():
             return port.SpeakersChanged(event.room, tuple(event.speakers))
         case native.CommandRejected():
             return port.CommandRejected(event.command, event.id, event.reason)
         case native.ReportReady():
-            transports = [_transport_figures(report) for report in event.transports]
-            return port.Report(event.request, event.engine, transports, event.tracks, event.slots)
+            transports = [_transport_stats(stats) for stats in event.transports]
+            return port.StatsReady(event.request, event.engine, transports, event.tracks, event.slots)
         case native.SlotChanged():
             return None
 
@@ -244,29 +244,29 @@ def _transport_event(event: native.TransportChanged) -> port.EngineEvent | None:
             return None
 
 
-def _transport_figures(report: native.TransportReport) -> port.TransportFigures:
-    return port.TransportFigures(
-        transport=report.transport,
-        state=report.state.name.lower(),
-        srtp_profile=report.srtp_profile,
-        packets_in=report.packets_in,
-        bytes_in=report.bytes_in,
-        packets_out=report.packets_out,
-        bytes_out=report.bytes_out,
-        rtt_ms=report.rtt_ms,
-        estimate_bps=report.estimate_bps,
-        target_bps=report.target_bps,
-        acknowledged_bps=report.acknowledged_bps,
-        loss=report.loss,
-        pacer_queue_packets=report.pacer_queue_packets,
-        pacer_queue_bytes=report.pacer_queue_bytes,
-        pacer_drops=report.pacer_drops,
-        probe_clusters=report.probe_clusters,
-        probe_packets=report.probe_packets,
-        slots_paused=report.slots_paused,
-        data_messages_in=report.data_messages_in,
-        data_bytes_in=report.data_bytes_in,
-        data_messages_out=report.data_messages_out,
-        data_bytes_out=report.data_bytes_out,
-        data_messages_dropped=report.data_messages_dropped,
+def _transport_stats(stats: native.TransportReport) -> port.TransportStats:
+    return port.TransportStats(
+        transport=stats.transport,
+        state=stats.state.name.lower(),
+        srtp_profile=stats.srtp_profile,
+        packets_in=stats.packets_in,
+        bytes_in=stats.bytes_in,
+        packets_out=stats.packets_out,
+        bytes_out=stats.bytes_out,
+        rtt_ms=stats.rtt_ms,
+        estimate_bps=stats.estimate_bps,
+        target_bps=stats.target_bps,
+        acknowledged_bps=stats.acknowledged_bps,
+        loss=stats.loss,
+        pacer_queue_packets=stats.pacer_queue_packets,
+        pacer_queue_bytes=stats.pacer_queue_bytes,
+        pacer_drops=stats.pacer_drops,
+        probe_clusters=stats.probe_clusters,
+        probe_packets=stats.probe_packets,
+        slots_paused=stats.slots_paused,
+        data_messages_in=stats.data_messages_in,
+        data_bytes_in=stats.data_bytes_in,
+        data_messages_out=stats.data_messages_out,
+        data_bytes_out=stats.data_bytes_out,
+        data_messages_dropped=stats.data_messages_dropped,
     )

@@ -1,4 +1,4 @@
-"""The engine's figures as the lines that `core.connection_quality` reads, and its ratings as room events."""
+"""The engine's stats as the lines that `core.connection_quality` reads, and its ratings as room events."""
 
 from nexus_sfu import engine_port as port
 from nexus_sfu.core import commands as cmd
@@ -26,29 +26,29 @@ class QualityWatch:
         """`now_ms`, here and below, is on a steady clock."""
         return now_ms >= self._due_ms
 
-    def observe(self, report: port.Report, now_ms: int) -> None:
-        """`report` is of the whole node, with details."""
+    def observe(self, stats: port.StatsReady, now_ms: int) -> None:
+        """`stats` are of the whole node, with details."""
         self._due_ms = now_ms + INTERVAL_MS
-        for rating in self._meters.observe(self._lines(report)):
+        for rating in self._meters.observe(self._lines(stats)):
             command = cmd.QualityChanged(rating.participant_id, rating.quality, rating.score)
             self._sfu.handle(self._sfu.media.room_key(rating.participant_id), command)
 
-    def _lines(self, report: port.Report) -> list[Line]:
+    def _lines(self, stats: port.StatsReady) -> list[Line]:
         media = self._sfu.media
         tracks: dict[str, list[TrackCounters]] = {}
-        for track in report.tracks:
+        for track in stats.tracks:
             publisher = media.publisher_of(track.track)
             if publisher is not None:
                 counters = TrackCounters(track.track, track.packets, track.packets_lost, track.jitter_ms)
                 tracks.setdefault(publisher, []).append(counters)
-        sent = {track.track: _highest(track) for track in report.tracks}
+        sent = {track.track: _highest(track) for track in stats.tracks}
         slots: dict[str, list[SlotCounters]] = {}
-        for slot in report.slots:
+        for slot in stats.slots:
             place = media.slot_of(slot.slot)
             if place is not None:
                 slots.setdefault(place[0], []).append(self._slot(slot, *place, sent))
         lines = []
-        for transport in report.transports:
+        for transport in stats.transports:
             seat = media.seat_of_transport(transport.transport)
             if seat is not None:
                 participant = seat[1]
@@ -64,20 +64,20 @@ class QualityWatch:
         return lines
 
     def _slot(
-        self, figures: port.SlotFigures, participant_id: str, mid: str, sent: dict[int, int]
+        self, stats: port.SlotStats, participant_id: str, mid: str, sent: dict[int, int]
     ) -> SlotCounters:
         room = self._sfu.node.room(self._sfu.media.room_key(participant_id))
         participant = room.participant(participant_id)
         slot = participant.slots[mid]
         track = room.tracks.get(slot.track_id or "")
         distance = 0.0
-        if track is not None and figures.track is not None:
-            wished = watching.wished_layer(participant.views.get(track.id), track)
-            target = None if figures.target is None else figures.target[0]
-            distance = layer_distance(wished, sent.get(figures.track, 0), target, paused=slot.paused)
-        return SlotCounters(figures.slot, figures.packets, figures.fraction_lost, track is not None, distance)
+        if track is not None and stats.track is not None:
+            needed = watching.needed_layer(participant.views.get(track.id), track)
+            target = None if stats.target is None else stats.target[0]
+            distance = layer_distance(needed, sent.get(stats.track, 0), target, paused=slot.paused)
+        return SlotCounters(stats.slot, stats.packets, stats.fraction_lost, track is not None, distance)
 
 
-def _highest(track: port.TrackFigures) -> int:
+def _highest(track: port.TrackStats) -> int:
     """The highest spatial layer of which anything arrives."""
     return max((spatial for spatial, rates in enumerate(track.layer_bitrates) if any(rates)), default=0)

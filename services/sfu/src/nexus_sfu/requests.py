@@ -12,8 +12,8 @@ from nexus.types.v1 import media_pb2
 from nexus_sfu import errors
 from nexus_sfu.core import commands as cmd
 from nexus_sfu.core.model import Codec, Grants, Layer, Reason, RoomKey, Source, View
-from nexus_sfu.sdp import PublicationWish
-from nexus_sfu.sfu import JoinWish
+from nexus_sfu.sdp import PublicationRequest
+from nexus_sfu.sfu import JoinRequest
 
 MAX_KEY_BYTES = 512
 MAX_VIEWS = 256
@@ -29,10 +29,10 @@ def room_key(message: sfu_pb2.RoomKey) -> RoomKey:
     return RoomKey(message.app, message.room)
 
 
-def join_wish(request: sfu_pb2.JoinRequest) -> JoinWish:
+def join_request(request: sfu_pb2.JoinRequest) -> JoinRequest:
     if not request.identity or len(request.identity.encode()) > MAX_KEY_BYTES:
         raise errors.invalid_argument(f"identity must have 1 to {MAX_KEY_BYTES} bytes")
-    return JoinWish(
+    return JoinRequest(
         room=room_key(request.room),
         room_id=request.room_id,
         sdp=request.sdp,
@@ -62,9 +62,9 @@ def grants(message: media_pb2.Grants) -> Grants:
     )
 
 
-def publications(messages: Iterable[media_pb2.Publication]) -> tuple[PublicationWish, ...]:
+def publications(messages: Iterable[media_pb2.Publication]) -> tuple[PublicationRequest, ...]:
     return tuple(
-        PublicationWish(
+        PublicationRequest(
             mid=message.mid,
             source=_member(Source, message.source, "source"),
             name=message.name,

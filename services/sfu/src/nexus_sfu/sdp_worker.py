@@ -15,7 +15,7 @@ from nexus_sfu.core.model import Codec, Slot
 from nexus_sfu.sdp import (
     AnswerTransport,
     Negotiated,
-    PublicationWish,
+    PublicationRequest,
     build_answer,
     negotiate,
     parse_offer,
@@ -34,12 +34,12 @@ class SdpWorker:
         self._order = codec_order
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="sdp")
 
-    async def negotiate(self, sdp: str, wishes: Sequence[PublicationWish]) -> Negotiated:
+    async def negotiate(self, sdp: str, requests: Sequence[PublicationRequest]) -> Negotiated:
         """Raises RpcError."""
-        return await self._run(partial(self._negotiate, sdp, wishes))
+        return await self._run(partial(self._negotiate, sdp, requests))
 
-    def _negotiate(self, sdp: str, wishes: Sequence[PublicationWish]) -> Negotiated:
-        return negotiate(parse_offer(sdp, self._bounds), wishes, self._order)
+    def _negotiate(self, sdp: str, requests: Sequence[PublicationRequest]) -> Negotiated:
+        return negotiate(parse_offer(sdp, self._bounds), requests, self._order)
 
     async def answer(
         self,

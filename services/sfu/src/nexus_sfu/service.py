@@ -21,7 +21,7 @@ from nexus_sfu.nats_bus import EventPublisher, Heartbeat
 from nexus_sfu.quality import QualityWatch
 from nexus_sfu.sdp_worker import SdpWorker
 from nexus_sfu.sfu import Sfu
-from nexus_sfu.stats import ReportLost, Reports, Stats
+from nexus_sfu.stats import Stats, StatsLost, StatsRequests
 from nexus_sfu.track_stream import TapReaders, TrackStreams
 
 log = structlog.get_logger()
@@ -60,10 +60,10 @@ class SfuService:
         self._sdp = SdpWorker(config.bounds(), config.codec_order())
         self._node = NodeState(config.limits(), rng)
         self.sfu = Sfu(self._node, engine, self._sdp, self.metrics, clock, rng)
-        self.sfu.tell_events_to(self.events.emit)
-        reports = Reports(engine)
-        self.sfu.on_report(reports.received)
-        self._stats = Stats(reports, self.sfu.media, clock)
+        self.sfu.emit_events_to(self.events.emit)
+        requests = StatsRequests(engine)
+        self.sfu.on_stats(requests.received)
+        self._stats = Stats(requests, self.sfu.media, clock)
         self._quality = QualityWatch(self.sfu)
         self.taps = TapReaders(engine)
         servicer = SfuServicer(self.sfu, self._stats, config.node_id, self.set_draining)
@@ -122,14 +122,14 @@ class SfuService:
         now_ms = self._runtime.clock.monotonic_ms()
         due = self._quality.is_due(now_ms)
         try:
-            report = await self._stats.node(details=due)
-        except ReportLost:
-            log.warning("report_lost")
+            stats = await self._stats.node(details=due)
+        except StatsLost:
+            log.warning("stats_lost")
             return
-        self.metrics.engine.update(report.engine)
-        self._load.update(report.engine, self._runtime.clock.monotonic_ms())
+        self.metrics.engine.update(stats.engine)
+        self._load.update(stats.engine, self._runtime.clock.monotonic_ms())
         if due:
-            self._quality.observe(report, now_ms)
+            self._quality.observe(stats, now_ms)
 
     def set_draining(self, draining: bool, refuse_joins: bool) -> None:
         """A draining node takes no new room; with `refuse_joins`, nobody at all. What is here stays."""

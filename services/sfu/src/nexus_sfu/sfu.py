@@ -24,24 +24,24 @@ from nexus_sfu.core.node import NodeState
 from nexus_sfu.core.room import Outcome, RoomState
 from nexus_sfu.media import Media
 from nexus_sfu.metrics import Metrics
-from nexus_sfu.sdp import AnswerTransport, CandidateLine, Negotiated, PublicationWish, Role
+from nexus_sfu.sdp import AnswerTransport, CandidateLine, Negotiated, PublicationRequest, Role
 from nexus_sfu.sdp_worker import SdpWorker
 
 log = structlog.get_logger()
 
 EmitEvent = Callable[[room_pb2.RoomEvent], None]
-OnReport = Callable[[port.Report], None]
+OnStats = Callable[[port.StatsReady], None]
 MAX_EVENTS_A_TURN = 1_024
 # The engine's word for a close_notify from the client.
 PEER_CLOSED = "peer_closed"
 
 
 @dataclass(frozen=True, slots=True)
-class JoinWish:
+class JoinRequest:
     room: RoomKey
     room_id: str
     sdp: str
-    publications: tuple[PublicationWish, ...]
+    publications: tuple[PublicationRequest, ...]
     # Makes the command, once the SDP has been understood.
     command: Callable[[MediaOffer], cmd.Join]
 
@@ -75,29 +75,29 @@ class Sfu:
         self._metrics = metrics
         self._clock = clock
         self._rng = rng
-        self._on_report: OnReport = lambda _report: None
+        self._on_stats: OnStats = lambda _stats: None
         # One description at a time for each participant; gone with the last who waits.
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._sessions: dict[str, tuple[int, int]] = {}
 
-    def tell_events_to(self, emit: EmitEvent) -> None:
+    def emit_events_to(self, emit: EmitEvent) -> None:
         self._emit = emit
 
     # Requests
 
-    async def join(self, wish: JoinWish) -> Answered:
-        negotiated = await self._sdp.negotiate(wish.sdp, wish.publications)
-        join = wish.command(negotiated.media)
-        outcome = self.node.join(wish.room, wish.room_id, join, self._clock.now())
-        self._carry_out(wish.room, outcome)
-        return await self._answer(wish.room, outcome.participant_id, negotiated)
+    async def join(self, request: JoinRequest) -> Answered:
+        negotiated = await self._sdp.negotiate(request.sdp, request.publications)
+        join = request.command(negotiated.media)
+        outcome = self.node.join(request.room, request.room_id, join, self._clock.now())
+        self._carry_out(request.room, outcome)
+        return await self._answer(request.room, outcome.participant_id, negotiated)
 
     async def offer(
-        self, key: RoomKey, participant_id: str, sdp: str, wishes: Sequence[PublicationWish]
+        self, key: RoomKey, participant_id: str, sdp: str, requests: Sequence[PublicationRequest]
     ) -> Answered:
         async with self._turns.setdefault(participant_id, asyncio.Lock()):
             self.node.room(key).participant(participant_id)
-            negotiated = await self._sdp.negotiate(sdp, wishes)
+            negotiated = await self._sdp.negotiate(sdp, requests)
             self.handle(key, cmd.Offer(participant_id, negotiated.media))
             return await self._answer(key, participant_id, negotiated)
 
@@ -145,14 +145,14 @@ class Sfu:
             self._give_up(key, outcome, str(error))
             raise errors.invalid_sdp("the media engine cannot use this description") from error
         self._note_ssrcs(key, outcome.effects)
-        self._tell(outcome.effects)
+        self._emit_events(outcome.effects)
 
     def _give_up(self, key: RoomKey, outcome: Outcome, problem: str) -> None:
         """The engine refused part of a description: this participant's media are in no state that anybody
         knows."""
         log.error("engine_refused", room=key.room, participant=outcome.participant_id, error=problem)
         self._metrics.engine_refusals.inc()
-        self._tell(outcome.effects)
+        self._emit_events(outcome.effects)
         if outcome.participant_id:
             self.leave(
                 key, outcome.participant_id, Reason.PROTOCOL_ERROR, "the media engine refused the offer"
@@ -165,7 +165,7 @@ class Sfu:
                 slot = self.node.room(key).participant(effect.participant_id).slots[effect.mid]
                 slot.ssrc, slot.rtx_ssrc = opened.ssrc, opened.rtx_ssrc
 
-    def _tell(self, effects: Sequence[fx.Effect]) -> None:
+    def _emit_events(self, effects: Sequence[fx.Effect]) -> None:
         for effect in effects:
             if isinstance(effect, fx.Emit):
                 if effect.event.HasField("participant_left"):
@@ -199,8 +199,8 @@ class Sfu:
 
     # From the engine
 
-    def on_report(self, listener: OnReport) -> None:
-        self._on_report = listener
+    def on_stats(self, listener: OnStats) -> None:
+        self._on_stats = listener
 
     def handle_engine_events(self) -> None:
         """To be called when the engine's event_fd is readable."""
@@ -226,10 +226,10 @@ class Sfu:
                 self._command_rejected(event)
             case port.SlotPaused():
                 self._slot_paused(event)
-            case port.LayersWanted():
-                self._layers_wanted(event)
-            case port.Report():
-                self._on_report(event)
+            case port.LayerDemandChanged():
+                self._layer_demand_changed(event)
+            case port.StatsReady():
+                self._on_stats(event)
             case port.TrackStarted():
                 log.debug("track_started", track=self.media.track_of(event.track))
 
@@ -279,10 +279,10 @@ class Sfu:
             command = cmd.SlotPaused(participant_id, mid, event.paused)
             self.handle(self.media.room_key(participant_id), command)
 
-    def _layers_wanted(self, event: port.LayersWanted) -> None:
+    def _layer_demand_changed(self, event: port.LayerDemandChanged) -> None:
         track_id, key = self.media.track_of(event.track), self.media.key_of_track(event.track)
         if track_id is not None and key is not None:
-            self.handle(key, cmd.LayersWatched(track_id, event.highest))
+            self.handle(key, cmd.LayerDemandChanged(track_id, event.highest))
 
     def _speakers_changed(self, event: port.SpeakersChanged) -> None:
         key = self.media.key_of(event.room)

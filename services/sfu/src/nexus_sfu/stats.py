@@ -1,4 +1,4 @@
-"""WatchStats: the engine's reports as messages, with our ids.
+"""WatchStats: the engine's stats as messages, with our ids.
 
 The engine answers a request by an event; whoever waits is found by the request's number.
 """
@@ -12,70 +12,70 @@ from nexus_sfu import engine_port as port
 from nexus_sfu.core.model import RoomKey
 from nexus_sfu.media import Media
 
-REPORT_TIMEOUT_SECONDS = 5.0
-# Reports under way; each watcher has one at a time.
+STATS_TIMEOUT_SECONDS = 5.0
+# Requests under way; each watcher has one at a time.
 MAX_WAITING = 1_024
 
 
-class ReportLost(Exception):
+class StatsLost(Exception):
     """The engine did not answer, or too many wait already."""
 
 
-class Reports:
+class StatsRequests:
     def __init__(self, engine: port.EnginePort) -> None:
         self._engine = engine
-        self._waiting: dict[int, asyncio.Future[port.Report]] = {}
+        self._waiting: dict[int, asyncio.Future[port.StatsReady]] = {}
 
-    def received(self, report: port.Report) -> None:
-        waiter = self._waiting.get(report.request)
+    def received(self, stats: port.StatsReady) -> None:
+        waiter = self._waiting.get(stats.request)
         if waiter is not None and not waiter.done():
-            waiter.set_result(report)
+            waiter.set_result(stats)
 
-    async def request(self, room: int | None, *, details: bool = True) -> port.Report:
-        """Raises ReportLost."""
+    async def request(self, room: int | None, *, details: bool = True) -> port.StatsReady:
+        """Raises StatsLost."""
         if len(self._waiting) >= MAX_WAITING:
-            raise ReportLost
-        number = self._engine.request_report(room, details)
+            raise StatsLost
+        number = self._engine.request_stats(room, details)
         waiter = asyncio.get_running_loop().create_future()
         self._waiting[number] = waiter
         try:
-            return await asyncio.wait_for(waiter, REPORT_TIMEOUT_SECONDS)
+            return await asyncio.wait_for(waiter, STATS_TIMEOUT_SECONDS)
         except TimeoutError:
-            raise ReportLost from None
+            raise StatsLost from None
         finally:
             del self._waiting[number]
 
 
 class Stats:
-    def __init__(self, reports: Reports, media: Media, clock: Clock) -> None:
-        self._reports = reports
+    def __init__(self, requests: StatsRequests, media: Media, clock: Clock) -> None:
+        self._requests = requests
         self._media = media
         self._clock = clock
 
-    async def node(self, *, details: bool) -> port.Report:
-        """Raises ReportLost."""
-        return await self._reports.request(None, details=details)
+    async def node(self, *, details: bool) -> port.StatsReady:
+        """Raises StatsLost."""
+        return await self._requests.request(None, details=details)
 
     async def message(self, key: RoomKey | None) -> sfu_pb2.WatchStatsResponse | None:
-        """None when the room is gone. Raises ReportLost."""
+        """None when the room is gone. Raises StatsLost."""
         room = None if key is None else self._media.room_of(key)
         if key is not None and room is None:
             return None
-        return self._message(await self._reports.request(room))
+        return self._message(await self._requests.request(room))
 
-    def _message(self, report: port.Report) -> sfu_pb2.WatchStatsResponse:
-        transports = (self._transport(t) for t in report.transports)
-        tracks = (self._track(t) for t in report.tracks)
-        slots = (self._slot(s) for s in report.slots)
+    def _message(self, stats: port.StatsReady) -> sfu_pb2.WatchStatsResponse:
+        transports = (self._transport(t) for t in stats.transports)
+        tracks = (self._track(t) for t in stats.tracks)
+        slots = (self._slot(s) for s in stats.slots)
         return sfu_pb2.WatchStatsResponse(
             at_ms=self._clock.epoch_ms(),
-            engine=_engine(report.engine),
+            engine=_engine(stats.engine),
             transports=[t for t in transports if t is not None],
             tracks=[t for t in tracks if t is not None],
             slots=[s for s in slots if s is not None],
         )
 
-    def _transport(self, t: port.TransportFigures) -> sfu_pb2.TransportStats | None:
+    def _transport(self, t: port.TransportStats) -> sfu_pb2.TransportStats | None:
         seat = self._media.seat_of_transport(t.transport)
         if seat is None:
             return None
@@ -105,7 +105,7 @@ class Stats:
             data_messages_dropped=t.data_messages_dropped,
         )
 
-    def _track(self, t: port.TrackFigures) -> sfu_pb2.TrackStats | None:
+    def _track(self, t: port.TrackStats) -> sfu_pb2.TrackStats | None:
         track_id = self._media.track_of(t.track)
         if track_id is None:
             return None
@@ -128,7 +128,7 @@ class Stats:
             keyframe_replays=t.keyframe_replays,
         )
 
-    def _slot(self, s: port.SlotFigures) -> sfu_pb2.SlotStats | None:
+    def _slot(self, s: port.SlotStats) -> sfu_pb2.SlotStats | None:
         place = self._media.slot_of(s.slot)
         if place is None:
             return None
@@ -153,16 +153,16 @@ def _position(layer: tuple[int, int] | None) -> sfu_pb2.LayerPosition | None:
     return None if layer is None else sfu_pb2.LayerPosition(spatial=layer[0], temporal=layer[1])
 
 
-def _engine(figures: port.EngineFigures) -> sfu_pb2.EngineStats:
+def _engine(stats: port.EngineStats) -> sfu_pb2.EngineStats:
     return sfu_pb2.EngineStats(
-        datagrams_in=figures.datagrams_in,
-        bytes_in=figures.bytes_in,
-        datagrams_out=figures.datagrams_out,
-        bytes_out=figures.bytes_out,
-        gso_runs=figures.gso_runs,
-        gso_segments=figures.gso_segments,
-        drops=dict(figures.drops),
-        cpu_seconds=figures.cpu_seconds,
-        transports=figures.transports,
-        events_dropped=figures.events_dropped,
+        datagrams_in=stats.datagrams_in,
+        bytes_in=stats.bytes_in,
+        datagrams_out=stats.datagrams_out,
+        bytes_out=stats.bytes_out,
+        gso_runs=stats.gso_runs,
+        gso_segments=stats.gso_segments,
+        drops=dict(stats.drops),
+        cpu_seconds=stats.cpu_seconds,
+        transports=stats.transports,
+        events_dropped=stats.events_dropped,
     )

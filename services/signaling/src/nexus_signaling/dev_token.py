@@ -37,26 +37,26 @@ class DevTokens:
     async def mint(self, request: web.Request) -> web.Response:
         """`{"room", "identity", "name"?}` -> `{"token", "app_id"}`."""
         headers = self._cors(request) | {hdrs.CACHE_CONTROL: "no-store"}
-        wish = await _read_wish(request)
-        if wish is None:
+        fields = await _read_fields(request)
+        if fields is None:
             body = {"error": "room and identity are texts of 1 to 256 bytes; name is a text"}
             return web.json_response(body, status=400, headers=headers)
-        token = self._sign(wish, self._url_for(request))
+        token = self._sign(fields, self._url_for(request))
         return web.json_response({"token": token, "app_id": self._app.app_id}, headers=headers)
 
-    def _sign(self, wish: dict[str, str], url: str) -> str:
+    def _sign(self, fields: dict[str, str], url: str) -> str:
         now = self._clock.epoch_ms() // 1000
         claims: dict[str, Any] = {
             "iss": self._app.app_id,
-            "sub": wish["identity"],
-            "room": wish["room"],
+            "sub": fields["identity"],
+            "room": fields["room"],
             "iat": now,
             "exp": now + LIFETIME_SECONDS,
             "jti": secrets.token_urlsafe(12),
             "grants": {"create": True, "publish": True, "subscribe": True, "data": True},
         }
-        if wish.get("name"):
-            claims["name"] = wish["name"]
+        if fields.get("name"):
+            claims["name"] = fields["name"]
         if url:
             claims["url"] = url
         assert self._app.secret is not None
@@ -80,18 +80,18 @@ class DevTokens:
         return {"Access-Control-Allow-Origin": origin, "Vary": "Origin"} if origin is not None else {}
 
 
-async def _read_wish(request: web.Request) -> dict[str, str] | None:
+async def _read_fields(request: web.Request) -> dict[str, str] | None:
     # A page of another origin cannot send this type without a preflight, which we answer by origin.
     if request.content_type != "application/json":
         return None
     body = await request.read()  # bounded by the application's `client_max_size`
     try:
-        wish = json.loads(body)
+        fields = json.loads(body)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(wish, dict):
+    if not isinstance(fields, dict):
         return None
-    room, identity, name = wish.get("room"), wish.get("identity"), wish.get("name") or ""
+    room, identity, name = fields.get("room"), fields.get("identity"), fields.get("name") or ""
     if not isinstance(room, str) or not isinstance(identity, str) or not isinstance(name, str):
         return None
     if not is_name(room) or not is_name(identity) or (name and not is_name(name)):

@@ -103,7 +103,7 @@ class Speakers:
 
 
 @dataclass(frozen=True, slots=True)
-class LayersWatched:
+class LayerDemandChanged:
     """The engine: the highest layers of a track that anybody watches; None: nobody watches it."""
 
     track_id: str
@@ -141,7 +141,7 @@ Command = (
     | Close
     | MediaUp
     | Speakers
-    | LayersWatched
+    | LayerDemandChanged
     | SlotPaused
     | QualityChanged
 )

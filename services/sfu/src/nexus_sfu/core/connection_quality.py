@@ -8,9 +8,9 @@ For each direction and interval:
   silent microphone sends a few packets a second, and one lost of three is no bad line. (A rate that counts
   as normal is not guessed from a histogram: that is where others went wrong.)
 * `delay`: half the round trip plus twice the jitter, what a jitter buffer has to wait, in milliseconds.
-* `starved` (downlink only): how far the pictures are from what was wished of them, on average: 1 for one
-  that is paused for want of bandwidth, 1/3 for the second of three layers where the third was wished, 0 for
-  one that comes as wished or whose publisher does not send more.
+* `starved` (downlink only): how far the videos are from what was requested of them, on average: 1 for one
+  that is paused for want of bandwidth, 1/3 for the second of three layers where the third was requested, 0
+  for one that comes as requested or whose publisher does not send more.
 
 So 5 % loss, or 200 ms of delay, or two of five pictures paused, cost twenty points. The worse direction
 counts, smoothed: faster down than up, as people notice. From 80 the connection is EXCELLENT, from 60 GOOD,
@@ -61,7 +61,7 @@ class SlotCounters:
     packets: int
     fraction_lost: float
     bound: bool
-    # From what was wished of its picture, 0 to 1.
+    # Distance from the requested layer, 0 to 1.
     distance: float
 
 
@@ -84,14 +84,14 @@ class Rating:
     score: float
 
 
-def layer_distance(wished: int, sent: int, target: int | None, *, paused: bool) -> float:
+def layer_distance(needed: int, sent: int, target: int | None, *, paused: bool) -> float:
     """Of one slot. `sent`: the highest spatial layer that its publisher sends; `target`: the one that the
     subscriber's bandwidth holds, None where nothing is aimed for (hidden, muted)."""
     if paused:
         return 1.0
     if target is None:
         return 0.0
-    reachable = min(wished, sent)
+    reachable = min(needed, sent)
     return max(0, reachable - target) / (reachable + 1)
 
 

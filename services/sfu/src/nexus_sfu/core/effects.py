@@ -111,7 +111,7 @@ class UnbindSlot:
 
 
 @dataclass(frozen=True, slots=True)
-class SlotPreferences:
+class SlotView:
     """What a subscriber shows in a slot, and how much it matters: bandwidth is shared by it."""
 
     # In device pixels; 0: not told.
@@ -125,10 +125,10 @@ class SlotPreferences:
 
 
 @dataclass(frozen=True, slots=True)
-class PreferSlot:
+class SetSlotView:
     participant_id: str
     mid: str
-    preferences: SlotPreferences
+    view: SlotView
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +159,7 @@ EngineEffect = (
     | RemoveSlot
     | BindSlot
     | UnbindSlot
-    | PreferSlot
+    | SetSlotView
     | SetSubscribed
 )
 Effect = EngineEffect | Emit

@@ -280,9 +280,9 @@ class Track:
     payload_types: tuple[int, ...] = ()
     layers: tuple[Layer, ...] = ()
     scalability_mode: str = ""
-    # What of it is watched, once the engine has said so; None: nothing.
-    wanted: LayerLimit | None = None
-    wanted_known: bool = False
+    # The layer demand, once the engine has reported it; None: no subscriber watches the track.
+    demand: LayerLimit | None = None
+    demand_known: bool = False
 
     @property
     def kind(self) -> Kind:
@@ -350,8 +350,8 @@ class Participant:
     slots: dict[str, Slot] = field(default_factory=dict)
     slot_revision: int = 0
     next_pair: int = 0
-    # Video tracks that this participant wants to see, oldest wish first; those without a slot wait.
-    wishes: dict[str, None] = field(default_factory=dict)
+    # Video tracks for which this participant requested a slot, oldest first; those without a slot wait.
+    requested_tracks: dict[str, None] = field(default_factory=dict)
     unsubscribed: set[str] = field(default_factory=set)
     # Tracks that were asked for and that no slot decodes, as last told.
     undecodable: set[str] = field(default_factory=set)

@@ -23,7 +23,7 @@ class Publications:
         self._last_number = 0
 
     def add(self, participant: Participant, offer: PublicationOffer) -> Track:
-        """The engine has to be told, and others unless they hear of the participant with it."""
+        """The engine has to be events, and others unless they hear of the participant with it."""
         self._last_number += 1
         track = Track(
             id=self._new_id(),
@@ -48,17 +48,17 @@ class Publications:
 
     def reconcile(self, participant: Participant, offered: Iterable[PublicationOffer]) -> list[fx.Effect]:
         """A section that is not offered any more, or for another source, has ended."""
-        wanted = {publication.mid: publication for publication in offered}
+        by_mid = {publication.mid: publication for publication in offered}
         kept: dict[str, Track] = {}
         gone: list[Track] = []
         for track in participant.tracks.values():
-            publication = wanted.get(track.mid)
+            publication = by_mid.get(track.mid)
             if publication is None or publication.source is not track.source:
                 gone.append(track)
             else:
                 kept[track.mid] = track
         effects = self.remove(participant, gone)
-        for mid, publication in wanted.items():
+        for mid, publication in by_mid.items():
             if mid in kept:
                 effects += self._refresh(kept[mid], publication)
                 continue
@@ -88,7 +88,7 @@ class Publications:
             for track_id in ids:
                 participant.views.pop(track_id, None)
             participant.undecodable.difference_update(ids)
-            changes = slot_table.change_wishes(participant, (), ids, self.tracks)
+            changes = slot_table.change_requests(participant, (), ids, self.tracks)
             effects += changes
             if changes:
                 effects.append(self._log.slots_changed(participant))
@@ -102,14 +102,18 @@ class Publications:
         track.format = publication.format
         track.scalability_mode = publication.scalability_mode
         track.layers = publication.layers
-        told: list[fx.Effect] = [] if _description(track) == before else [self._log.redescribed(track)]
+        events: list[fx.Effect] = [] if _description(track) == before else [self._log.redescribed(track)]
         sources = (publication.ssrcs, publication.rtx_ssrcs, publication.payload_types)
         if sources == (track.ssrcs, track.rtx_ssrcs, track.payload_types) and track.rids == rids:
             if track.sizes == sizes or track.kind is not Kind.VIDEO:
-                return told
-            return [*told, fx.ResizeTrack(track.id, track.sizes)]
+                return events
+            return [*events, fx.ResizeTrack(track.id, track.sizes)]
         track.ssrcs, track.rtx_ssrcs, track.payload_types = sources
-        effects: list[fx.Effect] = [*told, fx.RemoveTrack(track.participant_id, track.id), fx.AddTrack(track)]
+        effects: list[fx.Effect] = [
+            *events,
+            fx.RemoveTrack(track.participant_id, track.id),
+            fx.AddTrack(track),
+        ]
         for participant in self._participants.values():
             slot = slot_table.slot_of(participant, track.id)
             if slot is not None:
@@ -120,5 +124,5 @@ class Publications:
 
 
 def _description(track: Track) -> tuple[object, ...]:
-    """What others are told of a track, and what its next offer may change."""
+    """What others are events of a track, and what its next offer may change."""
     return (track.width, track.height, track.codec, track.scalability_mode, track.layers)

@@ -19,7 +19,7 @@ from nexus_sfu.core.commands import (
     Close,
     Command,
     Join,
-    LayersWatched,
+    LayerDemandChanged,
     Leave,
     MediaUp,
     Offer,
@@ -48,7 +48,7 @@ class Outcome:
     effects: tuple[fx.Effect, ...]
     # Who joined or offered.
     participant_id: str = ""
-    # Wished for, but without a slot.
+    # Requested, but without a slot.
     unplaced: tuple[str, ...] = ()
 
 
@@ -128,7 +128,7 @@ class RoomState:
                 self._media_up(command)
             case Speakers():
                 self._speakers(command)
-            case LayersWatched():
+            case LayerDemandChanged():
                 self._layers_watched(command)
             case SlotPaused():
                 self._slot_paused(command)
@@ -170,7 +170,7 @@ class RoomState:
             room_for = sum(1 for slot in join.media.slots if slot.kind is Kind.VIDEO)
             formats = slot_table.decodable(join.media.slots)
             existing = [t.id for t in self.tracks.values() if t.format in formats]
-            participant.wishes = dict.fromkeys(existing[:room_for])
+            participant.requested_tracks = dict.fromkeys(existing[:room_for])
         for publication in join.media.publications:
             self._effects.append(fx.AddTrack(self._publications.add(participant, publication)))
         self.participants[participant.id] = participant
@@ -192,7 +192,7 @@ class RoomState:
         self._effects += self._publications.reconcile(participant, media.publications)
         slots = media.slots if participant.grants.subscribe else ()
         self._effects += slot_table.reconcile(participant, slots, self.tracks)
-        self._tell_undecodable(participant)
+        self._report_undecodable(participant)
         if any(before.get(track.id, track.format) != track.format for track in participant.tracks.values()):
             self._refit_subscribers()
         return Outcome((), participant.id)
@@ -235,8 +235,10 @@ class RoomState:
 
     def _unpublish(self, command: Unpublish) -> None:
         participant = self.participant(command.participant_id)
-        wanted = [participant.tracks[i] for i in dict.fromkeys(command.track_ids) if i in participant.tracks]
-        self._effects += self._publications.remove(participant, wanted)
+        unpublished = [
+            participant.tracks[i] for i in dict.fromkeys(command.track_ids) if i in participant.tracks
+        ]
+        self._effects += self._publications.remove(participant, unpublished)
 
     # Slots, subscriptions, mute, profile
 
@@ -255,8 +257,8 @@ class RoomState:
                 raise errors.invalid_argument("audio is placed by the SFU, not bound", track_id=track_id)
         known = [track_id for track_id in bind if track_id in self.tracks]
         participant.unsubscribed.difference_update(known)
-        self._effects += slot_table.change_wishes(participant, known, command.unbind, self.tracks)
-        self._tell_undecodable(participant)
+        self._effects += slot_table.change_requests(participant, known, command.unbind, self.tracks)
+        self._report_undecodable(participant)
         waiting = set(slot_table.waiting(participant))
         unplaced = tuple(track_id for track_id in bind if track_id in waiting or track_id not in self.tracks)
         if waiting.intersection(unplaced):
@@ -270,9 +272,9 @@ class RoomState:
             self._effects += changes
             if changes:
                 self._effects.append(self._log.slots_changed(participant))
-            self._tell_undecodable(participant)
+            self._report_undecodable(participant)
 
-    def _tell_undecodable(self, participant: Participant) -> None:
+    def _report_undecodable(self, participant: Participant) -> None:
         """Tells which of the tracks that were asked for no slot decodes, where that has changed."""
         before, now = participant.undecodable, slot_table.undecodable(participant, self.tracks)
         participant.undecodable = now
@@ -307,12 +309,12 @@ class RoomState:
                 self._effects.append(fx.SetSubscribed(participant.id, track.id, command.subscribed))
         if not command.subscribed:
             video = [track.id for track in changed if track.kind is Kind.VIDEO]
-            self._effects += slot_table.change_wishes(participant, (), video, self.tracks)
+            self._effects += slot_table.change_requests(participant, (), video, self.tracks)
 
     def _update_view(self, command: UpdateView) -> None:
         participant = self.participant(command.participant_id)
         admission.check_subscribe(participant.grants)
-        self._effects += watching.see(participant, command.views, self.tracks)
+        self._effects += watching.update_views(participant, command.views, self.tracks)
 
     def _follow_bindings(self) -> None:
         """A slot that shows another track is preferred as that track is looked at; what is paused is told of
@@ -325,9 +327,9 @@ class RoomState:
                 continue
             track = self.tracks.get(slot.track_id or "")
             if track is not None:
-                self._effects.append(watching.prefer(participant, slot.mid, track))
+                self._effects.append(watching.set_slot_view(participant, slot.mid, track))
                 if slot.paused:
-                    self._tell_paused(participant, track.id, True)
+                    self._report_paused(participant, track.id, True)
             else:
                 slot.paused = False
 
@@ -378,11 +380,11 @@ class RoomState:
         speaking = [(self.tracks[i], level) for i, level in self._loudest if i in self.tracks]
         return speakers_message(speaking, self._speakers_revision)
 
-    def _layers_watched(self, command: LayersWatched) -> None:
+    def _layers_watched(self, command: LayerDemandChanged) -> None:
         track = self.tracks.get(command.track_id)
-        if track is None or (track.wanted_known and track.wanted == command.highest):
+        if track is None or (track.demand_known and track.demand == command.highest):
             return
-        track.wanted, track.wanted_known = command.highest, True
+        track.demand, track.demand_known = command.highest, True
         self._effects.append(self._log.layer_demand_changed(track))
 
     def _slot_paused(self, command: SlotPaused) -> None:
@@ -392,14 +394,14 @@ class RoomState:
             return
         slot.paused = command.paused
         if slot.track_id is not None:
-            self._tell_paused(participant, slot.track_id, slot.paused)
+            self._report_paused(participant, slot.track_id, slot.paused)
 
-    def _tell_paused(self, participant: Participant, track_id: str, paused: bool) -> None:
+    def _report_paused(self, participant: Participant, track_id: str, paused: bool) -> None:
         if paused:
-            told = self._log.paused(participant, track_id, room_pb2.PAUSE_REASON_BANDWIDTH)
+            event = self._log.paused(participant, track_id, room_pb2.PAUSE_REASON_BANDWIDTH)
         else:
-            told = self._log.resumed(participant, track_id)
-        self._effects.append(told)
+            event = self._log.resumed(participant, track_id)
+        self._effects.append(event)
 
     def _quality_changed(self, command: QualityChanged) -> None:
         participant = self.participants.get(command.participant_id)

@@ -1,9 +1,9 @@
 """One participant's slots: which track sits in which, who waits, how many more are needed.
 
-Video slots are filled by wish: a wish takes the first free slot that decodes it, else it waits, oldest
-first, until one is freed. A track that no slot decodes waits without asking for more slots: nothing is bound,
-so the engine asks its publisher for no keyframe. Audio slots are the engine's to fill and never carry a track
-here. A slot's pair number is given once and never moves.
+Video slots are filled by request: a requested track takes the first free slot that decodes it, else it
+waits, oldest first, until one is freed. A track that no slot decodes waits without asking for more slots:
+nothing is bound, so the engine requests no keyframe from its publisher. The engine fills audio slots, which
+never carry a track here. A slot's pair number is assigned once and never changes.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -24,9 +24,9 @@ def slot_of(participant: Participant, track_id: str) -> Slot | None:
 
 
 def waiting(participant: Participant) -> list[str]:
-    """Wishes without a slot, oldest first."""
+    """Requested tracks without a slot, oldest first."""
     placed = {slot.track_id for slot in video_slots(participant)}
-    return [track_id for track_id in participant.wishes if track_id not in placed]
+    return [track_id for track_id in participant.requested_tracks if track_id not in placed]
 
 
 def decodable(slots: Iterable[Slot | SlotOffer]) -> frozenset[Format]:
@@ -35,13 +35,13 @@ def decodable(slots: Iterable[Slot | SlotOffer]) -> frozenset[Format]:
 
 
 def undecodable(participant: Participant, tracks: Tracks) -> set[str]:
-    """Tracks that were asked for, now or before, and that no slot decodes. Where there is no video slot
+    """Tracks that were requested, now or before, and that no slot decodes. Where there is no video slot
     nothing is known of what one would decode: then what was known stays."""
     formats = decodable(participant.slots.values())
-    asked = [i for i in (*participant.wishes, *participant.undecodable) if i in tracks]
+    requested = [i for i in (*participant.requested_tracks, *participant.undecodable) if i in tracks]
     if not formats:
-        return participant.undecodable.intersection(asked)
-    return {track_id for track_id in asked if tracks[track_id].format not in formats}
+        return participant.undecodable.intersection(requested)
+    return {track_id for track_id in requested if tracks[track_id].format not in formats}
 
 
 def place_waiting(participant: Participant, tracks: Tracks) -> list[BindSlot]:
@@ -60,18 +60,18 @@ def place_waiting(participant: Participant, tracks: Tracks) -> list[BindSlot]:
     return effects
 
 
-def change_wishes(
+def change_requests(
     participant: Participant, bind: Iterable[str], unbind: Iterable[str], tracks: Tracks
 ) -> list[SlotEffect]:
     """Unbinds before it binds, so that one request can swap two tracks."""
     freed = []
     for track_id in unbind:
-        participant.wishes.pop(track_id, None)
+        participant.requested_tracks.pop(track_id, None)
         slot = slot_of(participant, track_id)
         if slot is not None:
             freed.append(slot)
     for track_id in bind:
-        participant.wishes.setdefault(track_id)
+        participant.requested_tracks.setdefault(track_id)
     effects = _refill(participant, freed, tracks)
     if effects:
         participant.slot_revision += 1
@@ -106,18 +106,18 @@ def _refill(participant: Participant, freed: list[Slot], tracks: Tracks) -> list
 
 
 def reconcile(participant: Participant, offered: Iterable[SlotOffer], tracks: Tracks) -> list[SlotEffect]:
-    """Makes the table what a new description says. A wish whose slot went away, or does not decode it any
-    more, waits again."""
-    wanted = {slot.mid: slot for slot in offered}
+    """Makes the table what a new description says. A requested track whose slot went away, or does not
+    decode it any more, waits again."""
+    offers = {slot.mid: slot for slot in offered}
     effects: list[SlotEffect] = []
     for slot in list(participant.slots.values()):
-        offer = wanted.get(slot.mid)
+        offer = offers.get(slot.mid)
         if offer is None or (offer.kind, offer.rtx) != (slot.kind, slot.rtx):
             del participant.slots[slot.mid]
             effects.append(RemoveSlot(participant.id, slot.mid))
         else:
             slot.formats = offer.formats
-    added = _new_slots(participant, [slot for slot in wanted.values() if slot.mid not in participant.slots])
+    added = _new_slots(participant, [slot for slot in offers.values() if slot.mid not in participant.slots])
     for slot in added:
         participant.slots[slot.mid] = slot
         effects.append(AddSlot(participant.id, slot.mid, slot.kind, slot.pair, slot.stream, slot.rtx))
@@ -148,9 +148,11 @@ def _next_pair(participant: Participant) -> int:
 
 
 def pairs_needed(participant: Participant, limit: int) -> int | None:
-    """How many pairs a re-offer should have so that every wish that can be decoded is placed; None when no
-    re-offer would help."""
+    """How many pairs a re-offer should have so that every requested track that can be decoded has a slot;
+    None when no re-offer would help."""
     have = sum(1 for _ in video_slots(participant))
-    decodable_wishes = sum(1 for track_id in participant.wishes if track_id not in participant.undecodable)
-    need = min(limit, decodable_wishes)
+    decodable_requests = sum(
+        1 for track_id in participant.requested_tracks if track_id not in participant.undecodable
+    )
+    need = min(limit, decodable_requests)
     return need if need > have else None

@@ -1,4 +1,4 @@
-"""What participants look at, and what follows: preferences for their slots, which layers publishers need not
+"""What participants look at, and what follows: views of their slots, which layers publishers need not
 send, which pictures are paused."""
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -7,7 +7,7 @@ from nexus.events.v1 import room_pb2
 from nexus.types.v1 import media_pb2
 
 from nexus_sfu.core import slot_table
-from nexus_sfu.core.effects import Effect, PreferSlot, SlotPreferences
+from nexus_sfu.core.effects import Effect, SetSlotView, SlotView
 from nexus_sfu.core.model import LayerLimit, Participant, Source, Track, View
 
 # What the engine's highest temporal layer is, when only the spatial one is limited, and the other way round.
@@ -19,11 +19,11 @@ STRETCH = 1.15
 DEFAULT_PRIORITY = {Source.SCREEN: 200, Source.CAMERA: 100}
 
 
-def preferences(view: View | None, track: Track) -> SlotPreferences:
+def slot_view(view: View | None, track: Track) -> SlotView:
     default = DEFAULT_PRIORITY.get(track.source, 1)
     if view is None:
-        return SlotPreferences(priority=default)
-    return SlotPreferences(
+        return SlotView(priority=default)
+    return SlotView(
         width=view.width,
         height=view.height,
         visible=not view.hidden,
@@ -41,7 +41,7 @@ def _limit(view: View) -> LayerLimit | None:
     return LayerLimit(min(spatial, HIGHEST_SPATIAL), min(temporal, HIGHEST_TEMPORAL))
 
 
-def wished_layer(view: View | None, track: Track) -> int:
+def needed_layer(view: View | None, track: Track) -> int:
     """The spatial layer that this view needs: the lowest that fills it, and none above its limit."""
     layers = track.sent_layers
     highest = max(0, len(layers) - 1)
@@ -57,11 +57,13 @@ def wished_layer(view: View | None, track: Track) -> int:
     return limit
 
 
-def prefer(participant: Participant, mid: str, track: Track) -> PreferSlot:
-    return PreferSlot(participant.id, mid, preferences(participant.views.get(track.id), track))
+def set_slot_view(participant: Participant, mid: str, track: Track) -> SetSlotView:
+    return SetSlotView(participant.id, mid, slot_view(participant.views.get(track.id), track))
 
 
-def see(participant: Participant, views: Iterable[View], tracks: Mapping[str, Track]) -> Iterator[Effect]:
+def update_views(
+    participant: Participant, views: Iterable[View], tracks: Mapping[str, Track]
+) -> Iterator[Effect]:
     """Notes the views; yields what changes for tracks that sit in a slot. Only tracks that are here are
     noted, so a participant's views are never more than the room's tracks."""
     for view in views:
@@ -71,7 +73,7 @@ def see(participant: Participant, views: Iterable[View], tracks: Mapping[str, Tr
         participant.views[view.track_id] = view
         slot = slot_table.slot_of(participant, view.track_id)
         if slot is not None:
-            yield prefer(participant, slot.mid, track)
+            yield set_slot_view(participant, slot.mid, track)
 
 
 def paused_tracks(participant: Participant) -> list[room_pb2.TrackPaused]:
@@ -83,17 +85,17 @@ def paused_tracks(participant: Participant) -> list[room_pb2.TrackPaused]:
 
 
 def demand_message(track: Track) -> media_pb2.LayerDemand:
-    if track.wanted is None:
+    if track.demand is None:
         return media_pb2.LayerDemand(track_id=track.id)
     return media_pb2.LayerDemand(
         track_id=track.id,
         watched=True,
-        max_spatial=track.wanted.spatial,
-        max_temporal=track.wanted.temporal,
-        rids=track.rids[: track.wanted.spatial + 1],
+        max_spatial=track.demand.spatial,
+        max_temporal=track.demand.temporal,
+        rids=track.rids[: track.demand.spatial + 1],
     )
 
 
 def demand_messages(publisher: Participant) -> list[media_pb2.LayerDemand]:
     """Of all tracks of which anything was said yet."""
-    return [demand_message(track) for track in publisher.tracks.values() if track.wanted_known]
+    return [demand_message(track) for track in publisher.tracks.values() if track.demand_known]

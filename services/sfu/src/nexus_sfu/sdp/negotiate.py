@@ -1,4 +1,4 @@
-"""Offer and wishes → what each media section is for, and what a room needs to know of it.
+"""Offer and requests → what each media section is for, and what a room needs to know of it.
 
 Within a BUNDLE group a payload type or extension id means one thing (RFC 9143 section 9.1). Where sections
 disagree, those that publish come first, then the order of the offer; another meaning is not accepted.
@@ -43,7 +43,7 @@ from nexus_sfu.sdp.validate import HASHES
 
 
 @dataclass(frozen=True, slots=True)
-class PublicationWish:
+class PublicationRequest:
     mid: str
     source: Source
     name: str = ""
@@ -89,51 +89,51 @@ class Negotiated:
 
 
 def negotiate(
-    offer: Offer, wishes: Iterable[PublicationWish], order: Sequence[Codec] = VIDEO_ORDER
+    offer: Offer, requests: Iterable[PublicationRequest], order: Sequence[Codec] = VIDEO_ORDER
 ) -> Negotiated:
     """Raises INVALID_SDP, INVALID_ARGUMENT, UNSUPPORTED_CODEC."""
-    wished = _by_mid(offer, wishes)
+    requested = _by_mid(offer, requests)
     group = _Group(offer.extmap_allow_mixed)
     # One association is all that a DTLS connection carries (RFC 8261 section 3).
     data = next((section for section in offer.sections if _is_data(section)), None)
     for section in offer.sections:
-        if (wish := _publishes(section, wished)) is not None:
-            group.reserve(for_publication(_supported(section), wish.preferred, order))
+        if (request := _publishes(section, requested)) is not None:
+            group.reserve(for_publication(_supported(section), request.preferred, order))
     planned: dict[int, Plan] = {}
     for at, section in sorted(
-        enumerate(offer.sections), key=lambda place: _publishes(place[1], wished) is None
+        enumerate(offer.sections), key=lambda place: _publishes(place[1], requested) is None
     ):
-        wish = wished.get(section.mid)
-        planned[at] = Plan(section, Role.DATA) if section is data else _plan(section, wish, group, order)
+        request = requested.get(section.mid)
+        planned[at] = Plan(section, Role.DATA) if section is data else _plan(section, request, group, order)
     plans = tuple(plan for _, plan in sorted(planned.items()))
     plans = _agree_on_redundancy(plans)
     _check_identification(plans)
     live = [plan for plan in plans if plan.role is not Role.REJECTED]
     if not live:
         raise errors.invalid_sdp("the offer has no audio, video or data section that can be used")
-    return Negotiated(offer, plans, _media(offer, plans, wished, group))
+    return Negotiated(offer, plans, _media(offer, plans, requested, group))
 
 
-def _by_mid(offer: Offer, wishes: Iterable[PublicationWish]) -> dict[str, PublicationWish]:
+def _by_mid(offer: Offer, requests: Iterable[PublicationRequest]) -> dict[str, PublicationRequest]:
     sections = {section.mid: section for section in offer.sections}
-    wished: dict[str, PublicationWish] = {}
-    for wish in wishes:
-        section = sections.get(wish.mid)
+    requested: dict[str, PublicationRequest] = {}
+    for request in requests:
+        section = sections.get(request.mid)
         if section is None:
             raise errors.invalid_sdp(
-                "a publication names a mid that the offer does not have", mid=wish.mid[:64]
+                "a publication names a mid that the offer does not have", mid=request.mid[:64]
             )
-        if wish.mid in wished:
-            raise errors.invalid_argument("two publications name the same mid", mid=wish.mid)
-        if section.kind != wish.source.kind.name.lower():
+        if request.mid in requested:
+            raise errors.invalid_argument("two publications name the same mid", mid=request.mid)
+        if section.kind != request.source.kind.name.lower():
             raise errors.invalid_argument(
                 "the publication's source does not go with the media section's kind",
-                mid=wish.mid,
-                source=wish.source.name,
+                mid=request.mid,
+                source=request.source.name,
                 kind=section.kind[:20],
             )
-        wished[wish.mid] = wish
-    return wished
+        requested[request.mid] = request
+    return requested
 
 
 class _Group:
@@ -211,9 +211,9 @@ def _is_data(section: Section) -> bool:
 _KINDS = {"audio": Kind.AUDIO, "video": Kind.VIDEO}
 
 
-def _publishes(section: Section, wished: Mapping[str, PublicationWish]) -> PublicationWish | None:
-    wish = None if section.stopped else wished.get(section.mid)
-    return wish if _role(section, wish) is Role.PUBLICATION else None
+def _publishes(section: Section, requested: Mapping[str, PublicationRequest]) -> PublicationRequest | None:
+    request = None if section.stopped else requested.get(section.mid)
+    return request if _role(section, request) is Role.PUBLICATION else None
 
 
 def _supported(section: Section) -> list[Accepted]:
@@ -221,21 +221,23 @@ def _supported(section: Section) -> list[Accepted]:
     return [] if kind is None else supported(section.capabilities, kind)
 
 
-def _plan(section: Section, wish: PublicationWish | None, group: _Group, order: Sequence[Codec]) -> Plan:
+def _plan(
+    section: Section, request: PublicationRequest | None, group: _Group, order: Sequence[Codec]
+) -> Plan:
     kind = _KINDS.get(section.kind)
     if section.stopped:
         return Plan(section, Role.REJECTED)
-    role = _role(section, wish)
+    role = _role(section, request)
     if kind is None:
         return _rejected(section, role, _NO_DATA if section.kind == "application" else _NO_KIND)
     # JSEP section 5.1.2 takes every profile that ends so; without DTLS-SRTP there is nothing to talk about.
     if not section.protocol.endswith("RTP/SAVPF"):
         return _rejected(section, role, "the profile is not UDP/TLS/RTP/SAVPF (RFC 5764)")
     accepted = _supported(section)
-    if role is Role.PUBLICATION and wish is not None:
+    if role is Role.PUBLICATION and request is not None:
         if not accepted:
             raise errors.unsupported_codec(section.mid)
-        agreed = map(group.take_codec, for_publication(accepted, wish.preferred, order))
+        agreed = map(group.take_codec, for_publication(accepted, request.preferred, order))
         taken = tuple(islice((codec for codec in agreed if codec is not None), 1))
     else:
         taken = tuple(codec for codec in map(group.take_codec, accepted) if codec is not None)
@@ -248,8 +250,8 @@ def _plan(section: Section, wish: PublicationWish | None, group: _Group, order: 
             extensions[extension] = offered
     encodings: tuple[Encoding, ...] = ()
     layers: tuple[Layer, ...] = ()
-    if role is Role.PUBLICATION and wish is not None and kind is Kind.VIDEO:
-        encodings, layers = choose(section, taken[0], wish.layers, wish.scalability_mode)
+    if role is Role.PUBLICATION and request is not None and kind is Kind.VIDEO:
+        encodings, layers = choose(section, taken[0], request.layers, request.scalability_mode)
         if encodings and not {Extension.RTP_STREAM_ID, Extension.MID} <= extensions.keys():
             # RFC 8852 section 3: without them nobody can tell the encodings from one another.
             raise errors.invalid_sdp(
@@ -305,14 +307,14 @@ def _agree_on_redundancy(plans: tuple[Plan, ...]) -> tuple[Plan, ...]:
     return tuple(replace(plan, codecs=tuple(replace(c, red=None) for c in plan.codecs)) for plan in plans)
 
 
-def _role(section: Section, wish: PublicationWish | None) -> Role:
-    if wish is not None and section.direction in ("sendonly", "sendrecv"):
+def _role(section: Section, request: PublicationRequest | None) -> Role:
+    if request is not None and section.direction in ("sendonly", "sendrecv"):
         return Role.PUBLICATION
     return Role.SLOT if section.direction == "recvonly" else Role.IDLE
 
 
 def _media(
-    offer: Offer, plans: Sequence[Plan], wished: dict[str, PublicationWish], group: _Group
+    offer: Offer, plans: Sequence[Plan], requested: dict[str, PublicationRequest], group: _Group
 ) -> MediaOffer:
     tagged = offer.tagged
     assert tagged.ice is not None  # checked with the offer
@@ -329,7 +331,7 @@ def _media(
     return MediaOffer(
         transport=transport,
         publications=tuple(
-            _publication(plan, wished[plan.section.mid]) for plan in plans if plan.role is Role.PUBLICATION
+            _publication(plan, requested[plan.section.mid]) for plan in plans if plan.role is Role.PUBLICATION
         ),
         slots=tuple(
             SlotOffer(plan.section.mid, plan.codecs[0].codec.kind, _formats(plan), group.all_rtx(plan.codecs))
@@ -340,7 +342,7 @@ def _media(
         silent=tuple(
             plan.section.mid
             for plan in plans
-            if plan.section.mid in wished and plan.role is not Role.PUBLICATION
+            if plan.section.mid in requested and plan.role is not Role.PUBLICATION
         ),
     )
 
@@ -359,16 +361,16 @@ def _with_redundancy(choices: Iterable[CodecChoice], plans: Sequence[Plan]) -> I
         yield replace(choice, red_payload_type=red.get(choice.payload_type))
 
 
-def _publication(plan: Plan, wish: PublicationWish) -> PublicationOffer:
+def _publication(plan: Plan, request: PublicationRequest) -> PublicationOffer:
     ssrcs, rtx_ssrcs = _ssrcs(plan)
     return PublicationOffer(
-        mid=wish.mid,
-        source=wish.source,
+        mid=request.mid,
+        source=request.source,
         format=plan.codecs[0].choice().format,
-        name=wish.name,
-        muted=wish.muted,
-        width=wish.width,
-        height=wish.height,
+        name=request.name,
+        muted=request.muted,
+        width=request.width,
+        height=request.height,
         ssrcs=ssrcs,
         rtx_ssrcs=rtx_ssrcs,
         payload_types=tuple(
@@ -377,7 +379,7 @@ def _publication(plan: Plan, wish: PublicationWish) -> PublicationOffer:
             if part is not None
         ),
         layers=plan.layers,
-        scalability_mode=wish.scalability_mode if is_scalable(plan.codecs[0].codec) else "",
+        scalability_mode=request.scalability_mode if is_scalable(plan.codecs[0].codec) else "",
     )
 
 

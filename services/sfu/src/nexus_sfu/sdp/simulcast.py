@@ -32,7 +32,7 @@ class Encoding:
 
     rid: Rid
     # "~" of RFC 8853 section 5.1: not sent for now. Mirrored, because a browser takes an answer without it
-    # for the wish to have the encoding back.
+    # for the request to have the encoding back.
     paused: bool
 
 

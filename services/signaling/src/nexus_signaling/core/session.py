@@ -22,7 +22,7 @@ from nexus_signaling.core.effects import Effect
 from nexus_signaling.core.endings import ending
 from nexus_signaling.core.limits import SessionLimits
 from nexus_signaling.core.seat import Seat
-from nexus_signaling.core.sfu_requests import Asker, to_client, to_sfu
+from nexus_signaling.core.sfu_requests import Requester, to_client, to_sfu
 from nexus_signaling.core.token_bucket import TokenBucket
 from nexus_signaling.errors import CloseCode, close_code
 from nexus_signaling.outgoing import Outgoing, SharedEvent
@@ -215,7 +215,7 @@ class Session:
             assert self._seat is not None
             message = self._pending.popleft()
             try:
-                request = to_sfu(message, Asker(self._seat, self._own_track_ids))
+                request = to_sfu(message, Requester(self._seat, self._own_track_ids))
             except RpcError as refused:
                 done.append(self._error(refused, message.request_id))
                 continue

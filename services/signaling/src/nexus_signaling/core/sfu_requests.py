@@ -27,7 +27,7 @@ MAX_PRIORITY: Final = 255
 
 
 @dataclass(frozen=True, slots=True)
-class Asker:
+class Requester:
     """Who asks: the seat, and the tracks that are the asker's own."""
 
     seat: Seat
@@ -68,57 +68,57 @@ def check_publications(publications: Collection[media_pb2.Publication], grants: 
             )
 
 
-def to_sfu(message: session_pb2.ClientMessage, asker: Asker) -> ParticipantRequest:
+def to_sfu(message: session_pb2.ClientMessage, requester: Requester) -> ParticipantRequest:
     """Raises RpcError. `message` holds a request of a joined client that only the SFU can answer."""
     name = message.WhichOneof("request")
     translate = _TO_SFU.get(name) if name is not None else None
     if translate is None:
         raise RpcError(ErrorCode.INVALID_MESSAGE, "The message holds no request that this server knows.")
-    return translate(message, asker)
+    return translate(message, requester)
 
 
-def _offer(message: session_pb2.ClientMessage, asker: Asker) -> ParticipantRequest:
+def _offer(message: session_pb2.ClientMessage, requester: Requester) -> ParticipantRequest:
     request = message.offer
     if not request.sdp:
         raise RpcError(ErrorCode.INVALID_SDP, "The offer is empty.")
-    check_publications(request.publications, asker.seat.grants)
+    check_publications(request.publications, requester.seat.grants)
     return sfu_pb2.OfferRequest(
-        room=asker.seat.room_key,
-        participant_id=asker.seat.participant_id,
+        room=requester.seat.room_key,
+        participant_id=requester.seat.participant_id,
         sdp=request.sdp,
         publications=request.publications,
     )
 
 
-def _update_slots(message: session_pb2.ClientMessage, asker: Asker) -> ParticipantRequest:
+def _update_slots(message: session_pb2.ClientMessage, requester: Requester) -> ParticipantRequest:
     request = message.update_slots
     if request.bind_track_ids:
-        permitted(asker.seat.grants.subscribe, "subscribe")
+        permitted(requester.seat.grants.subscribe, "subscribe")
     _check_ids(len(request.bind_track_ids) + len(request.unbind_track_ids))
     return sfu_pb2.UpdateSlotsRequest(
-        room=asker.seat.room_key,
-        participant_id=asker.seat.participant_id,
+        room=requester.seat.room_key,
+        participant_id=requester.seat.participant_id,
         bind_track_ids=request.bind_track_ids,
         unbind_track_ids=request.unbind_track_ids,
     )
 
 
-def _update_subscriptions(message: session_pb2.ClientMessage, asker: Asker) -> ParticipantRequest:
+def _update_subscriptions(message: session_pb2.ClientMessage, requester: Requester) -> ParticipantRequest:
     request = message.update_subscriptions
     if request.subscribed:
-        permitted(asker.seat.grants.subscribe, "subscribe")
+        permitted(requester.seat.grants.subscribe, "subscribe")
     _check_ids(len(request.track_ids))
     return sfu_pb2.UpdateSubscriptionsRequest(
-        room=asker.seat.room_key,
-        participant_id=asker.seat.participant_id,
+        room=requester.seat.room_key,
+        participant_id=requester.seat.participant_id,
         track_ids=request.track_ids,
         subscribed=request.subscribed,
     )
 
 
-def _update_view(message: session_pb2.ClientMessage, asker: Asker) -> ParticipantRequest:
+def _update_view(message: session_pb2.ClientMessage, requester: Requester) -> ParticipantRequest:
     request = message.update_view
-    permitted(asker.seat.grants.subscribe, "subscribe")
+    permitted(requester.seat.grants.subscribe, "subscribe")
     _check_ids(len(request.views))
     for view in request.views:
         _check_id(view.track_id, "views.track_id")
@@ -129,47 +129,47 @@ def _update_view(message: session_pb2.ClientMessage, asker: Asker) -> Participan
                 details={"field": "views.priority", "limit": MAX_PRIORITY},
             )
     return sfu_pb2.UpdateViewRequest(
-        room=asker.seat.room_key, participant_id=asker.seat.participant_id, views=request.views
+        room=requester.seat.room_key, participant_id=requester.seat.participant_id, views=request.views
     )
 
 
-def _set_muted(message: session_pb2.ClientMessage, asker: Asker) -> ParticipantRequest:
+def _set_muted(message: session_pb2.ClientMessage, requester: Requester) -> ParticipantRequest:
     request = message.set_muted
     _check_id(request.track_id, "track_id")
     return sfu_pb2.SetMutedRequest(
-        room=asker.seat.room_key,
+        room=requester.seat.room_key,
         # The SFU knows whose track it is: admins may mute others, nobody may unmute them.
-        participant_id=asker.seat.participant_id,
+        participant_id=requester.seat.participant_id,
         track_id=request.track_id,
         muted=request.muted,
     )
 
 
-def _unpublish(message: session_pb2.ClientMessage, asker: Asker) -> ParticipantRequest:
+def _unpublish(message: session_pb2.ClientMessage, requester: Requester) -> ParticipantRequest:
     """For other people's tracks without a participant: whose they are is looked up on the way
     (`unpublishing`)."""
     request = message.unpublish
     _check_ids(len(request.track_ids))
     if not request.track_ids:
         raise RpcError(ErrorCode.INVALID_ARGUMENT, "No track is named.", details={"field": "track_ids"})
-    own = all(track_id in asker.own_track_ids for track_id in request.track_ids)
+    own = all(track_id in requester.own_track_ids for track_id in request.track_ids)
     if not own:
-        permitted(asker.seat.grants.admin, "admin")
+        permitted(requester.seat.grants.admin, "admin")
     return sfu_pb2.UnpublishRequest(
-        room=asker.seat.room_key,
-        participant_id=asker.seat.participant_id if own else "",
+        room=requester.seat.room_key,
+        participant_id=requester.seat.participant_id if own else "",
         track_ids=request.track_ids,
     )
 
 
-def _update_participant(message: session_pb2.ClientMessage, asker: Asker) -> ParticipantRequest:
+def _update_participant(message: session_pb2.ClientMessage, requester: Requester) -> ParticipantRequest:
     request = message.update_participant
-    target = request.participant_id or asker.seat.participant_id
-    if target != asker.seat.participant_id:
-        permitted(asker.seat.grants.admin, "admin")
+    target = request.participant_id or requester.seat.participant_id
+    if target != requester.seat.participant_id:
+        permitted(requester.seat.grants.admin, "admin")
     check_attributes(request.attributes)
     update = sfu_pb2.UpdateParticipantRequest(
-        room=asker.seat.room_key, participant_id=target, attributes=request.attributes
+        room=requester.seat.room_key, participant_id=target, attributes=request.attributes
     )
     if request.HasField("name"):
         check_name(request.name, "name")
@@ -180,17 +180,17 @@ def _update_participant(message: session_pb2.ClientMessage, asker: Asker) -> Par
     return update
 
 
-def _remove_participant(message: session_pb2.ClientMessage, asker: Asker) -> ParticipantRequest:
-    permitted(asker.seat.grants.admin, "admin")
+def _remove_participant(message: session_pb2.ClientMessage, requester: Requester) -> ParticipantRequest:
+    permitted(requester.seat.grants.admin, "admin")
     _check_id(message.remove_participant.participant_id, "participant_id")
     return sfu_pb2.LeaveRequest(
-        room=asker.seat.room_key,
+        room=requester.seat.room_key,
         participant_id=message.remove_participant.participant_id,
         reason=media_pb2.DISCONNECT_REASON_REMOVED,
     )
 
 
-_TO_SFU: Final[Mapping[str, Callable[[session_pb2.ClientMessage, Asker], ParticipantRequest]]] = {
+_TO_SFU: Final[Mapping[str, Callable[[session_pb2.ClientMessage, Requester], ParticipantRequest]]] = {
     "offer": _offer,
     "update_slots": _update_slots,
     "update_subscriptions": _update_subscriptions,
