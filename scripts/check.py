@@ -74,6 +74,7 @@ def stages(generated: str) -> Iterator[Stage]:
     yield Stage("imports", [Command([f"{BIN}/lint-imports", "--no-cache"])])
     yield Stage("prose", [Command([f"{BIN}/vale", "--output=line", *PROSE])])
     yield Stage("documents", [Command([sys.executable, "scripts/documents.py"])])
+    yield Stage("configuration", [Command([sys.executable, "scripts/configuration.py"])])
     if files := native_files():
         yield Stage("clang-format", [Command(["clang-format", "--dry-run", "-Werror", *files])])
     yield Stage("gofmt", [Command(["sh", "-ec", GOFMT])])

@@ -80,6 +80,7 @@ def other_stages(changed: list[Path]) -> Iterator[Stage]:
     if prose:
         yield Stage("prose", [Command([f"{BIN}/vale", "--output=line", *prose])])
     yield Stage("documents", [Command([sys.executable, "scripts/documents.py"])])
+    yield Stage("configuration", [Command([sys.executable, "scripts/configuration.py"])])
     if any(path.suffix == ".proto" for path in changed):
         yield Stage("buf-lint", [Command([f"{BIN}/buf", "lint", "proto"])])
 

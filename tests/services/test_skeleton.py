@@ -9,13 +9,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
 import aiohttp
 import pytest
-from nexus_runtime import ServiceConfig, describe
+from configuration import configuration_of
+from nexus_runtime import describe
 from nexus_testkit import NatsServer, wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -25,35 +25,20 @@ PATIENCE = 90.0  # a busy machine takes many seconds to start Python
 @dataclass(frozen=True)
 class Kind:
     name: str
-    # The document with the table of the configuration.
-    document: str
     # Variables that a start needs besides the defaults; ports are free ones.
     environment: dict[str, str] = field(default_factory=dict)
     # An invalid value beside that of the health port, and its variable.
     fault: tuple[str, str] = ("", "")
 
-    def config(self) -> type[ServiceConfig]:
-        module = import_module(f"nexus_{self.name}.config")
-        (found,) = (
-            value
-            for value in vars(module).values()
-            if isinstance(value, type)
-            and issubclass(value, ServiceConfig)
-            and value.__module__ == module.__name__
-        )
-        return found
-
 
 SERVICES = [
     Kind(
         "sfu",
-        "docs/architecture/sfu.md",
         {"NEXUS_SFU_MEDIA_HOST": "127.0.0.1", "NEXUS_SFU_MEDIA_PORT": "0"},
         ("NEXUS_SFU_MEDIA_PORT", "70000"),
     ),
     Kind(
         "signaling",
-        "services/signaling/README.md",
         {"NEXUS_SIGNALING_PORT": "0", "NEXUS_APPS": "app:a-secret-of-thirty-two-bytes-or-more"},
         ("NEXUS_SIGNALING_PORT", "70000"),
     ),
@@ -156,13 +141,13 @@ def test_faults_between_settings_are_listed(kind: Kind) -> None:
 
 
 def test_the_documented_table_matches_the_configuration(kind: Kind) -> None:
-    assert describe(kind.config()) in (ROOT / kind.document).read_text()
+    assert describe(configuration_of(kind.name)) in (ROOT / "services" / kind.name / "README.md").read_text()
 
 
 def test_durations_have_one_unit(kind: Kind) -> None:
     units = {
         name: extra["unit"]
-        for name, declared in kind.config().model_fields.items()
+        for name, declared in configuration_of(kind.name).model_fields.items()
         if isinstance(extra := declared.json_schema_extra, dict)
     }
     assert not [name for name, unit in units.items() if unit in ("s", "min", "h")]

@@ -21,7 +21,8 @@ class Demanding(ServiceConfig):
 
 @pytest.fixture(autouse=True)
 def clean(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("NEXUS_NATS_URL", raising=False)
+    for variable in ("NEXUS_NATS_URL", "NEXUS_LOG_LEVEL", "NEXUS_LOG_FORMAT"):
+        monkeypatch.delenv(variable, raising=False)
 
 
 def test_defaults_apply() -> None:
@@ -79,6 +80,16 @@ def test_every_fault_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_missing_required_variable_is_reported() -> None:
     with pytest.raises(ConfigError, match="NEXUS_DEMANDING_REGION"):
         Demanding.from_env()
+
+
+@pytest.mark.parametrize(("variable", "value"), [("LOG_LEVEL", "loud"), ("LOG_FORMAT", "xml")])
+def test_logging_is_checked(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
+    monkeypatch.setenv(f"NEXUS_{variable}", value)
+    with pytest.raises(ConfigError, match=f"NEXUS_{variable}: "):
+        Demo.from_env()
+    for valid in ("", "WARNING") if variable == "LOG_LEVEL" else ("", "json", "console"):
+        monkeypatch.setenv(f"NEXUS_{variable}", valid)
+        Demo.from_env()
 
 
 def test_an_override_must_be_a_field() -> None:

@@ -57,6 +57,16 @@ def test_lines_below_the_level_are_dropped(
     assert lines(capsys) == []
 
 
+def test_an_invalid_level_is_info(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NEXUS_LOG_LEVEL", "loud")
+    configure_logs("sfu", format="json")
+    structlog.get_logger().debug("quiet")
+    structlog.get_logger().info("shown")
+    assert [line["event"] for line in lines(capsys)] == ["shown"]
+
+
 def test_an_exception_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logs("sfu", format="json")
     try:

@@ -12,11 +12,12 @@ Every field has a default, a unit and a reason; `describe(SfuConfig)` renders th
 service's README.
 """
 
+import logging
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -74,6 +75,21 @@ class ServiceConfig(BaseSettings):
         "127.0.0.1", reason="health and metrics are for the operator, not for the internet"
     )
     health_port: int = setting(0, unit="port", reason="0 takes a free one and logs it", ge=0, le=65535)
+    log_level: str = setting(
+        "info", reason="debug, info, warning or error", validation_alias="NEXUS_LOG_LEVEL"
+    )
+    log_format: Literal["", "json", "console"] = setting(
+        "",
+        reason="json or console; empty: console on a terminal, otherwise json",
+        validation_alias="NEXUS_LOG_FORMAT",
+    )
+
+    @field_validator("log_level")
+    @classmethod
+    def _known_level(cls, level: str) -> str:
+        if level and level.upper() not in logging.getLevelNamesMapping():
+            raise ValueError("must be debug, info, warning or error")
+        return level
 
     def problems(self) -> Iterator[str]:
         """Yields faults between fields, or in files that they name. A subclass extends

@@ -65,11 +65,11 @@ def configure_logs(
     """Configures structlog and the standard library's logging (used by grpc, aiohttp and nats) to write the
     same lines.
 
-    `level` defaults to `NEXUS_LOG_LEVEL` or INFO. Every line has the fields of `bound`, such as `node`.
+    `level` defaults to `NEXUS_LOG_LEVEL`, and to INFO if that is unset or invalid. Every line has the fields
+    of `bound`, such as `node`.
     """
-    level_number = logging.getLevelNamesMapping()[
-        (level or os.environ.get("NEXUS_LOG_LEVEL") or "INFO").upper()
-    ]
+    level_name = (level or os.environ.get("NEXUS_LOG_LEVEL") or "INFO").upper()
+    level_number = logging.getLevelNamesMapping().get(level_name, logging.INFO)
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,

@@ -124,7 +124,9 @@ def _run(name: str, make: MakeService[C], config_type: type[C]) -> int:
 
     async def main(life: Life) -> None:
         config = config_type.load()
-        configure_logs(name, bound=config.log_fields())
+        configure_logs(
+            name, level=config.log_level, format=config.log_format or None, bound=config.log_fields()
+        )
         bus = NatsBus.open(config.nats_url, config.connection_name() or name)
         try:
             runtime = Runtime.around(name, bus, MetricSet(name, REGISTRY), life)
