@@ -1,12 +1,12 @@
 // The load generator: thousands of real WebRTC peers on one core, against an SFU on another.
 //
 //   nexus_load local <livestream|meeting|audio> [people=100] [seconds=10] [warmup=5] [gro=0|1] [gso=1]
-//   [simulcast=1]
-//                    [codec=VP8|H264] [poor=0 loss=3] [open=32] [gcm=openssl] [pad=1] [rest_us=1000]
+//                    [simulcast=1] [codec=VP8|H264] [poor=0 loss=3] [open=32] [gcm=openssl] [pad=1]
+//                    [rest_us=1000]
 //                    [server_core=0] [generator_core=1]
 //   nexus_load script        commands on standard input: see load_script.h
 //
-// Prints one JSON object. A point at which the generator was above 80 % of its core says "void": true.
+// Prints one JSON object. It contains "void": true if the generator used more than 80 % of its core.
 #include <algorithm>
 #include <csignal>
 #include <cstdio>

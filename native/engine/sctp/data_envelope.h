@@ -2,14 +2,14 @@
 // (docs/reference/data.md).
 //
 //   0: version, 1
-//   1: flags: 0x01 the payload is text (UTF-8), 0x02 from the server, 0x04 to some participants only (set by
-//   the
-//      server), 0x08 the first of two parts, 0x10 the last of two
+//   1: flags: 0x01 the payload is text (UTF-8), 0x02 from the server, 0x04 to some participants only (set
+//      by the server), 0x08 the first of two parts, 0x10 the last of two
 //   2: only with a part flag: the number of the message, 4 bytes, chosen at random by the sender
 //      length of the sender's id, then the id: empty from a client; the server fills it in
 //      length of the topic, then the topic
-//      count of destinations, then for each: length of the id, then the id; none: all participants. Always
-//      none from the server the payload, to the end
+//      count of destinations, then for each: length of the id, then the id; none: all participants.
+//      Always none from the server
+//      the payload, to the end
 //
 // A browser accepts SCTP messages of at most 256 KiB (RFC 8841 section 6) including the header. A payload
 // above 255 KiB is therefore sent as two messages, the first with exactly 255 KiB of it. The server passes
