@@ -24,7 +24,7 @@ HEADING = re.compile(
 NAME = re.compile(r"(?P<number>\d{4})-[a-z0-9-]+\.md")
 # A number, or a number and a name, after "decision " or "decisions/".
 REFERENCE = re.compile(r"\bdecisions?[ /](?P<number>\d+)\b(?P<name>-[a-z0-9-]+\.md)?", re.IGNORECASE)
-LINK = re.compile(r"\]\((?!\w+:)(?P<path>[^)#\s]+)(?:#[^)]*)?\)")
+LINK = re.compile(r"\]\((?!\w+:)(?P<path>[^)#\s]*)(?:#(?P<anchor>[^)]+))?\)")
 # A number of four digits stands in documents for a decision only.
 BARE_NUMBER = re.compile(r"(?<![\w./-])(?P<number>0\d{3})(?![\w.-]*\w)")
 # `folder/name`, `name.py`, `folder/{one,other}.cc`, `folder/name` without its suffix.
@@ -104,9 +104,21 @@ def check_references(name: str, text: str, decisions: Iterable[Decision]) -> Ite
 
 def check_links(root: Path, name: str, text: str) -> Iterator[str]:
     for link in LINK.finditer(text):
-        if not (root / name).parent.joinpath(link["path"]).exists():
-            line = text.count("\n", 0, link.start()) + 1
-            yield f"{name}:{line}: links to {link['path']}, which does not exist"
+        target = (root / name).parent / link["path"] if link["path"] else root / name
+        if not target.exists():
+            fault = f"links to {link['path']}, which does not exist"
+        elif link["anchor"] and link["anchor"] not in anchors(target.read_text() if link["path"] else text):
+            fault = f"links to #{link['anchor']}, which is no heading of {target.name}"
+        else:
+            continue
+        line = text.count("\n", 0, link.start()) + 1
+        yield f"{name}:{line}: {fault}"
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-") for heading in headings}
 
 
 def check_paths(name: str, text: str, tracked: "Tracked") -> Iterator[str]:
