@@ -104,11 +104,11 @@ def check_references(name: str, text: str, decisions: Iterable[Decision]) -> Ite
 
 def check_links(root: Path, name: str, text: str) -> Iterator[str]:
     for link in LINK.finditer(text):
-        target = (root / name).parent / link["path"] if link["path"] else root / name
+        target = (root / name).parent / link["path"]
         if not target.exists():
             fault = f"links to {link['path']}, which does not exist"
         elif link["anchor"] and link["anchor"] not in anchors(target.read_text() if link["path"] else text):
-            fault = f"links to #{link['anchor']}, which is no heading of {target.name}"
+            fault = f"links to #{link['anchor']}, which is no heading of {link['path'] or 'this page'}"
         else:
             continue
         line = text.count("\n", 0, link.start()) + 1
@@ -160,6 +160,10 @@ def read_texts(root: Path, names: Iterable[str]) -> Iterator[tuple[str, str]]:
         path = root / name
         if (path.suffix in TEXT or path.name == "Makefile") and path.is_file():
             yield name, path.read_text()
+
+
+def tracked_texts(root: Path) -> Iterator[tuple[str, str]]:
+    return read_texts(root, tracked_names(root))
 
 
 def check(root: Path, names: Iterable[str], texts: Iterable[tuple[str, str]]) -> list[str]:

@@ -85,11 +85,12 @@ def test_a_reference_to_no_decision_is_found(tmp_path: Path, reference: str, rig
 
 def test_a_broken_link_is_found(tmp_path: Path) -> None:
     write(tmp_path, ONE)
+    (tmp_path / "docs" / "page.md").touch()
     links = "[index](decisions/README.md#decisions) [web](https://example.org/) [below](#some-text-here)"
     text = f"{links} [none](none.md)\n[index](decisions/README.md#none)\n# Some `text`, here\n"
     assert documents.check(tmp_path, [], [("docs/page.md", text)]) == [
         "docs/page.md:1: links to none.md, which does not exist",
-        "docs/page.md:2: links to #none, which is no heading of README.md",
+        "docs/page.md:2: links to #none, which is no heading of decisions/README.md",
     ]
 
 
