@@ -1,4 +1,4 @@
-/** Where a program begins: `new NexusClient({ appId, token })`, then `join`. */
+/** The entry point of the SDK: `new NexusClient({ appId, token })`, then `join`. */
 import { NexusError } from "./core/error.js";
 import { INITIAL_SLOTS, type Notice } from "./core/session_state.js";
 import { sessionUrl } from "./core/server_url.js";
@@ -16,34 +16,34 @@ import { Room } from "./room/room.js";
 import { TrackFactory } from "./room/track_factory.js";
 
 export interface NexusClientOptions {
-  /** The app's key id; a token of another app is `APP_MISMATCH`. */
+  /** The app's key id. A token of another app fails with `APP_MISMATCH`. */
   readonly appId: string;
-  /** A JWT that your server minted for this person and room. */
+  /** A JWT that your server minted for this user and room. */
   readonly token: string;
-  /** http(s) or ws(s). Unless told: the token's `url` claim, else the page's origin. */
+  /** An http(s) or ws(s) URL. Default: the token's claim `url`, else the page's origin. */
   readonly serverUrl?: string;
-  /** How messages travel: `binary` (default), or `json` to read along in the browser's inspector. */
+  /** Encoding of messages: `binary` (default), or `json`, which can be read in the browser's inspector. */
   readonly wireFormat?: WireFormat;
-  /** What the SDK runs on; tests pass a fake from `@nexus-rtc/web/testing`. */
+  /** The environment; tests pass a fake from `@nexus-rtc/web/testing`. */
   readonly platform?: Platform;
   /** Transforms encoded media; nothing does by default. @internal */
   readonly mediaTransform?: MediaTransform;
 }
 
 export interface JoinOptions {
-  /** Shown to others; the token's `name` wins. */
+  /** The name for other participants; the token's claim `name` overrides it. */
   readonly name?: string;
   readonly metadata?: string;
   readonly attributes?: Readonly<Record<string, string>>;
-  /** Tracks that are open already: they are published by the join itself, without a further round trip. */
+  /** Open tracks, which the join publishes without a further round trip. */
   readonly tracks?: readonly LocalTrack[];
-  /** Let the first pictures of cameras and screens that are there already come without asking; on unless told. */
+  /** Binds cameras and screens that are already published before the page attaches them. Default: true. */
   readonly bindExisting?: boolean;
-  /** Gives up joining. */
+  /** Cancels the join. */
   readonly signal?: AbortSignal;
 }
 
-/** The way into rooms. */
+/** Joins rooms of an app with one token. */
 export class NexusClient {
   readonly #options: NexusClientOptions;
   readonly #platform: Platform;
@@ -53,7 +53,7 @@ export class NexusClient {
     this.#platform = options.platform ?? browserPlatform;
   }
 
-  /** Cameras, microphones and loudspeakers. Their labels are empty until the person has allowed access. */
+  /** Lists cameras, microphones and speakers. Their labels are empty until the user has granted access. */
   static async devices(platform: Platform = browserPlatform): Promise<Device[]> {
     return listDevices(platform);
   }
@@ -71,20 +71,20 @@ export class NexusClient {
     const url = sessionUrl(serverUrl, claims.url, this.#platform.pageOrigin());
     const { mediaTransform = NO_TRANSFORM } = this.#options;
     const attempt = new JoinAttempt(this.#platform, mediaTransform, url, wireFormat ?? "binary", roomId);
-    const give = (): void => attempt.runner.dispatch({ type: "abort", error: aborted(signal) });
-    signal?.addEventListener("abort", give);
+    const abort = (): void => attempt.runner.dispatch({ type: "abort", error: aborted(signal) });
+    signal?.addEventListener("abort", abort);
     try {
       return await attempt.run({ ...options, appId, token });
     } finally {
-      signal?.removeEventListener("abort", give);
+      signal?.removeEventListener("abort", abort);
     }
   }
 }
 
 const aborted = (signal: AbortSignal | undefined): NexusError =>
-  new NexusError("ABORTED", "Joining was given up.", { cause: signal?.reason });
+  new NexusError("ABORTED", "The join was aborted.", { cause: signal?.reason });
 
-/** From the first byte to the room: owns connection and session until the room takes them over. */
+/** One attempt to join: owns connection and session until the room takes them over. */
 class JoinAttempt {
   readonly runner: SessionRunner;
   readonly #platform: Platform;

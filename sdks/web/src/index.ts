@@ -1,5 +1,5 @@
 /**
- * Nexus RTC in the browser: join a room, publish, see and hear the others.
+ * Nexus RTC in the browser: join a room, publish tracks, and attach the tracks of other participants.
  *
  * @packageDocumentation
  */

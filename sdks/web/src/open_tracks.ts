@@ -1,4 +1,4 @@
-/** Opens devices without a room: for a preview before joining. A room's own `create…` methods do the same. */
+/** Opens devices without a room, for a preview before joining. The methods `create…` of a room do the same. */
 import { browserPlatform } from "./edge/browser.js";
 import type { Platform } from "./edge/platform.js";
 import type { LocalTrack } from "./room/local_track.js";
@@ -27,7 +27,7 @@ export async function createMicrophoneAudioTrack(
   return new TrackFactory(platform).microphone(options);
 }
 
-/** Asks the person for a screen, window or tab. */
+/** Lets the user choose a screen, window or tab. */
 export async function createScreenTracks(
   options: ScreenTrackOptions = {},
   platform: Platform = browserPlatform,
@@ -35,7 +35,7 @@ export async function createScreenTracks(
   return new TrackFactory(platform).screen(options);
 }
 
-/** A track that the page made itself: of a canvas, a file, a graph of sounds. */
+/** Makes a track of any `MediaStreamTrack`: of a canvas, a file or an audio graph. */
 export function createCustomTrack(
   track: MediaStreamTrack,
   options: CustomTrackOptions = {},

@@ -1,5 +1,5 @@
 /**
- * A surrounding without browser, camera or server: for tests of applications, and of this SDK.
+ * An environment without browser, camera or server, for tests of applications and of this SDK.
  *
  * @packageDocumentation
  */

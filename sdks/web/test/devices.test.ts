@@ -481,7 +481,7 @@ describe("tracks of the join", () => {
     const client = new NexusClient({ appId: APP, token: token(), platform: world.platform });
     expect(await failure(client.join(ROOM, { tracks: [camera] }))).toMatchObject({ code: "TOKEN_EXPIRED" });
     await camera.setMuted(true);
-    expect([camera.stopped, camera.bound]).toEqual([false, false]);
+    expect([camera.stopped, camera.hasPublisher]).toEqual([false, false]);
   });
 });
 

@@ -1,26 +1,26 @@
 /**
- * Whose media does a slot carry just now?
+ * The attribution of slots to tracks: which track's media a slot carries at the moment.
  *
- * The slot table says what is wished for; the CSRC of the packets that were played says what *is* (each forwarded packet
- * has exactly one, `Track.number`). A video slot is given to a track only while both agree, so that no frame is ever
- * shown under another's name: after a rebind the old source goes on until the new one's first keyframe. Audio is placed
- * by the engine alone, so there only the CSRC counts.
+ * The slot table says what is bound; the CSRC of the packets that were played says what arrives (each forwarded packet has
+ * exactly one, `Track.number`). A video slot is attributed to a track only while both agree, so that no frame is shown
+ * under another participant's name: after a rebind the old source continues until the first keyframe of the new one. Audio
+ * slots are bound by the engine alone, so only the CSRC counts for them.
  */
 import type { Mid, SlotTable, TrackDescription, TrackId } from "./model.js";
 
-/** What a receiver's contributing sources said last. */
+/** The newest contributing source of a slot's receiver. */
 export interface SlotReading {
   readonly mid: Mid;
   readonly number: number;
-  /** When a packet with this CSRC was last played, on the clock of `RTCRtpContributingSource.timestamp`. */
+  /** When a packet with this CSRC was played last, on the clock of `RTCRtpContributingSource.timestamp`. */
   readonly playedAtMs: number;
 }
 
 export interface Attribution {
   readonly table: SlotTable;
-  /** Tracks of others by their number. */
+  /** Remote tracks by their number. */
   readonly tracks: ReadonlyMap<number, TrackDescription>;
-  /** The last reading of each slot that has ever carried anything. */
+  /** The last reading of each slot that has carried media. */
   readonly readings: ReadonlyMap<Mid, SlotReading>;
 }
 
@@ -36,7 +36,7 @@ export function readSlot(attribution: Attribution, reading: SlotReading): Attrib
   return { ...attribution, readings: new Map(attribution.readings).set(reading.mid, reading) };
 }
 
-/** The slot that carries each track, for tracks that are carried. */
+/** The slot of each track that a slot carries. */
 export function carriers(attribution: Attribution): ReadonlyMap<TrackId, Mid> {
   const carried = new Map<TrackId, { mid: Mid; playedAtMs: number }>();
   for (const slot of attribution.table.slots) {
@@ -45,7 +45,7 @@ export function carriers(attribution: Attribution): ReadonlyMap<TrackId, Mid> {
     if (track === undefined || track.kind !== slot.kind) continue;
     if (slot.kind === "video" && slot.trackId !== track.id) continue;
     const playedAtMs = reading?.playedAtMs ?? 0;
-    // A track that moved is for a moment the last thing that two slots have played: the newer word counts.
+    // After a track has moved, two slots have played it last: the newer reading counts.
     const rival = carried.get(track.id);
     if (rival === undefined || rival.playedAtMs < playedAtMs) carried.set(track.id, { mid: slot.mid, playedAtMs });
   }
@@ -53,8 +53,8 @@ export function carriers(attribution: Attribution): ReadonlyMap<TrackId, Mid> {
 }
 
 /**
- * A slot that has never carried anything shows what it was bound to from its very first frame: nothing older can be in
- * it, and waiting for the first CSRC would cost a frame or two of every join.
+ * The track that a slot without a reading is bound to. Such a slot has carried nothing before, so its first frame can only
+ * be of this track; to wait for the first CSRC would cost a frame or two of every join.
  */
 function fresh(attribution: Attribution, bound: TrackId | null): TrackDescription | undefined {
   if (bound === null) return undefined;

@@ -1,7 +1,7 @@
-/** Which codec to offer first: what the caller prefers when this browser can send it, else what it sends best. */
+/** The codec to offer first: the one that the caller prefers if this browser can send it, else a default. */
 import type { VideoCodec } from "./model.js";
 
-/** Every browser sends and shows VP8; the rest by how widely they are shown. */
+/** Codecs by how many browsers decode them; every browser encodes and decodes VP8. */
 const FALLBACK_ORDER: readonly VideoCodec[] = ["vp8", "h264", "vp9", "av1"];
 
 /** The part of an `RTCRtpCodec` that the choice needs. */
@@ -16,7 +16,7 @@ export function chooseCodec(preferred: VideoCodec | undefined, sendable: readonl
   return FALLBACK_ORDER.find(can) ?? "vp8";
 }
 
-/** The capabilities with the chosen codec in front; all others stay, so that the server can fall back. */
+/** The capabilities with the chosen codec first. All others stay, so that the server can fall back. */
 export function orderCodecs<Item extends NamedCodec>(codec: VideoCodec, capabilities: readonly Item[]): Item[] {
   const first = capabilities.filter((one) => isCodec(one, codec)).sort((a, b) => fitness(b) - fitness(a));
   return [...first, ...capabilities.filter((one) => !isCodec(one, codec))];
@@ -24,7 +24,7 @@ export function orderCodecs<Item extends NamedCodec>(codec: VideoCodec, capabili
 
 const isCodec = (one: NamedCodec, codec: VideoCodec): boolean => one.mimeType.toLowerCase() === `video/${codec}`;
 
-/** H.264: constrained baseline in packetization mode 1 is what every peer shows (RFC 7742 section 6.2). */
+/** H.264: constrained baseline in packetization mode 1 is what every peer decodes (RFC 7742 section 6.2). */
 function fitness({ sdpFmtpLine = "" }: NamedCodec): number {
   const mode1 = sdpFmtpLine.includes("packetization-mode=1");
   const baseline = /profile-level-id=42e0/i.test(sdpFmtpLine);

@@ -1,28 +1,28 @@
 /**
- * The header of every message on a data channel: who says what to whom (docs/reference/data.md). The same bytes are read
- * and written by the engine and by the Python SDK; the tests of all three share vectors.
+ * The envelope of a data message: sender, destinations and topic (docs/reference/data.md). The engine and the Python SDK
+ * read and write the same bytes; the tests of all three share vectors.
  */
 
 export const MAX_DATA_BYTES = 256 * 1024;
-/** A browser takes 256 KiB at once, header and all: a payload beyond this travels in two parts, the first of just this size. */
+/** Size of the first part of a larger payload, which is sent in two. A browser sends 256 KiB at once, envelope included. */
 export const PART_BYTES = MAX_DATA_BYTES - 1024;
 export const MAX_TOPIC_BYTES = 128;
 export const MAX_DESTINATIONS = 32;
 
-/** Which part of a message, and of which of the sender's messages. */
+/** The part of a message that an envelope carries; `number` tells the sender's messages apart. */
 export interface DataPart {
   readonly number: number;
   readonly last: boolean;
 }
 
 export interface DataEnvelope {
-  /** Null: it is whole. */
+  /** Null for a whole message. */
   readonly part: DataPart | null;
   readonly text: boolean;
   readonly fromServer: boolean;
-  /** To some only. */
+  /** Sent to some participants only. */
   readonly directed: boolean;
-  /** A participant's id; the server fills it in. Empty: hidden, or the server. */
+  /** A participant's id, set by the server; empty for the server itself and for hidden participants. */
   readonly sender: string;
   readonly topic: string;
   readonly destinations: readonly string[];
@@ -37,7 +37,7 @@ const FIRST_PART = 8;
 const LAST_PART = 16;
 const encoder = new TextEncoder();
 
-/** What a client sends: without sender, to everybody or to some; one message, or the two parts of a large one under this number. */
+/** The messages that a client sends for one payload: one, or two parts under this number. The server adds the sender. */
 export function writeMessages(
   text: boolean,
   topic: string,
@@ -81,7 +81,7 @@ export function writeEnvelope(
   return message;
 }
 
-/** Null for what is no envelope of a version that is known here. */
+/** Null if the bytes are no envelope of a known version. */
 export function readEnvelope(message: Uint8Array): DataEnvelope | null {
   const flags = message[1];
   if (message[0] !== VERSION || flags === undefined || flags >= LAST_PART + FIRST_PART) return null;
@@ -116,7 +116,7 @@ export function readEnvelope(message: Uint8Array): DataEnvelope | null {
   };
 }
 
-/** Whoever joins two parts has no more than a whole payload. */
+/** Two joined parts are never larger than a whole payload. */
 function partFits(part: DataPart | null, bytes: number): boolean {
   if (part === null) return true;
   return part.last ? bytes > 0 && bytes <= MAX_DATA_BYTES - PART_BYTES : bytes === PART_BYTES;

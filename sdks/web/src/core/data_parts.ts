@@ -1,11 +1,14 @@
-/** Joins the two parts in which a message beyond 255 KiB travels (docs/reference/data.md), in whatever order they come. */
+/** Joins the two parts of a message above 255 KiB (docs/reference/data.md), in whatever order they arrive. */
 import type { DataEnvelope } from "./data_envelope.js";
 
-/** Messages of which one part has come. Beyond, the oldest is given up: one that may be lost was, or its sender is gone. */
+/**
+ * Maximum number of messages of which one part has arrived. The oldest is dropped beyond it: its other part was lost, or its
+ * sender has left.
+ */
 export const MAX_UNFINISHED = 64;
 
 export class DataParts {
-  /** By sender and number; in the order in which they began. */
+  /** By sender and number, in the order of arrival. */
   readonly #unfinished = new Map<string, DataEnvelope>();
 
   /** The whole message; null while a part is missing. */
@@ -17,7 +20,7 @@ export class DataParts {
     this.#unfinished.delete(key);
     if (other === undefined || other.part?.last === part.last) {
       this.#unfinished.set(key, envelope);
-      this.#forgetOldest();
+      this.#dropOldest();
       return null;
     }
     const [first, last] = part.last ? [other, envelope] : [envelope, other];
@@ -27,7 +30,7 @@ export class DataParts {
     return { ...first, part: null, payload };
   }
 
-  #forgetOldest(): void {
+  #dropOldest(): void {
     for (const key of this.#unfinished.keys()) {
       if (this.#unfinished.size <= MAX_UNFINISHED) return;
       this.#unfinished.delete(key);

@@ -1,6 +1,6 @@
 /**
- * Typed events. Some are *standing*: what they told before still holds (people in a room, tracks of a person), and a
- * listener that comes late is told it in a microtask, in order and once, so that it does not matter who came first.
+ * Typed events. Some are *standing*: what they announced still holds (participants of a room, tracks of a participant). A
+ * listener that is added later is called for it in a microtask, in order and once, so that the order of calls is irrelevant.
  */
 
 export type EventMap = { [Name in string]: readonly unknown[] };
@@ -9,16 +9,16 @@ type Listener<Args extends readonly unknown[]> = (...args: Args) => void;
 interface Entry<Args extends readonly unknown[]> {
   readonly listener: Listener<Args>;
   readonly once: boolean;
-  /** Subjects of a standing event that this listener has been told of. */
-  readonly told: WeakSet<object>;
-  /** The microtask that tells what already stands has not run yet. */
+  /** Subjects of a standing event for which this listener has been called. */
+  readonly delivered: WeakSet<object>;
+  /** The microtask that delivers what already stands has not run yet. */
   catchingUp: boolean;
 }
 
-/** What already stands for an event: the argument lists with which it would have been emitted. */
+/** The argument lists with which each standing event would have been emitted so far. */
 export type Standing<Events extends EventMap> = { readonly [Name in keyof Events]?: () => Iterable<Events[Name]> };
 
-/** A thing that tells events; see each class for its events. */
+/** Emits typed events; each class documents its own. */
 export class Emitter<Events extends EventMap> {
   readonly #entries = new Map<keyof Events, Entry<never>[]>();
   readonly #standing: Standing<Events>;
@@ -27,12 +27,12 @@ export class Emitter<Events extends EventMap> {
     this.#standing = standing;
   }
 
-  /** Adds a listener; what is returned removes it. */
+  /** Adds a listener. Returns a function that removes it. */
   on<Name extends keyof Events>(event: Name, listener: (...args: Events[Name]) => void): () => void {
     return this.#add(event, listener, false);
   }
 
-  /** Adds a listener that is called one time. */
+  /** Adds a listener that is called once. Returns a function that removes it. */
   once<Name extends keyof Events>(event: Name, listener: (...args: Events[Name]) => void): () => void {
     return this.#add(event, listener, true);
   }
@@ -47,9 +47,9 @@ export class Emitter<Events extends EventMap> {
   emit<Name extends keyof Events>(event: Name, ...args: Events[Name]): void {
     const standing = this.#standing[event] !== undefined;
     for (const entry of [...this.#list(event)]) {
-      // Its own microtask is about to tell it everything, this included, in order.
+      // Its microtask is about to deliver everything in order, this included.
       if (standing && entry.catchingUp) continue;
-      this.#tell(event, entry, args, standing);
+      this.#deliver(event, entry, args, standing);
     }
   }
 
@@ -60,7 +60,7 @@ export class Emitter<Events extends EventMap> {
 
   #add<Name extends keyof Events>(event: Name, listener: Listener<Events[Name]>, once: boolean): () => void {
     const standing = this.#standing[event];
-    const entry: Entry<Events[Name]> = { listener, once, told: new WeakSet(), catchingUp: standing !== undefined };
+    const entry: Entry<Events[Name]> = { listener, once, delivered: new WeakSet(), catchingUp: standing !== undefined };
     this.#entries.set(event, [...this.#list(event), entry] as Entry<never>[]);
     if (standing !== undefined) queueMicrotask(() => this.#catchUp(event, entry, standing));
     return () => this.#remove(event, entry);
@@ -72,10 +72,10 @@ export class Emitter<Events extends EventMap> {
     standing: () => Iterable<Events[Name]>,
   ): void {
     entry.catchingUp = false;
-    for (const args of [...standing()]) this.#tell(event, entry, args, true);
+    for (const args of [...standing()]) this.#deliver(event, entry, args, true);
   }
 
-  #tell<Name extends keyof Events>(
+  #deliver<Name extends keyof Events>(
     event: Name,
     entry: Entry<Events[Name]>,
     args: Events[Name],
@@ -84,14 +84,14 @@ export class Emitter<Events extends EventMap> {
     if (!this.#list(event).includes(entry)) return;
     const subject = args[0];
     if (standing && typeof subject === "object" && subject !== null) {
-      if (entry.told.has(subject)) return;
-      entry.told.add(subject);
+      if (entry.delivered.has(subject)) return;
+      entry.delivered.add(subject);
     }
     if (entry.once) this.#remove(event, entry);
     try {
       entry.listener(...args);
     } catch (error) {
-      // A listener that throws must not keep the others from hearing; the page's own error handling sees it.
+      // A listener that throws must not stop the others. The error reaches the page's own error handling.
       queueMicrotask(() => {
         throw error;
       });

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { encodingPlans, isTaken, refit, wantedEncodings, type EncodingPlan, type Picture } from "./encodings.js";
+import { encodingPlans, isTaken, refit, wantedEncodings, type EncodingPlan, type VideoSource } from "./encodings.js";
 import type { WantedLayers } from "./model.js";
 
-const camera: Picture = {
+const camera: VideoSource = {
   source: "camera",
   codec: "vp8",
   width: 1280,
@@ -10,8 +10,8 @@ const camera: Picture = {
   maxBitrateBps: 1_700_000,
   layered: true,
 };
-const first = (picture: Picture): EncodingPlan => {
-  const [plan] = encodingPlans(picture);
+const first = (source: VideoSource): EncodingPlan => {
+  const [plan] = encodingPlans(source);
   if (plan === undefined) throw new Error("no plan");
   return plan;
 };

@@ -1,6 +1,6 @@
-/** The one error class of the SDK: a stable code to switch on, a sentence to read, and the cause. */
+/** The error class of the SDK: a stable code for programs, a sentence for readers, and the cause. */
 
-/** Codes that the server gives; their table is docs/reference/errors.md. */
+/** Codes that the server sends; docs/reference/errors.md describes them. */
 export type ServerErrorCode =
   | "INVALID_MESSAGE"
   | "MESSAGE_TOO_LARGE"
@@ -45,20 +45,20 @@ export type ClientErrorCode =
   | "CLOSED"
   /** ICE or DTLS failed. */
   | "MEDIA_FAILED"
-  /** Offer or answer were refused by the browser. */
+  /** The browser rejected an offer or answer. */
   | "NEGOTIATION_FAILED"
-  /** The person or the system refused camera, microphone or screen. */
+  /** The user or the system denied access to a camera, microphone or screen. */
   | "DEVICE_DENIED"
   | "DEVICE_NOT_FOUND"
-  /** Another program holds the device. */
+  /** Another program is using the device. */
   | "DEVICE_IN_USE"
   /** The device did not start in time (`TimeoutError`). */
   | "DEVICE_TIMEOUT"
-  /** The page is not active, or asks for a screen without a click or a key press (`InvalidStateError`). */
+  /** The page is not active, or requested a screen without a click or key press (`InvalidStateError`). */
   | "PAGE_INACTIVE"
-  /** The browser holds sound back until the person has touched the page. */
+  /** The browser blocks audio until the user has interacted with the page. */
   | "AUTOPLAY_BLOCKED"
-  /** The browser cannot do what was asked. */
+  /** The browser does not support the operation. */
   | "UNSUPPORTED"
   /** The server sent a code that this version does not know. */
   | "UNKNOWN";
@@ -68,7 +68,7 @@ export type NexusErrorCode = ServerErrorCode | ClientErrorCode;
 export interface NexusErrorOptions {
   readonly details?: Readonly<Record<string, string>>;
   readonly cause?: unknown;
-  /** When trying again makes sense, after how long; 0 when the same will not help. */
+  /** How long to wait before the same request may succeed; 0 if it will not. */
   readonly retryAfterMs?: number;
 }
 
@@ -86,7 +86,7 @@ export class NexusError extends Error {
     this.retryAfterMs = options.retryAfterMs ?? 0;
   }
 
-  /** The error itself when it is one of ours, else ours around it. */
+  /** The cause itself if it is a `NexusError`, else a `NexusError` around it. */
   static from(cause: unknown, code: NexusErrorCode, message: string): NexusError {
     if (cause instanceof NexusError) return cause;
     const reason = cause instanceof Error && cause.message !== "" ? `${message}: ${cause.message}` : message;

@@ -1,28 +1,28 @@
 /**
- * What a session does about a media path that broke: ICE restarts (W3C webrtc, section 4.4.3.2; RFC 8445 section 9) while the
- * server still keeps the transport, so that a change of network costs a moment and not the call.
+ * Repairs a broken media path by ICE restarts (W3C webrtc, section 4.4.3.2; RFC 8445 section 9) while the server still keeps
+ * the transport, so that a change of network interrupts a call but does not end it.
  */
 
 /** The state of the media path, as in `RTCPeerConnection.connectionState`. */
 export type MediaState = "new" | "connecting" | "connected" | "disconnected" | "failed" | "closed";
 
 export type MediaPath =
-  /** Never up so far: a failure is the end, as another attempt would meet the same network. */
+  /** Never connected so far. A failure ends the session, because another attempt would meet the same network. */
   | { readonly name: "unproved" }
   | { readonly name: "up" }
   | {
       readonly name: "interrupted";
       readonly sinceMs: number;
       readonly nextRestartMs: number;
-      /** The next offer is to carry new ICE credentials. */
+      /** The next offer has to carry new ICE credentials. */
       readonly restart: boolean;
     };
 
-/** Most interruptions pass by themselves: a restart would only add to them. */
+/** How long an interruption lasts before the first restart. Most end by themselves. */
 const RESTART_AFTER_MS = 2_000;
-/** A restart is one round trip of signaling and some connectivity checks. */
+/** Interval between restarts: one takes a round trip of signaling and some connectivity checks. */
 const RESTART_EVERY_MS = 8_000;
-/** The server's consent (RFC 7675) has expired by then: it has freed the transport. */
+/** How long an interruption may last: by then consent (RFC 7675) has expired and the server has freed the transport. */
 const GIVE_UP_AFTER_MS = 30_000;
 
 export const UNPROVED: MediaPath = { name: "unproved" };
@@ -51,13 +51,13 @@ export function isLost(path: MediaPath, nowMs: number): boolean {
   return path.name === "interrupted" && nowMs - path.sinceMs >= GIVE_UP_AFTER_MS;
 }
 
-/** The path with a restart asked for; null when none is due. */
+/** The path with a restart requested; null if none is due. */
 export function restartIfDue(path: MediaPath, nowMs: number): MediaPath | null {
   if (path.name !== "interrupted" || path.nextRestartMs > nowMs) return null;
   return { ...path, nextRestartMs: nowMs + RESTART_EVERY_MS, restart: true };
 }
 
-/** Whether the offer that is made now restarts ICE, and the path afterwards. */
+/** The path after an offer has been created, and whether that offer restarts ICE. */
 export function takeRestart(path: MediaPath): readonly [MediaPath, boolean] {
   if (path.name !== "interrupted" || !path.restart) return [path, false];
   return [{ ...path, restart: false }, true];

@@ -1,44 +1,44 @@
 /**
- * From the browser's counters (W3C webrtc-stats) to figures per media section: rates over the interval since the last
- * report, not since the beginning. Pure: two reports in, one summary out.
+ * Computes stats for each section from the browser's counters (W3C webrtc-stats): rates over the interval between two
+ * reports, not since the connection began.
  */
 import type { Codec, Mid, TrackKind } from "./model.js";
 import { rateQuality, type Quality } from "./quality.js";
 
-/** One entry of an `RTCStatsReport`; which members it has depends on its type and on the browser. */
+/** An entry of an `RTCStatsReport`. Its members depend on its type and on the browser. */
 export type StatsEntry = Readonly<Record<string, unknown>>;
 export type StatsReport = ReadonlyMap<string, StatsEntry>;
 
-/** One encoding of a track that is sent, over the time since the last `getStats()`. */
+/** One encoding of a published track, over the interval since the last `getStats()`. */
 export interface EncodingStats {
-  /** Of a simulcast; else empty. */
+  /** The RID of a simulcast encoding, else empty. */
   readonly rid: string;
   readonly width: number;
   readonly height: number;
   readonly framesPerSecond: number;
   readonly bitrateBps: number;
-  /** False while nobody watches it. */
+  /** False while no subscriber uses it. */
   readonly active: boolean;
-  /** Of a scalable encoding (W3C webrtc-svc); else empty. */
+  /** The mode of a scalable encoding (W3C webrtc-svc), else empty. */
   readonly scalabilityMode: string;
 }
 
-/** How one track does, over the time since the last `getStats()`. */
+/** Stats of one track, over the interval since the last `getStats()`. */
 export interface MediaStats {
   readonly direction: "sent" | "received";
   readonly kind: TrackKind;
   readonly codec: Codec;
   readonly bitrateBps: number;
-  /** Share of packets lost, 0 to 1. */
+  /** Fraction of packets lost, 0 to 1. */
   readonly lossRatio: number;
   readonly jitterMs: number;
   readonly rttMs: number;
-  /** Video; 0 for audio. */
+  /** 0 for audio, as are width and height. */
   readonly framesPerSecond: number;
   readonly width: number;
   readonly height: number;
   readonly quality: Quality;
-  /** Of sent video, from the smallest; empty for what is received and for audio. */
+  /** The encodings of sent video, smallest first; empty for audio and for received video. */
   readonly encodings: readonly EncodingStats[];
 }
 
@@ -62,7 +62,7 @@ export function summariseStats(report: StatsReport, previous: StatsReport | null
   return summary;
 }
 
-/** Of the selected candidate pair; 0 while unknown. */
+/** Round-trip time of the selected candidate pair; 0 while unknown. */
 export function pathRttMs(report: StatsReport): number {
   for (const entry of report.values()) {
     const selected = entry["nominated"] === true || entry["selected"] === true;
@@ -73,7 +73,7 @@ export function pathRttMs(report: StatsReport): number {
   return 0;
 }
 
-/** What the browser thinks that its uplink carries; 0 while unknown. */
+/** The browser's estimate of its uplink; 0 while unknown. */
 export function uplinkEstimateBps(report: StatsReport): number {
   let best = 0;
   for (const entry of report.values()) {
@@ -155,7 +155,7 @@ function shape(
 }
 
 function addLayer(a: MediaStats, b: MediaStats): MediaStats {
-  // The largest that flows is the picture; one that nobody watches keeps its size in the report.
+  // The largest encoding with frames has the size of the track. A paused encoding keeps its size in the report.
   const size = ({ width, height, framesPerSecond }: MediaStats): number => width * height * (framesPerSecond > 0 ? 2 ** 32 : 1);
   const larger = size(a) >= size(b) ? a : b;
   const encodings = [...a.encodings, ...b.encodings].sort((one, other) => one.width - other.width);

@@ -1,8 +1,8 @@
 /**
- * The nouns of a call as the SDK speaks of them: plain, frozen facts about rooms, people, tracks and slots.
+ * The values that describe a call: participants, tracks, publications and slots.
  *
- * They mirror `nexus.types.v1`, with string unions in place of numbers so that generated code stays out of the public
- * surface. Nothing here knows of sockets, of WebRTC or of the page.
+ * They mirror `nexus.types.v1`, with string unions in place of enum numbers so that generated code stays out of the public
+ * API. They are independent of sockets, of WebRTC and of the page.
  */
 
 declare const brand: unique symbol;
@@ -19,42 +19,42 @@ export type Mid = Branded<"Mid">;
 export type TrackKind = "audio" | "video";
 /** Where a track comes from. */
 export type TrackSource = "microphone" | "camera" | "screen" | "screen-audio" | "unknown";
-/** A video codec that can be asked for. */
+/** A video codec that a track can prefer. */
 export type VideoCodec = "vp8" | "vp9" | "h264" | "av1";
 /** The codec that a track is sent with. */
 export type Codec = VideoCodec | "opus" | "unknown";
 
 /** One encoding of a simulcast, or one spatial layer of a scalable track. */
 export interface VideoLayer {
-  /** Of a simulcast by rid (RFC 8851); else empty. */
+  /** The RID of a simulcast encoding (RFC 8851), else empty. */
   readonly rid: string;
   /** In pixels; 0 when unknown. */
   readonly width: number;
   readonly height: number;
-  /** What it costs to receive up to this layer, at most; 0 when unknown. */
+  /** Maximum bit rate up to this layer; 0 when unknown. */
   readonly maxBitrateBps: number;
 }
 
-/** A layer of what one publishes oneself. @internal */
+/** A layer of a local track. @internal */
 export interface PublishedLayer extends VideoLayer {
   /** Not sent at present: the source has too few pixels for it. */
   readonly inactive: boolean;
 }
 
-/** What of a track of one's own is watched by anybody. @internal */
+/** The layers of a local track that any subscriber can use. @internal */
 export interface WantedLayers {
   readonly watched: boolean;
   readonly maxSpatial: number;
   readonly maxTemporal: number;
 }
 
-/** How a participant's connection does, as the server measures it. */
+/** The quality of a participant's connection, as the server rates it. */
 export type ConnectionQuality = "unknown" | "lost" | "poor" | "good" | "excellent";
 
 /** A published track as the server describes it. */
 export interface TrackDescription {
   readonly id: TrackId;
-  /** Stands in the CSRC of each of the track's packets (RFC 3550 section 5.1). */
+  /** The CSRC of each of the track's packets (RFC 3550 section 5.1). */
   readonly number: number;
   readonly participantId: ParticipantId;
   readonly kind: TrackKind;
@@ -65,9 +65,9 @@ export interface TrackDescription {
   /** In pixels; 0 when unknown. */
   readonly width: number;
   readonly height: number;
-  /** The publisher's own media section; empty for tracks of others. */
+  /** The publisher's section; empty for remote tracks. */
   readonly mid: Mid;
-  /** Those that are sent, low to high; empty for one encoding without spatial layers. */
+  /** The layers that are sent, low to high; empty for one encoding without spatial layers. */
   readonly layers: readonly VideoLayer[];
 }
 
@@ -83,7 +83,7 @@ export interface ParticipantDescription {
   readonly connectionQuality: ConnectionQuality;
 }
 
-/** What the token allows. */
+/** The rights that the token grants. */
 export interface Grants {
   readonly create: boolean;
   readonly publish: boolean;
@@ -94,13 +94,13 @@ export interface Grants {
   readonly admin: boolean;
 }
 
-/** A receive-only media section through which the SFU sends one source at a time. */
+/** A receive-only section into which the SFU puts one track at a time. */
 export interface Slot {
   readonly mid: Mid;
   readonly kind: TrackKind;
-  /** Slots of one pair share an msid; -1 for an audio slot on its own. */
+  /** The slots of a pair share an msid; -1 for an audio slot without a pair. */
   readonly pair: number;
-  /** Video only: the track that was asked for. */
+  /** The track that is bound to a video slot; null for audio. */
   readonly trackId: TrackId | null;
 }
 
@@ -117,8 +117,8 @@ export interface Speaker {
 }
 
 /**
- * Why nothing of a track comes. `unsupported-codec`: this browser did not offer to decode what the publisher sends, so the
- * server sends it nothing. `bandwidth`: one's own does not hold even the lowest layer.
+ * The reason why the server sends nothing of a track. `unsupported-codec`: this browser did not offer to decode the
+ * publisher's codec. `bandwidth`: the connection does not carry even the lowest layer.
  */
 export type PauseReason = "bandwidth" | "unsupported-codec" | "unknown";
 
@@ -135,7 +135,7 @@ export type DisconnectReason =
   | "token-rejected"
   | "join-failed";
 
-/** What a media section of an offer publishes. */
+/** A track as a section of an offer publishes it. */
 export interface Publication {
   readonly mid: Mid;
   readonly source: TrackSource;
@@ -146,17 +146,17 @@ export interface Publication {
   readonly preferredCodec: Codec;
   /** Low to high. */
   readonly layers: readonly PublishedLayer[];
-  /** Of a scalable stream (W3C webrtc-svc); else empty. */
+  /** The mode of a scalable stream (W3C webrtc-svc), else empty. */
   readonly scalabilityMode: string;
 }
 
-/** An offer (RFC 8866) with what its sections publish. */
+/** An SDP offer (RFC 8866) and the publications of its sections. */
 export interface Offer {
   readonly sdp: string;
   readonly publications: readonly Publication[];
 }
 
-/** How many receive-only sections an offer should hold in all. */
+/** The number of slots that an offer has to contain. */
 export interface SlotCount {
   readonly pairs: number;
   readonly audioSlots: number;

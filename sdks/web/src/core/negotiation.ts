@@ -1,7 +1,6 @@
 /**
- * Re-offers (RFC 9429): one at a time. What is asked for while one is under way is coalesced into the next.
- *
- * Each caller waits under a key for the round that includes its change.
+ * Re-offers (RFC 9429), one at a time: changes that arrive during a negotiation go into the next one together. Each caller
+ * waits under a key for the negotiation that includes its change.
  */
 import type { OfferResponse } from "../wire/messages.js";
 import type { NexusError } from "./error.js";
@@ -20,7 +19,7 @@ export function negotiate(state: SessionState, keys: readonly Key[]): Step {
   return [{ ...state, path, negotiation: { name: "offering", keys, again: null } }, [offer]];
 }
 
-/** The offer is ready to be sent; false when none was awaited. */
+/** The state once the offer can be sent; false if none was awaited. */
 export function offerCreated(state: SessionState): readonly [SessionState, boolean] {
   if (state.negotiation.name !== "offering") return [state, false];
   return [{ ...state, negotiation: { ...state.negotiation, name: "awaiting" } }, true];
@@ -60,8 +59,8 @@ function fail(state: SessionState, error: NexusError, effects: readonly Effect[]
   const { negotiation } = state;
   if (negotiation.name === "idle") return [state, []];
   const rejected = negotiation.keys.map((key): Effect => ({ type: "reject", key, error }));
-  const unheard: Effect[] = negotiation.keys.length > 0 ? [] : [notify({ type: "error", error })];
-  return goOn(state, negotiation, [...effects, ...rejected, ...unheard]);
+  const unawaited: Effect[] = negotiation.keys.length > 0 ? [] : [notify({ type: "error", error })];
+  return goOn(state, negotiation, [...effects, ...rejected, ...unawaited]);
 }
 
 function goOn(state: SessionState, done: Exclude<Negotiation, { name: "idle" }>, effects: readonly Effect[]): Step {

@@ -1,4 +1,4 @@
-/** What a resolution or a kind of screen means in pixels, frames and bits. */
+/** Sizes, frame rates and bit rates of cameras, screens and audio. */
 import type { VideoCodec } from "./model.js";
 
 export type Resolution = "180p" | "360p" | "540p" | "720p" | "1080p";
@@ -11,8 +11,8 @@ export interface VideoPreset {
 }
 
 /**
- * Bit rates for VP8 and H.264 of talking heads: about 0.06 bits a pixel at 30 frames a second, more for small pictures
- * (where headers and motion weigh more), less for large ones.
+ * Bit rates for VP8 and H.264 of a talking head: about 0.06 bits per pixel at 30 frames per second, more for small frames
+ * (where headers and motion cost more), less for large ones.
  */
 export const CAMERA_PRESETS: Readonly<Record<Resolution, VideoPreset>> = {
   "180p": { width: 320, height: 180, framesPerSecond: 20, maxBitrateBps: 180_000 },
@@ -27,10 +27,10 @@ export const SCREEN_PRESET: VideoPreset = { width: 1920, height: 1080, framesPer
 
 /** Opus for speech, with room for music. */
 export const MICROPHONE_MAX_BITRATE_BPS = 48_000;
-/** Sound of films and music in a shared screen. */
+/** Opus for films and music in a shared screen. */
 export const SCREEN_AUDIO_MAX_BITRATE_BPS = 128_000;
 
-/** The newer codecs need about two thirds for the same picture. */
+/** Bit rate relative to VP8 for the same quality. */
 const CODEC_FACTOR: Readonly<Record<VideoCodec, number>> = { vp8: 1, h264: 1, vp9: 0.7, av1: 0.65 };
 
 export const maxBitrateFor = (preset: VideoPreset, codec: VideoCodec): number =>

@@ -1,11 +1,11 @@
 /**
- * One number for how a track does, from 1 (unusable) to 5 (excellent), out of one interval of statistics.
+ * Rates the quality of a track from 1 (unusable) to 5 (excellent), from the stats of one interval.
  *
- *   quality = 5 − 20 · loss − max(0, delay − 100) / 100 − 2 · frozen,   held between 1 and 5
+ *   quality = 5 − 20 · loss − max(0, delay − 100) / 100 − 2 · frozen,   clamped to 1 … 5
  *
- * `loss` is the share of packets lost (0 to 1), `delay` is half the round trip plus twice the jitter in milliseconds
- * (what a jitter buffer has to wait), `frozen` the share of the interval in which the picture stood still. So 5 % loss, or
- * 200 ms of delay, cost one point. A badge says `good` from 4, `ok` from 2.5, else `poor`.
+ * `loss` is the fraction of packets lost (0 to 1), `delay` is half the round-trip time plus twice the jitter in milliseconds
+ * (the delay of a jitter buffer), `frozen` is the fraction of the interval in which the video was frozen. 5 % loss, or 200 ms
+ * of delay, cost one point. The level is `good` from 4, `ok` from 2.5, else `poor`.
  */
 
 export type QualityLevel = "good" | "ok" | "poor";
@@ -30,7 +30,7 @@ export function rateQuality({ lossRatio, rttMs, jitterMs, frozenRatio }: Quality
   return { score, level: score >= 4 ? "good" : score >= 2.5 ? "ok" : "poor" };
 }
 
-/** The worst of several, null for none. */
+/** The worst of several; null for none. */
 export function worstQuality(qualities: Iterable<Quality>): Quality | null {
   let worst: Quality | null = null;
   for (const quality of qualities) if (worst === null || quality.score < worst.score) worst = quality;

@@ -1,7 +1,6 @@
 /**
- * Who is in the room and what they publish, kept by events and put right by snapshots.
- *
- * Pure: each change gives the new roster and the notices that tell listeners what changed.
+ * The participants of the room and the tracks that they publish, kept up to date by events and corrected by snapshots.
+ * Each change returns the new roster and the notices for listeners.
  */
 import type {
   ConnectionQuality,
@@ -15,7 +14,7 @@ import type {
 import type { RoomEvent, WireActiveSpeakers } from "../wire/messages.js";
 import { readParticipant, readQuality, readReason, readTrack } from "./vocabulary.js";
 
-/** Who speaks, as last told: the list has a revision of its own. */
+/** The active speakers; the list has a revision of its own. */
 interface Speaking {
   readonly revision: bigint;
   /** Loudest first. */
@@ -44,9 +43,9 @@ type Step = readonly [Roster, readonly RosterNotice[]];
 
 export const EMPTY_ROSTER: Roster = { revision: 0n, speaking: { revision: 0n, speakers: [] }, own: null, others: new Map() };
 
-/** The roster's track of this id, one's own included. */
+/** The track of this id, remote or local. */
 function findTrack(roster: Roster, id: TrackId): TrackDescription | undefined {
-  for (const participant of everybody(roster)) {
+  for (const participant of allParticipants(roster)) {
     const track = participant.tracks.find((one) => one.id === id);
     if (track !== undefined) return track;
   }
@@ -54,7 +53,7 @@ function findTrack(roster: Roster, id: TrackId): TrackDescription | undefined {
 }
 
 export function applyRoomEvent(roster: Roster, event: RoomEvent): Step {
-  // 0 marks events without state; an event that the roster already shows is a repetition.
+  // 0 marks events without state. An event that is not newer than the roster is a repetition.
   if (event.revision !== 0n && event.revision <= roster.revision) return [roster, []];
   const [next, notices] = applyBody(roster, event.event);
   return [event.revision === 0n ? next : { ...next, revision: event.revision }, notices];
@@ -79,21 +78,21 @@ function applyBody(roster: Roster, body: RoomEvent["event"]): Step {
     case "connectionQuality":
       return rate(roster, body.value.participantId as ParticipantId, readQuality(body.value.quality));
     case "activeSpeakers":
-      return speak(roster, body.value);
+      return setSpeakers(roster, body.value);
     default:
       return [roster, []];
   }
 }
 
-/** An event may be older than a snapshot that came before it. Of a server that does not count, every list is the newest. */
-function speak(roster: Roster, told: WireActiveSpeakers): Step {
-  const { revision } = told;
+/** Applies a list of speakers, unless it is older than a snapshot that came before it. Revision 0 counts as new. */
+function setSpeakers(roster: Roster, list: WireActiveSpeakers): Step {
+  const { revision } = list;
   if (revision !== 0n && revision <= roster.speaking.revision) return [roster, []];
-  const speakers = told.speakers.map(readSpeaker);
+  const speakers = list.speakers.map(readSpeaker);
   return [{ ...roster, speaking: { revision, speakers } }, [{ type: "active-speakers", speakers }]];
 }
 
-/** The whole state at once: what differs is told as if it had come event by event. */
+/** Replaces the whole state. Differences become the notices that the missed events would have caused. */
 export function applySnapshot(
   roster: Roster,
   participants: readonly ParticipantDescription[],
@@ -103,7 +102,7 @@ export function applySnapshot(
   let step: Step = [roster, []];
   const present = new Set(participants.map((participant) => participant.id));
   for (const id of roster.others.keys()) {
-    // The events that said why were the ones that were missed.
+    // The reason was in an event that was missed.
     if (!present.has(id)) step = chain(step, (now) => leave(now, id, "signaling-lost"));
   }
   for (const participant of participants) {
@@ -114,8 +113,8 @@ export function applySnapshot(
     const before = roster.others.get(participant.id);
     step = chain(step, (now) => (before === undefined ? join(now, participant) : refresh(now, before, participant)));
   }
-  // 0: nobody has spoken yet, or the server does not say.
-  if (speakers !== undefined && speakers.revision !== 0n) step = chain(step, (now) => speak(now, speakers));
+  // Revision 0: no participant has spoken yet, or the server does not send speakers.
+  if (speakers !== undefined && speakers.revision !== 0n) step = chain(step, (now) => setSpeakers(now, speakers));
   return [{ ...step[0], revision }, step[1]];
 }
 
@@ -130,7 +129,7 @@ function refresh(roster: Roster, before: ParticipantDescription, after: Particip
   const old = new Set(before.tracks.map((track) => track.id));
   for (const track of after.tracks) if (!old.has(track.id)) step = chain(step, (one) => publish(one, track));
   step = chain(step, (one) => rate(one, after.id, after.connectionQuality));
-  return sameFace(before, after) ? step : chain(step, (one) => update(one, after));
+  return sameProfile(before, after) ? step : chain(step, (one) => update(one, after));
 }
 
 function join(roster: Roster, participant: ParticipantDescription): Step {
@@ -178,7 +177,7 @@ function mute(roster: Roster, id: TrackId, muted: boolean): Step {
   return [put(roster, { ...owner, tracks }), [{ type: "track-muted", track: after }]];
 }
 
-/** What its publisher's last offer says of a track. Muting has events of its own, and only one's own tracks have a mid. */
+/** Applies a track's new description. Muting has events of its own, and only local tracks have a mid. */
 function redescribe(roster: Roster, described: TrackDescription): Step {
   const before = findTrack(roster, described.id);
   const owner = before && find(roster, before.participantId);
@@ -209,15 +208,15 @@ function find(roster: Roster, id: ParticipantId): ParticipantDescription | undef
   return roster.own?.id === id ? roster.own : roster.others.get(id);
 }
 
-function* everybody(roster: Roster): Iterable<ParticipantDescription> {
+function* allParticipants(roster: Roster): Iterable<ParticipantDescription> {
   if (roster.own !== null) yield roster.own;
   yield* roster.others.values();
 }
 
-function sameFace(a: ParticipantDescription, b: ParticipantDescription): boolean {
-  const face = ({ name, metadata, attributes }: ParticipantDescription): string =>
+function sameProfile(a: ParticipantDescription, b: ParticipantDescription): boolean {
+  const profile = ({ name, metadata, attributes }: ParticipantDescription): string =>
     JSON.stringify([name, metadata, Object.entries(attributes).sort()]);
-  return face(a) === face(b);
+  return profile(a) === profile(b);
 }
 
 const readSpeaker = (speaker: { participantId: string; trackId: string; levelDbov: number }): Speaker => ({

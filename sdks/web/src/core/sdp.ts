@@ -1,24 +1,23 @@
-/** The little of SDP that a client must read and write: which media section is which (RFC 8866, RFC 9143), and what
- * a microphone is to be sent with. */
+/** The parts of SDP that a client reads and writes: the mids of sections (RFC 8866, RFC 9143) and audio options. */
 import type { Mid } from "./model.js";
 
-/** The `a=mid` of each media section, in order. */
+/** The `a=mid` of each section, in order. */
 export function readMids(sdp: string): Mid[] {
   const sections = sdp.split(/^m=/m).slice(1);
   return sections.map((section) => (/^a=mid:(\S+)/m.exec(section)?.[1] ?? "") as Mid);
 }
 
-/** How a track of sound is to be sent. */
+/** How an audio track is sent. */
 export interface AudioOptions {
   /** Redundant audio (RFC 2198). */
   readonly red: boolean;
-  /** Discontinuous transmission: next to nothing in silence (RFC 7587 section 3.1.3). */
+  /** Discontinuous transmission: almost nothing is sent during silence (RFC 7587 section 3.1.3). */
   readonly dtx: boolean;
 }
 
 /**
- * The offer as the server is to read it: browsers have no switch for either, and do what the answer says. The
- * description that the browser applies stays as it is, since an answer may always take less than was offered.
+ * Writes audio options into the offer that the server reads. Browsers have no API for them and follow the answer. The
+ * description that the browser applies is not changed, because an answer may always accept less than was offered.
  */
 export function applyAudioOptions(sdp: string, options: ReadonlyMap<Mid, AudioOptions>): string {
   const [session = "", ...sections] = sdp.split(/^(?=m=)/m);

@@ -1,4 +1,4 @@
-/** Where the session's WebSocket is: the caller's word, else the token's `url` claim, else the page's origin. */
+/** The URL of the session's WebSocket: from the caller, else from the token's `url` claim, else from the page's origin. */
 import { NexusError } from "./error.js";
 
 const SOCKET_SCHEME: Readonly<Record<string, string>> = {
@@ -8,7 +8,7 @@ const SOCKET_SCHEME: Readonly<Record<string, string>> = {
   "wss:": "wss:",
 };
 
-/** The path at which signaling takes sessions. */
+/** Path of the signaling service for sessions. */
 const SESSION_PATH = "/v1/rtc";
 
 export function sessionUrl(
@@ -18,7 +18,7 @@ export function sessionUrl(
 ): string {
   const address = serverUrl ?? claimedUrl ?? pageOrigin;
   if (address === null) {
-    throw new NexusError("INVALID_ARGUMENT", "No server address: pass `serverUrl` or put `url` into the token.");
+    throw new NexusError("INVALID_ARGUMENT", "There is no server address: pass `serverUrl`, or a token with the claim `url`.");
   }
   let url: URL;
   try {

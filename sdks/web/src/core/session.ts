@@ -1,9 +1,9 @@
 /**
- * The rules of a session: `reduce(state, input, now) -> [state, effects]`; `now` is on a clock that never steps.
+ * The rules of a session: `reduce(state, input, now) -> [state, effects]`; `now` is on a monotonic clock.
  *
- * Joining costs one round trip: the offer is created while the WebSocket opens, `join` carries it, and the one answer
- * carries everything else. Afterwards re-offers are serialised, wishes for video become slot requests, pings keep the
- * session alive. No socket, timer or RTCPeerConnection is known here: `edge/` performs the effects.
+ * Joining costs one round trip: the offer is created while the WebSocket opens, `join` carries it, and its response carries
+ * everything else. Afterwards re-offers are serialised, the tracks that the page shows become slot requests, and pings keep
+ * the session alive. `edge/` performs the effects: there are no sockets, timers or RTCPeerConnections here.
  */
 import type { JoinResponse, RoomEvent, RoomSnapshot, ServerMessage } from "../wire/messages.js";
 import * as bindings from "./bindings.js";
@@ -31,19 +31,19 @@ import { forgetUnbound, requestViews, viewsAnswered, watchingEvent, watchingSnap
 import * as views from "./views.js";
 import { forgetPaused, undecodable } from "./watching.js";
 
-/** From `join()` to the server's answer, the opening of the WebSocket included. */
+/** How long the server may take to answer a join, from `join()` on, including the opening of the WebSocket. */
 const JOIN_TIMEOUT_MS = 15_000;
-/** "The client … is gone when it has been silent three times as long": the same holds for the server. */
+/** Silence, in ping intervals, after which the server counts as lost; the server uses the same for clients. */
 const SILENCE_FACTOR = 3;
 const DEFAULT_PING_INTERVAL_MS = 10_000;
-/** Requests that the page may have open at once. */
+/** Maximum number of requests of the page in flight. */
 const MAX_OPEN_REQUESTS = 256;
 
 export function reduce(state: SessionState, input: Input, nowMs: number): Step {
   if (state.phase.name === "closed") return afterClose(state, input);
   const [next, effects] = react(state, input, nowMs);
   const after = connectionState(next);
-  // Whoever closes tells "closed" itself.
+  // The notice "closed" comes with the close itself.
   if (after === connectionState(state) || after === "closed") return [next, effects];
   return [next, [...effects, notify({ type: "connection-state", state: after })]];
 }
@@ -65,7 +65,7 @@ function react(state: SessionState, input: Input, nowMs: number): Step {
     case "message":
       return receive({ ...state, lastHeardMs: nowMs }, input.message, nowMs);
     case "undecodable": {
-      const error = new NexusError("INVALID_MESSAGE", "The server sent what is no message.", { cause: input.cause });
+      const error = new NexusError("INVALID_MESSAGE", "The server sent an invalid message.", { cause: input.cause });
       return close(state, "protocol-error", error, 4000);
     }
     case "offer-failed":
@@ -95,7 +95,7 @@ function react(state: SessionState, input: Input, nowMs: number): Step {
   }
 }
 
-/** When `reduce` wants its next "tick"; null when nothing is due. */
+/** The time of the next "tick" that `reduce` needs; null if nothing is due. */
 export function nextDeadline(state: SessionState, nowMs: number): number | null {
   const due: number[] = [...state.requests.values()].map((request) => request.deadlineMs);
   const { phase } = state;
@@ -192,7 +192,7 @@ function receive(state: SessionState, message: ServerMessage, nowMs: number): St
 
 function reply(state: SessionState, requestId: number, body: ServerMessage["body"], nowMs: number): Step {
   const open = state.requests.get(requestId);
-  // Late for a request that was given up.
+  // Too late: the request has timed out.
   if (open === undefined) return [state, []];
   const requests = new Map(state.requests);
   requests.delete(requestId);
@@ -256,8 +256,8 @@ function snapshot(state: SessionState, message: RoomSnapshot, nowMs: number): St
   const [roster, notices] = applySnapshot(state.roster, participants, message.revision, message.activeSpeakers);
   const seated = applyTable({ ...state, roster }, message.slots, nowMs);
   const [next, effects] = rosterChanged(seated, notices);
-  const told: Step = [next, [...effects, ...notifySlots(state, next)]];
-  return chain(told, (now) => watchingSnapshot(now, message));
+  const step: Step = [next, [...effects, ...notifySlots(state, next)]];
+  return chain(step, (now) => watchingSnapshot(now, message));
 }
 
 function rosterChanged(state: SessionState, notices: readonly Notice[]): Step {
@@ -268,12 +268,12 @@ function rosterChanged(state: SessionState, notices: readonly Notice[]): Step {
     viewed = views.forget(viewed, notice.track.id);
     watching = forgetPaused(watching, notice.track.id);
   }
-  // Before "joined" nobody listens yet; the roster itself is handed over then.
-  const told = state.phase.name === "joined" ? notices.map(notify) : [];
-  return [{ ...state, bindings: bound, views: viewed, watching }, told];
+  // There are no listeners before "joined"; the room then reads the roster itself.
+  const effects = state.phase.name === "joined" ? notices.map(notify) : [];
+  return [{ ...state, bindings: bound, views: viewed, watching }, effects];
 }
 
-// Requests of the page and re-offers
+// Requests and re-offers of the page
 
 function call(state: SessionState, key: number, request: Request, nowMs: number): Step {
   const refusal =
@@ -302,7 +302,7 @@ function tick(state: SessionState, nowMs: number): Step {
   }
   if (phase.name !== "joined") return [state, []];
   if (nowMs - state.lastHeardMs >= SILENCE_FACTOR * phase.pingIntervalMs) {
-    return close(state, "signaling-lost", new NexusError("TIMEOUT", "The server fell silent."), 4007);
+    return close(state, "signaling-lost", new NexusError("TIMEOUT", "The server stopped responding."), 4007);
   }
   if (isLost(state.path, nowMs)) return mediaFailed(state);
   let step = expire(state, nowMs);

@@ -1,4 +1,4 @@
-/** The state, inputs and effects of a session; `session.ts` has the rules. */
+/** State, inputs and effects of a session; `session.ts` has the rules. */
 import type { ClientMessage, IceServer, ServerMessage } from "../wire/messages.js";
 import { NO_BINDINGS, type Bindings } from "./bindings.js";
 import type { NexusError } from "./error.js";
@@ -8,10 +8,10 @@ import { EMPTY_ROSTER, type Roster, type RosterNotice } from "./roster.js";
 import { NO_VIEWS, type View, type Views } from "./views.js";
 import { NOTHING_WATCHED, type Watching } from "./watching.js";
 
-/** Names the promise that an effect settles. */
+/** Identifies the promise that an effect settles. */
 export type Key = number;
 
-/** What `join` sends besides the offer. */
+/** The members of a `join` request besides the offer. */
 export interface JoinDetails {
   readonly token: string;
   readonly room: string;
@@ -22,10 +22,10 @@ export interface JoinDetails {
   readonly bindExisting: boolean;
 }
 
-/** Where a session stands. Reconnecting (a later issue) will be one more member. */
+/** The phase of a session. A session is never resumed: after `closed`, the page joins again. */
 type Phase =
   | { readonly name: "idle" }
-  /** The offer is created while the WebSocket opens; `join` goes out when both are there. */
+  /** The offer is created while the WebSocket opens; `join` is sent once both are ready. */
   | {
       readonly name: "preparing";
       readonly details: JoinDetails;
@@ -39,7 +39,7 @@ type Phase =
   | { readonly name: "joined"; readonly pingIntervalMs: number; readonly nextPingMs: number }
   | { readonly name: "closed"; readonly reason: DisconnectReason; readonly error: NexusError | null };
 
-/** Re-offers, one at a time; what is asked for meanwhile waits in `again`. */
+/** Re-offers, one at a time; changes that arrive during one wait in `again`. */
 export type Negotiation =
   | { readonly name: "idle" }
   | {
@@ -51,7 +51,7 @@ export type Negotiation =
 export type Request = NonNullable<ClientMessage["request"]>;
 export type Reply = ServerMessage["body"];
 
-/** What a request was sent for. */
+/** The purpose of a request. */
 type Purpose =
   | { readonly name: "join" }
   | { readonly name: "offer" }
@@ -65,7 +65,7 @@ export interface OpenRequest {
   readonly deadlineMs: number;
 }
 
-/** What the page is told: media may be interrupted and come back, `closed` is for good. */
+/** The state of a session for the page: media may be interrupted and return; `closed` is final. */
 export type ConnectionState = "connecting" | "connected" | "interrupted" | "closed";
 
 export interface SessionState {
@@ -127,7 +127,7 @@ export type Effect =
       /** Only with the first answer. */
       readonly iceServers: readonly IceServer[] | null;
     }
-  /** The offer was refused: take it back. */
+  /** Rolls the local offer back after it was rejected. */
   | { readonly type: "roll-back" }
   | { readonly type: "close"; readonly code: number }
   | { readonly type: "resolve"; readonly key: Key; readonly value: Reply | readonly TrackDescription[] }
@@ -135,7 +135,7 @@ export type Effect =
   | { readonly type: "notify"; readonly notice: Notice };
 
 export const INITIAL_SLOTS: SlotCount = { pairs: 4, audioSlots: 3 };
-/** What a connection may hold at most; a server that asks for more gets this. */
+/** Maximum number of slots of a connection; the server gets no more if it requests more. */
 export const MAX_SLOTS: SlotCount = { pairs: 25, audioSlots: 25 };
 
 export const NEW_SESSION: SessionState = {

@@ -1,4 +1,4 @@
-/** What is watched, in a session: one's own layers that others want, pictures that are paused, views to tell. */
+/** The rules for layer demand, paused tracks and views in a session. */
 import type { RoomEvent, RoomSnapshot, WireLayerDemand } from "../wire/messages.js";
 import type { NexusError } from "./error.js";
 import type { PauseReason, TrackId } from "./model.js";
@@ -25,7 +25,7 @@ export function watchingSnapshot(state: SessionState, { layerDemands, pausedTrac
   return [last, [...effects, ...more]];
 }
 
-/** A track that has lost its slot is not slow, it is not asked for. One that cannot be decoded never had any. */
+/** A track that has lost its slot is no longer paused, but not requested. An undecodable track never had a slot. */
 export function forgetUnbound(state: SessionState): Step {
   const bound = new Set(state.slots.slots.map((slot) => slot.trackId));
   const kept = [...state.watching.paused].filter(([id, reason]) => bound.has(id) || reason === "unsupported-codec");
@@ -40,7 +40,7 @@ export function requestViews(state: SessionState, nowMs: number): Step {
   return send({ ...state, views: views.requested(state.views, changed) }, { case: "updateView", value }, open);
 }
 
-/** A view that was refused is not told again before it changes: the picture comes, if not in the best size. */
+/** A rejected view is not sent again until it changes: the video arrives all the same, if not in the best size. */
 export function viewsAnswered(state: SessionState, error: NexusError | null): Step {
   const effects = error === null ? [] : [notify({ type: "error", error })];
   return [{ ...state, views: views.answered(state.views) }, effects];
@@ -54,18 +54,18 @@ function want(state: SessionState, tracks: readonly WireLayerDemand[]): Step {
     wanted.set(trackId, layers);
     effects.push(notify({ type: "layers-wanted", trackId, layers }));
   }
-  return [{ ...state, watching: { ...state.watching, wanted } }, told(state, effects)];
+  return [{ ...state, watching: { ...state.watching, wanted } }, whenJoined(state, effects)];
 }
 
 function pause(state: SessionState, paused: ReadonlyMap<TrackId, PauseReason>): Step {
   const before = state.watching.paused;
-  const news = [...paused].filter(([id, reason]) => before.get(id) !== reason);
+  const changed = [...paused].filter(([id, reason]) => before.get(id) !== reason);
   const effects = [
-    ...news.map(([trackId, reason]) => notify({ type: "track-paused", trackId, reason })),
+    ...changed.map(([trackId, reason]) => notify({ type: "track-paused", trackId, reason })),
     ...[...before.keys()].filter((id) => !paused.has(id)).map((trackId) => notify({ type: "track-resumed", trackId })),
   ];
-  return [{ ...state, watching: { ...state.watching, paused } }, told(state, effects)];
+  return [{ ...state, watching: { ...state.watching, paused } }, whenJoined(state, effects)];
 }
 
-/** Before "joined" nobody listens yet; the room reads the state then. */
-const told = (state: SessionState, effects: Effect[]): Effect[] => (state.phase.name === "joined" ? effects : []);
+/** There are no listeners before "joined"; the room then reads the state itself. */
+const whenJoined = (state: SessionState, effects: Effect[]): Effect[] => (state.phase.name === "joined" ? effects : []);

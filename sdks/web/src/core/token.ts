@@ -1,17 +1,17 @@
-/** Reads what the client needs from a JWT (RFC 7519). It is not verified here: only the server can. */
+/** Reads the claims of a JWT (RFC 7519) that the client uses. Only the server can verify it. */
 import { NexusError } from "./error.js";
 
 export interface TokenClaims {
   /** The app's key id. */
   readonly iss: string | null;
   readonly room: string | null;
-  /** Where the server is. */
+  /** The server's URL. */
   readonly url: string | null;
 }
 
 const text = (value: unknown): string | null => (typeof value === "string" && value !== "" ? value : null);
 
-/** Throws `TOKEN_INVALID` when this is no JWT at all. */
+/** Throws `TOKEN_INVALID` if the token is not a JWT. */
 export function readTokenClaims(token: string): TokenClaims {
   const payload = token.split(".")[1];
   if (payload === undefined) throw new NexusError("TOKEN_INVALID", "The token is not a JWT.");
@@ -20,7 +20,7 @@ export function readTokenClaims(token: string): TokenClaims {
     const binary = atob(payload.replaceAll("-", "+").replaceAll("_", "/"));
     const bytes = Uint8Array.from(binary, (char) => char.charCodeAt(0));
     const claims: unknown = JSON.parse(new TextDecoder().decode(bytes));
-    if (typeof claims !== "object" || claims === null) throw new TypeError("claims are no object");
+    if (typeof claims !== "object" || claims === null) throw new TypeError("the claims are not an object");
     const { iss, room, url } = claims as Record<string, unknown>;
     return { iss: text(iss), room: text(room), url: text(url) };
   } catch (cause) {

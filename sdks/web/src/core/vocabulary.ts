@@ -1,6 +1,4 @@
-/**
- * Between the wire's messages and the SDK's own nouns. The only file that knows the enum numbers.
- */
+/** Translates between messages on the wire and the types of the SDK. Only this file uses enum numbers. */
 import {
   Codec as WireCodec,
   ConnectionQuality as WireQuality,
@@ -38,7 +36,7 @@ import type {
   WantedLayers,
 } from "./model.js";
 
-/** The numbers of an enum: the tables below must have them all. */
+/** The numbers of an enum; the tables below must contain them all. */
 type Value<Enum> = Enum[keyof Enum];
 
 const SOURCES: Readonly<Record<Value<typeof WireSource>, TrackSource>> = {
@@ -85,7 +83,7 @@ const PAUSE_REASONS: Readonly<Record<Value<typeof WirePauseReason>, PauseReason>
   [WirePauseReason.UNSUPPORTED_CODEC]: "unsupported-codec",
 };
 
-/** Why the server closed the WebSocket, by its close code (docs/architecture/contracts.md). */
+/** The reason for each close code of the WebSocket (docs/architecture/contracts.md). */
 const CLOSE_CODES: Readonly<Record<number, DisconnectReason>> = {
   1000: "client-left",
   1001: "server-shutdown",
@@ -101,7 +99,7 @@ const CLOSE_CODES: Readonly<Record<number, DisconnectReason>> = {
   4008: "join-failed",
 };
 
-// Only looked up with numbers that came over the wire: a newer server may send ones that this version does not know.
+// A newer server may send numbers that this version does not know.
 function known<Meaning>(table: Readonly<Record<number, Meaning>>, key: number, fallback: Meaning): Meaning {
   return table[key] ?? fallback;
 }
@@ -137,7 +135,7 @@ export function readTrack(track: WireTrack): TrackDescription {
     width: track.width,
     height: track.height,
     mid: track.mid as Mid,
-    // What is not sent stands above what is: places keep their meaning.
+    // Inactive layers come after the active ones, so indices keep their meaning.
     layers: track.layers
       .filter(({ inactive }) => !inactive)
       .map(({ rid, width, height, maxBitrateBps }) => ({ rid, width, height, maxBitrateBps })),

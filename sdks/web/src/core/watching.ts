@@ -5,15 +5,15 @@
 import type { PauseReason, TrackId, WantedLayers } from "./model.js";
 
 export interface Watching {
-  /** Of one's own tracks; nothing was said yet of those that are not there. */
+  /** By local track; the server has not sent any yet for a track without an entry. */
   readonly wanted: ReadonlyMap<TrackId, WantedLayers>;
-  /** Tracks of others of which nothing comes, though they were asked for. */
+  /** Remote tracks that were requested and of which nothing is sent. */
   readonly paused: ReadonlyMap<TrackId, PauseReason>;
 }
 
 export const NOTHING_WATCHED: Watching = { wanted: new Map(), paused: new Map() };
 
-/** The track is gone, which its listeners are told anyway. */
+/** The track is unpublished: its listeners need no notice that it resumes. */
 export function forgetPaused(watching: Watching, id: TrackId): Watching {
   if (!watching.paused.has(id)) return watching;
   const paused = new Map(watching.paused);
@@ -21,7 +21,7 @@ export function forgetPaused(watching: Watching, id: TrackId): Watching {
   return { ...watching, paused };
 }
 
-/** Tracks for which no slot is to be asked: the server binds them itself when that changes. */
+/** Tracks that must not be requested: the server binds them by itself once they can be decoded. */
 export function undecodable({ paused }: Watching): ReadonlySet<TrackId> {
   return new Set([...paused].flatMap(([id, reason]) => (reason === "unsupported-codec" ? [id] : [])));
 }

@@ -1,12 +1,12 @@
 /**
- * The audio elements of a session, one for each audio slot: plays them, and knows which of them the browser holds back
- * until the page has been touched.
+ * The audio elements of a session, one for each audio slot, and whether the browser blocks any of them until the user has
+ * interacted with the page.
  */
 import { NexusError, type NexusErrorCode } from "../core/error.js";
 import type { Mid } from "../core/model.js";
 import type { Platform } from "./platform.js";
 
-/** Of `setSinkId` (W3C audio-output, section 3.1). */
+/** Codes for the errors of `setSinkId` (W3C audio-output, section 3.1). */
 const OUTPUT_ERRORS: Readonly<Record<string, NexusErrorCode>> = {
   NotFoundError: "DEVICE_NOT_FOUND",
   NotAllowedError: "DEVICE_DENIED",
@@ -18,8 +18,8 @@ export class AudioOutput {
   readonly #platform: Platform;
   readonly #onBlocked: () => void;
   readonly #elements = new Map<Mid, HTMLAudioElement>();
-  /** Those whose `play()` was refused and has not succeeded since. */
-  readonly #heldBack = new Set<HTMLAudioElement>();
+  /** Elements whose `play()` was rejected and has not succeeded since. */
+  readonly #blockedElements = new Set<HTMLAudioElement>();
   #deviceId = "";
 
   constructor(platform: Platform, onBlocked: () => void) {
@@ -27,9 +27,9 @@ export class AudioOutput {
     this.#onBlocked = onBlocked;
   }
 
-  /** The browser holds at least one element back. */
+  /** Whether the browser blocks at least one element. */
   get blocked(): boolean {
-    return this.#heldBack.size > 0;
+    return this.#blockedElements.size > 0;
   }
 
   get elements(): ReadonlyMap<Mid, HTMLAudioElement> {
@@ -43,24 +43,24 @@ export class AudioOutput {
     element.srcObject = stream;
     this.#elements.set(mid, element);
     if (this.#deviceId !== "") void setSink(element, this.#deviceId).catch(() => undefined);
-    // What is held back is told by `blocked`; any other refusal means that the element was closed meanwhile.
+    // `blocked` reports a blocked element; any other rejection means that the element was closed in the meantime.
     void this.#play(element);
   }
 
-  /** Plays what was held back. Rejects while any element is held back, or cannot be played. */
+  /** Plays all elements. Rejects while any of them is blocked or cannot be played. */
   async start(): Promise<void> {
-    // All in this turn: the gesture counts for as long as it runs.
-    const refusals = await Promise.all([...this.#elements.values()].map((element) => this.#play(element)));
-    const heldBack = refusals.find(isHeldBack);
-    if (heldBack !== undefined) {
-      const message = "The browser holds sound back: call startAudio() from a click or a key press.";
-      throw new NexusError("AUTOPLAY_BLOCKED", message, { cause: heldBack });
+    // All in this turn, because the user's gesture counts only while it runs.
+    const errors = await Promise.all([...this.#elements.values()].map((element) => this.#play(element)));
+    const blockedBy = errors.find(isBlocked);
+    if (blockedBy !== undefined) {
+      const message = "The browser blocks audio: call startAudio() from a click or key press.";
+      throw new NexusError("AUTOPLAY_BLOCKED", message, { cause: blockedBy });
     }
-    const other = refusals.find((one) => one !== null);
-    if (other !== undefined) throw NexusError.from(other, "UNSUPPORTED", "The sound could not be played");
+    const other = errors.find((one) => one !== null);
+    if (other !== undefined) throw NexusError.from(other, "UNSUPPORTED", "The audio could not be played");
   }
 
-  /** Chooses the loudspeaker; where the browser cannot, nothing changes. The one before stays when this one cannot be used. */
+  /** Selects the speaker, where the browser can. If it cannot be used, the previous one stays selected. */
   async setDevice(deviceId: string): Promise<void> {
     const before = this.#deviceId;
     this.#deviceId = deviceId;
@@ -72,7 +72,7 @@ export class AudioOutput {
         await this.#setSinks(before).catch(() => undefined);
       }
       const code = OUTPUT_ERRORS[cause instanceof Error ? cause.name : ""] ?? "UNSUPPORTED";
-      throw NexusError.from(cause, code, "The loudspeaker could not be used");
+      throw NexusError.from(cause, code, "The speaker could not be used");
     }
   }
 
@@ -82,26 +82,26 @@ export class AudioOutput {
       element.srcObject = null;
     }
     this.#elements.clear();
-    this.#heldBack.clear();
+    this.#blockedElements.clear();
   }
 
-  /** Null when the element plays, or is not ours any more; else why it does not. */
+  /** Null if the element plays or has been closed; else the error. */
   async #play(element: HTMLAudioElement): Promise<unknown> {
     try {
       await element.play();
-      this.#heldBack.delete(element);
+      this.#blockedElements.delete(element);
       return null;
     } catch (error) {
-      // Closed meanwhile, or a later call has succeeded.
+      // Closed in the meantime, or a later call has succeeded.
       if (![...this.#elements.values()].includes(element) || !element.paused) return null;
-      if (isHeldBack(error)) this.#holdBack(element);
+      if (isBlocked(error)) this.#addBlocked(element);
       return error;
     }
   }
 
-  #holdBack(element: HTMLAudioElement): void {
+  #addBlocked(element: HTMLAudioElement): void {
     const first = !this.blocked;
-    this.#heldBack.add(element);
+    this.#blockedElements.add(element);
     if (first) this.#onBlocked();
   }
 
@@ -110,9 +110,9 @@ export class AudioOutput {
   }
 }
 
-const isHeldBack = (refusal: unknown): boolean => refusal instanceof Error && refusal.name === "NotAllowedError";
+const isBlocked = (error: unknown): boolean => error instanceof Error && error.name === "NotAllowedError";
 
-/** Not every browser can choose the loudspeaker. */
+/** Not every browser can select the speaker. */
 async function setSink(element: HTMLAudioElement, deviceId: string): Promise<void> {
   if ("setSinkId" in element) await element.setSinkId(deviceId);
 }

@@ -2,7 +2,7 @@
 import { ElementViews } from "./element_view.js";
 import type { Platform, Socket, SocketHandlers } from "./platform.js";
 
-/** Long enough for any timer of ours; `setTimeout` overflows above. */
+/** Maximum delay of `setTimeout`, which overflows above it. */
 const MAX_DELAY_MS = 2 ** 31 - 1;
 
 function openSocket(url: string, subprotocol: string, handlers: SocketHandlers): Socket {
@@ -13,7 +13,7 @@ function openSocket(url: string, subprotocol: string, handlers: SocketHandlers):
   socket.addEventListener("close", (event) => handlers.onClose(event.code));
   return {
     send: (frame) => socket.send(frame),
-    // Pages may only give 1000 and 3000 to 4999 (WebSocket.close()).
+    // Pages may use only 1000 and 3000 to 4999 (WebSocket.close()).
     close: (code) => socket.close(code === 1000 || code >= 3000 ? code : 1000),
   };
 }
@@ -29,12 +29,12 @@ async function encodesInHardware(
     const answer = await navigator.mediaCapabilities.encodingInfo({ type: "webrtc", video });
     return answer.supported && answer.powerEfficient;
   } catch {
-    // Not every browser knows the type "webrtc"; then nothing is known.
+    // The browser does not know the type "webrtc".
     return false;
   }
 }
 
-/** The types say that it is always there; insecure contexts have none (W3C mediacapture-main, section 9). */
+/** Null in insecure contexts (W3C mediacapture-main, section 9), unlike in the types of the DOM. */
 const mediaDevices = ({ mediaDevices: found }: { readonly mediaDevices?: MediaDevices }): MediaDevices | null => found ?? null;
 
 function setTimer(delayMs: number, run: () => void): () => void {
@@ -46,10 +46,10 @@ const elementViews = new ElementViews(setTimer);
 
 /** @internal */
 export const browserPlatform: Platform = {
-  // High Resolution Time, section 4: monotonic, and not touched by adjustments of the system's clock.
+  // Monotonic, and independent of adjustments of the system clock (High Resolution Time, section 4).
   monotonicMs: () => performance.now(),
   setTimer,
-  // "null" is the origin of opaque documents (HTML, origin serialisation).
+  // "null" is the origin of opaque documents (HTML, serialisation of an origin).
   pageOrigin: () => (typeof location === "undefined" || location.origin === "null" ? null : location.origin),
   openSocket,
   createPeer: (configuration) => new RTCPeerConnection(configuration),

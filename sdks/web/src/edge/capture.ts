@@ -1,10 +1,10 @@
-/** Cameras, microphones and screens: asks the browser and says in our words why it refused. */
+/** Opens cameras, microphones and screens, and translates the browser's errors into those of the SDK. */
 import { NexusError, type NexusErrorCode } from "../core/error.js";
 import { CAMERA_PRESETS, SCREEN_PRESET, type Resolution } from "../core/presets.js";
 import type { DeviceAccess, Platform } from "./platform.js";
 
 export interface CameraOptions {
-  /** 720p unless told. */
+  /** Default: 720p. */
   readonly resolution?: Resolution;
   readonly deviceId?: string;
   readonly facing?: "user" | "environment";
@@ -12,22 +12,22 @@ export interface CameraOptions {
 
 export interface MicrophoneOptions {
   readonly deviceId?: string;
-  /** All three are on unless told; switch them off for music. */
+  /** Default of all three: true. Music is better without them. */
   readonly echoCancellation?: boolean;
   readonly noiseSuppression?: boolean;
   readonly autoGainControl?: boolean;
 }
 
 export interface ScreenOptions {
-  /** Sound of the tab or system, where the browser can; on unless told. */
+  /** Audio of the tab or system, where the browser can capture it. Default: true. */
   readonly audio?: boolean;
 }
 
-/** A camera, microphone or loudspeaker. */
+/** A camera, microphone or speaker. */
 export interface Device {
   readonly id: string;
   readonly kind: "camera" | "microphone" | "speaker";
-  /** Empty until the person has allowed access. */
+  /** Empty until the user has granted access. */
   readonly label: string;
   readonly groupId: string;
 }
@@ -67,7 +67,7 @@ export async function captureMicrophone(platform: Platform, options: MicrophoneO
   return first(await request("microphone", () => access(platform).getUserMedia({ audio })), "audio");
 }
 
-/** The picture, and the sound when the person shared it. */
+/** The video of a screen, and its audio if the user shared it. */
 export async function captureScreen(
   platform: Platform,
   options: ScreenOptions,
@@ -76,22 +76,22 @@ export async function captureScreen(
   const video = { width: { max: width }, height: { max: height }, frameRate: { max: framesPerSecond } };
   const constraints = { video, audio: options.audio ?? true };
   const stream = await request("screen", () => access(platform).getDisplayMedia(constraints));
-  const picture = first(stream, "video");
-  // Keeps text sharp and lets the frame rate fall instead (W3C mst-content-hint).
-  picture.contentHint = "detail";
-  return { video: picture, audio: stream.getAudioTracks()[0] ?? null };
+  const screen = first(stream, "video");
+  // Keeps text sharp and lowers the frame rate instead (W3C mst-content-hint).
+  screen.contentHint = "detail";
+  return { video: screen, audio: stream.getAudioTracks()[0] ?? null };
 }
 
 function access(platform: Platform): DeviceAccess {
   const devices = platform.devices();
   if (devices !== null) return devices;
-  throw new NexusError("UNSUPPORTED", "This page has no access to devices: it must be served over https or localhost.");
+  throw new NexusError("UNSUPPORTED", "This page has no access to devices: it must be served over https or from localhost.");
 }
 
 interface Refusal {
   readonly code: NexusErrorCode;
   readonly reason: string;
-  /** 0: the same request will not work. */
+  /** 0 if the same request will not succeed later. */
   readonly retryAfterMs: number;
 }
 
@@ -99,16 +99,16 @@ const refusal = (code: NexusErrorCode, reason: string, retryAfterMs = 0): Refusa
 
 /** By the name of the `DOMException` (W3C mediacapture-main section 10.2 and screen-capture section 5.1). */
 const REFUSALS: Readonly<Record<string, Refusal>> = {
-  NotAllowedError: refusal("DEVICE_DENIED", "the person or the system refused it"),
-  SecurityError: refusal("DEVICE_DENIED", "the page's permissions policy forbids it"),
-  NotFoundError: refusal("DEVICE_NOT_FOUND", "there is none"),
-  OverconstrainedError: refusal("DEVICE_NOT_FOUND", "none is as asked for"),
+  NotAllowedError: refusal("DEVICE_DENIED", "the user or the system denied access"),
+  SecurityError: refusal("DEVICE_DENIED", "the page's permissions policy does not allow it"),
+  NotFoundError: refusal("DEVICE_NOT_FOUND", "there is no such device"),
+  OverconstrainedError: refusal("DEVICE_NOT_FOUND", "no device has the requested properties"),
   NotReadableError: refusal("DEVICE_IN_USE", "another program may be using it"),
-  AbortError: refusal("DEVICE_IN_USE", "the system gave it up"),
+  AbortError: refusal("DEVICE_IN_USE", "the system stopped it"),
   TimeoutError: refusal("DEVICE_TIMEOUT", "it did not start in time", 1_000),
-  InvalidStateError: refusal("PAGE_INACTIVE", "the page is not active, or a screen was not asked for from a click or a key press"),
+  InvalidStateError: refusal("PAGE_INACTIVE", "the page is not active, or a screen was not requested from a click or key press"),
 };
-const UNKNOWN_REFUSAL = refusal("UNSUPPORTED", "the browser cannot do what was asked");
+const UNKNOWN_REFUSAL = refusal("UNSUPPORTED", "the browser does not support it");
 
 async function request(what: string, ask: () => Promise<MediaStream>): Promise<MediaStream> {
   try {
@@ -124,6 +124,6 @@ async function request(what: string, ask: () => Promise<MediaStream>): Promise<M
 
 function first(stream: MediaStream, kind: "audio" | "video"): MediaStreamTrack {
   const [track] = kind === "audio" ? stream.getAudioTracks() : stream.getVideoTracks();
-  if (track === undefined) throw new NexusError("DEVICE_NOT_FOUND", `The browser gave no ${kind} track.`);
+  if (track === undefined) throw new NexusError("DEVICE_NOT_FOUND", `The browser returned no ${kind} track.`);
   return track;
 }

@@ -1,51 +1,50 @@
 /**
- * The one owner of what a local track captures with. Calls say what is wanted: open or let go, and which device. One
- * worker opens devices, one at a time, and looks anew after each what is wanted by then, so that the newest wish wins
- * however long a browser takes. What opens late and is not wanted any more is stopped at once. Letting go waits for
- * nothing.
+ * The device that a local track captures with. Requests set the wanted state: open or released, and which device. One
+ * worker opens devices one at a time and reads the wanted state again after each, so that the last request wins however
+ * long a browser takes. A device that opens after it is no longer wanted is stopped at once. A release waits for nothing.
  *
- * A request settles when the device has come to rest: one that a newer request has replaced shares that one's outcome
- * (docs/decisions/0021-the-last-request-about-a-device-wins.md). Nothing here knows of rooms, of muting or of elements.
+ * A request settles when the device has reached its state; one that a newer request has replaced settles as that one does
+ * (docs/decisions/0021-the-last-request-about-a-device-wins.md). Rooms, muting and elements are handled elsewhere.
  */
 import { NexusError } from "../core/error.js";
 
-/** A device that was chosen. Each choice is an object of its own: the same id chosen again opens the device anew. */
+/** A chosen device. Each choice is a new object: choosing the same id again opens the device again. */
 interface Choice {
-  /** Undefined: as the track was created. */
+  /** Undefined: the device that the track was created with. */
   readonly deviceId: string | undefined;
 }
 
 interface Request {
-  /** Whether a failure of the chosen device is this request's own. */
+  /** Whether this request rejects when the chosen device fails. */
   readonly choosing: boolean;
   readonly resolve: () => void;
   readonly reject: (error: NexusError) => void;
 }
 
-/** Opens a device; undefined: the one that the track was created with. */
+/** Opens a device; undefined is the one that the track was created with. */
 export type OpenDevice = (deviceId: string | undefined) => Promise<MediaStreamTrack>;
 
-/** Whom a device tells what happens to it. @internal */
+/** Receives the events of a capture device. @internal */
 export interface CaptureListener {
-  /** Another track captures from now on. */
+  /** A new track captures from now on. */
   opened(track: MediaStreamTrack): void;
-  /** Send this instead of what was sent before; null: nothing. */
+  /** The track to send from now on; null for none. */
   send(track: MediaStreamTrack | null): Promise<void>;
-  /** A device that was chosen, here or before, captures from now on. */
+  /** A chosen device captures from now on. */
   chosen(deviceId: string): void;
-  /** The system or the browser holds the device's media back, or lets it come again ("mute" in mediacapture-main). */
+  /** The system or the browser interrupted or resumed the device's media ("mute" in mediacapture-main). */
   interrupted(): void;
-  /** The device is gone, or the person ended the sharing. */
+  /** The device was removed, or the user ended the sharing. */
   ended(): void;
-  /** A device was given up for another one, and neither opens now. */
+  /** Neither the new device nor the previous one opens. */
   lost(error: NexusError): void;
 }
 
 export interface CaptureDeviceOptions {
   readonly track: MediaStreamTrack;
-  /** Null: the track cannot be opened again (screens, tracks of the page's own). */
+  /** Null for tracks that cannot be opened again: screens, and tracks that the page made. */
   readonly open: OpenDevice | null;
-  /** Many systems open a camera only once: the one before has to go first. */
+  /** Whether to stop the previous track first: many systems open a camera only once. */
   readonly exclusive: boolean;
 }
 
@@ -56,11 +55,11 @@ export class CaptureDevice {
   readonly #listener: CaptureListener;
   readonly #requests: Request[] = [];
   #track: MediaStreamTrack;
-  /** What the track was opened for; null when it was let go or has ended. */
+  /** The choice that the track was opened for; null after a release or the end of the track. */
   #openedFor: Choice | null;
   #wantsOpen = true;
   #choice: Choice;
-  /** The last choice that did open: what a choice that fails goes back to. */
+  /** The last choice that opened, to which a failed choice reverts. */
   #proven: Choice;
   #hasEnded = false;
   #working = false;
@@ -75,7 +74,7 @@ export class CaptureDevice {
     this.#watch(track);
   }
 
-  /** What captures, or the last that did. */
+  /** The track that captures, or the last one that did. */
   get track(): MediaStreamTrack {
     return this.#track;
   }
@@ -92,7 +91,7 @@ export class CaptureDevice {
     return this.#open !== null;
   }
 
-  /** The system or the browser holds the media back. */
+  /** Whether the system or the browser has interrupted the media. */
   get isInterrupted(): boolean {
     return this.#openedFor !== null && this.#track.muted;
   }
@@ -101,13 +100,13 @@ export class CaptureDevice {
     return this.#closed;
   }
 
-  /** Opens the device that was chosen last, if it is not open. */
+  /** Opens the last chosen device, unless it is open. */
   open(): Promise<void> {
     this.#wantsOpen = true;
     return this.#settled(false);
   }
 
-  /** Lets go of the device: at once, also while another one is being opened. */
+  /** Releases the device at once, even while another one is being opened. */
   release(): Promise<void> {
     this.#wantsOpen = false;
     const settled = this.#settled(false);
@@ -115,14 +114,14 @@ export class CaptureDevice {
     return settled;
   }
 
-  /** Captures with another device: from now on when `open` or when one is open, else when it is opened next. */
+  /** Captures with another device: now if `open` is set or a device is open, else the next time one is opened. */
   choose(deviceId: string, open: boolean): Promise<void> {
     this.#choice = { deviceId };
     if (open) this.#wantsOpen = true;
     return this.#wantsOpen || this.#closed ? this.#settled(true) : Promise.resolve();
   }
 
-  /** For good. What is still being opened is stopped when it comes, and requests that wait reject with CLOSED. */
+  /** Closes permanently. A device that is still being opened is stopped later; pending requests reject with CLOSED. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -138,7 +137,7 @@ export class CaptureDevice {
     });
   }
 
-  /** The worker. It begins at once: a browser may ask for permission only in the turn of a click. */
+  /** The worker. It starts in the same turn, because a browser may allow a permission prompt only in the turn of a click. */
   async #work(): Promise<void> {
     this.#working = true;
     while (this.#mustOpen()) {
@@ -150,7 +149,7 @@ export class CaptureDevice {
       }
     }
     this.#working = false;
-    // Those who wait for the device to be let go wait for the sender.
+    // Requests to release the device settle once the sender is empty.
     if (this.#wantsOpen) this.#resolveAll();
   }
 
@@ -170,7 +169,7 @@ export class CaptureDevice {
     this.#watch(track);
     this.#listener.opened(track);
     await this.#listener.send(track);
-    // Opened once more it would end in the same way, and so on for ever.
+    // Opening it again would fail in the same way, forever.
     if (this.#hasEnded) throw new NexusError("DEVICE_NOT_FOUND", "The device ended as soon as it was open.");
     if (!this.live) return;
     const changed = this.#proven !== choice;
@@ -178,22 +177,22 @@ export class CaptureDevice {
     if (changed && choice.deviceId !== undefined) this.#listener.chosen(choice.deviceId);
   }
 
-  /** The light goes out first; then the sender is emptied, which would send black pictures. */
+  /** Stops the device first, so that its light goes out, then empties the sender, which would send black frames. */
   async #clear(): Promise<void> {
     this.#stopTrack();
-    // Only a connection that is closed refuses it.
+    // Only a closed connection rejects this.
     await this.#listener.send(null).catch(() => undefined);
     if (!this.#wantsOpen) this.#resolveAll();
   }
 
-  /** Our own stop() fires no "ended" (W3C mediacapture-main section 4.3.3). */
+  /** stop() fires no "ended" (W3C mediacapture-main section 4.3.3). */
   #stopTrack(): void {
     this.#openedFor = null;
     this.#track.stop();
   }
 
   #failed(choice: Choice, error: NexusError): void {
-    // Something newer was asked for: its outcome counts.
+    // A newer request has replaced this one: its outcome counts.
     if (this.#closed || !this.#wantsOpen || choice !== this.#choice) return;
     const choosing = this.#requests.some((request) => request.choosing);
     if (choosing && this.#proven !== choice) {
@@ -224,7 +223,7 @@ export class CaptureDevice {
       if (!current()) return;
       this.#openedFor = null;
       this.#hasEnded = true;
-      // Another one is being opened already: a headset that is pulled out ends while the page changes to the next.
+      // Another device is being opened already, for example after a headset was unplugged.
       if (this.#working) return;
       this.#wantsOpen = false;
       this.#listener.ended();

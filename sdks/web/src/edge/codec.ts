@@ -1,20 +1,20 @@
-/** The two subprotocols of a session: binary protobuf, and its canonical JSON for people who read along. */
+/** The two subprotocols of a session: binary protobuf, and its canonical JSON for debugging. */
 import { decodeBinary, encodeBinary } from "../wire/binary.js";
 import { decodeJson, encodeJson } from "../wire/json.js";
 import type { ClientMessage, ServerMessage } from "../wire/messages.js";
 import type { AnyMessage } from "../wire/table.js";
 
-/** How messages are written on the WebSocket. */
+/** The encoding of messages on the WebSocket. */
 export type WireFormat = "binary" | "json";
 
 export interface MessageCodec {
   readonly subprotocol: string;
   encode(message: ClientMessage): Uint8Array<ArrayBuffer> | string;
-  /** Throws on what is no message. */
+  /** Throws if the frame is not a valid message. */
   decode(frame: ArrayBuffer | string): ServerMessage;
 }
 
-// The tables and the types come from the same .proto: a test holds them together.
+// Tables and types come from the same .proto; a test compares them.
 const read = (message: AnyMessage): ServerMessage => message as unknown as ServerMessage;
 
 const BINARY: MessageCodec = {

@@ -1,20 +1,20 @@
 /**
- * The data channels of a session: one for each kind of delivery, opened in band (RFC 8832), so that none costs a
- * negotiation. Bytes in, bytes out; what they mean is not known here.
+ * The data channels of a session: one for each kind of delivery, opened in band (RFC 8832) so that none needs a
+ * negotiation. Carries bytes and does not interpret them.
  */
 import { NexusError } from "../core/error.js";
 import type { PeerConnection } from "./platform.js";
 
-/** How a message travels. @internal */
+/** How a message is delivered. @internal */
 export interface Delivery {
-  /** Repeated until it arrives. */
+  /** Retransmitted until it arrives. */
   readonly reliable: boolean;
-  /** Arrives in the order in which it was sent. */
+  /** Delivered in the order of sending. */
   readonly ordered: boolean;
 }
 
 const PROTOCOL = "nexus.data.v1";
-/** So much waits in the browser before a sender has to. */
+/** Amount buffered in the browser above which senders wait. */
 const HIGH_WATER_BYTES = 1024 * 1024;
 const LOW_WATER_BYTES = 256 * 1024;
 
@@ -25,7 +25,7 @@ export class DataLink {
   readonly #connection: PeerConnection;
   readonly #onData: OnData;
   readonly #channels = new Map<string, RTCDataChannel>();
-  /** Each kind's last sender: messages leave in the order of the calls, also when calls wait. */
+  /** The last send of each kind: messages leave in the order of the calls, also when calls wait. */
   readonly #turns = new Map<string, Promise<void>>();
   readonly #over = new AbortController();
 
@@ -35,19 +35,19 @@ export class DataLink {
     connection.addEventListener("datachannel", ({ channel }) => this.#adopt(channel));
   }
 
-  /** Before the first offer: there must be a channel for the offer to hold a section for them (RFC 8841). */
+  /** Opens the first channel before the first offer, which then contains a section for data channels (RFC 8841). */
   open(): void {
     this.#channel({ reliable: true, ordered: true });
   }
 
-  /** Resolves when the browser has taken the messages, one after the other, and has room for more. */
+  /** Resolves when the browser has accepted all messages and has room for more. */
   async send(delivery: Delivery, messages: readonly Uint8Array<ArrayBuffer>[]): Promise<void> {
     const key = keyOf(delivery);
     const before = this.#turns.get(key) ?? Promise.resolve();
     const turn = before.then(async () => {
       for (const message of messages) await this.#send(delivery, message);
     });
-    // Who comes after does not fail with the one before.
+    // A later send does not fail with this one.
     this.#turns.set(key, turn.catch(() => undefined));
     return turn;
   }

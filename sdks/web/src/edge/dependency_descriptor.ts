@@ -1,7 +1,7 @@
 /**
- * Asks for the dependency descriptor (AV1 RTP specification, appendix A), by which a server switches layers without
- * reading the picture. Browsers know it and do not offer it by themselves; where they have no say about header extensions
- * (W3C webrtc-extensions section 4), nothing is asked.
+ * Offers the dependency descriptor (AV1 RTP specification, appendix A), with which a server switches layers without parsing
+ * the payload. Browsers support it and do not offer it by default. Nothing is changed in browsers without an API for header
+ * extensions (W3C webrtc-extensions section 4).
  */
 const URI = "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension";
 
@@ -23,6 +23,6 @@ export function offerDependencyDescriptor(transceiver: object): void {
     for (const extension of extensions) if (extension.uri === URI) extension.direction = "sendrecv";
     negotiable.setHeaderExtensionsToNegotiate(extensions);
   } catch {
-    // An early version of the draft's interface: layers are then switched by what the payload says.
+    // An early version of the draft's interface. The server then parses the payload.
   }
 }

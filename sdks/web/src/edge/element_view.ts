@@ -1,18 +1,18 @@
 /**
- * How large, and whether at all, an element is seen: its size in device pixels, whether it is in the viewport, whether
- * its document is visible.
+ * Observes the visibility of elements: their size in device pixels, and whether they are in the viewport of a visible
+ * document.
  *
- * All of that is asked of the element's own document and window. An element may live in a popup, in a Document
- * Picture-in-Picture window or in a frame, and move between them: the tab that runs the SDK may be hidden while the picture
- * is in front of everything. Observers, too, are those of the element's window, as a window that is not drawn runs none.
+ * Document and window are those of the element. An element may be in a popup, a Document Picture-in-Picture window or a
+ * frame, and may move between them: the tab that runs the SDK may be hidden while the video is visible. The observers, too,
+ * belong to the element's window, because a hidden window runs none.
  *
- * An element outside of any document is taken for seen, at an unknown size: a page that draws it elsewhere (a canvas, a
- * texture) has its reasons. So is one in picture-in-picture.
+ * An element outside any document counts as visible, at an unknown size, because the page may draw it elsewhere (a canvas, a
+ * texture). So does an element in picture-in-picture.
  */
 
-/** How an element is seen. */
+/** The visibility of an element. */
 export interface ElementView {
-  /** In device pixels; 0: not known. */
+  /** In device pixels; 0 when unknown. */
   readonly width: number;
   readonly height: number;
   readonly visible: boolean;
@@ -22,26 +22,26 @@ type Listener = (view: ElementView) => void;
 type SetTimer = (delayMs: number, run: () => void) => () => void;
 
 /**
- * How often elements are looked up in their documents. No event tells that an element has moved to another document, and
- * the observers of a hidden one do not run; a move that they do see is noticed at once.
+ * How often to check whether elements have moved to another document. No event reports such a move, and the observers of a
+ * hidden document do not run. A move that observers do notice takes effect at once.
  */
 export const MOVE_CHECK_INTERVAL_MS = 500;
 
 const ANY_SIZE: ElementView = { width: 0, height: 0, visible: true };
-const UNSEEN: ElementView = { width: 0, height: 0, visible: false };
+const INVISIBLE: ElementView = { width: 0, height: 0, visible: false };
 
 /** One element and its listener. */
 interface Watched {
   readonly element: HTMLElement;
   readonly listener: Listener;
   inViewport: boolean;
-  /** Of the last look. */
+  /** At the last check. */
   connected: boolean;
   closed: boolean;
   observer: DocumentObserver;
 }
 
-/** Watches elements in whatever documents they are. @internal */
+/** Observes elements in any document. @internal */
 export class ElementViews {
   readonly #setTimer: SetTimer;
   readonly #watched = new Map<Element, Watched>();
@@ -52,11 +52,11 @@ export class ElementViews {
     this.#setTimer = setTimer;
   }
 
-  /** Tells how the element is seen, now and whenever that changes; what is returned ends it. */
+  /** Calls the listener with the element's view, now and on every change. Returns a function that ends it. */
   observe(element: HTMLElement, listener: Listener): () => void {
     this.#stop(element);
     const observer = this.#observerOf(element.ownerDocument);
-    // Until the first observation nothing is known, and nothing is withheld.
+    // Until the first observation the element counts as visible.
     const watched = { element, listener, inViewport: true, connected: element.isConnected, closed: isClosed(element), observer };
     this.#watched.set(element, watched);
     observer.add(element);
@@ -82,18 +82,18 @@ export class ElementViews {
   }
 
   readonly #onPictureInPicture = ({ currentTarget }: Event): void => {
-    if (currentTarget !== null) this.#tell(currentTarget as Element);
+    if (currentTarget !== null) this.#notify(currentTarget as Element);
   };
 
-  #tell(element: Element, inViewport?: boolean): void {
+  #notify(element: Element, inViewport?: boolean): void {
     const watched = this.#watched.get(element);
     if (watched === undefined) return;
-    // An observer's last word about an element that has left its document says nothing of the new one.
+    // After a move, the old observer's last entry is not valid for the new document.
     if (!this.#follow(watched) && inViewport !== undefined) watched.inViewport = inViewport;
     watched.listener(viewOf(watched));
   }
 
-  /** Whether the element was found in another document than before; it is observed there from now on. */
+  /** Whether the element has moved to another document; it is observed there from now on. */
   #follow(watched: Watched): boolean {
     const { ownerDocument } = watched.element;
     watched.connected = watched.element.isConnected;
@@ -113,7 +113,7 @@ export class ElementViews {
   #observerOf(document: Document): DocumentObserver {
     const known = this.#documents.get(document);
     if (known !== undefined) return known;
-    const observer = new DocumentObserver(document, (element, inViewport) => this.#tell(element, inViewport));
+    const observer = new DocumentObserver(document, (element, inViewport) => this.#notify(element, inViewport));
     this.#documents.set(document, observer);
     return observer;
   }
@@ -121,27 +121,27 @@ export class ElementViews {
   #scheduleCheck(): void {
     this.#cancelCheck = this.#setTimer(MOVE_CHECK_INTERVAL_MS, () => {
       this.#scheduleCheck();
-      for (const watched of [...this.#watched.values()]) if (hasMoved(watched)) this.#tell(watched.element);
+      for (const watched of [...this.#watched.values()]) if (hasMoved(watched)) this.#notify(watched.element);
     });
   }
 }
 
-/** The elements of one document, observed by what its own window has. */
+/** The elements of one document, observed with the observers of its window. */
 class DocumentObserver {
   readonly document: Document;
-  readonly #tell: (element: Element, inViewport?: boolean) => void;
+  readonly #notify: (element: Element, inViewport?: boolean) => void;
   readonly #elements = new Set<Element>();
   readonly #resizing: ResizeObserver | null;
   readonly #intersecting: IntersectionObserver | null;
 
-  constructor(document: Document, tell: (element: Element, inViewport?: boolean) => void) {
+  constructor(document: Document, notify: (element: Element, inViewport?: boolean) => void) {
     this.document = document;
-    this.#tell = tell;
+    this.#notify = notify;
     const { ResizeObserver, IntersectionObserver }: Partial<Window & typeof globalThis> = document.defaultView ?? {};
     const observable = ResizeObserver !== undefined && IntersectionObserver !== undefined;
-    this.#resizing = observable ? new ResizeObserver((entries) => entries.forEach(({ target }) => tell(target))) : null;
+    this.#resizing = observable ? new ResizeObserver((entries) => entries.forEach(({ target }) => notify(target))) : null;
     this.#intersecting = observable
-      ? new IntersectionObserver((entries) => entries.forEach(({ target, isIntersecting }) => tell(target, isIntersecting)))
+      ? new IntersectionObserver((entries) => entries.forEach(({ target, isIntersecting }) => notify(target, isIntersecting)))
       : null;
     document.addEventListener("visibilitychange", this.#onVisibility);
   }
@@ -152,7 +152,7 @@ class DocumentObserver {
     this.#intersecting?.observe(element);
   }
 
-  /** False after the last element: then nothing is observed any more. */
+  /** False after the last element: the document is then no longer observed. */
   remove(element: Element): boolean {
     this.#elements.delete(element);
     this.#resizing?.unobserve(element);
@@ -163,21 +163,21 @@ class DocumentObserver {
   }
 
   readonly #onVisibility = (): void => {
-    for (const element of [...this.#elements]) this.#tell(element);
+    for (const element of [...this.#elements]) this.#notify(element);
   };
 }
 
 const hasMoved = ({ element, connected, closed, observer }: Watched): boolean =>
   element.ownerDocument !== observer.document || element.isConnected !== connected || isClosed(element) !== closed;
 
-/** A document whose window is closed has none any more; a popup that is just closing still has. */
+/** A document has no window after it was closed; the window of a popup that is closing is still there. */
 const isClosed = ({ ownerDocument: { defaultView } }: Element): boolean => defaultView === null || defaultView.closed;
 
 function viewOf({ element, inViewport }: Watched): ElementView {
   if (!element.isConnected || isInPictureInPicture(element)) return ANY_SIZE;
   const { ownerDocument } = element;
   const window: (Window & Partial<typeof globalThis>) | null = ownerDocument.defaultView;
-  if (window === null || window.closed) return UNSEEN;
+  if (window === null || window.closed) return INVISIBLE;
   if (window.ResizeObserver === undefined || window.IntersectionObserver === undefined) return ANY_SIZE;
   const { clientWidth, clientHeight } = element;
   const width = Math.round(clientWidth * window.devicePixelRatio);
@@ -186,7 +186,7 @@ function viewOf({ element, inViewport }: Watched): ElementView {
   return { width, height, visible };
 }
 
-/** In a shadow tree it is that tree which names the element; its document names the host (Picture-in-Picture, section 4). */
+/** In a shadow tree, the tree has the element; the document only has the host (Picture-in-Picture, section 4). */
 function isInPictureInPicture(element: Element): boolean {
   const root = element.getRootNode() as Partial<DocumentOrShadowRoot>;
   return root.pictureInPictureElement === element;

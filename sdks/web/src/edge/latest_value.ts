@@ -1,6 +1,6 @@
 /**
- * Tells the server the newest value of something: one request at a time, so that none overtakes another, and the newest
- * value last. What changes back and forth meanwhile is not sent at all.
+ * Keeps a value at the server up to date: one request at a time, so that none overtakes another, and the newest value last.
+ * Values that are replaced while a request is in flight are not sent.
  */
 import { NexusError } from "../core/error.js";
 
@@ -13,7 +13,7 @@ interface Waiting {
 export class LatestValue<Value extends string | number | boolean> {
   readonly #send: (value: Value) => Promise<void>;
   readonly #waiting: Waiting[] = [];
-  /** What the server is known to have; undefined while that is uncertain. */
+  /** The value that the server has; undefined while that is uncertain. */
   #known: Value | undefined;
   #newest: Value;
   #state: "waiting" | "idle" | "sending" | "ended" = "waiting";
@@ -23,7 +23,7 @@ export class LatestValue<Value extends string | number | boolean> {
     this.#send = send;
   }
 
-  /** The server has this value: from now on it is told others. */
+  /** The server has this value; changes are sent from now on. */
   start(known: Value): void {
     if (this.#state !== "waiting") return;
     this.#known = known;
@@ -31,8 +31,8 @@ export class LatestValue<Value extends string | number | boolean> {
     void this.#work();
   }
 
-  /** Resolves when the server has this value or a newer one, or need not be told any more. */
-  tell(value: Value): Promise<void> {
+  /** Resolves when the server has this value or a newer one, or after `end()`. */
+  set(value: Value): Promise<void> {
     this.#newest = value;
     if (this.#state === "ended") return Promise.resolve();
     return new Promise((resolve, reject) => {
@@ -41,7 +41,7 @@ export class LatestValue<Value extends string | number | boolean> {
     });
   }
 
-  /** There is nothing left to tell of. */
+  /** Ends the updates: nothing more is sent. */
   end(): void {
     this.#state = "ended";
     for (const { resolve } of this.#waiting.splice(0)) resolve();
@@ -56,9 +56,9 @@ export class LatestValue<Value extends string | number | boolean> {
         await this.#send(value);
       } catch (cause) {
         if (this.#isEnded()) return;
-        // Something newer is tried; else whoever asks again tries again.
+        // A newer value is tried next. Without one, the next call tries again.
         if (value !== this.#newest) continue;
-        const error = NexusError.from(cause, "INTERNAL", "The server could not be told");
+        const error = NexusError.from(cause, "INTERNAL", "The server did not take the new value");
         for (const { reject } of this.#waiting.splice(0)) reject(error);
         break;
       }

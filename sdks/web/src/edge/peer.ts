@@ -5,7 +5,7 @@
  * so slots are only ever added as [audio, video] for pairs and then [audio] for lone ones.
  */
 import { orderCodecs } from "../core/codec_choice.js";
-import { encodingPlans, isTaken, refit, type EncodingPlan, type Picture, type PictureSize } from "../core/encodings.js";
+import { encodingPlans, isTaken, refit, type EncodingPlan, type VideoSize, type VideoSource } from "../core/encodings.js";
 import type { Mid, Offer, Publication, SlotCount, TrackKind, VideoCodec, WantedLayers } from "../core/model.js";
 import type { SlotReading } from "../core/attribution.js";
 import type { MediaState } from "../core/media_path.js";
@@ -17,31 +17,31 @@ import { NO_TRANSFORM, type MediaTransform } from "./media_transform.js";
 import type { PeerConnection, Platform } from "./platform.js";
 import { SenderLayers } from "./sender_layers.js";
 
-/** A local track on its way out. */
+/** A local track as a section sends it. */
 export interface Outgoing {
   readonly kind: TrackKind;
   readonly mediaStreamTrack: MediaStreamTrack;
   /** Null for audio. */
   readonly codec: VideoCodec | null;
   readonly maxBitrateBps: number;
-  /** Video: simulcast or SVC where the browser can. */
+  /** Whether video is sent as simulcast or SVC, where the browser supports it. */
   readonly layered: boolean;
   /** Null for video. */
   readonly audio: AudioOptions | null;
-  /** Of its pictures when it was made. */
-  readonly size: PictureSize;
-  /** What the server is told of it, as of now. */
+  /** Size of the video at the time of publishing. */
+  readonly size: VideoSize;
+  /** The current description for the server. */
   readonly publication: () => Pick<Publication, "source" | "name" | "muted" | "preferredCodec">;
 }
 
 interface Sending {
   readonly transceiver: RTCRtpTransceiver;
   readonly layers: SenderLayers;
-  /** Of the pictures that its layers are planned for. */
-  size: PictureSize;
+  /** Size of the video that the layers are planned for. */
+  size: VideoSize;
 }
 
-/** A section whose publication ended: mids never change, so it is used again. */
+/** A section whose publication has ended. A mid never changes, so the section is used again. */
 interface Retired extends Sending {
   readonly kind: TrackKind;
 }
@@ -57,9 +57,8 @@ export class Peer {
   readonly #streams = new Map<RTCRtpTransceiver, MediaStream>();
   readonly #sending = new Map<Outgoing, Sending>();
   readonly #retired: Retired[] = [];
-  /** Data channels. */
   readonly data: DataLink;
-  /** Who hears what comes on them; before there is a room, nothing does. */
+  /** Receives the messages of all data channels; set by the room. */
   onData: (message: Uint8Array, delivery: Delivery) => void = () => undefined;
   #slotCount: SlotCount = { pairs: 0, audioSlots: 0 };
   #firstOffer: RTCSessionDescriptionInit | null = null;
@@ -73,14 +72,14 @@ export class Peer {
     this.#connection.addEventListener("connectionstatechange", () => onMediaState(this.#connection.connectionState));
   }
 
-  /** The offer for `join`: created before, applied only with the answer, which brings the ICE servers. */
+  /** Creates the offer for `join`. It is applied only together with the answer, which comes with the ICE servers. */
   async createFirstOffer(slotCount: SlotCount): Promise<Offer> {
     this.addSlots(slotCount);
     // After the transceivers, whose sections come first (RFC 9429 section 5.2.1).
     this.data.open();
     this.#firstOffer = await this.#connection.createOffer();
     const sdp = this.#firstOffer.sdp ?? "";
-    // No mid is assigned before setLocalDescription; sections stand in the order of transceivers (RFC 9429 section 5.2.1).
+    // Mids are assigned by setLocalDescription; sections are in the order of transceivers (RFC 9429 section 5.2.1).
     const mids = readMids(sdp);
     const midOf = new Map(this.#connection.getTransceivers().map((transceiver, index) => [transceiver, mids[index]]));
     return this.#offer(sdp, (transceiver) => midOf.get(transceiver) ?? null);
@@ -110,7 +109,7 @@ export class Peer {
     await this.#connection.setLocalDescription({ type: "rollback" });
   }
 
-  /** Adds receive-only sections until there are as many; also done ahead of a join to save it the time. */
+  /** Adds slots until there are `wanted`. A join calls this early to save time. */
   addSlots(wanted: SlotCount): void {
     const add = (kind: TrackKind): void => {
       const slot = this.#connection.addTransceiver(kind, { direction: "recvonly" });
@@ -151,13 +150,13 @@ export class Peer {
     await this.#sending.get(outgoing)?.transceiver.sender.replaceTrack(track);
   }
 
-  /** Its pictures have another size now: encodings follow at once, the server with the next offer. False: no news. */
-  resize(outgoing: Outgoing, size: PictureSize): boolean {
+  /** Adapts the encodings to a new size of the video; the next offer tells the server. False if nothing has changed. */
+  resize(outgoing: Outgoing, size: VideoSize): boolean {
     const sending = this.#sending.get(outgoing);
     if (sending === undefined || size.width === 0 || size.height === 0) return false;
     if (size.width === sending.size.width && size.height === sending.size.height) return false;
     sending.size = size;
-    sending.layers.replan(refit(sending.layers.plan, pictureOf(outgoing, size)));
+    sending.layers.replan(refit(sending.layers.plan, videoSourceOf(outgoing, size)));
     return true;
   }
 
@@ -165,12 +164,12 @@ export class Peer {
     return (this.#sending.get(outgoing)?.transceiver.mid ?? null) as Mid | null;
   }
 
-  /** Sends only what is watched from now on. */
+  /** Sends only the layers that subscribers can use. */
   setWantedLayers(outgoing: Outgoing, wanted: WantedLayers): void {
     this.#sending.get(outgoing)?.layers.want(wanted);
   }
 
-  /** The stream of a slot: the same object for life. */
+  /** The stream of a slot: always the same object. */
   slotStream(mid: Mid): MediaStream | null {
     const transceiver = this.#slot(mid);
     if (transceiver === undefined) return null;
@@ -181,7 +180,7 @@ export class Peer {
     return stream;
   }
 
-  /** The source that a slot played last, null while it has played nothing for ten seconds (W3C webrtc, section 5.3). */
+  /** The source that a slot played last; null after ten seconds without packets (W3C webrtc, section 5.3). */
   readSlot(mid: Mid): SlotReading | null {
     let newest: RTCRtpContributingSource | null = null;
     for (const source of this.#slot(mid)?.receiver.getContributingSources() ?? []) {
@@ -256,7 +255,7 @@ export class Peer {
     }
   }
 
-  /** A sender's encodings are as many as they were for life, so only one with the same names will do. */
+  /** A sender cannot change the number or RIDs of its encodings, so only one with the same encodings can be reused. */
   #reuse(outgoing: Outgoing, plans: readonly EncodingPlan[]): Sending | null {
     for (const plan of plans) {
       const index = this.#retired.findIndex(
@@ -282,22 +281,22 @@ export class Peer {
     try {
       transceiver.setCodecPreferences(orderCodecs(codec, this.#platform.sendableCodecs("video")));
     } catch {
-      // Some browsers accept only what they can receive as well: then their own order stands, and the server's
-      // `preferred_codec` still tells what was wished for.
+      // Some browsers accept only codecs that they can also receive. Then their own order stays, and the publication's
+      // preferred codec still tells the server which one to choose.
     }
   }
 }
 
-/** Null while the device is let go. */
+/** Null while the device is released. */
 function liveTrack({ mediaStreamTrack }: Outgoing): MediaStreamTrack | null {
   return mediaStreamTrack.readyState === "live" ? mediaStreamTrack : null;
 }
 
 function plansFor(outgoing: Outgoing): EncodingPlan[] {
-  return encodingPlans(pictureOf(outgoing, outgoing.size));
+  return encodingPlans(videoSourceOf(outgoing, outgoing.size));
 }
 
-function pictureOf({ kind, codec, layered, maxBitrateBps, publication }: Outgoing, size: PictureSize): Picture {
+function videoSourceOf({ kind, codec, layered, maxBitrateBps, publication }: Outgoing, size: VideoSize): VideoSource {
   const { source } = publication();
   return { ...size, source, codec: codec ?? "vp8", maxBitrateBps, layered: kind === "video" && layered };
 }

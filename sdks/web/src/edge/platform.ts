@@ -1,7 +1,7 @@
 /**
- * What the SDK needs of its surroundings: clock, timers, WebSocket, RTCPeerConnection, devices, elements.
+ * The environment of the SDK: clock, timers, WebSocket, RTCPeerConnection, devices, elements.
  *
- * `browser.ts` is the real one; `@nexus-rtc/web/testing` ships a fake, so that applications can be tested without
+ * `browser.ts` implements it for browsers; `@nexus-rtc/web/testing` has a fake, with which applications can be tested without
  * browser, camera or server.
  */
 import type { NamedCodec } from "../core/codec_choice.js";
@@ -11,7 +11,7 @@ import type { ElementView } from "./element_view.js";
 export interface SocketHandlers {
   readonly onOpen: () => void;
   readonly onFrame: (frame: ArrayBuffer | string) => void;
-  /** Called once, also when the socket never opened. */
+  /** Called once, even if the socket never opened. */
   readonly onClose: (code: number) => void;
 }
 
@@ -46,25 +46,25 @@ export type DeviceAccess = Pick<
 
 export interface Platform {
   /**
-   * Milliseconds on a clock that nobody sets and that never goes back; where it began is of no meaning. All deadlines are
-   * on it: a wall clock steps when the system's time is corrected.
+   * Milliseconds on a monotonic clock with an arbitrary origin. All deadlines use it, because a wall clock steps when the
+   * system's time is corrected.
    */
   monotonicMs(): number;
-  /** Calls back once; what is returned cancels. */
+  /** Calls back once. Returns a function that cancels. */
   setTimer(delayMs: number, run: () => void): () => void;
-  /** The page's origin, null outside of a page. */
+  /** The page's origin; null outside a page. */
   pageOrigin(): string | null;
   openSocket(url: string, subprotocol: string, handlers: SocketHandlers): Socket;
   createPeer(configuration: RTCConfiguration): PeerConnection;
   createStream(tracks: readonly MediaStreamTrack[]): MediaStream;
-  /** An audio element of the SDK's own, not in the document. */
+  /** An audio element that is not in the document. */
   createAudioElement(): HTMLAudioElement;
-  /** Tells how an element is seen, now and whenever that changes; what is returned ends it. */
+  /** Calls the listener with the element's view, now and on every change. Returns a function that ends it. */
   observeElement(element: HTMLElement, listener: (view: ElementView) => void): () => void;
-  /** Null where there are no devices: insecure contexts. */
+  /** Null in insecure contexts, which have no devices. */
   devices(): DeviceAccess | null;
-  /** What this browser can send. */
+  /** The codecs that this browser can send. */
   sendableCodecs(kind: TrackKind): readonly (NamedCodec & RTCRtpCodec)[];
-  /** Whether hardware encodes this codec; false when the browser does not say. */
+  /** Whether hardware encodes this codec; false if unknown. */
   encodesInHardware(mimeType: string, width: number, height: number, framesPerSecond: number): Promise<boolean>;
 }

@@ -1,10 +1,10 @@
 /**
- * From slots to ears and eyes: polls which source each slot plays, hands slot streams to the tracks that they carry, and
+ * The playback of slots: polls which source each slot plays, gives the streams of slots to the tracks that they carry, and
  * plays all audio through elements of its own.
  *
- * Audio never plays through the page's elements: which slot carries a voice changes with who speaks, without a message,
- * and a video element must stay free to be taken away. Lips stay in sync all the same, because the browser synchronises
- * the receivers whose sections share an msid, whichever elements play them.
+ * Audio never plays through the page's elements: the slot of an audio track changes with the active speakers, without a
+ * message, and the page may remove a video element at any time. Audio and video stay in sync all the same, because the
+ * browser synchronises the receivers whose sections share an msid, whichever elements play them.
  */
 import {
   carriers,
@@ -17,16 +17,16 @@ import { AudioOutput } from "./audio_output.js";
 import type { Peer } from "./peer.js";
 import type { Platform } from "./platform.js";
 
-/** How often CSRCs are read; a frame callback of an element reads its own slot besides. */
+/** How often CSRCs are read. In addition, each frame callback of an element reads its own slot. */
 const POLL_INTERVAL_MS = 100;
 
-/** A remote track as playback sees it. */
+/** A remote track as playback uses it. */
 export interface Sink {
   readonly description: TrackDescription;
   /** 0 to 1. */
   readonly volume: number;
   readonly locallyMuted: boolean;
-  /** The stream that carries the track from now on; null: none does. */
+  /** The stream that carries the track from now on; null for none. */
   carry(stream: MediaStream | null): void;
 }
 
@@ -46,7 +46,7 @@ export class Playback {
     this.#output = new AudioOutput(platform, onBlocked);
   }
 
-  /** The browser holds sound back until the page has been touched. */
+  /** Whether the browser blocks audio until the user has interacted with the page. */
   get blocked(): boolean {
     return this.#output.blocked;
   }
@@ -66,7 +66,7 @@ export class Playback {
 
   setTable(table: SlotTable): void {
     this.#attribution = { ...this.#attribution, table };
-    // A slot counts as fresh only if nothing has come through it up to this very moment.
+    // A slot counts as fresh only if it has carried nothing up to now.
     this.#read(table.slots.map((slot) => slot.mid));
     for (const slot of table.slots) if (slot.kind === "audio") this.#playAudio(slot.mid);
     this.#update();
@@ -89,7 +89,7 @@ export class Playback {
     this.#sinks.delete(id);
   }
 
-  /** Reads the slot that carries this track, now: called when an element has just shown a frame of it. */
+  /** Reads the slot of this track; called when an element has shown a frame of it. */
   readTrack(id: TrackId): void {
     const mid = this.#carried.get(id);
     if (mid !== undefined) this.#read([mid]);
@@ -104,7 +104,7 @@ export class Playback {
     return null;
   }
 
-  /** Plays what was held back; call it from a click or a key. */
+  /** Plays blocked audio; call it from a click or key press. */
   async startAudio(): Promise<void> {
     await this.#output.start();
   }
@@ -113,7 +113,7 @@ export class Playback {
     await this.#output.setDevice(deviceId);
   }
 
-  /** The volume or local muting of a track has changed. */
+  /** Applies the volumes and local muting of all tracks. */
   applyVolumes(): void {
     for (const [mid, element] of this.#output.elements) {
       const id = this.trackAt(mid);
@@ -142,7 +142,7 @@ export class Playback {
   #update(): void {
     const before = this.#carried;
     this.#carried = carriers(this.#attribution);
-    // Taken away first: no stream is ever with two tracks.
+    // Streams are removed first, so that no stream belongs to two tracks.
     for (const [id, mid] of before) if (this.#carried.get(id) !== mid) this.#sinks.get(id)?.carry(null);
     for (const [id, mid] of this.#carried) {
       if (before.get(id) !== mid) this.#sinks.get(id)?.carry(this.#peer.slotStream(mid));

@@ -1,11 +1,11 @@
 /**
- * Switches a sender's encodings on and off as they are watched, and scales them as the source's size demands: one
- * `setParameters` at a time, the newest wish wins.
+ * Switches a sender's encodings on and off with the demand of subscribers, and scales them with the size of the source: one
+ * `setParameters` at a time, the newest state last.
  */
 import { wantedEncodings, type EncodingPlan, type SendEncoding } from "../core/encodings.js";
 import type { WantedLayers } from "../core/model.js";
 
-/** The part of an `RTCRtpSender` that this needs. */
+/** The part of an `RTCRtpSender` that is used here. */
 export type ParameterSender = Pick<RTCRtpSender, "getParameters" | "setParameters">;
 
 /** @internal */
@@ -25,7 +25,7 @@ export class SenderLayers {
     return this.#plan;
   }
 
-  /** Another plan for the same encodings. */
+  /** Sets a new plan for the same encodings. */
   replan(plan: EncodingPlan): void {
     this.#plan = plan;
     this.apply();
@@ -36,7 +36,7 @@ export class SenderLayers {
     this.apply();
   }
 
-  /** Again after each answer: applying it, browsers may have switched encodings by its a=simulcast (RFC 8853). */
+  /** Applies the state, also after each answer: browsers may have switched encodings by its a=simulcast (RFC 8853). */
   apply(): void {
     this.#stale = true;
     if (!this.#applying) void this.#work();
@@ -48,13 +48,13 @@ export class SenderLayers {
       this.#stale = false;
       const parameters = this.#sender.getParameters();
       if (!this.#shape(parameters.encodings)) continue;
-      // Refused while a description is being applied, or after the end: the next answer applies it again.
+      // Rejected while a description is being applied, or after the end. The next answer applies the state again.
       await this.#sender.setParameters(parameters).catch(() => undefined);
     }
     this.#applying = false;
   }
 
-  /** Whether anything has to change. */
+  /** Writes the state into the encodings; false if nothing has changed. */
   #shape(encodings: readonly SendEncoding[]): boolean {
     let changed = false;
     wantedEncodings(this.#plan, this.#wanted).forEach(({ active, maxBitrate }, index) => {

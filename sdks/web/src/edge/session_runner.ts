@@ -1,4 +1,4 @@
-/** Runs a session: feeds `reduce` with what happens, performs its effects, and keeps its one timer. */
+/** Runs a session: passes inputs to `reduce`, performs its effects, and sets its one timer. */
 import { NexusError } from "../core/error.js";
 import type { TrackDescription } from "../core/model.js";
 import { nextDeadline, reduce } from "../core/session.js";
@@ -55,7 +55,7 @@ export class SessionRunner {
     this.dispatch({ type: "join", details });
   }
 
-  /** Resolves with one's own tracks when a re-offer that includes all changes so far is done. */
+  /** Resolves with the local tracks after a re-offer that includes all changes so far. */
   async negotiate(): Promise<readonly TrackDescription[]> {
     return (await this.#await((key) => ({ type: "negotiate", key }))) as readonly TrackDescription[];
   }
@@ -66,7 +66,7 @@ export class SessionRunner {
 
   dispatch(input: Input): void {
     this.#inputs.push(input);
-    // Effects may dispatch in their turn; the outermost call works the queue off.
+    // Effects may dispatch inputs; the outermost call empties the queue.
     if (this.#running) return;
     this.#running = true;
     try {
@@ -103,7 +103,7 @@ export class SessionRunner {
       case "apply-answer":
         return void this.#applyAnswer(effect);
       case "roll-back":
-        // Without an offer of ours in the way there is nothing to take back.
+        // Fails if there is no local offer, and then nothing has to be rolled back.
         return void this.#peer.rollBack().catch(() => undefined);
       case "close":
         this.#socket?.close(effect.code);
@@ -144,7 +144,7 @@ export class SessionRunner {
 
   async #createOffer({ slotCount, initial, iceRestart }: Extract<Effect, { type: "create-offer" }>): Promise<void> {
     try {
-      // Whatever else the page publishes in this turn belongs to the same offer.
+      // Everything that the page publishes in this turn goes into the same offer.
       await Promise.resolve();
       const peer = this.#peer;
       const offer = initial ? await peer.createFirstOffer(slotCount) : await peer.createReoffer(slotCount, iceRestart);
@@ -160,7 +160,7 @@ export class SessionRunner {
       await this.#peer.applyAnswer(sdp, iceServers);
       this.dispatch({ type: "answer-applied" });
     } catch (cause) {
-      const error = NexusError.from(cause, "NEGOTIATION_FAILED", "The browser refused the server's answer");
+      const error = NexusError.from(cause, "NEGOTIATION_FAILED", "The browser rejected the server's answer");
       this.dispatch({ type: "answer-failed", error });
     }
   }

@@ -1,11 +1,11 @@
 /**
- * Which track owns a media element: the one that was attached last. An element has one owner at a time, whatever tracks of
- * whatever rooms are given to it, one's own included; only the owner writes `srcObject`.
+ * The ownership of media elements by tracks. An element has one owner at a time, the track that was attached last, across all
+ * rooms and including local tracks. Only the owner writes `srcObject`.
  */
 
-/** A track as an element knows it. @internal */
+/** A track that can own elements. @internal */
 export interface ElementOwner {
-  /** Another track has taken the element: forget it, and leave its stream alone. */
+  /** Another track has taken the element: forget it and do not change its stream. */
   readonly lose: (element: HTMLMediaElement) => void;
 }
 
@@ -14,10 +14,10 @@ interface Ownership {
   stream: MediaStream | null;
 }
 
-/** Weak: an element that the page drops takes its entry with it. */
+/** Weak, so that an element that the page drops is collected together with its entry. */
 const ownerships = new WeakMap<HTMLMediaElement, Ownership>();
 
-/** Makes `owner` the element's owner; the one before loses it. @internal */
+/** Makes `owner` the element's owner; the previous one loses it. @internal */
 export function takeElement(element: HTMLMediaElement, owner: ElementOwner): void {
   const before = ownerships.get(element);
   if (before?.owner === owner) return;
@@ -25,7 +25,7 @@ export function takeElement(element: HTMLMediaElement, owner: ElementOwner): voi
   before?.owner.lose(element);
 }
 
-/** Shows a stream, or nothing, in an element of `owner`'s. @internal */
+/** Shows a stream, or nothing, in an element that `owner` owns. @internal */
 export function showIn(element: HTMLMediaElement, owner: ElementOwner, stream: MediaStream | null): void {
   const ownership = ownerships.get(element);
   if (ownership?.owner !== owner) return;
@@ -33,7 +33,7 @@ export function showIn(element: HTMLMediaElement, owner: ElementOwner, stream: M
   if (element.srcObject !== stream) element.srcObject = stream;
 }
 
-/** Ends the ownership, and empties the element unless the page itself has put something else into it. @internal */
+/** Ends the ownership and clears the element, unless the page has set another stream. @internal */
 export function releaseElement(element: HTMLMediaElement, owner: ElementOwner): void {
   const ownership = ownerships.get(element);
   if (ownership?.owner !== owner) return;

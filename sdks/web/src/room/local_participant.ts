@@ -11,9 +11,9 @@ export type LocalParticipantEvents = {
   "connection-quality": [quality: ConnectionQuality];
 };
 
-/** Oneself. */
+/** The participant of this session. */
 export class LocalParticipant extends Participant<LocalParticipantEvents> {
-  /** What one publishes. */
+  /** The published tracks. */
   readonly tracks: ReadonlySet<LocalTrack>;
   readonly #tracks = new Set<LocalTrack>();
 
@@ -26,7 +26,7 @@ export class LocalParticipant extends Participant<LocalParticipantEvents> {
     this.tracks = this.#tracks;
   }
 
-  /** One's first published track of a source. */
+  /** The first published track of a source. */
   track(source: TrackSource): LocalTrack | undefined {
     return [...this.#tracks].find((track) => track.source === source);
   }

@@ -1,33 +1,32 @@
-/** A camera, microphone or screen of one's own: made before or after joining, published by a room. */
+/** A local camera, microphone or screen: opened before or after joining, published in a room. */
 import { NexusError } from "../core/error.js";
 import { Emitter } from "../core/emitter.js";
 import type { Codec, TrackId, TrackKind, TrackSource, VideoCodec } from "../core/model.js";
 import type { AudioOptions } from "../core/sdp.js";
-import type { PictureSize } from "../core/encodings.js";
+import type { VideoSize } from "../core/encodings.js";
 import { CaptureDevice, type CaptureListener, type OpenDevice } from "../edge/capture_device.js";
 import type { Outgoing } from "../edge/peer.js";
 import type { Platform } from "../edge/platform.js";
 import { releaseElement, showIn, takeElement, type ElementOwner } from "./element_owner.js";
 
-const UNKNOWN_SIZE: PictureSize = { width: 0, height: 0 };
+const UNKNOWN_SIZE: VideoSize = { width: 0, height: 0 };
 
 export type LocalTrackEvents = {
-  /** Muted or unmuted. */
+  /** The track was muted or unmuted. */
   muted: [muted: boolean];
   /** Another device captures from now on. */
   "device-changed": [deviceId: string];
   /**
-   * The device was given up for another one that did not open, and did not open again itself. The track is muted;
-   * unmuting tries once more.
+   * The new device did not open, and the previous one did not open again. The track is muted; unmuting tries again.
    */
   "device-failed": [error: NexusError];
-  /** The system or the browser holds the device's media back (a phone call), or lets it come again. */
+  /** The system or the browser interrupted or resumed the device's media, for example for a phone call. */
   interrupted: [interrupted: boolean];
-  /** The device is gone, or the person ended the sharing of the screen. A published track is then unpublished. */
+  /** The device was removed, or the user ended the sharing of a screen. A published track is then unpublished. */
   ended: [];
 };
 
-/** How a local track came to be. @internal */
+/** The source and settings of a local track. @internal */
 export interface LocalTrackOrigin {
   readonly platform: Platform;
   readonly kind: TrackKind;
@@ -36,41 +35,42 @@ export interface LocalTrackOrigin {
   readonly mediaStreamTrack: MediaStreamTrack;
   readonly codec: VideoCodec | null;
   readonly maxBitrateBps: number;
-  /** Simulcast or SVC; of no meaning for audio. */
+  /** Simulcast or SVC; false for audio. */
   readonly layered: boolean;
   /** Null for video. */
   readonly audio: AudioOptions | null;
-  /** Opens the device again, or another one; null for screens, which cannot be opened without asking. */
+  /** Opens the device again, or another one; null for screens, which the user has to choose. */
   readonly reopen: OpenDevice | null;
 }
 
-/** What a room does for a track that it publishes. @internal */
+/** The services of a room for a track that it publishes. @internal */
 export interface Publisher {
   replaceTrack(track: MediaStreamTrack | null): Promise<void>;
-  /** Resolves when everybody else knows this, or something newer. */
-  tellMuted(muted: boolean): Promise<void>;
-  /** An error that no caller waits for. */
-  tellError(error: unknown): void;
+  /** Resolves when the server has this value or a newer one. */
+  setMuted(muted: boolean): Promise<void>;
+  /** Reports an error that no call is waiting for. */
+  reportError(error: unknown): void;
   ended(): void;
 }
 
 /** Options of {@link LocalTrack.setMuted}. */
 export interface MuteOptions {
-  /** Closes the device while muted, so that the camera's light goes out; unmuting opens it again. */
+  /** Closes the device while muted, so that a camera's light goes out; unmuting opens it again. */
   readonly releaseDevice?: boolean;
 }
 
 /**
- * A track of one's own.
+ * A local track.
  *
- * Requests need not be awaited: the last one wins, here, at the device and for everybody in the room. A request that a
- * newer one has replaced resolves or rejects with that one. What waits when the track is stopped rejects with `CLOSED`.
+ * Requests need not be awaited: the last one wins, on this page, at the device and for all participants. A request that a
+ * newer one has replaced settles as the newer one does. A request that is pending when the track is stopped rejects with
+ * `CLOSED`.
  */
 export class LocalTrack extends Emitter<LocalTrackEvents> {
   readonly kind: TrackKind;
   readonly source: TrackSource;
   readonly name: string;
-  /** The codec that is offered first; null for audio, which is Opus. */
+  /** The preferred codec; null for audio, which is Opus. */
   readonly codec: VideoCodec | null;
   readonly #origin: LocalTrackOrigin;
   readonly #device: CaptureDevice;
@@ -78,13 +78,13 @@ export class LocalTrack extends Emitter<LocalTrackEvents> {
   readonly #owner: ElementOwner = { lose: (element) => this.#elements.delete(element) };
   readonly #publishers = new Set<Publisher>();
   #muted = false;
-  /** What was asked for last; `#muted` follows when the device is open. */
+  /** The last request; `#muted` follows when the device is open. */
   #wantsMuted = false;
-  /** The newest unmute has to open a device that was let go: muting instead leaves it closed. */
+  /** The last unmute has to open a released device; if the track is muted before that, the device stays closed. */
   #opensToUnmute = false;
   #interrupted: boolean;
   #gone = false;
-  #size: PictureSize = UNKNOWN_SIZE;
+  #size: VideoSize = UNKNOWN_SIZE;
   #id: TrackId | null = null;
   #negotiatedCodec: Codec | null = null;
 
@@ -111,8 +111,8 @@ export class LocalTrack extends Emitter<LocalTrackEvents> {
   }
 
   /**
-   * Nothing comes from the device, by no wish of the page: the system or the browser holds the media back, or the device
-   * is gone. Others see the track as muted.
+   * Whether the device delivers no media although the page wants it: the system or the browser has interrupted it, or the
+   * device was removed. Other participants see the track as muted.
    */
   get interrupted(): boolean {
     return this.#interrupted;
@@ -122,19 +122,18 @@ export class LocalTrack extends Emitter<LocalTrackEvents> {
     return this.#device.closed;
   }
 
-  /** The codec that the server agreed to; null while not published. */
+  /** The negotiated codec; null while not published. */
   get negotiatedCodec(): Codec | null {
     return this.#negotiatedCodec;
   }
 
-  /** What captures; while the device is let go, the last that did. */
+  /** The track that captures; while the device is released, the last one that did. */
   get mediaStreamTrack(): MediaStreamTrack {
     return this.#device.track;
   }
 
   /**
-   * Shows a camera or screen in an element: a preview. It makes no sound. An element shows the track attached last: it is
-   * taken from the one before.
+   * Shows a camera or screen in an element as a preview, without sound. An element shows the track that was attached last.
    */
   attach(element: HTMLMediaElement): void {
     takeElement(element, this.#owner);
@@ -145,7 +144,7 @@ export class LocalTrack extends Emitter<LocalTrackEvents> {
     this.#show(element);
   }
 
-  /** Takes the track out of one element, or of all. An element that another track has taken stays as it is. */
+  /** Removes the track from one element, or from all. An element that another track has taken is not changed. */
   detach(element?: HTMLMediaElement): void {
     for (const one of element === undefined ? [...this.#elements] : [element]) {
       releaseElement(one, this.#owner);
@@ -154,16 +153,16 @@ export class LocalTrack extends Emitter<LocalTrackEvents> {
   }
 
   /**
-   * Mutes or unmutes, here and for everybody in the room. Muting is at once; unmuting may have to open the device first,
-   * and leaves the track muted when that fails.
+   * Mutes or unmutes the track for all participants. Muting takes effect at once; unmuting may have to open the device first,
+   * and leaves the track muted if that fails.
    */
   async setMuted(muted: boolean, options: MuteOptions = {}): Promise<void> {
     await (muted ? this.#mute(options.releaseDevice === true) : this.#unmute());
   }
 
   /**
-   * Captures with another device from now on; one that is muted and let go, when it is unmuted. Others see nothing until
-   * the new device is open. When it does not open, the one before is opened again and this rejects.
+   * Captures with another device; a track whose device is released uses it at the next unmute. Other participants receive
+   * nothing until the new device is open. If it does not open, the previous one is opened again and this rejects.
    */
   async setDevice(deviceId: string): Promise<void> {
     this.#requireOpen();
@@ -177,18 +176,18 @@ export class LocalTrack extends Emitter<LocalTrackEvents> {
     this.detach();
   }
 
-  /** Whether any room publishes it, or is about to. @internal */
-  get bound(): boolean {
+  /** Whether a room publishes the track, or is about to. @internal */
+  get hasPublisher(): boolean {
     return this.#publishers.size > 0;
   }
 
-  /** What others are told: muted by the page, or nothing comes from the device. @internal */
+  /** The muted state for other participants: muted by the page, or interrupted. @internal */
   get silenced(): boolean {
     return this.#muted || this.#interrupted;
   }
 
-  /** From now on this room follows the track. @internal */
-  bind(publisher: Publisher): void {
+  /** The room publishes the track from now on. @internal */
+  addPublisher(publisher: Publisher): void {
     this.#publishers.add(publisher);
   }
 
@@ -199,15 +198,15 @@ export class LocalTrack extends Emitter<LocalTrackEvents> {
   }
 
   /** @internal */
-  unbind(publisher: Publisher): void {
+  removePublisher(publisher: Publisher): void {
     this.#publishers.delete(publisher);
     if (this.#publishers.size > 0) return;
     this.#id = null;
     this.#negotiatedCodec = null;
   }
 
-  /** The size of its pictures as far as it is known; while the device is let go, what it was. @internal */
-  size(): PictureSize {
+  /** The last known size of the video. @internal */
+  size(): VideoSize {
     const { width = 0, height = 0 } = this.mediaStreamTrack.getSettings();
     if (width > 0 && height > 0) this.#size = { width, height };
     return this.#size;
@@ -239,10 +238,10 @@ export class LocalTrack extends Emitter<LocalTrackEvents> {
   async #mute(release: boolean): Promise<void> {
     if (this.stopped) return;
     this.#wantsMuted = true;
-    const letsGo = this.#device.canReopen && (release || this.#opensToUnmute);
+    const releases = this.#device.canReopen && (release || this.#opensToUnmute);
     this.#opensToUnmute = false;
     this.#apply(true);
-    await Promise.all([letsGo ? this.#device.release() : undefined, this.#tellMuted()]);
+    await Promise.all([releases ? this.#device.release() : undefined, this.#sendMuted()]);
   }
 
   async #unmute(): Promise<void> {
@@ -250,11 +249,11 @@ export class LocalTrack extends Emitter<LocalTrackEvents> {
     this.#wantsMuted = false;
     if (!this.#device.live) await this.#openToUnmute();
     this.#followUnmute();
-    await this.#tellMuted();
+    await this.#sendMuted();
     this.#requireOpen();
   }
 
-  /** Something newer may have been asked for while the device opened. */
+  /** There may have been a newer request while the device was opening. */
   #followUnmute(): void {
     if (!this.#wantsMuted && this.#device.live) this.#apply(false);
   }
@@ -282,14 +281,14 @@ export class LocalTrack extends Emitter<LocalTrackEvents> {
     this.emit("muted", muted);
   }
 
-  async #tellMuted(): Promise<void> {
-    await Promise.all([...this.#publishers].map((publisher) => publisher.tellMuted(this.silenced)));
+  async #sendMuted(): Promise<void> {
+    await Promise.all([...this.#publishers].map((publisher) => publisher.setMuted(this.silenced)));
   }
 
-  /** Nobody asked for it, so nobody waits for it. */
-  #tellUnasked(): void {
+  /** Sends the muted state after a change that no call requested. */
+  #sendMutedUnasked(): void {
     for (const publisher of this.#publishers) {
-      publisher.tellMuted(this.silenced).catch((error: unknown) => publisher.tellError(error));
+      publisher.setMuted(this.silenced).catch((error: unknown) => publisher.reportError(error));
     }
   }
 
@@ -298,7 +297,7 @@ export class LocalTrack extends Emitter<LocalTrackEvents> {
     if (interrupted === this.#interrupted) return;
     this.#interrupted = interrupted;
     this.emit("interrupted", interrupted);
-    this.#tellUnasked();
+    this.#sendMutedUnasked();
   }
 
   #listener(): CaptureListener {
@@ -321,11 +320,11 @@ export class LocalTrack extends Emitter<LocalTrackEvents> {
         if (!this.stopped) this.#noteInterruption();
       },
       lost: (error) => {
-        // An unmute that fails leaves the track as it was, and tells its caller.
+        // An unmute that fails leaves the track muted and rejects.
         if (this.#muted) return;
         this.#wantsMuted = true;
         this.#apply(true);
-        this.#tellUnasked();
+        this.#sendMutedUnasked();
         this.emit("device-failed", error);
       },
     };

@@ -1,8 +1,8 @@
-/** The part that all participants have in common: what the server describes, and whether they speak. */
+/** The common part of all participants: the server's description, and whether they speak. */
 import { Emitter, type EventMap, type Standing } from "../core/emitter.js";
 import type { ConnectionQuality, ParticipantDescription, ParticipantId } from "../core/model.js";
 
-/** What is known of anybody in a room. */
+/** A participant of a room: local or remote. */
 export abstract class Participant<Events extends EventMap> extends Emitter<Events> {
   /** @internal */
   protected described: ParticipantDescription;
@@ -19,12 +19,12 @@ export abstract class Participant<Events extends EventMap> extends Emitter<Event
     return this.described.id;
   }
 
-  /** The `sub` of the token. */
+  /** The claim `sub` of the token. */
   get identity(): string {
     return this.described.identity;
   }
 
-  /** What to show; the identity when no name was given. */
+  /** The name to show; the identity if there is none. */
   get name(): string {
     return this.described.name === "" ? this.described.identity : this.described.name;
   }
@@ -41,12 +41,12 @@ export abstract class Participant<Events extends EventMap> extends Emitter<Event
     return this.described.joinedAtMs;
   }
 
-  /** How their connection to the server does, as the server measures it; one's own included. */
+  /** The quality of the connection to the server, as the server rates it. */
   get connectionQuality(): ConnectionQuality {
     return this.described.connectionQuality;
   }
 
-  /** As the room was told last; known from the moment of joining. */
+  /** Whether the participant is an active speaker; known from the join on. */
   get speaking(): boolean {
     return this.isSpeaking;
   }

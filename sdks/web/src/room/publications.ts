@@ -1,8 +1,8 @@
 /**
- * What one publishes in a room: tracks, the sections that carry them, and what the server says of them.
+ * The local tracks that a room publishes, the sections that carry them, and their descriptions by the server.
  *
- * A track has one publication at a time. Publishing it again while the first is pending waits for the same one;
- * unpublishing ends it, whether it is pending or there, and what is published afterwards is another one.
+ * A track has one publication at a time. Publishing it again while the first publication is pending waits for that one.
+ * Unpublishing ends it, pending or not; publishing afterwards starts a new one.
  */
 import { NexusError } from "../core/error.js";
 import type { TrackDescription, TrackId, WantedLayers } from "../core/model.js";
@@ -14,22 +14,22 @@ import type { SessionRunner } from "../edge/session_runner.js";
 import type { LocalTrack, Publisher } from "./local_track.js";
 import type { LocalParticipant } from "./local_participant.js";
 
-/** How often the sizes of what is captured are read: no event tells of them. */
+/** How often the sizes of captured video are read, because no event reports their changes. */
 export const SIZE_INTERVAL_MS = 1_000;
 
-/** What publishing needs besides tracks. */
+/** The parts of a session that publishing uses. */
 export interface PublishingParts {
   readonly platform: Platform;
   readonly peer: Peer;
   readonly runner: SessionRunner;
 }
 
-/** One track on its way to the server, or there. */
+/** One publication, pending or complete. */
 interface Entry {
   readonly outgoing: Outgoing;
   readonly publisher: Publisher;
   readonly muted: LatestValue<boolean>;
-  /** Settles when the server has taken the track, or has not. */
+  /** Settles when the server has accepted or rejected the track. */
   done: Promise<void>;
   /** Rejects `done` while it is pending. */
   abort: (error: NexusError) => void;
@@ -42,10 +42,10 @@ export class Publications {
   readonly #peer: Peer;
   readonly #runner: SessionRunner;
   readonly #entries = new Map<LocalTrack, Entry>();
-  /** Opened by the room: closed with it, published or not. */
+  /** Tracks that the room opened, which are closed with it, published or not. */
   readonly #created = new Set<LocalTrack>();
   #local: LocalParticipant | null = null;
-  #tellError: (error: unknown) => void = () => undefined;
+  #reportError: (error: unknown) => void = () => undefined;
   #cancelSizes: (() => void) | null = null;
   #closed = false;
 
@@ -55,41 +55,41 @@ export class Publications {
     this.#runner = runner;
   }
 
-  /** What is published, with what carries it. */
+  /** The published tracks with their sections. */
   *outgoing(): Iterable<readonly [LocalTrack, Outgoing]> {
     for (const [track, { outgoing }] of this.#entries) yield [track, outgoing];
   }
 
-  /** For the first offer. */
+  /** Adds a track to the first offer. */
   include(track: LocalTrack): void {
     if (!this.#entries.has(track)) this.#add(track);
   }
 
-  /** After the join: the server has described the tracks that were in its offer. */
-  adoptAll(local: LocalParticipant, own: readonly TrackDescription[], tellError: (error: unknown) => void): void {
+  /** Takes the descriptions of the tracks that were in the first offer from the join's response. */
+  adoptAll(local: LocalParticipant, own: readonly TrackDescription[], reportError: (error: unknown) => void): void {
     this.#local = local;
-    // What is reported while the room is being made waits for its listeners.
-    this.#tellError = (error) => this.#platform.setTimer(0, () => this.#closed || tellError(error));
+    // Errors that occur while the room is being created wait for its listeners.
+    this.#reportError = (error) => this.#platform.setTimer(0, () => this.#closed || reportError(error));
     for (const [track, entry] of [...this.#entries]) {
       if (!this.#adopt(track, entry, own)) {
         this.#end(track, entry);
-        this.#tellError(notTaken());
+        this.#reportError(notTaken());
       } else if (track.stopped) {
-        // By the page, or by its device, while the room was being joined.
+        // Stopped by the page, or ended by its device, during the join.
         this.#unpublishUnasked(track);
       }
     }
     this.#watchSizes();
   }
 
-  /** The room has not been joined: the tracks go on being the page's. */
+  /** Releases all tracks after a failed join: they still belong to the page. */
   abandon(): void {
     this.#closed = true;
     for (const [track, entry] of this.#entries) this.#release(track, entry);
     this.#entries.clear();
   }
 
-  /** Opened for this room: closed when it is left, published or not. */
+  /** Registers a track that the room opened: it is closed when the room is left, published or not. */
   created(track: LocalTrack): void {
     for (const one of this.#created) if (one.stopped) this.#created.delete(one);
     this.#created.add(track);
@@ -99,7 +99,7 @@ export class Publications {
     const pending = this.#entries.get(track);
     if (pending !== undefined) return pending.done;
     if (this.#closed || connectionState(this.#runner.state) === "closed") {
-      // A published track is closed with its room, and so is one that comes too late.
+      // A published track is closed with its room, and so is one that is published too late.
       track.stop();
       return Promise.reject(new NexusError("CLOSED", "The room has been left."));
     }
@@ -124,14 +124,14 @@ export class Publications {
     await this.#runner.negotiate();
   }
 
-  /** What somebody watches of a track, and what therefore has to be sent. */
+  /** Applies the layer demand of a track. */
   want(id: TrackId, layers: WantedLayers): void {
     for (const entry of this.#entries.values()) {
       if (entry.id === id) this.#peer.setWantedLayers(entry.outgoing, layers);
     }
   }
 
-  /** The room is over: devices are closed. */
+  /** Closes the devices at the end of the session. */
   close(): void {
     this.#closed = true;
     this.#cancelSizes?.();
@@ -141,7 +141,7 @@ export class Publications {
       this.#release(track, entry);
     }
     this.#entries.clear();
-    for (const track of this.#created) if (!track.bound) track.stop();
+    for (const track of this.#created) if (!track.hasPublisher) track.stop();
     this.#created.clear();
   }
 
@@ -150,14 +150,14 @@ export class Publications {
     this.#peer.addOutgoing(outgoing);
     const entry: Entry = {
       outgoing,
-      muted: new LatestValue(track.silenced, (muted) => this.#tellMuted(entry, muted)),
+      muted: new LatestValue(track.silenced, (muted) => this.#sendMuted(entry, muted)),
       publisher: {
         replaceTrack: async (replacement) => {
           await this.#peer.replaceTrack(outgoing, replacement);
           this.#resize(track, entry);
         },
-        tellMuted: (muted) => entry.muted.tell(muted),
-        tellError: (error) => this.#tellError(error),
+        setMuted: (muted) => entry.muted.set(muted),
+        reportError: (error) => this.#reportError(error),
         ended: () => {
           if (this.#local === null) track.stop();
           else this.#unpublishUnasked(track);
@@ -168,8 +168,8 @@ export class Publications {
       id: null,
     };
     this.#entries.set(track, entry);
-    // From now on: a device that is changed while the offer is on its way belongs to the sender too.
-    track.bind(entry.publisher);
+    // From now on, because a device may change while the offer is in flight.
+    track.addPublisher(entry.publisher);
     return entry;
   }
 
@@ -184,7 +184,7 @@ export class Publications {
     }
   }
 
-  /** Only if it is still this one: a later publication of the same track is none of its business. */
+  /** Ends this publication, unless it was replaced by a later one of the same track. */
   #end(track: LocalTrack, entry: Entry): void {
     if (this.#entries.get(track) !== entry) return;
     this.#entries.delete(track);
@@ -195,10 +195,10 @@ export class Publications {
 
   #release(track: LocalTrack, entry: Entry): void {
     entry.muted.end();
-    track.unbind(entry.publisher);
+    track.removePublisher(entry.publisher);
   }
 
-  /** The server knows the track by the mid of its section. */
+  /** Takes the track's description, found by the mid of its section; false if there is none. */
   #adopt(track: LocalTrack, entry: Entry, own: readonly TrackDescription[]): boolean {
     const mid = this.#peer.midOf(entry.outgoing);
     const description = own.find((one) => one.mid === mid);
@@ -209,21 +209,21 @@ export class Publications {
     if (wanted !== undefined) this.#peer.setWantedLayers(entry.outgoing, wanted);
     this.#local?.addTrack(track);
     this.#local?.emit("track-published", track);
-    // Muted between the offer and its answer.
+    // The track may have been muted between the offer and its answer.
     entry.muted.start(description.muted);
-    entry.muted.tell(track.silenced).catch((error: unknown) => this.#tellError(error));
+    entry.muted.set(track.silenced).catch((error: unknown) => this.#reportError(error));
     this.#resize(track, entry);
     return true;
   }
 
-  async #tellMuted(entry: Entry, muted: boolean): Promise<void> {
+  async #sendMuted(entry: Entry, muted: boolean): Promise<void> {
     if (entry.id === null) return;
     await this.#runner.call({ case: "setMuted", value: { trackId: entry.id, muted } });
   }
 
-  /** The device is gone: nobody waits for the end of the publication. */
+  /** Unpublishes a track whose device was removed; no call waits for it. */
   #unpublishUnasked(track: LocalTrack): void {
-    this.unpublish(track, true).catch((error: unknown) => this.#tellError(error));
+    this.unpublish(track, true).catch((error: unknown) => this.#reportError(error));
   }
 
   #watchSizes(): void {
@@ -233,15 +233,15 @@ export class Publications {
     });
   }
 
-  /** A camera was exchanged for a smaller one, a phone was turned, a shared window was resized. */
+  /** Follows the size of the video: another camera, a turned phone, a resized shared window. */
   #resize(track: LocalTrack, entry: Entry): void {
     if (track.kind !== "video" || entry.id === null) return;
     if (!this.#peer.resize(entry.outgoing, track.size())) return;
-    // The next offer carries what is sent now.
-    this.#runner.negotiate().catch((error: unknown) => this.#tellError(error));
+    // The next offer carries the new sizes.
+    this.#runner.negotiate().catch((error: unknown) => this.#reportError(error));
   }
 }
 
-const notTaken = (): NexusError => new NexusError("UNSUPPORTED_CODEC", "The server did not take the track.");
+const notTaken = (): NexusError => new NexusError("UNSUPPORTED_CODEC", "The server did not accept the track.");
 const notPublished = (cause: unknown): NexusError =>
   NexusError.from(cause, "NEGOTIATION_FAILED", "The track could not be published");

@@ -22,21 +22,21 @@ import { RemoteView, type VideoLayerLimit } from "./remote_view.js";
 import type { TrackHost } from "./track_host.js";
 
 export type RemoteParticipantEvents = {
-  /** A track is there. A listener that comes late is told of those that are there already. */
+  /** A track was published. A listener that is added later is called for the tracks that are already there. */
   "track-published": [track: RemoteTrack];
   "track-unpublished": [track: RemoteTrack];
   "track-muted": [track: RemoteTrack, muted: boolean];
   /** Name, metadata or attributes have changed. */
   updated: [];
-  /** Has begun or ceased to speak. A listener that comes late is told when they speak already. */
+  /** The participant started or stopped speaking. A listener that is added while it speaks is called. */
   speaking: [speaking: boolean];
   "connection-quality": [quality: ConnectionQuality];
   left: [reason: DisconnectReason];
 };
 
-/** Somebody else in the room. */
+/** Another participant of the room. */
 export class RemoteParticipant extends Participant<RemoteParticipantEvents> {
-  /** What they publish, by track id. */
+  /** The published tracks, by id. */
   readonly tracks: ReadonlyMap<TrackId, RemoteTrack>;
   readonly #tracks = new Map<TrackId, RemoteTrack>();
 
@@ -49,7 +49,7 @@ export class RemoteParticipant extends Participant<RemoteParticipantEvents> {
     this.tracks = this.#tracks;
   }
 
-  /** Their first track of a source. */
+  /** The first track of a source. */
   track(source: TrackSource): RemoteTrack | undefined {
     return [...this.#tracks.values()].find((track) => track.source === source);
   }
@@ -87,11 +87,11 @@ export class RemoteParticipant extends Participant<RemoteParticipantEvents> {
 export type RemoteTrackEvents = {
   /** The publisher muted or unmuted. */
   muted: [muted: boolean];
-  /** Its publisher sends it in another way: size, layers or codec have changed. */
+  /** Size, layers or codec have changed. */
   updated: [];
-  /** Nothing of it comes, for a reason; or what kept it away does so no longer, and the reason is null. */
+  /** The server stopped sending the track, for a reason; or it resumed, and the reason is null. */
   paused: [paused: boolean, reason: PauseReason | null];
-  /** The stream that carries the track from now on; null while nothing of it arrives. */
+  /** The stream that carries the track from now on; null while nothing arrives. */
   stream: [stream: MediaStream | null];
   /** Unpublished, or its participant left. */
   ended: [];
@@ -144,7 +144,7 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> implements Sink {
     return this.#description.codec;
   }
 
-  /** The publisher has muted it. */
+  /** Whether the publisher has muted the track. */
   get muted(): boolean {
     return this.#description.muted;
   }
@@ -161,19 +161,19 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> implements Sink {
     return this.#ended;
   }
 
-  /** What its publisher sends at present, low to high; empty for one encoding without spatial layers. */
+  /** The layers that the publisher sends, low to high; empty for one encoding without spatial layers. */
   get layers(): readonly VideoLayer[] {
     return this.#description.layers;
   }
 
-  /** It was asked for and does not come; see `pauseReason`. */
+  /** Whether the server sends nothing of the requested track; see `pauseReason`. */
   get paused(): boolean {
     return this.#pauseReason !== null;
   }
 
   /**
-   * Why it does not come; null while nothing keeps it away. What is short of `bandwidth` comes again by itself. A track
-   * with an `unsupported-codec` comes when its publisher sends another codec.
+   * Why the server sends nothing of the track; null if it is not paused. A track paused for `bandwidth` resumes by itself. A
+   * track with an `unsupported-codec` resumes when its publisher sends another codec.
    */
   get pauseReason(): PauseReason | null {
     return this.#pauseReason;
@@ -183,7 +183,7 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> implements Sink {
     return this.#view.pinned;
   }
 
-  /** What carries the track just now, for analysers and canvases; null while nothing of it arrives. */
+  /** The stream that carries the track, for analysers and canvases; null while nothing arrives. */
   get mediaStream(): MediaStream | null {
     return this.#stream;
   }
@@ -193,16 +193,15 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> implements Sink {
     return this.#volume;
   }
 
-  /** Muted here, for oneself only. */
+  /** Whether the track is muted on this page only. */
   get locallyMuted(): boolean {
     return this.#locallyMuted;
   }
 
   /**
-   * Shows the track in an element; asks the server for the picture when this is the first. The element is muted: sound
-   * is played by the room itself, from the moment of joining. An audio track may be attached too (to a meter, or because
-   * a program treats all tracks alike); it is heard once all the same. An element shows the track attached last: it is
-   * taken from the one before.
+   * Shows the track in an element; the first element of a video track requests the video from the server. The element is
+   * muted, because the room itself plays all audio from the join on. An audio track may be attached too (to a meter, or
+   * because a program treats all tracks alike); it is played only once. An element shows the track that was attached last.
    */
   attach(element: HTMLMediaElement): void {
     if (this.#ended) return;
@@ -218,8 +217,8 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> implements Sink {
   }
 
   /**
-   * Takes the track out of one element, or of all; after the last one its slot is given back. An element that another
-   * track has taken stays as it is.
+   * Removes the track from one element, or from all; after the last one its slot is released. An element that another track
+   * has taken is not changed.
    */
   detach(element?: HTMLMediaElement): void {
     for (const one of element === undefined ? [...this.#elements.keys()] : [element]) {
@@ -228,40 +227,40 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> implements Sink {
     }
   }
 
-  /** Gives the picture bandwidth before all that are not pinned. */
+  /** Gives the video bandwidth before all videos that are not pinned. */
   pin(pinned = true): void {
     this.#view.pin(pinned);
     this.#updateView();
   }
 
-  /** 1 to 255, higher first when bandwidth is short; 0 leaves it to the server: screens before cameras. */
+  /** 1 to 255, higher first when bandwidth is short. 0 is the server's order: screens before cameras. */
   setPriority(priority: number): void {
     this.#view.prioritise(priority);
     this.#updateView();
   }
 
   /**
-   * Receives no more than these layers, however large the elements are; null lifts the limit. Without it the picture
-   * follows the size of the elements by itself.
+   * Receives no more than these layers, however large the elements are; null removes the limit. Without one, the layers
+   * follow the size of the elements.
    */
   setVideoLayers(limit: VideoLayerLimit | null): void {
     this.#view.limit(limit);
     this.#updateView();
   }
 
-  /** How loud the person is here, 0 to 1. */
+  /** Sets the volume on this page, 0 to 1. */
   setVolume(volume: number): void {
     this.#volume = Math.min(1, Math.max(0, volume));
     this.#host.volumeChanged();
   }
 
-  /** Silences the track here, for oneself only. */
+  /** Mutes the track on this page only. */
   setLocallyMuted(muted: boolean): void {
     this.#locallyMuted = muted;
     this.#host.volumeChanged();
   }
 
-  /** Takes part in the track or not: the server sends nothing of an unsubscribed track. */
+  /** Subscribes or unsubscribes: the server sends nothing of an unsubscribed track. */
   async setSubscribed(subscribed: boolean): Promise<void> {
     await this.#host.subscribe(this.id, subscribed);
   }
@@ -279,7 +278,7 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> implements Sink {
     const toggled = description.muted !== this.#description.muted;
     this.#description = description;
     if (toggled) return this.emit("muted", description.muted);
-    // A limit in pixels means other layers now.
+    // A limit in pixels may now mean other layers.
     if (this.#elements.size > 0) this.#updateView();
     this.emit("updated");
   }
@@ -311,7 +310,7 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> implements Sink {
 
   #show(element: HTMLMediaElement): void {
     showIn(element, this.#owner, this.#stream);
-    // Muted elements may always play; an interrupted play() only means that the stream changed once more.
+    // Muted elements may always play; an interrupted play() only means that the stream has changed again.
     if (this.#stream !== null) element.play().catch(() => undefined);
   }
 
@@ -332,7 +331,7 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> implements Sink {
     };
   }
 
-  /** Asks after each frame whose it was, so that an element is emptied within one frame when its slot is given away. */
+  /** Reads the source after each frame, so that an element is cleared within one frame after its slot was bound anew. */
   #watchFrames(element: HTMLMediaElement): () => void {
     if (!("requestVideoFrameCallback" in element)) return () => undefined;
     const video = element as HTMLVideoElement;

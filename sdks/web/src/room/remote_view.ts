@@ -1,11 +1,11 @@
-/** How the page looks at one remote track: through which elements, how large, and what it has said about it. */
+/** The view of one remote track: its elements, their sizes, and the page's settings. */
 import type { VideoLayer } from "../core/model.js";
 import { DEFAULT_VIEW, type View } from "../core/views.js";
 import type { ElementView } from "../edge/element_view.js";
 
-/** Which layers of a track to receive at most. */
+/** The highest layers of a track to receive. */
 export interface VideoLayerLimit {
-  /** No wider than this, in pixels; the lowest layer is always allowed. */
+  /** Maximum width in pixels; the lowest layer is always allowed. */
   readonly maxWidth?: number;
   /** The highest spatial layer (or encoding), 0 being the lowest. */
   readonly spatial?: number;
@@ -13,7 +13,7 @@ export interface VideoLayerLimit {
   readonly temporal?: number;
 }
 
-/** Sizes are told in steps, so that an animation is not a hundred requests. */
+/** Granularity of sizes in pixels, so that an animation does not cause a hundred requests. */
 const STEP_PIXELS = 16;
 
 /** @internal */
@@ -47,16 +47,16 @@ export class RemoteView {
     this.#limit = limit;
   }
 
-  /** `layers`: those of the track, low to high. */
+  /** The current view; `layers` are those of the track, low to high. */
   current(layers: readonly VideoLayer[]): View {
-    const seen = [...this.#elements.values()].filter(({ visible }) => visible);
-    // One of unknown size may be of any.
-    const known = seen.every(({ width, height }) => width > 0 && height > 0);
+    const visible = [...this.#elements.values()].filter((view) => view.visible);
+    // One element of unknown size makes the size unknown.
+    const known = visible.every(({ width, height }) => width > 0 && height > 0);
     return {
       ...DEFAULT_VIEW,
-      width: known ? stepped(Math.max(0, ...seen.map(({ width }) => width))) : 0,
-      height: known ? stepped(Math.max(0, ...seen.map(({ height }) => height))) : 0,
-      hidden: seen.length === 0,
+      width: known ? stepped(Math.max(0, ...visible.map(({ width }) => width))) : 0,
+      height: known ? stepped(Math.max(0, ...visible.map(({ height }) => height))) : 0,
+      hidden: visible.length === 0,
       pinned: this.#pinned,
       priority: this.#priority,
       maxSpatial: this.#maxSpatial(layers),

@@ -1,5 +1,5 @@
 /**
- * A room that has been joined: the people in it, and what one publishes. The face of a session; the rules are in `core/`.
+ * A room that has been joined: its participants, their tracks, and the local publications. The rules are in `core/`.
  */
 import { Emitter } from "../core/emitter.js";
 import { NexusError } from "../core/error.js";
@@ -36,14 +36,14 @@ import type {
   TrackFactory,
 } from "./track_factory.js";
 
-/** What a room is made of. @internal */
+/** The parts that a room is made of. @internal */
 export interface RoomParts {
   readonly platform: Platform;
   readonly peer: Peer;
   readonly runner: SessionRunner;
   readonly factory: TrackFactory;
   readonly name: string;
-  /** With the tracks that were in the first offer. */
+  /** Contains the tracks of the first offer. */
   readonly publications: Publications;
 }
 
@@ -52,9 +52,9 @@ export class Room extends Emitter<RoomEvents> {
   /** The room's name, as in the token. */
   readonly name: string;
   readonly localParticipant: LocalParticipant;
-  /** The others, by participant id. */
+  /** The other participants, by id. */
   readonly participants: ReadonlyMap<ParticipantId, RemoteParticipant>;
-  /** Settles when the room is over. */
+  /** Resolves with the reason when the session has ended. */
   readonly closed: Promise<DisconnectReason>;
   readonly #parts: RoomParts;
   readonly #participants = new Map<ParticipantId, RemoteParticipant>();
@@ -62,7 +62,7 @@ export class Room extends Emitter<RoomEvents> {
   readonly #published: Publications;
   readonly #playback: Playback;
   readonly #data: RoomData;
-  readonly #onDevicesChanged = (): void => void this.#tellDevices();
+  readonly #onDevicesChanged = (): void => void this.#emitDevices();
   #lastReport: StatsReport | null = null;
   #settleClosed: (reason: DisconnectReason) => void = () => undefined;
 
@@ -87,7 +87,7 @@ export class Room extends Emitter<RoomEvents> {
     this.#published = parts.publications;
     for (const participant of others.values()) this.#addParticipant(participant);
     for (const { participant } of this.activeSpeakers) participant.setSpeaking(true);
-    this.#published.adoptAll(this.localParticipant, own.tracks, (error) => this.#tellError(error));
+    this.#published.adoptAll(this.localParticipant, own.tracks, (error) => this.#reportError(error));
     this.#playback.setTable(parts.runner.state.slots);
     const { wanted, paused } = parts.runner.state.watching;
     for (const [id, layers] of wanted) this.#published.want(id, layers);
@@ -96,19 +96,19 @@ export class Room extends Emitter<RoomEvents> {
     parts.platform.devices()?.addEventListener("devicechange", this.#onDevicesChanged);
   }
 
-  /** `RM_…`: this life of the room. */
+  /** The room's id (`RM_…`), valid until it is closed. */
   get id(): string {
     return this.#parts.runner.state.roomId;
   }
 
-  /** What the token allows. */
+  /** The rights that the token grants. */
   get grants(): Grants {
     const { grants } = this.#parts.runner.state;
     if (grants === null) throw new NexusError("INTERNAL", "The room has not been joined.");
     return grants;
   }
 
-  /** Who speaks just now, loudest first; known from the moment of joining. */
+  /** The active speakers, loudest first; known from the join on. */
   get activeSpeakers(): readonly ActiveSpeaker[] {
     return this.#parts.runner.state.roster.speaking.speakers.flatMap(({ participantId, trackId, levelDbov }) => {
       const own = participantId === this.localParticipant.id;
@@ -121,85 +121,85 @@ export class Room extends Emitter<RoomEvents> {
     return connectionState(this.#parts.runner.state);
   }
 
-  /** The browser holds sound back; see the event `autoplay-blocked`. */
+  /** Whether the browser blocks audio; see the event `autoplay-blocked`. */
   get audioBlocked(): boolean {
     return this.#playback.blocked;
   }
 
-  /** Opens a camera. It is not sent before it is published, and closed when the room is left. */
+  /** Opens a camera. It is sent once it is published, and closed when the room is left. */
   async createCameraVideoTrack(options: CameraTrackOptions = {}): Promise<LocalTrack> {
     return this.#own(this.#parts.factory.camera(options), (track) => [track]);
   }
 
-  /** Opens a microphone. It is not sent before it is published, and closed when the room is left. */
+  /** Opens a microphone. It is sent once it is published, and closed when the room is left. */
   async createMicrophoneAudioTrack(options: MicrophoneTrackOptions = {}): Promise<LocalTrack> {
     return this.#own(this.#parts.factory.microphone(options), (track) => [track]);
   }
 
-  /** Asks the person which screen, window or tab to share; picture and, where possible, sound. */
+  /** Lets the user choose a screen, window or tab to share: video and, where possible, audio. */
   async createScreenTracks(options: ScreenTrackOptions = {}): Promise<ScreenTracks> {
     return this.#own(this.#parts.factory.screen(options), ({ video, audio }) => (audio === null ? [video] : [video, audio]));
   }
 
-  /** A track that the page made itself: of a canvas, a file, a graph of sounds. */
+  /** Makes a track of any `MediaStreamTrack`: of a canvas, a file or an audio graph. */
   createCustomTrack(track: MediaStreamTrack, options: CustomTrackOptions = {}): LocalTrack {
     return this.#parts.factory.custom(track, options);
   }
 
-  /** Sends a track to the room. Several calls in one turn cost one round trip together. */
+  /** Publishes a track. Several calls in one turn share one round trip. */
   async publish(track: LocalTrack): Promise<void> {
     await this.#published.publish(track);
   }
 
-  /** Ends a publication and closes its device; pass `{ stop: false }` to keep the device open. */
+  /** Ends a publication and closes its device; `{ stop: false }` keeps the device open. */
   async unpublish(track: LocalTrack, options: { readonly stop?: boolean } = {}): Promise<void> {
     await this.#published.unpublish(track, options.stop !== false);
   }
 
   /**
-   * Sends a message to everybody, or to some; needs the data grant. Resolves when the browser has taken it and has room
-   * for more: await it, and a slow network slows the sender. At most 256 KiB.
+   * Sends a message of at most 256 KiB to all participants, or to some; needs the grant `data`. Resolves when the browser has
+   * room for more: await it, so that a slow network slows the sender.
    */
   async publishData(payload: Uint8Array | string, options: PublishDataOptions = {}): Promise<void> {
     if (this.connectionState === "closed") throw new NexusError("CLOSED", "The room has been left.");
     await this.#data.publish(this.grants, payload, options);
   }
 
-  /** Changes one's own name; everybody is told. */
+  /** Changes the name of the local participant. */
   async setName(name: string): Promise<void> {
     await this.#update({ name });
   }
 
-  /** Changes one's own metadata; everybody is told. */
+  /** Changes the metadata of the local participant. */
   async setMetadata(metadata: string): Promise<void> {
     await this.#update({ metadata });
   }
 
-  /** Sets attributes of one's own; an empty value removes one. */
+  /** Sets attributes of the local participant; an empty value removes an attribute. */
   async setAttributes(attributes: Readonly<Record<string, string>>): Promise<void> {
     await this.#update({ attributes: { ...attributes } });
   }
 
-  /** Puts somebody out; needs the admin grant. */
+  /** Removes a participant from the room; needs the grant `admin`. */
   async removeParticipant(participantId: ParticipantId): Promise<void> {
     const value = { participantId };
     await this.#parts.runner.call({ case: "removeParticipant", value });
   }
 
   /**
-   * Plays the sound that the browser held back. Call it from a click or a key press: else it rejects with
-   * `AUTOPLAY_BLOCKED`, and `audioBlocked` stays true until everybody is heard.
+   * Plays audio that the browser blocked. Call it from a click or key press: otherwise it rejects with `AUTOPLAY_BLOCKED`.
+   * `audioBlocked` stays true until every audio track plays.
    */
   async startAudio(): Promise<void> {
     await this.#playback.startAudio();
   }
 
-  /** Chooses the loudspeaker, where the browser can. */
+  /** Selects the speaker, where the browser can. */
   async setAudioOutput(deviceId: string): Promise<void> {
     await this.#playback.setOutputDevice(deviceId);
   }
 
-  /** How everything does, over the time since the last call. */
+  /** Stats over the interval since the last call. */
   async getStats(): Promise<RoomStats> {
     const report = (await this.#parts.peer.getStats()) as unknown as StatsReport;
     const summary = summariseStats(report, this.#lastReport);
@@ -220,8 +220,9 @@ export class Room extends Emitter<RoomEvents> {
   }
 
   /**
-   * Leaves, and closes the devices of all tracks that were published, or opened by this room; not those that were kept by
-   * `unpublish(track, { stop: false })`. What is still being opened is closed when it comes, and rejects with `CLOSED`.
+   * Leaves, and closes the devices of all tracks that were published or opened by this room, except those that
+   * `unpublish(track, { stop: false })` kept. A device that is still being opened is closed later, and its call rejects with
+   * `CLOSED`.
    */
   async leave(): Promise<void> {
     this.#parts.runner.dispatch({ type: "leave" });
@@ -270,9 +271,9 @@ export class Room extends Emitter<RoomEvents> {
     }
   }
 
-  /** A device belongs to the room that opened it: one that opens after the room was left is closed at once. */
+  /** Registers tracks that the room opens. A device that opens after the room was left is closed at once. */
   async #own<Opened>(opening: Promise<Opened>, tracksOf: (opened: Opened) => LocalTrack[]): Promise<Opened> {
-    // What is opened in a room that was left before is the page's own.
+    // A device that is opened through a room that was left before belongs to the page.
     const { connectionState: before } = this;
     const opened = await opening;
     const tracks = tracksOf(opened);
@@ -386,15 +387,15 @@ export class Room extends Emitter<RoomEvents> {
     await this.#parts.runner.call({ case: "updateParticipant", value: change });
   }
 
-  async #tellDevices(): Promise<void> {
+  async #emitDevices(): Promise<void> {
     try {
       this.emit("devices-changed", await listDevices(this.#parts.platform));
     } catch (error) {
-      this.#tellError(error);
+      this.#reportError(error);
     }
   }
 
-  #tellError(error: unknown): void {
+  #reportError(error: unknown): void {
     this.emit("error", NexusError.from(error, "INTERNAL", "Something failed"));
   }
 

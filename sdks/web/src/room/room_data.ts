@@ -1,4 +1,4 @@
-/** Messages to and from the people of a room, over the session's data channels. */
+/** Data messages to and from the participants of a room, over the session's data channels. */
 import {
   MAX_DATA_BYTES,
   MAX_DESTINATIONS,
@@ -13,33 +13,33 @@ import type { Grants, ParticipantId } from "../core/model.js";
 import type { DataLink, Delivery } from "../edge/data_link.js";
 import type { RemoteParticipant } from "./remote_participant.js";
 
-/** How and to whom a message is sent. */
+/** Delivery and destinations of a message. */
 export interface PublishDataOptions {
-  /** What the message is about; at most 128 bytes in UTF-8. */
+  /** The topic of the message; at most 128 bytes in UTF-8. */
   readonly topic?: string;
-  /** Repeated until it arrives; else it may be lost and is never late. Default: true. */
+  /** Retransmitted until it arrives; otherwise it may be lost and is never late. Default: true. */
   readonly reliable?: boolean;
-  /** Messages arrive in order. Default: as `reliable`. */
+  /** Whether messages arrive in order. Default: the value of `reliable`. */
   readonly ordered?: boolean;
-  /** Identities or participants, at most 32; default: everybody. */
+  /** Identities or participants, at most 32. Default: all participants. */
   readonly to?: DataDestination | readonly DataDestination[];
 }
 
-/** Somebody in the room, or the identity of somebody. */
+/** A participant of the room, or its identity. */
 export type DataDestination = string | RemoteParticipant;
 
-/** What comes with a message. */
+/** The sender and delivery of a message. */
 export interface DataInfo {
-  /** Null for the server's own messages and those of hidden participants. */
+  /** Null for messages of the server and of hidden participants. */
   readonly participant: RemoteParticipant | null;
   readonly fromServer: boolean;
   readonly topic: string;
-  /** To some only, oneself among them. */
+  /** Sent to some participants only, this one among them. */
   readonly directed: boolean;
   readonly reliable: boolean;
 }
 
-/** Messages that came before word of their sender; beyond, the oldest are forgotten. */
+/** Maximum number of messages kept for senders that are not known yet; the oldest are dropped beyond it. */
 const MAX_EARLY = 64;
 
 interface Early {
@@ -51,18 +51,18 @@ interface Early {
 export class RoomData {
   readonly #link: DataLink;
   readonly #participants: ReadonlyMap<ParticipantId, RemoteParticipant>;
-  readonly #tell: (payload: Uint8Array | string, info: DataInfo) => void;
+  readonly #emit: (payload: Uint8Array | string, info: DataInfo) => void;
   readonly #parts = new DataParts();
   #early: Early[] = [];
 
   constructor(
     link: DataLink,
     participants: ReadonlyMap<ParticipantId, RemoteParticipant>,
-    tell: (payload: Uint8Array | string, info: DataInfo) => void,
+    emit: (payload: Uint8Array | string, info: DataInfo) => void,
   ) {
     this.#link = link;
     this.#participants = participants;
-    this.#tell = tell;
+    this.#emit = emit;
   }
 
   async publish(grants: Grants, payload: Uint8Array | string, options: PublishDataOptions): Promise<void> {
@@ -87,11 +87,11 @@ export class RoomData {
 
   receive(message: Uint8Array, delivery: Delivery): void {
     const read = readEnvelope(message);
-    if (read === null) return; // of a newer server
+    if (read === null) return; // a newer version
     const envelope = this.#parts.take(read);
-    if (envelope === null) return; // the rest is on its way
+    if (envelope === null) return; // the other part is missing
     const early = { envelope, delivery };
-    // Media may be faster than signaling's word of who has come.
+    // Data may arrive before signaling announces its sender.
     if (envelope.sender !== "" && !this.#participants.has(envelope.sender as ParticipantId)) {
       this.#early = [...this.#early.slice(1 - MAX_EARLY), early];
       return;
@@ -99,7 +99,7 @@ export class RoomData {
     this.#deliver(early);
   }
 
-  /** Somebody has joined: what they have said is told now. */
+  /** Delivers the messages of a participant that has just joined. */
   release(id: ParticipantId): void {
     const released = this.#early.filter(({ envelope }) => envelope.sender === id);
     this.#early = this.#early.filter(({ envelope }) => envelope.sender !== id);
@@ -110,7 +110,7 @@ export class RoomData {
     const { text, fromServer, directed, sender, topic, payload } = envelope;
     const participant = this.#participants.get(sender as ParticipantId) ?? null;
     const content = text ? new TextDecoder().decode(payload) : payload;
-    this.#tell(content, { participant, fromServer, topic, directed, reliable: delivery.reliable });
+    this.#emit(content, { participant, fromServer, topic, directed, reliable: delivery.reliable });
   }
 
   #idOf(destination: DataDestination): ParticipantId {
@@ -118,7 +118,7 @@ export class RoomData {
     for (const participant of this.#participants.values()) {
       if (participant.identity === destination) return participant.id;
     }
-    throw new NexusError("PARTICIPANT_NOT_FOUND", "Nobody of that identity is here.", { details: { identity: destination } });
+    throw new NexusError("PARTICIPANT_NOT_FOUND", "There is no participant with this identity.", { details: { identity: destination } });
   }
 }
 

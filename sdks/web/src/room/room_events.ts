@@ -1,4 +1,4 @@
-/** What a room tells its listeners. */
+/** The events of a room. */
 import type { NexusError } from "../core/error.js";
 import type { ConnectionQuality, DisconnectReason, PauseReason, TrackId } from "../core/model.js";
 import type { ConnectionState } from "../core/session_state.js";
@@ -7,7 +7,7 @@ import type { LocalParticipant } from "./local_participant.js";
 import type { RemoteParticipant, RemoteTrack } from "./remote_participant.js";
 import type { DataInfo } from "./room_data.js";
 
-/** Somebody who speaks just now. */
+/** A participant that is speaking. */
 export interface ActiveSpeaker {
   readonly participant: RemoteParticipant | LocalParticipant;
   readonly trackId: TrackId;
@@ -16,35 +16,35 @@ export interface ActiveSpeaker {
 }
 
 export type RoomEvents = {
-  /** Somebody is there. A listener that comes late is told of those that are there already. */
+  /** A participant joined. A listener that is added later is called for those that are already there. */
   "participant-joined": [participant: RemoteParticipant];
   "participant-left": [participant: RemoteParticipant, reason: DisconnectReason];
-  /** Name, metadata or attributes of somebody have changed, one's own included. */
+  /** Name, metadata or attributes of a participant have changed, including the local one. */
   "participant-updated": [participant: RemoteParticipant | LocalParticipant];
-  /** A track of somebody else is there. A late listener is told of those that are there already. */
+  /** A remote track was published. A listener that is added later is called for those that are already there. */
   "track-published": [track: RemoteTrack, participant: RemoteParticipant];
   "track-unpublished": [track: RemoteTrack, participant: RemoteParticipant];
   "track-muted": [track: RemoteTrack, muted: boolean];
-  /** Nothing of a track comes: for want of bandwidth, or because this browser cannot decode it. */
+  /** The server sends nothing of a track: bandwidth is short, or this browser cannot decode it. */
   "track-paused": [track: RemoteTrack, participant: RemoteParticipant, reason: PauseReason];
-  /** What kept the picture away does so no longer. */
+  /** The server sends a paused track again. */
   "track-resumed": [track: RemoteTrack, participant: RemoteParticipant];
-  /** Somebody's connection has become better or worse, one's own included. */
+  /** The quality of a participant's connection has changed, including the local one. */
   "connection-quality": [participant: RemoteParticipant | LocalParticipant, quality: ConnectionQuality];
-  /** Loudest first; empty when nobody speaks. A listener that comes late is told who speaks already. */
+  /** Loudest first; empty if no participant speaks. A listener that is added while participants speak is called. */
   "active-speakers": [speakers: readonly ActiveSpeaker[]];
-  /** Somebody, or the server, has sent a message; text comes as a string. */
+  /** A participant or the server has sent a message; text is a string. */
   data: [payload: Uint8Array | string, info: DataInfo];
   "connection-state": [state: ConnectionState];
-  /** Something failed that no call of yours is waiting for. */
+  /** A failure that no call is waiting for. */
   error: [error: NexusError];
-  /** The room is over for us; the error says more unless we left. */
+  /** The session has ended; the error is null after `leave()`. */
   disconnected: [reason: DisconnectReason, error: NexusError | null];
   /**
-   * The browser holds sound back until the page is touched: call `startAudio()` from a click. A listener that comes late
-   * is told while it is so.
+   * The browser blocks audio until the user interacts with the page: call `startAudio()` from a click. A listener that is
+   * added while audio is blocked is called.
    */
   "autoplay-blocked": [];
-  /** A device was plugged in or out. */
+  /** A device was connected or removed. */
   "devices-changed": [devices: readonly Device[]];
 };

@@ -1,27 +1,27 @@
-/** What `Room.getStats()` gives: the media sections' figures under the names of tracks and people. */
+/** The result of `Room.getStats()`: the stats of sections, by track and participant. */
 import type { MediaStats } from "../core/media_stats.js";
 import type { ParticipantId } from "../core/model.js";
 import { worstQuality, type Quality } from "../core/quality.js";
 import type { LocalTrack } from "./local_track.js";
 import type { RemoteTrack } from "./remote_participant.js";
 
-/** Figures of one track over the time since the last `getStats()`. */
+/** Stats of one track over the interval since the last `getStats()`. */
 export interface TrackStats extends MediaStats {
   readonly track: LocalTrack | RemoteTrack;
   readonly participantId: ParticipantId;
 }
 
-/** Figures of a room. */
+/** Stats of a room. */
 export interface RoomStats {
-  /** Of the media path; 0 while unknown. */
+  /** Round-trip time of the media path; 0 while unknown. */
   readonly rttMs: number;
-  /** What the browser thinks that its uplink carries; 0 while unknown. */
+  /** The browser's estimate of its uplink; 0 while unknown. */
   readonly uplinkEstimateBps: number;
-  /** Of the WebSocket; null before the first ping came back. */
+  /** Round-trip time of the WebSocket; null before the first answered ping. */
   readonly signalingRttMs: number | null;
-  /** Tracks that are being sent or received just now. */
+  /** Tracks that are being sent or received. */
   readonly tracks: readonly TrackStats[];
-  /** For a badge: the worst of a participant's tracks. */
+  /** By participant, the worst quality of its tracks. */
   readonly quality: ReadonlyMap<ParticipantId, Quality>;
 }
 

@@ -1,4 +1,4 @@
-/** Opens devices and makes local tracks of them. */
+/** Opens devices and creates local tracks from them. */
 import { chooseCodec } from "../core/codec_choice.js";
 import type { TrackKind, TrackSource, VideoCodec } from "../core/model.js";
 import {
@@ -21,26 +21,26 @@ import type { Platform } from "../edge/platform.js";
 import { LocalTrack } from "./local_track.js";
 
 export interface CameraTrackOptions extends CameraOptions {
-  /** Detected if omitted: H.264 where hardware encodes it and VP8 not, else VP8. */
+  /** Default: H.264 where hardware encodes it and not VP8, else VP8. */
   readonly codec?: VideoCodec;
-  /** Unless told, a default for the resolution and the codec. */
+  /** Default: depends on resolution and codec. */
   readonly maxBitrateBps?: number;
   /**
-   * Sends several qualities at once (simulcast with VP8 and H.264, SVC with VP9 and AV1), so that everybody receives what
-   * fits. On unless told; not for pictures that are small already.
+   * Sends several layers (simulcast with VP8 and H.264, SVC with VP9 and AV1), so that each subscriber receives one that
+   * fits. Small videos have fewer. Default: true.
    */
   readonly layered?: boolean;
   readonly name?: string;
 }
 
-/** How sound is sent. */
+/** How audio is sent. */
 export interface SoundOptions {
   /**
-   * Redundant audio (RFC 2198): each packet carries the one before it once more, so that single losses are not heard.
-   * On unless told, where browser and server can; costs about as much again as the sound itself.
+   * Redundant audio (RFC 2198): each packet repeats the previous one, so that single losses are inaudible. It doubles the bit
+   * rate. Default: true, where browser and server support it.
    */
   readonly red?: boolean;
-  /** Discontinuous transmission: next to nothing is sent in silence. Off unless told; not for music. */
+  /** Discontinuous transmission: almost nothing is sent during silence. Not for music. Default: false. */
   readonly dtx?: boolean;
 }
 
@@ -52,12 +52,12 @@ export interface MicrophoneTrackOptions extends MicrophoneOptions, SoundOptions 
 export interface ScreenTrackOptions extends ScreenOptions {
   readonly codec?: VideoCodec;
   readonly maxBitrateBps?: number;
-  /** Temporal layers where the codec has them; on unless told. */
+  /** Temporal layers, where the codec has them. Default: true. */
   readonly layered?: boolean;
   readonly name?: string;
 }
 
-/** Options of a track that the page captures itself: a canvas, a file. */
+/** Options of a track that the page makes, for example of a canvas or a file. */
 export interface CustomTrackOptions extends SoundOptions {
   readonly source?: TrackSource;
   readonly codec?: VideoCodec;
@@ -70,7 +70,7 @@ export interface CustomTrackOptions extends SoundOptions {
 /** A shared screen. */
 export interface ScreenTracks {
   readonly video: LocalTrack;
-  /** Null when there is no sound to share, or it was not shared. */
+  /** Null if there is no audio, or the user did not share it. */
   readonly audio: LocalTrack | null;
 }
 

@@ -11,7 +11,7 @@ export interface TrackHost {
   view(id: TrackId, view: View): void;
   observe(element: HTMLElement, listener: (view: ElementView) => void): () => void;
   subscribe(id: TrackId, subscribed: boolean): Promise<void>;
-  /** An element has just shown a frame. */
+  /** An element has shown a frame. */
   frameShown(id: TrackId): void;
   volumeChanged(): void;
 }

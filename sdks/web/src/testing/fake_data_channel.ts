@@ -1,4 +1,4 @@
-/** An RTCDataChannel whose other end is the test. */
+/** An `RTCDataChannel` whose other end is the test. */
 export class FakeDataChannel extends EventTarget {
   readonly label: string;
   readonly protocol: string;
@@ -25,24 +25,24 @@ export class FakeDataChannel extends EventTarget {
     this.sent.push(message);
   }
 
-  /** The server has acknowledged it. */
+  /** The server acknowledges the channel. */
   open(): void {
     this.readyState = "open";
     this.dispatchEvent(new Event("open"));
   }
 
-  /** The server has closed it. */
+  /** The server closes the channel. */
   end(): void {
     this.readyState = "closed";
     this.dispatchEvent(new Event("close"));
   }
 
-  /** The other end says something. */
+  /** The other end sends a message. */
   receive(message: Uint8Array): void {
     this.dispatchEvent(new MessageEvent("message", { data: message.slice().buffer }));
   }
 
-  /** The network has taken what waited. */
+  /** The network sends everything that was buffered. */
   drain(): void {
     this.bufferedAmount = 0;
     this.dispatchEvent(new Event("bufferedamountlow"));

@@ -14,11 +14,11 @@ export class FakeMediaStreamTrack extends EventTarget {
   readonly id: string;
   readonly deviceId: string;
   enabled = true;
-  /** The system or the browser holds its media back. */
+  /** The system or the browser has interrupted the media. */
   muted = false;
   contentHint = "";
   readyState: MediaStreamTrackState = "live";
-  /** Of a picture: what its settings say. */
+  /** Size of video in the settings. */
   size: FakeSize;
 
   constructor(kind: "audio" | "video", id: string, deviceId = "default", size: FakeSize = DEFAULT_SIZE) {
@@ -37,14 +37,14 @@ export class FakeMediaStreamTrack extends EventTarget {
     this.readyState = "ended";
   }
 
-  /** The device goes away, or the person ends the sharing. */
+  /** The device is removed, or the user ends the sharing. */
   endFromOutside(): void {
     if (this.readyState === "ended") return;
     this.readyState = "ended";
     this.dispatchEvent(new Event("ended"));
   }
 
-  /** The system or the browser holds its media back (a phone call), or lets it come again. */
+  /** The system or the browser interrupts or resumes the media. */
   muteFromOutside(muted = true): void {
     if (this.readyState === "ended" || this.muted === muted) return;
     this.muted = muted;
@@ -82,13 +82,13 @@ export class FakeMediaStream {
 
 type Wanted = readonly (readonly ["audio" | "video", boolean | MediaTrackConstraints])[];
 
-/** A request for devices that has no answer yet: the test says which, and when. */
+/** A pending request for devices, which the test answers. */
 export class FakeDeviceRequest {
-  /** The device that was asked for first; "default" where any would do. */
+  /** The first requested device; "default" for any device. */
   readonly deviceId: string;
-  /** Settles what the page waits for; then the request waits no longer. */
+  /** Opens the devices. */
   readonly open: () => FakeMediaStreamTrack[];
-  /** Refuses with the `DOMException` of this name. */
+  /** Rejects with the `DOMException` of this name. */
   readonly fail: (name: string) => void;
 
   /** @internal */
@@ -99,21 +99,21 @@ export class FakeDeviceRequest {
   }
 }
 
-/** Devices that are there, that refuse with the `DOMException` of a given name, or that open when a test says so. */
+/** Devices that open at once, reject with the `DOMException` of a given name, or open when the test says so. */
 export class FakeDevices extends EventTarget implements DeviceAccess {
   refusal: string | null = null;
-  /** Refusals by device. */
+  /** Names of exceptions, by device. */
   readonly refusals = new Map<string, string>();
-  /** Sizes of pictures by device, where they are not 1280 × 720. */
+  /** Sizes of video by device, if not 1280 × 720. */
   readonly sizes = new Map<string, FakeSize>();
   list: MediaDeviceInfo[] = [];
-  /** Every track that was ever given out. */
+  /** Every track that was opened. */
   readonly opened: FakeMediaStreamTrack[] = [];
-  /** Requests wait in `pending` until the test answers them. */
+  /** Whether requests wait in `pending` until the test answers them. */
   slow = false;
   readonly pending: FakeDeviceRequest[] = [];
 
-  /** Tracks that capture at this moment. */
+  /** The tracks that are capturing. */
   get live(): readonly FakeMediaStreamTrack[] {
     return this.opened.filter(({ readyState }) => readyState === "live");
   }

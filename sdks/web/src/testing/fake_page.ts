@@ -3,9 +3,9 @@
  * Picture-in-Picture window. As in a browser, the observers of a window run only while its document is visible.
  */
 
-/** What stands in for an `HTMLMediaElement`. */
+/** A fake `HTMLMediaElement`. */
 export class FakeElement extends EventTarget {
-  /** Set by `FakeDocument.append`; null: how the element is seen is said by `FakePlatform.see`. */
+  /** Set by `FakeDocument.append`; while null, `FakePlatform.see` sets the view of the element. */
   ownerDocument: FakeDocument | null = null;
   isConnected = false;
   clientWidth = 0;
@@ -15,11 +15,11 @@ export class FakeElement extends EventTarget {
   autoplay = false;
   volume = 1;
   playing = false;
-  /** The loudspeaker; empty: the system's own. */
+  /** The speaker; empty for the system's default. */
   sinkId = "";
-  /** The `DOMException` with which `setSinkId` refuses a device. */
+  /** Name of the `DOMException` with which `setSinkId` rejects a device. */
   sinkRefusal: string | null = null;
-  /** Every stream that was ever given, to find out whether a wrong one was. */
+  /** Every stream that was played, so that a test can find a wrong one. */
   readonly history: (MediaStream | null)[] = [];
   readonly #blocked: () => boolean;
 
@@ -33,7 +33,7 @@ export class FakeElement extends EventTarget {
   }
 
   setAttribute(): void {
-    // Attributes are nobody's concern here.
+    // Attributes have no effect.
   }
 
   play(): Promise<void> {
@@ -70,7 +70,7 @@ interface Observation {
   readonly isIntersecting: boolean;
 }
 
-/** What `ResizeObserver` and `IntersectionObserver` have in common. */
+/** The common part of `ResizeObserver` and `IntersectionObserver`. */
 class FakeObserver {
   readonly elements = new Set<FakeElement>();
   readonly deliver: (entries: readonly Observation[]) => void;
@@ -88,7 +88,7 @@ class FakeObserver {
   }
 }
 
-/** What stands in for a `Window`: what `defaultView` of a `FakeDocument` gives. */
+/** A fake `Window`: the `defaultView` of a `FakeDocument`. */
 export class FakeWindow {
   devicePixelRatio = 1;
   closed = false;
@@ -96,7 +96,7 @@ export class FakeWindow {
   readonly IntersectionObserver: new (deliver: (entries: readonly Observation[]) => void) => FakeObserver;
 
   constructor(observers: FakeObserver[]) {
-    // A class of each window: which one an observer is made with decides when it runs.
+    // Each window has a class of its own, because the window of an observer's class decides when the observer runs.
     const Own = class extends FakeObserver {
       constructor(deliver: (entries: readonly Observation[]) => void) {
         super(deliver);
@@ -108,7 +108,7 @@ export class FakeWindow {
   }
 }
 
-/** What stands in for a `Document`, with a window of its own. */
+/** A fake `Document` with a window of its own. */
 export class FakeDocument extends EventTarget {
   visibilityState: DocumentVisibilityState = "visible";
   pictureInPictureElement: FakeElement | null = null;
@@ -120,13 +120,13 @@ export class FakeDocument extends EventTarget {
     this.defaultView = new FakeWindow(this.#observers);
   }
 
-  /** An element that is not in the document yet, as `createElement` gives it. */
+  /** Makes an element of this document without adding it, as `createElement` does. */
   adopt(element: FakeElement): void {
     element.ownerDocument = this;
     element.isConnected = false;
   }
 
-  /** Puts an element into this document, and takes it out of the one before; no event tells that. */
+  /** Moves an element into this document. As in a browser, no event reports it. */
   append(element: FakeElement): void {
     element.ownerDocument = this;
     element.isConnected = true;
@@ -141,20 +141,20 @@ export class FakeDocument extends EventTarget {
     }
   }
 
-  /** The tab is put behind another, or in front. */
+  /** Puts the tab behind another one, or in front. */
   show(visibilityState: DocumentVisibilityState): void {
     if (visibilityState === this.visibilityState) return;
     this.visibilityState = visibilityState;
     this.dispatchEvent(new Event("visibilitychange"));
   }
 
-  /** The window is closed; what was in it stays in a document that nobody sees. */
+  /** Closes the window. Its elements stay in a document that is not visible. */
   close(): void {
     if (this.defaultView !== null) this.defaultView.closed = true;
     this.defaultView = null;
   }
 
-  /** Elements that are observed by anything of this window. */
+  /** Number of elements that observers of this window observe. */
   get observed(): number {
     return new Set(this.#observers.flatMap(({ elements }) => [...elements])).size;
   }

@@ -1,4 +1,4 @@
-/** An RTCPeerConnection that negotiates text instead of media: mids, directions and contributing sources are real. */
+/** An `RTCPeerConnection` without media, whose mids, directions and contributing sources behave as in a browser. */
 import type { PeerConnection } from "../edge/platform.js";
 import { FakeDataChannel } from "./fake_data_channel.js";
 import { FakeMediaStreamTrack } from "./fake_media.js";
@@ -71,9 +71,9 @@ export class FakePeerConnection extends EventTarget {
   closed = false;
   /** Grows with each ICE restart. */
   iceGeneration = 0;
-  /** Browsers without SVC leave the member out; older ones refuse it. */
+  /** Support of `scalabilityMode`: browsers without SVC ignore it, older ones reject it. */
   scalability: "taken" | "ignored" | "refused" = "taken";
-  /** Makes the next setRemoteDescription fail. */
+  /** Whether the next setRemoteDescription fails. */
   refuseAnswer = false;
 
   constructor(configuration: RTCConfiguration) {
@@ -148,13 +148,13 @@ export class FakePeerConnection extends EventTarget {
     this.connectionState = "closed";
   }
 
-  /** ICE and DTLS change. */
+  /** Changes the state of ICE and DTLS. */
   become(state: RTCPeerConnectionState): void {
     this.connectionState = state;
     this.dispatchEvent(new Event("connectionstatechange"));
   }
 
-  /** A slot plays a packet whose CSRC is `number`. */
+  /** A slot plays a packet with the CSRC `number`. */
   playFrom(mid: string, number: number, atMs: number): void {
     const transceiver = this.transceivers.find((one) => one.mid === mid);
     if (transceiver === undefined) throw new Error(`no section ${mid}`);

@@ -1,4 +1,4 @@
-/** A platform in emulated time, with a server that does what a test says. */
+/** A platform in emulated time, with a server that the test controls. */
 import { ElementViews, type ElementView } from "../edge/element_view.js";
 import type { Platform, Socket, SocketHandlers } from "../edge/platform.js";
 import type { TrackKind } from "../core/model.js";
@@ -13,7 +13,7 @@ interface Timer {
 }
 
 const CODECS = ["VP8", "VP9", "H264", "AV1"];
-/** Macrotasks enough for the longest chain of promises of one exchange. */
+/** Number of macrotasks that the longest chain of promises of one exchange needs. */
 const SETTLING_TURNS = 8;
 
 export class FakePlatform implements Platform {
@@ -21,7 +21,7 @@ export class FakePlatform implements Platform {
   readonly peers: FakePeerConnection[] = [];
   readonly audioElements: FakeElement[] = [];
   readonly deviceAccess = new FakeDevices();
-  /** Sound needs a gesture first. */
+  /** Whether audio needs a gesture of the user. */
   autoplayBlocked = false;
   origin: string | null = "https://app.example";
   sendable: readonly string[] = CODECS;
@@ -36,12 +36,12 @@ export class FakePlatform implements Platform {
     return this.#nowMs;
   }
 
-  /** The system's time, in milliseconds since the Unix epoch. The SDK never asks for it; give it to `Date.now` in a test of that. */
+  /** The system's time, in milliseconds since the Unix epoch. The SDK does not use it; a test can install it as `Date.now`. */
   wallClockMs(): number {
     return this.#nowMs + this.#wallClockAheadMs;
   }
 
-  /** Somebody, or NTP, sets the system's time. */
+  /** Steps the system's time, as NTP or a user does. */
   stepWallClock(byMs: number): void {
     this.#wallClockAheadMs += byMs;
   }
@@ -52,7 +52,7 @@ export class FakePlatform implements Platform {
     return () => this.#timers.delete(timer);
   }
 
-  /** Timers that are set. */
+  /** Number of pending timers. */
   get timers(): number {
     return this.#timers.size;
   }
@@ -81,7 +81,7 @@ export class FakePlatform implements Platform {
     return element as unknown as HTMLAudioElement;
   }
 
-  /** Elements of a `FakeDocument` are observed as in a browser; of all others `see()` says how they are seen. */
+  /** Elements of a `FakeDocument` are observed as in a browser; `see()` sets the view of all others. */
   observeElement(element: HTMLElement, listener: (view: ElementView) => void): () => void {
     if ((element.ownerDocument as Document | null) !== null) return this.#elementViews.observe(element, listener);
     this.#viewers.set(element, listener);
@@ -89,7 +89,7 @@ export class FakePlatform implements Platform {
     return () => this.#viewers.delete(element);
   }
 
-  /** An element is laid out, scrolled, hidden. */
+  /** Sets the view of an element: it is laid out, scrolled or hidden. */
   see(element: FakeElement, view: ElementView): void {
     this.#viewers.get(element.asMediaElement())?.(view);
   }
@@ -107,20 +107,20 @@ export class FakePlatform implements Platform {
     return Promise.resolve(this.hardware.includes(mimeType));
   }
 
-  /** The one connection of a test that joins once. */
+  /** The connection of the first join. */
   get peer(): FakePeerConnection {
     const [peer] = this.peers;
     if (peer === undefined) throw new Error("no connection has been made");
     return peer;
   }
 
-  /** Lets promises settle without time going on. */
+  /** Lets promises settle without advancing the time. */
   async settle(): Promise<void> {
     for (let turn = 0; turn < SETTLING_TURNS; turn += 1) await new Promise((resolve) => setTimeout(resolve, 0));
     await this.#runDue();
   }
 
-  /** Lets time go on, timer by timer. */
+  /** Advances the time, timer by timer. */
   async advance(durationMs: number): Promise<void> {
     const endMs = this.#nowMs + durationMs;
     for (let next = this.#next(endMs); next !== null; next = this.#next(endMs)) {

@@ -1,41 +1,42 @@
 /**
- * A signaling server in memory: takes one session, records what the client says, answers as told. It speaks the real
- * wire format, so that encoding is tested as well.
+ * A signaling server in memory: accepts a session, records the client's requests, and answers as the test says. It uses the
+ * real wire format, so that encoding is tested as well.
  */
 import type { SocketHandlers, Socket } from "../edge/platform.js";
 import { decodeBinary, encodeBinary } from "../wire/binary.js";
 import { decodeJson, encodeJson } from "../wire/json.js";
 import type { AnyMessage } from "../wire/table.js";
 
-/** A message's body as a test writes it, in the words of `proto/`; what is left out is at its default. */
+/** The body of a message, named as in `proto/`; omitted fields have their defaults. */
 export interface ServerBody {
   readonly case: string;
   readonly value: AnyMessage;
 }
 
-/** What a client asked. */
+/** A request of the client. */
 export interface ReceivedRequest {
   readonly requestId: number;
   readonly name: string;
   readonly value: AnyMessage;
 }
-/** Answers a request; null leaves it without an answer. */
+
+/** Answers a request; null leaves it unanswered. */
 export type Responder = (request: ReceivedRequest) => ServerBody | null;
 
 export class FakeServer {
   url = "";
   subprotocol = "";
   readonly requests: ReceivedRequest[] = [];
-  /** The code with which the client closed. */
+  /** The close code of the client. */
   closedByClient: number | null = null;
-  /** Refuses the WebSocket. */
+  /** Whether the WebSocket is refused. */
   unreachable = false;
-  /** Leaves the WebSocket unopened. */
+  /** Whether the WebSocket never opens. */
   silent = false;
   readonly #responders = new Map<string, Responder>();
   #handlers: SocketHandlers | null = null;
 
-  /** How to answer requests of a name: `join`, `offer`, `updateSlots`, … */
+  /** Sets the responder for requests of a name: `join`, `offer`, `updateSlots`, … */
   on(name: string, responder: Responder): this {
     this.#responders.set(name, responder);
     return this;
@@ -52,22 +53,22 @@ export class FakeServer {
     return { send: (frame) => this.#receive(frame), close: (code) => (this.closedByClient = code) };
   }
 
-  /** Sends an event, a snapshot or a farewell. */
+  /** Sends an event, a snapshot or `disconnected`. */
   tell(body: ServerBody): void {
     this.#send(0, body);
   }
 
-  /** Answers a request later than at once. */
+  /** Answers a request that its responder left unanswered. */
   reply(requestId: number, body: ServerBody): void {
     this.#send(requestId, body);
   }
 
-  /** Sends bytes as they are. */
+  /** Sends raw bytes or text. */
   tellRaw(frame: ArrayBuffer | string): void {
     this.#handlers?.onFrame(frame);
   }
 
-  /** Opens a WebSocket that was left unopened. */
+  /** Opens a WebSocket that `silent` left unopened. */
   open(): void {
     this.#handlers?.onOpen();
   }

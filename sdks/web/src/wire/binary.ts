@@ -1,4 +1,4 @@
-/** Binary protobuf (https://protobuf.dev/programming-guides/encoding) by the tables of `schema.gen.ts`. */
+/** Binary protobuf (https://protobuf.dev/programming-guides/encoding), driven by the tables of `schema.gen.ts`. */
 import type { FieldRow } from "./field_row.js";
 import {
   defaultOf,
@@ -82,7 +82,7 @@ function writeVarint(bytes: number[], value: bigint): void {
   bytes.push(Number(rest));
 }
 
-/** Throws RangeError or TypeError on what is no such message. */
+/** Throws RangeError or TypeError if the bytes are not such a message. */
 export function decodeBinary(type: string, bytes: Uint8Array): AnyMessage {
   return readMessage(type, new Reader(bytes), 0);
 }
@@ -106,7 +106,7 @@ function readField(message: AnyMessage, row: FieldRow, reader: Reader, wireType:
   if (wireType !== wireTypeOf(type)) throw new TypeError(`wire type ${wireType} for ${name}`);
   if (label === "%") {
     const [key, value] = readEntry(reader.sub());
-    // Never through the prototype: a key may be called __proto__.
+    // Without the prototype's setters: a key may be called __proto__.
     Object.defineProperty(message[name], key, { value, enumerable: true, configurable: true, writable: true });
     return;
   }
@@ -151,7 +151,7 @@ function readScalar(type: string, reader: Reader): unknown {
   }
 }
 
-/** A bounded reader: no length reaches beyond the bytes that are there. */
+/** A bounded reader: no length reaches beyond the end of the message. */
 class Reader {
   readonly #bytes: Uint8Array;
   #at = 0;

@@ -1,10 +1,10 @@
-/** Canonical JSON of protobuf (https://protobuf.dev/programming-guides/json) by the tables of `schema.gen.ts`. */
+/** Canonical JSON of protobuf (https://protobuf.dev/programming-guides/json), driven by the tables of `schema.gen.ts`. */
 import { ENUM_NAMES } from "./schema.gen.js";
 import { emptyMessage, fieldValue, isMessage, MAX_DEPTH, setField, tableOf, type AnyMessage } from "./table.js";
 
 export const encodeJson = (type: string, message: AnyMessage): string => JSON.stringify(toJson(type, message));
 
-/** Throws TypeError or SyntaxError on what is no such message; unknown members are skipped. */
+/** Throws TypeError or SyntaxError if the text is not such a message. Skips unknown members. */
 export const decodeJson = (type: string, text: string): AnyMessage => fromJson(type, JSON.parse(text) as unknown, 0);
 
 function toJson(type: string, message: AnyMessage): AnyMessage {
@@ -28,7 +28,7 @@ function toJsonValue(type: string, value: unknown): unknown {
   if (isMessage(type)) return toJson(type, value as AnyMessage);
   const names = ENUM_NAMES[type];
   if (names !== undefined) return names[value as number] ?? value;
-  // 64-bit numbers do not fit JSON's.
+  // 64-bit numbers do not fit into numbers of JSON.
   if (typeof value === "bigint") return value.toString();
   if (typeof value === "number" && !Number.isFinite(value)) return String(value);
   return value;
@@ -74,22 +74,22 @@ function fromJsonValue(type: string, value: unknown, depth: number): unknown {
 function asEnum(names: Readonly<Record<number, string>>, value: unknown): number {
   if (typeof value === "number") return value;
   const found = Object.entries(names).find(([, name]) => name === value);
-  // A value that this version does not know reads as unspecified.
+  // A value that this version does not know is read as unspecified.
   return found === undefined ? 0 : Number(found[0]);
 }
 
 function asObject(value: unknown, what: string): Readonly<Record<string, unknown>> {
   if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
-  throw new TypeError(`${what} is no object`);
+  throw new TypeError(`${what} is not an object`);
 }
 
 function asArray(value: unknown, what: string): readonly unknown[] {
   if (Array.isArray(value)) return value as unknown[];
-  throw new TypeError(`${what} is no array`);
+  throw new TypeError(`${what} is not an array`);
 }
 
 function asStringMap(value: unknown, what: string): Record<string, string> {
   const map = asObject(value, what);
   if (Object.values(map).every((item) => typeof item === "string")) return map as Record<string, string>;
-  throw new TypeError(`${what} holds what is no string`);
+  throw new TypeError(`${what} contains a value that is not a string`);
 }

@@ -1,6 +1,6 @@
 /**
- * The types of the messages, taken from the generated declarations of `proto/` without their code: `Plain` is a message
- * as it is read (every field there), `Init` as it is written (what is left out is at its default).
+ * The types of the messages, derived from the generated declarations of `proto/` without their code: `Plain` is a message
+ * as it is read (with every field), `Init` as it is written (omitted fields have their defaults).
  */
 import type { ActiveSpeakers as GenActiveSpeakers, RoomEvent as GenRoomEvent } from "@nexus-rtc/proto/events/v1/room";
 import type * as session from "@nexus-rtc/proto/signaling/v1/session";
@@ -10,7 +10,7 @@ import type * as media from "@nexus-rtc/proto/types/v1/media";
 type Leaf = string | bigint | boolean | undefined;
 type Hidden = "$typeName" | "$unknown";
 
-// The enums are declared by generated code that is not loaded: their values are numbers here.
+// The enums belong to generated code that is not loaded, so their values are numbers here.
 type Plain<T> = T extends number
   ? number
   : T extends Leaf

@@ -6,12 +6,12 @@ import { MESSAGES } from "./schema.gen.js";
 export type AnyMessage = Record<string, unknown>;
 type OneOf = { readonly case: string | undefined; readonly value?: unknown };
 
-/** Deeper than any message of ours; a peer cannot make the reader recurse further. */
+/** Maximum depth of nested messages, which bounds the recursion of the reader. */
 export const MAX_DEPTH = 16;
 
 export function tableOf(type: string): MessageTable {
   const table = MESSAGES[type];
-  if (table === undefined) throw new TypeError(`no message is called ${type}`);
+  if (table === undefined) throw new TypeError(`there is no message ${type}`);
   return table;
 }
 
@@ -50,7 +50,7 @@ export function defaultOf(type: string): unknown {
   }
 }
 
-/** The value that a field has in a message; undefined when it is not set. */
+/** The value of a field in a message; undefined if it is not set. */
 export function fieldValue(message: AnyMessage, row: FieldRow): unknown {
   const [, name, type, label] = row;
   const oneof = oneofOf(row);
@@ -59,7 +59,7 @@ export function fieldValue(message: AnyMessage, row: FieldRow): unknown {
     return member?.case === name ? (member.value ?? defaultOf(type)) : undefined;
   }
   const value = message[name];
-  // proto3 does not send what is at its default.
+  // proto3 does not send default values.
   return label !== "?" && !isMessage(type) && value === defaultOf(type) ? undefined : value;
 }
 
