@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { encodingPlans, isTaken, refit, wantedEncodings, type EncodingPlan, type VideoSource } from "./encodings.js";
-import type { WantedLayers } from "./model.js";
+import { encodingPlans, isTaken, refit, demandedEncodings, type EncodingPlan, type VideoSource } from "./encodings.js";
+import type { LayerDemand } from "./model.js";
 
 const camera: VideoSource = {
   source: "camera",
@@ -15,7 +15,7 @@ const first = (source: VideoSource): EncodingPlan => {
   if (plan === undefined) throw new Error("no plan");
   return plan;
 };
-const wanted = (maxSpatial: number, watched = true): WantedLayers => ({ watched, maxSpatial, maxTemporal: 2 });
+const demand = (maxSpatial: number, watched = true): LayerDemand => ({ watched, maxSpatial, maxTemporal: 2 });
 
 describe("a camera", () => {
   it.each(["vp8", "h264"] as const)("is simulcast low to high with %s", (codec) => {
@@ -119,8 +119,8 @@ describe("a source of another size", () => {
 
   it("is not sent by what has no pixels, whoever watches", () => {
     const plan = refit(first(camera), { ...camera, width: 640, height: 480 });
-    const active = (layers: WantedLayers | null): boolean[] => wantedEncodings(plan, layers).map((one) => one.active);
-    expect([active(null), active(wanted(3)), active(wanted(0))]).toEqual([
+    const active = (demanded: LayerDemand | null): boolean[] => demandedEncodings(plan, demanded).map((one) => one.active);
+    expect([active(null), active(demand(3)), active(demand(0))]).toEqual([
       [true, true, false],
       [true, true, false],
       [true, false, false],
@@ -131,24 +131,24 @@ describe("a source of another size", () => {
 describe("layers that nobody watches", () => {
   it("are switched off from above in a simulcast", () => {
     const plan = first(camera);
-    const active = (layers: WantedLayers | null): boolean[] => wantedEncodings(plan, layers).map((one) => one.active);
+    const active = (demanded: LayerDemand | null): boolean[] => demandedEncodings(plan, demanded).map((one) => one.active);
     expect(active(null)).toEqual([true, true, true]);
-    expect(active(wanted(2))).toEqual([true, true, true]);
-    expect(active(wanted(1))).toEqual([true, true, false]);
-    expect(active(wanted(0))).toEqual([true, false, false]);
-    expect(active(wanted(0, false))).toEqual([false, false, false]);
+    expect(active(demand(2))).toEqual([true, true, true]);
+    expect(active(demand(1))).toEqual([true, true, false]);
+    expect(active(demand(0))).toEqual([true, false, false]);
+    expect(active(demand(0, false))).toEqual([false, false, false]);
   });
 
   it("are starved by the bit rate of a scalable stream", () => {
     const plan = first({ ...camera, codec: "av1" });
-    expect(wantedEncodings(plan, wanted(0))).toEqual([{ active: true, maxBitrate: 153_000 }]);
-    expect(wantedEncodings(plan, wanted(2))).toEqual([{ active: true, maxBitrate: 1_700_000 }]);
-    expect(wantedEncodings(plan, wanted(3))).toEqual([{ active: true, maxBitrate: 1_700_000 }]);
-    expect(wantedEncodings(plan, wanted(0, false))[0]?.active).toBe(false);
+    expect(demandedEncodings(plan, demand(0))).toEqual([{ active: true, maxBitrate: 153_000 }]);
+    expect(demandedEncodings(plan, demand(2))).toEqual([{ active: true, maxBitrate: 1_700_000 }]);
+    expect(demandedEncodings(plan, demand(3))).toEqual([{ active: true, maxBitrate: 1_700_000 }]);
+    expect(demandedEncodings(plan, demand(0, false))[0]?.active).toBe(false);
   });
 
   it("leave a plain stream as it is", () => {
     const plan = first({ ...camera, layered: false });
-    expect(wantedEncodings(plan, wanted(0))).toEqual([{ active: true, maxBitrate: 1_700_000 }]);
+    expect(demandedEncodings(plan, demand(0))).toEqual([{ active: true, maxBitrate: 1_700_000 }]);
   });
 });

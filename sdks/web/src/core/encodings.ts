@@ -5,7 +5,7 @@
  * Plans are ordered best first, and a sender uses the first one that the browser accepts. The server is sent the layers low
  * to high, which is also the order of the encodings.
  */
-import type { TrackSource, VideoCodec, PublishedLayer, WantedLayers } from "./model.js";
+import type { TrackSource, VideoCodec, PublishedLayer, LayerDemand } from "./model.js";
 
 /** `scalabilityMode` is W3C webrtc-svc; not every version of the DOM's types has it. */
 export interface SendEncoding extends RTCRtpEncodingParameters {
@@ -149,16 +149,16 @@ export function isTaken(plan: EncodingPlan, actual: readonly SendEncoding[]): bo
  * The state of each encoding while subscribers can use only some layers. Of a sender's other parameters only
  * `scaleResolutionDownBy` changes, and only with the plan.
  */
-export function wantedEncodings(
+export function demandedEncodings(
   plan: EncodingPlan,
-  wanted: WantedLayers | null,
+  demand: LayerDemand | null,
 ): readonly { readonly active: boolean; readonly maxBitrate: number | undefined }[] {
   const simulcast = plan.encodings.length > 1;
   return plan.encodings.map(({ active: fits = true, maxBitrate }, index) => {
-    if (wanted === null) return { active: fits, maxBitrate };
-    if (simulcast) return { active: fits && wanted.watched && index <= wanted.maxSpatial, maxBitrate };
+    if (demand === null) return { active: fits, maxBitrate };
+    if (simulcast) return { active: fits && demand.watched && index <= demand.maxSpatial, maxBitrate };
     // The encoder of a scalable stream drops the upper layers that do not fit its bit rate.
-    const top = plan.layers[wanted.maxSpatial];
-    return { active: wanted.watched, maxBitrate: top?.maxBitrateBps ?? maxBitrate };
+    const top = plan.layers[demand.maxSpatial];
+    return { active: demand.watched, maxBitrate: top?.maxBitrateBps ?? maxBitrate };
   });
 }

@@ -42,7 +42,7 @@ export interface PublishedLayer extends VideoLayer {
 }
 
 /** The layers of a local track that any subscriber can use. @internal */
-export interface WantedLayers {
+export interface LayerDemand {
   readonly watched: boolean;
   readonly maxSpatial: number;
   readonly maxTemporal: number;

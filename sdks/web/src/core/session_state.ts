@@ -2,7 +2,7 @@
 import type { ClientMessage, IceServer, ServerMessage } from "../wire/messages.js";
 import { NO_BINDINGS, type Bindings } from "./bindings.js";
 import type { NexusError } from "./error.js";
-import type { DisconnectReason, Grants, Offer, PauseReason, SlotCount, SlotTable, TrackDescription, TrackId, WantedLayers } from "./model.js";
+import type { DisconnectReason, Grants, LayerDemand, Offer, PauseReason, SlotCount, SlotTable, TrackDescription, TrackId } from "./model.js";
 import { UNPROVED, type MediaPath, type MediaState } from "./media_path.js";
 import { EMPTY_ROSTER, type Roster, type RosterNotice } from "./roster.js";
 import { NO_VIEWS, type View, type Views } from "./views.js";
@@ -110,7 +110,7 @@ export type Notice =
   | RosterNotice
   | { readonly type: "joined" }
   | { readonly type: "slots"; readonly slots: SlotTable }
-  | { readonly type: "layers-wanted"; readonly trackId: TrackId; readonly layers: WantedLayers }
+  | { readonly type: "layer-demand"; readonly trackId: TrackId; readonly demand: LayerDemand }
   | { readonly type: "track-paused"; readonly trackId: TrackId; readonly reason: PauseReason }
   | { readonly type: "track-resumed"; readonly trackId: TrackId }
   | { readonly type: "connection-state"; readonly state: ConnectionState }

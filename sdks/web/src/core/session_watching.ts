@@ -4,13 +4,13 @@ import type { NexusError } from "./error.js";
 import type { PauseReason, TrackId } from "./model.js";
 import { notify, REQUEST_TIMEOUT_MS, send, type Step } from "./session_steps.js";
 import type { Effect, OpenRequest, SessionState } from "./session_state.js";
-import { readPauseReason, readWanted } from "./vocabulary.js";
+import { readPauseReason, readLayerDemand } from "./vocabulary.js";
 import * as views from "./views.js";
 
 type WatchingEvent = Extract<RoomEvent["event"], { case: "layerDemandChanged" | "trackPaused" | "trackResumed" }>;
 
 export function watchingEvent(state: SessionState, event: WatchingEvent): Step {
-  if (event.case === "layerDemandChanged") return want(state, event.value.demands);
+  if (event.case === "layerDemandChanged") return setDemands(state, event.value.demands);
   const paused = new Map(state.watching.paused);
   const id = event.value.trackId as TrackId;
   if (event.case === "trackPaused") paused.set(id, readPauseReason(event.value.reason));
@@ -19,7 +19,7 @@ export function watchingEvent(state: SessionState, event: WatchingEvent): Step {
 }
 
 export function watchingSnapshot(state: SessionState, { layerDemands, pausedTracks }: RoomSnapshot): Step {
-  const [next, effects] = want(state, layerDemands);
+  const [next, effects] = setDemands(state, layerDemands);
   const paused = pausedTracks.map(({ trackId, reason }) => [trackId as TrackId, readPauseReason(reason)] as const);
   const [last, more] = pause(next, new Map(paused));
   return [last, [...effects, ...more]];
@@ -46,15 +46,15 @@ export function viewsAnswered(state: SessionState, error: NexusError | null): St
   return [{ ...state, views: views.answered(state.views) }, effects];
 }
 
-function want(state: SessionState, tracks: readonly WireLayerDemand[]): Step {
-  const wanted = new Map(state.watching.wanted);
+function setDemands(state: SessionState, tracks: readonly WireLayerDemand[]): Step {
+  const demands = new Map(state.watching.demands);
   const effects: Effect[] = [];
   for (const track of tracks) {
-    const [trackId, layers] = [track.trackId as TrackId, readWanted(track)];
-    wanted.set(trackId, layers);
-    effects.push(notify({ type: "layers-wanted", trackId, layers }));
+    const [trackId, demand] = [track.trackId as TrackId, readLayerDemand(track)];
+    demands.set(trackId, demand);
+    effects.push(notify({ type: "layer-demand", trackId, demand }));
   }
-  return [{ ...state, watching: { ...state.watching, wanted } }, whenJoined(state, effects)];
+  return [{ ...state, watching: { ...state.watching, demands } }, whenJoined(state, effects)];
 }
 
 function pause(state: SessionState, paused: ReadonlyMap<TrackId, PauseReason>): Step {

@@ -24,6 +24,7 @@ import type {
   ConnectionQuality,
   DisconnectReason,
   Grants,
+  LayerDemand,
   Mid,
   ParticipantDescription,
   ParticipantId,
@@ -33,7 +34,6 @@ import type {
   TrackDescription,
   TrackId,
   TrackSource,
-  WantedLayers,
 } from "./model.js";
 
 /** The numbers of an enum; the tables below must contain them all. */
@@ -146,7 +146,7 @@ export const readPauseReason = (reason: number): PauseReason => known(PAUSE_REAS
 
 export const readQuality = (quality: number): ConnectionQuality => known(QUALITIES, quality, "unknown");
 
-export function readWanted({ watched, maxSpatial, maxTemporal }: WireLayerDemand): WantedLayers {
+export function readLayerDemand({ watched, maxSpatial, maxTemporal }: WireLayerDemand): LayerDemand {
   return { watched, maxSpatial, maxTemporal };
 }
 

@@ -2,16 +2,16 @@
  * Which layers of one's own tracks any subscriber can use, and which subscribed tracks the server sends nothing of at
  * present. State only; `session_watching.ts` has the rules.
  */
-import type { PauseReason, TrackId, WantedLayers } from "./model.js";
+import type { LayerDemand, PauseReason, TrackId } from "./model.js";
 
 export interface Watching {
   /** By local track; the server has not sent any yet for a track without an entry. */
-  readonly wanted: ReadonlyMap<TrackId, WantedLayers>;
+  readonly demands: ReadonlyMap<TrackId, LayerDemand>;
   /** Remote tracks that were requested and of which nothing is sent. */
   readonly paused: ReadonlyMap<TrackId, PauseReason>;
 }
 
-export const NOTHING_WATCHED: Watching = { wanted: new Map(), paused: new Map() };
+export const NOTHING_WATCHED: Watching = { demands: new Map(), paused: new Map() };
 
 /** The track is unpublished: its listeners need no notice that it resumes. */
 export function forgetPaused(watching: Watching, id: TrackId): Watching {

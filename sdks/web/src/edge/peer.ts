@@ -6,7 +6,7 @@
  */
 import { orderCodecs } from "../core/codec_choice.js";
 import { encodingPlans, isTaken, refit, type EncodingPlan, type VideoSize, type VideoSource } from "../core/encodings.js";
-import type { Mid, Offer, Publication, SlotCount, TrackKind, VideoCodec, WantedLayers } from "../core/model.js";
+import type { LayerDemand, Mid, Offer, Publication, SlotCount, TrackKind, VideoCodec } from "../core/model.js";
 import type { SlotReading } from "../core/attribution.js";
 import type { MediaState } from "../core/media_path.js";
 import { applyAudioOptions, readMids, type AudioOptions } from "../core/sdp.js";
@@ -165,8 +165,8 @@ export class Peer {
   }
 
   /** Sends only the layers that subscribers can use. */
-  setWantedLayers(outgoing: Outgoing, wanted: WantedLayers): void {
-    this.#sending.get(outgoing)?.layers.want(wanted);
+  setLayerDemand(outgoing: Outgoing, demand: LayerDemand): void {
+    this.#sending.get(outgoing)?.layers.setDemand(demand);
   }
 
   /** The stream of a slot: always the same object. */

@@ -2,8 +2,8 @@
  * Switches a sender's encodings on and off with the demand of subscribers, and scales them with the size of the source: one
  * `setParameters` at a time, the newest state last.
  */
-import { wantedEncodings, type EncodingPlan, type SendEncoding } from "../core/encodings.js";
-import type { WantedLayers } from "../core/model.js";
+import { demandedEncodings, type EncodingPlan, type SendEncoding } from "../core/encodings.js";
+import type { LayerDemand } from "../core/model.js";
 
 /** The part of an `RTCRtpSender` that is used here. */
 export type ParameterSender = Pick<RTCRtpSender, "getParameters" | "setParameters">;
@@ -12,7 +12,7 @@ export type ParameterSender = Pick<RTCRtpSender, "getParameters" | "setParameter
 export class SenderLayers {
   #plan: EncodingPlan;
   readonly #sender: ParameterSender;
-  #wanted: WantedLayers | null = null;
+  #demand: LayerDemand | null = null;
   #stale = false;
   #applying = false;
 
@@ -31,8 +31,8 @@ export class SenderLayers {
     this.apply();
   }
 
-  want(wanted: WantedLayers | null): void {
-    this.#wanted = wanted;
+  setDemand(demand: LayerDemand | null): void {
+    this.#demand = demand;
     this.apply();
   }
 
@@ -57,7 +57,7 @@ export class SenderLayers {
   /** Writes the state into the encodings; false if nothing has changed. */
   #shape(encodings: readonly SendEncoding[]): boolean {
     let changed = false;
-    wantedEncodings(this.#plan, this.#wanted).forEach(({ active, maxBitrate }, index) => {
+    demandedEncodings(this.#plan, this.#demand).forEach(({ active, maxBitrate }, index) => {
       const encoding = encodings[index];
       if (encoding === undefined) return;
       const scale = this.#plan.encodings[index]?.scaleResolutionDownBy;

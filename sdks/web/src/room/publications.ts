@@ -5,7 +5,7 @@
  * Unpublishing ends it, pending or not; publishing afterwards starts a new one.
  */
 import { NexusError } from "../core/error.js";
-import type { TrackDescription, TrackId, WantedLayers } from "../core/model.js";
+import type { TrackDescription, TrackId, LayerDemand } from "../core/model.js";
 import { connectionState } from "../core/session_state.js";
 import { LatestValue } from "../edge/latest_value.js";
 import type { Outgoing, Peer } from "../edge/peer.js";
@@ -125,9 +125,9 @@ export class Publications {
   }
 
   /** Applies the layer demand of a track. */
-  want(id: TrackId, layers: WantedLayers): void {
+  setLayerDemand(id: TrackId, demand: LayerDemand): void {
     for (const entry of this.#entries.values()) {
-      if (entry.id === id) this.#peer.setWantedLayers(entry.outgoing, layers);
+      if (entry.id === id) this.#peer.setLayerDemand(entry.outgoing, demand);
     }
   }
 
@@ -205,8 +205,8 @@ export class Publications {
     if (description === undefined || this.#entries.get(track) !== entry) return false;
     entry.id = description.id;
     track.published(description.id, description.codec);
-    const wanted = this.#runner.state.watching.wanted.get(description.id);
-    if (wanted !== undefined) this.#peer.setWantedLayers(entry.outgoing, wanted);
+    const demand = this.#runner.state.watching.demands.get(description.id);
+    if (demand !== undefined) this.#peer.setLayerDemand(entry.outgoing, demand);
     this.#local?.addTrack(track);
     this.#local?.emit("track-published", track);
     // The track may have been muted between the offer and its answer.

@@ -89,8 +89,8 @@ export class Room extends Emitter<RoomEvents> {
     for (const { participant } of this.activeSpeakers) participant.setSpeaking(true);
     this.#published.adoptAll(this.localParticipant, own.tracks, (error) => this.#reportError(error));
     this.#playback.setTable(parts.runner.state.slots);
-    const { wanted, paused } = parts.runner.state.watching;
-    for (const [id, layers] of wanted) this.#published.want(id, layers);
+    const { demands, paused } = parts.runner.state.watching;
+    for (const [id, demand] of demands) this.#published.setLayerDemand(id, demand);
     for (const [id, reason] of paused) this.#tracks.get(id)?.pause(reason);
     this.#playback.start();
     parts.platform.devices()?.addEventListener("devicechange", this.#onDevicesChanged);
@@ -252,8 +252,8 @@ export class Room extends Emitter<RoomEvents> {
         return this.#trackPaused(notice.trackId, notice.reason);
       case "track-resumed":
         return this.#trackPaused(notice.trackId, null);
-      case "layers-wanted":
-        return this.#published.want(notice.trackId, notice.layers);
+      case "layer-demand":
+        return this.#published.setLayerDemand(notice.trackId, notice.demand);
       case "connection-quality":
         return this.#rated(notice.id, notice.quality);
       case "active-speakers":
