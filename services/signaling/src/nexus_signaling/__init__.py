@@ -1,1 +1,1 @@
-"""The WebSocket gateway between people and SFUs."""
+"""The WebSocket gateway between clients and SFUs."""

@@ -1,7 +1,7 @@
-"""The two subprotocols: `nexus.v1` (binary protobuf) and `nexus.v1.json` (its canonical JSON), one message a
-frame.
+"""The two subprotocols: `nexus.v1` (binary protobuf) and `nexus.v1.json` (its canonical JSON), with one
+message per frame.
 
-Whatever a peer sends, `decode` returns a message or raises `Malformed`; nothing else comes out of it.
+For any input, `decode` returns a message or raises `Malformed`, and no other exception.
 """
 
 from collections.abc import Mapping
@@ -14,12 +14,12 @@ from nexus.signaling.v1 import session_pb2
 from nexus_signaling.core.outbox import Frame
 from nexus_signaling.outgoing import Outgoing
 
-# The deepest message of the schema has five levels; what is deeper is not ours.
+# Maximum nesting of a JSON message; the deepest message of the schema has five levels.
 MAX_JSON_DEPTH: Final = 16
 
 
 class Malformed(Exception):
-    """The frame holds no client message; `str()` is fit for the client."""
+    """The frame is not a client message. The text of the exception may be sent to the client."""
 
 
 class Codec(Protocol):
@@ -54,11 +54,10 @@ class JsonCodec:
             raise Malformed("a binary frame, but the subprotocol nexus.v1.json has text frames only")
         message = session_pb2.ClientMessage()
         try:
-            # Fields of a newer client are ignored, as binary protobuf does.
+            # Unknown fields of a newer client are ignored, as in binary protobuf.
             json_format.Parse(frame, message, ignore_unknown_fields=True, max_recursion_depth=MAX_JSON_DEPTH)
-        except (
-            Exception
-        ) as error:  # ParseError mostly; RecursionError, OverflowError from hostile nesting and numbers
+        # Mostly ParseError; RecursionError and OverflowError for hostile nesting and numbers.
+        except Exception as error:
             raise Malformed("the frame is not the JSON of a ClientMessage") from error
         return message
 
@@ -72,5 +71,5 @@ CODECS: Final[Mapping[str, Codec]] = MappingProxyType(
 
 
 def choose_codec(offered: list[str]) -> Codec | None:
-    """The first of the client's subprotocols that we speak (RFC 6455 §4.2.2)."""
+    """The first of the client's subprotocols that this server supports (RFC 6455 §4.2.2)."""
     return next((CODECS[name] for name in offered if name in CODECS), None)

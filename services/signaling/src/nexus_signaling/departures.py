@@ -1,8 +1,7 @@
-"""Entering and leaving, as the rest of the system learns of it: the SFU is told, KV `participants` is
-written.
+"""Reports entering and leaving participants to the rest of the system: to the SFU and to KV `participants`.
 
-A departure is tried a few times in the background. One that no SFU could be told of is counted: the SFU
-notices by itself when the client's consent (RFC 7675) ends.
+A departure is reported in the background, with a few retries. One that could not be delivered is counted; the
+SFU then removes the participant when the client's consent (RFC 7675) expires.
 """
 
 import asyncio
@@ -51,11 +50,11 @@ class Departures:
             log.warning("participant_not_recorded", room=seat.room, error=type(error).__name__)
 
     def leave(self, seat: Seat, reason: media_pb2.DisconnectReason.ValueType) -> None:
-        """The SFU still has the participant."""
+        """Notifies the SFU, which still has the participant."""
         self._background.start("leave", self._leave(seat, reason))
 
     def gone(self, seat: Seat) -> None:
-        """The session is over; the SFU knows or is being told."""
+        """Removes the participant's record. The SFU already knows or is being notified."""
         self._background.start("forget-participant", self._forget(seat))
 
     async def _leave(self, seat: Seat, reason: media_pb2.DisconnectReason.ValueType) -> None:
@@ -66,7 +65,7 @@ class Departures:
                 return
             except RpcError as refused:
                 if refused.code != ErrorCode.SFU_UNREACHABLE:
-                    return  # it knows neither room nor participant, which is what we want
+                    return  # the SFU has neither room nor participant
             if pause is not None:
                 await self._sleep(pause)
         self._metrics.leaves_failed.inc()

@@ -1,7 +1,7 @@
-"""What follows from an error's code: the WebSocket close code after a fatal one, and the status over HTTP.
+"""The WebSocket close code and the HTTP status of each error code.
 
-`nexus_rpc.RpcError` is raised anywhere between the socket and the SFU and translated once, in the session, to
-a message for the client.
+`nexus_rpc.RpcError` is raised anywhere between the socket and the SFU, and the session translates it once
+into a message to the client.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from nexus.types.v1.error_pb2 import ErrorCode
 
 
 class CloseCode(IntEnum):
-    """WebSocket close codes (RFC 6455 §7.4; 4000 to 4999 are an application's own)."""
+    """WebSocket close codes (RFC 6455 §7.4; 4000 to 4999 are for applications)."""
 
     LEFT = 1000
     SERVER_SHUTDOWN = 1001
@@ -44,7 +44,7 @@ _CLOSE_CODES: Final[Mapping[ErrorCode.ValueType, CloseCode]] = {
 
 
 def close_code(code: ErrorCode.ValueType) -> CloseCode:
-    """The close code after a fatal error; a join that failed for any other reason is `REFUSED`."""
+    """The close code after a fatal error; `REFUSED` for a join that failed for any other reason."""
     return _CLOSE_CODES.get(code, CloseCode.REFUSED)
 
 
@@ -66,5 +66,5 @@ _HTTP_STATUS: Final[Mapping[ErrorCode.ValueType, int]] = {
 
 
 def http_status(code: ErrorCode.ValueType) -> int:
-    """Of an answer over plain HTTP (RFC 9110 section 15); what we have no word for is our own fault."""
+    """The HTTP status of an error (RFC 9110 section 15); 500 for codes without one."""
     return _HTTP_STATUS.get(code, 500)

@@ -1,4 +1,4 @@
-"""Records of rooms that have ended are removed, by whichever replica sees it first."""
+"""Removes the records of rooms that have ended; the replicas share this work."""
 
 import asyncio
 from typing import Final
@@ -15,7 +15,7 @@ from nexus_signaling.room_directory import RoomDirectory
 
 log = structlog.get_logger()
 
-# The last event of a room's life comes after everybody has left, so no session's feed is there to see it.
+# Subject of a room's last event, which no session's feed receives, because it follows the last departure.
 ROOM_CLOSED_SUBJECT: Final = f"{ROOT}.*.room.*.room-closed"
 RETRY_SECONDS: Final = 1.0
 
@@ -30,7 +30,7 @@ class Housekeeping:
         self._participants = participants
 
     async def follow_closed_rooms(self) -> None:
-        """Runs until cancelled. Replicas share the work."""
+        """Removes records of closed rooms until cancelled. Replicas share the events."""
         while True:
             try:
                 async with await self._bus.subscribe(ROOM_CLOSED_SUBJECT, queue="signaling") as closed:
@@ -51,12 +51,12 @@ class Housekeeping:
         except (DecodeError, ValueError):
             log.warning("room_event_malformed")
         except BusError as error:
-            # What stays behind goes with the next sweep or is overwritten by the room's next life.
+            # The next sweep removes the record, or the next room of this name overwrites it.
             log.warning("room_not_forgotten", error=type(error).__name__)
 
     async def sweep_forever(self, interval_ms: int) -> None:
-        """Runs until cancelled. Sweeps once, and then only when a node has gone: it reads every room's
-        record."""
+        """Removes records of rooms on gone nodes until cancelled. Because a sweep reads every room's record,
+        later sweeps happen only after a node has gone."""
         swept_after: int | None = None
         while True:
             await asyncio.sleep(interval_ms / 1000)

@@ -1,5 +1,5 @@
-"""Signaling's HTTP port: the WebSocket, data from applications' servers, health, and in development the demo
-page and its tokens."""
+"""Signaling's HTTP port: the WebSocket, data from applications' servers, health, the demo page, and in
+development its tokens."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ async def _livez(_request: web.Request) -> web.StreamResponse:
 
 def _readyz_of(health: Health) -> Handler:
     async def readyz(_request: web.Request) -> web.StreamResponse:
-        """Only whether: this port faces the internet, and what is wrong is for the operator's port."""
+        """Without details, because this port is public; the operator's health port has them."""
         ready = await health.ready()
         return web.json_response({"ready": ready}, status=200 if ready else 503)
 
@@ -68,7 +68,7 @@ def _name_of(version: str) -> Handler:
 
 @web.middleware
 async def _plain_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """A defect of ours reaches nobody as a stack trace."""
+    """Answers a defect without exposing a stack trace."""
     try:
         return await handler(request)
     except web.HTTPException:
@@ -79,16 +79,17 @@ async def _plain_errors(request: web.Request, handler: Handler) -> web.StreamRes
 
 
 class HttpServer:
-    """`port` 0 takes a free one; `port` tells which."""
+    """Serves an application. Port 0 takes a free one, then in `self.port`."""
 
     def __init__(self, app: web.Application, host: str, port: int) -> None:
-        # Handlers of WebSockets end by `Gateway.shut_down`; the runner waits only for stragglers.
+        # `Gateway.shut_down` ends the handlers of WebSockets; the runner waits only for the remaining
+        # requests.
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         self._host = host
         self.port = port
 
     async def start(self) -> None:
-        """Raises ClientError when the address cannot be had."""
+        """Raises ClientError if the address is not available."""
         await self._runner.setup()
         try:
             await web.TCPSite(self._runner, self._host, self.port).start()

@@ -1,4 +1,4 @@
-"""What happens between a join request and its answer: token, room, node, SFU."""
+"""Performs a join: verifies the token, finds or places the room, and joins it on its SFU node."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +21,8 @@ from nexus_signaling.tokens import Claims, TokenVerifier
 
 log = structlog.get_logger()
 
-# After a crash of a whole host several records may be left of nodes that are gone.
+# Maximum number of nodes tried for one join: after a crash of a host, records of several dead nodes may
+# remain.
 _MAX_NODES_TRIED = 5
 
 IceServersFor = Callable[[str], list[media_pb2.IceServer]]
@@ -29,7 +30,7 @@ IceServersFor = Callable[[str], list[media_pb2.IceServer]]
 
 @dataclass(frozen=True, slots=True)
 class JoinTerms:
-    """What every join's answer says."""
+    """Values in every join's answer."""
 
     ping_interval_ms: int
     server_version: str
@@ -57,10 +58,11 @@ class Joiner:
     async def join(
         self, request: session_pb2.JoinRequest, member: Member[SharedEvent]
     ) -> tuple[Seat, session_pb2.JoinResponse]:
-        """Raises RpcError. On success `member` is in the room's feed, which it leaves by `RoomFeeds.exit`."""
+        """Joins the room. Raises RpcError. On success `member` is in the room's feed until
+        `RoomFeeds.exit`."""
         claims = await self._check(request)
         try:
-            # Before the SFU is asked, so that no event falls between its answer and the subscription.
+            # Before the SFU is called, so that no event is missed between its answer and the subscription.
             await self._feeds.enter(claims.app, claims.room, member)
             try:
                 return await self._join_room(request, claims)
@@ -101,8 +103,8 @@ class Joiner:
             return self._accepted(answer, claims, placed)
 
     async def _may_move(self, refused: RpcError, claims: Claims, placed: PlacedRoom) -> bool:
-        """Whether the room may be placed on another node after this one refused: only if nobody is in it
-        here, or the node is gone."""
+        """Whether the room may be placed on another node after this one refused: only if this node does not
+        have the room, or is gone."""
         if refused.code == ErrorCode.NODE_DRAINING:
             return not await self.holds_room(placed.address, claims.app, claims.room)
         if refused.code == ErrorCode.SFU_UNREACHABLE:
@@ -111,9 +113,10 @@ class Joiner:
         return False
 
     async def _is_gone(self, placed: PlacedRoom, claims: Claims, heard_at_ms: int) -> bool:
-        """A node that was killed keeps its record until that expires: asked twice and silent, it is gone.
+        """Whether the node is gone: it does not answer a second call, and sends no heartbeats either.
 
-        One that still sends heartbeats lives, only we do not reach it: placing its room anew would split it.
+        The record of a killed node remains until it expires. A node that still sends heartbeats is alive but
+        unreachable from here; placing its room again would split the room.
         """
         if await self.holds_room(placed.address, claims.app, claims.room):
             return False
@@ -129,7 +132,7 @@ class Joiner:
             room=sfu_pb2.RoomKey(app=claims.app, room=claims.room),
             room_id=placed.room_id,
             identity=claims.identity,
-            # What the app's server has signed wins over what the client says about itself.
+            # Values signed by the app's server take precedence over the client's own.
             name=claims.name if claims.name is not None else request.name,
             metadata=claims.metadata if claims.metadata is not None else request.metadata,
             attributes={**request.attributes, **claims.attributes},

@@ -1,6 +1,6 @@
-"""Which web pages may open a session (RFC 6455 §10.2) or ask for a development token (CORS).
+"""The web origins that may open a session (RFC 6455 §10.2) or request a development token (CORS).
 
-A client that is no browser sends no Origin and is let in: its token speaks for it.
+A client that is not a browser sends no Origin and is accepted; its token authorises it.
 """
 
 from collections.abc import Collection
@@ -18,7 +18,8 @@ class OriginPolicy:
     development: bool
 
     def permits(self, origin: str | None, host: str) -> bool:
-        """`host` is the request's Host header: in development the server's own page may always join."""
+        """Whether pages of `origin` are accepted. `host` is the request's Host header: in development the
+        server's own page is always accepted."""
         if origin is None or "*" in self.allowed or origin.lower() in self.allowed:
             return True
         if not self.development:

@@ -1,4 +1,4 @@
-"""Messages on their way to clients, serialised once per subprotocol however many sessions they go to."""
+"""Messages to clients, encoded once per subprotocol for any number of sessions."""
 
 from google.protobuf import json_format
 from nexus.events.v1 import room_pb2
@@ -6,7 +6,7 @@ from nexus.signaling.v1 import session_pb2
 
 
 class Outgoing:
-    """A server message and its two encodings, each made when first asked for."""
+    """A server message and its two encodings, each created at its first use."""
 
     __slots__ = ("_binary", "_json", "message")
 
@@ -27,7 +27,7 @@ class Outgoing:
 
 
 class SharedEvent(Outgoing):
-    """A room's event, as the sessions of that room share it."""
+    """A room's event, shared by the sessions of that room."""
 
     __slots__ = ("event",)
 

@@ -1,5 +1,5 @@
-"""The newest session of each identity, in KV `participants`: for operators and other services. A call works
-without it, so a broker that is away only costs the entry."""
+"""The newest session of each identity, in KV `participants`, for operators and other services. Calls do not
+depend on it, so an outage of the broker only loses the record."""
 
 from google.protobuf.message import DecodeError
 from nexus.types.v1 import state_pb2
@@ -30,7 +30,7 @@ class ParticipantDirectory:
         )
 
     async def leave(self, seat: Seat) -> None:
-        """Deletes the entry unless a newer session has it. Raises BusError."""
+        """Deletes the record unless it belongs to a newer session. Raises BusError."""
         key = participant_key(seat.app, seat.room, seat.identity)
         entry = await self._bucket.get(key)
         if entry is None:
@@ -39,13 +39,13 @@ class ParticipantDirectory:
             if state_pb2.ParticipantRecord.FromString(entry.value).participant_id != seat.participant_id:
                 return
         except DecodeError:
-            pass  # nobody's: away with it
+            pass  # a malformed record is deleted
         try:
             await self._bucket.delete(key, entry.revision)
         except RevisionMismatch:
-            return  # a newer session has just taken it
+            return  # a newer session has just replaced the record
 
     async def clear_room(self, app: str, room: str) -> None:
-        """After a room's end: whatever a crashed replica has left. Raises BusError."""
+        """Deletes the records of a closed room that a crashed replica has left. Raises BusError."""
         for key in await self._bucket.keys(participants_filter(app, room)):
             await self._bucket.delete(key)

@@ -1,14 +1,11 @@
-"""Which node gets a room: a pure choice. The least loaded of our region that is fresh, not full and not
-draining.
+"""Chooses the node for a room, as a pure function: the least loaded node of the own region that is fresh, not
+full and not draining.
 
-Rules for draining, since this is where others went wrong (a draining node that still takes joins never
-empties):
-* a draining node takes no new room;
-* people of a room that lives on it may still join it, because a room cannot be on two nodes and splitting a
-conversation is
-  worse than a longer drain, until the node itself says NODE_DRAINING (`SetDraining(refuse_joins)`), which
-  signaling hands on with a time to retry;
-* a room that has a record but no longer lives there is placed anew.
+Rules for draining (a draining node that still accepts joins never empties): * A draining node gets no new
+room. * Participants may still join a room on it, because a room cannot be on two nodes, and splitting a room
+is worse than a longer drain. This ends when the node answers NODE_DRAINING (`SetDraining(refuse_joins)`),
+which signaling passes to the client with a time to retry. * A room that has a record but no longer exists on
+its node is placed again.
 """
 
 import random
@@ -17,8 +14,8 @@ from typing import Final
 
 from nexus_rooms import NodeView, is_fresh
 
-# What one room placed since the last heartbeat is assumed to add to a node's load, so that a rush between two
-# heartbeats does not all land on one node.
+# Load that a room placed since the last heartbeat is assumed to add, so that many rooms placed between two
+# heartbeats are spread over nodes.
 _ASSUMED_CPU_PER_ROOM: Final = 0.02
 
 
@@ -37,8 +34,8 @@ def choose_node(
     random_source: random.Random,
     excluding: frozenset[str] = frozenset(),
 ) -> NodeView | None:
-    """None when no node will do. Without a node in `region`, another region's serves: far away is better than
-    not at all."""
+    """The node for a room, or None if there is none. Nodes of other regions are used only if `region` has
+    none."""
     usable = [
         node
         for node in nodes
@@ -48,13 +45,13 @@ def choose_node(
     candidates = near or usable
     if not candidates:
         return None
-    # Ties (idle nodes) are broken at random: replicas that all see the same picture must not all choose the
-    # same node.
+    # Ties (idle nodes) are broken at random, because replicas with the same view must not all choose the same
+    # node.
     return min(candidates, key=lambda node: (_load(node), random_source.random()))
 
 
 def _load(node: NodeView) -> tuple[float, int]:
     load = node.record.load
-    # Steps of 5 %, since a CPU figure is not more exact than that; then whoever carries fewer people.
+    # CPU load in steps of 5 %, because it is not more precise; then the number of participants.
     cpu = load.cpu + node.placed_since * _ASSUMED_CPU_PER_ROOM
     return round(cpu * 20), load.participants + node.placed_since

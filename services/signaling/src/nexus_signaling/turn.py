@@ -1,7 +1,8 @@
-"""ICE servers for clients: STUN as listed, TURN with credentials that expire.
+"""ICE servers for clients: STUN as configured, and TURN with credentials that expire.
 
 The credentials follow the TURN REST convention that coturn implements (`use-auth-secret`): the user name is
-"<unix time of expiry>:<identity>", the password the base64 of its HMAC-SHA1 under the shared secret.
+"<unix time of expiry>:<identity>", and the password is the base64 form of its HMAC-SHA1 with the shared
+secret.
 """
 
 import base64
@@ -23,7 +24,7 @@ def ice_servers(
 ) -> list[media_pb2.IceServer]:
     servers = [media_pb2.IceServer(urls=stun_urls)] if stun_urls else []
     if turn_urls:
-        # The identity is there for the TURN server's log; a colon in it harms nothing, coturn reads up to the
+        # The identity is for the TURN server's log. It may contain colons, because coturn reads up to the
         # first.
         username = f"{int(now_epoch_seconds) + ttl_seconds}:{identity}"
         digest = hmac.new(turn_secret.encode(), username.encode(), hashlib.sha1).digest()

@@ -1,4 +1,5 @@
-"""An admin unpublishes other people's tracks: the SFU wants to know whose they are, so it is asked first."""
+"""Unpublishes tracks of other participants for an admin. The SFU's request needs the owner, so it is looked
+up."""
 
 from nexus.sfu.v1 import sfu_pb2
 from nexus.types.v1.error_pb2 import ErrorCode
@@ -9,8 +10,8 @@ from nexus_rpc import RpcError
 async def unpublish_for_owners(
     sfu: Sfu, address: str, request: sfu_pb2.UnpublishRequest
 ) -> sfu_pb2.UnpublishResponse:
-    """`request` names tracks of anybody in the room. Raises RpcError; TRACK_NOT_FOUND before anything is
-    done."""
+    """Unpublishes the request's tracks, which may belong to any participants. Raises RpcError;
+    TRACK_NOT_FOUND before any track is unpublished."""
     room = await sfu.get_room(address, sfu_pb2.GetRoomRequest(room=request.room))
     owners = {track.id: participant.id for participant in room.participants for track in participant.tracks}
     by_owner: dict[str, list[str]] = {}

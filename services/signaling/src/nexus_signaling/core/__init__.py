@@ -1,2 +1,2 @@
-"""What signaling decides, without I/O: sessions, order of events, limits, bounded queues. No await, no clock,
-no socket."""
+"""The decisions of signaling, without I/O: sessions, order of events, limits, bounded queues. It has no
+await, clock or socket."""

@@ -1,7 +1,7 @@
-"""How much the servers of each application may say to rooms (`POST /v1/data`). Time is a parameter.
+"""Rate limits for the data that applications' servers send to rooms (`POST /v1/data`). Time is a parameter.
 
-One budget per app, whatever token and room it uses: a loop in one application's server must leave the SFUs,
-and the receivers' bandwidth, to the others.
+Each app has one budget for all tokens and rooms, so that a loop in one application's server does not take the
+SFUs and the receivers' bandwidth from others.
 """
 
 from dataclasses import dataclass
@@ -28,18 +28,19 @@ class _AppBudget:
 
 
 class DataBudget:
-    """Ask only for apps that a verified token named: they are the configured ones, so this does not grow."""
+    """The budgets of all apps. Call it only for the app of a verified token, so that the number of budgets is
+    bounded by the configured apps."""
 
     def __init__(self, limits: DataLimits) -> None:
         self._limits: Final = limits
         self._apps: Final[dict[str, _AppBudget]] = {}
 
     def take_message(self, app: str, now_ms: int) -> None:
-        """Raises RpcError, RATE_LIMITED."""
+        """Raises RpcError RATE_LIMITED."""
         _refuse("messages", self._of(app, now_ms).messages.take(now_ms))
 
     def take_bytes(self, app: str, now_ms: int, count: int) -> None:
-        """Raises RpcError, RATE_LIMITED."""
+        """Raises RpcError RATE_LIMITED."""
         _refuse("bytes", self._of(app, now_ms).bytes.take(now_ms, count))
 
     def _of(self, app: str, now_ms: int) -> _AppBudget:
@@ -54,7 +55,7 @@ class DataBudget:
 
 
 def _refuse(what: str, wait_ms: int) -> None:
-    """Nothing when `wait_ms` is 0."""
+    """Raises RpcError unless `wait_ms` is 0."""
     if wait_ms:
         raise RpcError(
             ErrorCode.RATE_LIMITED,

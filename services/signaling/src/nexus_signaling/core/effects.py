@@ -1,4 +1,4 @@
-"""What a session wants done."""
+"""The effects of a session, which its connection performs."""
 
 from dataclasses import dataclass
 
@@ -15,8 +15,8 @@ from nexus_signaling.outgoing import Outgoing
 class Send:
     """Send a message.
 
-    `catch_up` marks what brings the client up to date: a join's answer, a snapshot, and the events that were
-    held back until then. Their size says nothing about how fast the client reads.
+    `catch_up` marks messages that bring the client up to date: a join's answer, a snapshot, and the events
+    that were held until then. Their size says nothing about how fast the client reads.
     """
 
     outgoing: Outgoing
@@ -25,27 +25,27 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class StartJoin:
-    """Verify the token, find the room, call the SFU; ends in `JoinAccepted` or `JoinRefused`, whatever
-    happens meanwhile."""
+    """Verify the token, find the room and call the SFU. The result is always `JoinAccepted` or `JoinRefused`,
+    even if the session has ended meanwhile."""
 
     request: session_pb2.JoinRequest
 
 
 @dataclass(frozen=True, slots=True)
 class CallSfu:
-    """Ends in `SfuAnswered`. At most one is under way."""
+    """Call the SFU; the result is `SfuAnswered`. At most one call is in progress."""
 
     request: ParticipantRequest
 
 
 @dataclass(frozen=True, slots=True)
 class FetchSnapshot:
-    """Ends in `SnapshotFetched`. At most one is under way."""
+    """Fetch the room's state; the result is `SnapshotFetched`. At most one fetch is in progress."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeaveRoom:
-    """Tell the SFU that the participant is gone."""
+    """Notify the SFU that the participant has left."""
 
     seat: Seat
     reason: media_pb2.DisconnectReason.ValueType
@@ -53,7 +53,7 @@ class LeaveRoom:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """Close the WebSocket; with `flush`, after what has been sent before."""
+    """Close the WebSocket; with `flush`, after the messages sent before."""
 
     code: CloseCode
     reason: str

@@ -1,5 +1,4 @@
-"""How each reason for the end of a session shows on the wire: the close code, and whether joining again can
-work."""
+"""The WebSocket close code of each reason for the end of a session, and whether the client may join again."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -22,5 +21,6 @@ _ENDINGS: Final[Mapping[media_pb2.DisconnectReason.ValueType, tuple[CloseCode, b
 
 
 def ending(reason: media_pb2.DisconnectReason.ValueType) -> tuple[CloseCode, bool]:
-    """(close code, can rejoin). A reason of a newer SFU counts as failed media: the client may try again."""
+    """(close code, can rejoin). An unknown reason of a newer SFU counts as failed media: the client may
+    rejoin."""
     return _ENDINGS.get(reason, (CloseCode.MEDIA_FAILED, True))

@@ -1,4 +1,4 @@
-"""What can happen to a session."""
+"""The inputs of a session."""
 
 from dataclasses import dataclass
 
@@ -19,12 +19,13 @@ class FrameReceived:
 
 @dataclass(frozen=True, slots=True)
 class ControlFrameReceived:
-    """A WebSocket ping or pong (RFC 6455 §5.5): a sign of life that costs something too."""
+    """A WebSocket ping or pong (RFC 6455 §5.5), which shows that the client is alive and counts for its
+    rate."""
 
 
 @dataclass(frozen=True, slots=True)
 class FrameTooLarge:
-    """The WebSocket layer refused a message, before or after inflation."""
+    """The WebSocket layer refused a message because of its size, before or after inflation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class RoomEventArrived:
 
 @dataclass(frozen=True, slots=True)
 class EventsMayBeMissing:
-    """The broker was away."""
+    """Events may have been lost, for example in an outage of the broker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class SnapshotFetched:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The session is over for a reason that is not the client's wire: the node is lost, the service stops."""
+    """The service ends the session, for example because the node is lost or the service stops."""
 
     reason: media_pb2.DisconnectReason.ValueType
     message: str
@@ -72,24 +73,24 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A defect of ours was met while this session was handled."""
+    """Handling this session failed because of a defect."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutboxFull:
-    """The client does not read what it is sent."""
+    """The client does not read its messages."""
 
 
 @dataclass(frozen=True, slots=True)
 class SocketClosed:
-    """The WebSocket is gone; `code` as the client gave it, None if it gave none."""
+    """The WebSocket is closed. `code` is the client's close code, or None without one."""
 
     code: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class TimePassed:
-    """`next_deadline()` may have come."""
+    """`next_deadline()` may have been reached."""
 
 
 Input = (

@@ -1,4 +1,4 @@
-"""What one session may do, as the session core needs it. Durations in milliseconds, sizes in bytes."""
+"""Limits of one session. Durations are in milliseconds, sizes in bytes."""
 
 from dataclasses import dataclass
 
@@ -7,28 +7,28 @@ from dataclasses import dataclass
 class SessionLimits:
     join_timeout_ms: int = 10_000
     ping_interval_ms: int = 10_000
-    # A client that has been silent for this many intervals is gone.
+    # Number of silent intervals after which a client counts as gone.
     ping_misses: int = 3
     messages_per_second: float = 50.0
     message_burst: int = 100
     bytes_per_second: float = 1 << 20
     bytes_burst: int = 2 << 20
-    # Refused for their rate before the session is closed; one well-behaved message does not reset it.
+    # Messages refused for their rate before the session is closed; accepted messages do not reset the count.
     max_rate_limited: int = 100
     # Malformed messages before the session is closed.
     max_malformed: int = 8
-    # Requests that wait behind one that the SFU is working on.
+    # Maximum number of requests that wait for the one that the SFU is handling.
     max_pending_requests: int = 32
-    # Room events kept while a join's answer or a snapshot is on its way.
+    # Maximum number of room events held until a join's answer or a snapshot arrives.
     max_held_events: int = 1024
-    # Between two snapshots of one session.
+    # Minimum time between two snapshots of one session.
     snapshot_interval_ms: int = 1_000
     max_message_bytes: int = 256 * 1024
 
     @property
     def max_catch_up(self) -> int:
-        """Maximum number of frames waiting that bring a client up to date: a join's answer and a snapshot
-        right behind it, each with the events that were held back."""
+        """Maximum number of queued frames that bring a client up to date: a join's answer and a snapshot
+        directly after it, each with the held events."""
         return 2 * (1 + self.max_held_events)
 
     @property

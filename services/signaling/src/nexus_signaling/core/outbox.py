@@ -1,12 +1,12 @@
-"""The bounded queue of frames that one client has yet to be sent.
+"""The bounded queue of frames that wait to be sent to one client.
 
-The queue is bounded by messages and by bytes: a client that does not read costs a known amount of memory
-and is then disconnected. Nothing in the middle is ever dropped, since a session with a hole in it is worse
-than one that ends and says so.
+The queue is bounded in messages and bytes: a client that does not read uses a limited amount of memory and is
+then disconnected. Frames are never dropped from the middle, because an incomplete session is worse than one
+that ends with an error.
 
-What brings a client up to date (a join's answer, a snapshot, and the events that the server held back for
-them) does not count towards these bounds. The server releases all of it at once, so its size says nothing
-about how fast the client reads. These frames have a bound of their own.
+Frames that bring a client up to date (a join's answer, a snapshot, and the events held for them) do not count
+towards these bounds. The server queues all of them at once, so their size says nothing about how fast the
+client reads. These frames have their own bound.
 """
 
 from collections import deque
@@ -16,7 +16,7 @@ Frame = bytes | str
 
 class Outbox:
     def __init__(self, max_messages: int, max_bytes: int, max_catch_up: int) -> None:
-        """`max_catch_up` is the maximum number of frames waiting that were put with `catch_up`."""
+        """`max_catch_up` is the maximum number of queued frames that were put with `catch_up`."""
         self._max_messages = max_messages
         self._max_bytes = max_bytes
         self._max_catch_up = max_catch_up
@@ -26,10 +26,10 @@ class Outbox:
         self._counted_bytes = 0
 
     def put(self, frame: Frame, *, catch_up: bool = False) -> bool:
-        """Returns False when the frame does not fit; the queue is then unchanged.
+        """Queues a frame. Returns False, and leaves the queue unchanged, if it does not fit.
 
-        A frame larger than the bound on bytes fits when no other counted frame is waiting, and does not count
-        against the frames after it.
+        A frame larger than the bound in bytes fits if no other counted frame is queued, and does not count
+        against later frames.
         """
         if catch_up:
             if self._catch_up >= self._max_catch_up:
@@ -59,7 +59,7 @@ class Outbox:
         return frame
 
     def clear(self) -> int:
-        """Drops everything and returns how many frames that were."""
+        """Drops all frames and returns their number."""
         dropped = len(self._frames)
         self._frames.clear()
         self._catch_up = self._bytes = self._counted_bytes = 0

@@ -1,4 +1,4 @@
-"""Where a joined client sits: which room on which node, as whom, and with which rights."""
+"""The place of a joined client: its room, node, identity and grants."""
 
 from dataclasses import dataclass
 
