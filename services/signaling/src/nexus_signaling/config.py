@@ -17,14 +17,14 @@ class SignalingConfig(RpcConfig):
     model_config = service_settings("NEXUS_SIGNALING_")
 
     host: str = setting(
-        "127.0.0.1", reason="clients reach it through a proxy that ends TLS; containers set 0.0.0.0"
+        "127.0.0.1", reason="clients connect through a proxy that terminates TLS; containers set 0.0.0.0"
     )
-    port: int = setting(7880, unit="port", reason="the one that SDKs and the demo expect", ge=0, le=65535)
-    replica_id: str = setting("", reason="this replica's name in logs and records; empty makes one up")
+    port: int = setting(7880, unit="port", reason="SDKs and the demo expect this port", ge=0, le=65535)
+    replica_id: str = setting("", reason="this replica's name in logs and records; empty: a random one")
     region: str = setting("", reason="SFU nodes of the same region are preferred")
     development: bool = setting(
         False,
-        reason="weak secrets, localhost origins, POST /v1/dev/token; never on the internet",
+        reason="allows weak secrets, localhost origins and POST /v1/dev/token; never on the internet",
         validation_alias="NEXUS_DEV",
     )
     apps: SecretStr = setting(
@@ -38,34 +38,36 @@ class SignalingConfig(RpcConfig):
         validation_alias="NEXUS_APPS_FILE",
     )
     origins: TextList = setting((), reason="web origins that may join, separated by commas; * allows all")
-    public_url: str = setting("", reason="put into development tokens as `url`; empty: the page's own origin")
+    public_url: str = setting("", reason="the `url` in development tokens; empty: the page's own origin")
     demo_dir: Path | None = setting(None, reason="the built demo page, served at /; unset: no demo")
 
     max_connections: int = setting(10_000, reason="open WebSockets of this replica", ge=1)
-    max_rooms_per_app: int = setting(
-        10_000, reason="a runaway app must not fill every node; 0: no limit", ge=0
-    )
+    max_rooms_per_app: int = setting(10_000, reason="one app must not fill every node; 0: no limit", ge=0)
     max_message_bytes: int = setting(
         256 * 1024, unit="bytes", reason="after inflation; an offer has 20 to 40 kB", ge=1024
     )
-    messages_per_second: float = setting(50.0, unit="1/s", reason="a busy client sends one or two", gt=0)
-    message_burst: int = setting(100, reason="messages above the rate in one go", ge=1)
-    bytes_per_second: int = setting(1 << 20, unit="bytes/s", reason="parsing costs by size", ge=1024)
-    bytes_burst: int = setting(2 << 20, unit="bytes", reason="a few offers in one go", ge=1024)
+    messages_per_second: float = setting(
+        50.0, unit="1/s", reason="of each client; a busy client sends one or two", gt=0
+    )
+    message_burst: int = setting(100, reason="messages that may exceed the rate at once", ge=1)
+    bytes_per_second: int = setting(
+        1 << 20, unit="bytes/s", reason="of each client; the cost of parsing grows with size", ge=1024
+    )
+    bytes_burst: int = setting(2 << 20, unit="bytes", reason="a few offers at once", ge=1024)
     max_rate_limited: int = setting(100, reason="refused messages before the session is closed", ge=1)
     max_malformed: int = setting(8, reason="malformed messages before the session is closed", ge=1)
     data_messages_per_second: float = setting(
-        100.0, unit="1/s", reason="POST /v1/data, for each app; 256 KiB each may be read", gt=0
+        100.0, unit="1/s", reason="POST /v1/data, of each app; each message may have 256 KiB", gt=0
     )
-    data_message_burst: int = setting(200, reason="messages above that rate in one go", ge=1)
+    data_message_burst: int = setting(200, reason="messages that may exceed that rate at once", ge=1)
     data_bytes_per_second: int = setting(
         4 << 20, unit="bytes/s", reason="as much as one participant may send; the SFU multiplies it", ge=1024
     )
-    data_bytes_burst: int = setting(4 << 20, unit="bytes", reason="a second's worth in one go", ge=1024)
-    join_timeout_ms: int = setting(10_000, unit="ms", reason="the first message is the join", gt=0)
+    data_bytes_burst: int = setting(4 << 20, unit="bytes", reason="the bytes of one second at once", ge=1024)
+    join_timeout_ms: int = setting(10_000, unit="ms", reason="the first message must be the join", gt=0)
     ping_interval_ms: int = setting(10_000, unit="ms", reason="three silent intervals end a session", gt=0)
     outbox_messages: int = setting(
-        2048, reason="events queued for a client that reads slowly: a full room that arrives at once", ge=1
+        2048, reason="events queued for a slow client: enough for a full room that joins at once", ge=1
     )
     outbox_bytes: int = setting(
         8 << 20,
@@ -78,13 +80,17 @@ class SignalingConfig(RpcConfig):
     node_silence_ms: int = setting(
         2_500,
         unit="ms",
-        reason="a heartbeat and a little: a node that refuses calls and is silent so long is gone",
+        reason="more than one heartbeat: a node that refuses calls and is silent for this long is gone",
         gt=0,
     )
-    sfu_timeout_ms: int = setting(5_000, unit="ms", reason="for one call to an SFU", gt=0)
-    sfu_join_timeout_ms: int = setting(10_000, unit="ms", reason="joins and offers parse SDP", gt=0)
-    sweep_ms: int = setting(60_000, unit="ms", reason="records of rooms whose node died are removed", gt=0)
-    shutdown_ms: int = setting(10_000, unit="ms", reason="for farewells before the process ends", gt=0)
+    sfu_timeout_ms: int = setting(5_000, unit="ms", reason="of one call to an SFU", gt=0)
+    sfu_join_timeout_ms: int = setting(10_000, unit="ms", reason="of joins and offers, which parse SDP", gt=0)
+    sweep_ms: int = setting(
+        60_000, unit="ms", reason="interval for removing records of rooms whose node is gone", gt=0
+    )
+    shutdown_ms: int = setting(
+        10_000, unit="ms", reason="how long SIGTERM waits for sessions to close and SFUs to be notified", gt=0
+    )
     jwks_refresh_ms: int = setting(600_000, unit="ms", reason="keys rotate slowly", gt=0)
 
     stun_urls: TextList = setting((), reason="stun: URLs for clients, separated by commas")
@@ -102,7 +108,7 @@ class SignalingConfig(RpcConfig):
     def problems(self) -> Iterator[str]:
         yield from super().problems()
         if self.turn_urls and not self.turn_secret.get_secret_value():
-            yield "NEXUS_SIGNALING_TURN_SECRET: needed by NEXUS_SIGNALING_TURN_URLS"
+            yield "NEXUS_SIGNALING_TURN_SECRET: required with NEXUS_SIGNALING_TURN_URLS"
         try:
             self.load_apps()
         except ConfigError as error:
@@ -112,12 +118,14 @@ class SignalingConfig(RpcConfig):
         return {"replica": self.replica_id}
 
     def load_apps(self) -> dict[str, App]:
-        """Every app, from both sources. Raises ConfigError."""
+        """All apps from both sources, by id. Raises ConfigError."""
         apps = parse_apps(self.apps.get_secret_value(), development=self.development)
         if self.apps_file is not None:
             apps |= load_apps_file(self.apps_file, development=self.development)
         if not apps:
-            raise ConfigError(["NEXUS_APPS or NEXUS_APPS_FILE: there is no app, so nobody could join"])
+            raise ConfigError(
+                ["NEXUS_APPS or NEXUS_APPS_FILE: no app is configured, so no client could join"]
+            )
         return apps
 
     def allowed_origins(self) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""One WebSocket: reads frames into the session core, carries out its effects, writes its outbox."""
+"""One WebSocket: passes frames to the session core, performs its effects, and sends its outbox."""
 
 import asyncio
 import itertools
@@ -35,12 +35,12 @@ log = structlog.get_logger()
 
 CLOSE_TIMEOUT_SECONDS = 2.0
 
-_connection_numbers = itertools.count(1)  # for the log only
+_connection_numbers = itertools.count(1)  # only for the log
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What every connection uses."""
+    """The parts that all connections share."""
 
     joiner: Joiner
     feeds: Feeds[SharedEvent]
@@ -52,7 +52,7 @@ class Services:
     limits: SessionLimits
     outbox_messages: int
     outbox_bytes: int
-    # So that a broker's return does not make every session ask its SFU at the same instant.
+    # Limits concurrent snapshots: after an outage of the broker, every session needs one at the same time.
     snapshot_turns: asyncio.Semaphore
     clock: Clock
 
@@ -74,13 +74,13 @@ class Connection:
         self._timer: asyncio.TimerHandle | None = None
         self._writer: asyncio.Task[None] | None = None
         self._over = False
-        self._seat: Seat | None = None  # in the room's feed, to be released once
+        self._seat: Seat | None = None  # set while in the room's feed; released exactly once
         self._client_close_code: int | None = None
         self._log = log.bind(connection=next(_connection_numbers))
 
     async def run(self) -> None:
-        """Returns when the WebSocket is closed and the session over."""
-        self._socket.on_too_large = self._say_too_large
+        """Serves the WebSocket; returns when it is closed and the session has ended."""
+        self._socket.on_too_large = self._report_too_large
         self._arm_timer()
         self._writer = asyncio.create_task(self._write(), name="rtc-writer")
         reader = asyncio.create_task(self._read(), name="rtc-reader")
@@ -90,7 +90,7 @@ class Connection:
                 await self._close_socket(self._closing, reader)
         finally:
             self._over = True
-            # First of all, and without waiting for anything: nobody may stay behind in the room.
+            # First, and without awaiting anything, so that the participant cannot remain in the room.
             self._apply(on.SocketClosed(self._client_close_code))
             for task in (reader, self._writer):
                 task.cancel()
@@ -98,15 +98,15 @@ class Connection:
             self._metrics.outbox_dropped.inc(self._outbox.clear())
 
     def end(self, reason: media_pb2.DisconnectReason.ValueType, message: str) -> None:
-        """The service ends the session."""
+        """Ends the session for a reason of the service."""
         self._apply(on.Ended(reason, message))
 
     @property
     def node_id(self) -> str | None:
-        """Where the session's media is; None while it is not joined."""
+        """The node of the session's room; None while it is not joined."""
         return self._seat.node_id if self._seat is not None else None
 
-    # the feed's member
+    # Member of the room's feed
 
     def deliver(self, event: SharedEvent) -> None:
         self._apply(on.RoomEventArrived(event))
@@ -114,7 +114,7 @@ class Connection:
     def events_may_be_missing(self) -> None:
         self._apply(on.EventsMayBeMissing())
 
-    # in
+    # Receiving
 
     async def _read(self) -> None:
         while True:
@@ -129,13 +129,14 @@ class Connection:
             elif message.type is WSMsgType.PONG:
                 self._apply(on.ControlFrameReceived())
             else:
-                # aiohttp also calls a torn connection 1000; only a close frame is the client's word.
+                # aiohttp reports code 1000 also for a broken connection; only a close frame has the client's
+                # code.
                 if message.type is WSMsgType.CLOSE:
                     self._client_close_code = message.data
                 return
 
-    async def _say_too_large(self) -> None:
-        """Called before the WebSocket layer closes over a message that exceeds the limit."""
+    async def _report_too_large(self) -> None:
+        """Called before the WebSocket layer closes the connection because a message exceeds the limit."""
         self._apply(on.FrameTooLarge())
         if self._writer is not None:
             await asyncio.wait({self._writer}, timeout=CLOSE_TIMEOUT_SECONDS)
@@ -144,14 +145,14 @@ class Connection:
         try:
             effects = self._session.handle(event, self._services.clock.monotonic_ms())
         except Exception:
-            # A defect of ours ends this one session, named in the log, and nobody else's.
+            # A defect ends only this session and is logged.
             self._log.exception("session_failed", input=type(event).__name__)
             effects = self._session.handle(on.Broken(), self._services.clock.monotonic_ms())
         for effect in effects:
             try:
                 self._perform(effect)
             except Exception:
-                # Whoever called (the feed of a whole room, perhaps) must go on.
+                # The caller, such as the feed of a whole room, must not be interrupted.
                 self._log.exception("effect_failed", effect=type(effect).__name__)
                 self._abort()
         if self._session.state is State.CLOSED:
@@ -174,7 +175,7 @@ class Connection:
             self._services.departures.gone(seat)
             self._metrics.sessions.dec()
 
-    # effects
+    # Effects
 
     def _perform(self, effect: do.Effect) -> None:
         match effect:
@@ -194,7 +195,7 @@ class Connection:
                 assert_never(effect)
 
     def _start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        """In the background, under a request id of its own that also stands in the log of the called SFU."""
+        """Starts background work with a new request id, which also appears in the log of the called SFU."""
         with request_id.bound():
             self._services.background.start(name, work)
 
@@ -246,7 +247,7 @@ class Connection:
         except RpcError as refused:
             self._apply(on.SfuAnswered(refused))
         except Exception:
-            self._log.exception("sfu_call_broke")
+            self._log.exception("sfu_call_failed")
             self._apply(on.SfuAnswered(internal()))
 
     async def _ask_sfu(self, address: str, request: ParticipantRequest) -> ParticipantResponse:
@@ -272,10 +273,10 @@ class Connection:
         self._metrics.snapshots.labels("ok").inc()
         self._apply(on.SnapshotFetched(_snapshot(answer)))
 
-    # out
+    # Sending
 
     async def _write(self) -> None:
-        """Ends when the socket fails, or when a close is wanted and all before it has been written."""
+        """Sends the outbox until the socket fails, or until it is empty and a close has been requested."""
         with suppress(ConnectionError):
             while True:
                 frame = self._outbox.pop()
@@ -299,7 +300,7 @@ class Connection:
         self._wake.set()
         if not close.flush:
             self._metrics.outbox_dropped.inc(self._outbox.clear())
-        # A client that does not read must not keep us: after this long its TCP connection is cut.
+        # The connection of a client that does not read is aborted after this time.
         asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_SECONDS, self._cut)
 
     def _cut(self) -> None:

@@ -1,5 +1,5 @@
-"""`POST /v1/data`: an application's own server says something to a room, or to some in it, on their data
-channels. The token names app and room and needs the grant `admin`; the body is the payload as it is.
+"""`POST /v1/data`: an application's server sends a message to all or some participants of a room, over their
+data channels. The token names app and room and needs the grant `admin`; the body is the payload.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from nexus_signaling.tokens import Claims, TokenVerifier
 
 log = structlog.get_logger()
 
-# The SFU's own bounds (docs/reference/data.md), checked here so that no more is read than can be sent.
+# The SFU's limits (docs/reference/data.md), checked here so that signaling reads no more than can be sent.
 MAX_PAYLOAD_BYTES: Final = 256 * 1024
 MAX_TOPIC_BYTES: Final = 128
 MAX_IDENTITIES: Final = 256
@@ -61,7 +61,7 @@ class DataEndpoint:
 
     async def _send(self, request: web.Request) -> None:
         """Raises RpcError."""
-        # Before anything of the body is read: who may not send, or sends too often, costs nothing.
+        # Checked before the body is read, so that refused requests cost little.
         claims = await self.verifier.verify(_bearer(request), app_id="", room=None)
         permitted(claims.grants.admin, "admin")
         self.budget.take_message(claims.app, self.clock.monotonic_ms())
@@ -88,17 +88,17 @@ class DataEndpoint:
 
 
 def _bearer(request: web.Request) -> str:
-    """RFC 6750 section 2.1; empty when there is none."""
+    """The bearer token (RFC 6750 section 2.1); empty without one."""
     scheme, _, token = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def _message(request: web.Request, claims: Claims) -> sfu_pb2.SendDataRequest:
-    """All but the payload."""
+    """The request to the SFU, without the payload."""
     query = request.query
     unknown = next((name for name in query if name not in _PARAMETERS), None)
     if unknown is not None:
-        raise _wrong(unknown, "There is no such parameter.")
+        raise _invalid(unknown, "Unknown parameter.")
     topic = query.get("topic", "")
     if (utf8_size(topic) or 0) > MAX_TOPIC_BYTES:
         raise RpcError(
@@ -108,7 +108,7 @@ def _message(request: web.Request, claims: Claims) -> sfu_pb2.SendDataRequest:
         )
     identities = query.getall("to", [])
     if len(identities) > MAX_IDENTITIES or not all(is_name(identity) for identity in identities):
-        raise _wrong("to", f"At most {MAX_IDENTITIES} identities, each a text of 1 to 256 bytes.")
+        raise _invalid("to", f"`to` allows at most {MAX_IDENTITIES} identities of 1 to 256 bytes each.")
     reliable = _truth(request, "reliable", default=True)
     return sfu_pb2.SendDataRequest(
         room=sfu_pb2.RoomKey(app=claims.app, room=claims.room),
@@ -125,13 +125,13 @@ def _truth(request: web.Request, name: str, *, default: bool) -> bool:
     if word is None:
         return default
     if word not in _TRUTHS:
-        raise _wrong(name, f"`{name}` is true or false.")
+        raise _invalid(name, f"`{name}` must be true or false.")
     return _TRUTHS[word]
 
 
 async def _payload(request: web.Request) -> bytes:
     payload = bytearray()
-    # By what comes, not by what the header says will come.
+    # The received bytes count, not the header's length.
     async for chunk in request.content.iter_any():
         payload += chunk
         if len(payload) > MAX_PAYLOAD_BYTES:
@@ -149,5 +149,5 @@ def _is_utf8(payload: bytes) -> bool:
     return True
 
 
-def _wrong(field: str, message: str) -> RpcError:
+def _invalid(field: str, message: str) -> RpcError:
     return RpcError(ErrorCode.INVALID_ARGUMENT, message, details={"field": field[:64]})

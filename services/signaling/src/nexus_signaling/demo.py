@@ -1,4 +1,4 @@
-"""The demo page: a folder of built static files, served at `/` in demo mode."""
+"""The demo page: a folder of built static files, served at `/`."""
 
 import mimetypes
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
-# Not left to the host's table of types, which may be empty in a container or changed by a desktop.
+# Media types by file extension. The host's table may be empty in a container or changed by a desktop.
 _TYPES: Final = {
     ".html": "text/html",
     ".js": "text/javascript",
@@ -37,7 +37,7 @@ _REVALIDATE: Final = "no-cache"
 
 _NOT_BUILT: Final = (
     "<!doctype html><meta charset=utf-8><title>Nexus RTC</title>"
-    "<p>The demo page is not built yet. <code>make demo</code> builds it.</p>"
+    "<p>The demo page is not built. <code>make demo</code> builds it.</p>"
 )
 
 
@@ -46,7 +46,7 @@ class DemoPage:
         self._folder = folder.resolve()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """`GET /{path}`; `/?room=x` is an invite link and the page's own business."""
+        """`GET /{path}`. The page itself handles an invite link, `/?room=x`."""
         name = request.match_info.get("path", "") or "index.html"
         path = self._file(name)
         if path is None:
@@ -55,7 +55,7 @@ class DemoPage:
                     status=503, text=_NOT_BUILT, content_type="text/html", headers=_SECURITY_HEADERS
                 )
             raise web.HTTPNotFound
-        # Bundlers put a hash into the names of what lies under assets/, so it never changes.
+        # Bundlers put a hash into the names of files under assets/, so their content never changes.
         cache = _IMMUTABLE if name.startswith("assets/") else _REVALIDATE
         response = web.FileResponse(path, headers={**_SECURITY_HEADERS, hdrs.CACHE_CONTROL: cache})
         response.content_type = _content_type(path)
@@ -64,11 +64,11 @@ class DemoPage:
         return response
 
     def _file(self, name: str) -> Path | None:
-        """The file of that name inside the folder, links resolved; None for anything else."""
+        """The file of that name inside the folder, with links resolved, or None."""
         try:
             path = (self._folder / name).resolve()
             return path if path.is_relative_to(self._folder) and path.is_file() else None
-        except (OSError, ValueError):  # a NUL byte, a name too long
+        except (OSError, ValueError):  # a NUL byte, or a name that is too long
             return None
 
 

@@ -1,4 +1,4 @@
-"""`POST /v1/dev/token`: tokens for the demo page, in development only. In production an app's own server
+"""`POST /v1/dev/token`: tokens for the demo page, only in development. In production the app's own server
 mints them."""
 
 import json
@@ -18,7 +18,7 @@ MAX_BODY_BYTES: Final = 4096
 
 
 class DevTokens:
-    """`app` must have a secret."""
+    """Mints tokens of `app`, which must have a secret."""
 
     def __init__(self, app: App, origins: OriginPolicy, public_url: str, clock: Clock) -> None:
         self._app = app
@@ -39,7 +39,7 @@ class DevTokens:
         headers = self._cors(request) | {hdrs.CACHE_CONTROL: "no-store"}
         fields = await _read_fields(request)
         if fields is None:
-            body = {"error": "room and identity are texts of 1 to 256 bytes; name is a text"}
+            body = {"error": "room and identity must be texts of 1 to 256 bytes, and name a text"}
             return web.json_response(body, status=400, headers=headers)
         token = self._sign(fields, self._url_for(request))
         return web.json_response({"token": token, "app_id": self._app.app_id}, headers=headers)
@@ -63,8 +63,8 @@ class DevTokens:
         return jwt.encode(claims, self._app.secret, algorithm="HS256")
 
     def _url_for(self, request: web.Request) -> str:
-        """A page of our own origin needs no `url` (and behind a proxy we would guess it wrong); one of
-        another does."""
+        """The token's `url`. A page of the server's own origin needs none, and behind a proxy the guess would
+        be wrong; a page of another origin needs it."""
         if self._public_url:
             return self._public_url
         origin = request.headers.get(hdrs.ORIGIN)
@@ -73,15 +73,15 @@ class DevTokens:
         return f"{request.scheme}://{request.host}"
 
     def _cors(self, request: web.Request) -> dict[str, str]:
-        """Raises HTTPForbidden for a page that may not join either."""
+        """The CORS headers. Raises HTTPForbidden for a page whose origin may not join."""
         origin = request.headers.get(hdrs.ORIGIN)
         if not self._origins.permits(origin, request.host):
-            raise web.HTTPForbidden(text="Pages of this origin may not ask for tokens.")
+            raise web.HTTPForbidden(text="Pages of this origin may not request tokens.")
         return {"Access-Control-Allow-Origin": origin, "Vary": "Origin"} if origin is not None else {}
 
 
 async def _read_fields(request: web.Request) -> dict[str, str] | None:
-    # A page of another origin cannot send this type without a preflight, which we answer by origin.
+    # A page of another origin cannot send this type without a preflight, which checks its origin.
     if request.content_type != "application/json":
         return None
     body = await request.read()  # bounded by the application's `client_max_size`

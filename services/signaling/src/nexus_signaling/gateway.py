@@ -1,5 +1,5 @@
-"""The WebSocket endpoint: decides on the handshake, then hands the socket to a `Connection`; knows every open
-one."""
+"""The WebSocket endpoint: checks the handshake, runs a `Connection` for each socket, and keeps track of all
+open ones."""
 
 import asyncio
 from collections.abc import Iterable
@@ -47,7 +47,7 @@ class Gateway:
             max_msg_size=self._services.limits.max_message_bytes,
         )
         if not socket.can_prepare(request):
-            return _refuse(400, RpcError(ErrorCode.INVALID_MESSAGE, "This is the address of a WebSocket."))
+            return _refuse(400, RpcError(ErrorCode.INVALID_MESSAGE, "This endpoint requires a WebSocket."))
         await socket.prepare(request)
         transport = request.transport
         connection = Connection(
@@ -69,13 +69,13 @@ class Gateway:
             message = "Pages of this origin may not join; see NEXUS_SIGNALING_ORIGINS."
             return self._refuse(403, RpcError(ErrorCode.PERMISSION_DENIED, message))
         if not subprotocol_known:
-            speaks = ", ".join(CODECS)
-            message = "The client must offer a subprotocol that this server speaks."
+            supported = ", ".join(CODECS)
+            message = "The client must offer a subprotocol that this server supports."
             return self._refuse(
-                400, RpcError(ErrorCode.UNSUPPORTED_SUBPROTOCOL, message, details={"supported": speaks})
+                400, RpcError(ErrorCode.UNSUPPORTED_SUBPROTOCOL, message, details={"supported": supported})
             )
         if self._life.draining or len(self._connections) >= self._max_connections:
-            message = "This server takes no more sessions at the moment."
+            message = "This server accepts no more sessions at the moment."
             return self._refuse(503, RpcError(ErrorCode.SERVICE_UNAVAILABLE, message, retry_after_ms=2000))
         return None
 
@@ -84,22 +84,22 @@ class Gateway:
         return _refuse(status, refused)
 
     def node_gone(self, node_id: str) -> None:
-        """Its sessions look whether their room is still there."""
+        """Makes sessions on that node check whether their room still exists."""
         for connection in list(self._connections):
             if connection.node_id == node_id:
                 connection.events_may_be_missing()
 
     async def shut_down(self, timeout_ms: int) -> None:
-        """The service is stopping: says farewell to everybody and waits until they are gone."""
+        """Ends all sessions because the service stops, and waits until they are closed."""
         log.info("sessions_ending", connections=len(self._connections))
         for connection in list(self._connections):
             connection.end(media_pb2.DISCONNECT_REASON_SERVER_SHUTDOWN, "the server shuts down")
         try:
             async with asyncio.timeout(timeout_ms / 1000):
-                while self._connections:  # noqa: ASYNC110 - few, short, and only at the very end
+                while self._connections:  # noqa: ASYNC110 - a short wait, only at shutdown
                     await asyncio.sleep(0.02)
         except TimeoutError:
-            log.warning("sessions_cut", connections=len(self._connections))
+            log.warning("sessions_aborted", connections=len(self._connections))
 
 
 def _offered_subprotocols(headers: Iterable[str]) -> list[str]:
@@ -115,4 +115,4 @@ def _refuse(status: int, refused: RpcError) -> web.Response:
 
 
 def _nothing() -> None:
-    """The transport is gone already."""
+    """Replaces `abort` when the transport is already closed."""

@@ -1,9 +1,8 @@
-"""Finds the key that a token names: from the configuration, a file, or a JWKS fetched over https, cached and
-bounded.
+"""Finds the key that a token names: in the configuration, in a file, or in a JWKS fetched over https, with a
+bounded cache.
 
-A fetch happens off the caller's path at most once per `refresh_ms`, plus, when a token names a key that
-is not there (keys rotate), at most once per `miss_ms`; however many tokens an attacker makes up, the
-app's server sees a trickle.
+A JWKS is fetched when it is older than `refresh_ms`, and when a token names an unknown key (keys rotate), but
+never more often than once per `miss_ms`. So forged tokens cannot flood the app's server with requests.
 """
 
 import asyncio
@@ -52,11 +51,11 @@ class KeySource:
         return app_id in self._apps
 
     async def key(self, app_id: str, key_id: str | None) -> VerificationKey:
-        """Raises RpcError: TOKEN_INVALID when there is no such app or key, SERVICE_UNAVAILABLE when its JWKS
-        cannot be had."""
+        """The key of an app. Raises RpcError TOKEN_INVALID for an unknown app or key, and SERVICE_UNAVAILABLE
+        if its JWKS has never been fetched."""
         app = self._apps.get(app_id)
         if app is None:
-            raise RpcError(ErrorCode.TOKEN_INVALID, "The token's `iss` is no app of this deployment.")
+            raise RpcError(ErrorCode.TOKEN_INVALID, "The token's `iss` is not an app of this deployment.")
         if app.secret is not None:
             return VerificationKey("HS256", app.secret.encode())
         cached = self._cached[app_id]
@@ -77,7 +76,7 @@ class KeySource:
 
     def _pick(self, cached: _Cached, key_id: str | None) -> VerificationKey | None:
         if key_id is None:
-            # Without a `kid` only an app with a single key is unambiguous.
+            # Without a `kid`, only a single key is unambiguous.
             return next(iter(cached.keys.values())) if len(cached.keys) == 1 else None
         return cached.keys.get(key_id)
 
@@ -99,7 +98,7 @@ class KeySource:
             cached.keys = parse_jwks(json.loads(await self._read(app)))
             cached.fetched_at_ms = now_ms
         except (OSError, ValueError, aiohttp.ClientError, TimeoutError) as error:
-            # The old keys stay in use: an app whose JWKS is away for a while can still let people in.
+            # The old keys stay in use, so that clients can join while the app's JWKS is unavailable.
             log.warning("jwks_unavailable", app=app.app_id, error=type(error).__name__)
 
     async def _read(self, app: App) -> bytes:

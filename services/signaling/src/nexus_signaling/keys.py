@@ -1,8 +1,8 @@
-"""Which apps there are, and the keys that sign their tokens.
+"""The configured apps, and the keys that verify their tokens.
 
-An app either shares a secret with us (HS256) or publishes a JWKS (RFC 7517) of RSA and Ed25519 keys. The key
-decides which algorithm may be used, never the token: a public key can thus not be passed off as an HMAC
-secret (RFC 8725 §3.1).
+An app either shares a secret with the server (HS256) or publishes a JWKS (RFC 7517) of RSA and Ed25519 keys.
+The key determines the algorithm, never the token, so that a public key cannot be used as an HMAC secret (RFC
+8725 §3.1).
 """
 
 import json
@@ -18,9 +18,9 @@ from nexus_runtime import ConfigError
 
 Algorithm = Literal["HS256", "RS256", "EdDSA"]
 
-# RFC 7518 §3.2: a key of at least the size of the hash.
+# Minimum size of a secret: that of the hash (RFC 7518 §3.2).
 MIN_SECRET_BYTES: Final = 32
-# RFC 7518 §3.3.
+# Minimum size of an RSA key (RFC 7518 §3.3).
 MIN_RSA_BITS: Final = 2048
 MAX_JWKS_KEYS: Final = 64
 MAX_JWKS_BYTES: Final = 256 * 1024
@@ -28,7 +28,7 @@ MAX_JWKS_BYTES: Final = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class VerificationKey:
-    """A key and the one algorithm that it may be used with."""
+    """A key and the only algorithm with which it may be used."""
 
     algorithm: Algorithm
     key: bytes | RSAPublicKey | Ed25519PublicKey
@@ -39,7 +39,7 @@ class VerificationKey:
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """An app's key id, with either a secret or the place of its JWKS."""
+    """An app's key id, with either a secret or the location of its JWKS."""
 
     app_id: str
     secret: str | None = None
@@ -51,11 +51,11 @@ class App:
 
 
 def parse_jwks(document: Any) -> dict[str, VerificationKey]:
-    """Key id -> key. What cannot verify RS256 or EdDSA (symmetric keys above all) is left out. Raises
+    """Keys by key id. Keys that cannot verify RS256 or EdDSA, such as symmetric ones, are ignored. Raises
     ValueError."""
     keys = document.get("keys") if isinstance(document, dict) else None
     if not isinstance(keys, list) or len(keys) > MAX_JWKS_KEYS:
-        raise ValueError("not a JWKS, or one with too many keys")
+        raise ValueError("not a JWKS, or it has too many keys")
     found: dict[str, VerificationKey] = {}
     for entry in keys:
         if (
@@ -86,18 +86,18 @@ def _verification_key(entry: dict[str, Any]) -> VerificationKey | None:
 
 
 def parse_apps(text: str, *, development: bool) -> dict[str, App]:
-    """`id:secret,id:secret`. Raises ConfigError."""
+    """Parses `id:secret,id:secret`. Raises ConfigError."""
     apps: dict[str, App] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         app_id, separator, secret = part.partition(":")
         if not separator or not app_id or not secret:
-            raise ConfigError(["NEXUS_APPS: each entry is <app id>:<secret>"])
+            raise ConfigError(["NEXUS_APPS: each entry must be <app id>:<secret>"])
         apps[app_id] = _checked(App(app_id, secret=secret), development=development)
     return apps
 
 
 def load_apps_file(path: Path, *, development: bool) -> dict[str, App]:
-    """`{"apps": [{"id": …, "secret": … | "jwks_url": … | "jwks_file": …}]}`. Raises ConfigError."""
+    """Reads `{"apps": [{"id": …, "secret": … | "jwks_url": … | "jwks_file": …}]}`. Raises ConfigError."""
     try:
         document = json.loads(path.read_text())
         entries: list[Mapping[str, str]] = document["apps"]
@@ -111,7 +111,7 @@ def load_apps_file(path: Path, *, development: bool) -> dict[str, App]:
             for entry in entries
         ]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        # The parser's own message might quote a secret.
+        # Without the parser's message, which might quote a secret.
         raise ConfigError(["NEXUS_APPS_FILE: cannot be read as a list of apps"]) from None
     return {app.app_id: _checked(app, development=development) for app in apps}
 
@@ -123,10 +123,10 @@ def _checked(app: App, *, development: bool) -> App:
     if app.secret is not None and not development and len(app.secret.encode()) < MIN_SECRET_BYTES:
         raise ConfigError(
             [
-                f"app {app.app_id!r}: in production a secret has at least {MIN_SECRET_BYTES} bytes "
+                f"app {app.app_id!r}: in production a secret must have at least {MIN_SECRET_BYTES} bytes "
                 "(RFC 7518 section 3.2)"
             ]
         )
     if app.jwks_url is not None and not development and not app.jwks_url.startswith("https://"):
-        raise ConfigError([f"app {app.app_id!r}: a JWKS comes over https"])
+        raise ConfigError([f"app {app.app_id!r}: the URL of a JWKS must be https"])
     return app

@@ -1,5 +1,5 @@
-"""Where rooms live: KV `rooms`, written with compare-and-set, so that of two replicas that place a room at
-once one wins and the other follows it."""
+"""Places rooms and keeps their records in KV `rooms`. Compare-and-set ensures that of two replicas that place
+a room at the same time, one succeeds and the other uses its result."""
 
 import secrets
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from nexus_signaling.placement import choose_node
 
 log = structlog.get_logger()
 
-# Each lost race means that somebody else has won it; ten in a row mean that something is broken.
+# Maximum number of lost races: each means that another replica succeeded, but ten in a row mean a defect.
 _MAX_RACES: Final = 10
 NO_SFU_RETRY_MS: Final = 2000
 FIRST_LOOK_MS: Final = 2_000
@@ -31,7 +31,7 @@ class PlacedRoom:
     room_id: str
     node_id: str
     address: str
-    # By this very call: nobody can have joined it yet.
+    # Whether this call placed the room, so that no participant can have joined it yet.
     placed_now: bool = False
 
 
@@ -69,10 +69,11 @@ class RoomDirectory:
     async def resolve(
         self, app: str, room: str, *, may_create: bool, not_on: frozenset[str] = frozenset()
     ) -> PlacedRoom:
-        """The node that holds the room, which is created or moved off a node that is gone (or in `not_on`) if
-        need be.
+        """Returns the node that holds the room. A room without a node, or on one that is gone or in `not_on`,
+        is placed if `may_create`.
 
-        Raises RpcError: ROOM_NOT_FOUND, TOO_MANY_ROOMS, NO_SFU_AVAILABLE; BusError when the broker is away.
+        Raises RpcError ROOM_NOT_FOUND, TOO_MANY_ROOMS, NO_SFU_AVAILABLE, SFU_UNREACHABLE or
+        SERVICE_UNAVAILABLE, and BusError if the broker is unreachable.
         """
         key = room_key(app, room)
         for _ in range(_MAX_RACES):
@@ -86,7 +87,7 @@ class RoomDirectory:
                 raise RpcError(
                     ErrorCode.ROOM_NOT_FOUND, "There is no such room, and the token does not grant `create`."
                 )
-            # A replica that has just started knows no node yet: the list is a moment away.
+            # A replica that has just started does not know the nodes yet.
             await self._nodes.wait_until_known(FIRST_LOOK_MS)
             chosen = self._choose(not_on)
             placed = await self._write(app, room, chosen, entry)
@@ -112,7 +113,7 @@ class RoomDirectory:
         return chosen
 
     async def _write(self, app: str, room: str, node: NodeView, entry: Entry | None) -> PlacedRoom | None:
-        """None when another replica was faster."""
+        """Writes the room's record. Returns None if another replica was faster."""
         key = room_key(app, room)
         record = state_pb2.RoomRecord(app=app, node_id=node.node_id)
         record.room.id = self._make_room_id()
@@ -138,18 +139,18 @@ class RoomDirectory:
         return PlacedRoom(record.room.id, node.node_id, node.record.grpc_address, placed_now=True)
 
     async def _check_room_count(self, app: str) -> None:
-        # Listing costs the broker a walk over the app's keys; a room is created far less often than it is
-        # joined.
+        # The broker has to list the app's keys, which is acceptable because rooms are created far less often
+        # than joined.
         limit = self._rules.max_rooms_per_app
         if limit and len(await self._bucket.keys(f"{token(app)}.*")) >= limit:
             raise RpcError(
                 ErrorCode.TOO_MANY_ROOMS,
-                "The app has as many rooms as it may have.",
+                "The app has reached its limit of rooms.",
                 details={"limit": limit},
             )
 
     async def forget(self, app: str, room: str, room_id: str) -> bool:
-        """Deletes the record of this life of the room, if it is still the one; whether it was."""
+        """Deletes the room's record if it still has this id; returns whether it did."""
         key = room_key(app, room)
         entry = await self._bucket.get(key)
         record = parse_room(entry)
@@ -162,8 +163,8 @@ class RoomDirectory:
         return True
 
     async def sweep(self) -> int:
-        """Deletes records of rooms whose node has gone, which nobody has joined since; how many those
-        were."""
+        """Deletes records of rooms whose node is gone and which were not placed again; returns their
+        number."""
         swept = 0
         for key in await self._bucket.keys():
             entry = await self._bucket.get(key)

@@ -1,4 +1,4 @@
-"""Puts signaling together from its configuration and what `run_service` gives; tests do so in process."""
+"""Assembles signaling from its configuration and a `Runtime`."""
 
 import asyncio
 from collections.abc import Coroutine, Mapping
@@ -84,7 +84,7 @@ class SignalingService:
         self.nodes.on_gone(self.gateway.node_gone)
         runtime.bus.on_connection(self._on_connection)
         self.metrics.nodes.set_function(self.nodes.fresh_count)
-        # Advisory: without a node nobody new can join, but whoever is here must not be cut off for it.
+        # Advisory: without a node no client can join, but present sessions must continue.
         runtime.health.add_check("sfu_nodes", lambda: self.nodes.fresh_count() > 0, required=False)
 
     @property
@@ -92,11 +92,13 @@ class SignalingService:
         return self.http.port
 
     async def start(self) -> Mapping[str, object]:
-        """Raises ClientError when the port is taken."""
+        """Raises ClientError if the port is in use."""
         config = self._config
         await self.http.start()
         if config.development and config.host not in ("127.0.0.1", "::1", "localhost"):
-            log.warning("development_mode_is_open", host=config.host, risk="anybody here can mint tokens")
+            log.warning(
+                "development_mode_is_open", host=config.host, risk="any host of this network can mint tokens"
+            )
         return {"host": config.host, "port": self.port, "development": config.development}
 
     def work(self) -> Mapping[str, Coroutine[Any, Any, None]]:
@@ -107,7 +109,7 @@ class SignalingService:
         }
 
     async def drain(self) -> None:
-        """Says farewell to everybody; the SFUs are told who has left."""
+        """Ends all sessions, and waits until the SFUs have been notified."""
         await self.gateway.shut_down(self._config.shutdown_ms)
         await self._runtime.background.finish(self._config.shutdown_ms)
 

@@ -1,11 +1,11 @@
-"""Tokens: JWTs (RFC 7519) that an app's server mints and a client shows when it joins.
+"""Tokens: JWTs (RFC 7519) that an app's server mints and a client presents when it joins.
 
-Claims: `iss` the app's key id, `sub` the identity, `room`, `exp` (all required); `nbf`, `iat`, `jti`, `name`,
-`metadata`, `attributes` (object of strings), `grants` (object of booleans), `url` (for SDKs). Without a
-`grants` claim a token allows to create the room, publish, subscribe and send data; with one it allows what
-stands there as true and nothing else.
+Claims: `iss` (the app's key id), `sub` (the identity), `room`, `exp` (all required); `nbf`, `iat`, `jti`,
+`name`, `metadata`, `attributes` (object of strings), `grants` (object of booleans), `url` (for SDKs). Without
+the claim `grants`, a token allows creating the room, publishing, subscribing and sending data; with it, only
+the grants that are true.
 
-A token is checked when it is used to join. That it expires later does not end the session that it has begun.
+A token is checked at the join. Its later expiry does not end the session.
 """
 
 import math
@@ -31,7 +31,7 @@ _DEFAULT_GRANTS: Final = ("create", "publish", "subscribe", "data")
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a verified token says."""
+    """The claims of a verified token."""
 
     app: str
     identity: str
@@ -54,25 +54,24 @@ class TokenVerifier:
         self._clock = clock
 
     async def verify(self, token: str, *, app_id: str, room: str | None) -> Claims:
-        """The claims of a token that is good for `room` (None: whichever it names) and, unless it is empty,
-        for `app_id`. Raises RpcError."""
+        """Verifies a token and returns its claims. It must be for `room` (None: any room) and `app_id`
+        (empty: any app). Raises RpcError."""
         if not token:
             raise RpcError(ErrorCode.TOKEN_MISSING, "No token was sent.")
         header, unverified = _peek(token)
         app = unverified.get("iss")
         if not isinstance(app, str):
             raise _invalid("`iss` is missing")
-        # Said before the signature is checked, so that a developer with two apps sees the cause; it gives
-        # nothing away.
+        # Checked before the signature, so that a developer with two apps finds the cause; it reveals nothing.
         if app_id and app_id != app:
-            raise RpcError(ErrorCode.APP_MISMATCH, "The app id given is not the token's `iss`.")
+            raise RpcError(ErrorCode.APP_MISMATCH, "`app_id` is not the token's `iss`.")
         key_id = header.get("kid")
         key = await self._keys.key(app, key_id if isinstance(key_id, str) else None)
         payload = _verified_payload(token, key.key, key.algorithm)
         claims = _claims(payload)
         self._check_times(payload, claims.expires_at)
         if room is not None and claims.room != room:
-            raise RpcError(ErrorCode.ROOM_MISMATCH, "The room asked for is not the token's `room`.")
+            raise RpcError(ErrorCode.ROOM_MISMATCH, "The requested room is not the token's `room`.")
         return claims
 
     def _check_times(self, payload: Mapping[str, Any], expires_at: float) -> None:
@@ -96,30 +95,30 @@ def _invalid(why: str) -> RpcError:
 
 
 def _peek(token: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """Header and payload, nothing of it proven: only to find out which key to check with."""
+    """The unverified header and payload, only for finding the key."""
     size = utf8_size(token)
     if size is None or size > MAX_TOKEN_BYTES:
         raise _invalid("it is too long")
     try:
         unverified = jwt.decode_complete(token, options={"verify_signature": False})
-    except Exception as error:  # whatever a hostile token raises inside the parser is the token's fault
+    except Exception as error:  # a hostile token can raise any exception in the parser
         raise _invalid("it is not a JWT") from error
     header, payload = unverified["header"], unverified["payload"]
     if "crit" in header:
-        # RFC 7515 §4.1.11: extensions that we do not understand make the token invalid, and we understand
-        # none.
-        raise _invalid("it needs an extension that this server does not know")
+        # RFC 7515 §4.1.11: extensions that are not understood make a token invalid, and this server has none.
+        raise _invalid("it requires an extension that this server does not support")
     return header, payload
 
 
 def _verified_payload(token: str, key: Any, algorithm: str) -> Mapping[str, Any]:
-    # Times are checked by us, against our clock; the key alone names the algorithm (RFC 8725 §3.1).
+    # `_check_times` checks the times with the service's clock; only the key determines the algorithm (RFC
+    # 8725 §3.1).
     unchecked = ("exp", "nbf", "iat", "aud", "sub", "jti", "iss")
     options: Any = {f"verify_{name}": False for name in unchecked}
     try:
         payload: Mapping[str, Any] = jwt.decode(token, key, algorithms=[algorithm], options=options)
     except jwt.InvalidAlgorithmError as error:
-        raise _invalid("it is signed with an algorithm that the app's key is not for") from error
+        raise _invalid("its algorithm does not match the app's key") from error
     except Exception as error:
         raise _invalid("its signature is wrong") from error
     return payload
@@ -155,7 +154,7 @@ def _time(payload: Mapping[str, Any], name: str) -> float | None:
     value = payload.get(name)
     if value is None:
         return None
-    # JSON as Python reads it has Infinity and NaN, and True is an int.
+    # Python's JSON parser accepts Infinity and NaN, and True is an int.
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _invalid(f"`{name}` is not a number")
     try:
@@ -179,7 +178,7 @@ def _text(payload: Mapping[str, Any], name: str) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str) or utf8_size(value) is None:
-        raise _invalid(f"`{name}` is not text")
+        raise _invalid(f"`{name}` is not valid text")
     return value
 
 

@@ -1,7 +1,9 @@
-"""One client's session: awaiting join, joining, joined, closed. Decides; does nothing itself.
+"""The session of one client, with the states awaiting join, joining, joined and closed. It decides without
+I/O.
 
-`handle(input, now_ms)` returns effects; the edge carries them out and calls again with what came of them.
-`next_deadline()` says when `TimePassed` is due. `now_ms` is milliseconds on any clock that does not go back.
+`handle(input, now_ms)` returns effects; the connection performs them and passes their results as further
+inputs. `next_deadline()` returns when the input `TimePassed` is due. `now_ms` is in milliseconds of a
+monotonic clock.
 """
 
 from collections import deque
@@ -40,7 +42,7 @@ class Session:
         self._codec = codec
         self._limits = limits
         now_ms = now.monotonic_ms
-        # For the replies to pings, which must not step with the wall clock.
+        # Added to `now_ms` in replies to pings, which must not step with the wall clock.
         self._epoch_ms_at_zero = now.epoch_ms - now_ms
         self._state = State.AWAITING_JOIN
         self._seat: Seat | None = None
@@ -54,7 +56,7 @@ class Session:
         self._join_deadline = now_ms + limits.join_timeout_ms
         self._heard_at = now_ms
         self._pending: deque[session_pb2.ClientMessage] = deque()
-        self._sfu_busy_with: int | None = None  # the request id that waits for the SFU
+        self._sfu_busy_with: int | None = None  # the id of the request that the SFU is handling
         self._cursor: FeedCursor[SharedEvent] = FeedCursor(limits.max_held_events)
         self._fetching_snapshot = False
         self._snapshot_wanted_at: int | None = None
@@ -120,7 +122,7 @@ class Session:
             case _:
                 assert_never(event)
 
-    # frames
+    # Frames
 
     def _on_frame(self, frame: bytes | str, now_ms: int) -> list[Effect]:
         if len(frame) > self._limits.max_message_bytes:
@@ -133,16 +135,14 @@ class Session:
         if waits:
             return self._over_rate(message.request_id, waits)
         if message.request_id <= self._last_request_id:
-            return self._on_malformed(message.request_id, "request_id must be above 0 and grow.")
+            return self._on_malformed(message.request_id, "request_id must be positive and increase.")
         self._last_request_id = message.request_id
         return self._on_request(message, now_ms)
 
     def _on_request(self, message: session_pb2.ClientMessage, now_ms: int) -> list[Effect]:
         request = message.WhichOneof("request")
         if request is None:
-            return self._on_malformed(
-                message.request_id, "The message holds no request that this server knows."
-            )
+            return self._on_malformed(message.request_id, "The message has no request known to this server.")
         if request == "ping":
             return [self._pong(message, now_ms)]
         if request == "join":
@@ -158,7 +158,7 @@ class Session:
             return [do.Send(Outgoing(reply)), *self._end(media_pb2.DISCONNECT_REASON_CLIENT_LEFT, "left")]
         if len(self._pending) >= self._limits.max_pending_requests:
             refused = RpcError(
-                ErrorCode.RATE_LIMITED, "Too many requests wait for an answer.", retry_after_ms=1000
+                ErrorCode.RATE_LIMITED, "Too many requests are unanswered.", retry_after_ms=1000
             )
             return [self._error(refused, message.request_id)]
         self._pending.append(message)
@@ -166,7 +166,7 @@ class Session:
 
     def _on_join_request(self, message: session_pb2.ClientMessage) -> list[Effect]:
         if self._state is not State.AWAITING_JOIN:
-            refused = RpcError(ErrorCode.ALREADY_JOINED, "This session has a join already.")
+            refused = RpcError(ErrorCode.ALREADY_JOINED, "This session has already joined or is joining.")
             return [self._error(refused, message.request_id)]
         self._state = State.JOINING
         self._join_request_id = message.request_id
@@ -186,13 +186,13 @@ class Session:
         return [self._error(refused, request_id)]
 
     def _over_rate(self, request_id: int, wait_ms: int) -> list[Effect]:
-        """Nothing when `wait_ms` is 0."""
+        """The effects of a message above the rate; none if `wait_ms` is 0."""
         if not wait_ms:
             return []
         self._rate_limited += 1
         refused = RpcError(
             ErrorCode.RATE_LIMITED,
-            "Too many messages, or too many bytes, in too short a time.",
+            "Too many messages or bytes in a short time.",
             retry_after_ms=wait_ms,
         )
         if self._rate_limited >= self._limits.max_rate_limited:
@@ -205,11 +205,11 @@ class Session:
             ErrorCode.MESSAGE_TOO_LARGE, "The message is too large.", details={"limit_bytes": limit}
         )
 
-    # the SFU
+    # Requests to the SFU
 
     def _next_sfu_call(self) -> list[Effect]:
-        """Requests reach the SFU one at a time and in order, so that none overtakes the offer that it builds
-        on."""
+        """Sends requests to the SFU one at a time and in order, so that none overtakes the offer on which it
+        depends."""
         done: list[Effect] = []
         while self._pending and self._sfu_busy_with is None:
             assert self._seat is not None
@@ -232,7 +232,7 @@ class Session:
             self._own_track_ids = {track.id for track in reply.offer.tracks}
         return [do.Send(Outgoing(reply)), *self._next_sfu_call()]
 
-    # the room
+    # The room
 
     def _on_joined(self, event: on.JoinAccepted, now_ms: int) -> list[Effect]:
         self._state = State.JOINED
@@ -241,35 +241,36 @@ class Session:
         self._own_track_ids = {track.id for track in event.response.participant.tracks}
         reply = session_pb2.ServerMessage(request_id=self._join_request_id, join=event.response)
         advance = self._cursor.resume(event.seat.room_id, event.response.revision)
-        return [do.Send(Outgoing(reply), catch_up=True), *self._hand_on(advance, now_ms, catch_up=True)]
+        return [do.Send(Outgoing(reply), catch_up=True), *self._deliver(advance, now_ms, catch_up=True)]
 
     def _on_room_event(self, shared: SharedEvent, now_ms: int) -> list[Effect]:
         if self._seat is not None:
-            over = self._end_of_us(shared)
-            if over:
-                return over
-        return self._hand_on(self._cursor.take(shared), now_ms)
+            ended = self._end_of_session(shared)
+            if ended:
+                return ended
+        return self._deliver(self._cursor.take(shared), now_ms)
 
-    def _hand_on(self, advance: Advance[SharedEvent], now_ms: int, *, catch_up: bool = False) -> list[Effect]:
+    def _deliver(self, advance: Advance[SharedEvent], now_ms: int, *, catch_up: bool = False) -> list[Effect]:
         assert self._seat is not None or not advance.events
         done: list[Effect] = []
         for shared in advance.events:
-            over = self._end_of_us(shared)
-            if over:
-                return done + over
-            if self._is_for_us(shared):
+            ended = self._end_of_session(shared)
+            if ended:
+                return done + ended
+            if self._is_for_client(shared):
                 done.append(do.Send(shared, catch_up))
         if advance.needs_snapshot:
             done += self._want_snapshot(now_ms)
         return done
 
-    def _is_for_us(self, shared: SharedEvent) -> bool:
+    def _is_for_client(self, shared: SharedEvent) -> bool:
         assert self._seat is not None
         event = shared.event
         return not event.internal and event.target_participant_id in ("", self._seat.participant_id)
 
-    def _end_of_us(self, shared: SharedEvent) -> list[Effect]:
-        """An event that ends this session takes effect at once, whatever else is missing or still waiting."""
+    def _end_of_session(self, shared: SharedEvent) -> list[Effect]:
+        """The effects of an event that ends this session; none for others. Such an event takes effect at
+        once, even if earlier events are missing or held."""
         assert self._seat is not None
         event = shared.event
         if event.room_id != self._seat.room_id:
@@ -284,7 +285,7 @@ class Session:
 
     def _want_snapshot(self, now_ms: int) -> list[Effect]:
         self._cursor.wait()
-        # One that is under way may be older than what is missing now: another follows it.
+        # A snapshot in progress may be older than the missing events, so another one follows it.
         if self._fetching_snapshot or now_ms < self._snapshot_allowed_at:
             self._snapshot_wanted_at = self._snapshot_allowed_at
             return []
@@ -297,13 +298,15 @@ class Session:
         self._fetching_snapshot = False
         if isinstance(answer, RpcError):
             if answer.code in (ErrorCode.ROOM_NOT_FOUND, ErrorCode.PARTICIPANT_NOT_FOUND):
-                return self._end(media_pb2.DISCONNECT_REASON_MEDIA_FAILED, "the session is gone", gone=True)
+                return self._end(
+                    media_pb2.DISCONNECT_REASON_MEDIA_FAILED, "the SFU no longer has the session", gone=True
+                )
             return self._want_snapshot(now_ms)
         assert self._seat is not None
         if answer.revision < self._cursor.revision:
-            # Older than what the client has been shown already: nothing that it says may go back in time.
+            # The client already has newer state, and must not receive an older one.
             known = self._cursor.resume(self._seat.room_id, self._cursor.revision)
-            return self._hand_on(known, now_ms, catch_up=True)
+            return self._deliver(known, now_ms, catch_up=True)
         self._own_track_ids |= {
             track.id
             for participant in answer.participants
@@ -312,9 +315,9 @@ class Session:
         }
         advance = self._cursor.resume(self._seat.room_id, answer.revision)
         snapshot = Outgoing(session_pb2.ServerMessage(snapshot=answer))
-        return [do.Send(snapshot, catch_up=True), *self._hand_on(advance, now_ms, catch_up=True)]
+        return [do.Send(snapshot, catch_up=True), *self._deliver(advance, now_ms, catch_up=True)]
 
-    # the end
+    # The end
 
     def _on_time(self, now_ms: int) -> list[Effect]:
         deadline = self.next_deadline()
@@ -322,23 +325,25 @@ class Session:
             return []
         if self._state is State.AWAITING_JOIN:
             limit = {"limit_ms": self._limits.join_timeout_ms}
-            return self._fail(RpcError(ErrorCode.JOIN_TIMEOUT, "No `join` came in time.", details=limit))
+            return self._fail(RpcError(ErrorCode.JOIN_TIMEOUT, "No `join` arrived in time.", details=limit))
         if now_ms >= self._heard_at + self._limits.silence_ms:
             reason = media_pb2.DISCONNECT_REASON_SIGNALING_LOST
-            farewell = self._farewell(reason, "nothing was heard of the client", can_rejoin=True)
+            farewell = self._farewell(reason, "the client was silent for too long", can_rejoin=True)
             return [farewell, *self._close(CloseCode.PING_TIMEOUT, "ping timeout", leave=reason)]
         return self._want_snapshot(now_ms)
 
     def _on_socket_closed(self, code: int | None) -> list[Effect]:
-        # 1000 and 1001 are a client that means it: left, or its page went away (RFC 6455 §7.4.1).
-        meant = code in (1000, 1001)
+        # 1000 and 1001 are intended by the client: it left, or its page was closed (RFC 6455 §7.4.1).
+        intended = code in (1000, 1001)
         reason = (
-            media_pb2.DISCONNECT_REASON_CLIENT_LEFT if meant else media_pb2.DISCONNECT_REASON_SIGNALING_LOST
+            media_pb2.DISCONNECT_REASON_CLIENT_LEFT
+            if intended
+            else media_pb2.DISCONNECT_REASON_SIGNALING_LOST
         )
         return self._close(None, "", leave=reason)
 
     def _handle_closed(self, event: on.Input) -> list[Effect]:
-        # A join that was under way when the socket went has made a participant that nobody is: take it back.
+        # A join in progress when the socket closed has created a participant without a client: remove it.
         if isinstance(event, on.JoinAccepted):
             return [do.LeaveRoom(event.seat, media_pb2.DISCONNECT_REASON_SIGNALING_LOST)]
         return []
@@ -358,7 +363,7 @@ class Session:
     def _end(
         self, reason: media_pb2.DisconnectReason.ValueType, message: str, *, gone: bool = False
     ) -> list[Effect]:
-        """`gone`: the SFU has already let the participant go."""
+        """Ends the session. `gone`: the SFU no longer has the participant."""
         code, can_rejoin = ending(reason)
         farewell = self._farewell(reason, message, can_rejoin=can_rejoin)
         return [farewell, *self._close(code, message, leave=None if gone else reason)]
@@ -377,7 +382,8 @@ class Session:
         flush: bool = True,
         leave: media_pb2.DisconnectReason.ValueType | None = media_pb2.DISCONNECT_REASON_SIGNALING_LOST,
     ) -> list[Effect]:
-        """`code` None: the socket is closed already. `leave` None: the participant is gone already."""
+        """Closes the session. `code` is None if the socket is already closed, and `leave` is None if the SFU
+        no longer has the participant."""
         done: list[Effect] = []
         if code is not None:
             done.append(do.Close(code, why, flush))

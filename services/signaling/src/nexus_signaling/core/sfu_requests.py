@@ -1,7 +1,8 @@
-"""A client's request as the SFU's, and the SFU's answer as the client's: who may ask for what stands here.
+"""Translates clients' requests into requests to the SFU, with checks of permissions, and the SFU's answers
+back.
 
-The rule: one's own participant and tracks are one's own; those of others need the `admin` grant; publishing
-and subscribing need their grants. The SFU checks again what it can see.
+A client may change its own participant and tracks; those of others require the grant `admin`. Publishing and
+subscribing require their grants. The SFU repeats the checks for which it has the information.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -20,7 +21,8 @@ from nexus_signaling.core.texts import check_attributes, check_metadata, check_n
 
 MAX_IDS: Final = 256
 MAX_PUBLICATIONS: Final = 64
-# A simulcast has three in practice; the SFU refuses what its engine cannot hold.
+# Maximum layers of a publication. A simulcast has three in practice; the SFU refuses more than its engine
+# supports.
 MAX_LAYERS: Final = 8
 MAX_RID_BYTES: Final = 64
 MAX_PRIORITY: Final = 255
@@ -28,14 +30,14 @@ MAX_PRIORITY: Final = 255
 
 @dataclass(frozen=True, slots=True)
 class Requester:
-    """Who asks: the seat, and the tracks that are the asker's own."""
+    """The participant that sent the request: its seat and its own tracks."""
 
     seat: Seat
     own_track_ids: Collection[str]
 
 
 def permitted(granted: bool, grant: str) -> None:
-    """Raises RpcError(PERMISSION_DENIED) unless granted."""
+    """Raises RpcError PERMISSION_DENIED unless `granted`."""
     if not granted:
         raise RpcError(
             ErrorCode.PERMISSION_DENIED, f"The token does not grant `{grant}`.", details={"grant": grant}
@@ -69,11 +71,11 @@ def check_publications(publications: Collection[media_pb2.Publication], grants: 
 
 
 def to_sfu(message: session_pb2.ClientMessage, requester: Requester) -> ParticipantRequest:
-    """Raises RpcError. `message` holds a request of a joined client that only the SFU can answer."""
+    """The request to the SFU for a request of a joined client. Raises RpcError."""
     name = message.WhichOneof("request")
     translate = _TO_SFU.get(name) if name is not None else None
     if translate is None:
-        raise RpcError(ErrorCode.INVALID_MESSAGE, "The message holds no request that this server knows.")
+        raise RpcError(ErrorCode.INVALID_MESSAGE, "The message has no request known to this server.")
     return translate(message, requester)
 
 
@@ -138,7 +140,7 @@ def _set_muted(message: session_pb2.ClientMessage, requester: Requester) -> Part
     _check_id(request.track_id, "track_id")
     return sfu_pb2.SetMutedRequest(
         room=requester.seat.room_key,
-        # The SFU knows whose track it is: admins may mute others, nobody may unmute them.
+        # The SFU knows the track's owner: an admin may mute tracks of others but not unmute them.
         participant_id=requester.seat.participant_id,
         track_id=request.track_id,
         muted=request.muted,
@@ -146,12 +148,12 @@ def _set_muted(message: session_pb2.ClientMessage, requester: Requester) -> Part
 
 
 def _unpublish(message: session_pb2.ClientMessage, requester: Requester) -> ParticipantRequest:
-    """For other people's tracks without a participant: whose they are is looked up on the way
-    (`unpublishing`)."""
+    """For tracks of other participants, the request has no participant; `unpublishing` looks up the
+    owners."""
     request = message.unpublish
     _check_ids(len(request.track_ids))
     if not request.track_ids:
-        raise RpcError(ErrorCode.INVALID_ARGUMENT, "No track is named.", details={"field": "track_ids"})
+        raise RpcError(ErrorCode.INVALID_ARGUMENT, "`track_ids` is empty.", details={"field": "track_ids"})
     own = all(track_id in requester.own_track_ids for track_id in request.track_ids)
     if not own:
         permitted(requester.seat.grants.admin, "admin")
@@ -213,7 +215,7 @@ def _check_ids(count: int) -> None:
 
 
 def to_client(request_id: int, response: ParticipantResponse) -> session_pb2.ServerMessage:
-    """The reply that carries an SFU's answer."""
+    """The reply to the client with the SFU's answer."""
     reply = session_pb2.ServerMessage(request_id=request_id)
     match response:
         case sfu_pb2.OfferResponse():

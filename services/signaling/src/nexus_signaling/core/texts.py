@@ -1,4 +1,5 @@
-"""Limits on the texts that people choose: names, identities, metadata, attributes. In bytes of UTF-8."""
+"""Limits for the texts that clients choose: names, identities, metadata and attributes. Sizes are in bytes of
+UTF-8."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -16,13 +17,14 @@ MAX_ATTRIBUTES_BYTES: Final = 16 * 1024
 def _refused(field: str, limit: int) -> RpcError:
     return RpcError(
         ErrorCode.INVALID_ARGUMENT,
-        f"`{field}` is too long, or not text.",
+        f"`{field}` is too long or not valid text.",
         details={"field": field, "limit_bytes": limit},
     )
 
 
 def utf8_size(text: str) -> int | None:
-    """None for a text that has no UTF-8 form: a lone surrogate, which JSON can spell."""
+    """The size in bytes; None for a text without a UTF-8 form, such as a lone surrogate, which JSON can
+    contain."""
     try:
         return len(text.encode())
     except UnicodeEncodeError:
@@ -30,13 +32,13 @@ def utf8_size(text: str) -> int | None:
 
 
 def is_name(text: str) -> bool:
-    """Whether `text` can name a room or an identity: not empty, at most `MAX_NAME_BYTES`."""
+    """Whether `text` can be a room's name or an identity: not empty, and at most `MAX_NAME_BYTES`."""
     size = utf8_size(text)
     return size is not None and 0 < size <= MAX_NAME_BYTES
 
 
 def check_name(text: str, field: str) -> None:
-    """A name for people; may be empty."""
+    """Checks a display name, which may be empty. Raises RpcError INVALID_ARGUMENT."""
     _check_size(text, field, MAX_NAME_BYTES)
 
 
