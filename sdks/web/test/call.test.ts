@@ -1,13 +1,13 @@
-/** Whole calls through the public surface, on the fake platform and the real wire format. */
+/** Whole calls through the public API, on the fake platform and the real wire format. */
 import { describe, expect, it } from "vitest";
 import { createCameraVideoTrack, createScreenTracks, NexusClient, NexusError, type LocalTrack, type RemoteParticipant, type RemoteTrack, type Room } from "../src/index.js";
 import { FakeElement, FakePlatform, type ServerBody } from "../src/testing.js";
-import { APP, failure, microphone, person, ROOM, slotTable, token, track, world, type World } from "./fixtures.js";
+import { APP, failure, microphone, participantOf, ROOM, slotTable, token, track, world, type World } from "./fixtures.js";
 
-const bob = person("PA_bob", "bob", [microphone("TR_bobmic", 1, "PA_bob"), track("TR_bob", 2, "PA_bob")]);
+const bob = participantOf("PA_bob", "bob", [microphone("TR_bobmic", 1, "PA_bob"), track("TR_bob", 2, "PA_bob")]);
 
 describe("joining", () => {
-  it("takes one round trip, with the offer inside", async () => {
+  it("takes one round trip, which carries the offer", async () => {
     const { platform, join } = world();
     const room = await join();
     expect(platform.server.requests.map(({ name }) => name)).toEqual(["join"]);
@@ -21,7 +21,7 @@ describe("joining", () => {
     expect(platform.peer.configuration).toMatchObject({ bundlePolicy: "max-bundle", iceServers: [{ username: "u" }] });
   });
 
-  it("publishes open tracks within the join", async () => {
+  it("publishes open tracks with the join itself", async () => {
     const { platform, join } = world();
     const camera = await createCameraVideoTrack({ codec: "h264" }, platform);
     const room = await join({ tracks: [camera] });
@@ -35,26 +35,26 @@ describe("joining", () => {
     [undefined, "wss://app.example/v1/rtc"],
     ["http://127.0.0.1:7880", "ws://127.0.0.1:7880/v1/rtc"],
     ["wss://rtc.example/prefix/", "wss://rtc.example/prefix/v1/rtc"],
-  ])("finds the server: %s", async (serverUrl, expected) => {
+  ])("uses the server URL %s", async (serverUrl, expected) => {
     const { platform, join } = world({ client: serverUrl === undefined ? {} : { serverUrl } });
     await join();
     expect(platform.server.url).toBe(expected);
   });
 
-  it("takes the address from the token before the page's origin", async () => {
+  it("prefers the URL in the token to the page's origin", async () => {
     const { platform, join } = world({ client: { token: token({ url: "https://claimed.example" }) } });
     await join();
     expect(platform.server.url).toBe("wss://claimed.example/v1/rtc");
   });
 
-  it("speaks JSON when told", async () => {
+  it("uses JSON if the option says so", async () => {
     const { platform, join } = world({ client: { wireFormat: "json" }, others: [bob] });
     const room = await join();
     expect(platform.server.subprotocol).toBe("nexus.v1.json");
     expect([...room.participants.values()].map(({ name }) => name)).toEqual(["BOB"]);
   });
 
-  it("refuses an app that the token is not of, before any connection", async () => {
+  it("rejects a token of another app before it connects", async () => {
     const { platform, join } = world({ client: { appId: "another" } });
     expect(await failure(join())).toMatchObject({ code: "APP_MISMATCH", details: { iss: APP } });
     expect(platform.server.url).toBe("");
@@ -69,13 +69,13 @@ describe("joining", () => {
     expect(platform.peer.closed).toBe(true);
   });
 
-  it("says that a server cannot be reached", async () => {
+  it("reports a server that cannot be reached", async () => {
     const { platform, join } = world();
     platform.server.unreachable = true;
     expect(await failure(join())).toMatchObject({ code: "CONNECTION_FAILED" });
   });
 
-  it("gives up when nothing answers", async () => {
+  it("times out when the server does not answer", async () => {
     const { platform, join } = world();
     platform.server.silent = true;
     const joining = failure(join());
@@ -95,7 +95,7 @@ describe("joining", () => {
     expect(platform.server.closedByClient).toBe(1000);
   });
 
-  it("closes when the browser refuses the answer", async () => {
+  it("closes when the browser rejects the answer", async () => {
     const { platform, client } = world();
     const joining = failure(client.join(ROOM));
     platform.peer.refuseAnswer = true;
@@ -104,8 +104,8 @@ describe("joining", () => {
   });
 });
 
-/** The program of the README, with elements that remember. */
-function showEverybody(room: Room, shown: Map<string, FakeElement>): void {
+/** The program of the README, with fake elements. */
+function showAll(room: Room, shown: Map<string, FakeElement>): void {
   room.on("participant-joined", (participant) => {
     participant.on("track-published", (one) => {
       const element = new FakeElement();
@@ -115,8 +115,8 @@ function showEverybody(room: Room, shown: Map<string, FakeElement>): void {
   });
 }
 
-describe("people and tracks", () => {
-  it("are told whether they came before or after, once and in order", async () => {
+describe("participants and tracks", () => {
+  it("are reported once and in order, whether they came before the listener or after", async () => {
     const { platform, join } = world({ others: [bob] });
     const room = await join();
     const heard: string[] = [];
@@ -127,10 +127,10 @@ describe("people and tracks", () => {
     expect(heard).toEqual([]);
     await platform.settle();
     expect(heard).toEqual(["bob", "TR_bobmic", "TR_bob"]);
-    const carol = person("PA_carol", "carol", [track("TR_carol", 3, "PA_carol")]);
-    tellEvent(platform, 6n, { case: "participantJoined", value: { participant: carol } });
+    const carol = participantOf("PA_carol", "carol", [track("TR_carol", 3, "PA_carol")]);
+    sendEvent(platform, 6n, { case: "participantJoined", value: { participant: carol } });
     await platform.settle();
-    tellEvent(platform, 7n, { case: "trackPublished", value: { track: track("TR_share", 4, "PA_carol") } });
+    sendEvent(platform, 7n, { case: "trackPublished", value: { track: track("TR_share", 4, "PA_carol") } });
     expect(heard).toEqual(["bob", "TR_bobmic", "TR_bob", "carol", "TR_carol", "TR_share"]);
   });
 
@@ -140,79 +140,79 @@ describe("people and tracks", () => {
     const gone: string[] = [];
     room.on("track-unpublished", (one) => gone.push(one.id));
     room.on("participant-left", (participant, reason) => gone.push(`${participant.identity}:${reason}`));
-    tellEvent(platform, 6n, { case: "participantLeft", value: { participantId: "PA_bob", reason: 2 } });
+    sendEvent(platform, 6n, { case: "participantLeft", value: { participantId: "PA_bob", reason: 2 } });
     expect(gone).toEqual(["TR_bobmic", "TR_bob", "bob:replaced"]);
     expect(room.participants.size).toBe(0);
   });
 
-  it("are put right by a snapshot", async () => {
+  it("are corrected by a snapshot", async () => {
     const { platform, join } = world({ others: [bob] });
     const room = await join();
-    const told: string[] = [];
-    room.on("participant-left", (participant) => told.push(`-${participant.identity}`));
-    room.on("participant-joined", (participant) => told.push(`+${participant.identity}`));
+    const reported: string[] = [];
+    room.on("participant-left", (participant) => reported.push(`-${participant.identity}`));
+    room.on("participant-joined", (participant) => reported.push(`+${participant.identity}`));
     await platform.settle();
-    const participants = [person("PA_ada", "ada"), person("PA_dan", "dan")];
+    const participants = [participantOf("PA_ada", "ada"), participantOf("PA_dan", "dan")];
     platform.server.tell({ case: "snapshot", value: { participants, revision: 9n } });
-    expect(told).toEqual(["+bob", "-bob", "+dan"]);
-    tellEvent(platform, 8n, { case: "participantLeft", value: { participantId: "PA_dan" } });
+    expect(reported).toEqual(["+bob", "-bob", "+dan"]);
+    sendEvent(platform, 8n, { case: "participantLeft", value: { participantId: "PA_dan" } });
     expect(room.participants.size).toBe(1);
   });
 
-  it("speak", async () => {
+  it("become active speakers", async () => {
     const { platform, join } = world({ others: [bob] });
     const room = await join();
     const heard: string[][] = [];
     room.on("active-speakers", (speakers) => heard.push(speakers.map(({ participant }) => participant.identity)));
     await platform.settle();
     const speaker = (participantId: string): object => ({ participantId, trackId: "", levelDbov: -20 });
-    tellEvent(platform, 0n, { case: "activeSpeakers", value: { speakers: [speaker("PA_bob"), speaker("PA_ada")] } });
+    sendEvent(platform, 0n, { case: "activeSpeakers", value: { speakers: [speaker("PA_bob"), speaker("PA_ada")] } });
     expect(room.localParticipant.speaking).toBe(true);
-    tellEvent(platform, 0n, { case: "activeSpeakers", value: { speakers: [] } });
+    sendEvent(platform, 0n, { case: "activeSpeakers", value: { speakers: [] } });
     expect(heard).toEqual([["bob", "ada"], []]);
     expect(room.localParticipant.speaking).toBe(false);
   });
 
-  it("mute", async () => {
+  it("are muted", async () => {
     const { platform, join } = world({ others: [bob] });
     const room = await join();
-    const told: [string, boolean][] = [];
-    room.on("track-muted", (one, muted) => told.push([one.id, muted]));
-    tellEvent(platform, 6n, { case: "trackMuted", value: { trackId: "TR_bob", participantId: "PA_bob", muted: true } });
-    expect(told).toEqual([["TR_bob", true]]);
+    const reported: [string, boolean][] = [];
+    room.on("track-muted", (one, muted) => reported.push([one.id, muted]));
+    sendEvent(platform, 6n, { case: "trackMuted", value: { trackId: "TR_bob", participantId: "PA_bob", muted: true } });
+    expect(reported).toEqual([["TR_bob", true]]);
   });
 });
 
-describe("pictures", () => {
-  it("appear from a fresh slot that the join has bound, without a request", async () => {
+describe("videos", () => {
+  it("are shown from a fresh slot that the join has bound, without a request", async () => {
     const { platform, join } = world({ others: [bob], bound: { "1": "TR_bob" } });
     const shown = new Map<string, FakeElement>();
-    showEverybody(await join(), shown);
+    showAll(await join(), shown);
     await platform.settle();
     expect(streamTracks(shown.get("TR_bob"))).toEqual(["remote-1"]);
     expect(platform.server.named("updateSlots")).toEqual([]);
   });
 
-  it("are asked for when attached, several in one request", async () => {
-    const { platform, join } = world({ others: [person("PA_bob", "bob", [track("TR_a", 2, "PA_bob"), track("TR_b", 3, "PA_bob")])] });
+  it("are requested when attached, several in one request", async () => {
+    const { platform, join } = world({ others: [participantOf("PA_bob", "bob", [track("TR_a", 2, "PA_bob"), track("TR_b", 3, "PA_bob")])] });
     const room = await join();
-    showEverybody(room, new Map());
+    showAll(room, new Map());
     await platform.settle();
     expect(platform.server.named("updateSlots").map(({ value }) => value["bindTrackIds"])).toEqual([["TR_a", "TR_b"]]);
   });
 
-  it("never stay with a track whose slot carries somebody else's", async () => {
-    const carol = person("PA_carol", "carol", [track("TR_carol", 3, "PA_carol")]);
+  it("are removed from a track whose slot carries another participant's video", async () => {
+    const carol = participantOf("PA_carol", "carol", [track("TR_carol", 3, "PA_carol")]);
     const { platform, join } = world({ others: [bob, carol], bound: { "1": "TR_bob" } });
     const shown = new Map<string, FakeElement>();
     const room = await join();
-    showEverybody(room, shown);
+    showAll(room, shown);
     await platform.settle();
     platform.peer.playFrom("1", 2, 10);
     await platform.advance(100);
     const { sdp } = await platform.peer.createOffer();
-    // The slot goes to Carol; Bob's picture goes on until her first keyframe.
-    tellEvent(platform, 0n, { case: "slotsChanged", value: { slots: slotTable(sdp ?? "", 2, { "1": "TR_carol" }) } });
+    // The slot is bound to Carol's track. Bob's video continues until her first keyframe.
+    sendEvent(platform, 0n, { case: "slotsChanged", value: { slots: slotTable(sdp ?? "", 2, { "1": "TR_carol" }) } });
     expect(shown.get("TR_bob")?.srcObject).toBeNull();
     await platform.advance(100);
     expect(shown.get("TR_carol")?.srcObject).toBeNull();
@@ -222,20 +222,20 @@ describe("pictures", () => {
     expect(shown.get("TR_bob")?.srcObject).toBeNull();
   });
 
-  it("do not take a slot for fresh that has carried somebody since it was last looked at", async () => {
-    const carol = person("PA_carol", "carol", [track("TR_carol", 3, "PA_carol")]);
+  it("are not shown from a slot that has carried media since it was last read", async () => {
+    const carol = participantOf("PA_carol", "carol", [track("TR_carol", 3, "PA_carol")]);
     const { platform, join } = world({ others: [bob, carol], bound: { "1": "TR_bob" } });
     const shown = new Map<string, FakeElement>();
-    showEverybody(await join(), shown);
+    showAll(await join(), shown);
     await platform.settle();
     platform.peer.playFrom("1", 2, 10);
     const { sdp } = await platform.peer.createOffer();
     const slots = slotTable(sdp ?? "", 2, { "1": "TR_carol" });
-    tellEvent(platform, 0n, { case: "slotsChanged", value: { slots } });
+    sendEvent(platform, 0n, { case: "slotsChanged", value: { slots } });
     expect(shown.get("TR_carol")?.history).toEqual([]);
   });
 
-  it("give their slot back a while after the last element", async () => {
+  it("release their slot some time after the last element was detached", async () => {
     const { platform, join } = world({ others: [bob], bound: { "1": "TR_bob" } });
     const room = await join();
     const picture = trackOf(room, "PA_bob", "camera");
@@ -252,10 +252,10 @@ describe("pictures", () => {
     expect(platform.server.named("updateSlots").map(({ value }) => value["unbindTrackIds"])).toEqual([["TR_bob"]]);
   });
 
-  it("get more slots by a re-offer when those run out", async () => {
+  it("get more slots by a re-offer when the server needs them", async () => {
     const { platform, join } = world({ others: [bob] });
     await join();
-    tellEvent(platform, 0n, { case: "reofferNeeded", value: { pairs: 6, audioSlots: 4 } });
+    sendEvent(platform, 0n, { case: "reofferNeeded", value: { pairs: 6, audioSlots: 4 } });
     await platform.settle();
     const [offer] = platform.server.named("offer");
     expect((offer?.value["sdp"] as string).split("m=video")).toHaveLength(7);
@@ -263,8 +263,8 @@ describe("pictures", () => {
   });
 });
 
-describe("sound", () => {
-  it("is played once by elements of the SDK, attached or not", async () => {
+describe("audio", () => {
+  it("is played once, by elements of the SDK, whether attached or not", async () => {
     const { platform, join } = world({ others: [bob] });
     await join();
     expect(platform.audioElements).toHaveLength(7);
@@ -286,14 +286,14 @@ describe("sound", () => {
     expect(platform.audioElements.map(({ muted }) => muted)).toEqual([true, false, false, false, false, false, false]);
   });
 
-  it("held back by the browser is reported and can be started", async () => {
+  it("that the browser blocks is reported and can be started", async () => {
     const { platform, join } = world({ others: [bob] });
     platform.autoplayBlocked = true;
     const room = await join();
-    let told = 0;
-    room.on("autoplay-blocked", () => (told += 1));
+    let reported = 0;
+    room.on("autoplay-blocked", () => (reported += 1));
     await platform.settle();
-    expect([told, room.audioBlocked]).toEqual([1, true]);
+    expect([reported, room.audioBlocked]).toEqual([1, true]);
     platform.autoplayBlocked = false;
     await room.startAudio();
     expect(room.audioBlocked).toBe(false);
@@ -309,7 +309,7 @@ describe("publishing", () => {
     return [room, camera];
   };
 
-  it("re-offers with the codec in front", async () => {
+  it("re-offers with the chosen codec first", async () => {
     const one = world();
     const [, camera] = await publishCamera(one);
     const sending = one.platform.peer.transceivers[11];
@@ -325,25 +325,25 @@ describe("publishing", () => {
     expect(camera.codec).toBe("vp8");
   });
 
-  it("takes H.264 by itself only where hardware prefers it", async () => {
+  it("chooses H.264 by default only where hardware encodes it", async () => {
     const one = world();
     one.platform.hardware = ["video/H264"];
     const camera = await createCameraVideoTrack({}, one.platform);
     expect(camera.codec).toBe("h264");
   });
 
-  it("coalesces what is published in one turn", async () => {
+  it("publishes several tracks of one turn together", async () => {
     const { platform, join } = world();
     const room = await join();
     const [camera, voice] = [await room.createCameraVideoTrack(), await room.createMicrophoneAudioTrack()];
     await Promise.all([room.publish(camera), room.publish(voice)]);
     const offers = platform.server.named("offer");
-    // The first is under way when the second comes, unless both are in it.
+    // The first offer may be in flight when the second track is published.
     expect(offers.at(-1)?.value["publications"]).toMatchObject([{ mid: "11" }, { mid: "12" }]);
     expect([camera.id, voice.id]).toEqual(["TR_own11", "TR_own12"]);
   });
 
-  it("takes back what the server refuses", async () => {
+  it("ends a publication that the server rejects", async () => {
     const { platform, join } = world();
     const room = await join();
     platform.server.on("offer", () => ({ case: "error", value: { code: 26, message: "no" } }));
@@ -354,7 +354,7 @@ describe("publishing", () => {
     expect(room.localParticipant.tracks.size).toBe(0);
   });
 
-  it("uses a section again after unpublishing", async () => {
+  it("reuses a section after unpublishing", async () => {
     const one = world();
     const [room, camera] = await publishCamera(one);
     await room.unpublish(camera);
@@ -366,7 +366,7 @@ describe("publishing", () => {
     expect(again.id).toBe("TR_own11");
   });
 
-  it("mutes here and for everybody, and can let go of the device", async () => {
+  it("mutes for all participants, and can release the device", async () => {
     const one = world();
     const [, camera] = await publishCamera(one);
     await camera.setMuted(true, { releaseDevice: true });
@@ -398,7 +398,7 @@ describe("publishing", () => {
     expect(one.platform.server.named("offer")).toHaveLength(1);
   });
 
-  it("ends with the sharing of the screen", async () => {
+  it("ends when the user stops sharing the screen", async () => {
     const { platform, join } = world();
     const room = await join();
     const { video, audio } = await room.createScreenTracks();
@@ -417,13 +417,13 @@ describe("publishing", () => {
     ["TimeoutError", "DEVICE_TIMEOUT"],
     ["InvalidStateError", "PAGE_INACTIVE"],
     ["NotSupportedError", "UNSUPPORTED"],
-  ])("says why a device did not open: %s", async (name, code) => {
+  ])("reports why a device did not open: %s", async (name, code) => {
     const { platform } = world();
     platform.deviceAccess.refusal = name;
     expect(await failure(createCameraVideoTrack({}, platform))).toMatchObject({ code, cause: { name } });
   });
 
-  it("gives a device that did not start in time and a page that is not active texts of their own", async () => {
+  it("has separate messages for a device that did not start in time and for an inactive page", async () => {
     const { platform } = world();
     const texts: string[] = [];
     for (const name of ["TimeoutError", "InvalidStateError", "NotSupportedError", "NotReadableError"]) {
@@ -436,8 +436,8 @@ describe("publishing", () => {
   });
 });
 
-describe("the end", () => {
-  it("of one's own will", async () => {
+describe("a session ends", () => {
+  it("when the page leaves", async () => {
     const { platform, join } = world();
     const room = await join();
     const camera = await room.createCameraVideoTrack();
@@ -456,21 +456,21 @@ describe("the end", () => {
     [4003, "removed"],
     [4004, "room-closed"],
     [1006, "signaling-lost"],
-  ])("by close code %i", async (code, reason) => {
+  ])("with the reason of close code %i", async (code, reason) => {
     const { platform, join } = world();
     const room = await join();
     platform.server.close(code);
     expect(await room.closed).toBe(reason);
   });
 
-  it("by the server's last word", async () => {
+  it("with the message `disconnected` of the server", async () => {
     const { platform, join } = world();
     const room = await join();
     platform.server.tell({ case: "disconnected", value: { reason: 3, message: "bye", canRejoin: false } });
     expect(await room.closed).toBe("removed");
   });
 
-  it("by silence, but not while pings are answered", async () => {
+  it("when the server is silent, but not while pings are answered", async () => {
     const { platform, join } = world();
     const room = await join();
     await platform.advance(60_000);
@@ -482,7 +482,7 @@ describe("the end", () => {
     expect(platform.server.closedByClient).toBe(4007);
   });
 
-  it("by media that failed at the first attempt; an interruption is told and passes", async () => {
+  it("when media fails at the first attempt, but not when it is interrupted", async () => {
     const { platform, join } = world();
     const room = await join();
     const states: string[] = [];
@@ -497,7 +497,7 @@ describe("the end", () => {
     expect(await other.closed).toBe("media-failed");
   });
 
-  it("by a media path that ICE restarts do not mend", async () => {
+  it("when ICE restarts do not repair the media path", async () => {
     const { platform, join } = world();
     const room = await join();
     platform.peer.become("connected");
@@ -510,7 +510,7 @@ describe("the end", () => {
     platform.peer.become("connected");
     await platform.advance(60_000);
     expect([room.connectionState, platform.peer.iceGeneration]).toEqual(["connected", 1]);
-    // A failure is restarted at once, and again, until the server has given the transport up.
+    // A failure is restarted at once and repeatedly, until the server has freed the transport.
     platform.peer.become("failed");
     await platform.advance(1);
     expect(platform.peer.iceGeneration).toBe(2);
@@ -521,7 +521,7 @@ describe("the end", () => {
     expect(await room.closed).toBe("media-failed");
   });
 
-  it("by what is no message", async () => {
+  it("when the server sends an invalid message", async () => {
     const { platform, join } = world();
     const room = await join();
     platform.server.tellRaw(Uint8Array.of(0xff, 0xff).buffer);
@@ -529,14 +529,14 @@ describe("the end", () => {
   });
 });
 
-it("lists devices in the SDK's words", async () => {
+it("lists devices as the SDK describes them", async () => {
   const platform = new FakePlatform();
   const device = { deviceId: "c1", kind: "videoinput", label: "Front", groupId: "g" } as MediaDeviceInfo;
   platform.deviceAccess.list = [device];
   expect(await NexusClient.devices(platform)).toEqual([{ id: "c1", kind: "camera", label: "Front", groupId: "g" }]);
 });
 
-function tellEvent(platform: FakePlatform, revision: bigint, event: ServerBody): void {
+function sendEvent(platform: FakePlatform, revision: bigint, event: ServerBody): void {
   platform.server.tell({ case: "event", value: { revision, event } });
 }
 

@@ -1,39 +1,39 @@
-/** A step of the system's clock changes nothing, in whatever state it finds the session. */
+/** Steps of the system's clock have no effect, in any state of a session. */
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { RemoteTrack, Room } from "../src/index.js";
 import { browserPlatform } from "../src/edge/browser.js";
 import { FakeElement, type FakePeerConnection, type FakePlatform, type ServerBody } from "../src/testing.js";
-import { failure, person, track, world, type World } from "./fixtures.js";
+import { failure, participantOf, track, world, type World } from "./fixtures.js";
 
-const BOB = person("PA_bob", "bob", [track("TR_bob", 2, "PA_bob")]);
+const BOB = participantOf("PA_bob", "bob", [track("TR_bob", 2, "PA_bob")]);
 const STEPS = { "+60 s": 60_000, "-1 h": -3_600_000 };
 const TURN_MS = 1_000;
-/** Longer than any deadline of a session but that of a lost path. */
+/** Length of a trace: longer than any deadline of a session except that of a lost path. */
 const TRACE_MS = 20_000;
 
-/** A session that has been brought into a state, and how it goes on from there. */
+/** A session in one of the states, and its continuation. */
 interface Scene {
-  /** What the undisturbed trace has, at which millisecond: that the state was what it is called. */
+  /** A line of the trace without a step, which proves that the session is in this state. */
   readonly expects: string;
   readonly room?: Room;
-  /** Pending while it is being joined. */
+  /** The pending call, if the state has one. */
   readonly joining?: Promise<unknown>;
-  /** What comes a second after the step. */
+  /** Called a second after the step. */
   readonly goOn?: () => void;
 }
 
 interface Stage extends World {
-  /** Holds a method of the connection back until the scene says. */
+  /** Blocks a method of the connection. Returns a function that releases it. */
   hold(method: "createOffer" | "setRemoteDescription"): () => void;
 }
 
 const remoteTrack = (room: Room): RemoteTrack => {
   const found = room.participants.values().next().value?.track("camera");
-  if (found === undefined) throw new Error("nobody is there");
+  if (found === undefined) throw new Error("there is no remote camera");
   return found;
 };
 
-/** Leaves requests of a name unanswered; what is returned answers the first. */
+/** Leaves requests of a name unanswered. Returns a function that answers the last one. */
 function leaveOpen({ platform: { server } }: World, name: string, answer: ServerBody): () => void {
   server.on(name, () => null);
   return () => server.reply(server.named(name).at(-1)?.requestId ?? 0, answer);
@@ -52,7 +52,7 @@ const STATES: Readonly<Record<string, (stage: Stage) => Promise<Scene>>> = {
     await platform.settle();
     return { expects: "15000 TIMEOUT", joining };
   },
-  async "the answer to the join is applied"(stage) {
+  async "the answer to the join is being applied"(stage) {
     const joining = stage.join();
     const release = stage.hold("setRemoteDescription");
     await stage.platform.settle();
@@ -65,28 +65,28 @@ const STATES: Readonly<Record<string, (stage: Stage) => Promise<Scene>>> = {
     await stage.platform.settle();
     return { expects: "15000 TIMEOUT", joining };
   },
-  async "it is joined"({ join, platform }) {
+  async "the room is joined"({ join, platform }) {
     const room = await join();
     await platform.advance(2_000);
     return { expects: "18000 > ping", room };
   },
-  async "a ping is under way"(stage) {
+  async "a ping is in flight"(stage) {
     const room = await stage.join();
     const answer = leaveOpen(stage, "ping", { case: "ping", value: { sentAtMs: 0n } });
     await stage.platform.advance(5_000);
     expect(stage.platform.server.named("ping")).toHaveLength(1);
     return { expects: "16000 disconnected signaling-lost", room, goOn: answer };
   },
-  async "the server has fallen silent"(stage) {
+  async "the server has stopped responding"(stage) {
     const room = await stage.join();
     stage.platform.server.on("ping", () => null);
     await stage.platform.advance(7_000);
     return { expects: "8000 disconnected signaling-lost", room };
   },
-  async "a request is under way"(stage) {
+  async "a request is in flight"(stage) {
     const room = await stage.join();
     const answer = leaveOpen(stage, "updateParticipant", { case: "updateParticipant", value: {} });
-    const asked = room.setMetadata("here").then(() => "told");
+    const asked = room.setMetadata("here").then(() => "reported");
     await stage.platform.settle();
     return { expects: "1100 settled", room, joining: asked, goOn: answer };
   },
@@ -112,7 +112,7 @@ const STATES: Readonly<Record<string, (stage: Stage) => Promise<Scene>>> = {
     expect(stage.platform.server.named("offer")).toHaveLength(1);
     return { expects: "15000 TIMEOUT", room, joining: published };
   },
-  async "an offer's answer is applied"(stage) {
+  async "the answer to an offer is being applied"(stage) {
     const room = await stage.join();
     const release = stage.hold("setRemoteDescription");
     const published = room.publish(await room.createCameraVideoTrack());
@@ -126,7 +126,7 @@ const STATES: Readonly<Record<string, (stage: Stage) => Promise<Scene>>> = {
     await platform.advance(1_000);
     return { expects: "9000 > offer", room };
   },
-  async "a picture's slot is about to be given back"({ join, platform }) {
+  async "the slot of a video is about to be released"({ join, platform }) {
     const room = await join();
     const element = new FakeElement().asMediaElement();
     remoteTrack(room).attach(element);
@@ -134,7 +134,7 @@ const STATES: Readonly<Record<string, (stage: Stage) => Promise<Scene>>> = {
     remoteTrack(room).detach(element);
     return { expects: "2000 > updateSlots", room };
   },
-  async "a picture has just been hidden"({ join, platform }) {
+  async "a video has just been hidden"({ join, platform }) {
     const room = await join();
     const element = new FakeElement();
     remoteTrack(room).attach(element.asMediaElement());
@@ -142,7 +142,7 @@ const STATES: Readonly<Record<string, (stage: Stage) => Promise<Scene>>> = {
     platform.see(element, { width: 640, height: 360, visible: false });
     return { expects: "1000 > updateView", room };
   },
-  async "it is closed"({ join, platform }) {
+  async "the room is closed"({ join, platform }) {
     const room = await join();
     await room.leave();
     await platform.settle();
@@ -150,7 +150,7 @@ const STATES: Readonly<Record<string, (stage: Stage) => Promise<Scene>>> = {
   },
 };
 
-/** Everything that the server is asked and the page is told, with the time since the step, until every deadline has passed. */
+/** All requests and events until every deadline has passed, with the time since the step. */
 async function traceOf(bring: (stage: Stage) => Promise<Scene>, stepMs: number): Promise<readonly [string[], string]> {
   const one = world({ others: [BOB], bound: { "1": "TR_bob" } });
   const { platform } = one;
@@ -210,7 +210,7 @@ describe("a step of the system's clock while", () => {
   }
 });
 
-it("the clock of a browser is the one that is never set", () => {
+it("the clock of a browser is the monotonic one", () => {
   const wallClock = vi.spyOn(Date, "now");
   vi.spyOn(performance, "now").mockReturnValueOnce(1234.5);
   expect(browserPlatform.monotonicMs()).toBe(1234.5);

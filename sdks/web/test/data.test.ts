@@ -1,29 +1,29 @@
-/** Messages through the public surface, on fake channels. */
+/** Data messages through the public API, on fake channels. */
 import { describe, expect, it } from "vitest";
 import { PART_BYTES, readEnvelope, writeEnvelope } from "../src/core/data_envelope.js";
 import type { DataInfo, Room } from "../src/index.js";
 import type { FakeDataChannel, FakePlatform } from "../src/testing.js";
-import { failure, person, world } from "./fixtures.js";
+import { failure, participantOf, world } from "./fixtures.js";
 
-const bob = person("PA_bob", "bob");
+const bob = participantOf("PA_bob", "bob");
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 async function joined(): Promise<{ room: Room; platform: FakePlatform; channel: FakeDataChannel }> {
   const { platform, join } = world({ others: [bob] });
   const room = await join();
   const [channel] = platform.peer.dataChannels;
-  if (channel === undefined) throw new Error("no channel before the offer");
+  if (channel === undefined) throw new Error("there is no channel before the offer");
   return { room, platform, channel };
 }
 
-/** As the server forwards it: a header with the sender's id in place of the destinations. */
+/** A message as the server forwards it: with the sender's id in place of the destinations. */
 function forwarded(sender: string, flags: number, topic: string, payload: string): Uint8Array {
   const id = bytes(sender);
   return Uint8Array.from([1, flags, id.length, ...id, topic.length, ...bytes(topic), 0, ...bytes(payload)]);
 }
 
 describe("publishing data", () => {
-  it("has its channel in the first offer and opens others as they are needed", async () => {
+  it("has its channel in the first offer and opens others when they are needed", async () => {
     const { room, platform, channel } = await joined();
     expect(channel).toMatchObject({ protocol: "nexus.data.v1", ordered: true, maxRetransmits: null });
     channel.open();
@@ -39,18 +39,18 @@ describe("publishing data", () => {
     expect(second?.sent).toEqual([writeEnvelope(false, "", [], Uint8Array.of(1, 2))]);
   });
 
-  it("names whom it is for, by identity or as a participant", async () => {
+  it("addresses participants by identity or object", async () => {
     const { room, channel } = await joined();
     channel.open();
     const [participant] = room.participants.values();
-    if (participant === undefined) throw new Error("nobody");
+    if (participant === undefined) throw new Error("there is no participant");
     await room.publishData("1", { to: "bob" });
     await room.publishData("2", { to: [participant] });
     await room.publishData("3", { to: [] });
     expect(channel.sent).toEqual(["1", "2"].map((text) => writeEnvelope(true, "", ["PA_bob"], bytes(text))));
   });
 
-  it("waits while too much waits, and keeps the order of the calls", async () => {
+  it("waits while too much is buffered, and keeps the order of the calls", async () => {
     const { room, channel } = await joined();
     channel.open();
     channel.bufferedAmount = 2 * 1024 * 1024;
@@ -62,7 +62,7 @@ describe("publishing data", () => {
     expect(channel.sent).toEqual(["a", "b"].map((text) => writeEnvelope(true, "", [], bytes(text))));
   });
 
-  it("sends what is beyond 255 KiB in two parts, with nothing between them", async () => {
+  it("sends more than 255 KiB in two parts, with nothing between them", async () => {
     const { room, channel } = await joined();
     channel.open();
     const large = new Uint8Array(256 * 1024).fill(7);
@@ -80,14 +80,14 @@ describe("publishing data", () => {
     ["x", { topic: "ü".repeat(65) }, "INVALID_ARGUMENT"],
     ["x", { to: Array.from({ length: 33 }, () => "bob") }, "INVALID_ARGUMENT"],
     ["x", { to: "carol" }, "PARTICIPANT_NOT_FOUND"],
-  ])("refuses what cannot be sent (%#)", async (payload, options, code) => {
+  ])("rejects a message that cannot be sent (%#)", async (payload, options, code) => {
     const { room, channel } = await joined();
     channel.open();
     expect(await failure(room.publishData(payload, options))).toMatchObject({ code });
     expect(channel.sent).toEqual([]);
   });
 
-  it("needs the grant", async () => {
+  it("needs the grant `data`", async () => {
     const { join } = world({ grants: { publish: true, subscribe: true } });
     expect(await failure((await join()).publishData("x"))).toMatchObject({ code: "PERMISSION_DENIED" });
   });
@@ -104,7 +104,7 @@ describe("publishing data", () => {
     expect(platform.peer.dataChannels).toHaveLength(2);
   });
 
-  it("gives up with the room", async () => {
+  it("rejects when the room is left", async () => {
     const { room } = await joined();
     const waiting = failure(room.publishData("x"));
     await room.leave();
@@ -120,7 +120,7 @@ describe("receiving data", () => {
     return heard;
   };
 
-  it("tells what came, from whom and how", async () => {
+  it("reports content, sender and delivery", async () => {
     const { room, channel } = await joined();
     const heard = listen(room);
     channel.receive(forwarded("PA_bob", 1, "chat", "hi"));
@@ -135,7 +135,7 @@ describe("receiving data", () => {
     ]);
   });
 
-  it("tells of a message in two parts once, when it is whole", async () => {
+  it("reports a message in two parts once it is complete", async () => {
     const { room, channel } = await joined();
     const heard = listen(room);
     const number = [0, 0, 0, 5];
@@ -148,12 +148,12 @@ describe("receiving data", () => {
     expect([heard.length, payload?.length, payload?.at(0), payload?.at(-1)]).toEqual([1, PART_BYTES + 1, 1, 2]);
   });
 
-  it("keeps what comes before word of its sender", async () => {
+  it("keeps a message until its sender is known", async () => {
     const { room, platform, channel } = await joined();
     const heard = listen(room);
     channel.receive(forwarded("PA_eve", 1, "", "early"));
     expect(heard).toEqual([]);
-    const event = { case: "participantJoined", value: { participant: person("PA_eve", "eve") } };
+    const event = { case: "participantJoined", value: { participant: participantOf("PA_eve", "eve") } };
     platform.server.tell({ case: "event", value: { revision: 6n, event } });
     await platform.settle();
     expect(heard.map(([payload, { participant }]) => [payload, participant?.identity])).toEqual([["early", "eve"]]);

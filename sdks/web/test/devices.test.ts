@@ -1,4 +1,4 @@
-/** Devices that take their time: whatever is asked for meanwhile, the last request wins here, at the device and at the server. */
+/** Slow devices: whatever is requested in the meantime, the last request wins on the page, at the device and at the server. */
 import { beforeEach, describe, expect, it } from "vitest";
 import {
   createCameraVideoTrack,
@@ -12,7 +12,7 @@ import { FakeElement, type FakeMediaStreamTrack } from "../src/testing.js";
 import { APP, failure, ROOM, token } from "./fixtures.js";
 import { SlowWorld } from "./slow_world.js";
 
-/** Of each promise: "resolved", the code with which it rejected, or "pending". */
+/** The outcome of each promise: "resolved", the code with which it rejected, or "pending". */
 async function outcomes(world: SlowWorld, promises: readonly Promise<unknown>[]): Promise<string[]> {
   const states = promises.map(() => "pending");
   promises.forEach((promise, index) => {
@@ -40,7 +40,7 @@ async function publishCamera(): Promise<Published> {
   return { world, room, camera };
 }
 
-/** Published, muted, and its device let go. */
+/** A camera that is published and muted, with its device released. */
 async function publishReleased(): Promise<Published> {
   const published = await publishCamera();
   await published.camera.setMuted(true, { releaseDevice: true });
@@ -56,7 +56,7 @@ describe("muting", () => {
   it("wins over an unmute whose device is still opening", async () => {
     const { world, camera } = await publishReleased();
     const requests = [camera.setMuted(false), camera.setMuted(true)];
-    // Muting waits for no device.
+    // Muting does not wait for a device.
     expect(await outcomes(world, requests)).toEqual(["resolved", "resolved"]);
     await world.finish();
     expect([camera.muted, camera.mediaStreamTrack.readyState]).toEqual([true, "ended"]);
@@ -65,7 +65,7 @@ describe("muting", () => {
     expect(muteRequests(world)).toEqual([true]);
   });
 
-  it("and unmuting again takes the device that was opening anyway", async () => {
+  it("and unmuting again uses the device that was being opened", async () => {
     const { world, camera } = await publishReleased();
     const requests = [camera.setMuted(false), camera.setMuted(true), camera.setMuted(false)];
     await world.finish();
@@ -75,7 +75,7 @@ describe("muting", () => {
     expect(camera.mediaStreamTrack).toMatchObject({ enabled: true, readyState: "live" });
   });
 
-  it("with the device let go, then unmuting in one turn, leaves it live and unmuted on both sides", async () => {
+  it("with the device released, then unmuting in one turn, leaves the track live and unmuted on both sides", async () => {
     const { world, camera } = await publishCamera();
     const requests = [camera.setMuted(true, { releaseDevice: true }), camera.setMuted(false)];
     await world.finish();
@@ -85,7 +85,7 @@ describe("muting", () => {
     expect(world.senderOf(camera)?.track).toBe(camera.mediaStreamTrack);
   });
 
-  it("reaches the server in order, one request at a time, the newest last", async () => {
+  it("reaches the server one request at a time, the newest last", async () => {
     const { world, camera } = await publishCamera();
     world.prompt = false;
     const requests = [true, false, true, false, true].map((muted) => camera.setMuted(muted));
@@ -93,13 +93,13 @@ describe("muting", () => {
     expect(muteRequests(world)).toEqual([true]);
     expect(await outcomes(world, requests)).toEqual(Array(5).fill("pending"));
     await world.finish();
-    // What changed back and forth meanwhile is not sent at all.
+    // Values that were replaced in the meantime are not sent.
     expect(muteRequests(world)).toEqual([true]);
     expect([world.serverTrack(camera)?.muted, camera.muted]).toEqual([true, true]);
     expect(await outcomes(world, requests)).toEqual(Array(5).fill("resolved"));
   });
 
-  it("that the server has refused can be asked for again", async () => {
+  it("that the server has rejected can be requested again", async () => {
     const { world, camera } = await publishCamera();
     world.platform.server.on("setMuted", () => ({ case: "error", value: { code: 3, message: "slow down", retryAfterMs: 100 } }));
     expect(await failure(camera.setMuted(true))).toMatchObject({ code: "RATE_LIMITED", retryAfterMs: 100 });
@@ -109,7 +109,7 @@ describe("muting", () => {
     expect(muteRequests(world)).toEqual([true, true]);
   });
 
-  it("lets go of a microphone at once, also while another one is being opened", async () => {
+  it("releases a microphone at once, even while another one is being opened", async () => {
     const world = new SlowWorld();
     const room = await world.join();
     const voice = await room.createMicrophoneAudioTrack();
@@ -126,7 +126,7 @@ describe("muting", () => {
     expect(liveDevices(world)).toEqual(["headset"]);
   });
 
-  it("lets go of the device of a track that is muted already", async () => {
+  it("releases the device of a track that is muted already", async () => {
     const { world, camera } = await publishCamera();
     await camera.setMuted(true);
     expect(liveDevices(world)).toEqual(["default"]);
@@ -136,7 +136,7 @@ describe("muting", () => {
     expect(liveDevices(world)).toEqual([]);
   });
 
-  it("stays when the device does not open, and a later try can succeed", async () => {
+  it("persists when the device does not open, and a later attempt can succeed", async () => {
     const { world, camera } = await publishReleased();
     const failed = failure(camera.setMuted(false));
     await world.failDevice("NotReadableError");
@@ -150,7 +150,7 @@ describe("muting", () => {
 });
 
 describe("another device", () => {
-  it("is the newest that was chosen, and the other stream is stopped", async () => {
+  it("is the last one that was chosen, and the other stream is stopped", async () => {
     const { world, camera } = await publishCamera();
     const chosen: string[] = [];
     camera.on("device-changed", (deviceId) => chosen.push(deviceId));
@@ -161,7 +161,7 @@ describe("another device", () => {
     expect(world.senderOf(camera)?.track).toBe(opened(world));
   });
 
-  it("is kept for the next unmute of a track whose device is let go", async () => {
+  it("is kept for the next unmute while the device is released", async () => {
     const { world, camera } = await publishReleased();
     expect(await outcomes(world, [camera.setDevice("second")])).toEqual(["resolved"]);
     expect(world.devices.pending).toEqual([]);
@@ -173,11 +173,11 @@ describe("another device", () => {
     const again = camera.setMuted(false);
     await world.finish();
     await again;
-    // Not the one of creation.
+    // Not the device of the track's creation.
     expect(liveDevices(world)).toEqual(["second"]);
   });
 
-  it("that is chosen while an unmute opens the one before is opened instead", async () => {
+  it("that is chosen while an unmute opens the previous one is opened instead", async () => {
     const { world, camera } = await publishReleased();
     const requests = [camera.setMuted(false), camera.setDevice("second")];
     await world.finish();
@@ -185,7 +185,7 @@ describe("another device", () => {
     expect([liveDevices(world), camera.muted, world.serverTrack(camera)?.muted]).toEqual([["second"], false, false]);
   });
 
-  it("that does not open gives the old one back", async () => {
+  it("that does not open is replaced by the previous one", async () => {
     const { world, camera } = await publishCamera();
     const changed = camera.setDevice("second");
     await world.failDevice("NotFoundError");
@@ -200,7 +200,7 @@ describe("another device", () => {
     expect(liveDevices(world)).toEqual(["default"]);
   });
 
-  it("that does not open, nor the old one again, leaves the track muted for everybody, with an event", async () => {
+  it("mutes the track for all participants, with an event, if neither it nor the previous one opens", async () => {
     const { world, camera } = await publishCamera();
     const heard: unknown[] = [];
     camera.on("muted", (muted) => heard.push(muted));
@@ -217,7 +217,7 @@ describe("another device", () => {
     expect([liveDevices(world), world.serverTrack(camera)?.muted]).toEqual([["default"], false]);
   });
 
-  it("leaves a microphone as it was when it does not open", async () => {
+  it("leaves a microphone unchanged if it does not open", async () => {
     const world = new SlowWorld();
     const room = await world.join();
     const voice = await room.createMicrophoneAudioTrack();
@@ -230,7 +230,7 @@ describe("another device", () => {
     expect([world.devices.pending, liveDevices(world), voice.muted]).toEqual([[], ["default"], false]);
   });
 
-  it("takes over from one that is pulled out meanwhile", async () => {
+  it("replaces one that is unplugged in the meantime", async () => {
     const world = new SlowWorld();
     const room = await world.join();
     const voice = await room.createMicrophoneAudioTrack();
@@ -243,7 +243,7 @@ describe("another device", () => {
     expect([liveDevices(world), room.localParticipant.tracks.has(voice)]).toEqual([["built-in"], true]);
   });
 
-  it("is shown in the preview and reaches a publication that is on its way", async () => {
+  it("is shown in the preview and reaches a pending publication", async () => {
     const world = new SlowWorld();
     const room = await world.join();
     const camera = await room.createCameraVideoTrack();
@@ -260,7 +260,7 @@ describe("another device", () => {
     expect(element.srcObject?.getTracks()).toEqual([opened(world)]);
   });
 
-  it("that ends as soon as it is open counts as one that did not open", async () => {
+  it("that ends as soon as it is open counts as one that failed", async () => {
     const { world, camera } = await publishCamera();
     camera.on("device-changed", () => expect.unreachable());
     const changed = camera.setDevice("second");
@@ -288,7 +288,7 @@ describe("a device that opens late", () => {
     await world.rest();
     expect(world.devices.pending).toHaveLength(1);
     end(published);
-    // Without waiting for the device.
+    // The request does not wait for the device.
     expect(await outcomes(world, [unmuted])).toEqual(["CLOSED"]);
     await world.finish();
     expect([world.devices.opened.length, liveDevices(world), camera.stopped]).toEqual([2, [], true]);
@@ -322,7 +322,7 @@ describe("a device that opens late", () => {
 });
 
 describe("leaving", () => {
-  it("closes what the room opened, published or not, and keeps what was kept", async () => {
+  it("closes the devices that the room opened, published or not, except those that were kept", async () => {
     const world = new SlowWorld();
     const room = await world.join();
     const [unpublished, refused, kept] = [
@@ -338,12 +338,12 @@ describe("leaving", () => {
     await room.leave();
     expect([unpublished.stopped, refused.stopped, kept.stopped, own.stopped]).toEqual([true, true, false, false]);
     expect(liveDevices(world)).toEqual(["kept", "own"]);
-    // Whoever publishes hands the track over: it is closed with the room, also when it comes too late.
+    // A published track is closed with its room, even if it is published too late.
     expect(await failure(room.publish(own))).toMatchObject({ code: "CLOSED" });
     expect(liveDevices(world)).toEqual(["kept"]);
   });
 
-  it("leaves a track alone that another room publishes", async () => {
+  it("does not stop a track that another room publishes", async () => {
     const [first, second] = [new SlowWorld(), new SlowWorld()];
     const [one, other] = [await first.join(), await second.join()];
     const camera = await one.createCameraVideoTrack();
@@ -359,14 +359,14 @@ describe("leaving", () => {
   it.each([
     [true, "resolved"],
     [false, "CLOSED"],
-  ])("ends requests that wait for the server: muted %s", async (muted, outcome) => {
+  ])("settles requests that wait for the server: muted %s", async (muted, outcome) => {
     const { world, room, camera } = await publishCamera();
     await camera.setMuted(!muted);
     world.prompt = false;
     const request = camera.setMuted(muted);
     expect(await outcomes(world, [request])).toEqual(["pending"]);
     await room.leave();
-    // Nobody hears or sees a track that is stopped: it is as muted as can be.
+    // A stopped track sends nothing, so muting it has succeeded.
     expect(await outcomes(world, [request])).toEqual([outcome]);
   });
 });
@@ -414,26 +414,26 @@ describe("publishing", () => {
     expect(world.platform.server.named("offer")).toHaveLength(1);
   });
 
-  it("twice rejects as the first, and can be tried again", async () => {
+  it("twice rejects like the first, and can be tried again", async () => {
     world.platform.server.on("offer", () => ({ case: "error", value: { code: 26, message: "no" } }));
     const requests = [room.publish(camera), room.publish(camera)];
     expect(await outcomes(world, requests)).toEqual(["PERMISSION_DENIED", "PERMISSION_DENIED"]);
     expect([camera.id, camera.stopped]).toEqual([null, false]);
   });
 
-  it("a refusal takes back its own publication, not a later one", async () => {
+  it("a rejection ends its own publication, not a later one", async () => {
     const first = room.publish(camera);
     await world.rest();
     const [request] = world.waiting.splice(0);
     const rest = [room.unpublish(camera, { stop: false }), room.publish(camera)];
-    // The first offer is refused only now.
+    // The first offer is rejected only now.
     world.platform.server.reply(request?.requestId ?? 0, { case: "error", value: { code: 26, message: "no" } });
     await world.finish();
     expect(await outcomes(world, [first, ...rest])).toEqual(["ABORTED", "resolved", "resolved"]);
     expect(published()).toEqual([camera.id]);
   });
 
-  it("tells the mute that came between the offer and its answer, and its promise waits for it", async () => {
+  it("sends a mute that came between the offer and its answer, and the mute waits for it", async () => {
     const requests = [room.publish(camera)];
     await world.rest();
     requests.push(camera.setMuted(true));
@@ -443,7 +443,7 @@ describe("publishing", () => {
     expect([camera.muted, world.serverTrack(camera)?.muted]).toEqual([true, true]);
   });
 
-  it("a device that is gone ends what is still on its way", async () => {
+  it("a device that is removed ends a pending publication", async () => {
     const pending = room.publish(camera);
     await world.rest();
     world.devices.opened[0]?.endFromOutside();
@@ -454,7 +454,7 @@ describe("publishing", () => {
 });
 
 describe("tracks of the join", () => {
-  it("are followed while the room is being joined", async () => {
+  it("can change while the room is being joined", async () => {
     const world = new SlowWorld();
     const camera = await createCameraVideoTrack({}, world.platform);
     const microphone = await createMicrophoneAudioTrack({}, world.platform);
@@ -474,7 +474,7 @@ describe("tracks of the join", () => {
     expect(liveDevices(world)).toEqual([]);
   });
 
-  it("stay the page's own when the join fails", async () => {
+  it("still belong to the page when the join fails", async () => {
     const world = new SlowWorld();
     world.platform.server.on("join", () => ({ case: "error", value: { code: 22, message: "expired", fatal: true } }));
     const camera = await createCameraVideoTrack({}, world.platform);
@@ -486,7 +486,7 @@ describe("tracks of the join", () => {
 });
 
 describe("an interruption", () => {
-  it("by the system is told to others as muted, and ends", async () => {
+  it("by the system appears as muted to others, and ends", async () => {
     const { world, camera } = await publishCamera();
     const heard: unknown[] = [];
     camera.on("interrupted", (interrupted) => heard.push(interrupted));
@@ -515,7 +515,7 @@ describe("an interruption", () => {
     expect(world.serverTrack(camera)?.muted).toBe(false);
   });
 
-  it("ends with the device that it belonged to", async () => {
+  it("ends when the device is replaced", async () => {
     const { world, camera } = await publishCamera();
     world.devices.opened[0]?.muteFromOutside();
     const changed = camera.setDevice("second");
@@ -524,7 +524,7 @@ describe("an interruption", () => {
     expect([camera.interrupted, world.serverTrack(camera)?.muted]).toEqual([false, false]);
   });
 
-  it("before the track is published is told with it", async () => {
+  it("before the track is published is sent with it", async () => {
     const world = new SlowWorld();
     const room = await world.join();
     const camera = await room.createCameraVideoTrack();
@@ -534,7 +534,7 @@ describe("an interruption", () => {
   });
 });
 
-it("a device that is gone is told as muted when it is published, until it is replaced", async () => {
+it("a track whose device was removed is published as muted, until the device is replaced", async () => {
   const world = new SlowWorld();
   const room = await world.join();
   const camera = await room.createCameraVideoTrack();
@@ -546,7 +546,7 @@ it("a device that is gone is told as muted when it is published, until it is rep
   expect(world.senderOf(camera)?.track).toBe(opened(world));
 });
 
-it("a device that is gone can be replaced before it is published", async () => {
+it("a device that was removed can be replaced before its track is published", async () => {
   const world = new SlowWorld();
   const camera = await createCameraVideoTrack({}, world.platform);
   let ended = 0;

@@ -1,10 +1,10 @@
-/** One owner for each media element, whatever is attached and detached in which order. */
+/** Each media element has one owner, whatever tracks are attached and detached in whatever order. */
 import { describe, expect, it } from "vitest";
 import type { LocalTrack, RemoteTrack, Room } from "../src/index.js";
 import { FakeDocument, FakeElement, type FakeMediaStream } from "../src/testing.js";
-import { person, slotTable, track, world, type World } from "./fixtures.js";
+import { participantOf, slotTable, track, world, type World } from "./fixtures.js";
 
-const OTHERS = ["a", "b", "c"].map((name, index) => person(`PA_${name}`, name, [track(`TR_${name}`, index + 2, `PA_${name}`)]));
+const OTHERS = ["a", "b", "c"].map((name, index) => participantOf(`PA_${name}`, name, [track(`TR_${name}`, index + 2, `PA_${name}`)]));
 const BOUND = { "1": "TR_a", "3": "TR_b", "5": "TR_c" };
 
 type Attached = RemoteTrack | LocalTrack;
@@ -14,7 +14,7 @@ interface Scene extends World {
   readonly tracks: Readonly<Record<"a" | "b" | "c" | "preview", Attached>>;
 }
 
-/** Three people, each of whom a slot carries, and a camera of one's own. */
+/** Three participants with a bound slot each, and a local camera. */
 async function scene(): Promise<Scene> {
   const one = world({ others: OTHERS, bound: BOUND });
   const room = await one.join();
@@ -29,7 +29,7 @@ async function scene(): Promise<Scene> {
 
 const SHOWN: Readonly<Record<string, string>> = { "remote-1": "a", "remote-3": "b", "remote-5": "c", "track-1": "preview" };
 
-/** Whose picture an element shows. */
+/** The track that an element shows. */
 function shownIn(element: FakeElement): string | null {
   const stream = element.srcObject as unknown as FakeMediaStream | null;
   if (stream === null) return null;
@@ -37,7 +37,7 @@ function shownIn(element: FakeElement): string | null {
 }
 
 describe("an element", () => {
-  it("shows the track attached last, also after the one before has been detached", async () => {
+  it("shows the track attached last, even after the previous one is detached", async () => {
     const { tracks } = await scene();
     const element = new FakeElement();
     tracks.a.attach(element.asMediaElement());
@@ -52,7 +52,7 @@ describe("an element", () => {
     expect(shownIn(element)).toBeNull();
   });
 
-  it("goes back to a track that it was taken from", async () => {
+  it("can return to a track that it was taken from", async () => {
     const { tracks } = await scene();
     const element = new FakeElement();
     tracks.a.attach(element.asMediaElement());
@@ -63,7 +63,7 @@ describe("an element", () => {
     expect(shownIn(element)).toBe("a");
   });
 
-  it("does not notice that a former owner leaves", async () => {
+  it("is not changed when a former owner leaves", async () => {
     const { tracks, platform } = await scene();
     const element = new FakeElement();
     tracks.a.attach(element.asMediaElement());
@@ -74,7 +74,7 @@ describe("an element", () => {
     expect(shownIn(element)).toBe("c");
   });
 
-  it("changes between remote pictures and the preview", async () => {
+  it("changes between remote videos and the preview", async () => {
     const { tracks } = await scene();
     const element = new FakeElement();
     tracks.preview.attach(element.asMediaElement());
@@ -90,7 +90,7 @@ describe("an element", () => {
     const element = new FakeElement();
     tracks.a.attach(element.asMediaElement());
     tracks.preview.attach(element.asMediaElement());
-    // The slot of A plays somebody else, then A again.
+    // The slot of A plays another track, then A again.
     platform.peer.playFrom("1", 99, 10);
     await platform.advance(100);
     platform.peer.playFrom("1", 2, 20);
@@ -98,7 +98,7 @@ describe("an element", () => {
     expect(shownIn(element)).toBe("preview");
   });
 
-  it("is empty, not full of the former owner's picture, while the new one's does not come yet", async () => {
+  it("is empty until the video of the new owner arrives", async () => {
     const { tracks, platform } = await scene();
     platform.peer.playFrom("5", 99, 10);
     await platform.advance(100);
@@ -111,7 +111,7 @@ describe("an element", () => {
     expect(shownIn(element)).toBe("c");
   });
 
-  it("is left alone when the page itself has put something else into it", async () => {
+  it("is not changed when the page has set another stream", async () => {
     const { tracks, platform } = await scene();
     const element = new FakeElement();
     tracks.a.attach(element.asMediaElement());
@@ -121,7 +121,7 @@ describe("an element", () => {
     expect(element.srcObject).toBe(own);
   });
 
-  it("of a track that has lost it counts no longer for what is asked of the server", async () => {
+  it("no longer counts for the requests of a track that has lost it", async () => {
     const { tracks, platform } = await scene();
     const element = new FakeElement();
     tracks.b.attach(new FakeElement().asMediaElement());
@@ -141,7 +141,7 @@ describe("every sequence of attach and detach", () => {
   const names = ["a", "b", "preview"] as const;
   const actions = names.flatMap((name) => (["attach", "detach"] as const).map((what) => ({ name, what })));
 
-  it("of up to four steps leaves the element with the track attached last and not detached since", async () => {
+  it("of up to four steps leaves the element with the track that was attached last and not detached since", async () => {
     const { tracks } = await scene();
     const sequences = [1, 2, 3, 4].reduce<(typeof actions)[]>(
       (all, length) => [...all, ...all.filter((one) => one.length === length - 1).flatMap((one) => actions.map((action) => [...one, action]))],
@@ -162,8 +162,8 @@ describe("every sequence of attach and detach", () => {
   });
 });
 
-describe("a table that gives a slot to another track", () => {
-  it("does not bring a former owner's picture into the element", async () => {
+describe("a table that binds a slot to another track", () => {
+  it("does not show the video of a former owner in the element", async () => {
     const { tracks, platform } = await scene();
     const element = new FakeElement();
     tracks.a.attach(element.asMediaElement());
@@ -178,8 +178,8 @@ describe("a table that gives a slot to another track", () => {
   });
 });
 
-describe("a picture in a window of its own", () => {
-  it("is asked for while the tab is hidden, until that window is hidden too", async () => {
+describe("a video in a window of its own", () => {
+  it("is requested while the tab is hidden, until that window is hidden too", async () => {
     const { tracks, platform } = await scene();
     const [tab, popup, element] = [new FakeDocument(), new FakeDocument(), new FakeElement()];
     const hidden = (): boolean[] =>

@@ -1,4 +1,4 @@
-/** A room with a server that answers as the contracts say. */
+/** A room with a server that answers according to the contracts. */
 import { NexusClient, type JoinOptions, type NexusClientOptions, type Room } from "../src/index.js";
 import { FakePlatform, type ServerBody } from "../src/testing.js";
 import { readMids } from "../src/core/sdp.js";
@@ -24,7 +24,7 @@ export const track = (id: string, number: number, owner: string, more: object = 
 export const microphone = (id: string, number: number, owner: string): object =>
   track(id, number, owner, { kind: TrackKind.AUDIO, source: TrackSource.MICROPHONE });
 
-export const person = (id: string, identity: string, tracks: readonly object[] = []): object => ({
+export const participantOf = (id: string, identity: string, tracks: readonly object[] = []): object => ({
   id,
   identity,
   name: identity.toUpperCase(),
@@ -59,7 +59,7 @@ export interface WorldOptions {
   readonly others?: readonly object[];
   readonly bound?: Readonly<Record<string, string>>;
   readonly grants?: object;
-  /** More of the join's answer. */
+  /** Additional fields of the join's response. */
   readonly joined?: object;
   readonly client?: Partial<NexusClientOptions>;
 }
@@ -77,7 +77,7 @@ export function world({ others = [], bound = {}, grants = GRANTS, joined = {}, c
     case: "join",
     value: {
       room: { id: "RM_1", name: ROOM },
-      participant: person("PA_ada", "ada", ownTracks(publications)),
+      participant: participantOf("PA_ada", "ada", ownTracks(publications)),
       participants: others,
       sdp: "v=0\r\nanswer",
       slots: slotTable(sdp as string, tableRevision, bound),
@@ -100,7 +100,7 @@ export function world({ others = [], bound = {}, grants = GRANTS, joined = {}, c
   return { platform, client, join: (joinOptions) => client.join(ROOM, joinOptions) };
 }
 
-/** Rejections as values. */
+/** The error with which a promise rejects; null if it resolves. */
 export const failure = async (promise: Promise<unknown>): Promise<unknown> => {
   try {
     await promise;

@@ -1,7 +1,7 @@
 /**
- * Every pair of requests in both orders, and random sequences of them, while devices and server take their time. Three rules
- * hold whatever happens: the last request wins; the page, the connection and the server agree; after `leave` every device
- * that was ever opened is stopped.
+ * Every pair of requests in both orders, and random sequences of requests, with slow devices and a slow server. Three
+ * invariants hold: the last request wins; the page, the connection and the server agree; after `leave` every device that was
+ * opened is stopped.
  */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -9,7 +9,7 @@ import type { LocalTrack, NexusError, RemoteTrack, Room } from "../src/index.js"
 import { FakeElement } from "../src/testing.js";
 import { HIDE_DELAY_MS, VIEW_DELAY_MS } from "../src/core/views.js";
 import { RELEASE_GRACE_MS } from "../src/core/bindings.js";
-import { person, track } from "./fixtures.js";
+import { participantOf, track } from "./fixtures.js";
 import { SlowWorld } from "./slow_world.js";
 
 const DEVICE_REQUESTS = [
@@ -23,25 +23,25 @@ const DEVICE_REQUESTS = [
   "set-device-b",
   "leave",
 ] as const;
-/** How the page looks at somebody else, which the server has to know as well. */
-const LOOKS = ["attach", "detach", "hide-tab", "show-tab"] as const;
-const REQUESTS = [...DEVICE_REQUESTS, ...LOOKS];
+/** Requests about the view of a remote track, which the server has to know as well. */
+const VIEW_REQUESTS = ["attach", "detach", "hide-tab", "show-tab"] as const;
+const REQUESTS = [...DEVICE_REQUESTS, ...VIEW_REQUESTS];
 type RequestName = (typeof REQUESTS)[number];
 
-/** What may happen between two requests. */
-const HAPPENINGS = ["nothing", "turn", "device-opens", "server-answers", "everything"] as const;
-/** What only random lives meet. */
+/** Events that may happen between two requests. */
+const EVENTS = ["nothing", "turn", "device-opens", "server-answers", "everything"] as const;
+/** Events that happen only in random sequences. */
 const ACCIDENTS = ["device-fails", "device-ends", "system-mutes", "system-unmutes"] as const;
-type Happening = (typeof HAPPENINGS)[number] | (typeof ACCIDENTS)[number];
-const isLook = (name: RequestName): boolean => LOOKS.some((one) => one === name);
-type Step = readonly [RequestName, Happening];
+type EventName = (typeof EVENTS)[number] | (typeof ACCIDENTS)[number];
+const isViewRequest = (name: RequestName): boolean => VIEW_REQUESTS.some((one) => one === name);
+type Step = readonly [RequestName, EventName];
 
-/** A rejection with one of these is the end that a request may have; anything else is a fault. */
-const RIGHT_REJECTIONS = new Set(["CLOSED", "ABORTED"]);
+/** The codes with which a request may reject. */
+const EXPECTED_REJECTIONS = new Set(["CLOSED", "ABORTED"]);
 const DEVICE_REJECTIONS = new Set(["DEVICE_IN_USE", "DEVICE_NOT_FOUND"]);
-const bob = person("PA_bob", "bob", [track("TR_bob", 2, "PA_bob")]);
+const bob = participantOf("PA_bob", "bob", [track("TR_bob", 2, "PA_bob")]);
 
-/** What the requests alone say about the end; null where several ends are right. */
+/** The end state according to the requests alone; null where several are right. */
 interface Wanted {
   left: boolean;
   published: boolean;
@@ -52,7 +52,7 @@ interface Wanted {
   visible: boolean;
 }
 
-class Life {
+class Scenario {
   readonly world = new SlowWorld({ others: [bob], bound: { "1": "TR_bob" } });
   readonly wanted: Wanted = {
     left: false,
@@ -67,9 +67,9 @@ class Life {
   readonly screen = new FakeElement();
   readonly outcomes: string[] = [];
   readonly #kind: "camera" | "microphone";
-  /** After an accident the device may be another than the one that was asked for, and the track muted or ended. */
+  /** After an accident another device may be open than the requested one, and the track may be muted or ended. */
   accident = false;
-  /** By `unpublish(track, { stop: false })`: the page's own from then on, until it is published again. */
+  /** Kept by `unpublish(track, { stop: false })`: belongs to the page until it is published again. */
   kept = false;
   room!: Room;
   local!: LocalTrack;
@@ -105,9 +105,9 @@ class Life {
     this.local.attach(this.preview.asMediaElement());
   }
 
-  /** Requests are not awaited: what they come to is looked at in the end. */
+  /** Makes a request without awaiting it; the outcomes are checked at the end. */
   async request(name: RequestName): Promise<void> {
-    // What has been stopped cannot be published: a page opens another one.
+    // A stopped track cannot be published: a page opens another one.
     if (name === "publish" && this.local.stopped && !this.wanted.left) await this.#create();
     const before = this.local.stopped;
     const promise = this.#perform(name);
@@ -143,11 +143,11 @@ class Life {
       case "leave":
         return room.leave();
       default:
-        return this.#look(name);
+        return this.#view(name);
     }
   }
 
-  #look(name: RequestName): null {
+  #view(name: RequestName): null {
     const element = this.screen.asMediaElement();
     if (name === "attach") {
       if (!this.wanted.attached) this.wanted.visible = true;
@@ -176,7 +176,7 @@ class Life {
         wanted.published = false;
         break;
       case "mute":
-        // Whether the unmute before it had opened the device already is a matter of time.
+        // It depends on timing whether the previous unmute had opened the device already.
         if (wanted.open !== false || !wanted.muted) wanted.open = null;
         wanted.muted = true;
         break;
@@ -194,9 +194,9 @@ class Life {
     }
   }
 
-  async happen(happening: Happening): Promise<void> {
+  async apply(event: EventName): Promise<void> {
     const { devices } = this.world;
-    switch (happening) {
+    switch (event) {
       case "nothing":
         return;
       case "turn":
@@ -216,28 +216,28 @@ class Life {
         return this.world.rest();
       case "system-mutes":
       case "system-unmutes":
-        devices.live.at(-1)?.muteFromOutside(happening === "system-mutes");
+        devices.live.at(-1)?.muteFromOutside(event === "system-mutes");
         return this.world.rest();
     }
   }
 
-  async end(looked: boolean): Promise<void> {
+  async end(viewed: boolean): Promise<void> {
     await this.world.finish();
-    if (!looked) return;
-    // What is out of sight or given back is told after a while, one thing after another.
+    if (!viewed) return;
+    // Hidden and detached tracks are reported after a delay, one request after another.
     for (let time = 0; time < 2; time += 1) {
       await this.world.platform.advance(Math.max(HIDE_DELAY_MS, RELEASE_GRACE_MS) + VIEW_DELAY_MS);
       await this.world.finish();
     }
   }
 
-  /** Nothing hangs, and nothing rejects without a reason. */
+  /** No request is pending, and none has rejected with an unexpected code. */
   checkOutcomes(): void {
-    const wrong = this.outcomes.filter((one) => {
-      if (one === "resolved" || RIGHT_REJECTIONS.has(one)) return false;
+    const unexpected = this.outcomes.filter((one) => {
+      if (one === "resolved" || EXPECTED_REJECTIONS.has(one)) return false;
       return !(this.accident && DEVICE_REJECTIONS.has(one));
     });
-    expect(wrong).toEqual([]);
+    expect(unexpected).toEqual([]);
   }
 
   checkLastRequestWon(): void {
@@ -260,24 +260,24 @@ class Life {
     if (wanted.left) return;
     const { mediaStreamTrack: captured } = local;
     const live = captured.readyState === "live";
-    const there = world.serverTrack(local);
+    const published = world.serverTrack(local);
     expect([...world.tracks.values()].map(({ id }) => id)).toEqual([...room.localParticipant.tracks].map(({ id }) => id));
-    expect(there !== undefined).toBe(local.id !== null);
+    expect(published !== undefined).toBe(local.id !== null);
     expect(world.devices.live.map(({ id }) => id)).toEqual(live ? [captured.id] : []);
-    if (there !== undefined) {
-      expect(there.muted).toBe(local.muted || local.interrupted);
+    if (published !== undefined) {
+      expect(published.muted).toBe(local.muted || local.interrupted);
       expect(world.senderOf(local)?.track).toBe(live ? captured : null);
-      // Nothing leaves the page that others believe is muted by it.
+      // The page sends nothing while others see the track as muted.
       expect(captured.enabled).toBe(!local.muted);
-      if (!live) expect(there.muted).toBe(true);
+      if (!live) expect(published.muted).toBe(true);
     }
     const sending = world.platform.peer.transceivers.filter(({ sender }) => sender.track !== null);
-    expect(sending).toHaveLength(there !== undefined && live ? 1 : 0);
+    expect(sending).toHaveLength(published !== undefined && live ? 1 : 0);
     if (!local.stopped) expect(this.preview.srcObject?.getTracks()).toEqual([captured]);
     this.#checkWatching();
   }
 
-  /** The server knows how the page looks at others. */
+  /** The server has the page's current bindings and views. */
   #checkWatching(): void {
     const { server } = this.world.platform;
     const unbound = server.named("updateSlots").at(-1)?.value["unbindTrackIds"] as string[] | undefined;
@@ -297,32 +297,32 @@ class Life {
   }
 }
 
-async function live(kind: "camera" | "microphone", published: boolean, steps: readonly Step[]): Promise<void> {
-  const life = new Life(kind);
-  await life.begin(published);
-  for (const [name, happening] of steps) {
-    await life.request(name);
-    if (name === "unpublish-and-keep" && !life.wanted.left) life.kept = true;
-    if (name === "publish" || life.local.stopped) life.kept = false;
-    await life.happen(happening);
+async function run(kind: "camera" | "microphone", published: boolean, steps: readonly Step[]): Promise<void> {
+  const scenario = new Scenario(kind);
+  await scenario.begin(published);
+  for (const [name, event] of steps) {
+    await scenario.request(name);
+    if (name === "unpublish-and-keep" && !scenario.wanted.left) scenario.kept = true;
+    if (name === "publish" || scenario.local.stopped) scenario.kept = false;
+    await scenario.apply(event);
   }
-  await life.end(steps.some(([name]) => isLook(name)));
-  if (!life.accident) life.checkLastRequestWon();
-  life.checkAgreement();
-  await life.leaveAndCheck();
-  life.checkOutcomes();
+  await scenario.end(steps.some(([name]) => isViewRequest(name)));
+  if (!scenario.accident) scenario.checkLastRequestWon();
+  scenario.checkAgreement();
+  await scenario.leaveAndCheck();
+  scenario.checkOutcomes();
 }
 
 describe.each(["camera", "microphone"] as const)("a %s", (kind) => {
   for (const first of REQUESTS) {
-    it(`after ${first} obeys whatever comes next`, async () => {
+    it(`after ${first} leaves the last request to win`, async () => {
       for (const second of REQUESTS) {
-        const looks = isLook(first) || isLook(second);
+        const looks = isViewRequest(first) || isViewRequest(second);
         const few = looks || kind === "microphone";
         for (const published of looks ? [true] : [false, true]) {
-          for (const between of few ? (["nothing", "everything"] as const) : HAPPENINGS) {
+          for (const between of few ? (["nothing", "everything"] as const) : EVENTS) {
             try {
-              await live(kind, published, [[first, between], [second, "turn"]]);
+              await run(kind, published, [[first, between], [second, "turn"]]);
             } catch (error) {
               throw new Error(`${published ? "published" : "unpublished"}: ${first}, ${between}, ${second}`, { cause: error });
             }
@@ -332,19 +332,19 @@ describe.each(["camera", "microphone"] as const)("a %s", (kind) => {
     });
   }
 
-  /** Random lives of a track. */
-  async function tryLives(names: readonly RequestName[], happenings: readonly Happening[], numRuns: number): Promise<void> {
-    const step = fc.tuple(fc.constantFrom(...names), fc.constantFrom(...happenings));
+  /** Runs random sequences. */
+  async function tryRandom(names: readonly RequestName[], events: readonly EventName[], numRuns: number): Promise<void> {
+    const step = fc.tuple(fc.constantFrom(...names), fc.constantFrom(...events));
     const steps = fc.array(step, { maxLength: 14 });
-    await fc.assert(fc.asyncProperty(fc.boolean(), steps, (published, some) => live(kind, published, some)), { numRuns });
+    await fc.assert(fc.asyncProperty(fc.boolean(), steps, (published, some) => run(kind, published, some)), { numRuns });
   }
 
-  it("obeys the last of many requests", { timeout: 60_000 }, async () => {
-    await tryLives(DEVICE_REQUESTS, HAPPENINGS, 250);
-    await tryLives(REQUESTS, HAPPENINGS, 40);
+  it("does what the last of many requests says", { timeout: 60_000 }, async () => {
+    await tryRandom(DEVICE_REQUESTS, EVENTS, 250);
+    await tryRandom(REQUESTS, EVENTS, 40);
   });
 
   it("agrees with the server whatever happens to the device", { timeout: 60_000 }, async () => {
-    await tryLives(DEVICE_REQUESTS, [...HAPPENINGS, ...ACCIDENTS], 250);
+    await tryRandom(DEVICE_REQUESTS, [...EVENTS, ...ACCIDENTS], 250);
   });
 });

@@ -1,24 +1,24 @@
-/** Several qualities of one picture: what is sent, what is watched, what is asked for; on the fake platform. */
+/** Layers of a video: what is published, layer demand, and views; on the fake platform. */
 import { describe, expect, it } from "vitest";
 import type { CameraTrackOptions, LocalTrack, RemoteTrack, Room } from "../src/index.js";
 import { HIDE_DELAY_MS, VIEW_DELAY_MS } from "../src/core/views.js";
 import { SIZE_INTERVAL_MS } from "../src/room/publications.js";
 import { FakeElement, type FakePlatform, type ServerBody } from "../src/testing.js";
 import type { FakeTransceiver } from "../src/testing/fake_peer.js";
-import { person, track, world, type World } from "./fixtures.js";
+import { participantOf, track, world, type World } from "./fixtures.js";
 
 const LAYERS = [
   { rid: "q", width: 320, height: 180 },
   { rid: "h", width: 640, height: 360 },
   { rid: "f", width: 1280, height: 720 },
 ];
-const bob = person("PA_bob", "bob", [track("TR_bob", 2, "PA_bob", { layers: LAYERS })]);
+const bob = participantOf("PA_bob", "bob", [track("TR_bob", 2, "PA_bob", { layers: LAYERS })]);
 
-const tell = (platform: FakePlatform, event: ServerBody): void =>
+const sendEvent = (platform: FakePlatform, event: ServerBody): void =>
   platform.server.tell({ case: "event", value: { revision: 0n, event } });
 
-const tellWanted = (platform: FakePlatform, trackId: string, maxSpatial: number, watched = true): void =>
-  tell(platform, { case: "layerDemandChanged", value: { demands: [{ trackId, watched, maxSpatial, maxTemporal: 2 }] } });
+const sendDemand = (platform: FakePlatform, trackId: string, maxSpatial: number, watched = true): void =>
+  sendEvent(platform, { case: "layerDemandChanged", value: { demands: [{ trackId, watched, maxSpatial, maxTemporal: 2 }] } });
 
 interface Publishing {
   readonly one: World;
@@ -41,7 +41,7 @@ const publicationOf = ({ platform }: World): unknown => {
 };
 
 describe("a published camera", () => {
-  it("says what it sends, low to high", async () => {
+  it("describes its layers, low to high", async () => {
     const { one, sending } = await publish({ codec: "vp8" });
     expect(sending.sender.encodings.map(({ rid }) => rid)).toEqual(["q", "h", "f"]);
     expect(publicationOf(one)).toMatchObject({
@@ -54,7 +54,7 @@ describe("a published camera", () => {
     });
   });
 
-  it("is scalable where codec and browser are", async () => {
+  it("is scalable where codec and browser support it", async () => {
     const { one } = await publish({ codec: "vp9" });
     expect(publicationOf(one)).toMatchObject({ scalabilityMode: "L3T3_KEY", layers: [{}, {}, {}] });
   });
@@ -67,11 +67,11 @@ describe("a published camera", () => {
     await room.publish(await room.createCameraVideoTrack({ codec: "av1" }));
     expect(publicationOf(one)).toMatchObject({ scalabilityMode: "", layers: [] });
     expect(one.platform.peer.transceivers[11]?.sender.encodings).toHaveLength(1);
-    // Refused plans leave no sections behind.
+    // Rejected plans leave no sections behind.
     expect(one.platform.peer.transceivers).toHaveLength(12);
   });
 
-  it("is simulcast without temporal layers where those are refused", async () => {
+  it("is simulcast without temporal layers where those are rejected", async () => {
     const one = world();
     const joining = one.join();
     one.platform.peer.scalability = "refused";
@@ -80,13 +80,13 @@ describe("a published camera", () => {
     expect(one.platform.peer.transceivers[11]?.sender.encodings.map(({ rid }) => rid)).toEqual(["q", "h", "f"]);
   });
 
-  it("can be one encoding", async () => {
+  it("can have one encoding", async () => {
     const { one, sending } = await publish({ codec: "vp8", layered: false });
     expect(sending.sender.encodings).toEqual([{ maxBitrate: 1_700_000 }]);
     expect(publicationOf(one)).toMatchObject({ layers: [], scalabilityMode: "" });
   });
 
-  it("takes a retired section only if its encodings are the same", async () => {
+  it("reuses a section only if its encodings are the same", async () => {
     const one = world();
     const room = await one.join();
     const create = (layered: boolean): Promise<LocalTrack> => room.createCameraVideoTrack({ codec: "vp8", layered });
@@ -103,28 +103,28 @@ describe("a published camera", () => {
 describe("a source of another size", () => {
   const shape = ({ sending }: Publishing): unknown[] =>
     sending.sender.encodings.map((one) => [one.active ?? true, one.scaleResolutionDownBy]);
-  const layersTold = ({ platform }: World): unknown[] => {
+  const layersReported = ({ platform }: World): unknown[] => {
     const { layers } = publicationOf({ platform } as World) as { layers: { width: number; height: number; inactive: boolean }[] };
     return layers.map(({ width, height, inactive }) => (inactive ? "inactive" : `${width}x${height}`));
   };
   const offers = ({ platform }: World): number => platform.server.named("offer").length;
 
-  it("after another camera was chosen is sent whole, and the server learns the sizes", async () => {
+  it("after a change of camera is sent at full size, and the server gets the new sizes", async () => {
     const all = await publish({ codec: "vp8" });
     const { one, camera } = all;
     one.platform.deviceAccess.sizes.set("old", { width: 640, height: 480 });
     await camera.setDevice("old");
     await one.platform.settle();
     expect(shape(all)).toEqual([[true, 2], [true, 1], [false, 1]]);
-    expect([publicationOf(one), layersTold(one)]).toMatchObject([{ width: 640, height: 480 }, ["320x240", "640x480", "inactive"]]);
+    expect([publicationOf(one), layersReported(one)]).toMatchObject([{ width: 640, height: 480 }, ["320x240", "640x480", "inactive"]]);
     await camera.setDevice("default");
     await one.platform.settle();
     expect(shape(all)).toEqual([[true, 4], [true, 2], [true, 1]]);
-    expect([publicationOf(one), layersTold(one)]).toMatchObject([{ width: 1280 }, ["320x180", "640x360", "1280x720"]]);
+    expect([publicationOf(one), layersReported(one)]).toMatchObject([{ width: 1280 }, ["320x180", "640x360", "1280x720"]]);
     expect(offers(one)).toBe(3);
   });
 
-  it("is noticed where no event tells of it, and told once", async () => {
+  it("is noticed although no event reports it, and sent once", async () => {
     const all = await publish({ codec: "h264" });
     const { one } = all;
     const [device] = one.platform.deviceAccess.opened;
@@ -132,7 +132,7 @@ describe("a source of another size", () => {
     device.size = { width: 720, height: 1280 };
     await one.platform.advance(SIZE_INTERVAL_MS);
     await one.platform.settle();
-    expect(layersTold(one)).toEqual(["180x320", "360x640", "720x1280"]);
+    expect(layersReported(one)).toEqual(["180x320", "360x640", "720x1280"]);
     await one.platform.advance(10 * SIZE_INTERVAL_MS);
     expect(offers(one)).toBe(2);
     await all.camera.setMuted(true, { releaseDevice: true });
@@ -140,7 +140,7 @@ describe("a source of another size", () => {
     expect(offers(one)).toBe(2);
   });
 
-  it("is no news while its size is not known", async () => {
+  it("is ignored while its size is unknown", async () => {
     const all = await publish({ codec: "vp8" });
     const [device] = all.one.platform.deviceAccess.opened;
     if (device === undefined) throw new Error("no device");
@@ -149,21 +149,21 @@ describe("a source of another size", () => {
     expect(offers(all.one)).toBe(1);
   });
 
-  it("keeps what nobody watches switched off", async () => {
+  it("keeps layers without demand switched off", async () => {
     const all = await publish({ codec: "vp8" });
     const { one, camera } = all;
-    tellWanted(one.platform, "TR_own11", 0);
+    sendDemand(one.platform, "TR_own11", 0);
     await one.platform.settle();
     one.platform.deviceAccess.sizes.set("old", { width: 640, height: 480 });
     await camera.setDevice("old");
     await one.platform.settle();
     expect(shape(all)).toEqual([[true, 2], [false, 1], [false, 1]]);
-    tellWanted(one.platform, "TR_own11", 3);
+    sendDemand(one.platform, "TR_own11", 3);
     await one.platform.settle();
     expect(shape(all)).toEqual([[true, 2], [true, 1], [false, 1]]);
   });
 
-  it("of somebody else is told, without what is not sent", async () => {
+  it("of a remote track is reported, without inactive layers", async () => {
     const { platform, join } = world({ others: [bob], bound: { "1": "TR_bob" } });
     platform.server.on("updateView", () => ({ case: "updateView", value: {} }));
     const room = await join();
@@ -172,45 +172,45 @@ describe("a source of another size", () => {
     remote.attach(new FakeElement().asMediaElement());
     remote.setVideoLayers({ maxWidth: 640 });
     await platform.advance(VIEW_DELAY_MS);
-    let told = 0;
-    remote.on("updated", () => (told += 1));
+    let reported = 0;
+    remote.on("updated", () => (reported += 1));
     const layers = [
       { rid: "q", width: 320, height: 240 },
       { rid: "h", width: 640, height: 480 },
       { rid: "f", inactive: true },
     ];
     const described = track("TR_bob", 2, "PA_bob", { width: 640, height: 480, layers });
-    tell(platform, { case: "trackUpdated", value: { track: described } });
-    expect([told, remote.width, remote.layers.map(({ rid }) => rid)]).toEqual([1, 640, ["q", "h"]]);
-    tell(platform, { case: "trackUpdated", value: { track: described } });
-    expect(told).toBe(1);
+    sendEvent(platform, { case: "trackUpdated", value: { track: described } });
+    expect([reported, remote.width, remote.layers.map(({ rid }) => rid)]).toEqual([1, 640, ["q", "h"]]);
+    sendEvent(platform, { case: "trackUpdated", value: { track: described } });
+    expect(reported).toBe(1);
     const wide = track("TR_bob", 2, "PA_bob", { layers: layers.map((one) => ({ ...one, width: 1000, height: 750, inactive: false })) });
-    const participants = [person("PA_ada", "ada"), person("PA_bob", "bob", [wide])];
+    const participants = [participantOf("PA_ada", "ada"), participantOf("PA_bob", "bob", [wide])];
     platform.server.tell({ case: "snapshot", value: { participants, revision: 9n } });
     await platform.advance(VIEW_DELAY_MS);
-    expect(told).toBe(2);
+    expect(reported).toBe(2);
     expect(platform.server.named("updateView").map(({ value }) => (value["views"] as { maxSpatial?: number }[])[0]?.maxSpatial)).toEqual([1, 0]);
   });
 });
 
-describe("layers that nobody watches", () => {
+describe("layers without demand", () => {
   const active = ({ sending }: Publishing): unknown[] => sending.sender.encodings.map((one) => one.active ?? true);
 
-  it("are not sent, and are sent again", async () => {
+  it("are not sent until there is demand again", async () => {
     const all = await publish({ codec: "vp8" });
     const { platform } = all.one;
-    tellWanted(platform, "TR_own11", 1);
+    sendDemand(platform, "TR_own11", 1);
     await platform.settle();
     expect(active(all)).toEqual([true, true, false]);
-    tellWanted(platform, "TR_own11", 0, false);
+    sendDemand(platform, "TR_own11", 0, false);
     await platform.settle();
     expect(active(all)).toEqual([false, false, false]);
-    tellWanted(platform, "TR_own11", 2);
+    sendDemand(platform, "TR_own11", 2);
     await platform.settle();
     expect(active(all)).toEqual([true, true, true]);
   });
 
-  it("are switched one setParameters at a time, the newest wish last", async () => {
+  it("are switched by one setParameters at a time, the newest demand last", async () => {
     const all = await publish({ codec: "vp8" });
     const { sender } = all.sending;
     let [running, most, calls] = [0, 0, 0];
@@ -223,32 +223,32 @@ describe("layers that nobody watches", () => {
       await apply(parameters);
       running -= 1;
     };
-    for (const spatial of [0, 1, 2, 0, 1]) tellWanted(all.one.platform, "TR_own11", spatial);
+    for (const spatial of [0, 1, 2, 0, 1]) sendDemand(all.one.platform, "TR_own11", spatial);
     await all.one.platform.settle();
     expect(active(all)).toEqual([true, true, false]);
     expect(most).toBe(1);
     expect(calls).toBe(2);
   });
 
-  it("survive a failing setParameters and a re-offer", async () => {
+  it("stay switched off after a failed setParameters and a re-offer", async () => {
     const all = await publish({ codec: "vp8" });
     const { platform } = all.one;
     const { sender } = all.sending;
     const apply = sender.setParameters.bind(sender);
     sender.setParameters = () => Promise.reject(new DOMException("busy", "InvalidStateError"));
-    tellWanted(platform, "TR_own11", 0);
+    sendDemand(platform, "TR_own11", 0);
     await platform.settle();
     sender.setParameters = apply;
-    tell(platform, { case: "reofferNeeded", value: { pairs: 6, audioSlots: 3 } });
+    sendEvent(platform, { case: "reofferNeeded", value: { pairs: 6, audioSlots: 3 } });
     await platform.settle();
     expect(active(all)).toEqual([true, false, false]);
   });
 
-  it("are known from a snapshot too", async () => {
+  it("are known from a snapshot as well", async () => {
     const all = await publish({ codec: "vp8" });
     const { platform } = all.one;
     const layerDemands = [{ trackId: "TR_own11", watched: true, maxSpatial: 0, maxTemporal: 0 }];
-    const participants = [person("PA_ada", "ada", [])];
+    const participants = [participantOf("PA_ada", "ada", [])];
     platform.server.tell({ case: "snapshot", value: { participants, revision: 20n, layerDemands } });
     await platform.settle();
     expect(active(all)).toEqual([true, false, false]);
@@ -275,16 +275,16 @@ describe("a view", () => {
     return { one, room, remote, element };
   }
 
-  const told = ({ platform }: World): unknown[] =>
+  const reported = ({ platform }: World): unknown[] =>
     platform.server.named("updateView").map(({ value }) => (value["views"] as unknown[])[0]);
 
-  it("follows the size of the elements, in steps", async () => {
+  it("follows the size of the elements in steps", async () => {
     const { one, element } = await watch();
     one.platform.see(element, { width: 630, height: 350, visible: true });
     await one.platform.advance(VIEW_DELAY_MS);
     one.platform.see(element, { width: 635, height: 352, visible: true });
     await one.platform.advance(VIEW_DELAY_MS);
-    expect(told(one)).toMatchObject([{ trackId: "TR_bob", width: 640, height: 352, hidden: false }]);
+    expect(reported(one)).toMatchObject([{ trackId: "TR_bob", width: 640, height: 352, hidden: false }]);
   });
 
   it("is that of the largest visible element", async () => {
@@ -296,19 +296,19 @@ describe("a view", () => {
     await one.platform.advance(VIEW_DELAY_MS);
     one.platform.see(other, { width: 1280, height: 720, visible: false });
     await one.platform.advance(VIEW_DELAY_MS);
-    expect(told(one)).toMatchObject([{ width: 1280 }, { width: 160, hidden: false }]);
+    expect(reported(one)).toMatchObject([{ width: 1280 }, { width: 160, hidden: false }]);
   });
 
-  it("is given up when the elements have been out of sight for a while", async () => {
+  it("is hidden when the elements have been out of sight for some time", async () => {
     const { one, element } = await watch();
     one.platform.see(element, { width: 0, height: 0, visible: false });
     await one.platform.advance(HIDE_DELAY_MS - 1);
-    expect(told(one)).toEqual([]);
+    expect(reported(one)).toEqual([]);
     await one.platform.advance(1);
-    expect(told(one)).toMatchObject([{ hidden: true }]);
+    expect(reported(one)).toMatchObject([{ hidden: true }]);
   });
 
-  it("carries pins, priorities and limits", async () => {
+  it("contains pins, priorities and limits", async () => {
     const { one, remote } = await watch();
     remote.pin();
     remote.setPriority(1_000);
@@ -319,16 +319,16 @@ describe("a view", () => {
     remote.setVideoLayers(null);
     remote.pin(false);
     await one.platform.advance(VIEW_DELAY_MS);
-    expect(told(one)).toMatchObject([
+    expect(reported(one)).toMatchObject([
       { pinned: true, priority: 255, maxSpatial: 1, maxTemporal: 1 },
       { pinned: true, maxSpatial: 0 },
       { pinned: false, priority: 255 },
     ]);
-    expect(told(one).map((view) => "maxTemporal" in (view as object))).toEqual([true, false, false]);
-    expect(told(one).map((view) => "maxSpatial" in (view as object))).toEqual([true, true, false]);
+    expect(reported(one).map((view) => "maxTemporal" in (view as object))).toEqual([true, false, false]);
+    expect(reported(one).map((view) => "maxSpatial" in (view as object))).toEqual([true, true, false]);
   });
 
-  it("that the server refuses is an error of the room, once", async () => {
+  it("that the server rejects is reported once as an error of the room", async () => {
     const { one, room, remote } = await watch();
     const errors: string[] = [];
     room.on("error", ({ code }) => errors.push(code));
@@ -340,7 +340,7 @@ describe("a view", () => {
 });
 
 describe("pauses and quality", () => {
-  it("are told to room, track and participant", async () => {
+  it("are reported to room, track and participant", async () => {
     const { platform, join } = world({ others: [bob], bound: { "1": "TR_bob" } });
     const room = await join();
     const [participant] = room.participants.values();
@@ -351,11 +351,11 @@ describe("pauses and quality", () => {
     remote?.on("paused", (paused) => heard.push(paused));
     room.on("connection-quality", ({ identity }, quality) => heard.push([identity, quality]));
     participant?.on("connection-quality", (quality) => heard.push(quality));
-    tell(platform, { case: "trackPaused", value: { trackId: "TR_bob", reason: 1 } });
+    sendEvent(platform, { case: "trackPaused", value: { trackId: "TR_bob", reason: 1 } });
     expect(remote?.paused).toBe(true);
-    tell(platform, { case: "trackResumed", value: { trackId: "TR_bob" } });
-    tell(platform, { case: "connectionQuality", value: { participantId: "PA_bob", quality: 2, score: 40 } });
-    tell(platform, { case: "connectionQuality", value: { participantId: "PA_ada", quality: 4, score: 99 } });
+    sendEvent(platform, { case: "trackResumed", value: { trackId: "TR_bob" } });
+    sendEvent(platform, { case: "connectionQuality", value: { participantId: "PA_bob", quality: 2, score: 40 } });
+    sendEvent(platform, { case: "connectionQuality", value: { participantId: "PA_ada", quality: 4, score: 99 } });
     expect(heard).toEqual([
       true,
       ["paused", "TR_bob"],
@@ -368,8 +368,8 @@ describe("pauses and quality", () => {
     expect([participant?.connectionQuality, room.localParticipant.connectionQuality]).toEqual(["poor", "excellent"]);
   });
 
-  it("are known to who joins later", async () => {
-    const others = [{ ...person("PA_bob", "bob"), connectionQuality: 3 }];
+  it("are known to a participant that joins later", async () => {
+    const others = [{ ...participantOf("PA_bob", "bob"), connectionQuality: 3 }];
     const room = await world({ others }).join();
     expect([...room.participants.values()].map((one) => one.connectionQuality)).toEqual(["good"]);
   });
@@ -378,8 +378,8 @@ describe("pauses and quality", () => {
     const { platform, join } = world({ others: [bob], bound: { "1": "TR_bob" } });
     const room = await join();
     const remote = [...room.participants.values()][0]?.track("camera");
-    tell(platform, { case: "trackPaused", value: { trackId: "TR_bob", reason: 1 } });
-    tell(platform, { case: "slotsChanged", value: { slots: { revision: 7, slots: [{ mid: "1", kind: 2, pair: 0 }] } } });
+    sendEvent(platform, { case: "trackPaused", value: { trackId: "TR_bob", reason: 1 } });
+    sendEvent(platform, { case: "slotsChanged", value: { slots: { revision: 7, slots: [{ mid: "1", kind: 2, pair: 0 }] } } });
     expect(remote?.paused).toBe(false);
   });
 });

@@ -1,12 +1,12 @@
 /**
- * A room in which devices open and the server answers only when a test says so, with a server that remembers tracks as the
- * real one does: who publishes what, and what is muted.
+ * A room in which devices open and the server answers only when a test says so. Like the real server, this one keeps the
+ * published tracks and whether they are muted.
  */
 import type { JoinOptions, LocalTrack, Room } from "../src/index.js";
 import type { FakeDevices, FakePlatform, FakeSender, ReceivedRequest, ServerBody } from "../src/testing.js";
 import { slotTable, track, world, type WorldOptions } from "./fixtures.js";
 
-/** A track as the server has it. */
+/** A track at the server. */
 export interface ServerTrack {
   readonly id: string;
   readonly mid: string;
@@ -33,9 +33,9 @@ export class SlowWorld {
   readonly devices: FakeDevices;
   /** By mid. */
   readonly tracks = new Map<string, ServerTrack>();
-  /** Requests of the page that wait for their answer, oldest first. */
+  /** Unanswered requests of the page, oldest first. */
   readonly waiting: ReceivedRequest[] = [];
-  /** The server answers at once. */
+  /** Whether the server answers at once. */
   prompt = true;
   readonly #join: (options?: JoinOptions) => Promise<Room>;
   #lastId = 0;
@@ -56,12 +56,12 @@ export class SlowWorld {
     return room;
   }
 
-  /** Lets promises settle; no time goes on and nothing is answered. */
+  /** Lets promises settle, without advancing the time or answering requests. */
   async rest(): Promise<void> {
     for (let turn = 0; turn < 60; turn += 1) await Promise.resolve();
   }
 
-  /** Answers the oldest request of the page; false when there is none. */
+  /** Answers the oldest request of the page; false if there is none. */
   async answer(): Promise<boolean> {
     const request = this.waiting.shift();
     if (request === undefined) return false;
@@ -70,7 +70,7 @@ export class SlowWorld {
     return true;
   }
 
-  /** Opens the device that was asked for first; false when none was. */
+  /** Opens the device of the oldest request; false if there is none. */
   async openDevice(): Promise<boolean> {
     const [request] = this.devices.pending;
     if (request === undefined) return false;
@@ -87,19 +87,19 @@ export class SlowWorld {
     return true;
   }
 
-  /** Everything that was asked for comes, until nothing is asked for any more. */
+  /** Opens devices and answers requests until none is left. */
   async finish(): Promise<void> {
     await this.rest();
     while ((await this.openDevice()) || (await this.answer())) continue;
     await this.rest();
   }
 
-  /** What the server has of a track, by the id that the page knows. */
+  /** The server's state of a local track. */
   serverTrack(local: LocalTrack): ServerTrack | undefined {
     return [...this.tracks.values()].find(({ id }) => id === local.id);
   }
 
-  /** What carries a track on the connection. */
+  /** The sender of a local track. */
   senderOf(local: LocalTrack): FakeSender | undefined {
     const mid = this.serverTrack(local)?.mid;
     return this.platform.peer.transceivers.find((one) => one.mid === mid)?.sender;
@@ -124,7 +124,7 @@ export class SlowWorld {
     }
   }
 
-  /** As `Publications.reconcile` of the SFU: a section that goes on keeps its track, and `muted` as it was. */
+  /** Like `Publications.reconcile` of the SFU: a section that continues keeps its track and its `muted`. */
   #offer(sdp: string, publications: readonly Publication[]): ServerBody {
     const offered = new Map(publications.map((one) => [one.mid, one]));
     for (const [mid, { source }] of this.tracks) if (offered.get(mid)?.source !== source) this.tracks.delete(mid);

@@ -1,16 +1,16 @@
-/** Sound that the browser holds back, and the loudspeaker that plays it. */
+/** Audio that the browser blocks, and the speaker that plays it. */
 import { describe, expect, it } from "vitest";
 import { NexusError, type Room } from "../src/index.js";
 import type { FakeElement, FakePlatform } from "../src/testing.js";
-import { failure, microphone, person, world } from "./fixtures.js";
+import { failure, microphone, participantOf, world } from "./fixtures.js";
 
-const BOB = person("PA_bob", "bob", [microphone("TR_bobmic", 1, "PA_bob")]);
+const BOB = participantOf("PA_bob", "bob", [microphone("TR_bobmic", 1, "PA_bob")]);
 
 interface Blocked {
   readonly platform: FakePlatform;
   readonly room: Room;
-  /** How often `autoplay-blocked` was told. */
-  readonly told: () => number;
+  /** How often `autoplay-blocked` was emitted. */
+  readonly reported: () => number;
 }
 
 /** A room that was joined without a click. */
@@ -18,10 +18,10 @@ async function blockedRoom(): Promise<Blocked> {
   const { platform, join } = world({ others: [BOB] });
   platform.autoplayBlocked = true;
   const room = await join();
-  let told = 0;
-  room.on("autoplay-blocked", () => (told += 1));
+  let reported = 0;
+  room.on("autoplay-blocked", () => (reported += 1));
   await platform.settle();
-  return { platform, room, told: () => told };
+  return { platform, room, reported: () => reported };
 }
 
 const element = ({ audioElements }: FakePlatform, index: number): FakeElement => {
@@ -31,20 +31,20 @@ const element = ({ audioElements }: FakePlatform, index: number): FakeElement =>
 };
 
 describe("startAudio", () => {
-  it("without a click rejects with an error of the SDK, and the flag stays", async () => {
-    const { platform, room, told } = await blockedRoom();
+  it("without a click rejects with an error of the SDK, and audio stays blocked", async () => {
+    const { platform, room, reported } = await blockedRoom();
     const error = await failure(room.startAudio());
     expect(error).toBeInstanceOf(NexusError);
     expect(error).toMatchObject({ code: "AUTOPLAY_BLOCKED", cause: { name: "NotAllowedError" } });
-    expect([room.audioBlocked, told()]).toEqual([true, 1]);
-    // Somebody who asks now is told as well.
+    expect([room.audioBlocked, reported()]).toEqual([true, 1]);
+    // A listener that is added now is called as well.
     let late = 0;
     room.on("autoplay-blocked", () => (late += 1));
     await platform.settle();
     expect(late).toBe(1);
   });
 
-  it("from a click plays everything, after a vain attempt too", async () => {
+  it("from a click plays everything, even after a failed attempt", async () => {
     const { platform, room } = await blockedRoom();
     await failure(room.startAudio());
     platform.autoplayBlocked = false;
@@ -53,7 +53,7 @@ describe("startAudio", () => {
     expect(platform.audioElements.map(({ playing }) => playing)).toEqual(Array(7).fill(true));
   });
 
-  it("keeps the flag while a single element is held back", async () => {
+  it("leaves audio blocked while a single element is blocked", async () => {
     const { platform, room } = await blockedRoom();
     platform.autoplayBlocked = false;
     const last = element(platform, 6);
@@ -67,7 +67,7 @@ describe("startAudio", () => {
     expect(room.audioBlocked).toBe(false);
   });
 
-  it("keeps the flag while an element has not begun to play", async () => {
+  it("leaves audio blocked while an element has not started to play", async () => {
     const { platform, room } = await blockedRoom();
     platform.autoplayBlocked = false;
     let begin: () => void = () => undefined;
@@ -82,7 +82,7 @@ describe("startAudio", () => {
     expect(room.audioBlocked).toBe(false);
   });
 
-  it("asks every element within the turn of the click", async () => {
+  it("calls play() of every element in the turn of the click", async () => {
     const { platform, room } = await blockedRoom();
     platform.autoplayBlocked = false;
     const starting = room.startAudio();
@@ -91,32 +91,32 @@ describe("startAudio", () => {
     expect(room.audioBlocked).toBe(false);
   });
 
-  it("of a click wins over an attempt before it that is refused later", async () => {
+  it("from a click wins over an earlier attempt that is rejected later", async () => {
     const { platform, room } = await blockedRoom();
     const last = element(platform, 6);
     const { play } = last;
     let refuse: (error: unknown) => void = () => undefined;
     last.play = () => new Promise((_resolve, reject) => (refuse = reject));
-    const vain = failure(room.startAudio());
+    const failed = failure(room.startAudio());
     last.play = play;
     platform.autoplayBlocked = false;
     await room.startAudio();
     expect(room.audioBlocked).toBe(false);
     refuse(new DOMException("play() needs a gesture", "NotAllowedError"));
-    expect(await vain).toBeNull();
+    expect(await failed).toBeNull();
     expect(room.audioBlocked).toBe(false);
   });
 
-  it("reports what is no matter of clicks under another code", async () => {
+  it("reports failures other than blocking with another code", async () => {
     const { platform, room } = await blockedRoom();
     platform.autoplayBlocked = false;
     element(platform, 0).play = () => Promise.reject(new DOMException("no decoder", "NotSupportedError"));
     expect(await failure(room.startAudio())).toMatchObject({ code: "UNSUPPORTED", cause: { name: "NotSupportedError" } });
-    // It does not play all the same.
+    // The element still does not play.
     expect(room.audioBlocked).toBe(true);
   });
 
-  it("that the end of the room interrupts is no failure", async () => {
+  it("does not reject when the end of the room interrupts it", async () => {
     const { platform, room } = await blockedRoom();
     platform.autoplayBlocked = false;
     let interrupt: (error: unknown) => void = () => undefined;
@@ -130,7 +130,7 @@ describe("startAudio", () => {
 });
 
 describe("setAudioOutput", () => {
-  it("chooses the loudspeaker of everything, later slots included", async () => {
+  it("selects the speaker of all slots, including later ones", async () => {
     const { platform, join } = world({ others: [BOB] });
     const room = await join();
     await room.setAudioOutput("headset");
@@ -145,7 +145,7 @@ describe("setAudioOutput", () => {
     ["NotAllowedError", "DEVICE_DENIED"],
     ["AbortError", "DEVICE_IN_USE"],
     ["InvalidStateError", "UNSUPPORTED"],
-  ])("that the browser refuses with %s rejects with %s, and the one before stays", async (name, code) => {
+  ])("that the browser rejects with %s fails with %s, and the previous speaker stays", async (name, code) => {
     const { platform, join } = world({ others: [BOB] });
     const room = await join();
     await room.setAudioOutput("headset");

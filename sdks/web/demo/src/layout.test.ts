@@ -8,7 +8,7 @@ it.each([
   [4, 1280, 720, 2],
   [6, 1280, 720, 3],
   [9, 1600, 900, 3],
-])("%i tiles in %i × %i stand in %i columns and fit", (tiles, width, height, columns) => {
+])("%i tiles in %i × %i have %i columns and fit", (tiles, width, height, columns) => {
   const grid = bestGrid(tiles, width, height, 8);
   expect(grid.columns).toBe(columns);
   const rows = Math.ceil(tiles / columns);

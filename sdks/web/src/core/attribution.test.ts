@@ -9,9 +9,9 @@ const track = (id: string, number: number, kind: "audio" | "video"): [number, Tr
   { id: id as TrackId, number, kind } as TrackDescription,
 ];
 
-const TRACKS = new Map([track("A", 1, "video"), track("B", 2, "video"), track("voice", 3, "audio")]);
+const TRACKS = new Map([track("A", 1, "video"), track("B", 2, "video"), track("microphone", 3, "audio")]);
 
-function seen(slots: readonly Slot[], ...readings: readonly (readonly [string, number, number])[]): Record<string, string> {
+function attributed(slots: readonly Slot[], ...readings: readonly (readonly [string, number, number])[]): Record<string, string> {
   let attribution: Attribution = { ...NOTHING_ATTRIBUTED, table: { revision: 1, slots }, tracks: TRACKS };
   for (const [mid, number, playedAtMs] of readings) {
     attribution = readSlot(attribution, { mid: mid as Mid, number, playedAtMs });
@@ -20,36 +20,36 @@ function seen(slots: readonly Slot[], ...readings: readonly (readonly [string, n
 }
 
 describe("a video slot", () => {
-  it("that never carried anything shows what it was bound to", () => {
-    expect(seen([video("1", "A")])).toEqual({ A: "1" });
+  it("that has never carried media is attributed to the bound track", () => {
+    expect(attributed([video("1", "A")])).toEqual({ A: "1" });
   });
 
-  it("shows nobody while table and CSRC differ", () => {
-    expect(seen([video("1", "B")], ["1", 1, 10])).toEqual({});
-    expect(seen([video("1", null)], ["1", 1, 10])).toEqual({});
+  it("is not attributed while table and CSRC differ", () => {
+    expect(attributed([video("1", "B")], ["1", 1, 10])).toEqual({});
+    expect(attributed([video("1", null)], ["1", 1, 10])).toEqual({});
   });
 
-  it("shows the new track from its own CSRC on", () => {
-    expect(seen([video("1", "B")], ["1", 1, 10], ["1", 2, 20])).toEqual({ B: "1" });
+  it("is attributed to the new track from its first CSRC on", () => {
+    expect(attributed([video("1", "B")], ["1", 1, 10], ["1", 2, 20])).toEqual({ B: "1" });
   });
 
-  it("shows nobody under an unknown number", () => {
-    expect(seen([video("1", "A")], ["1", 77, 10])).toEqual({});
+  it("is not attributed to an unknown number", () => {
+    expect(attributed([video("1", "A")], ["1", 77, 10])).toEqual({});
   });
 
-  it("never shows an audio track's number", () => {
-    expect(seen([video("1", "voice")], ["1", 3, 10])).toEqual({});
+  it("is never attributed to an audio track", () => {
+    expect(attributed([video("1", "microphone")], ["1", 3, 10])).toEqual({});
   });
 });
 
 describe("an audio slot", () => {
-  it("is whose CSRC it carries", () => {
-    expect(seen([audio("0")], ["0", 3, 10])).toEqual({ voice: "0" });
-    expect(seen([audio("0")])).toEqual({});
+  it("is attributed to the track of its CSRC", () => {
+    expect(attributed([audio("0")], ["0", 3, 10])).toEqual({ microphone: "0" });
+    expect(attributed([audio("0")])).toEqual({});
   });
 
-  it("loses a voice to the slot that played it later", () => {
-    expect(seen([audio("0"), audio("2")], ["0", 3, 10], ["2", 3, 20])).toEqual({ voice: "2" });
-    expect(seen([audio("0"), audio("2")], ["0", 3, 30], ["2", 3, 20])).toEqual({ voice: "0" });
+  it("loses a track to the slot that played it later", () => {
+    expect(attributed([audio("0"), audio("2")], ["0", 3, 10], ["2", 3, 20])).toEqual({ microphone: "2" });
+    expect(attributed([audio("0"), audio("2")], ["0", 3, 30], ["2", 3, 20])).toEqual({ microphone: "0" });
   });
 });

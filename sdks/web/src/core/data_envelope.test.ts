@@ -15,19 +15,19 @@ describe("data envelope", () => {
     expect(read?.payload).toHaveLength(0);
   });
 
-  it("reads back what it writes", () => {
+  it("reads what it writes", () => {
     const read = readEnvelope(writeEnvelope(false, "größe", ["PA_1"], bytes("\x00\xFF")));
     expect(read).toMatchObject({ topic: "größe", destinations: ["PA_1"], sender: "" });
     expect(read?.payload).toEqual(bytes("\x00\xFF"));
   });
 
-  it("refuses every cut of the header", () => {
+  it("rejects every truncated header", () => {
     const wire = writeEnvelope(true, "t", ["PA_2"], bytes(""));
     for (let size = 0; size < wire.length; size += 1) expect(readEnvelope(wire.subarray(0, size))).toBeNull();
     expect(readEnvelope(wire)).not.toBeNull();
   });
 
-  it("writes a large payload as two parts that fit and read back", () => {
+  it("writes a large payload as two parts that fit and can be read", () => {
     const payload = Uint8Array.from({ length: MAX_DATA_BYTES }, (_one, index) => index * 7);
     expect(writeMessages(false, "", [], payload.subarray(0, PART_BYTES), 9)).toHaveLength(1);
     const messages = writeMessages(false, "t".repeat(128), ["PA_1"], payload, 0xfe000009);
@@ -41,14 +41,14 @@ describe("data envelope", () => {
     expect(parts[1]?.payload).toEqual(payload.subarray(PART_BYTES));
   });
 
-  it("refuses parts of other lengths", () => {
+  it("rejects parts of other lengths", () => {
     expect(readEnvelope(bytes("\x01\x10\x00\x00\x00\x09\x00\x00\x00x"))?.part).toEqual({ number: 9, last: true });
     expect(readEnvelope(bytes("\x01\x10\x00\x00\x00\x09\x00\x00\x00"))).toBeNull();
     expect(readEnvelope(bytes("\x01\x08\x00\x00\x00\x09\x00\x00\x00x"))).toBeNull();
     expect(readEnvelope(bytes("\x01\x18\x00\x00\x00\x09\x00\x00\x00x"))).toBeNull();
   });
 
-  it("refuses versions and flags that it does not know", () => {
+  it("rejects unknown versions and flags", () => {
     expect(readEnvelope(bytes("\x02\x00\x00\x00\x00"))).toBeNull();
     expect(readEnvelope(bytes("\x01\x20\x00\x00\x00"))).toBeNull();
   });

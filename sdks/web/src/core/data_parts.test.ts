@@ -15,7 +15,7 @@ const part = (sender: string, number: number, last: boolean, more: Partial<DataE
 });
 
 describe("data parts", () => {
-  it("joins them in either order and keeps senders and messages apart", () => {
+  it("are joined in either order, by sender and message", () => {
     const parts = new DataParts();
     expect(parts.take(part("a", 1, false))).toBeNull();
     expect(parts.take(part("b", 1, true))).toBeNull();
@@ -26,14 +26,14 @@ describe("data parts", () => {
     expect(parts.take(part("a", 1, true))).toBeNull();
   });
 
-  it("does not join a part with itself", () => {
+  it("are not joined with themselves", () => {
     const parts = new DataParts();
     expect(parts.take(part("a", 1, false))).toBeNull();
     expect(parts.take(part("a", 1, false))).toBeNull();
     expect(parts.take(part("a", 1, true))).not.toBeNull();
   });
 
-  it("gives up the oldest", () => {
+  it("are dropped, the oldest first", () => {
     const parts = new DataParts();
     for (let number = 0; number <= MAX_UNFINISHED; number += 1) parts.take(part("a", number, false));
     expect(parts.take(part("a", 1, true))).not.toBeNull();

@@ -21,7 +21,7 @@ class Shelf extends Emitter<{ item: [item: Item]; noise: [] }> {
 
 const turn = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 0));
 
-it("tells a late listener what stands, asynchronously and in order", async () => {
+it("calls a late listener for standing events, asynchronously and in order", async () => {
   const shelf = new Shelf();
   shelf.put("a");
   const heard: string[] = [];
@@ -33,7 +33,7 @@ it("tells a late listener what stands, asynchronously and in order", async () =>
   expect(heard).toEqual(["a", "b", "c"]);
 });
 
-it("tells each listener for itself", async () => {
+it("calls each listener once", async () => {
   const shelf = new Shelf();
   const first: string[] = [];
   const second: string[] = [];
@@ -45,7 +45,7 @@ it("tells each listener for itself", async () => {
   expect([first, second]).toEqual([["a"], ["a"]]);
 });
 
-it("does not tell what has gone before the microtask, nor a listener that was removed", async () => {
+it("does not report what ended before the microtask, and does not call a removed listener", async () => {
   const shelf = new Shelf();
   shelf.put("a");
   const heard: string[] = [];
@@ -58,7 +58,7 @@ it("does not tell what has gone before the microtask, nor a listener that was re
   expect(heard).toEqual(["b"]);
 });
 
-it("calls a once-listener one time", async () => {
+it("calls a listener of `once` one time", async () => {
   const shelf = new Shelf();
   shelf.put("a");
   shelf.put("b");
@@ -69,7 +69,7 @@ it("calls a once-listener one time", async () => {
   expect(heard).toEqual(["a"]);
 });
 
-it("removes by listener", () => {
+it("removes a listener with `off`", () => {
   const shelf = new Shelf();
   let count = 0;
   const listener = (): void => void (count += 1);

@@ -18,7 +18,7 @@ const first = (source: VideoSource): EncodingPlan => {
 const demand = (maxSpatial: number, watched = true): LayerDemand => ({ watched, maxSpatial, maxTemporal: 2 });
 
 describe("a camera", () => {
-  it.each(["vp8", "h264"] as const)("is simulcast low to high with %s", (codec) => {
+  it.each(["vp8", "h264"] as const)("is simulcast, low to high, with %s", (codec) => {
     const { encodings, layers, scalabilityMode } = first({ ...camera, codec });
     expect(encodings.map(({ rid, scaleResolutionDownBy }) => [rid, scaleResolutionDownBy])).toEqual([["q", 4], ["h", 2], ["f", 1]]);
     expect(encodings.map(({ maxBitrate }) => maxBitrate)).toEqual([153_000, 510_000, 1_700_000]);
@@ -47,29 +47,29 @@ describe("a camera", () => {
     expect(first({ ...camera, width, height }).encodings).toHaveLength(count);
   });
 
-  it("can do without", () => {
+  it("can have a single encoding", () => {
     expect(encodingPlans({ ...camera, layered: false })).toEqual([
       { encodings: [{ maxBitrate: 1_700_000 }], layers: [], scalabilityMode: "" },
     ]);
   });
 
-  it("keeps the smallest layer worth looking at", () => {
+  it("gives the lowest layer a minimum bit rate", () => {
     expect(first({ ...camera, maxBitrateBps: 300_000 }).encodings[0]?.maxBitrate).toBe(60_000);
   });
 });
 
-it("a screen has one size, and temporal layers where they can be told apart", () => {
+it("a screen has one size, and temporal layers where they can be distinguished", () => {
   expect(first({ ...camera, source: "screen" }).encodings).toEqual([{ maxBitrate: 1_700_000, scalabilityMode: "L1T3" }]);
   expect(first({ ...camera, source: "screen", codec: "h264" }).encodings).toEqual([{ maxBitrate: 1_700_000 }]);
 });
 
-it("ends every list of plans with what any browser takes", () => {
+it("ends every list of plans with one that any browser accepts", () => {
   for (const codec of ["vp8", "h264", "vp9", "av1"] as const) {
     expect(encodingPlans({ ...camera, codec }).at(-1)?.encodings).toEqual([{ maxBitrate: 1_700_000 }]);
   }
 });
 
-it("notices what a browser left out", () => {
+it("notices a plan that a browser did not apply", () => {
   const plan = first({ ...camera, codec: "vp9" });
   expect(isTaken(plan, [{ scalabilityMode: "L3T3_KEY" }])).toBe(true);
   expect(isTaken(plan, [{}])).toBe(false);
@@ -82,7 +82,7 @@ describe("a source of another size", () => {
   const sizes = ({ layers }: EncodingPlan): unknown[] =>
     layers.map(({ rid, width, height, inactive }) => (inactive ? [rid, "inactive"] : [rid, width, height]));
 
-  it.each(["vp8", "h264"] as const)("is sent whole by the encodings that it has pixels for: %s", (codec) => {
+  it.each(["vp8", "h264"] as const)("is sent at full size by the encodings that it has pixels for: %s", (codec) => {
     const small = { ...camera, codec, width: 640, height: 480 };
     const plan = refit(first({ ...camera, codec }), small);
     expect(shape(plan)).toEqual([["q", 2], ["h", 1], ["f", "off"]]);
@@ -106,18 +106,18 @@ describe("a source of another size", () => {
     expect([shape(plan), sizes(plan)]).toEqual([[["h", 2], ["f", 1]], [["h", 640, 360], ["f", 1280, 720]]]);
   });
 
-  it("leaves a scalable encoding to its encoder, and knows what that sends", () => {
+  it("does not change a scalable encoding, but its description", () => {
     const plan = refit(first({ ...camera, codec: "av1" }), { ...camera, codec: "av1", width: 640, height: 480 });
     expect(plan.encodings).toEqual([{ maxBitrate: 1_700_000, scalabilityMode: "L3T3_KEY" }]);
     expect(sizes(plan)).toEqual([["", 320, 240], ["", 640, 480], ["", "inactive"]]);
   });
 
-  it("changes nothing of a single encoding", () => {
+  it("does not change a single encoding", () => {
     const plan = first({ ...camera, layered: false });
     expect(refit(plan, { ...camera, layered: false, width: 640, height: 480 })).toBe(plan);
   });
 
-  it("is not sent by what has no pixels, whoever watches", () => {
+  it("switches encodings without pixels off, whatever the demand", () => {
     const plan = refit(first(camera), { ...camera, width: 640, height: 480 });
     const active = (demanded: LayerDemand | null): boolean[] => demandedEncodings(plan, demanded).map((one) => one.active);
     expect([active(null), active(demand(3)), active(demand(0))]).toEqual([
@@ -128,8 +128,8 @@ describe("a source of another size", () => {
   });
 });
 
-describe("layers that nobody watches", () => {
-  it("are switched off from above in a simulcast", () => {
+describe("layers without demand", () => {
+  it("are switched off in a simulcast, the highest first", () => {
     const plan = first(camera);
     const active = (demanded: LayerDemand | null): boolean[] => demandedEncodings(plan, demanded).map((one) => one.active);
     expect(active(null)).toEqual([true, true, true]);
@@ -139,7 +139,7 @@ describe("layers that nobody watches", () => {
     expect(active(demand(0, false))).toEqual([false, false, false]);
   });
 
-  it("are starved by the bit rate of a scalable stream", () => {
+  it("are excluded by the bit rate of a scalable stream", () => {
     const plan = first({ ...camera, codec: "av1" });
     expect(demandedEncodings(plan, demand(0))).toEqual([{ active: true, maxBitrate: 153_000 }]);
     expect(demandedEncodings(plan, demand(2))).toEqual([{ active: true, maxBitrate: 1_700_000 }]);
@@ -147,7 +147,7 @@ describe("layers that nobody watches", () => {
     expect(demandedEncodings(plan, demand(0, false))[0]?.active).toBe(false);
   });
 
-  it("leave a plain stream as it is", () => {
+  it("do not change a plain stream", () => {
     const plan = first({ ...camera, layered: false });
     expect(demandedEncodings(plan, demand(0))).toEqual([{ active: true, maxBitrate: 1_700_000 }]);
   });

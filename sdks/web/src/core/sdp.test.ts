@@ -26,7 +26,7 @@ describe("applyAudioOptions", () => {
     expect(applyAudioOptions(OFFER, new Map())).toBe(OFFER);
   });
 
-  it("takes redundancy out of its section only", () => {
+  it("removes redundancy from its section only", () => {
     const [microphone, slot] = written(false, false).split(/^(?=m=)/m).slice(1);
     expect(slot).toBe(SLOT);
     expect(microphone?.split("\r\n")).toEqual([
@@ -42,14 +42,14 @@ describe("applyAudioOptions", () => {
     expect(readMids(written(false, false))).toEqual(["0", "1"]);
   });
 
-  it("asks for silence not to be sent", () => {
+  it("enables discontinuous transmission", () => {
     const [microphone, slot] = written(true, true).split(/^(?=m=)/m).slice(1);
     expect(microphone).toContain("a=fmtp:111 minptime=10;useinbandfec=1;usedtx=1\r\n");
     expect(slot).toBe(SLOT);
     expect(written(true, true, written(true, true))).toBe(written(true, true));
   });
 
-  it("changes nothing where there is neither", () => {
+  it("does not change an offer without Opus or redundancy", () => {
     const plain = OFFER.replaceAll("a=rtpmap:63 red/48000/2\r\na=fmtp:63 111/111\r\n", "").replaceAll(" 111 63 ", " 111 ");
     expect(written(false, false, plain)).toBe(plain);
     const foreign = OFFER.replaceAll("opus/48000/2", "PCMU/8000");

@@ -7,7 +7,7 @@ const B = "TR_b" as TrackId;
 const small = { ...DEFAULT_VIEW, width: 320, height: 180 };
 const large = { ...DEFAULT_VIEW, width: 1280, height: 720 };
 
-it("gathers what changes within the delay", () => {
+it("collects the changes within the delay", () => {
   const first = setView(NO_VIEWS, A, small, 0);
   expect(nextDeadline(first)).toBe(VIEW_DELAY_MS);
   expect(nextRequest(first, VIEW_DELAY_MS - 1)).toBeNull();
@@ -15,24 +15,24 @@ it("gathers what changes within the delay", () => {
   expect(nextRequest(both, VIEW_DELAY_MS)).toEqual(new Map([[A, large], [B, small]]));
 });
 
-it("tells nothing twice, and nothing that came to nothing", () => {
+it("sends nothing twice, and nothing that was undone", () => {
   const views = setView(NO_VIEWS, A, small, 0);
-  const told = answered(requested(views, new Map([[A, small]])));
-  expect(nextDeadline(told)).toBeNull();
-  expect(setView(told, A, small, 500)).toBe(told);
-  const back = setView(setView(told, A, { ...small, hidden: true }, 500), A, small, 600);
+  const sent = answered(requested(views, new Map([[A, small]])));
+  expect(nextDeadline(sent)).toBeNull();
+  expect(setView(sent, A, small, 500)).toBe(sent);
+  const back = setView(setView(sent, A, { ...small, hidden: true }, 500), A, small, 600);
   expect(nextDeadline(back)).toBeNull();
   expect(nextRequest(back, 10_000)).toBeNull();
 });
 
-it("waits before it gives a picture up", () => {
-  const told = answered(requested(setView(NO_VIEWS, A, small, 0), new Map([[A, small]])));
-  const hidden = setView(told, A, { ...small, hidden: true }, 1_000);
+it("waits before it sends that a track is hidden", () => {
+  const sent = answered(requested(setView(NO_VIEWS, A, small, 0), new Map([[A, small]])));
+  const hidden = setView(sent, A, { ...small, hidden: true }, 1_000);
   expect(nextDeadline(hidden)).toBe(1_000 + HIDE_DELAY_MS);
   expect(nextDeadline(setView(hidden, A, large, 1_200))).toBe(1_200 + VIEW_DELAY_MS);
 });
 
-it("has one request under way and tells the rest after its answer", () => {
+it("has one request in flight and sends the rest after its answer", () => {
   const sent = requested(setView(NO_VIEWS, A, small, 0), new Map([[A, small]]));
   const more = setView(sent, A, large, 150);
   expect(nextDeadline(more)).toBeNull();
@@ -40,21 +40,21 @@ it("has one request under way and tells the rest after its answer", () => {
   expect(nextRequest(answered(more), 1_000)).toEqual(new Map([[A, large]]));
 });
 
-it("fits a request", () => {
+it("sends no more views than a request may have", () => {
   let views = NO_VIEWS;
   for (let index = 0; index < 300; index += 1) views = setView(views, `TR_${index}` as TrackId, small, 0);
-  const news = nextRequest(views, 100);
-  expect(news?.size).toBe(MAX_VIEWS_PER_REQUEST);
-  const rest = answered(requested(views, news ?? new Map()));
+  const changed = nextRequest(views, 100);
+  expect(changed?.size).toBe(MAX_VIEWS_PER_REQUEST);
+  const rest = answered(requested(views, changed ?? new Map()));
   expect(nextRequest(rest, 100)?.size).toBe(300 - MAX_VIEWS_PER_REQUEST);
 });
 
-it("forgets tracks that are gone", () => {
+it("forgets unpublished tracks", () => {
   const views = forget(setView(NO_VIEWS, A, small, 0), A);
   expect(nextRequest(views, 1_000)).toBeNull();
   expect(views.current.size).toBe(0);
 });
 
-it("does not tell what the server supposes anyway", () => {
+it("does not send the default view", () => {
   expect(nextRequest(setView(NO_VIEWS, A, DEFAULT_VIEW, 0), 1_000)).toBeNull();
 });

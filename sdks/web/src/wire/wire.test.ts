@@ -1,4 +1,4 @@
-/** The SDK's codec against `@bufbuild/protobuf`, an independent implementation, on messages of every shape. */
+/** Compares the SDK's codec with `@bufbuild/protobuf`, an independent implementation, on random messages. */
 import { execFileSync } from "node:child_process";
 import { create, fromBinary, fromJsonString, toBinary, toJsonString, ScalarType, type DescField, type DescMessage } from "@bufbuild/protobuf";
 import { reflect, type ReflectMessage } from "@bufbuild/protobuf/reflect";
@@ -67,14 +67,14 @@ describe.each([
 ] as const)("%s", (name, schema: DescMessage) => {
   const samples = Array.from({ length: 400 }, (_, seed) => sub(schema, generator(seed)).message);
 
-  it("is read from binary as it was meant, and written so that the other reads the same", () => {
+  it("is read from binary and written to binary like the reference", () => {
     for (const sample of samples) {
       const ours = decodeBinary(name, toBinary(schema, sample));
       expect(toJsonString(schema, fromBinary(schema, encodeBinary(name, ours)))).toBe(toJsonString(schema, sample));
     }
   });
 
-  it("is read from JSON as it was meant, and written as canonical JSON", () => {
+  it("is read from JSON and written to canonical JSON like the reference", () => {
     for (const sample of samples) {
       const text = toJsonString(schema, sample);
       const ours = decodeJson(name, text);
@@ -83,7 +83,7 @@ describe.each([
     }
   });
 
-  it("is never read beyond its end", () => {
+  it("never reads beyond its end", () => {
     for (const sample of samples.slice(0, 60)) {
       const bytes = toBinary(schema, sample);
       for (let end = 0; end < Math.min(bytes.length, 400); end += 1) {
@@ -97,10 +97,10 @@ describe.each([
   });
 });
 
-describe("what a newer or hostile peer sends", () => {
+describe("messages of a newer or hostile peer", () => {
   const read = (...bytes: number[]): AnyMessage => decodeBinary("ServerMessage", Uint8Array.from(bytes));
 
-  it("skips unknown fields of every wire type", () => {
+  it("have unknown fields of every wire type skipped", () => {
     const unknown = [0xf8, 0x3e, 0x01, 0xf9, 0x3e, 1, 2, 3, 4, 5, 6, 7, 8, 0xfa, 0x3e, 2, 9, 9, 0xfd, 0x3e, 1, 2, 3, 4];
     expect(read(...unknown, 0x08, 7)).toEqual({ requestId: 7, body: { case: undefined } });
   });
@@ -111,25 +111,25 @@ describe("what a newer or hostile peer sends", () => {
     ["lengths beyond the end", [0x12, 0xff, 0xff, 0x03]],
     ["the wrong wire type", [0x0a, 0x00]],
     ["text that is not UTF-8", [0x12, 4, 0x12, 2, 0xc3, 0x28]],
-  ])("refuses %s", (_, bytes) => {
+  ])("are rejected: %s", (_, bytes) => {
     expect(() => read(...bytes)).toThrow();
   });
 
   it.each(["null", "[]", "{", '{"requestId":"x"}', '{"join":{"participants":{}}}', '{"error":{"details":{"a":1}}}'])(
-    "refuses JSON %s",
+    "are rejected: JSON %s",
     (text) => {
       expect(() => decodeJson("ServerMessage", text)).toThrow();
     },
   );
 
-  it("keeps prototypes clean", () => {
+  it("do not change prototypes", () => {
     const error = create(ServerMessageSchema, { body: { case: "error", value: { details: { ["__proto__"]: "polluted" } } } });
     decodeBinary("ServerMessage", toBinary(ServerMessageSchema, error));
     expect(({} as Record<string, unknown>)["polluted"]).toBeUndefined();
   });
 });
 
-it("has tables that are what proto/ says", () => {
+it("has tables that match proto/", () => {
   const root = new URL("../..", import.meta.url);
   expect(() => execFileSync("node", ["scripts/generate_schema.mjs", "--check"], { cwd: root, stdio: "pipe" })).not.toThrow();
 });
