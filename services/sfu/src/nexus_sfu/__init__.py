@@ -1,1 +1,1 @@
-"""The SFU: Python decides, the C++ engine forwards."""
+"""The SFU service: Python makes the decisions, the C++ engine forwards media."""

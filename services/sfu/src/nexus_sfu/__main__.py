@@ -7,7 +7,7 @@ from nexus_sfu.service import SfuService
 
 
 def make(config: SfuConfig, runtime: Runtime) -> SfuService:
-    # Imported here, because `--check-config` and `--version` need no native module.
+    # Imported late, because `--check-config` and `--version` do not need the native module.
     from nexus_sfu.open_engine import open_engine
 
     return SfuService(config, runtime, open_engine(config))

@@ -1,7 +1,7 @@
-"""What the service asks of a media engine, in the service's own types.
+"""The interface of the media engine, in the service's own types.
 
-`NativeEngine` is the real one, `MemoryEngine` its twin for tests. Ids are the engine's integers;
-`media.Media` maps them.
+`NativeEngine` implements it; `MemoryEngine` is its twin for tests. Ids are the engine's integers, which
+`media.Media` maps to the service's ids.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ class EngineCandidate:
     priority: int
     ip: str
     port: int
-    # RFC 6544, passive; else UDP.
+    # Passive TCP (RFC 6544), otherwise UDP.
     tcp: bool = False
 
 
@@ -45,14 +45,14 @@ class TransportConnected:
 
 @dataclass(frozen=True, slots=True)
 class TransportDisconnected:
-    """Neither ICE checks (RFC 7675) nor media have come for a while; it may come back."""
+    """Neither ICE checks (RFC 7675) nor media have arrived for a while. The transport may recover."""
 
     transport: int
 
 
 @dataclass(frozen=True, slots=True)
 class TransportGone:
-    """Failed or closed. `reason` is the engine's word: consent_lost, dtls_alert, …"""
+    """The transport has failed or is closed. `reason` is the engine's: consent_lost, dtls_alert, …"""
 
     transport: int
     reason: str
@@ -65,7 +65,7 @@ class TrackStarted:
 
 @dataclass(frozen=True, slots=True)
 class SlotPaused:
-    """The subscriber's bandwidth does not carry even the lowest layer of what a slot shows, or it does
+    """The subscriber's bandwidth does not suffice for the lowest layer of a slot's track, or does so
     again."""
 
     slot: int
@@ -74,7 +74,7 @@ class SlotPaused:
 
 @dataclass(frozen=True, slots=True)
 class LayerDemandChanged:
-    """The highest layers of a track that any slot aims for; None: no slot does."""
+    """The highest layers of a track that any slot aims for; None without such a slot."""
 
     track: int
     highest: LayerLimit | None
@@ -95,10 +95,10 @@ class CommandRejected:
 
 @dataclass(frozen=True, slots=True)
 class DataMessage:
-    """From the server, on data channels."""
+    """A message of the server on data channels."""
 
     payload: bytes
-    # Transports; none: everybody in the room.
+    # Transports of the receivers; empty: all participants of the room.
     to: tuple[int, ...] = ()
     topic: str = ""
     text: bool = False
@@ -107,7 +107,7 @@ class DataMessage:
 
 
 class EngineStats(Protocol):
-    """The engine's `EngineReport`; what each means is said in `sfu.proto`."""
+    """The engine's `EngineReport`; `sfu.proto` explains each field."""
 
     datagrams_in: int
     bytes_in: int
@@ -171,7 +171,7 @@ class TrackStats(Protocol):
 
     @property
     def layer_bitrates(self) -> Sequence[Sequence[int]]:
-        """Bits per second that forwarding up to [spatial][temporal] takes; 0: not there."""
+        """Bits per second of forwarding up to [spatial][temporal]; 0: the layer is not sent."""
 
 
 class SlotStats(Protocol):
@@ -188,11 +188,11 @@ class SlotStats(Protocol):
 
     @property
     def target(self) -> tuple[int, int] | None:
-        """(spatial, temporal) to go up to; None: paused."""
+        """(spatial, temporal) that the slot aims for; None: paused."""
 
     @property
     def layer(self) -> tuple[int, int] | None:
-        """(spatial, temporal) that is sent; None: nothing is."""
+        """(spatial, temporal) that is sent; None: nothing is sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,29 +206,29 @@ class StatsReady:
 
 @dataclass(frozen=True, slots=True)
 class TapOptions:
-    # How long a missing packet is waited for.
+    # How long the engine waits for a missing packet.
     patience_ms: int
-    # How long a record waits for others to travel with.
+    # How long a record waits for others of its batch.
     batch_ms: int
-    # Kept for a slow reader at most.
+    # Maximum size of the records buffered for a slow reader.
     backlog_bytes: int
 
 
 class TapBatch(Protocol):
     @property
     def records(self) -> bytes:
-        """A serialised `StreamTrackResponse`; empty when nothing has come."""
+        """A serialised `StreamTrackResponse`; empty without new records."""
 
     @property
     def packets(self) -> int: ...
 
     @property
     def packets_dropped(self) -> int:
-        """Because nobody read."""
+        """Number of packets dropped because the reader was too slow."""
 
     @property
     def ended(self) -> bool:
-        """The engine's track is gone, and the tap with it."""
+        """Whether the engine's track has ended, and the tap with it."""
 
 
 EngineEvent = (
@@ -245,8 +245,8 @@ EngineEvent = (
 
 
 class EnginePort(Protocol):
-    """Calls return at once. They raise ValueError for arguments that cannot be right, RuntimeError after
-    `close`."""
+    """The media engine. Calls do not block. They raise ValueError for invalid arguments and RuntimeError
+    after `close`."""
 
     @property
     def event_fd(self) -> int: ...
@@ -256,7 +256,7 @@ class EnginePort(Protocol):
 
     @property
     def gcm_library(self) -> str:
-        """Who computes AES-GCM for SRTP."""
+        """The library that computes AES-GCM for SRTP."""
         ...
 
     @property
@@ -293,7 +293,7 @@ class EnginePort(Protocol):
     def set_track_sizes(self, track: int, sizes: Sequence[tuple[int, int]]) -> None: ...
 
     def add_slot(self, transport: int, kind: Kind, pair: int, stream: str, rtx: bool = True) -> OpenedSlot:
-        """`rtx`: with an SSRC for retransmissions (RFC 4588), if it is a video slot."""
+        """Adds a slot. `rtx`: a video slot gets an SSRC for retransmissions (RFC 4588)."""
         ...
 
     def remove_slot(self, slot: int) -> None: ...
@@ -308,16 +308,16 @@ class EnginePort(Protocol):
 
     @property
     def tap_fd(self) -> int:
-        """Readable when `ready_taps` has something to tell."""
+        """A file descriptor that is readable when `ready_taps` has entries."""
 
     def add_tap(self, track: int, options: TapOptions) -> int: ...
 
     def remove_tap(self, tap: int) -> None:
-        """Idempotent."""
+        """Removes a tap. It is idempotent."""
 
     def ready_taps(self) -> Sequence[int]: ...
 
     def read_tap(self, tap: int, limit: int) -> TapBatch: ...
 
     def request_stats(self, room: int | None, details: bool = True) -> int:
-        """Without details: the engine's own stats alone."""
+        """Requests `StatsReady`; without details, only the engine's own stats."""

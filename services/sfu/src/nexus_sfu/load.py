@@ -1,4 +1,4 @@
-"""How busy this node is: its record for KV `nodes`, from what the engine reported last."""
+"""The load of this node for its record in KV `nodes`, from the engine's last stats."""
 
 from dataclasses import dataclass
 
@@ -35,7 +35,7 @@ class Load:
         self._rates = (0.0, 0.0, 0.0)
 
     def update(self, stats: EngineStats, now_ms: int) -> None:
-        """`now_ms` is on a steady clock."""
+        """Adds a sample. `now_ms` is on the monotonic clock."""
         sample = _Sample(now_ms, stats.datagrams_in, stats.datagrams_out, stats.cpu_seconds)
         before, self._before = self._before, sample
         if before is None or now_ms <= before.at_ms:

@@ -1,8 +1,8 @@
-"""The engine's twin for tests: remembers what it was told, refuses what the real one would refuse, says what
-a test wants.
+"""The engine's twin for tests: it records commands, refuses what the real engine refuses, and emits a test's
+events.
 
-It is strict where the real engine is lenient: a command for an id that is not there is an error here, because
-the service should never send one by itself.
+It is stricter than the real engine: a command for an unknown id is an error, because the service should never
+send one.
 """
 
 import itertools
@@ -147,24 +147,24 @@ class MemoryEngine:
         self.stats = MemoryEngineStats()
         self.closed = False
         self.sent_data: list[tuple[int, DataMessage]] = []
-        # Set to make the next create_transport fail as the real one does for arguments that it cannot use.
+        # Makes create_transport fail, as the real engine does for unusable arguments.
         self.refuse_transport = False
         self._ids = itertools.count(1)
         self._events: list[EngineEvent] = []
         self.taps: dict[int, MemoryTap] = {}
-        # Set to make the next add_tap fail as the real one does when there are too many.
+        # Makes add_tap fail, as the real engine does with too many taps.
         self.refuse_tap = False
         self._ready: list[int] = []
         self.tap_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.event_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
     def emit(self, *events: EngineEvent) -> None:
-        """A test's way to make something happen in the engine."""
+        """Emits events for a test."""
         self._events += events
         os.eventfd_write(self.event_fd, 1)
 
     def lose(self, transport: int, reason: str) -> None:
-        """As the real one does when consent is lost: frees everything, then says so."""
+        """Frees a transport and reports it, as the real engine does when consent is lost."""
         self.close_transport(transport)
         self.emit(TransportGone(transport, reason))
 
@@ -285,7 +285,7 @@ class MemoryEngine:
             unsubscribed.add(track)
 
     def record(self, tap: int, batch: MemoryBatch) -> None:
-        """A test's way to let media come."""
+        """Adds media to a tap for a test."""
         self.taps[tap].batches.append(batch)
         self._ready.append(tap)
         os.eventfd_write(self.tap_fd, 1)
@@ -313,7 +313,7 @@ class MemoryEngine:
         return batches.pop(0) if batches else MemoryBatch()
 
     def request_stats(self, room: int | None, details: bool = True) -> int:
-        """Answered at once, with everything that is there."""
+        """Answers at once, with the stats of everything present."""
         request = next(self._ids)
         transports = [
             TransportStats(i, "connected")

@@ -1,4 +1,4 @@
-"""The real engine, `nexus_media`, behind `EnginePort`: values translated, nothing decided."""
+"""Adapts the engine, `nexus_media`, to `EnginePort`. It only translates values."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -23,7 +23,7 @@ class NativeEngine:
     """An `EnginePort`."""
 
     def __init__(self, config: native.EngineConfig) -> None:
-        """Raises OSError when an address or port cannot be bound."""
+        """Raises OSError if an address or port cannot be bound."""
         self._engine = native.Engine(config)
 
     @property
@@ -165,7 +165,7 @@ class NativeEngine:
         return self._engine.add_tap(track, native_options)
 
     def remove_tap(self, tap: int) -> None:
-        with suppress(RuntimeError):  # after `close` there is none
+        with suppress(RuntimeError):  # raised after `close`
             self._engine.remove_tap(tap)
 
     def ready_taps(self) -> Sequence[int]:
@@ -211,7 +211,8 @@ def _opened(description: native.TransportDescription) -> port.OpenedTransport:
 
 
 def _event(event: native.Event) -> port.EngineEvent | None:
-    """None for what nobody here needs: which slot sends what can be read from the CSRC."""
+    """The event in the service's types; None for events that the service ignores, such as `SlotChanged`,
+    because packets name their track by the CSRC."""
     match event:
         case native.TransportChanged():
             return _transport_event(event)

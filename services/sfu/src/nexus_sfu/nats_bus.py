@@ -1,7 +1,7 @@
-"""Room events on to NATS, and this node's heartbeat into KV `nodes`.
+"""Publishes room events to NATS, and writes this node's heartbeat to KV `nodes`.
 
-Nothing in the service waits for the broker: events wait in a bounded buffer while it is away, oldest dropped
-first, and a reader sees what is missing by the revisions.
+The service never waits for the broker: during an outage events wait in a bounded buffer, from which the
+oldest are dropped first, and readers detect missing events by the revisions.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ log = structlog.get_logger()
 
 
 def event_subject(event: room_pb2.RoomEvent) -> str:
-    """`nexus.v1.<app>.room.<room>.track-published`, by the field that is set."""
+    """The subject `nexus.v1.<app>.room.<room>.<event>`, by the field that is set."""
     kind = event.WhichOneof("event")
     if kind is None:
         raise ValueError("an event without content")
@@ -27,7 +27,7 @@ def event_subject(event: room_pb2.RoomEvent) -> str:
 
 
 class EventPublisher:
-    """Takes events at once, publishes them in order. `run` is the task that does so."""
+    """Queues events without waiting; the task `run` publishes them in order."""
 
     def __init__(self, bus: Bus, metrics: Metrics, capacity: int) -> None:
         self._bus = bus
@@ -47,7 +47,7 @@ class EventPublisher:
         self._wake.set()
 
     async def run(self) -> None:
-        """For as long as the service lives."""
+        """Runs until cancelled."""
         self._bus.on_connection(lambda _connected: self._wake.set())
         while True:
             await self._wake.wait()
@@ -60,7 +60,7 @@ class EventPublisher:
             try:
                 await self._bus.publish(event_subject(event), event.SerializeToString())
             except (BusError, ValueError) as error:
-                # A connection that is lost right now does not raise; this event can never be sent.
+                # A lost connection does not raise here, so this event can never be sent.
                 log.error("event_not_published", room=event.room, error=repr(error))
                 self._metrics.events_dropped.inc()
                 continue
@@ -69,12 +69,12 @@ class EventPublisher:
             self._idle.set()
 
     async def flushed(self) -> None:
-        """Returns when nothing waits any more."""
+        """Returns when no event waits."""
         await self._idle.wait()
 
 
 class Heartbeat:
-    """Writes the node's record every now and then; the bucket forgets a node that does not."""
+    """Writes the node's record at an interval; the record of a node that stops doing so expires."""
 
     def __init__(
         self,
@@ -94,11 +94,11 @@ class Heartbeat:
         self._written = False
 
     def beat_now(self) -> None:
-        """When something changed that others should know at once."""
+        """Writes the record at once, after a change that other services should know."""
         self._now.set()
 
     async def run(self) -> None:
-        """For as long as the service lives."""
+        """Runs until cancelled."""
         self._bus.on_connection(lambda _connected: self._now.set())
         while True:
             self._now.clear()
@@ -121,7 +121,7 @@ class Heartbeat:
             log.warning("heartbeat_failed", error=repr(error))
 
     async def forget(self, node_id: str) -> None:
-        """A node that stops says so, rather than let its record expire."""
+        """Deletes the record of a node that stops, instead of letting it expire."""
         if self._written and self._bus.connected:
             try:
                 await self._nodes.delete(subjects.node_key(node_id))

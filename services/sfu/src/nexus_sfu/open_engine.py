@@ -1,4 +1,4 @@
-"""Opens the native engine as the configuration says."""
+"""Opens the native engine with the service's configuration."""
 
 import nexus_media as native
 from nexus_runtime import ClientError
@@ -9,7 +9,7 @@ from nexus_sfu.native_engine import NativeEngine
 
 
 def open_engine(config: SfuConfig) -> EnginePort:
-    """Raises ClientError when the media port or address cannot be bound, or a cipher library is not there."""
+    """Raises ClientError if the media port or address cannot be bound, or a cipher library is missing."""
     hosts = (config.media_host,) if config.media_host else ("0.0.0.0", "::")  # noqa: S104 - media is public
     try:
         return NativeEngine(

@@ -1,4 +1,4 @@
-"""The engine's stats as the lines that `core.connection_quality` reads, and its ratings as room events."""
+"""Passes the engine's stats to `core.connection_quality`, and its ratings to the rooms."""
 
 from nexus_sfu import engine_port as port
 from nexus_sfu.core import commands as cmd
@@ -12,7 +12,7 @@ from nexus_sfu.core.connection_quality import (
 )
 from nexus_sfu.sfu import Sfu
 
-# Longer than a receiver's reports are apart (RFC 3550 section 6.2), shorter than people take to ask.
+# Interval of ratings: longer than that of receiver reports (RFC 3550 section 6.2), but short for users.
 INTERVAL_MS = 2_000
 
 
@@ -23,11 +23,11 @@ class QualityWatch:
         self._due_ms = 0
 
     def is_due(self, now_ms: int) -> bool:
-        """`now_ms`, here and below, is on a steady clock."""
+        """Whether the next rating is due. `now_ms` is on the monotonic clock, here and below."""
         return now_ms >= self._due_ms
 
     def observe(self, stats: port.StatsReady, now_ms: int) -> None:
-        """`stats` are of the whole node, with details."""
+        """Rates all participants. `stats` must be of the whole node, with details."""
         self._due_ms = now_ms + INTERVAL_MS
         for rating in self._meters.observe(self._lines(stats)):
             command = cmd.QualityChanged(rating.participant_id, rating.quality, rating.score)
@@ -79,5 +79,5 @@ class QualityWatch:
 
 
 def _highest(track: port.TrackStats) -> int:
-    """The highest spatial layer of which anything arrives."""
+    """The highest spatial layer that arrives from the publisher."""
     return max((spatial for spatial, rates in enumerate(track.layer_bitrates) if any(rates)), default=0)

@@ -1,5 +1,5 @@
-"""gRPC request messages → the service's types. What no enum or limit allows is INVALID_ARGUMENT here,
-once."""
+"""Converts gRPC requests to the service's types. Values outside their enum or limit raise RpcError
+INVALID_ARGUMENT."""
 
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
@@ -101,7 +101,7 @@ def _view(message: media_pb2.TrackView) -> View:
         raise errors.invalid_argument("the priority of a view is out of range", limit=MAX_PRIORITY)
     return View(
         track_id=message.track_id,
-        # Larger than any screen or layer there is: all of it.
+        # A larger size than any screen means the largest layer.
         width=min(message.width, MAX_PIXELS),
         height=min(message.height, MAX_PIXELS),
         hidden=message.hidden,
@@ -113,7 +113,7 @@ def _view(message: media_pb2.TrackView) -> View:
 
 
 def reason(value: int) -> Reason:
-    """Unset: the client left."""
+    """The reason for leaving; CLIENT_LEFT if unset."""
     return _member(Reason, value, "reason") if value else Reason.CLIENT_LEFT
 
 

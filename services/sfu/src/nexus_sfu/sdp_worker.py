@@ -1,8 +1,8 @@
-"""SDP off the event loop: a thread or two, because the largest offer takes some milliseconds
+"""Parses and writes SDP in threads outside the event loop, because the largest offers take some milliseconds
 (docs/architecture/sfu.md).
 
-Threads, not processes: with codec blocks cached an ordinary offer takes less than the interval at which
-Python switches threads, and a process would pay as much again for sending the result over.
+Threads are used instead of processes: with cached codec blocks, an ordinary offer takes less than the
+interval at which Python switches threads, and transferring the result from a process would double the cost.
 """
 
 import asyncio

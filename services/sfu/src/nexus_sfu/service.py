@@ -1,4 +1,4 @@
-"""Puts the SFU together around an engine and what `run_service` gives; tests do the same in process."""
+"""Assembles the SFU from its configuration, a `Runtime` and an engine."""
 
 import asyncio
 import random
@@ -32,7 +32,8 @@ FLUSH_SECONDS = 2.0
 
 
 def reachable_host(bound: str) -> str:
-    """What others may call a server that is bound to every address: the host's name."""
+    """The host under which other services reach a bound address: the host's name for an unspecified
+    address."""
     if ip_address_or_none(bound) in (IPv4Address(0), IPv6Address(0)):
         return socket.gethostname()
     return f"[{bound}]" if ":" in bound else bound
@@ -46,10 +47,10 @@ def ip_address_or_none(text: str) -> IPv4Address | IPv6Address | None:
 
 
 class SfuService:
-    """A `nexus_runtime.Service`. Binds the gRPC port when it is made; nothing runs before `start`."""
+    """A `nexus_runtime.Service`. The constructor binds the gRPC port; nothing runs before `start`."""
 
     def __init__(self, config: SfuConfig, runtime: Runtime, engine: EnginePort) -> None:
-        """Raises ClientError when the gRPC port is taken."""
+        """Raises ClientError if the gRPC port is in use."""
         self._config = config
         self._runtime = runtime
         self.engine = engine
@@ -108,7 +109,7 @@ class SfuService:
         }
 
     async def _housekeeping(self) -> None:
-        """Ends empty rooms and keeps the measurements fresh, for as long as the service lives."""
+        """Closes empty rooms and updates the measurements until cancelled."""
         while True:
             self.sfu.close_expired()
             await self.measure()
@@ -132,7 +133,8 @@ class SfuService:
             self._quality.observe(stats, now_ms)
 
     def set_draining(self, draining: bool, refuse_joins: bool) -> None:
-        """A draining node takes no new room; with `refuse_joins`, nobody at all. What is here stays."""
+        """A draining node accepts no new room, and with `refuse_joins` no new participant. Present ones
+        stay."""
         self._node.refuse_joins = refuse_joins
         if draining or refuse_joins:
             self._runtime.life.drain()
@@ -145,12 +147,12 @@ class SfuService:
         self.heartbeat.beat_now()
 
     async def drain(self) -> None:
-        """Takes nothing new; returns when everybody has left, or after the configured wait."""
+        """Accepts no new rooms or participants; returns when all have left, or after the configured wait."""
         self._node.refuse_joins = True
         await self.grpc.set_serving(False)
         try:
             async with asyncio.timeout(self._config.drain_ms / 1000):
-                while self._node.participant_count:  # noqa: ASYNC110 - the core knows no events
+                while self._node.participant_count:  # noqa: ASYNC110 - the core has no asyncio events
                     await asyncio.sleep(DRAIN_POLL_SECONDS)
         except TimeoutError:
             log.info("drain_ended_early", participants=self._node.participant_count)

@@ -1,6 +1,6 @@
-"""WatchStats: the engine's stats as messages, with our ids.
+"""WatchStats: the engine's stats as messages, with the service's ids.
 
-The engine answers a request by an event; whoever waits is found by the request's number.
+The engine answers a request by an event, which is matched to the waiting caller by the request's number.
 """
 
 import asyncio
@@ -13,12 +13,12 @@ from nexus_sfu.core.model import RoomKey
 from nexus_sfu.media import Media
 
 STATS_TIMEOUT_SECONDS = 5.0
-# Requests under way; each watcher has one at a time.
+# Maximum number of pending requests; each watcher has one at a time.
 MAX_WAITING = 1_024
 
 
 class StatsLost(Exception):
-    """The engine did not answer, or too many wait already."""
+    """The engine did not answer, or too many requests are pending."""
 
 
 class StatsRequests:
@@ -57,7 +57,7 @@ class Stats:
         return await self._requests.request(None, details=details)
 
     async def message(self, key: RoomKey | None) -> sfu_pb2.WatchStatsResponse | None:
-        """None when the room is gone. Raises StatsLost."""
+        """The stats of a room, or of the node without `key`; None if the room is gone. Raises StatsLost."""
         room = None if key is None else self._media.room_of(key)
         if key is not None and room is None:
             return None

@@ -1,2 +1,2 @@
-"""What the SFU decides: rooms, participants, tracks, slot tables. No await, no clock, no engine, no SDP
-text."""
+"""The decisions of the SFU: rooms, participants, tracks and slot tables. It has no await, clock, engine or
+SDP text."""

@@ -1,4 +1,4 @@
-"""What may happen to a room: requests from signaling, and what the engine reports."""
+"""The inputs of a room: requests from signaling and reports from the engine."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ class Join:
     metadata: str = ""
     attributes: Mapping[str, str] = field(default_factory=dict)
     bind_existing: bool = False
-    # 0: the node's own limit alone.
+    # 0: only the node's own limit applies.
     max_participants: int = 0
 
 
@@ -27,11 +27,11 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Leave:
-    """Idempotent."""
+    """Ends a participant's session. It is idempotent."""
 
     participant_id: str
     reason: Reason = Reason.CLIENT_LEFT
-    # In one sentence, where the reason does not say all.
+    # One sentence that explains the reason; may be empty.
     detail: str = ""
 
 
@@ -51,7 +51,7 @@ class UpdateSubscriptions:
 
 @dataclass(frozen=True, slots=True)
 class UpdateView:
-    """Each view replaces the one of its track; those of tracks that are not here are passed over."""
+    """Each view replaces the one of its track; views of unknown tracks are ignored."""
 
     participant_id: str
     views: tuple[View, ...]
@@ -59,7 +59,7 @@ class UpdateView:
 
 @dataclass(frozen=True, slots=True)
 class SetMuted:
-    """`participant_id` asks; empty: the service itself does."""
+    """`participant_id` is the requesting participant; empty: the service itself."""
 
     participant_id: str
     track_id: str
@@ -74,7 +74,7 @@ class Unpublish:
 
 @dataclass(frozen=True, slots=True)
 class UpdateParticipant:
-    """Only what is not None changes; an attribute with an empty value is removed."""
+    """Changes only the fields that are not None; an attribute with an empty value is removed."""
 
     participant_id: str
     name: str | None = None
@@ -89,7 +89,7 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class MediaUp:
-    """The engine: ICE and DTLS of this participant are up."""
+    """Report of the engine: ICE and DTLS of this participant are connected."""
 
     participant_id: str
     srtp_profile: str
@@ -97,14 +97,15 @@ class MediaUp:
 
 @dataclass(frozen=True, slots=True)
 class Speakers:
-    """The engine: who speaks, loudest first, with the smoothed level in dBov."""
+    """Report of the engine: the speaking tracks, loudest first, with their smoothed level in dBov."""
 
     speakers: tuple[tuple[str, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class LayerDemandChanged:
-    """The engine: the highest layers of a track that anybody watches; None: nobody watches it."""
+    """Report of the engine: the highest layers of a track that any subscriber can use; None: no subscriber
+    does."""
 
     track_id: str
     highest: LayerLimit | None
@@ -112,7 +113,8 @@ class LayerDemandChanged:
 
 @dataclass(frozen=True, slots=True)
 class SlotPaused:
-    """The engine: a slot's bandwidth does not hold even the lowest layer, or does again."""
+    """Report of the engine: the bandwidth of a slot does not suffice for the lowest layer, or does so
+    again."""
 
     participant_id: str
     mid: str
@@ -121,7 +123,7 @@ class SlotPaused:
 
 @dataclass(frozen=True, slots=True)
 class QualityChanged:
-    """The measurements: how a participant's connection does."""
+    """The rating of a participant's connection, from measurements."""
 
     participant_id: str
     quality: Quality

@@ -1,22 +1,22 @@
-"""How each participant's connection does, out of what the engine reports of its transport, tracks and slots.
+"""Rates each participant's connection, from the engine's stats of its transport, tracks and slots.
 
 For each direction and interval:
 
     score = 100 − 400 · loss − max(0, delay − 100 ms) / 5 − 50 · starved
 
-* `loss`: the share of packets lost, 0 to 1. The denominator is never taken below `MIN_PACKETS`: with DTX a
-  silent microphone sends a few packets a second, and one lost of three is no bad line. (A rate that counts
-  as normal is not guessed from a histogram: that is where others went wrong.)
-* `delay`: half the round trip plus twice the jitter, what a jitter buffer has to wait, in milliseconds.
-* `starved` (downlink only): how far the videos are from what was requested of them, on average: 1 for one
-  that is paused for want of bandwidth, 1/3 for the second of three layers where the third was requested, 0
-  for one that comes as requested or whose publisher does not send more.
+* `loss`: the share of lost packets, 0 to 1. The denominator is at least `MIN_PACKETS`: with DTX a silent
+microphone sends a few packets per second, and one lost of three does not make a bad connection. (Other
+implementations guess the normal packet rate from a histogram, which is unreliable.) * `delay`: half the round
+trip plus twice the jitter, which is the delay of a jitter buffer, in milliseconds. * `starved` (downlink
+only): the mean distance of videos from their requested layer: 1 for a video that is paused for lack of
+bandwidth, 1/3 for the second of three layers when the third was requested, 0 for a video that arrives as
+requested or whose publisher does not send more.
 
-So 5 % loss, or 200 ms of delay, or two of five pictures paused, cost twenty points. The worse direction
-counts, smoothed: faster down than up, as people notice. From 80 the connection is EXCELLENT, from 60 GOOD,
-below POOR; a boundary must be crossed by `HYSTERESIS` before the rating follows, so that it does not flicker.
-LOST says that neither ICE checks (RFC 7675) nor anything else comes: a statement about the path, not about
-how much is said on it, so that somebody who is muted or only listens is never lost.
+So 5 % loss, or 200 ms of delay, or two of five videos paused, cost twenty points. The worse direction counts,
+smoothed: faster down than up, because users notice a decline sooner. From 80 the connection is EXCELLENT,
+from 60 GOOD, below that POOR; a boundary must be crossed by `HYSTERESIS`, so that the rating does not
+flicker. LOST means that neither ICE checks (RFC 7675) nor any other packets arrive. It is a statement about
+the path and not about the amount of media, so a participant that is muted or only listens is never LOST.
 """
 
 from collections.abc import Iterable
@@ -33,7 +33,7 @@ FALL, RISE = 0.7, 0.3
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """One direction in one interval."""
+    """The measurements of one direction in one interval."""
 
     packets: int = 0
     lost: float = 0.0
@@ -45,7 +45,7 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class TrackCounters:
-    """Of a published track, from its start."""
+    """Counters of a published track since its start."""
 
     track: int
     packets: int
@@ -55,7 +55,7 @@ class TrackCounters:
 
 @dataclass(frozen=True, slots=True)
 class SlotCounters:
-    """Of a slot, from its start; `fraction_lost` as its receiver reported last."""
+    """Counters of a slot since its start, and the `fraction_lost` of the receiver's last report."""
 
     slot: int
     packets: int
@@ -67,7 +67,7 @@ class SlotCounters:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Everything that one report says of one participant."""
+    """The measurements of one participant's connection in one report."""
 
     participant_id: str
     # The engine's state: "connected", "disconnected", …
@@ -85,8 +85,9 @@ class Rating:
 
 
 def layer_distance(needed: int, sent: int, target: int | None, *, paused: bool) -> float:
-    """Of one slot. `sent`: the highest spatial layer that its publisher sends; `target`: the one that the
-    subscriber's bandwidth holds, None where nothing is aimed for (hidden, muted)."""
+    """The distance of a slot from its requested layer `needed`, 0 to 1. `sent`: the highest spatial layer
+    that the publisher sends; `target`: the one that the subscriber's bandwidth allows, None if none is aimed
+    for (hidden, muted)."""
     if paused:
         return 1.0
     if target is None:
@@ -103,7 +104,8 @@ def score(flow: Flow) -> float:
 
 
 def rate(value: float, before: Quality) -> Quality:
-    """With hysteresis: what was, stays, until the score is clearly on the other side."""
+    """The rating of a score, with hysteresis: the rating `before` stays until the score clearly crosses a
+    boundary."""
     up = HYSTERESIS if before in (Quality.POOR, Quality.GOOD) else 0.0
     down = HYSTERESIS if before in (Quality.EXCELLENT, Quality.GOOD) else 0.0
     excellent = EXCELLENT_FROM - down if before is Quality.EXCELLENT else EXCELLENT_FROM + up
@@ -115,7 +117,7 @@ def rate(value: float, before: Quality) -> Quality:
 
 @dataclass(slots=True)
 class _Meter:
-    """What is remembered of one participant between two reports."""
+    """The state of one participant between two reports."""
 
     quality: Quality = Quality.UNKNOWN
     smoothed: float | None = None
@@ -123,13 +125,12 @@ class _Meter:
     slots: dict[int, int] = field(default_factory=dict)
 
     def update(self, line: Line) -> Rating | None:
-        """A rating when it changed."""
+        """Processes a report. Returns the rating if it changed."""
         value = min(score(self._uplink(line)), score(self._downlink(line)))
         self.tracks = {track.track: track for track in line.tracks}
         self.slots = {slot.slot: slot.packets for slot in line.slots}
         if line.state == "disconnected":
-            # What comes after it starts afresh.
-            self.smoothed = None
+            self.smoothed = None  # the score restarts after the reconnect
             return self._became(line.participant_id, Quality.LOST, 0.0)
         if line.state != "connected":
             return None
@@ -148,13 +149,13 @@ class _Meter:
             arrived = max(0, track.packets - before.packets)
             packets += arrived
             lost += track.lost - before.lost
-            if arrived:  # the jitter of a track that is silent is old news
+            if arrived:  # the jitter of a silent track is out of date
                 jitter = max(jitter, track.jitter_ms)
         return Flow(packets, lost, line.rtt_ms, jitter)
 
     def _downlink(self, line: Line) -> Flow:
         sent = {slot.slot: max(0, slot.packets - self.slots.get(slot.slot, 0)) for slot in line.slots}
-        # Of what was sent a share was lost: `packets` are those that arrived.
+        # `fraction_lost` applies to the sent packets; `Flow.packets` are those that arrived.
         lost = sum(sent[slot.slot] * slot.fraction_lost for slot in line.slots)
         packets = sum(sent.values())
         bound = [slot for slot in line.slots if slot.bound]
@@ -163,13 +164,14 @@ class _Meter:
 
 
 class ConnectionMeters:
-    """Those of a node. A participant that no report names any more is forgotten."""
+    """The ratings of all participants of a node. Participants that the latest report does not contain are
+    removed."""
 
     def __init__(self) -> None:
         self._meters: dict[str, _Meter] = {}
 
     def observe(self, lines: Iterable[Line]) -> list[Rating]:
-        """What changed."""
+        """Processes a report. Returns the ratings that changed."""
         present: dict[str, _Meter] = {}
         changed = []
         for line in lines:

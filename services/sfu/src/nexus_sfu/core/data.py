@@ -1,5 +1,5 @@
-"""Data channels as a room sees them: who may send, who receives, under which name. What is said goes through
-the engine alone.
+"""Data channels of a room: permissions to send and receive, and the sender's id. The messages themselves pass
+only through the engine.
 """
 
 from collections.abc import Iterable, Iterator
@@ -8,20 +8,20 @@ from nexus_sfu import errors
 from nexus_sfu.core import effects as fx
 from nexus_sfu.core.model import MediaOffer, Participant
 
-# The engine's own bound (docs/reference/data.md).
+# Maximum size of a message, that of the engine (docs/reference/data.md).
 MAX_PAYLOAD_BYTES = 256 * 1024
 MAX_TOPIC_BYTES = 128
 
 
 def configure(participant: Participant, media: MediaOffer) -> Iterator[fx.EngineEffect]:
-    """Nothing when the client offers no data channels."""
+    """The effects of the client's offer of data channels; none without one."""
     if media.data is None:
         return
     grants = participant.grants
     yield fx.ConfigureData(
         participant.id,
         media.data,
-        # A hidden participant's messages come from nobody: its id would tell that it is there.
+        # Messages of a hidden participant have no sender, because its id would reveal its presence.
         sender="" if grants.hidden else participant.id,
         publish=grants.data,
         receive=grants.subscribe,
@@ -29,7 +29,7 @@ def configure(participant: Participant, media: MediaOffer) -> Iterator[fx.Engine
 
 
 def check_message(payload: bytes, topic: str) -> None:
-    """Raises DATA_TOO_LARGE, INVALID_ARGUMENT."""
+    """Raises RpcError DATA_TOO_LARGE or INVALID_ARGUMENT."""
     if len(payload) > MAX_PAYLOAD_BYTES:
         raise errors.data_too_large(MAX_PAYLOAD_BYTES)
     if len(topic.encode()) > MAX_TOPIC_BYTES:
@@ -37,7 +37,8 @@ def check_message(payload: bytes, topic: str) -> None:
 
 
 def destinations(participants: Iterable[Participant], identities: Iterable[str]) -> list[str]:
-    """Ids of those who are meant. Raises PARTICIPANT_NOT_FOUND for the first who is not here."""
+    """The ids of the participants with these identities. Raises RpcError PARTICIPANT_NOT_FOUND for the first
+    one that is not in the room."""
     by_identity = {participant.identity: participant.id for participant in participants}
     found = []
     for identity in dict.fromkeys(identities):

@@ -1,6 +1,6 @@
-"""What a room wants done: commands for the engine, in order, and events for everybody who listens.
+"""The effects of a room: commands for the engine, in order, and events for NATS.
 
-Ids are ours (participant, track, mid); the engine port knows the engine's numbers.
+They use the service's ids (participant, track, mid); `media` maps them to the engine's numbers.
 """
 
 from dataclasses import dataclass
@@ -41,11 +41,11 @@ class RestartIce:
 
 @dataclass(frozen=True, slots=True)
 class ConfigureData:
-    """Data channels for a transport; said again, their grants are changed."""
+    """Configures the data channels of a transport; a repetition changes their grants."""
 
     participant_id: str
     offer: DataOffer
-    # What receivers are told about who sent; empty: nobody.
+    # The sender's id for receivers; empty: none.
     sender: str
     publish: bool
     receive: bool
@@ -87,7 +87,7 @@ class AddSlot:
     kind: Kind
     pair: int
     stream: str
-    # Retransmissions come as RTX (RFC 4588), on an SSRC of their own.
+    # Whether retransmissions have their own SSRC (RTX, RFC 4588).
     rtx: bool = True
 
 
@@ -112,14 +112,14 @@ class UnbindSlot:
 
 @dataclass(frozen=True, slots=True)
 class SlotView:
-    """What a subscriber shows in a slot, and how much it matters: bandwidth is shared by it."""
+    """How a subscriber shows the track in a slot, and its priority for the allocation of bandwidth."""
 
-    # In device pixels; 0: not told.
+    # In device pixels; 0: unknown.
     width: int = 0
     height: int = 0
     visible: bool = True
     pinned: bool = False
-    # 1 to 255, the higher first.
+    # 1 to 255; higher values come first.
     priority: int = 1
     highest: LayerLimit | None = None
 

@@ -1,8 +1,8 @@
-"""The room's events, in order: each change of state takes the next revision, so that a reader who misses one
-sees the gap.
+"""Creates the room's events in order. Each change of state takes the next revision, so that a reader detects
+a missed event by the gap.
 
-What a hidden participant does is `internal`: for services, never for clients. What has a target reaches no
-client but that one, hidden or not.
+Events about a hidden participant are `internal`: for services, never for clients. An event with a target goes
+only to that client, hidden or not.
 """
 
 from typing import Any
@@ -17,11 +17,11 @@ from nexus_sfu.core.wire import participant_message, slot_table_message, track_m
 
 
 class EventLog:
-    """Makes each event as an effect; `revision` is that of the last one that carries state."""
+    """Creates events as effects. `revision` is that of the last event that carries state."""
 
     def __init__(self, key: RoomKey, room_id: str) -> None:
         self.revision = 0
-        # Of the command that is being handled.
+        # Time of the command that is being handled.
         self.epoch_ms = 0
         self._key = key
         self._room_id = room_id
@@ -83,7 +83,7 @@ class EventLog:
         return self._event(target=participant.id, track_resumed=event)
 
     def quality(self, participant: Participant, score: float) -> Emit:
-        """As good or as bad as it comes: no state of the room either."""
+        """The quality of a connection is not part of the room's state, so the event has no revision."""
         event = room_pb2.ConnectionQualityChanged(
             participant_id=participant.id,
             quality=media_pb2.ConnectionQuality.ValueType(participant.quality),
@@ -95,11 +95,11 @@ class EventLog:
         return self._event(room_closed=room_pb2.RoomClosed(reason=_reason(reason)))
 
     def speakers(self, speakers: room_pb2.ActiveSpeakers) -> Emit:
-        """Louder or softer is no state of the room: the list has a revision of its own."""
+        """The active speakers are not part of the room's state; their list has its own revision."""
         return self._event(state=False, active_speakers=speakers)
 
     def _event(self, *, state: bool = True, target: str = "", internal: bool = False, **content: Any) -> Emit:
-        """`content`: the one field of `RoomEvent` that is set."""
+        """`content` is the field of `RoomEvent` that is set."""
         self.revision += state
         return Emit(
             room_pb2.RoomEvent(

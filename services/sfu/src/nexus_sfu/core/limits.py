@@ -1,4 +1,4 @@
-"""What a node allows; everything that a peer can make grow has its bound here."""
+"""Limits of a node, for everything whose size a peer can influence."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ class Limits:
     rooms: int = 1_000
     participants_per_room: int = 200
     tracks_per_participant: int = 8
-    # Slots of one participant, by kind.
+    # Slots of one participant: pairs with video, and all slots.
     pairs: int = 25
     slots_per_participant: int = 64
     name_bytes: int = 256

@@ -1,7 +1,7 @@
-"""The nouns of a room's live state and of what a client offers for it.
+"""The types of a room's state and of clients' offers.
 
-Enumerations carry the numbers of `nexus.types.v1`, so that the wire is a cast away. State classes are mutable
-on purpose: the room that holds them is their only writer.
+Enumerations have the numbers of `nexus.types.v1`, so that conversion to the wire is a cast. State classes are
+mutable; only the room that holds them changes them.
 """
 
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ class Source(IntEnum):
 
     @property
     def group(self) -> int:
-        """Tracks of one participant with the same group are seen and heard together."""
+        """Tracks of one participant with the same group belong together, such as camera and microphone."""
         return 1 if self in (Source.SCREEN, Source.SCREEN_AUDIO) else 0
 
 
@@ -56,7 +56,7 @@ class Extension(IntEnum):
 
 
 class Reason(IntEnum):
-    """Why a participant or a room is gone (`DisconnectReason`)."""
+    """The reason why a participant left or a room closed (`DisconnectReason`)."""
 
     CLIENT_LEFT = 1
     REPLACED = 2
@@ -88,19 +88,19 @@ class Grants:
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """What decides whether a receiver decodes a stream, as the engine's `CodecTable` has it: two that are
-    equal go together."""
+    """The properties that determine whether a receiver decodes a stream, as in the engine's `CodecTable`.
+    Equal formats are compatible."""
 
     codec: Codec
-    # H.264: profile_idc, because baseline with and without constraints decode one another; VP9: profile-id.
+    # H.264: profile_idc, because baseline with and without constraints are compatible; VP9: profile-id.
     profile: int = 0
-    # H.264: packetization is not changed on the way.
+    # H.264: the SFU does not change the packetization.
     packetization_mode: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class CodecChoice:
-    """One payload type as answered, for the whole BUNDLE group."""
+    """One payload type of the answer, for the whole BUNDLE group."""
 
     payload_type: int
     codec: Codec
@@ -109,14 +109,14 @@ class CodecChoice:
     h264_profile_level_id: int | None = None
     h264_packetization_mode: int = 0
     vp9_profile: int = 0
-    # Opus: redundant audio (RFC 2198) around this payload type.
+    # Opus: payload type of redundant audio (RFC 2198) for this one.
     red_payload_type: int | None = None
 
     @property
     def format(self) -> Format:
         match self.codec:
             case Codec.H264:
-                # RFC 6184 section 8.1: baseline where nothing is said.
+                # RFC 6184 section 8.1: baseline is the default.
                 profile_idc = (self.h264_profile_level_id or 0x420010) >> 16
                 return Format(self.codec, profile_idc, self.h264_packetization_mode)
             case Codec.VP9:
@@ -126,7 +126,7 @@ class CodecChoice:
 
 
 class Setup(Enum):
-    """What a client offers to be in DTLS: `a=setup` (RFC 8842 section 5.2)."""
+    """The DTLS role that a client offers: `a=setup` (RFC 8842 section 5.2)."""
 
     ACTPASS = "actpass"
     ACTIVE = "active"
@@ -154,20 +154,20 @@ class TransportOffer:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """An encoding of a simulcast, or a spatial layer (`VideoLayer`); 0 and "" where nothing was said."""
+    """An encoding of a simulcast, or a spatial layer (`VideoLayer`). Unknown values are 0 and ""."""
 
     rid: str = ""
     spatial: int = 0
     width: int = 0
     height: int = 0
     max_bitrate_bps: int = 0
-    # Not sent at present: the source has too few pixels for it.
+    # Not sent at present, because the source has too few pixels for it.
     inactive: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class PublicationOffer:
-    """A media section in which the client wants to send."""
+    """A media section on which the client sends."""
 
     mid: str
     source: Source
@@ -176,10 +176,10 @@ class PublicationOffer:
     muted: bool = False
     width: int = 0
     height: int = 0
-    # Pair up by position. Empty for simulcast by rid, whose packets name their encoding.
+    # Media and RTX SSRCs, matched by position. Empty for simulcast by rid, whose packets name their encoding.
     ssrcs: tuple[int, ...] = ()
     rtx_ssrcs: tuple[int, ...] = ()
-    # Of the codec, its retransmissions and its redundancy: packets that name no section are told by them.
+    # Payload types of the codec, its retransmissions and its redundancy; they identify packets without MID.
     payload_types: tuple[int, ...] = ()
     # Low to high; empty: one encoding without spatial layers.
     layers: tuple[Layer, ...] = ()
@@ -196,15 +196,15 @@ class PublicationOffer:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """How a participant looks at a video track (`TrackView`)."""
+    """How a participant shows a video track (`TrackView`)."""
 
     track_id: str
-    # In device pixels; 0: not told, any size will do.
+    # In device pixels; 0: any size.
     width: int = 0
     height: int = 0
     hidden: bool = False
     pinned: bool = False
-    # 0: by the track's source.
+    # 0: the default for the track's source.
     priority: int = 0
     max_spatial: int | None = None
     max_temporal: int | None = None
@@ -212,14 +212,14 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class LayerLimit:
-    """Up to this spatial layer (or encoding) and this temporal one, 0 being the lowest."""
+    """The highest spatial layer (or encoding) and temporal layer, from 0 (the lowest)."""
 
     spatial: int
     temporal: int
 
 
 class Quality(IntEnum):
-    """How a connection does (`ConnectionQuality`)."""
+    """The rating of a connection (`ConnectionQuality`)."""
 
     UNKNOWN = 0
     LOST = 1
@@ -230,13 +230,13 @@ class Quality(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class SlotOffer:
-    """A media section in which the client is ready to receive."""
+    """A media section on which the client can receive."""
 
     mid: str
     kind: Kind
-    # What was negotiated for it.
+    # The negotiated formats.
     formats: frozenset[Format]
-    # Whether it takes retransmissions (RFC 4588) wherever other sections of the offer do.
+    # Whether it accepts all retransmissions (RFC 4588) that other sections of the offer accept.
     rtx: bool = True
 
 
@@ -246,26 +246,26 @@ class DataOffer:
 
     mid: str
     port: int
-    # What the client takes in one message; 0: any size.
+    # Maximum size of a message that the client accepts; 0: any size.
     max_message_size: int
 
 
 @dataclass(frozen=True, slots=True)
 class MediaOffer:
-    """What an SDP offer means to a room, in the order of its sections."""
+    """The contents of an SDP offer for a room, in the order of its sections."""
 
     transport: TransportOffer
     publications: tuple[PublicationOffer, ...] = ()
     slots: tuple[SlotOffer, ...] = ()
     data: DataOffer | None = None
-    # Sections that a publication names and that send nothing.
+    # Sections that a publication names but that send nothing.
     silent: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
 class Track:
     id: str
-    # Stands in the CSRC of what is forwarded; never given out twice in a room's life.
+    # The CSRC of forwarded packets; never reused in a room.
     number: int
     participant_id: str
     source: Source
@@ -294,18 +294,18 @@ class Track:
 
     @property
     def rids(self) -> tuple[str, ...]:
-        """Of a simulcast, low to high."""
+        """The rids of a simulcast, low to high."""
         return tuple(layer.rid for layer in self.layers if layer.rid)
 
     @property
     def sent_layers(self) -> tuple[Layer, ...]:
-        """Low to high; what is not sent stands above them."""
+        """The layers that are sent, low to high; layers that are not sent are above them."""
         return tuple(layer for layer in self.layers if not layer.inactive)
 
     @property
     def sizes(self) -> tuple[tuple[int, int], ...]:
-        """Width and height of each layer, low to high; zeros where the publisher did not say. Of a track
-        without layers its own."""
+        """Width and height of each layer, low to high, with zeros if unknown; for a track without layers, its
+        own size."""
         if not self.layers:
             return ((self.width, self.height),)
         *lower, top = ((layer.width, layer.height) for layer in self.layers)
@@ -316,22 +316,23 @@ class Track:
 class Slot:
     mid: str
     kind: Kind
-    # -1: an audio slot on its own.
+    # -1: an audio slot without a pair.
     pair: int
-    # What its section was negotiated with.
+    # The negotiated formats of its section.
     formats: frozenset[Format]
-    # As it was offered.
+    # As in `SlotOffer`.
     rtx: bool = True
-    # Given by the engine; 0 until then.
+    # Assigned by the engine; 0 until then.
     ssrc: int = 0
     rtx_ssrc: int | None = None
     track_id: str | None = None
-    # The engine sends nothing through it for want of bandwidth.
+    # The engine sends nothing in this slot for lack of bandwidth.
     paused: bool = False
 
     @property
     def stream(self) -> str:
-        """The msid's stream id (RFC 8830): shared within a pair, so that the browser keeps lips in sync."""
+        """The stream id of the msid (RFC 8830), shared within a pair, so that the browser plays its slots in
+        sync."""
         return f"pair-{self.pair}" if self.pair >= 0 else f"audio-{self.mid}"
 
 
@@ -350,15 +351,15 @@ class Participant:
     slots: dict[str, Slot] = field(default_factory=dict)
     slot_revision: int = 0
     next_pair: int = 0
-    # Video tracks for which this participant requested a slot, oldest first; those without a slot wait.
+    # Video tracks for which this participant requested a slot, oldest first.
     requested_tracks: dict[str, None] = field(default_factory=dict)
     unsubscribed: set[str] = field(default_factory=set)
-    # Tracks that were asked for and that no slot decodes, as last told.
+    # Requested tracks that no slot decodes, as last reported to the participant.
     undecodable: set[str] = field(default_factory=set)
-    # By track, as last told.
+    # The participant's views, by track.
     views: dict[str, View] = field(default_factory=dict)
     quality: Quality = Quality.UNKNOWN
-    # ICE and DTLS were up at least once.
+    # Whether ICE and DTLS have been connected at least once.
     connected: bool = False
-    # Our side of the DTLS association; it never changes.
+    # Whether the SFU is the DTLS client; this never changes.
     dtls_client: bool = False

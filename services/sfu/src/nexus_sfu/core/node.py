@@ -1,4 +1,4 @@
-"""All rooms of this node, its drain flags, and which room a participant is in."""
+"""All rooms of this node, and its drain flags."""
 
 import random
 from collections.abc import Iterable
@@ -28,7 +28,7 @@ class NodeState:
         return found
 
     def join(self, key: RoomKey, room_id: str, join: Join, now: Now) -> Outcome:
-        """Makes the room if need be. Raises RpcError, then nothing has changed."""
+        """Joins a room, which is created if necessary. Raises RpcError without any change."""
         if self.refuse_joins:
             raise errors.node_draining()
         room = self.rooms.get(key) or self._new_room(key, room_id, join, now)
@@ -53,7 +53,7 @@ class NodeState:
         return outcome
 
     def close_expired(self, now: Now) -> list[tuple[RoomKey, Outcome]]:
-        """Ends rooms that have been empty for too long."""
+        """Closes rooms that have been empty for too long; returns their outcomes."""
         expired = [
             key
             for key, room in self.rooms.items()

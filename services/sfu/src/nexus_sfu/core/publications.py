@@ -1,5 +1,5 @@
-"""What is published in a room: tracks begin with an offer, change with the next, and leave no slot behind
-that shows them. Each call changes the state and returns what is to be done, in order.
+"""The published tracks of a room. An offer adds, changes or ends tracks; the end of a track frees its slots.
+Each method changes the state and returns effects in order.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -11,7 +11,7 @@ from nexus_sfu.core.model import Kind, Participant, PublicationOffer, Track
 
 
 class Publications:
-    """`participants`: those of the room, by id, as they come and go."""
+    """The tracks by id. `participants` are the present participants of the room by id, owned by the room."""
 
     def __init__(
         self, participants: Mapping[str, Participant], log: EventLog, new_id: Callable[[], str]
@@ -23,7 +23,8 @@ class Publications:
         self._last_number = 0
 
     def add(self, participant: Participant, offer: PublicationOffer) -> Track:
-        """The engine has to be events, and others unless they hear of the participant with it."""
+        """Adds a track to the state. The caller adds the effects for the engine, and an event unless that of
+        the participant's join includes the track."""
         self._last_number += 1
         track = Track(
             id=self._new_id(),
@@ -47,7 +48,8 @@ class Publications:
         return track
 
     def reconcile(self, participant: Participant, offered: Iterable[PublicationOffer]) -> list[fx.Effect]:
-        """A section that is not offered any more, or for another source, has ended."""
+        """Updates the participant's tracks from an offer. A track whose section is no longer offered, or is
+        offered for another source, has ended."""
         by_mid = {publication.mid: publication for publication in offered}
         kept: dict[str, Track] = {}
         gone: list[Track] = []
@@ -76,9 +78,9 @@ class Publications:
         return effects
 
     def forget(self, tracks: list[Track]) -> list[fx.Effect]:
-        """Frees every slot that shows them; those who wait take the place."""
+        """Removes ended tracks from all slots, which waiting tracks then take."""
         if not tracks:
-            return []  # most who leave a large room only watched: nobody's slots are looked through for them
+            return []  # most participants that leave a large room publish nothing
         ids = [track.id for track in tracks]
         for track_id in ids:
             del self.tracks[track_id]
@@ -95,7 +97,7 @@ class Publications:
         return effects
 
     def _refresh(self, track: Track, publication: PublicationOffer) -> list[fx.Effect]:
-        """What may change under a track that stays. `muted` may not: a stale repetition must not undo a
+        """Updates a track that continues. `muted` does not change, because an outdated offer must not undo a
         moderator's mute."""
         before, rids, sizes = _description(track), track.rids, track.sizes
         track.width, track.height = publication.width, publication.height
@@ -124,5 +126,5 @@ class Publications:
 
 
 def _description(track: Track) -> tuple[object, ...]:
-    """What others are events of a track, and what its next offer may change."""
+    """The properties that other participants know and that an offer may change."""
     return (track.width, track.height, track.codec, track.scalability_mode, track.layers)

@@ -1,9 +1,9 @@
-"""One participant's slots: which track sits in which, who waits, how many more are needed.
+"""The slots of one participant: their tracks, the tracks that wait for one, and the number of missing slots.
 
-Video slots are filled by request: a requested track takes the first free slot that decodes it, else it
-waits, oldest first, until one is freed. A track that no slot decodes waits without asking for more slots:
-nothing is bound, so the engine requests no keyframe from its publisher. The engine fills audio slots, which
-never carry a track here. A slot's pair number is assigned once and never changes.
+Video slots are bound on request: a requested track takes the first free slot that decodes it, or waits until
+one becomes free, oldest first. A track that no slot decodes waits without a request for more slots: it is not
+bound, so the engine requests no keyframe from its publisher. The engine binds audio slots, which have no
+track in this table. A slot's pair number never changes.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -30,13 +30,13 @@ def waiting(participant: Participant) -> list[str]:
 
 
 def decodable(slots: Iterable[Slot | SlotOffer]) -> frozenset[Format]:
-    """What any of the video slots decodes."""
+    """The formats that any of the video slots decodes."""
     return frozenset().union(*(slot.formats for slot in slots if slot.kind is Kind.VIDEO))
 
 
 def undecodable(participant: Participant, tracks: Tracks) -> set[str]:
-    """Tracks that were requested, now or before, and that no slot decodes. Where there is no video slot
-    nothing is known of what one would decode: then what was known stays."""
+    """Tracks, requested now or before, that no slot decodes. Without video slots it is unknown which formats
+    the client decodes, so earlier results stay."""
     formats = decodable(participant.slots.values())
     requested = [i for i in (*participant.requested_tracks, *participant.undecodable) if i in tracks]
     if not formats:
@@ -45,7 +45,7 @@ def undecodable(participant: Participant, tracks: Tracks) -> set[str]:
 
 
 def place_waiting(participant: Participant, tracks: Tracks) -> list[BindSlot]:
-    """Gives free slots to those who wait."""
+    """Binds waiting tracks to free slots."""
     free = [slot for slot in video_slots(participant) if slot.track_id is None]
     effects = []
     for track_id in waiting(participant):
@@ -63,7 +63,7 @@ def place_waiting(participant: Participant, tracks: Tracks) -> list[BindSlot]:
 def change_requests(
     participant: Participant, bind: Iterable[str], unbind: Iterable[str], tracks: Tracks
 ) -> list[SlotEffect]:
-    """Unbinds before it binds, so that one request can swap two tracks."""
+    """Changes the requested tracks. It unbinds before it binds, so that one request can replace a track."""
     freed = []
     for track_id in unbind:
         participant.requested_tracks.pop(track_id, None)
@@ -79,8 +79,8 @@ def change_requests(
 
 
 def refit(participant: Participant, tracks: Tracks) -> list[SlotEffect]:
-    """After a track's format has changed: takes out of its slot what that does not decode any more, and fills
-    what can be filled."""
+    """Updates the slots after a track's format has changed: removes tracks from slots that no longer decode
+    them, and binds waiting tracks."""
     effects = _refill(participant, _misfits(participant, tracks), tracks)
     if effects:
         participant.slot_revision += 1
@@ -96,9 +96,9 @@ def _misfits(participant: Participant, tracks: Tracks) -> list[Slot]:
 
 
 def _refill(participant: Participant, freed: list[Slot], tracks: Tracks) -> list[SlotEffect]:
-    """Empties slots, and gives them and other free ones to those who wait. A freed slot that somebody else
-    takes at once is rebound, not unbound: the engine shows the old source until the new one's first
-    keyframe."""
+    """Frees slots, and binds waiting tracks to all free ones. A freed slot that another track takes at once
+    is rebound without an unbind: the engine continues with the old track until the first keyframe of the new
+    one."""
     for slot in freed:
         slot.track_id = None
     effects: list[SlotEffect] = [*place_waiting(participant, tracks)]
@@ -106,8 +106,8 @@ def _refill(participant: Participant, freed: list[Slot], tracks: Tracks) -> list
 
 
 def reconcile(participant: Participant, offered: Iterable[SlotOffer], tracks: Tracks) -> list[SlotEffect]:
-    """Makes the table what a new description says. A requested track whose slot went away, or does not
-    decode it any more, waits again."""
+    """Updates the table from a new description. A requested track whose slot was removed, or no longer
+    decodes it, waits again."""
     offers = {slot.mid: slot for slot in offered}
     effects: list[SlotEffect] = []
     for slot in list(participant.slots.values()):
@@ -128,8 +128,8 @@ def reconcile(participant: Participant, offered: Iterable[SlotOffer], tracks: Tr
 
 
 def _new_slots(participant: Participant, offered: list[SlotOffer]) -> Iterator[Slot]:
-    """Pairs by order: an audio section directly followed by a video section. A video section alone is a pair
-    without sound."""
+    """Creates slots and their pairs: an audio section directly followed by a video section is a pair. A
+    single video section is a pair without audio."""
     for index, slot in enumerate(offered):
         before = offered[index - 1] if index else None
         after = offered[index + 1] if index + 1 < len(offered) else None
@@ -148,8 +148,8 @@ def _next_pair(participant: Participant) -> int:
 
 
 def pairs_needed(participant: Participant, limit: int) -> int | None:
-    """How many pairs a re-offer should have so that every requested track that can be decoded has a slot;
-    None when no re-offer would help."""
+    """The number of pairs with which every decodable requested track has a slot; None if a re-offer would not
+    help."""
     have = sum(1 for _ in video_slots(participant))
     decodable_requests = sum(
         1 for track_id in participant.requested_tracks if track_id not in participant.undecodable

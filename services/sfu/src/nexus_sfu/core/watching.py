@@ -1,5 +1,4 @@
-"""What participants look at, and what follows: views of their slots, which layers publishers need not
-send, which pictures are paused."""
+"""Views of participants and their consequences: views of slots, layer demand, and paused tracks."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -10,12 +9,12 @@ from nexus_sfu.core import slot_table
 from nexus_sfu.core.effects import Effect, SetSlotView, SlotView
 from nexus_sfu.core.model import LayerLimit, Participant, Source, Track, View
 
-# What the engine's highest temporal layer is, when only the spatial one is limited, and the other way round.
+# The engine's highest layers, for a limit that names only the spatial or only the temporal layer.
 HIGHEST_SPATIAL = 3
 HIGHEST_TEMPORAL = 3
-# A picture may be shown a little larger than it is.
+# Maximum enlargement of a layer at which it still counts as large enough for a view.
 STRETCH = 1.15
-# Text that cannot be read is worth less than a smaller face.
+# Screens come first, because text that is too small is useless while a smaller face is not.
 DEFAULT_PRIORITY = {Source.SCREEN: 200, Source.CAMERA: 100}
 
 
@@ -42,7 +41,8 @@ def _limit(view: View) -> LayerLimit | None:
 
 
 def needed_layer(view: View | None, track: Track) -> int:
-    """The spatial layer that this view needs: the lowest that fills it, and none above its limit."""
+    """The spatial layer that a view needs: the lowest one that is large enough, but none above the view's
+    limit."""
     layers = track.sent_layers
     highest = max(0, len(layers) - 1)
     if view is None:
@@ -64,8 +64,8 @@ def set_slot_view(participant: Participant, mid: str, track: Track) -> SetSlotVi
 def update_views(
     participant: Participant, views: Iterable[View], tracks: Mapping[str, Track]
 ) -> Iterator[Effect]:
-    """Notes the views; yields what changes for tracks that sit in a slot. Only tracks that are here are
-    noted, so a participant's views are never more than the room's tracks."""
+    """Stores the views, and yields the effects for bound tracks. Only views of present tracks are stored, so
+    their number is bounded by that of the room's tracks."""
     for view in views:
         track = tracks.get(view.track_id)
         if track is None or participant.views.get(view.track_id) == view:
@@ -77,7 +77,7 @@ def update_views(
 
 
 def paused_tracks(participant: Participant) -> list[room_pb2.TrackPaused]:
-    """Tracks that were asked for and of which nothing is sent, as told last."""
+    """Requested tracks of which nothing is sent, as last reported to the participant."""
     slow = [slot.track_id for slot in participant.slots.values() if slot.paused and slot.track_id]
     reasons = [(track_id, room_pb2.PAUSE_REASON_BANDWIDTH) for track_id in slow]
     reasons += [(i, room_pb2.PAUSE_REASON_UNSUPPORTED_CODEC) for i in sorted(participant.undecodable)]
@@ -97,5 +97,5 @@ def demand_message(track: Track) -> media_pb2.LayerDemand:
 
 
 def demand_messages(publisher: Participant) -> list[media_pb2.LayerDemand]:
-    """Of all tracks of which anything was said yet."""
+    """The layer demands of all tracks for which one is known."""
     return [demand_message(track) for track in publisher.tracks.values() if track.demand_known]

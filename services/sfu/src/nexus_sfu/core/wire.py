@@ -1,4 +1,4 @@
-"""The room's nouns as messages of `nexus.types.v1` and `nexus.events.v1`."""
+"""Converts the room's types to messages of `nexus.types.v1` and `nexus.events.v1`."""
 
 from collections.abc import Iterable
 
@@ -9,7 +9,8 @@ from nexus_sfu.core.model import Participant, Slot, Track
 
 
 def track_message(track: Track, *, with_mid: bool = False) -> media_pb2.Track:
-    """The mid is told to the publisher only: it means nothing in anybody else's description."""
+    """A track as a message. Only the publisher receives the mid, which is meaningless in other
+    descriptions."""
     return media_pb2.Track(
         id=track.id,
         number=track.number,
@@ -68,7 +69,7 @@ def slot_message(slot: Slot) -> media_pb2.Slot:
 
 
 def speakers_message(speakers: Iterable[tuple[Track, float]], revision: int) -> room_pb2.ActiveSpeakers:
-    """Loudest first, with the level in dBov."""
+    """The speakers, loudest first, with their level in dBov."""
     return room_pb2.ActiveSpeakers(
         speakers=[
             room_pb2.Speaker(participant_id=track.participant_id, track_id=track.id, level_dbov=level)

@@ -1,4 +1,5 @@
-"""SDP offers in, answers out (RFC 8866, JSEP 9429); what a room needs of them is `core.model.MediaOffer`."""
+"""Reads SDP offers and writes answers (RFC 8866, JSEP: RFC 9429). A room receives an offer as
+`core.model.MediaOffer`."""
 
 from nexus_sfu.sdp.answer import AnswerTransport, CandidateLine, build_answer
 from nexus_sfu.sdp.negotiate import Negotiated, PublicationRequest, Role, negotiate

@@ -1,8 +1,8 @@
-"""The answer's text: ICE-lite, one DTLS association, one transport, the offer's payload types and extension
-ids (JSEP section 5.3).
+"""Writes the answer: ICE-lite, one DTLS association, one transport, and the offer's payload types and
+extension ids (JSEP section 5.3).
 
-ICE and DTLS lines and candidates stand in every section, though a bundled one could do without (RFC 9143
-section 7.1.3): aiortc takes them from the last section that it reads, other parsers from the first.
+ICE and DTLS lines and candidates are in every section, although bundled ones may omit them (RFC 9143 section
+7.1.3): aiortc reads them from the last section, other parsers from the first.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,15 +14,15 @@ from nexus_sfu.sdp.negotiate import Negotiated, Plan, Role
 from nexus_sfu.sdp.offer import ExtMap, RtpCodec
 from nexus_sfu.sdp.simulcast import answered_parameters
 
-# SDP's "no address" (RFC 8840 section 4.1.3); nothing binds to it.
+# The address that means "none" in SDP (RFC 8840 section 4.1.3); nothing is bound to it.
 NO_ADDRESS = "0.0.0.0"  # noqa: S104
 
-# The engine's side of an association, and what it takes in one message.
+# The engine's SCTP port, and the maximum size of a message that it accepts.
 SCTP_PORT = 5_000
 MAX_MESSAGE_SIZE = 256 * 1024
 
 _MIRRORED = {"sendonly": "recvonly", "recvonly": "sendonly"}
-# RFC 7587 section 6.1: what is offered of these is answered; FEC is always asked for.
+# Opus parameters (RFC 7587 section 6.1) that are answered as offered; FEC is always requested.
 _OPUS_MIRRORED = ("stereo", "sprop-stereo", "usedtx", "maxaveragebitrate", "cbr")
 
 
@@ -54,7 +54,7 @@ def build_answer(
     session_id: int,
     session_version: int,
 ) -> str:
-    """`slots`, by mid, are those that the room gave; a section that wants to receive and got none is
+    """The text of the answer. `slots` are the room's slots by mid; a receiving section without a slot is
     inactive."""
     lines = list(_session(negotiated, session_id, session_version))
     shared = list(_transport(transport))
@@ -107,8 +107,7 @@ def _media_line(plan: Plan, transport: AnswerTransport) -> Iterator[str]:
         if plan.role is Role.DATA
         else " ".join(str(codec.payload_type) for codec in _payload_types(plan))
     )
-    # The default destination (RFC 8839 section 4.2.1.2), for peers that look at nothing else: IPv4 where
-    # there is some.
+    # The default destination (RFC 8839 section 4.2.1.2), for peers that ignore candidates: IPv4 if available.
     default = min(transport.candidates, key=lambda candidate: ":" in candidate.ip, default=None)
     port, ip = (default.port, default.ip) if default else (9, NO_ADDRESS)
     yield f"m={plan.section.kind} {port} {plan.section.protocol} {payload_types}"
@@ -117,7 +116,7 @@ def _media_line(plan: Plan, transport: AnswerTransport) -> Iterator[str]:
 
 def _payload_types(plan: Plan) -> Iterator[RtpCodec]:
     for accepted in plan.codecs:
-        # libwebrtc sends redundant audio only if it is preferred to the codec inside.
+        # libwebrtc sends redundant audio only if it precedes its codec.
         if accepted.red is not None and plan.role is Role.PUBLICATION:
             yield accepted.red
         yield accepted.rtp
@@ -162,7 +161,8 @@ def _section(plan: Plan, slot: Slot | None) -> Iterator[str]:
 
 
 def _simulcast(plan: Plan) -> Iterator[str]:
-    """RFC 8851 section 6.2.2, RFC 8853 section 5.3.2: what the offerer sends we receive, in its order."""
+    """The simulcast lines (RFC 8851 section 6.2.2, RFC 8853 section 5.3.2): the SFU receives the streams that
+    the client sends, in the offer's order."""
     if not plan.encodings:
         return
     payload_type = plan.codecs[0].rtp.payload_type
@@ -181,7 +181,7 @@ def _extmap(extension: ExtMap) -> str:
 def _codec(accepted: Accepted) -> Iterator[str]:
     rtp, rtx = accepted.rtp, accepted.rtx
     channels = f"/{rtp.channels}" if accepted.codec is Codec.OPUS else ""
-    # The spelling of the payload's own RFC.
+    # Spelled as in the RFC of the payload format.
     name = "opus" if accepted.codec is Codec.OPUS else accepted.codec.name
     yield f"a=rtpmap:{rtp.payload_type} {name}/{rtp.clock_rate}{channels}"
     for feedback in accepted.feedback:
@@ -205,7 +205,8 @@ def _opus_fmtp(rtp: RtpCodec) -> str:
 
 
 def _sources(slot: Slot) -> Iterator[str]:
-    """RFC 5576: the slot's SSRCs are known before anything is bound, so that no receiver waits for a MID."""
+    """The slot's SSRCs (RFC 5576), announced before any track is bound, so that receivers need not wait for a
+    MID."""
     ssrcs = [slot.ssrc]
     if slot.rtx_ssrc is not None:
         ssrcs.append(slot.rtx_ssrc)

@@ -1,8 +1,8 @@
-"""Which of the offered codecs and header extensions are taken, and in which order.
+"""Selects the codecs and header extensions of an offer that are accepted, and their order.
 
-A slot takes whatever the browser can decode, because any publisher may be bound to it. A publication takes
-one codec: the preferred one if offered, else the first of the policy's order, so that the stream never
-changes codec under its receivers.
+A slot accepts every known codec that the client decodes, because any track may be bound to it. A publication
+gets a single codec, so that the stream never changes codec for its receivers: the preferred one if offered,
+otherwise the first in the policy's order.
 """
 
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ _VIDEO_ONLY = frozenset(
     )
 )
 
-# Feedback that the engine gives or takes. goog-remb is left out: transport-cc does its work.
+# RTCP feedback that the engine sends or handles. goog-remb is not needed with transport-cc.
 _FEEDBACK = {
     Kind.AUDIO: ("transport-cc",),
     Kind.VIDEO: ("transport-cc", "ccm fir", "nack", "nack pli"),
@@ -54,7 +54,7 @@ H264_PREFERRED_PROFILE = 0x42E01F
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A payload type taken from the offer, with its retransmissions (RFC 4588) and its redundancy (RFC
+    """An accepted payload type of the offer, with its retransmissions (RFC 4588) and redundancy (RFC
     2198)."""
 
     codec: Codec
@@ -79,14 +79,14 @@ class Accepted:
 
 
 def supported(capabilities: Capabilities, kind: Kind) -> list[Accepted]:
-    """In the offer's order."""
+    """The supported codecs of a section, in the offer's order."""
     usable = [codec for codec in capabilities.codecs if not is_rtcp_like(codec.payload_type)]
     rtx = {codec.parameter("apt"): codec for codec in usable if codec.name == "rtx"}
     accepted = []
     for rtp in usable:
         codec = _NAMES.get((rtp.name, rtp.clock_rate))
         if codec is not None and codec.kind is kind and _is_usable(codec, rtp):
-            # Lost audio is not asked for again: it would come too late.
+            # Lost audio is not retransmitted, because it would arrive too late.
             repair = rtx.get(str(rtp.payload_type)) if kind is Kind.VIDEO else None
             red = _redundancy(usable, rtp) if codec is Codec.OPUS else None
             accepted.append(Accepted(codec, rtp, repair, red))
@@ -105,16 +105,17 @@ def _redundancy(codecs: Sequence[RtpCodec], opus: RtpCodec) -> RtpCodec | None:
 
 
 def is_rtcp_like(payload_type: int) -> bool:
-    """RFC 5761 section 4: on a shared port these cannot be told from RTCP."""
+    """Whether packets of this payload type cannot be distinguished from RTCP on a shared port (RFC 5761
+    section 4)."""
     return 64 <= payload_type <= 95
 
 
 def _is_usable(codec: Codec, rtp: RtpCodec) -> bool:
     match codec:
         case Codec.OPUS:
-            return rtp.channels == 2  # RFC 7587 section 7: always 2, whatever is sent
+            return rtp.channels == 2  # RFC 7587 section 7: always 2, even for mono
         case Codec.H264:
-            return h264_mode(rtp) in (0, 1)  # mode 2 interleaves: no browser has it
+            return h264_mode(rtp) in (0, 1)  # no browser supports the interleaved mode 2
         case Codec.VP9:
             return (rtp.parameter("profile-id") or "0") == "0"
         case Codec.AV1:
@@ -126,7 +127,7 @@ def _is_usable(codec: Codec, rtp: RtpCodec) -> bool:
 def for_publication(
     accepted: Sequence[Accepted], preferred: Codec | None, order: Sequence[Codec] = VIDEO_ORDER
 ) -> list[Accepted]:
-    """The codecs that a publication may send, the one that it should send first."""
+    """The codecs that a publication may send, in the order of preference."""
 
     def rank(candidate: Accepted) -> tuple[bool, int, int]:
         codec = candidate.codec
@@ -137,7 +138,8 @@ def for_publication(
 
 
 def _h264_rank(rtp: RtpCodec) -> int:
-    """Constrained baseline in packetization mode 1 is what every browser decodes (RFC 7742 section 6.2)."""
+    """The rank of an H.264 variant, best first: every browser decodes constrained baseline in packetization
+    mode 1 (RFC 7742 section 6.2)."""
     profile = h264_profile(rtp)
     if profile == H264_PREFERRED_PROFILE:
         rank = 0
@@ -149,7 +151,7 @@ def _h264_rank(rtp: RtpCodec) -> int:
 
 
 def h264_profile(rtp: RtpCodec) -> int:
-    """RFC 6184 section 8.1: baseline level 1 when absent."""
+    """The profile-level-id; baseline level 1 by default (RFC 6184 section 8.1)."""
     text = rtp.parameter("profile-level-id") or ""
     try:
         return int(text, 16) & 0xFFFFFF if len(text) == 6 else 0x42000A
@@ -163,8 +165,8 @@ def h264_mode(rtp: RtpCodec) -> int:
 
 
 def extension_of(offered: ExtMap, kind: Kind, *, two_byte: bool) -> Extension | None:
-    """Which extension this is, if the engine knows it and its id can be sent (RFC 8285 section 4.2: 1 to 14
-    with one byte, 15 reserved; section 4.3: to 255 with two)."""
+    """The extension, if the engine supports it and its id is valid: 1 to 14 with the one-byte header, 15 is
+    reserved (RFC 8285 section 4.2), up to 255 with two bytes (section 4.3)."""
     extension = _URIS.get(offered.uri)
     usable = 1 <= offered.id <= 14 or (two_byte and 16 <= offered.id <= 255)
     if extension is None or not usable or offered.direction == "inactive":
@@ -177,5 +179,5 @@ def extension_of(offered: ExtMap, kind: Kind, *, two_byte: bool) -> Extension | 
 
 
 def sends_mid(offered: ExtMap) -> bool:
-    """Whether packets of the offerer name their media section."""
+    """Whether the offerer's packets carry the MID of their media section."""
     return offered.uri == _MID_URI and offered.direction in ("", "sendonly", "sendrecv")

@@ -1,4 +1,4 @@
-"""A WebRTC offer as values. Tokens stay strings: an ICE ufrag may well be "00123" or "12e4"."""
+"""The types of a parsed WebRTC offer. Tokens stay strings, because an ICE ufrag may be "00123" or "12e4"."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ class RtpCodec:
     4.2)."""
 
     payload_type: int
-    # Lower case; encoding names know no case.
+    # In lower case; encoding names are case-insensitive.
     name: str
     clock_rate: int
     channels: int
@@ -48,7 +48,7 @@ class Rid:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a media section can do, which many sections of an offer, and many offers, have in common."""
+    """The capabilities of a media section, which many sections and many offers share."""
 
     codecs: tuple[RtpCodec, ...]
     extensions: tuple[ExtMap, ...]
@@ -67,7 +67,7 @@ class Section:
     formats: str
     direction: str
     capabilities: Capabilities
-    # In order of appearance; RTX ones are in `fid` only by their partner.
+    # In order of appearance, without those of RTX, which are only in `fid`.
     ssrcs: tuple[int, ...]
     # (media, RTX), `a=ssrc-group:FID` (RFC 5576 section 4.2).
     fid: tuple[tuple[int, int], ...]
@@ -80,13 +80,13 @@ class Section:
     rtcp_mux: bool
     rtcp_rsize: bool
     bundle_only: bool
-    # RFC 8841 sections 5 and 6: of data channels; -1 and the default where nothing is said.
+    # Of data channels (RFC 8841 sections 5 and 6); -1 and the default if absent.
     sctp_port: int = -1
     max_message_size: int = 65_536
 
     @property
     def stopped(self) -> bool:
-        """Port 0 without `bundle-only` (RFC 9143 section 6) means: not used, or no more."""
+        """Whether the section is unused: port 0 without `bundle-only` (RFC 9143 section 6)."""
         return self.port == 0 and not self.bundle_only
 
 
