@@ -430,12 +430,12 @@ def test_session_level_transport_is_enough() -> None:
         ("m=audio 9 ", "m=audio 70000 ", "port"),
         ("s=-\r\n", "s=-\r\na=ice-lite\r\n", "ICE-lite"),
         ("a=rtpmap:111 ", "a=rtpmap:999 ", "payload type"),
-        ("a=rtpmap:111 opus/48000/2", "a=rtpmap:111 PCMU/8000", "no audio, video or data section"),
+        ("a=rtpmap:111 opus/48000/2", "a=rtpmap:111 PCMU/8000", "no usable audio, video or data section"),
         ("a=rtcp-mux\r\n", "a=rtcp-mux\r\na=ssrc:x cname:y\r\n", "malformed line: a=ssrc:x"),
         ("a=rtcp-mux\r\n", "a=rtcp-mux\r\na=ssrc-group:FID 1\r\n", "two SSRCs"),
         ("m=audio 9", "m=", "malformed line"),
         ("a=mid:0\r\n", "a=mid:0\r\n" + "a=extmap:1 urn:x\r\n" * 1_001, "too many lines"),
-        ("UDP/TLS/RTP/SAVPF", "RTP/AVP", "no audio, video or data section"),
+        ("UDP/TLS/RTP/SAVPF", "RTP/AVP", "no usable audio, video or data section"),
     ],
 )
 def test_refusals_say_what_is_wrong(before: str, after: str, words: str) -> None:
@@ -614,7 +614,7 @@ def test_sections_for_which_nothing_flows_have_a_reason(read_offer: OfferReader)
     unused = {plan.section.mid: plan.unused for plan in result.plans if plan.unused}
     assert set(unused) == {"0", parts[3].split("a=mid:")[1].split("\r")[0], "second"}
     assert "no publication names the section" in unused["0"]
-    assert "one section of data channels" in unused["second"]
+    assert "one section for data channels" in unused["second"]
     assert "codecs" in unused[parts[3].split("a=mid:")[1].split("\r")[0]]
 
 
@@ -717,7 +717,7 @@ def two_cameras(*, ssrcs: bool, extension: str = "") -> str:
 
 def test_ambiguous_packets_are_refused_with_a_reason() -> None:
     requests = (*REQUESTS, PublicationRequest("2", Source.SCREEN))
-    with pytest.raises(RpcError, match="cannot be told from those of another") as refusal:
+    with pytest.raises(RpcError, match="cannot be distinguished from those of another") as refusal:
         negotiated(two_cameras(ssrcs=False), *requests)
     assert refusal.value.name == "INVALID_SDP"
     assert refusal.value.details == {"mid": "1", "payload_type": "106"}
@@ -727,7 +727,7 @@ def test_ambiguous_packets_are_refused_with_a_reason() -> None:
     unlisted = negotiated(two_cameras(ssrcs=False), *REQUESTS)
     assert len(unlisted.media.publications) == 2, "nothing else is published with that payload type"
     only_received = mid.replace("a=extmap:1 ", "a=extmap:1/recvonly ")
-    with pytest.raises(RpcError, match="cannot be told"):
+    with pytest.raises(RpcError, match="cannot be distinguished"):
         negotiated(two_cameras(ssrcs=False, extension=only_received), *requests)
 
 

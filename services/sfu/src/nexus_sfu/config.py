@@ -15,7 +15,8 @@ from nexus_sfu.sdp.validate import Bounds
 
 
 def default_node_id() -> str:
-    """Readable, and safe as a key: letters, digits and dashes of the host's name."""
+    """A readable name that is valid as a key: letters, digits and dashes of the host's name, and the process
+    id."""
     host = "".join(c if c.isalnum() and c.isascii() else "-" for c in socket.gethostname())
     return f"sfu-{host.strip('-') or 'node'}-{os.getpid()}"
 
@@ -24,13 +25,13 @@ class SfuConfig(RpcConfig):
     model_config = service_settings("NEXUS_SFU_")
 
     node_id: str = setting(
-        "", reason="empty: made of the host's name and the process id", pattern=r"^[A-Za-z0-9_-]{0,64}$"
+        "", reason="empty: from the host's name and the process id", pattern=r"^[A-Za-z0-9_-]{0,64}$"
     )
     region: str = setting("", reason="signaling prefers nodes of its own region", max_length=64)
 
-    grpc_host: str = setting("127.0.0.1", reason="signaling is near; the interface has no login of its own")
+    grpc_host: str = setting("127.0.0.1", reason="only signaling calls it; the interface has no login")
     grpc_port: int = setting(0, unit="port", reason="0 takes a free one", ge=0, le=65_535)
-    grpc_address: str = setting("", reason="host:port that signaling shall call; empty: where it listens")
+    grpc_address: str = setting("", reason="host:port for signaling; empty: that of the listening socket")
     grpc_message_bytes: int = setting(
         2 << 20, unit="bytes", reason="an offer with 60 sections is 180 kB", ge=65_536
     )
@@ -40,72 +41,90 @@ class SfuConfig(RpcConfig):
         7882, unit="port", reason="shard k listens on this plus k; 0 takes free ones", ge=0, le=65_535
     )
     media_addresses: TextList = setting(
-        (), reason="public addresses for the candidates, separated by commas; empty: those of the sockets"
+        (), reason="public addresses for ICE candidates, separated by commas; empty: those of the sockets"
     )
     shards: int = setting(1, unit="threads", reason="one per core that media may use", ge=1, le=256)
     room_shard_participants: int = setting(
         100,
         unit="participants",
-        reason="of one room on one shard, before the room is spread to another; 0: never spread",
+        reason="of one room on one shard before the room uses another shard; 0: no limit",
         ge=0,
     )
-    udp_gso: bool = setting(True, reason="runs of packets in one system call; falls back by itself")
-    udp_gro: bool = setting(True, reason="the same on receipt")
+    udp_gso: bool = setting(True, reason="sends runs of packets in one system call, where the kernel can")
+    udp_gro: bool = setting(True, reason="receives runs of packets in one system call")
     tcp: bool = setting(True, reason="ICE over TCP on the same port numbers, for networks without UDP")
     srtp_profiles: TextList = setting(
         ("AEAD_AES_128_GCM", "AES_CM_128_HMAC_SHA1_80"),
         reason="in the order of preference, separated by commas",
     )
     gcm_library: Literal["auto", "openssl", "intel-ipsec-mb"] = setting(
-        "auto", reason="who computes AES-GCM; auto: intel-ipsec-mb where it runs, else OpenSSL"
+        "auto", reason="library for AES-GCM; auto: intel-ipsec-mb where it runs, otherwise OpenSSL"
     )
-    audio_loudest: int = setting(6, unit="tracks", reason="so many of a room are heard at once", ge=1, le=64)
+    audio_loudest: int = setting(
+        6, unit="tracks", reason="audio tracks of a room that are forwarded at once", ge=1, le=64
+    )
     red_distance: int = setting(
         1,
         unit="packets",
-        reason="audio that rides along once more (RFC 2198): one more under heavy loss; 0 strips it",
+        reason="earlier audio packets repeated in each (RFC 2198), one more under heavy loss; 0: none",
         ge=0,
         le=2,
     )
     start_bitrate_bps: int = setting(
-        500_000, unit="bit/s", reason="believed of a subscriber's path until it is measured", ge=10_000
+        500_000, unit="bit/s", reason="first estimate of a subscriber's bandwidth", ge=10_000
     )
     min_bitrate_bps: int = setting(
-        50_000, unit="bit/s", reason="the estimate goes no lower: one voice still gets through", ge=10_000
+        50_000, unit="bit/s", reason="minimum of the estimate: enough for one audio track", ge=10_000
     )
     max_bitrate_bps: int = setting(
-        100_000_000, unit="bit/s", reason="the estimate goes no higher, nor does a probe", ge=10_000
+        100_000_000, unit="bit/s", reason="maximum of the estimate and of probes", ge=10_000
     )
     consent_timeout_ms: int = setting(
         30_000, unit="ms", reason="RFC 7675 section 5.1: consent expires after 30 s", ge=1_000
     )
     strict_consent: bool = setting(
-        False, reason="only ICE checks are consent to send; else authenticated packets are, too"
+        False, reason="only ICE checks are consent to send; otherwise authenticated packets are, too"
     )
-    connect_timeout_ms: int = setting(30_000, unit="ms", reason="ICE and DTLS are up by then", ge=1_000)
+    connect_timeout_ms: int = setting(
+        30_000, unit="ms", reason="how long ICE and DTLS may take to connect", ge=1_000
+    )
     video_codecs: TextList = setting(
         ("vp8", "h264", "vp9", "av1"),
-        reason="in the order of preference for publishers that have none, separated by commas",
+        reason="order of preference for publishers without one, separated by commas",
     )
 
-    max_rooms: int = setting(1_000, unit="rooms", reason="bounds memory", ge=1)
+    max_rooms: int = setting(1_000, unit="rooms", reason="limits memory", ge=1)
     max_participants: int = setting(
-        0, unit="participants", reason="above it signaling places no new room here; 0: no limit", ge=0
+        0, unit="participants", reason="of this node, above which it gets no new room; 0: no limit", ge=0
     )
     max_participants_per_room: int = setting(
-        200, unit="participants", reason="what one node is measured with", ge=1
+        200, unit="participants", reason="the size with which one node is measured", ge=1
     )
-    max_tracks_per_participant: int = setting(8, unit="tracks", reason="camera, screen and sound twice", ge=1)
-    max_pairs: int = setting(25, unit="pairs", reason="more pictures than a screen shows", ge=1, le=100)
-    max_slots: int = setting(64, unit="slots", reason="of one participant: 25 pairs and lone audio", ge=1)
-    max_sdp_bytes: int = setting(512 * 1024, unit="bytes", reason="three times the largest of browsers", ge=1)
-    max_sections: int = setting(128, unit="sections", reason="slots, publications and stopped ones", ge=1)
-    empty_timeout_ms: int = setting(10_000, unit="ms", reason="a reload finds the room again", ge=0)
+    max_tracks_per_participant: int = setting(
+        8, unit="tracks", reason="camera, screen and their audio, twice", ge=1
+    )
+    max_pairs: int = setting(25, unit="pairs", reason="more videos than a screen shows", ge=1, le=100)
+    max_slots: int = setting(
+        64, unit="slots", reason="of one participant: 25 pairs and audio slots without a pair", ge=1
+    )
+    max_sdp_bytes: int = setting(
+        512 * 1024, unit="bytes", reason="three times the largest offer of browsers", ge=1
+    )
+    max_sections: int = setting(
+        128, unit="sections", reason="of an offer: slots, publications and stopped sections", ge=1
+    )
+    empty_timeout_ms: int = setting(
+        10_000, unit="ms", reason="how long an empty room stays open: a reload returns to it", ge=0
+    )
 
-    heartbeat_ms: int = setting(2_000, unit="ms", reason="how fresh the load in KV `nodes` is", ge=100)
-    node_ttl_ms: int = setting(10_000, unit="ms", reason="a dead node is forgotten after this", ge=1_000)
+    heartbeat_ms: int = setting(
+        2_000, unit="ms", reason="interval at which the load in KV `nodes` is updated", ge=100
+    )
+    node_ttl_ms: int = setting(
+        10_000, unit="ms", reason="time after which the record of a dead node expires", ge=1_000
+    )
     event_buffer: int = setting(
-        10_000, unit="events", reason="kept while NATS is away; then the oldest are dropped", ge=1
+        10_000, unit="events", reason="buffered without NATS; then the oldest are dropped", ge=1
     )
     drain_ms: int = setting(0, unit="ms", reason="how long SIGTERM waits for participants to leave", ge=0)
 
@@ -119,7 +138,7 @@ class SfuConfig(RpcConfig):
         for name in self.video_codecs:
             if name.upper() not in Codec.__members__:
                 known = ", ".join(codec.lower() for codec in Codec.__members__)
-                yield f"NEXUS_SFU_VIDEO_CODECS: no codec is called {name!r}; there are: {known}"
+                yield f"NEXUS_SFU_VIDEO_CODECS: {name!r} is not one of the codecs {known}"
 
     def log_fields(self) -> dict[str, str]:
         return {"node": self.node_id}
@@ -138,5 +157,5 @@ class SfuConfig(RpcConfig):
         return Bounds(sdp_bytes=self.max_sdp_bytes, sections=self.max_sections)
 
     def codec_order(self) -> tuple[Codec, ...]:
-        """`problems` has checked the names."""
+        """The video codecs in the order of preference; `problems` has checked the names."""
         return tuple(Codec[name.upper()] for name in self.video_codecs)

@@ -1,5 +1,4 @@
-"""The client's faults as the SFU names them: one function each, so that a code always comes with the same
-fields."""
+"""The SFU's errors for clients, one function each, so that a code always has the same fields."""
 
 from nexus.types.v1.error_pb2 import ErrorCode
 from nexus_rpc import RpcError
@@ -21,7 +20,7 @@ def invalid_argument(message: str, **fields: str | int) -> RpcError:
 
 def unsupported_codec(mid: str) -> RpcError:
     return RpcError(
-        ErrorCode.UNSUPPORTED_CODEC, "none of the publication's codecs is known here", details={"mid": mid}
+        ErrorCode.UNSUPPORTED_CODEC, "none of the publication's codecs is supported", details={"mid": mid}
     )
 
 
@@ -36,7 +35,7 @@ def room_not_found(room: str) -> RpcError:
 def participant_not_found(participant_id: str) -> RpcError:
     return RpcError(
         ErrorCode.PARTICIPANT_NOT_FOUND,
-        "nobody with this id is in the room",
+        "no participant with this id is in the room",
         details={"participant_id": participant_id},
     )
 
@@ -48,28 +47,26 @@ def track_not_found(track_id: str) -> RpcError:
 
 
 def room_full(limit: int) -> RpcError:
-    return RpcError(ErrorCode.ROOM_FULL, "the room takes no more participants", details={"limit": limit})
+    return RpcError(ErrorCode.ROOM_FULL, "the room is full", details={"limit": limit})
 
 
 def too_many_rooms(limit: int) -> RpcError:
-    return RpcError(ErrorCode.TOO_MANY_ROOMS, "the node takes no more rooms", details={"limit": limit})
+    return RpcError(ErrorCode.TOO_MANY_ROOMS, "the node accepts no more rooms", details={"limit": limit})
 
 
 def too_many_tracks(limit: int) -> RpcError:
     return RpcError(
-        ErrorCode.TOO_MANY_TRACKS, "a participant publishes at most so many tracks", details={"limit": limit}
+        ErrorCode.TOO_MANY_TRACKS, "the participant publishes too many tracks", details={"limit": limit}
     )
 
 
 def slots_exhausted(limit: int) -> RpcError:
-    return RpcError(
-        ErrorCode.SLOTS_EXHAUSTED, "a participant has at most so many slots", details={"limit": limit}
-    )
+    return RpcError(ErrorCode.SLOTS_EXHAUSTED, "the participant has too many slots", details={"limit": limit})
 
 
 def node_draining() -> RpcError:
-    return RpcError(ErrorCode.NODE_DRAINING, "the node is draining and takes nothing new")
+    return RpcError(ErrorCode.NODE_DRAINING, "the node is draining and accepts no new rooms or participants")
 
 
 def too_many_streams() -> RpcError:
-    return RpcError(ErrorCode.SERVICE_UNAVAILABLE, "the node takes no more streams", retry_after_ms=1000)
+    return RpcError(ErrorCode.SERVICE_UNAVAILABLE, "the node accepts no more streams", retry_after_ms=1000)

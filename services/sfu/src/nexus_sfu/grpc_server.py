@@ -1,4 +1,4 @@
-"""The gRPC face of the service: messages in, messages out. `nexus_rpc` translates errors and counts calls."""
+"""The service's gRPC methods, which convert messages. `nexus_rpc` translates errors and counts calls."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -27,7 +27,7 @@ SERVICE = sfu_pb2.DESCRIPTOR.services_by_name["SfuService"]
 MIN_STATS_INTERVAL_MS = 200
 DEFAULT_STATS_INTERVAL_MS = 1_000
 
-# Takes `draining` and `refuse_joins`.
+# Parameters: `draining` and `refuse_joins`.
 SetDraining = Callable[[bool, bool], None]
 
 
@@ -189,7 +189,7 @@ class SfuServicer(sfu_pb2_grpc.SfuServiceServicer):
     def StreamTrack(
         self, request: sfu_pb2.StreamTrackRequest, context: Context
     ) -> AsyncIterator[track_stream_pb2.StreamTrackResponse]:
-        raise NotImplementedError("another handler stands in this one's place: track_stream.py")
+        raise NotImplementedError("the handler of track_stream.py replaces this method")
 
     def _slots(self, key: RoomKey, participant_id: str) -> media_pb2.SlotTable:
         return slot_table_message(self._sfu.node.room(key).participant(participant_id))
@@ -215,6 +215,6 @@ def make_server(config: SfuConfig, metrics: Metrics) -> RpcServer:
 
 
 def serve(server: RpcServer, servicer: SfuServicer, streams: TrackStreams) -> None:
-    """Puts the methods in place. Before the server starts."""
+    """Adds the methods to the server, before it starts."""
     server.add_service(SERVICE, sfu_pb2_grpc.add_SfuServiceServicer_to_server, servicer)
     server.add_method(SERVICE, "StreamTrack", streams.handler())

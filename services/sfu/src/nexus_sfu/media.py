@@ -1,7 +1,7 @@
-"""Carries the rooms' effects out on the engine, and knows which engine id is whom.
+"""Performs the rooms' effects on the engine, and maps the engine's ids.
 
-The engine's ids stay in here: everything else speaks of rooms, participants, mids and tracks. Events of ids
-that are gone (their last words were on the way) are dropped.
+The engine's ids do not leave this module; all other code uses rooms, participants, mids and tracks. Events
+about ids that are gone, which were still in transit, are dropped.
 """
 
 from collections.abc import Iterable
@@ -40,18 +40,18 @@ class Media:
         self._track_ids: dict[int, str] = {}
         self._publishers: dict[int, str] = {}
         self._slot_ids: dict[int, tuple[str, str]] = {}
-        # Freed by the engine, not yet by the room: empty but for an instant.
+        # Transports that the engine has freed but the room has not yet; almost always empty.
         self._gone: set[int] = set()
 
     def carry_out(self, effects: Iterable[fx.Effect]) -> None:
-        """In order; events are not for the engine and are passed over. Raises ValueError when the engine
-        refuses."""
+        """Performs effects in order; events are not for the engine and are skipped. Raises ValueError if the
+        engine refuses one."""
         for effect in effects:
             if not isinstance(effect, fx.Emit):
                 self._apply(effect)
 
     def transport(self, participant_id: str) -> OpenedTransport:
-        """ICE credentials and candidates, as of the last restart."""
+        """The participant's transport, with the ICE credentials and candidates of the last restart."""
         return self._seats[participant_id].opened
 
     def slot(self, participant_id: str, mid: str) -> OpenedSlot:
@@ -62,7 +62,7 @@ class Media:
         return None if participant_id is None else (self._seats[participant_id].room, participant_id)
 
     def transport_gone(self, transport: int) -> None:
-        """The engine has freed it by itself: nothing of it is to be touched any more."""
+        """Records that the engine has freed a transport, so that no command for it follows."""
         self._gone.add(transport)
 
     def track_of(self, track: int | None) -> str | None:
@@ -79,11 +79,11 @@ class Media:
         return self._seats[participant_id].room
 
     def engine_track(self, track_id: str) -> int | None:
-        """What the engine calls the track now; None when it has ended."""
+        """The engine's present id of the track; None if it has ended."""
         return self._tracks.get(track_id)
 
     def slot_of(self, slot: int) -> tuple[str, str] | None:
-        """(participant, mid)"""
+        """(participant id, mid) of a slot, or None."""
         return self._slot_ids.get(slot)
 
     def key_of(self, room: int) -> RoomKey | None:
@@ -123,13 +123,13 @@ class Media:
                 assert_never(effect)
 
     def _configure_data(self, effect: fx.ConfigureData) -> None:
-        takes = effect.offer.max_message_size
-        if effect.receive and 0 < takes < MAX_PAYLOAD_BYTES:
-            # Nothing on the wire tells a sender: who wonders where the large ones are finds it here.
+        accepted = effect.offer.max_message_size
+        if effect.receive and 0 < accepted < MAX_PAYLOAD_BYTES:
+            # Senders are not notified, so the log is the only trace of the larger messages that are dropped.
             log.warning(
                 "data_receiver_takes_less",
                 participant=effect.participant_id,
-                max_message_bytes=takes,
+                max_message_bytes=accepted,
                 others_may_send=MAX_PAYLOAD_BYTES,
             )
         transport = self._transport(effect.participant_id)

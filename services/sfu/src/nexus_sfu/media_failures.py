@@ -1,11 +1,11 @@
-"""The engine's words for why a transport failed, as sentences for the developer whose client was removed."""
+"""Explanations of the engine's reasons for failed transports, for developers whose client was removed."""
 
 _SENTENCES = {
-    "consent_lost": "ICE consent was lost: neither checks (RFC 7675) nor authenticated packets came any more",
-    "connect_timeout": "ICE and DTLS were not up in time",
-    "dtls_fingerprint_mismatch": "the DTLS certificate is not the one that a=fingerprint names",
+    "consent_lost": "ICE consent was lost: neither checks (RFC 7675) nor authenticated packets arrived",
+    "connect_timeout": "ICE and DTLS did not connect in time",
+    "dtls_fingerprint_mismatch": "the DTLS certificate does not match a=fingerprint",
     "dtls_alert": "the client refused the DTLS handshake",
-    "dtls_timeout": "the DTLS handshake got no answer",
+    "dtls_timeout": "the client did not answer the DTLS handshake",
     "dtls_protocol": "the DTLS handshake failed",
 }
 

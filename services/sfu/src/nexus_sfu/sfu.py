@@ -1,7 +1,8 @@
-"""The service itself: decisions from the core, carried out on the engine, told to the world.
+"""The SFU without its edges: passes requests to the core, performs the effects on the engine, and emits the
+events.
 
-Everything between a decision and the end of its effects happens without an await, so requests never see half
-of one another. Only SDP work is awaited, before and after.
+A decision and all its effects happen without an await, so that requests never observe a partial change. Only
+SDP work is awaited, before and after.
 """
 
 import asyncio
@@ -32,7 +33,7 @@ log = structlog.get_logger()
 EmitEvent = Callable[[room_pb2.RoomEvent], None]
 OnStats = Callable[[port.StatsReady], None]
 MAX_EVENTS_A_TURN = 1_024
-# The engine's word for a close_notify from the client.
+# The engine's reason for a close_notify from the client.
 PEER_CLOSED = "peer_closed"
 
 
@@ -42,18 +43,18 @@ class JoinRequest:
     room_id: str
     sdp: str
     publications: tuple[PublicationRequest, ...]
-    # Makes the command, once the SDP has been understood.
+    # Creates the command from the parsed SDP.
     command: Callable[[MediaOffer], cmd.Join]
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A join's or offer's result: what was true when the room had decided."""
+    """The result of a join or offer, as of the room's decision."""
 
     room: RoomState
     participant: Participant
     sdp: str
-    # Media sections for which nothing flows, and why: mid → a sentence for a developer.
+    # Media sections without media: mid → the reason, for developers.
     unused: Mapping[str, str]
 
 
@@ -76,7 +77,8 @@ class Sfu:
         self._clock = clock
         self._rng = rng
         self._on_stats: OnStats = lambda _stats: None
-        # One description at a time for each participant; gone with the last who waits.
+        # Locks by participant, so that its offers are handled one at a time; each exists only while it is
+        # used.
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._sessions: dict[str, tuple[int, int]] = {}
 
@@ -102,18 +104,19 @@ class Sfu:
             return await self._answer(key, participant_id, negotiated)
 
     def handle(self, key: RoomKey, command: cmd.Command) -> Outcome:
-        """Raises RpcError."""
+        """Handles a command and its effects. Raises RpcError."""
         outcome = self.node.handle(key, command, self._clock.now())
         self._carry_out(key, outcome)
         return outcome
 
     def leave(self, key: RoomKey, participant_id: str, reason: Reason, detail: str = "") -> None:
-        """Idempotent: a room or participant that is gone has been left."""
+        """Removes a participant. It is idempotent, also if the room is gone."""
         if key in self.node.rooms:
             self.handle(key, cmd.Leave(participant_id, reason, detail))
 
     def send_data(self, key: RoomKey, identities: Sequence[str], message: port.DataMessage) -> None:
-        """Raises ROOM_NOT_FOUND, PARTICIPANT_NOT_FOUND, DATA_TOO_LARGE, INVALID_ARGUMENT."""
+        """Sends a message of the server to these identities, or to all without any. Raises RpcError
+        ROOM_NOT_FOUND, PARTICIPANT_NOT_FOUND, DATA_TOO_LARGE or INVALID_ARGUMENT."""
         room = self.node.room(key)
         data.check_message(message.payload, message.topic)
         to = data.destinations(room.participants.values(), identities)
@@ -123,7 +126,7 @@ class Sfu:
             self._engine.send_data(number, replace(message, to=transports))
 
     def close_room(self, key: RoomKey, reason: Reason) -> None:
-        """Idempotent."""
+        """Closes a room. It is idempotent."""
         if key in self.node.rooms:
             self.handle(key, cmd.Close(reason))
 
@@ -132,7 +135,7 @@ class Sfu:
             self.close_room(key, reason)
 
     def close_expired(self) -> None:
-        """To be called now and then: ends rooms that have been empty for long enough."""
+        """Closes rooms that have been empty for too long. Call it periodically."""
         for key, outcome in self.node.close_expired(self._clock.now()):
             self._carry_out(key, outcome)
 
@@ -142,14 +145,14 @@ class Sfu:
         try:
             self.media.carry_out(outcome.effects)
         except ValueError as error:
-            self._give_up(key, outcome, str(error))
+            self._engine_refused(key, outcome, str(error))
             raise errors.invalid_sdp("the media engine cannot use this description") from error
         self._note_ssrcs(key, outcome.effects)
         self._emit_events(outcome.effects)
 
-    def _give_up(self, key: RoomKey, outcome: Outcome, problem: str) -> None:
-        """The engine refused part of a description: this participant's media are in no state that anybody
-        knows."""
+    def _engine_refused(self, key: RoomKey, outcome: Outcome, problem: str) -> None:
+        """Removes the participant, because the engine refused a part of its description and its media is in
+        an unknown state."""
         log.error("engine_refused", room=key.room, participant=outcome.participant_id, error=problem)
         self._metrics.engine_refusals.inc()
         self._emit_events(outcome.effects)
@@ -203,12 +206,12 @@ class Sfu:
         self._on_stats = listener
 
     def handle_engine_events(self) -> None:
-        """To be called when the engine's event_fd is readable."""
+        """Handles the engine's events. Call it when the engine's event_fd is readable."""
         for event in self._engine.poll_events(MAX_EVENTS_A_TURN):
             try:
                 self._handle_engine_event(event)
             except Exception:
-                # One bad event must not lose the others of the batch.
+                # A failed event must not lose the others of the batch.
                 log.error("engine_event_failed", kind=type(event).__name__, exc_info=True)
                 self._metrics.engine_event_failures.inc()
 
@@ -244,7 +247,7 @@ class Sfu:
             and key is not None
             and publisher is not None
         ):
-            # Nobody can ever receive it, so it is not left announced: its publisher and the others are told.
+            # No participant can receive the track, so it is unpublished, which notifies all participants.
             self.handle(key, cmd.Unpublish(publisher, (track_id,)))
 
     def _transport_connected(self, event: port.TransportConnected) -> None:
@@ -260,8 +263,8 @@ class Sfu:
         if seat is None:
             return
         key, participant_id = seat
-        # A DTLS close_notify is how a client that closes its connection says goodbye (RFC 8827 section 6.5),
-        # often before signaling's word arrives.
+        # A client that closes its connection sends a DTLS close_notify (RFC 8827 section 6.5), which often
+        # arrives before the notification from signaling.
         left = event.reason == PEER_CLOSED
         if not left:
             self._metrics.failed.labels(event.reason or "unknown").inc()
@@ -312,5 +315,5 @@ def _unused(negotiated: Negotiated, participant: Participant) -> dict[str, str]:
 
 
 def _copied(slots: dict[str, Slot]) -> dict[str, Slot]:
-    """The answer is built in a thread, while the room goes on."""
+    """A copy for the thread that writes the answer, because the room may change meanwhile."""
     return {mid: replace(slot) for mid, slot in slots.items()}

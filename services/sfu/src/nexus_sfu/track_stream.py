@@ -1,8 +1,9 @@
 """StreamTrack: one track's packets for a recorder or transcriber.
 
-The engine writes serialised `StreamTrackResponse`s, which pass through here as bytes: the next are read when
-gRPC has taken the last, so a slow reader makes the engine's backlog grow to its bound and then finds a gap.
-Only the last record, `end`, is written here, because only here it is known why.
+The engine writes serialised `StreamTrackResponse`s, which pass through as bytes. The next ones are read when
+gRPC has accepted the previous ones, so for a slow reader the engine's backlog grows to its limit, and then
+the stream has a gap. Only the last record, `end`, is written here, because the engine does not know the
+reason.
 """
 
 import asyncio
@@ -22,7 +23,7 @@ from nexus_sfu.sfu import Sfu
 
 log = structlog.get_logger()
 
-# A message of this size and one batch more stays far below gRPC's default limit of 4 MiB.
+# Size at which reading stops: with one more batch, a message stays far below gRPC's default limit of 4 MiB.
 READ_BYTES = 1 << 20
 DEFAULT_PATIENCE_MS = 1_500
 DEFAULT_BUFFER_BYTES = 4 << 20
@@ -36,7 +37,7 @@ def tap_options(request: sfu_pb2.StreamTrackRequest) -> TapOptions:
     def within(name: str, least: int, most: int, default: int) -> int:
         value: int = getattr(request, name) or default
         if not least <= value <= most:
-            raise errors.invalid_argument(f"{name} must be {least} to {most}", field=name)
+            raise errors.invalid_argument(f"{name} must be from {least} to {most}", field=name)
         return value
 
     return TapOptions(
@@ -47,14 +48,14 @@ def tap_options(request: sfu_pb2.StreamTrackRequest) -> TapOptions:
 
 
 class TapReaders:
-    """Wakes whoever waits for a tap's records."""
+    """Wakes the readers that wait for a tap's records."""
 
     def __init__(self, engine: EnginePort) -> None:
         self._engine = engine
         self._waiting: dict[int, asyncio.Event] = {}
 
     def wake(self) -> None:
-        """To be called when the engine's tap_fd is readable."""
+        """Wakes the readers of ready taps. Call it when the engine's tap_fd is readable."""
         for tap in self._engine.ready_taps():
             if tap in self._waiting:
                 self._waiting[tap].set()
@@ -64,7 +65,8 @@ class TapReaders:
         return len(self._waiting)
 
     async def read(self, track: int, options: TapOptions, metrics: Metrics) -> AsyncIterator[bytes]:
-        """Batches until the engine's track ends. Raises RpcError when the engine takes no more taps."""
+        """Yields batches until the engine's track ends. Raises RpcError if the engine accepts no more
+        taps."""
         try:
             tap = self._engine.add_tap(track, options)
         except RuntimeError as error:
@@ -88,7 +90,7 @@ class TapReaders:
 
 
 class TrackStreams:
-    """What `StreamTrack` does. Answers in bytes: see `handler`."""
+    """Serves `StreamTrack`, with answers that are already serialised (see `handler`)."""
 
     def __init__(self, sfu: Sfu, media: Media, readers: TapReaders, metrics: Metrics) -> None:
         self._sfu = sfu
@@ -97,7 +99,7 @@ class TrackStreams:
         self._metrics = metrics
 
     def handler(self) -> "grpc.RpcMethodHandler[sfu_pb2.StreamTrackRequest, bytes]":
-        """A method handler whose answers are serialised already."""
+        """A method handler whose answers are already serialised."""
         return grpc.unary_stream_rpc_method_handler(
             self.stream_track,
             request_deserializer=sfu_pb2.StreamTrackRequest.FromString,
@@ -126,7 +128,8 @@ class TrackStreams:
         raise errors.track_not_found(track_id)
 
     async def _records(self, track_id: str, options: TapOptions) -> AsyncIterator[bytes]:
-        """Through all lives of the track in the engine: one whose SSRCs changed in a re-offer is another."""
+        """Yields the records of all engine tracks of the track: after its SSRCs change in a re-offer, the
+        engine has a new one."""
         before = None
         while (number := self._media.engine_track(track_id)) is not None and number != before:
             before = number
@@ -138,7 +141,7 @@ class TrackStreams:
         if room is None:
             reason = _END.STREAM_END_REASON_ROOM_CLOSED
         elif participant_id not in room.participants or self._media.engine_track(track_id) is not None:
-            # In the second case the engine has ended the track by itself: its transport is lost.
+            # In the second case the engine ended the track because its transport is lost.
             reason = _END.STREAM_END_REASON_PARTICIPANT_LEFT
         else:
             reason = _END.STREAM_END_REASON_TRACK_ENDED

@@ -1,7 +1,7 @@
-"""One room: `handle(command, now)` checks, changes the state, and returns what is to be done.
+"""The state of one room: `handle(command, now)` checks a command, changes the state, and returns effects.
 
-Nothing is changed when a command is refused. Every change of state is one event with the next revision, so
-that a reader who misses one sees the gap. What the engine must do comes in the order in which it must do it.
+A refused command changes nothing. Every change of state is one event with the next revision, so that a reader
+detects a missed event by the gap. Effects for the engine are in the order in which it must perform them.
 """
 
 import random
@@ -46,9 +46,9 @@ ID_LENGTH = 14
 @dataclass(frozen=True, slots=True)
 class Outcome:
     effects: tuple[fx.Effect, ...]
-    # Who joined or offered.
+    # The participant that joined or offered.
     participant_id: str = ""
-    # Requested, but without a slot.
+    # Requested tracks without a slot.
     unplaced: tuple[str, ...] = ()
 
 
@@ -58,7 +58,7 @@ class RoomState:
         self.room_id = room_id
         self.created_at_ms = now.epoch_ms
         self.participants: dict[str, Participant] = {}
-        # On the monotonic clock: since when nobody is here who keeps the room open.
+        # Monotonic time since which the room has no participants that keep it open.
         self.empty_since_ms: int | None = now.monotonic_ms
         self.closed = False
         self._limits = limits
@@ -67,7 +67,7 @@ class RoomState:
         self._effects: list[fx.Effect] = []
         self._log = EventLog(key, room_id)
         self._publications = Publications(self.participants, self._log, lambda: self._new_id("TR_"))
-        # As the engine last said: track and level in dBov.
+        # The engine's last report: track and level in dBov.
         self._loudest: tuple[tuple[str, float], ...] = ()
         self._speakers_revision = 0
 
@@ -77,11 +77,11 @@ class RoomState:
 
     @property
     def revision(self) -> int:
-        """Of the last event that carries state."""
+        """The revision of the last event that carries state."""
         return self._log.revision
 
     def handle(self, command: Command, now: Now) -> Outcome:
-        """Raises RpcError; then nothing has changed."""
+        """Performs a command. Raises RpcError without any change."""
         self._effects = []
         self._log.epoch_ms = now.epoch_ms
         outcome = self._dispatch(command, now)
@@ -90,7 +90,7 @@ class RoomState:
         return Outcome(tuple(self._effects), outcome.participant_id, outcome.unplaced)
 
     def next_deadline_ms(self) -> int | None:
-        """When the room, if still empty, ends; on the monotonic clock."""
+        """The monotonic time at which the room closes if it is still empty; None if it is not empty."""
         if self.empty_since_ms is None or self.closed:
             return None
         return self.empty_since_ms + self._limits.empty_timeout_ms
@@ -129,7 +129,7 @@ class RoomState:
             case Speakers():
                 self._speakers(command)
             case LayerDemandChanged():
-                self._layers_watched(command)
+                self._layer_demand_changed(command)
             case SlotPaused():
                 self._slot_paused(command)
             case QualityChanged():
@@ -185,7 +185,7 @@ class RoomState:
         admission.check_media(self._limits, participant.grants, media)
         admission.check_setup(media.transport.setup, dtls_client=participant.dtls_client)
         if set(media.transport.fingerprints) != set(participant.transport.fingerprints):
-            raise errors.invalid_sdp("the fingerprint of a session cannot change: join anew")
+            raise errors.invalid_sdp("the fingerprint of a session cannot change: join again")
         self._update_transport(participant, media)
         self._effects += data.configure(participant, media)
         before = {track.id: track.format for track in participant.tracks.values()}
@@ -201,7 +201,7 @@ class RoomState:
         before, after = participant.transport, media.transport
         if (before.codecs, before.extensions) != (after.codecs, after.extensions):
             self._effects.append(fx.UpdateTransport(participant.id, after))
-        # RFC 8839 section 4.4.1.1.1: new credentials ask for an ICE restart.
+        # RFC 8839 section 4.4.1.1.1: new credentials request an ICE restart.
         if before.ice != after.ice:
             self._effects.append(fx.RestartIce(participant.id, after.ice))
         participant.transport = after
@@ -215,7 +215,7 @@ class RoomState:
         del self.participants[participant.id]
         self._effects.append(self._log.left(participant, reason, detail))
         self._effects += self._publications.forget(list(participant.tracks.values()))
-        # The engine takes the tracks and slots of a closed transport with it.
+        # The engine removes the tracks and slots of a closed transport.
         self._effects.append(fx.CloseTransport(participant.id))
 
     def _close(self, reason: Reason) -> None:
@@ -252,9 +252,11 @@ class RoomState:
             if track is None:
                 continue
             if track.participant_id == participant.id:
-                raise errors.invalid_argument("nobody receives an own track", track_id=track_id)
+                raise errors.invalid_argument("a participant cannot receive its own track", track_id=track_id)
             if track.kind is not Kind.VIDEO:
-                raise errors.invalid_argument("audio is placed by the SFU, not bound", track_id=track_id)
+                raise errors.invalid_argument(
+                    "audio tracks cannot be bound: the SFU chooses their slots", track_id=track_id
+                )
         known = [track_id for track_id in bind if track_id in self.tracks]
         participant.unsubscribed.difference_update(known)
         self._effects += slot_table.change_requests(participant, known, command.unbind, self.tracks)
@@ -266,7 +268,7 @@ class RoomState:
         return Outcome((), participant.id, unplaced)
 
     def _refit_subscribers(self) -> None:
-        """A publisher sends a track in another format from now on."""
+        """Updates all slots after a publisher has changed a track's format."""
         for participant in self.participants.values():
             changes = slot_table.refit(participant, self.tracks)
             self._effects += changes
@@ -275,7 +277,7 @@ class RoomState:
             self._report_undecodable(participant)
 
     def _report_undecodable(self, participant: Participant) -> None:
-        """Tells which of the tracks that were asked for no slot decodes, where that has changed."""
+        """Emits events for requested tracks that no slot decodes any longer, or that one decodes again."""
         before, now = participant.undecodable, slot_table.undecodable(participant, self.tracks)
         participant.undecodable = now
         for track_id in sorted(now - before):
@@ -317,8 +319,8 @@ class RoomState:
         self._effects += watching.update_views(participant, command.views, self.tracks)
 
     def _follow_bindings(self) -> None:
-        """A slot that shows another track is preferred as that track is looked at; what is paused is told of
-        the track that it shows now."""
+        """For each slot that was bound to another track, applies that track's view, and reports a paused slot
+        for the new track."""
         changes = [effect for effect in self._effects if isinstance(effect, fx.BindSlot | fx.UnbindSlot)]
         for change in changes:
             participant = self.participants.get(change.participant_id)
@@ -339,10 +341,10 @@ class RoomState:
             raise errors.track_not_found(command.track_id)
         if command.participant_id and command.participant_id != track.participant_id:
             if not self.participant(command.participant_id).grants.admin:
-                raise errors.permission_denied("muting others needs the admin grant", grant="admin")
+                raise errors.permission_denied("muting others requires the grant `admin`", grant="admin")
             if not command.muted:
-                # Nobody else opens a person's microphone or camera.
-                raise errors.permission_denied("only its publisher unmutes a track", track_id=track.id)
+                # Only the participant itself may turn its microphone or camera on.
+                raise errors.permission_denied("only its publisher can unmute a track", track_id=track.id)
         if track.muted is command.muted:
             return
         track.muted = command.muted
@@ -360,7 +362,7 @@ class RoomState:
         participant.name, participant.metadata, participant.attributes = name, metadata, attributes
         self._effects.append(self._log.updated(participant))
 
-    # What the engine reports
+    # Reports of the engine
 
     def _media_up(self, command: MediaUp) -> None:
         participant = self.participants.get(command.participant_id)
@@ -375,12 +377,12 @@ class RoomState:
         self._effects.append(self._log.speakers(self.active_speakers()))
 
     def active_speakers(self) -> room_pb2.ActiveSpeakers:
-        """As told last. The engine tells only changes: who comes while somebody talks is told this with the
-        answer."""
+        """The last reported speakers. The engine reports only changes, so the answer to a join contains
+        them."""
         speaking = [(self.tracks[i], level) for i, level in self._loudest if i in self.tracks]
         return speakers_message(speaking, self._speakers_revision)
 
-    def _layers_watched(self, command: LayerDemandChanged) -> None:
+    def _layer_demand_changed(self, command: LayerDemandChanged) -> None:
         track = self.tracks.get(command.track_id)
         if track is None or (track.demand_known and track.demand == command.highest):
             return

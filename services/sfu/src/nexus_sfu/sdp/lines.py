@@ -1,9 +1,9 @@
 """SDP lines, read with the grammar of the package sdp-transform.
 
-Its grammar is used and its `parse` is not, for two reasons seen in its source. It turns whatever looks like a
-number into one, so the ICE ufrags "00123" and "12e4" come back as 123 and 120000.0: about one session in
-forty of a browser with hexadecimal ufrags would fail its connectivity checks. And it tries some sixty
-expressions on every line, where the attribute's name already says which one applies.
+Its `parse` is not used, for two reasons found in its source. It converts everything that looks like a number,
+so the ICE ufrags "00123" and "12e4" become 123 and 120000.0: about one in forty sessions of a browser with
+hexadecimal ufrags would fail its connectivity checks. And it tries some sixty expressions on every line,
+although the attribute's name determines which one applies.
 """
 
 import re
@@ -24,7 +24,8 @@ class Line:
         self._attribute = key
 
     def read(self, content: str) -> tuple[str, ...]:
-        """The groups as strings, "" where one is absent. `content` is the line after "a="."""
+        """The groups as strings, "" if absent. `content` is the line after "a=". Raises RpcError
+        INVALID_SDP."""
         match = self._expression.match(content)
         if match is None:
             raise errors.invalid_sdp(f"malformed line: a={content[:80]}")
@@ -45,7 +46,7 @@ _MEDIA = re.compile(grammar["m"][0]["reg"])
 
 
 def read_media(content: str) -> tuple[str, str, str, str]:
-    """Kind, port, protocol, formats of an m-line (RFC 8866 section 5.14)."""
+    """Kind, port, protocol and formats of an m-line (RFC 8866 section 5.14). Raises RpcError INVALID_SDP."""
     match = _MEDIA.match(content)
     if match is None:
         raise errors.invalid_sdp(f"malformed line: m={content[:80]}")
@@ -54,15 +55,16 @@ def read_media(content: str) -> tuple[str, str, str, str]:
 
 
 def number(text: str, highest: int, what: str) -> int:
-    """A decimal number of 0 to `highest`; the length is checked first, as int() of a huge text is slow."""
+    """A decimal number from 0 to `highest`. Raises RpcError INVALID_SDP. The length is checked first, because
+    int() of a long text is slow."""
     if not text.isascii() or not text.isdigit() or len(text) > 10 or int(text) > highest:
-        raise errors.invalid_sdp(f"{what} is not a number of 0 to {highest}: {text[:20]!r}")
+        raise errors.invalid_sdp(f"{what} must be a number from 0 to {highest}: {text[:20]!r}")
     return int(text)
 
 
 def split(sdp: str) -> Iterator[tuple[str, str]]:
-    """(type, content) of each line. RFC 8866 section 5: CRLF, a parser should take LF alone too. Lines that
-    are not SDP are left out, as browsers do."""
+    """(type, content) of each line. Lines end with CRLF, and a parser should also accept LF (RFC 8866 section
+    5). Lines that are not SDP are ignored, as in browsers."""
     for line in sdp.split("\n"):
         text = line.rstrip("\r")
         if len(text) >= 2 and text[1] == "=":

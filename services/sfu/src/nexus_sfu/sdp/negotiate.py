@@ -1,10 +1,11 @@
-"""Offer and requests → what each media section is for, and what a room needs to know of it.
+"""Decides from an offer and the requested publications what each media section is used for, and summarises it
+for the room.
 
-Within a BUNDLE group a payload type or extension id means one thing (RFC 9143 section 9.1). Where sections
-disagree, those that publish come first, then the order of the offer; another meaning is not accepted.
+Within a BUNDLE group a payload type or extension id has a single meaning (RFC 9143 section 9.1). If sections
+disagree, publications come first, then the order of the offer; other meanings are not accepted.
 
-A publication is taken or refused with an error, never answered in silence with a stopped or inactive section.
-Of every other section for which nothing flows it is said why, unless the client itself wants nothing there.
+A publication is accepted or refused with an error, and never answered with a stopped or inactive section.
+Every other section without media has a reason, unless the client itself made it inactive.
 """
 
 from collections import Counter
@@ -59,11 +60,11 @@ class PublicationRequest:
 class Role(Enum):
     SLOT = auto()
     PUBLICATION = auto()
-    # Data channels (RFC 8841): one section, with the protocol that browsers speak.
+    # Data channels (RFC 8841): one section, with the protocol that browsers use.
     DATA = auto()
-    # Kept, but nothing flows: a publication that is not listed, or an inactive section.
+    # Accepted without media: an inactive section, or a sending one that no publication names.
     IDLE = auto()
-    # Port 0: stopped by the client, or nothing here that we could do.
+    # Port 0: stopped by the client, or not supported.
     REJECTED = auto()
 
 
@@ -73,11 +74,11 @@ class Plan:
     role: Role
     codecs: tuple[Accepted, ...] = ()
     extensions: tuple[ExtMap, ...] = ()
-    # Of a publication that is simulcast by rid, in the offer's order.
+    # The encodings of a publication with simulcast by rid, in the offer's order.
     encodings: tuple[Encoding, ...] = ()
-    # Of a publication, low to high; empty: one encoding without spatial layers.
+    # The layers of a publication, low to high; empty: one encoding without spatial layers.
     layers: tuple[Layer, ...] = ()
-    # Why nothing flows; empty where something does, or where the client wants nothing.
+    # The reason why there is no media; empty if there is some, or if the client made the section inactive.
     unused: str = ""
 
 
@@ -91,10 +92,10 @@ class Negotiated:
 def negotiate(
     offer: Offer, requests: Iterable[PublicationRequest], order: Sequence[Codec] = VIDEO_ORDER
 ) -> Negotiated:
-    """Raises INVALID_SDP, INVALID_ARGUMENT, UNSUPPORTED_CODEC."""
+    """Raises RpcError INVALID_SDP, INVALID_ARGUMENT or UNSUPPORTED_CODEC."""
     requested = _by_mid(offer, requests)
     group = _Group(offer.extmap_allow_mixed)
-    # One association is all that a DTLS connection carries (RFC 8261 section 3).
+    # A DTLS connection carries a single SCTP association (RFC 8261 section 3).
     data = next((section for section in offer.sections if _is_data(section)), None)
     for section in offer.sections:
         if (request := _publishes(section, requested)) is not None:
@@ -110,7 +111,7 @@ def negotiate(
     _check_identification(plans)
     live = [plan for plan in plans if plan.role is not Role.REJECTED]
     if not live:
-        raise errors.invalid_sdp("the offer has no audio, video or data section that can be used")
+        raise errors.invalid_sdp("the offer has no usable audio, video or data section")
     return Negotiated(offer, plans, _media(offer, plans, requested, group))
 
 
@@ -127,7 +128,7 @@ def _by_mid(offer: Offer, requests: Iterable[PublicationRequest]) -> dict[str, P
             raise errors.invalid_argument("two publications name the same mid", mid=request.mid)
         if section.kind != request.source.kind.name.lower():
             raise errors.invalid_argument(
-                "the publication's source does not go with the media section's kind",
+                "the publication's source does not match the kind of its media section",
                 mid=request.mid,
                 source=request.source.name,
                 kind=section.kind[:20],
@@ -137,38 +138,38 @@ def _by_mid(offer: Offer, requests: Iterable[PublicationRequest]) -> dict[str, P
 
 
 class _Group:
-    """What payload types and extension ids mean in this BUNDLE group so far."""
+    """The meanings of payload types and extension ids that the BUNDLE group has so far."""
 
     def __init__(self, two_byte: bool) -> None:
         self.two_byte = two_byte
-        # By payload type, without RTX and RED: a section may do without what another one has.
+        # Codecs by payload type, without RTX and RED, which only some of the sections may have.
         self._choices: dict[int, CodecChoice] = {}
-        # What publications would send: no other section's RTX or RED.
+        # Payload types of publications, which no other section may use for RTX or RED.
         self._reserved: set[int] = set()
         self.extensions: dict[Extension, int] = {}
-        # RTX and RED payload types → the one that they repair or repeat; and the other way round.
+        # Payload types of RTX and RED → the one that they repair or repeat; and the inverse maps.
         self._repairs: dict[int, int] = {}
         self._rtx: dict[int, int] = {}
         self._red: dict[int, int] = {}
 
     @property
     def choices(self) -> tuple[CodecChoice, ...]:
-        """With the RTX that any of the sections has."""
+        """The codecs of the group, with the RTX that any of the sections has."""
         return tuple(
             replace(choice, rtx_payload_type=self._rtx.get(o)) for o, choice in self._choices.items()
         )
 
     def all_rtx(self, codecs: Iterable[Accepted]) -> bool:
-        """Whether a section with these codecs takes every retransmission that another section takes."""
+        """Whether a section with these codecs accepts all retransmissions that other sections accept."""
         return all(codec.rtx is not None or codec.rtp.payload_type not in self._rtx for codec in codecs)
 
     def reserve(self, candidates: Sequence[Accepted]) -> None:
-        """For a publication, whose first choice stands at the front."""
+        """Reserves the payload type of a publication's first choice."""
         self._reserved.update(candidate.rtp.payload_type for candidate in candidates[:1])
 
     def take_codec(self, accepted: Accepted) -> Accepted | None:
-        """The codec as far as it agrees with what the group has, maybe without RTX or RED; None if it does
-        not."""
+        """Adds a codec to the group. Returns it, without RTX or RED if those conflict, or None if it
+        conflicts itself."""
         own = accepted.rtp.payload_type
         choice = replace(accepted.choice(), rtx_payload_type=None)
         if own in self._repairs or self._choices.get(own, choice) != choice:
@@ -230,7 +231,7 @@ def _plan(
     role = _role(section, request)
     if kind is None:
         return _rejected(section, role, _NO_DATA if section.kind == "application" else _NO_KIND)
-    # JSEP section 5.1.2 takes every profile that ends so; without DTLS-SRTP there is nothing to talk about.
+    # JSEP section 5.1.2 accepts every profile that ends so; DTLS-SRTP is required.
     if not section.protocol.endswith("RTP/SAVPF"):
         return _rejected(section, role, "the profile is not UDP/TLS/RTP/SAVPF (RFC 5764)")
     accepted = _supported(section)
@@ -253,9 +254,9 @@ def _plan(
     if role is Role.PUBLICATION and request is not None and kind is Kind.VIDEO:
         encodings, layers = choose(section, taken[0], request.layers, request.scalability_mode)
         if encodings and not {Extension.RTP_STREAM_ID, Extension.MID} <= extensions.keys():
-            # RFC 8852 section 3: without them nobody can tell the encodings from one another.
+            # RFC 8852 section 3: without them the encodings cannot be distinguished.
             raise errors.invalid_sdp(
-                "simulcast by rid needs the extensions mid and rtp-stream-id", mid=section.mid
+                "simulcast by rid requires the extensions mid and rtp-stream-id", mid=section.mid
             )
     unlisted = role is Role.IDLE and section.direction != "inactive"
     return Plan(
@@ -263,27 +264,27 @@ def _plan(
     )
 
 
-_NO_KIND = "only audio, video and data channels are served"
+_NO_KIND = "only audio, video and data channels are supported"
 _NO_DATA = (
-    "one section of data channels is served: UDP/DTLS/SCTP, webrtc-datachannel and a=sctp-port (RFC 8841)"
+    "one section for data channels is supported: UDP/DTLS/SCTP, webrtc-datachannel and a=sctp-port (RFC 8841)"
 )
-_NO_CODEC = "none of the section's codecs is known here"
+_NO_CODEC = "none of the section's codecs is supported"
 _OTHER_MEANING = (
-    "its payload types mean something else in another section of the BUNDLE group (RFC 9143 section 9.1)"
+    "its payload types have another meaning in another section of the BUNDLE group (RFC 9143 section 9.1)"
 )
-_UNLISTED = "no publication names the section, so what it sends is not taken"
+_UNLISTED = "no publication names the section, so its media is not received"
 
 
 def _rejected(section: Section, role: Role, reason: str) -> Plan:
-    """Raises INVALID_SDP for a publication."""
+    """The plan of a rejected section. Raises RpcError INVALID_SDP for a publication."""
     if role is Role.PUBLICATION:
-        raise errors.invalid_sdp(f"a publication cannot be taken: {reason}", mid=section.mid)
+        raise errors.invalid_sdp(f"a publication cannot be accepted: {reason}", mid=section.mid)
     return Plan(section, Role.REJECTED, unused="" if section.direction == "inactive" else reason)
 
 
 def _check_identification(plans: Iterable[Plan]) -> None:
-    """RFC 9143 section 9.2: packets belong to the section that their MID names, that lists their SSRC, or
-    that alone has their payload type. Raises INVALID_SDP where none of them can tell."""
+    """Checks that packets can be assigned to their section (RFC 9143 section 9.2): by MID, by a listed SSRC,
+    or by a payload type that no other section has. Raises RpcError INVALID_SDP."""
     published = [plan for plan in plans if plan.role is Role.PUBLICATION]
     sections = Counter(plan.codecs[0].rtp.payload_type for plan in published)
     for plan in published:
@@ -291,16 +292,16 @@ def _check_identification(plans: Iterable[Plan]) -> None:
         alone = sections[plan.codecs[0].rtp.payload_type] == 1
         if not (by_mid or plan.section.ssrcs or plan.section.sim or alone):
             raise errors.invalid_sdp(
-                "packets of this media section cannot be told from those of another one with the same payload"
-                " type: add the MID header extension, a=ssrc, or a payload type of its own",
+                "packets of this media section cannot be distinguished from those of another one with the"
+                " same payload type: add the MID header extension, a=ssrc, or a unique payload type",
                 mid=plan.section.mid,
                 payload_type=plan.codecs[0].rtp.payload_type,
             )
 
 
 def _agree_on_redundancy(plans: tuple[Plan, ...]) -> tuple[Plan, ...]:
-    """A slot is sent what any other is sent: redundant audio (RFC 2198) is for all audio slots of a client or
-    for none of its sections. A publication may do without it."""
+    """Removes redundant audio (RFC 2198) from all sections unless all audio slots of the client accept it,
+    because the engine sends the same packets to all of them. Publications need not have it."""
     slots = [c for plan in plans if plan.role is Role.SLOT for c in plan.codecs if c.codec is Codec.OPUS]
     if all(codec.red is not None for codec in slots):
         return plans
@@ -384,16 +385,16 @@ def _publication(plan: Plan, request: PublicationRequest) -> PublicationOffer:
 
 
 def _ssrcs(plan: Plan) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Media and RTX, paired up by position."""
+    """SSRCs of media and RTX, matched by position."""
     if plan.encodings:
-        return (), ()  # Firefox lists SSRCs beside rids, without saying which is whose
+        return (), ()  # Firefox lists SSRCs beside rids, but not which belongs to which
     section = plan.section
     repair = dict(section.fid)
     if section.sim:
-        # Low to high; the engine pairs them up by position, so none may be missing.
+        # Low to high. The engine matches them by position, so RTX SSRCs must be complete.
         ssrcs = section.sim[0]
         complete = all(ssrc in repair for ssrc in ssrcs)
         return ssrcs, tuple(repair[ssrc] for ssrc in ssrcs) if complete else ()
-    # Those with a repair stream come first.
+    # SSRCs with a repair stream come first.
     ssrcs = tuple(sorted(section.ssrcs, key=lambda ssrc: ssrc not in repair))
     return ssrcs, tuple(repair[ssrc] for ssrc in ssrcs if ssrc in repair)

@@ -1,8 +1,8 @@
-"""An offer's text → `Offer`. Only a typed INVALID_SDP ever comes out of hostile text.
+"""Parses the text of an offer into `Offer`. Hostile text raises only RpcError INVALID_SDP.
 
-A section's lines are of two sorts: who and where (mid, ICE, DTLS, SSRCs), different everywhere and few; and
-what it can do (codecs, feedback, extensions), many and the same in every section of its kind. The second sort
-is parsed once and kept by its text, across sections and across clients.
+A section has two sorts of lines: identification (mid, ICE, DTLS, SSRCs), which are few and differ between
+sections, and capabilities (codecs, feedback, extensions), which are many and equal in all sections of a kind.
+The parsed capabilities are cached by their text, across sections and clients.
 """
 
 from dataclasses import dataclass, field
@@ -15,9 +15,9 @@ from nexus_sfu.sdp.offer import Capabilities, ExtMap, Offer, Rid, RtpCodec, Sect
 from nexus_sfu.sdp.validate import DEFAULT_BOUNDS, Bounds, check_offer
 
 MAX_U32 = 2**32 - 1
-# Chromium offers 262,144, Firefox 1,073,741,823; nobody means more than this.
+# Maximum of a=max-message-size; Chromium offers 262,144, Firefox 1,073,741,823.
 MAX_MESSAGE_SIZE = 2**53 - 1
-# Distinct codec blocks kept: a browser version has about four; a text costs some 3 kB.
+# Maximum number of cached capability blocks: a browser version has about four, of about 3 kB each.
 CACHED_BLOCKS = 512
 MAX_BLOCK_LINES = 1_000
 
@@ -27,7 +27,7 @@ _DIRECTIONS = frozenset(("sendrecv", "sendonly", "recvonly", "inactive"))
 
 @dataclass(slots=True)
 class _Draft:
-    """A section, or the session part, while its lines are read."""
+    """A section, or the session level, while its lines are read."""
 
     media: tuple[str, str, str, str] = ("", "", "", "")
     capability_lines: list[str] = field(default_factory=list)
@@ -42,7 +42,7 @@ class _Draft:
 
 def parse_offer(sdp: str, bounds: Bounds = DEFAULT_BOUNDS) -> Offer:
     """Raises RpcError INVALID_SDP."""
-    # The cheap bound first: a character is at most four bytes and at least one.
+    # A cheap check: a character has at least one byte.
     if len(sdp) > bounds.sdp_bytes:
         raise errors.invalid_sdp("the description is too large", limit=bounds.sdp_bytes)
     session, drafts = _read(sdp, bounds)
@@ -104,14 +104,14 @@ def _ssrc(text: str) -> int:
 def _pair(text: str) -> tuple[int, int]:
     parts = text.split()
     if len(parts) != 2:
-        raise errors.invalid_sdp("a FID group has two SSRCs")
+        raise errors.invalid_sdp("a=ssrc-group:FID must have two SSRCs")
     return _ssrc(parts[0]), _ssrc(parts[1])
 
 
 def _bundle(session: _Draft) -> tuple[str, ...]:
     groups = [tuple(mids.split()) for semantics, mids in session.groups if semantics == "BUNDLE"]
     if len(groups) != 1 or not groups[0]:
-        raise errors.invalid_sdp("the offer needs one BUNDLE group with all its media sections")
+        raise errors.invalid_sdp("the offer must have one BUNDLE group with all its media sections")
     return groups[0]
 
 
@@ -204,6 +204,5 @@ def _rate(text: str) -> int:
 
 
 def _channels(text: str) -> int:
-    # RFC 8866 section 6.6: for audio the number of channels, 1 when absent; other kinds may put anything
-    # here.
+    # RFC 8866 section 6.6: for audio the number of channels, 1 if absent; other kinds may use it otherwise.
     return lines.number(text, 255, "a channel count") if text else 1

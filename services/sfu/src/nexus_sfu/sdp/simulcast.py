@@ -1,9 +1,9 @@
-"""Which encodings of a publication are taken, low to high: simulcast by rid (RFC 8851, RFC 8853), by SSRC
-(`a=ssrc-group:SIM`, as WebRTC clients had it before rids), or the spatial layers of one scalable stream.
+"""Selects the encodings of a publication, low to high: simulcast by rid (RFC 8851, RFC 8853) or by SSRC
+(`a=ssrc-group:SIM`, which WebRTC clients used before rids), or the spatial layers of one scalable stream.
 
-The order of `a=simulcast` is the sender's preference (RFC 8853 section 5.2), not a rank of sizes, and a rid
-means nothing by itself. So the publication's own list of layers says what is low and what is high; without
-one, the order of `a=simulcast` stands, which browsers take from `sendEncodings`.
+The order of `a=simulcast` is the sender's preference (RFC 8853 section 5.2) and not the order of sizes, and
+rids have no inherent meaning. So the publication's list of layers determines the order; without one, the
+order of `a=simulcast` applies, which browsers take from `sendEncodings`.
 """
 
 import re
@@ -15,12 +15,12 @@ from nexus_sfu.core.model import Codec, Layer
 from nexus_sfu.sdp.codec_policy import Accepted
 from nexus_sfu.sdp.offer import Capabilities, Rid, Section
 
-# What the engine holds of one track.
+# Maximum number of encodings of one track in the engine.
 MAX_ENCODINGS = 4
-# A rid's lines are few; what is above is no browser's offer.
+# Maximum number of rids in a section; browsers offer a few.
 MAX_RIDS = 16
-# RFC 8851 section 10: alphanumeric, "-" and "_". RFC 8852 section 3: an SDES item that also has to fit the
-# sixteen bytes of a one-byte header extension (RFC 8285 section 4.2).
+# A rid: alphanumeric, "-" and "_" (RFC 8851 section 10). As an SDES item (RFC 8852 section 3) it must fit
+# into the sixteen bytes of a one-byte header extension (RFC 8285 section 4.2).
 _RID = re.compile(r"[A-Za-z0-9_-]{1,16}")
 # W3C webrtc-svc section 6.
 _SCALABILITY_MODE = re.compile(r"[LS]([1-3])T[1-3]h?(_KEY(_SHIFT)?)?")
@@ -31,13 +31,13 @@ class Encoding:
     """One stream of the answer's `a=simulcast:recv`."""
 
     rid: Rid
-    # "~" of RFC 8853 section 5.1: not sent for now. Mirrored, because a browser takes an answer without it
-    # for the request to have the encoding back.
+    # Whether the encoding is not sent at present ("~", RFC 8853 section 5.1). The answer repeats it, because
+    # a browser takes an answer without it as a request to resume the encoding.
     paused: bool
 
 
 def check_rids(capabilities: Capabilities, mid: str) -> None:
-    """Raises INVALID_SDP."""
+    """Raises RpcError INVALID_SDP."""
     rids = capabilities.rids
     if len(rids) > MAX_RIDS:
         raise errors.invalid_sdp("too many a=rid lines in a media section", mid=mid, limit=MAX_RIDS)
@@ -49,7 +49,7 @@ def check_rids(capabilities: Capabilities, mid: str) -> None:
 
 
 def check_ssrc_groups(section: Section) -> None:
-    """Raises INVALID_SDP."""
+    """Raises RpcError INVALID_SDP."""
     if len(section.sim) > 1:
         raise errors.invalid_sdp("two a=ssrc-group:SIM in a media section", mid=section.mid)
     for group in section.sim:
@@ -58,12 +58,12 @@ def check_ssrc_groups(section: Section) -> None:
                 "too many SSRCs in a=ssrc-group:SIM", mid=section.mid, limit=MAX_ENCODINGS
             )
         if len(set(group)) != len(group):
-            raise errors.invalid_sdp("an SSRC stands twice in a=ssrc-group:SIM", mid=section.mid)
+            raise errors.invalid_sdp("a=ssrc-group:SIM contains an SSRC twice", mid=section.mid)
 
 
 def encodings(section: Section, payload_type: int) -> tuple[Encoding, ...]:
-    """What the section wants to send as simulcast by rid and can send with this payload type, in the offer's
-    order; empty: no simulcast. Raises INVALID_SDP."""
+    """The encodings that the section sends as simulcast by rid with this payload type, in the offer's order;
+    empty without simulcast. Raises RpcError INVALID_SDP."""
     mid = section.mid
     sending = {rid.id: rid for rid in section.capabilities.rids if rid.direction == "send"}
     found: list[Encoding] = []
@@ -77,7 +77,7 @@ def encodings(section: Section, payload_type: int) -> tuple[Encoding, ...]:
                 raise errors.invalid_sdp("a=simulcast names a rid twice", mid=mid)
             seen.add(plain)
         usable = [name for name in alternatives if _allows(sending[name.removeprefix("~")], payload_type)]
-        if usable:  # of alternatives the first is the sender's favourite (RFC 8853 section 5.2)
+        if usable:  # the sender prefers the first alternative (RFC 8853 section 5.2)
             plain = usable[0].removeprefix("~")
             found.append(Encoding(sending[plain], usable[0].startswith("~")))
     if len(found) > MAX_ENCODINGS:
@@ -102,7 +102,7 @@ def _send_streams(simulcast: str, mid: str) -> list[list[str]]:
 
 
 def _payload_types(rid: Rid) -> list[str] | None:
-    """RFC 8851 section 5: `pt=` restricts the payload types; None: all of the section."""
+    """The payload types to which `pt=` restricts the rid (RFC 8851 section 5); None: all of the section."""
     for parameter in rid.parameters.split(";"):
         name, _, value = parameter.strip().partition("=")
         if name == "pt":
@@ -116,7 +116,8 @@ def _allows(rid: Rid, payload_type: int) -> bool:
 
 
 def answered_parameters(rid: Rid, payload_type: int) -> str:
-    """RFC 8851 section 6.2.2: the offer's restrictions stand, with the payload type that was chosen."""
+    """The rid's restrictions in the answer: those of the offer, with the chosen payload type (RFC 8851
+    section 6.2.2)."""
     parameters = [p.strip() for p in rid.parameters.split(";") if p.strip()]
     return ";".join(f"pt={payload_type}" if p.startswith("pt=") else p for p in parameters)
 
@@ -124,29 +125,29 @@ def answered_parameters(rid: Rid, payload_type: int) -> str:
 def choose(
     section: Section, accepted: Accepted, layers: Sequence[Layer], scalability_mode: str
 ) -> tuple[tuple[Encoding, ...], tuple[Layer, ...]]:
-    """The encodings to answer (by rid only), in the offer's order, and the layers of the track, low to high.
-    Raises INVALID_SDP, INVALID_ARGUMENT."""
+    """The encodings of the answer (only by rid), in the offer's order, and the layers of the track, low to
+    high. Raises RpcError INVALID_SDP or INVALID_ARGUMENT."""
     spatial = _spatial_layers(scalability_mode, section.mid)
     if spatial > 1 and not is_scalable(accepted.codec):
-        # Another codec than the publisher had in mind: it sends one layer of that.
+        # The accepted codec has no spatial layers, so the publisher sends a single one.
         spatial, layers = 1, ()
     offered = encodings(section, accepted.rtp.payload_type)
     by_ssrc = section.sim[0] if section.sim else ()
     simulcast = len(offered) > 1 or len(by_ssrc) > 1
     if simulcast and spatial > 1:
         raise errors.invalid_argument(
-            "a publication is simulcast or has spatial layers, not both", mid=section.mid
+            "a publication cannot have both simulcast and spatial layers", mid=section.mid
         )
     if len(offered) > 1:
         return _by_rid(offered, layers, section.mid)
     count = len(by_ssrc) if simulcast else spatial
     if layers and len(layers) != count:
         raise errors.invalid_argument(
-            "the publication's layers are not as many as its encodings", mid=section.mid, encodings=count
+            "the number of layers differs from the number of encodings", mid=section.mid, encodings=count
         )
     if any(layer.rid for layer in layers):
         raise errors.invalid_argument(
-            "the publication's layers name rids, but the media section has no simulcast", mid=section.mid
+            "the layers name rids, but the media section has no simulcast", mid=section.mid
         )
     return (), _numbered(layers or [Layer()] * count) if count > 1 else ()
 
@@ -160,12 +161,12 @@ def _by_rid(
     if len(set(names)) != len(names):
         raise errors.invalid_argument("two layers of a publication have the same rid", mid=mid)
     if not set(names).issubset(encoding.rid.id for encoding in offered):
-        raise errors.invalid_argument("a layer of a publication has a rid that a=simulcast lacks", mid=mid)
+        raise errors.invalid_argument("a layer names a rid that is not in a=simulcast", mid=mid)
     return tuple(encoding for encoding in offered if encoding.rid.id in names), _numbered(layers)
 
 
 def is_scalable(codec: Codec) -> bool:
-    """Whether it has spatial layers."""
+    """Whether the codec can have spatial layers."""
     return codec in (Codec.VP9, Codec.AV1)
 
 
@@ -174,7 +175,7 @@ def _spatial_layers(mode: str, mid: str) -> int:
         return 1
     match = _SCALABILITY_MODE.fullmatch(mode)
     if match is None:
-        raise errors.invalid_argument("the scalability mode is none of W3C's", mid=mid)
+        raise errors.invalid_argument("the scalability mode is not one of W3C webrtc-svc", mid=mid)
     return int(match[1])
 
 

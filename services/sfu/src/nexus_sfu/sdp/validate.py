@@ -1,7 +1,6 @@
-"""What an offer must be before anything is answered: one bundled, multiplexed, encrypted transport.
+"""Checks that an offer has one bundled, multiplexed and encrypted transport.
 
-Every refusal says in one sentence what is missing, because the reader is a developer with a client that does
-not connect.
+Every error explains in one sentence what is missing, for developers whose client does not connect.
 """
 
 import re
@@ -12,21 +11,21 @@ from nexus_sfu.core.model import Setup
 from nexus_sfu.sdp.offer import Offer, Section
 from nexus_sfu.sdp.simulcast import check_rids, check_ssrc_groups
 
-# The hashes that the engine verifies and the lengths of their digests in bytes; others are ignored (RFC 8122
+# The hashes that the engine supports, with the size of their digests in bytes; others are ignored (RFC 8122
 # section 5).
 HASHES = {"sha-256": 32, "sha-384": 48, "sha-512": 64}
 MAX_FINGERPRINTS = 8
-# RFC 8839 section 5.4: 4 to 256, 22 to 256 ice-char.
+# RFC 8839 section 5.4: 4 to 256 and 22 to 256 ice-char.
 _UFRAG = re.compile(r"[A-Za-z0-9+/]{4,256}")
 _PWD = re.compile(r"[A-Za-z0-9+/]{22,256}")
-# RFC 9143 section 6: a token; our own bound on its length.
+# A token (RFC 9143 section 6); the limit of its length is our own.
 _MID = re.compile(r"[!#$%&'*+.^_`{|}~0-9A-Za-z-]{1,64}")
 _DIGEST = re.compile(r"[0-9A-F]{2}(:[0-9A-F]{2})*")
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How much of an offer is read at all."""
+    """Maximum size of an offer."""
 
     sdp_bytes: int = 512 * 1024
     sections: int = 128
@@ -36,17 +35,17 @@ DEFAULT_BOUNDS = Bounds()
 
 
 def check_offer(offer: Offer, *, ice_lite: bool) -> None:
-    """Raises INVALID_SDP."""
+    """Raises RpcError INVALID_SDP."""
     if ice_lite:
-        # RFC 8445 section 6.1.1: with two lite agents nobody would send checks.
-        raise errors.invalid_sdp("the offerer is ICE-lite, as the server is: one side must be full")
+        # RFC 8445 section 6.1.1: two lite agents would send no checks.
+        raise errors.invalid_sdp("the server is ICE-lite, so the client must be a full ICE agent")
     _check_mids(offer)
     tagged = offer.tagged
     if tagged.stopped:
         raise errors.invalid_sdp("the first section of the BUNDLE group is stopped", mid=tagged.mid)
-    # A section for data alone has no RTP to multiplex (RFC 8841).
+    # A section for data channels has no RTP (RFC 8841).
     if not tagged.rtcp_mux and tagged.kind != "application":
-        raise errors.invalid_sdp("a=rtcp-mux is missing: RTP and RTCP share one port here", mid=tagged.mid)
+        raise errors.invalid_sdp("a=rtcp-mux is missing: RTP and RTCP must share one port", mid=tagged.mid)
     _check_transport(tagged)
     _check_ssrcs(offer)
     for section in offer.sections:
@@ -59,7 +58,7 @@ def _check_mids(offer: Offer) -> None:
     mids = [section.mid for section in offer.sections if section.mid or not section.stopped]
     for mid in mids:
         if not _MID.fullmatch(mid):
-            raise errors.invalid_sdp(f"a media section without a usable a=mid: {mid[:80]!r}")
+            raise errors.invalid_sdp(f"a media section has no valid a=mid: {mid[:80]!r}")
     if len(set(mids)) != len(mids):
         raise errors.invalid_sdp("two media sections have the same a=mid")
     bundled = set(offer.bundle)
@@ -78,7 +77,7 @@ def _check_transport(section: Section) -> None:
     if section.setup not in {setup.value for setup in Setup}:
         raise errors.invalid_sdp("a=setup must be actpass, active or passive", setup=section.setup[:20])
     if not any(name in HASHES for name, _ in section.fingerprints):
-        raise errors.invalid_sdp("a=fingerprint is missing, or none is of SHA-256, SHA-384 or SHA-512")
+        raise errors.invalid_sdp("a=fingerprint with SHA-256, SHA-384 or SHA-512 is missing")
     if len(section.fingerprints) > MAX_FINGERPRINTS:
         raise errors.invalid_sdp("too many fingerprints", limit=MAX_FINGERPRINTS)
     for name, digest in section.fingerprints:
@@ -92,5 +91,5 @@ def _check_ssrcs(offer: Offer) -> None:
     for section in offer.sections:
         own = {*section.ssrcs, *(ssrc for group in (*section.fid, *section.sim) for ssrc in group)}
         if seen & own:
-            raise errors.invalid_sdp("an SSRC stands in two media sections", mid=section.mid)
+            raise errors.invalid_sdp("two media sections have the same SSRC", mid=section.mid)
         seen |= own
