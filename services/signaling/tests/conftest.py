@@ -1,5 +1,4 @@
-"""Makes the helpers of this folder importable by their path in the repository, and gives tests a running
-service."""
+"""Makes the helpers of this folder importable, and provides a running service."""
 
 import sys
 from collections.abc import AsyncIterator

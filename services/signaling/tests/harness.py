@@ -1,4 +1,4 @@
-"""A signaling service in process, with a fake SFU behind it and real WebSockets in front."""
+"""A signaling service in this process, with a fake SFU and real WebSocket clients."""
 
 import asyncio
 import time
@@ -23,19 +23,19 @@ TIMEOUT_SECONDS = 10.0
 
 
 def mint(identity: str = "ann", room: str = "lobby", /, secret: str = SECRET, **claims: Any) -> str:
-    """A good token, unless `claims` make it bad; a claim of None is left out."""
+    """A valid token, unless `claims` change it; a claim of None is left out."""
     now = int(time.time())
     payload = {"iss": APP, "sub": identity, "room": room, "iat": now, "exp": now + 600} | claims
     return jwt.encode({k: v for k, v in payload.items() if v is not None}, secret, algorithm="HS256")
 
 
 def client_message(request_id: int, **request: Any) -> session_pb2.ClientMessage:
-    """With the request written as a dict: protobuf takes those, its stubs do not know."""
+    """A message with the request given as a dict, which protobuf accepts but its type stubs do not."""
     return session_pb2.ClientMessage(request_id=request_id, **request)
 
 
 def tear(client: "Client") -> None:
-    """Cuts the TCP connection, as a network does."""
+    """Aborts the TCP connection, as a network failure does."""
     transport_of(client).abort()
 
 
@@ -47,7 +47,7 @@ def transport_of(client: "Client") -> asyncio.Transport:
 
 
 class Client:
-    """One WebSocket, as an SDK would use it."""
+    """A client with one WebSocket, used as by an SDK."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self.socket = socket
@@ -62,7 +62,7 @@ class Client:
             await self.socket.send_str(json_format.MessageToJson(message))
 
     async def receive(self) -> session_pb2.ServerMessage:
-        """The next message, whatever it answers."""
+        """The next message of any kind."""
         frame = await self.socket.receive(timeout=TIMEOUT_SECONDS)
         if frame.type is aiohttp.WSMsgType.BINARY:
             assert self.binary
@@ -72,7 +72,7 @@ class Client:
         return json_format.Parse(frame.data, session_pb2.ServerMessage())
 
     async def request(self, **request: Any) -> session_pb2.ServerMessage:
-        """Sends a request and returns its reply; what comes in between is kept in `unsolicited`."""
+        """Sends a request and returns its reply; other messages are kept in `unsolicited`."""
         self._request_id += 1
         await self.send(session_pb2.ClientMessage(request_id=self._request_id, **request))
         while True:
@@ -88,14 +88,14 @@ class Client:
         )
 
     async def event(self, kind: str) -> session_pb2.ServerMessage:
-        """The next message that is an event of this kind, or that is set in `body` under this name."""
+        """The next message that is an event of this kind, or whose `body` field has this name."""
         while True:
             message = self.unsolicited.pop(0) if self.unsolicited else await self.receive()
             if message.WhichOneof("body") == kind or message.event.WhichOneof("event") == kind:
                 return message
 
     async def closed(self) -> int:
-        """Reads to the end and returns the close code."""
+        """Reads until the socket is closed and returns the close code."""
         while True:
             frame = await self.socket.receive(timeout=TIMEOUT_SECONDS)
             if frame.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR):
@@ -104,7 +104,7 @@ class Client:
 
 
 class Harness:
-    """`async with Harness() as harness` starts bus, one SFU and one replica."""
+    """`async with Harness() as harness` starts a bus, one SFU and one replica."""
 
     def __init__(self, bus: Bus | None = None, /, *, sfu: FakeSfu | None = None, **config: Any) -> None:
         self.bus: Bus = bus or MemoryBus()
@@ -159,13 +159,13 @@ class Harness:
     async def connect(self, subprotocol: str = "nexus.v1", **options: Any) -> Client:
         options = {"compress": 15, "max_msg_size": 0} | options
         client = Client(await self._http.ws_connect(f"{self.url}/v1/rtc", protocols=[subprotocol], **options))
-        self._clients.append(client)  # one that nobody holds would be collected, and so leave
+        self._clients.append(client)  # a client without a reference would be collected and disconnect
         return client
 
     async def joined(
         self, identity: str = "ann", room: str = "lobby", /, subprotocol: str = "nexus.v1", **fields: Any
     ) -> tuple[Client, session_pb2.JoinResponse]:
-        """A client that has joined, and what it was told."""
+        """A client that has joined, and the answer to its join."""
         claims = fields.pop("claims", {})
         client = await self.connect(subprotocol)
         reply = await client.join(mint(identity, room, **claims), room=room, **fields)

@@ -1,4 +1,4 @@
-"""The small parts of the core: token bucket, outbox, endings, codecs."""
+"""Parts of the core: token bucket, outbox, endings and codecs."""
 
 import json
 
@@ -16,7 +16,7 @@ from nexus_signaling.errors import CloseCode
 from nexus_signaling.outgoing import Outgoing
 
 
-def test_a_bucket_gives_its_burst_and_then_its_rate() -> None:
+def test_a_bucket_allows_its_burst_and_then_its_rate() -> None:
     bucket = TokenBucket(rate_per_second=2, burst=3, now_ms=0)
     assert [bucket.take(0) for _ in range(3)] == [0, 0, 0]
     assert bucket.take(0) == 500
@@ -24,14 +24,14 @@ def test_a_bucket_gives_its_burst_and_then_its_rate() -> None:
     assert bucket.take(500) > 0
 
 
-def test_what_costs_more_than_the_burst_is_paid_for_afterwards() -> None:
+def test_a_cost_above_the_burst_leaves_a_debt() -> None:
     bucket = TokenBucket(rate_per_second=1, burst=2, now_ms=0)
     assert bucket.take(0, 10) == 0
     assert bucket.take(0, 1) == 9_000
 
 
 @given(st.lists(st.tuples(st.integers(0, 5_000), st.floats(0.1, 3)), max_size=50))
-def test_a_bucket_never_gives_more_than_burst_and_rate(steps: list[tuple[int, float]]) -> None:
+def test_a_bucket_never_allows_more_than_burst_and_rate(steps: list[tuple[int, float]]) -> None:
     now, taken = 0, 0.0
     bucket = TokenBucket(rate_per_second=1, burst=4, now_ms=0)
     for pause, cost in steps:
@@ -55,20 +55,20 @@ def test_an_outbox_is_bounded_by_messages_and_by_bytes() -> None:
     assert outbox.put(b"x" * 10)
 
 
-def test_a_frame_above_the_bound_leaves_alone_and_does_not_count_against_the_next() -> None:
+def test_a_frame_above_the_bound_fits_alone_and_does_not_count() -> None:
     outbox = Outbox(max_messages=3, max_bytes=10, max_catch_up=1)
     assert outbox.put(b"x" * 50)
     assert outbox.put(b"y" * 10)
     assert not outbox.put(b"y")
-    assert not outbox.put(b"x" * 50)  # two of them would be no bound
+    assert not outbox.put(b"x" * 50)  # a second one is refused
     assert outbox.pop() == b"x" * 50
     assert not outbox.put(b"y")
-    assert not outbox.put(b"x" * 50)  # nor does it follow what is waiting
+    assert not outbox.put(b"x" * 50)  # it does not fit behind other frames
     assert outbox.pop() == b"y" * 10
     assert outbox.put(b"x" * 50)
 
 
-def test_what_brings_a_client_up_to_date_has_a_bound_of_its_own() -> None:
+def test_catch_up_frames_have_their_own_bound() -> None:
     outbox = Outbox(max_messages=1, max_bytes=10, max_catch_up=2)
     assert outbox.put(b"event")
     assert outbox.put(b"s" * 50, catch_up=True)
@@ -102,13 +102,13 @@ def test_json_is_canonical_and_keeps_the_names_of_enums() -> None:
     assert json.loads(text) == {"requestId": 3, "error": {"code": "ROOM_NOT_FOUND", "retryAfterMs": 5}}
 
 
-def test_an_encoding_is_made_once_and_shared() -> None:
+def test_an_encoding_is_created_once_and_shared() -> None:
     outgoing = Outgoing(session_pb2.ServerMessage(request_id=3))
     assert BinaryCodec().encode(outgoing) is BinaryCodec().encode(outgoing)
     assert JsonCodec().encode(outgoing) is JsonCodec().encode(outgoing)
 
 
-def test_fields_of_a_newer_client_are_ignored_in_json_too() -> None:
+def test_unknown_fields_are_ignored_in_json() -> None:
     message = JsonCodec().decode('{"requestId": 1, "ping": {"sentAtMs": "5", "new": [1]}, "newer": {}}')
     assert message.ping.sent_at_ms == 5
 
@@ -134,13 +134,13 @@ def test_fields_of_a_newer_client_are_ignored_in_json_too() -> None:
         '{"requestId": NaN}',
     ],
 )
-def test_bad_json_is_malformed_and_nothing_else(text: str) -> None:
+def test_invalid_json_raises_only_malformed(text: str) -> None:
     with pytest.raises(Malformed):
         JsonCodec().decode(text)
 
 
 @pytest.mark.parametrize("frame", [b"\xff", b"\x52\xff\xff\xff\xff\x0f", b"\x52\x04\x0a\x02\xff\xfe", "text"])
-def test_bad_protobuf_is_malformed_and_nothing_else(frame: bytes | str) -> None:
+def test_invalid_protobuf_raises_only_malformed(frame: bytes | str) -> None:
     with pytest.raises(Malformed):
         BinaryCodec().decode(frame)
 
@@ -151,7 +151,7 @@ def test_a_binary_frame_is_malformed_for_the_json_subprotocol() -> None:
 
 
 @given(st.one_of(st.binary(max_size=300), st.text(max_size=300)))
-def test_whatever_comes_is_a_message_or_malformed(frame: bytes | str) -> None:
+def test_any_frame_is_a_message_or_malformed(frame: bytes | str) -> None:
     for codec in (BinaryCodec(), JsonCodec()):
         try:
             message = codec.decode(frame)

@@ -1,4 +1,4 @@
-"""The session core alone: every state, deadline and limit, without a socket and in made-up time."""
+"""The session core: every state, deadline and limit, without a socket and with manual time."""
 
 from typing import Any, TypeVar
 
@@ -47,7 +47,7 @@ def event(revision: int, room_id: str = "RM_1", **fields: Any) -> SharedEvent:
 
 
 class Driver:
-    """A session and the clock that it lives by."""
+    """A session and its clock."""
 
     def __init__(self, limits: SessionLimits = LIMITS) -> None:
         self.now = START
@@ -105,7 +105,7 @@ def test_a_join_is_answered_under_its_request_id() -> None:
     assert driver.state() is State.JOINED
 
 
-def test_a_join_that_does_not_come_ends_the_session() -> None:
+def test_a_missing_join_ends_the_session() -> None:
     driver = Driver()
     assert driver.session.next_deadline() == START + 10_000
     assert driver.wait(9_900) == []
@@ -116,7 +116,7 @@ def test_a_join_that_does_not_come_ends_the_session() -> None:
     assert driver.session.next_deadline() is None
 
 
-def test_requests_before_the_join_are_refused_and_pings_are_not() -> None:
+def test_requests_except_pings_are_refused_before_the_join() -> None:
     driver = Driver()
     assert codes(driver.request(set_muted=session_pb2.SetMutedRequest(track_id="TR_own"))) == ["NOT_JOINED"]
     assert codes(driver.request(leave=session_pb2.LeaveRequest())) == ["NOT_JOINED"]
@@ -125,7 +125,7 @@ def test_requests_before_the_join_are_refused_and_pings_are_not() -> None:
     assert (pong.request_id, pong.ping.sent_at_ms, pong.ping.server_at_ms) == (3, 77, 1_002_500)
 
 
-def test_a_second_join_is_refused_and_the_first_goes_on() -> None:
+def test_a_second_join_is_refused_and_the_first_continues() -> None:
     driver = Driver()
     driver.begin_join()
     assert codes(driver.begin_join()) == ["ALREADY_JOINED"]
@@ -157,7 +157,7 @@ def test_a_refused_join_closes_with_its_code(code: ErrorCode.ValueType, close: C
 
 
 @pytest.mark.parametrize("request_id", [0, 1])
-def test_request_ids_grow(request_id: int) -> None:
+def test_request_ids_must_increase(request_id: int) -> None:
     driver = Driver()
     driver.begin_join()
     again = session_pb2.ClientMessage(request_id=request_id, ping=session_pb2.PingRequest())
@@ -177,7 +177,7 @@ def test_too_many_malformed_messages_end_the_session() -> None:
     assert only(effects, do.LeaveRoom)[0].reason == media_pb2.DISCONNECT_REASON_PROTOCOL_ERROR
 
 
-def test_the_rate_limit_refuses_says_when_and_finally_closes() -> None:
+def test_the_rate_limit_refuses_with_a_retry_time_and_finally_closes() -> None:
     driver = Driver()
     for _ in range(20):
         assert codes(driver.request(ping=session_pb2.PingRequest())) == []
@@ -194,7 +194,7 @@ def test_the_rate_limit_refuses_says_when_and_finally_closes() -> None:
     assert only(effects, do.Close)[0].code is CloseCode.RATE_LIMITED
 
 
-def test_large_messages_have_a_rate_of_their_own() -> None:
+def test_bytes_have_their_own_rate_limit() -> None:
     limits = SessionLimits(bytes_per_second=1000, bytes_burst=1500, max_message_bytes=1000)
     driver = Driver(limits)
     frame = session_pb2.ClientMessage(
@@ -204,7 +204,7 @@ def test_large_messages_have_a_rate_of_their_own() -> None:
     assert codes(driver.on(on.FrameReceived(frame))) == ["RATE_LIMITED"]
 
 
-def test_a_message_above_the_limit_ends_the_session_with_its_own_code() -> None:
+def test_an_oversized_message_ends_the_session_with_its_own_code() -> None:
     driver = Driver(SessionLimits(max_message_bytes=100)).joined()
     effects = driver.on(on.FrameReceived(b"x" * 101))
     assert codes(effects) == ["MESSAGE_TOO_LARGE"]
@@ -212,7 +212,7 @@ def test_a_message_above_the_limit_ends_the_session_with_its_own_code() -> None:
     assert only(effects, do.Close)[0].code is CloseCode.MESSAGE_TOO_LARGE
 
 
-def test_websocket_pings_count_against_the_rate_too() -> None:
+def test_websocket_pings_count_towards_the_rate() -> None:
     driver = Driver()
     effects: list[do.Effect] = []
     for _ in range(21):
@@ -251,14 +251,14 @@ def test_sfu_requests_go_one_at_a_time_and_in_order() -> None:
     )
 
 
-def test_requests_that_wait_are_bounded() -> None:
+def test_pending_requests_are_bounded() -> None:
     driver = Driver().joined()
     for _ in range(5):
         assert codes(driver.request(update_slots=session_pb2.UpdateSlotsRequest())) == []
     assert codes(driver.request(update_slots=session_pb2.UpdateSlotsRequest())) == ["RATE_LIMITED"]
 
 
-def test_leaving_is_answered_and_announced_and_closes_the_socket() -> None:
+def test_leave_is_answered_and_closes_the_socket_and_notifies_the_sfu() -> None:
     driver = Driver().joined()
     effects = driver.request(leave=session_pb2.LeaveRequest())
     reply, farewell = sent(effects)
@@ -285,7 +285,7 @@ def test_a_socket_that_closes_makes_the_participant_leave_once(code: int | None,
     assert driver.on(on.SocketClosed(code)) == []
 
 
-def test_a_join_that_succeeds_after_the_socket_went_is_taken_back() -> None:
+def test_a_join_that_succeeds_after_the_socket_closed_is_undone() -> None:
     driver = Driver()
     driver.begin_join()
     assert only(driver.on(on.SocketClosed(None)), do.LeaveRoom) == []
@@ -294,14 +294,14 @@ def test_a_join_that_succeeds_after_the_socket_went_is_taken_back() -> None:
     assert only(effects, do.LeaveRoom)[0].seat.participant_id == "PA_1"
 
 
-def test_a_client_that_does_not_read_is_closed_without_waiting_for_it() -> None:
+def test_a_client_that_does_not_read_is_closed_without_flushing() -> None:
     effects = Driver().joined().on(on.OutboxFull())
     (close,) = only(effects, do.Close)
     assert (close.code, close.flush) == (CloseCode.TOO_SLOW, False)
     assert len(only(effects, do.LeaveRoom)) == 1
 
 
-def test_events_before_the_answer_wait_and_those_it_shows_are_dropped() -> None:
+def test_events_before_the_answer_are_held_and_those_it_includes_dropped() -> None:
     driver = Driver()
     driver.begin_join()
     for revision in (4, 5, 6, 0, 7):
@@ -311,13 +311,13 @@ def test_events_before_the_answer_wait_and_those_it_shows_are_dropped() -> None:
     assert [message.event.revision for message in messages[1:]] == [6, 0, 7]
 
 
-def test_events_of_another_life_of_the_room_are_not_ours() -> None:
+def test_events_of_another_room_id_are_ignored() -> None:
     driver = Driver().joined(revision=5)
     assert driver.on(on.RoomEventArrived(event(6, room_id="RM_0"))) == []
     assert len(sent(driver.on(on.RoomEventArrived(event(6))))) == 1
 
 
-def test_hidden_and_targeted_events_count_but_are_not_shown() -> None:
+def test_internal_and_targeted_events_count_but_are_not_sent() -> None:
     driver = Driver().joined(revision=5)
     assert driver.on(on.RoomEventArrived(event(6, internal=True))) == []
     assert driver.on(on.RoomEventArrived(event(7, target_participant_id="PA_2"))) == []
@@ -325,7 +325,7 @@ def test_hidden_and_targeted_events_count_but_are_not_shown() -> None:
     assert [message.event.revision for message in shown] == [8]
 
 
-def test_a_gap_fetches_a_snapshot_and_later_events_follow_it() -> None:
+def test_a_gap_fetches_a_snapshot_before_later_events() -> None:
     driver = Driver().joined(revision=5)
     effects = driver.on(on.RoomEventArrived(event(7)))
     assert len(only(effects, do.FetchSnapshot)) == 1
@@ -336,7 +336,7 @@ def test_a_gap_fetches_a_snapshot_and_later_events_follow_it() -> None:
     assert messages[1].event.revision == 9
 
 
-def test_a_gap_behind_the_snapshot_fetches_another_but_not_at_once() -> None:
+def test_a_gap_after_the_snapshot_fetches_another_later() -> None:
     driver = Driver().joined(revision=5)
     driver.on(on.RoomEventArrived(event(9)))
     effects = driver.on(on.SnapshotFetched(session_pb2.RoomSnapshot(revision=7)))
@@ -346,7 +346,7 @@ def test_a_gap_behind_the_snapshot_fetches_another_but_not_at_once() -> None:
     assert len(only(driver.wait(1_000), do.FetchSnapshot)) == 1
 
 
-def test_a_snapshot_never_takes_the_client_back_in_time() -> None:
+def test_an_older_snapshot_is_not_sent() -> None:
     driver = Driver().joined(revision=5)
     driver.on(on.RoomEventArrived(event(6)))
     driver.on(on.EventsMayBeMissing())
@@ -354,7 +354,7 @@ def test_a_snapshot_never_takes_the_client_back_in_time() -> None:
     assert len(sent(driver.on(on.RoomEventArrived(event(7))))) == 1
 
 
-def test_events_that_overflow_while_waiting_lead_to_another_snapshot() -> None:
+def test_overflow_of_held_events_fetches_another_snapshot() -> None:
     driver = Driver(SessionLimits(max_held_events=3)).joined(revision=5)
     driver.on(on.EventsMayBeMissing())
     for revision in range(6, 12):
@@ -366,14 +366,14 @@ def test_events_that_overflow_while_waiting_lead_to_another_snapshot() -> None:
     assert sent(snapshot)[0].snapshot.revision == 11
 
 
-def test_an_outage_during_the_join_is_made_up_for_after_it() -> None:
+def test_an_outage_during_the_join_fetches_a_snapshot_after_it() -> None:
     driver = Driver()
     driver.begin_join()
     assert driver.on(on.EventsMayBeMissing()) == []
     assert len(only(driver.accept(), do.FetchSnapshot)) == 1
 
 
-def test_a_request_to_an_sfu_that_does_not_answer_is_retried() -> None:
+def test_a_failed_snapshot_is_retried() -> None:
     driver = Driver().joined()
     driver.on(on.EventsMayBeMissing())
     refused = RpcError(ErrorCode.SFU_UNREACHABLE, "no")
@@ -382,7 +382,7 @@ def test_a_request_to_an_sfu_that_does_not_answer_is_retried() -> None:
 
 
 @pytest.mark.parametrize("code", [ErrorCode.ROOM_NOT_FOUND, ErrorCode.PARTICIPANT_NOT_FOUND])
-def test_an_sfu_that_no_longer_knows_us_ends_the_session(code: ErrorCode.ValueType) -> None:
+def test_an_sfu_without_the_session_ends_it(code: ErrorCode.ValueType) -> None:
     driver = Driver().joined()
     driver.on(on.EventsMayBeMissing())
     effects = driver.on(on.SnapshotFetched(RpcError(code, "gone")))
@@ -399,7 +399,7 @@ def test_an_sfu_that_no_longer_knows_us_ends_the_session(code: ErrorCode.ValueTy
         (media_pb2.DISCONNECT_REASON_MEDIA_FAILED, CloseCode.MEDIA_FAILED, True),
     ],
 )
-def test_ones_own_departure_ends_the_session_even_behind_a_gap(
+def test_the_clients_own_departure_ends_the_session_even_after_a_gap(
     reason: media_pb2.DisconnectReason.ValueType, close: CloseCode, can_rejoin: bool
 ) -> None:
     driver = Driver().joined(revision=5)
@@ -411,7 +411,7 @@ def test_ones_own_departure_ends_the_session_even_behind_a_gap(
     assert only(effects, do.LeaveRoom) == []
 
 
-def test_a_departure_that_overtakes_the_join_answer_ends_the_session_after_it() -> None:
+def test_a_departure_that_overtakes_the_join_answer_ends_the_session() -> None:
     driver = Driver()
     driver.begin_join()
     left = room_pb2.ParticipantLeft(participant_id="PA_1", reason=media_pb2.DISCONNECT_REASON_REPLACED)
@@ -454,7 +454,7 @@ def test_a_closed_session_does_nothing_more() -> None:
         ),
     ],
 )
-def test_what_the_token_does_not_grant_is_denied(request_fields: dict[str, Any], missing: str) -> None:
+def test_requests_without_their_grant_are_denied(request_fields: dict[str, Any], missing: str) -> None:
     driver = Driver().joined(publish=False, subscribe=False)
     effects = driver.request(**request_fields)
     assert codes(effects) == ["PERMISSION_DENIED"]
@@ -492,7 +492,7 @@ def test_what_the_token_does_not_grant_is_denied(request_fields: dict[str, Any],
         ),
     ],
 )
-def test_bad_arguments_are_named(fields: dict[str, Any], code: str) -> None:
+def test_invalid_arguments_are_refused(fields: dict[str, Any], code: str) -> None:
     effects = Driver().joined().request(**fields)
     assert codes(effects) == [code]
     assert only(effects, do.CallSfu) == []

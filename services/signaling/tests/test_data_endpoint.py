@@ -1,4 +1,4 @@
-"""`POST /v1/data`: what an application's server says to a room."""
+"""`POST /v1/data`: messages of an application's server to a room."""
 
 import json
 from typing import Any
@@ -34,7 +34,7 @@ def sent(harness: Harness) -> list[sfu_pb2.SendDataRequest]:
     return [request for request in harness.sfu.requests if isinstance(request, sfu_pb2.SendDataRequest)]
 
 
-async def test_a_message_goes_to_the_tokens_room(harness: Harness) -> None:
+async def test_a_message_is_sent_to_the_tokens_room(harness: Harness) -> None:
     await harness.joined("ann")
     await harness.joined("bob")
     assert await post(harness, b"\x00\xff") == (204, {})
@@ -91,7 +91,7 @@ async def test_a_refusal_names_the_missing_grant(
         ("?to=nobody", b"x", 404, "PARTICIPANT_NOT_FOUND"),
     ],
 )
-async def test_what_cannot_be_sent_is_said(
+async def test_invalid_requests_are_refused(
     harness: Harness, query: str, payload: bytes, status: int, code: str
 ) -> None:
     await harness.joined("ann")
@@ -100,13 +100,13 @@ async def test_what_cannot_be_sent_is_said(
     assert (got, error["code"]) == (status, code)
 
 
-async def test_the_largest_payload_goes_through(harness: Harness) -> None:
+async def test_the_largest_payload_is_accepted(harness: Harness) -> None:
     await harness.joined("ann")
     assert await post(harness, bytes(256 * 1024)) == (204, {})
     assert len(sent(harness)[0].payload) == 256 * 1024
 
 
-async def test_a_media_server_that_is_away_is_worth_another_try(harness: Harness) -> None:
+async def test_an_unreachable_sfu_has_a_retry_time(harness: Harness) -> None:
     await harness.joined("ann")
     await harness.sfu.stop()
     status, error = await post(harness)
@@ -128,7 +128,7 @@ async def test_an_app_that_sends_too_often_receives_a_retry_time() -> None:
         assert len(sent(slow)) == 2
         assert slow.metric("data_requests_total", result="ok") == 2
         assert slow.metric("data_requests_total", result="RATE_LIMITED") == 2
-        # Who may not send at all spends nothing and learns why.
+        # A request without permission spends no budget and has its own error.
         assert (await post(slow, token=mint("server", **USUAL)))[0] == 403
 
 
@@ -144,7 +144,7 @@ async def test_an_app_that_sends_too_much_receives_a_retry_time() -> None:
         assert await post(slow, b"small") == (204, {})
 
 
-def test_apps_have_budgets_of_their_own() -> None:
+def test_each_app_has_its_own_budget() -> None:
     budget = DataBudget(DataLimits(1.0, 1, 1000.0, 1000))
     budget.take_message("one", 0)
     budget.take_message("two", 0)
@@ -152,7 +152,7 @@ def test_apps_have_budgets_of_their_own() -> None:
         budget.take_message("one", 250)
     assert refused.value.retry_after_ms == 750
     budget.take_message("one", 1_000)
-    budget.take_bytes("one", 1_000, 5000)  # more than a burst is had from a full bucket, and paid back
+    budget.take_bytes("one", 1_000, 5000)  # above the burst: taken from a full bucket, as a debt
     with pytest.raises(RpcError) as refused:
         budget.take_bytes("one", 1_000, 1000)
     assert refused.value.retry_after_ms == 5000

@@ -26,7 +26,7 @@ def test_the_table_of_errors_has_every_code_once_and_in_order() -> None:
 
 
 @pytest.mark.parametrize("row", rows(ERRORS, r"`[A-Z_]+`"), ids=lambda row: row[0].strip("`"))
-def test_every_error_has_meaning_sender_and_cure(row: list[str]) -> None:
+def test_every_error_has_meaning_sender_and_remedy(row: list[str]) -> None:
     assert len(row) == 5
     _, meaning, sender, _, cure = row
     assert meaning
@@ -35,7 +35,7 @@ def test_every_error_has_meaning_sender_and_cure(row: list[str]) -> None:
 
 
 @pytest.mark.parametrize("row", rows(ERRORS, r"`[A-Z_]+`"), ids=lambda row: row[0].strip("`"))
-def test_the_close_code_in_the_table_is_the_one_that_is_sent(row: list[str]) -> None:
+def test_the_documented_close_code_is_the_one_that_is_sent(row: list[str]) -> None:
     code = ErrorCode.Value(row[0].strip("`"))
     documented = re.match(r"\d{4}", row[3])
     if documented is not None:
@@ -44,11 +44,11 @@ def test_the_close_code_in_the_table_is_the_one_that_is_sent(row: list[str]) -> 
         assert row[3] == "" or row[3].startswith("HTTP")
 
 
-def test_every_close_code_is_explained() -> None:
+def test_every_close_code_is_documented() -> None:
     assert [int(row[0]) for row in rows(SESSION, r"\d{4}")] == sorted(CloseCode)
 
 
-def test_every_grant_is_explained_with_its_default() -> None:
+def test_every_grant_is_documented_with_its_default() -> None:
     defaults = default_grants()
     documented = {row[0].strip("`"): row[2] for row in rows(SESSION, r"`[a-z]+`") if row[2] in ("yes", "no")}
     assert documented == {name: "yes" if getattr(defaults, name) else "no" for name in GRANTS}

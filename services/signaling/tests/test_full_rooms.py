@@ -1,5 +1,5 @@
-"""Rooms at all documented limits at the same time: a client that reads is never "too slow", however large the
-room's state is and however many events are queued behind it."""
+"""Rooms at all documented limits: a client that reads is never "too slow", for any size of the room's state
+and any number of events queued behind it."""
 
 import asyncio
 import random
@@ -19,13 +19,13 @@ from nexus_signaling.core.texts import (
 
 from services.signaling.tests.harness import APP, Client, Harness, mint
 
-# The SFU's own limit of a room.
+# The SFU's limit of participants in a room.
 PARTICIPANTS = 200
 TRACKS = 8
 
 
 def largest_texts(seed: int) -> dict[str, object]:
-    """A name, metadata and attributes as large as they may be, of text that hardly compresses."""
+    """A name, metadata and attributes of the maximum size, with text that hardly compresses."""
     rng = random.Random(seed)
     value_bytes = MAX_ATTRIBUTES_BYTES // MAX_ATTRIBUTES - 8
     return {
@@ -46,7 +46,7 @@ def fill(room: FakeRoom, participants: int) -> None:
 
 @pytest.fixture
 async def full() -> AsyncIterator[Harness]:
-    """A service whose one room is full but for a few."""
+    """A service with one room that has only a few places left."""
     async with Harness(MemoryBus(), sfu_join_timeout_ms=60_000, sfu_timeout_ms=60_000) as harness:
         room = harness.sfu.rooms[APP, "lobby"] = FakeRoom(APP, "lobby", "RM_full")
         fill(room, PARTICIPANTS - 8)
@@ -54,7 +54,7 @@ async def full() -> AsyncIterator[Harness]:
 
 
 async def join(harness: Harness, number: int, subprotocol: str) -> tuple[Client, int]:
-    """A client that joins with the largest texts; and how many others the answer showed."""
+    """A client that joins with the largest texts, and the number of other participants in its answer."""
     client = await harness.connect(subprotocol, compress=0)
     reply = await client.join(mint(f"late-{number}"), **largest_texts(1000 + number))
     assert reply.WhichOneof("body") == "join", reply
@@ -82,8 +82,8 @@ async def test_simultaneous_joins_into_a_full_room_keep_every_client_connected(
     assert full.metric("outbox_dropped_total") == 0
 
 
-async def test_events_that_waited_for_a_large_answer_follow_it_all_at_once(full: Harness) -> None:
-    """As many as a session holds back, each as large as an event may be."""
+async def test_events_held_for_a_large_answer_follow_it_at_once(full: Harness) -> None:
+    """The maximum number of held events, each of the maximum size."""
     burst = [
         room_pb2.ParticipantJoined(participant=media_pb2.Participant(id=f"PA_b{n}", identity=f"burst-{n}"))
         for n in range(1000)
@@ -101,7 +101,7 @@ async def test_events_that_waited_for_a_large_answer_follow_it_all_at_once(full:
     assert await arrivals_seen(client, len(burst)) == [f"burst-{n}" for n in range(len(burst))]
 
 
-async def test_a_burst_of_events_is_written_as_it_comes(full: Harness) -> None:
+async def test_a_burst_of_events_is_sent_as_it_arrives(full: Harness) -> None:
     client, _ = await join(full, 0, "nexus.v1")
     for number in range(3000):
         muted = room_pb2.TrackMuted(track_id=f"TR_{number}", muted=True)
@@ -118,7 +118,7 @@ async def test_a_snapshot_of_a_full_room_follows_events_that_are_still_queued(fu
             participant=media_pb2.Participant(id=f"PA_q{number}", metadata="m" * MAX_METADATA_BYTES)
         )
         if number == 150:
-            room.revision += 1  # an event that was lost on the way
+            room.revision += 1  # a lost event
         await full.sfu.emit(room, "participant-joined", participant_joined=joined)
     snapshot = (await client.event("snapshot")).snapshot
     assert len(snapshot.participants) == PARTICIPANTS - 8 + 1

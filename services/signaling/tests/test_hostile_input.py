@@ -1,4 +1,4 @@
-"""Whatever a client sends, it gets typed errors, a close code, and never a word about our insides."""
+"""Hostile input: a client always receives typed errors and a close code, and no internal details."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ LEAKS = ("Traceback", "nexus_signaling", ".py", str(Path(__file__).parents[3]), 
 
 
 async def frames_of(socket: aiohttp.ClientWebSocketResponse) -> list[bytes | str]:
-    """Everything up to the close."""
+    """All messages until the socket is closed."""
     frames: list[bytes | str] = []
     while True:
         frame = await socket.receive(timeout=10)
@@ -36,7 +36,7 @@ async def frames_of(socket: aiohttp.ClientWebSocketResponse) -> list[bytes | str
 
 
 @SUBPROTOCOLS
-async def test_malformed_messages_are_answered_and_the_session_goes_on(
+async def test_malformed_messages_are_answered_and_the_session_continues(
     harness: Harness, subprotocol: str
 ) -> None:
     client, _ = await harness.joined("ann", subprotocol=subprotocol)
@@ -52,7 +52,7 @@ async def test_malformed_messages_are_answered_and_the_session_goes_on(
     assert (await client.request(ping={})).WhichOneof("body") == "ping"
 
 
-async def test_enough_malformed_messages_end_the_session(harness: Harness) -> None:
+async def test_too_many_malformed_messages_close_the_socket(harness: Harness) -> None:
     client, _ = await harness.joined("ann")
     for _ in range(8):
         await client.socket.send_bytes(b"\xff")
@@ -64,12 +64,12 @@ async def test_enough_malformed_messages_end_the_session(harness: Harness) -> No
 
 
 @SUBPROTOCOLS
-async def test_a_message_that_is_too_large_is_named_before_the_close(subprotocol: str) -> None:
+async def test_an_oversized_message_is_answered_before_the_close(subprotocol: str) -> None:
     async with Harness(max_message_bytes=5000) as harness:
         client, _ = await harness.joined("ann", subprotocol=subprotocol)
         await client.send(client_message(9, offer={"sdp": "x" * 4900}))
         assert (await client.receive()).request_id == 9
-        # Incompressible or not, deflated or not: the limit is that of the message itself.
+        # The limit applies to the inflated message, however well it compresses.
         await client.send(client_message(10, offer={"sdp": "x" * 5000}))
         error = await client.receive()
         assert code_of(error) == "MESSAGE_TOO_LARGE"
@@ -79,7 +79,7 @@ async def test_a_message_that_is_too_large_is_named_before_the_close(subprotocol
         await wait_until(lambda: not harness.room().participants)
 
 
-async def test_a_large_message_is_refused_without_compression_too() -> None:
+async def test_an_uncompressed_oversized_message_is_refused() -> None:
     async with Harness(max_message_bytes=5000) as harness:
         client = await harness.connect(compress=0)
         await client.send(client_message(1, join={"sdp": "x" * 6000}))
@@ -88,8 +88,7 @@ async def test_a_large_message_is_refused_without_compression_too() -> None:
 
 
 class RawSocket:
-    """A WebSocket of our own making, for frames that no client library sends (RFC 6455 §5.2, RFC 7692
-    §7.2)."""
+    """A hand-written WebSocket for frames that no client library sends (RFC 6455 §5.2, RFC 7692 §7.2)."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
@@ -148,7 +147,7 @@ async def test_a_deflate_bomb_is_refused_before_it_is_inflated(harness: Harness)
     socket.writer.close()
 
 
-async def test_a_bomb_in_fragments_is_refused_too(harness: Harness) -> None:
+async def test_a_fragmented_deflate_bomb_is_refused(harness: Harness) -> None:
     socket = await RawSocket.connect(harness.service.port)
     socket.send(0x02, b"x" * 200_000)  # first of many, never the last
     socket.send(0x00, b"x" * 200_000)
@@ -162,7 +161,7 @@ async def test_a_bomb_in_fragments_is_refused_too(harness: Harness) -> None:
 @pytest.mark.parametrize(
     "garbage", [b"\xff\xff\xff\xff", b"\x83\x80\0\0\0\0", b"\x02\x05hello", b"\xf2\x80\0\0\0\0"]
 )
-async def test_frames_that_are_no_websocket_close_it(harness: Harness, garbage: bytes) -> None:
+async def test_invalid_websocket_frames_close_the_socket(harness: Harness, garbage: bytes) -> None:
     socket = await RawSocket.connect(harness.service.port)
     socket.writer.write(garbage + b"\0" * 16)
     socket.writer.write_eof()
@@ -191,7 +190,7 @@ async def test_an_internal_defect_ends_one_session_and_reveals_nothing(
     await wait_until(lambda: [p.identity for p in harness.room().participants.values()] == ["bob"])
 
 
-async def test_one_session_that_cannot_be_served_does_not_deafen_its_room(
+async def test_a_failing_session_does_not_affect_others_in_its_room(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await harness.joined("ann", subprotocol="nexus.v1.json")
@@ -254,7 +253,7 @@ async def test_a_client_that_does_not_read_is_disconnected_and_others_receive_ev
 
 
 def any_client_message() -> st.SearchStrategy[session_pb2.ClientMessage]:
-    """Well-formed messages with whatever in them."""
+    """Well-formed messages with arbitrary contents."""
     text = st.text(max_size=20)
     texts = st.lists(text, max_size=3)
     requests = st.one_of(
@@ -298,7 +297,7 @@ TEXT_FRAMES = st.one_of(
 
 @pytest.fixture
 async def standing() -> AsyncIterator[Harness]:
-    """One service for all examples of a property."""
+    """One service for all examples of a property test."""
     limits: dict[str, Any] = {"messages_per_second": 1e6, "message_burst": 1_000_000, "max_malformed": 1_000}
     async with Harness(**limits) as running:
         yield running
@@ -340,7 +339,7 @@ PROPERTY = settings(
 
 @PROPERTY
 @given(st.lists(BINARY_FRAMES, max_size=5), st.booleans())
-async def test_any_bytes_get_typed_answers(
+async def test_any_bytes_receive_typed_answers(
     standing: Harness, frames: list[bytes | str], joined: bool
 ) -> None:
     await answers_to(standing, "nexus.v1", frames, joined)
@@ -348,7 +347,7 @@ async def test_any_bytes_get_typed_answers(
 
 @PROPERTY
 @given(st.lists(TEXT_FRAMES, max_size=5), st.booleans())
-async def test_any_text_gets_typed_answers(
+async def test_any_text_receives_typed_answers(
     standing: Harness, frames: list[bytes | str], joined: bool
 ) -> None:
     await answers_to(standing, "nexus.v1.json", frames, joined)

@@ -1,4 +1,4 @@
-"""The HTTP side: handshakes that are refused, health, the demo page, development tokens."""
+"""The HTTP port: refused handshakes, health, the demo page and development tokens."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ PRODUCTION: dict[str, Any] = {"development": False, "origins": "https://app.exam
 
 
 async def handshake(harness: Harness, **headers: str) -> tuple[int, dict[str, Any]]:
-    """Status and body of a handshake, 101 when it would have been accepted."""
+    """Status and body of a handshake; 101 if it was accepted."""
     names = {name.replace("_", "-"): value for name, value in headers.items()}
     async with harness.http.get(f"{harness.url}/v1/rtc", headers=UPGRADE | names) as response:
         return response.status, {} if response.status == 101 else json.loads(await response.text())
@@ -43,7 +43,7 @@ async def test_an_unknown_subprotocol_is_refused_with_the_known_ones(harness: Ha
     assert harness.metric("handshakes_refused_total", code="UNSUPPORTED_SUBPROTOCOL") == 1
 
 
-async def test_of_several_subprotocols_the_first_known_is_spoken(harness: Harness) -> None:
+async def test_the_first_known_subprotocol_is_chosen(harness: Harness) -> None:
     async with harness.http.ws_connect(
         f"{harness.url}/v1/rtc", protocols=["unknown", "nexus.v1.json", "nexus.v1"]
     ) as socket:
@@ -84,7 +84,7 @@ async def test_a_client_without_context_takeover_is_answered_accordingly(
         assert response.headers.get("Sec-WebSocket-Extensions") == agreed
 
 
-async def test_the_address_of_the_websocket_is_no_page(harness: Harness) -> None:
+async def test_a_plain_request_to_the_websocket_is_refused(harness: Harness) -> None:
     async with harness.http.get(
         f"{harness.url}/v1/rtc", headers={"Sec-WebSocket-Protocol": "nexus.v1"}
     ) as response:
@@ -105,12 +105,12 @@ async def test_the_address_of_the_websocket_is_no_page(harness: Harness) -> None
         ("\N{LATIN SMALL LETTER E WITH ACUTE}", 403),
     ],
 )
-async def test_in_production_origins_are_listed(origin: str, status: int) -> None:
+async def test_production_accepts_only_listed_origins(origin: str, status: int) -> None:
     async with Harness(**PRODUCTION) as harness:
         assert (await handshake(harness, Origin=origin))[0] == status
 
 
-async def test_a_client_that_is_no_browser_has_no_origin() -> None:
+async def test_a_client_without_an_origin_is_accepted() -> None:
     async with Harness(**PRODUCTION) as harness:
         assert (await handshake(harness))[0] == 101
 
@@ -131,11 +131,11 @@ async def test_a_client_that_is_no_browser_has_no_origin() -> None:
         ("null", False),
     ],
 )
-def test_in_development_local_pages_may_join(origin: str, permitted: bool) -> None:
+def test_development_accepts_local_pages(origin: str, permitted: bool) -> None:
     assert OriginPolicy(frozenset(), development=True).permits(origin, "192.168.0.9:7880") is permitted
 
 
-async def test_a_full_server_says_so_before_the_handshake() -> None:
+async def test_a_full_server_refuses_the_handshake() -> None:
     async with Harness(max_connections=1) as harness:
         await harness.connect()
         status, body = await handshake(harness)
@@ -223,7 +223,7 @@ async def test_nothing_outside_the_demos_folder_is_served(page: Path, path: str)
         assert b"Traceback" not in answer
 
 
-async def test_a_demo_that_is_not_built_says_how(tmp_path: Path) -> None:
+async def test_a_demo_that_is_not_built_says_how_to_build_it(tmp_path: Path) -> None:
     async with Harness(demo_dir=tmp_path / "none") as harness, harness.http.get(harness.url) as response:
         assert response.status == 503
         assert "make demo" in await response.text()
@@ -246,7 +246,7 @@ async def test_a_development_token_joins(harness: Harness) -> None:
     assert "url" not in jwt.decode(body["token"], SECRET, algorithms=["HS256"])
 
 
-async def test_a_page_of_another_local_origin_learns_the_address(harness: Harness) -> None:
+async def test_a_page_of_another_local_origin_receives_the_url(harness: Harness) -> None:
     origin = "http://localhost:5173"
     _, body, response = await ask_token(harness, {"room": "r", "identity": "i"}, Origin=origin)
     assert response.headers["Access-Control-Allow-Origin"] == origin
@@ -256,7 +256,7 @@ async def test_a_page_of_another_local_origin_learns_the_address(harness: Harnes
         assert preflight.headers["Access-Control-Allow-Headers"] == "content-type"
 
 
-async def test_a_page_of_a_stranger_gets_no_token(harness: Harness) -> None:
+async def test_a_page_of_a_foreign_origin_receives_no_token(harness: Harness) -> None:
     status, _, response = await ask_token(
         harness, {"room": "r", "identity": "i"}, Origin="https://evil.example"
     )
@@ -295,7 +295,7 @@ async def test_production_mints_no_tokens() -> None:
         assert status == 404
 
 
-async def test_shutdown_says_farewell_and_leaves(harness: Harness) -> None:
+async def test_shutdown_notifies_clients_and_leaves_rooms(harness: Harness) -> None:
     client, _ = await harness.joined("ann")
     harness.runtime.life.stop()
     ending = asyncio.create_task(harness.service.drain())
@@ -319,7 +319,7 @@ async def test_a_service_without_usable_apps_does_not_start(fields: dict[str, An
         SignalingConfig.from_env(**({"apps": SecretStr(f"{APP}:{SECRET}")} | fields)).load_apps()
 
 
-def test_turn_without_its_secret_is_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_turn_without_its_secret_is_a_configuration_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NEXUS_SIGNALING_TURN_URLS", "turn:x")
     with pytest.raises(ConfigError):
         SignalingConfig.load()

@@ -1,4 +1,4 @@
-"""Joining through a real WebSocket, in both subprotocols, to an SFU that speaks the real gRPC contract."""
+"""Joins through a real WebSocket, in both subprotocols, to an SFU with the real gRPC contract."""
 
 import asyncio
 from typing import Any
@@ -30,7 +30,7 @@ HOSTILE_NAMES = [
 
 
 @pytest.mark.parametrize("subprotocol", ["nexus.v1", "nexus.v1.json"])
-async def test_one_message_brings_everything(harness: Harness, subprotocol: str) -> None:
+async def test_one_answer_has_everything(harness: Harness, subprotocol: str) -> None:
     await harness.joined("bob")
     client, answer = await harness.joined(
         "ann", subprotocol=subprotocol, publications=[media_pb2.Publication(mid="0")], name="Ann"
@@ -50,7 +50,7 @@ async def test_one_message_brings_everything(harness: Harness, subprotocol: str)
     assert client.socket.protocol == subprotocol
 
 
-async def test_what_the_app_signed_wins_over_what_the_client_says(harness: Harness) -> None:
+async def test_signed_claims_take_precedence_over_the_clients_values(harness: Harness) -> None:
     _, answer = await harness.joined(
         "ann",
         claims={"name": "Signed", "metadata": "m", "attributes": {"role": "guest"}},
@@ -80,7 +80,7 @@ async def test_what_the_app_signed_wins_over_what_the_client_says(harness: Harne
         ),
     ],
 )
-async def test_a_join_that_is_refused_says_why_and_closes(
+async def test_a_refused_join_has_a_code_and_closes(
     harness: Harness, claims: dict[str, Any], fields: dict[str, Any], code: str, close: CloseCode
 ) -> None:
     client = await harness.connect()
@@ -92,7 +92,7 @@ async def test_a_join_that_is_refused_says_why_and_closes(
     assert harness.metric("joins_total", result=code) == 1
 
 
-async def test_a_missing_and_a_forged_token(harness: Harness) -> None:
+async def test_missing_and_forged_tokens_are_refused(harness: Harness) -> None:
     for token, code in (("", "TOKEN_MISSING"), (mint(secret="x" * 40), "TOKEN_INVALID")):
         client = await harness.connect()
         assert code_of(await client.join(token)) == code
@@ -134,7 +134,7 @@ async def test_a_full_room() -> None:
         assert code_of(reply) == "ROOM_FULL"
         assert await client.closed() == CloseCode.REFUSED
         await small.sfu.close_room(small.room())
-        await wait_until(lambda: small.metric("rooms") == 0)  # and nobody listens to it any more
+        await wait_until(lambda: small.metric("rooms") == 0)  # no feed of the room remains
 
 
 async def test_the_apps_limit_of_rooms() -> None:
@@ -144,7 +144,7 @@ async def test_the_apps_limit_of_rooms() -> None:
         assert code_of(await client.join(mint("bob", "two"), room="two")) == "TOO_MANY_ROOMS"
 
 
-async def test_without_the_only_node_there_is_no_room_and_a_time_to_retry(harness: Harness) -> None:
+async def test_a_join_without_nodes_has_a_retry_time(harness: Harness) -> None:
     await harness.joined("ann")
     await harness.sfu.stop()
     for room in ("lobby", "new"):
@@ -154,10 +154,10 @@ async def test_without_the_only_node_there_is_no_room_and_a_time_to_retry(harnes
         assert reply.error.retry_after_ms > 0
 
 
-async def test_the_room_of_a_node_that_died_is_served_by_another_within_the_same_join(
+async def test_the_room_of_a_dead_node_moves_within_the_same_join(
     harness: Harness,
 ) -> None:
-    """Its record is still there: nobody deletes it after kill -9, it expires later."""
+    """The node's record still exists: after kill -9 it only expires later."""
     other = FakeSfu(harness.bus, "sfu-2")
     await harness.joined("ann")
     await harness.sfu.stop()
@@ -173,7 +173,7 @@ async def test_the_room_of_a_node_that_died_is_served_by_another_within_the_same
         await other.stop()
 
 
-async def test_a_room_is_not_split_while_its_node_lives_and_only_we_do_not_reach_it() -> None:
+async def test_a_room_is_not_split_while_its_node_is_alive_but_unreachable() -> None:
     async with Harness(node_silence_ms=300_000) as harness:
         other = FakeSfu(harness.bus, "sfu-2")
         await harness.joined("ann")
@@ -201,7 +201,7 @@ async def test_a_room_is_not_split_while_its_node_lives_and_only_we_do_not_reach
         (grpc.StatusCode.UNKNOWN, "INTERNAL"),
     ],
 )
-async def test_what_went_wrong_inside_stays_inside(
+async def test_internal_errors_reveal_no_details(
     harness: Harness, status: grpc.StatusCode, code: str
 ) -> None:
     harness.sfu.fail_with = status
@@ -224,7 +224,7 @@ async def test_without_the_broker_joins_fail_with_a_clear_error(harness: Harness
     assert len(harness.sfu.calls(sfu_pb2.SetMutedRequest)) == 1
 
 
-async def test_a_torn_connection_leaves_the_room(harness: Harness) -> None:
+async def test_a_broken_connection_leaves_the_room(harness: Harness) -> None:
     client, answer = await harness.joined("ann")
     tear(client)
     await wait_until(lambda: not harness.room().participants)
@@ -234,7 +234,7 @@ async def test_a_torn_connection_leaves_the_room(harness: Harness) -> None:
     await wait_until(lambda: harness.metric("sessions") == 0 and harness.metric("rooms") == 0)
 
 
-async def test_a_page_that_goes_away_leaves_on_purpose(harness: Harness) -> None:
+async def test_a_closed_page_leaves_as_a_client(harness: Harness) -> None:
     client, _ = await harness.joined("ann")
     await client.socket.close(code=1001)
     await wait_until(lambda: harness.sfu.calls(sfu_pb2.LeaveRequest))
@@ -242,7 +242,7 @@ async def test_a_page_that_goes_away_leaves_on_purpose(harness: Harness) -> None
     assert leave.reason == media_pb2.DISCONNECT_REASON_CLIENT_LEFT
 
 
-async def test_a_client_that_disconnects_while_joining_leaves_no_participant_behind(harness: Harness) -> None:
+async def test_a_disconnect_during_the_join_leaves_no_participant(harness: Harness) -> None:
     client = await harness.connect()
 
     async def hang_up() -> None:
@@ -294,10 +294,10 @@ async def test_a_draining_node_keeps_its_room_until_it_refuses(harness: Harness)
         await other.stop()
 
 
-async def test_a_room_that_no_longer_lives_on_the_draining_node_moves(harness: Harness) -> None:
+async def test_a_room_that_ended_on_a_draining_node_moves(harness: Harness) -> None:
     other = FakeSfu(harness.bus, "sfu-2")
     await harness.joined("ann", "lobby")
-    harness.sfu.rooms.clear()  # ended, and nobody has told the directory yet
+    harness.sfu.rooms.clear()  # the room has ended, but the directory does not know yet
     harness.sfu.draining = True
     await harness.sfu.heartbeat()
     await other.start()
@@ -309,7 +309,7 @@ async def test_a_room_that_no_longer_lives_on_the_draining_node_moves(harness: H
         await other.stop()
 
 
-async def test_turn_credentials_come_with_the_answer() -> None:
+async def test_the_answer_has_turn_credentials() -> None:
     async with Harness(
         stun_urls=("stun:s.example:3478",),
         turn_urls=("turn:t.example:3478",),

@@ -1,4 +1,4 @@
-"""Where rooms go: the choice itself, and replicas that choose at once, on the in-memory bus and on NATS."""
+"""Placement of rooms: the choice of a node, and concurrent replicas, on the in-memory bus and on NATS."""
 
 import asyncio
 import itertools
@@ -60,12 +60,12 @@ def test_the_least_loaded_node_is_chosen() -> None:
         node("x", grpc_address=""),
     ],
 )
-def test_a_node_that_must_not_take_rooms_is_never_chosen(unfit: NodeView) -> None:
+def test_an_unsuitable_node_is_never_chosen(unfit: NodeView) -> None:
     assert choose(unfit) is None
     assert choose(unfit, node("busy", 0.99)) == "busy"
 
 
-def test_the_own_region_comes_first_and_another_is_better_than_none() -> None:
+def test_the_own_region_is_preferred_to_others() -> None:
     far = node("far", region="us")
     assert choose(far, node("near", 0.9)) == "near"
     assert choose(far, node("near", draining=True)) == "far"
@@ -92,7 +92,7 @@ class Replica:
 
     def __init__(self, bucket: KeyValue, clock: ManualClock, seed: int, max_rooms: int = 0) -> None:
         self.nodes = NodeDirectory(clock, 10_000)
-        # Which nodes answer, by address.
+        # The nodes that answer, by address.
         self.sfu = MemorySfu({})
         numbers = itertools.count()
         self.rooms = RoomDirectory(
@@ -152,7 +152,7 @@ async def world(request: pytest.FixtureRequest, shared_nats_server: NatsServer) 
     await bus.close()
 
 
-async def test_of_replicas_that_place_a_room_at_once_one_wins(world: World) -> None:
+async def test_concurrent_placements_agree_on_one_node(world: World) -> None:
     await world.heartbeat(*(record(name) for name in "abcdef"))
     replicas = [await world.replica(seed, 6) for seed in range(5)]
     placed = await asyncio.gather(*(r.rooms.resolve("app", "lobby", may_create=True) for r in replicas * 4))
@@ -160,21 +160,21 @@ async def test_of_replicas_that_place_a_room_at_once_one_wins(world: World) -> N
     assert sum(p.placed_now for p in placed) == 1
 
 
-async def test_replicas_that_race_to_move_a_room_agree_too(world: World) -> None:
+async def test_concurrent_moves_agree_on_one_node(world: World) -> None:
     await world.heartbeat(record("dead"))
     first = await world.replica(0, 1)
     old = await first.rooms.resolve("app", "lobby", may_create=True)
     await world.node_bucket.delete("dead")
     await world.heartbeat(*(record(name) for name in "abcdef"))
     replicas = [await world.replica(seed, 6) for seed in range(1, 5)]
-    world.clock.advance(6)  # missing for longer than nodes need to come back after an outage
+    world.clock.advance(6)  # longer than nodes need to return after an outage
     placed = await asyncio.gather(*(r.rooms.resolve("app", "lobby", may_create=True) for r in replicas * 3))
     assert len({(p.room_id, p.node_id) for p in placed}) == 1
     assert placed[0].room_id != old.room_id
     assert placed[0].node_id in "abcdef"
 
 
-async def test_names_that_would_break_a_key_do_not(world: World) -> None:
+async def test_hostile_names_are_valid_in_keys(world: World) -> None:
     await world.heartbeat(record("a"))
     replica = await world.replica(0, 1)
     names = [">", "*", "a.b", "ü 漢字", " ", "x" * 256]
@@ -184,7 +184,7 @@ async def test_names_that_would_break_a_key_do_not(world: World) -> None:
         assert (await replica.rooms.resolve("app", name, may_create=False)).room_id == room_id
 
 
-async def test_an_apps_rooms_are_limited_and_anothers_do_not_count(world: World) -> None:
+async def test_each_app_has_its_own_limit_of_rooms(world: World) -> None:
     await world.heartbeat(record("a"))
     replica = await world.replica(0, 1, max_rooms=2)
     for room in ("one", "two", "one"):
@@ -195,7 +195,7 @@ async def test_an_apps_rooms_are_limited_and_anothers_do_not_count(world: World)
     await replica.rooms.resolve("another", "three", may_create=True)
 
 
-async def test_an_ended_room_is_forgotten_unless_it_lives_again(world: World) -> None:
+async def test_an_ended_room_is_forgotten_unless_it_was_placed_again(world: World) -> None:
     await world.heartbeat(record("a"))
     replica = await world.replica(0, 1)
     placed = await replica.rooms.resolve("app", "lobby", may_create=True)
@@ -214,7 +214,7 @@ async def memory_world() -> AsyncIterator[World]:
     await made.close()
 
 
-async def test_without_a_node_there_is_no_room_and_a_time_to_come_back(memory_world: World) -> None:
+async def test_without_a_node_placement_has_a_retry_time(memory_world: World) -> None:
     replica = await memory_world.replica(0, 0)
     with pytest.raises(RpcError) as caught:
         await replica.rooms.resolve("app", "lobby", may_create=True)
@@ -232,7 +232,7 @@ async def test_a_room_on_a_draining_node_stays_together(memory_world: World) -> 
     assert (await replica.rooms.resolve("app", "new", may_create=True)).node_id == "b"
 
 
-async def test_a_heartbeat_that_is_missing_does_not_split_a_room_that_lives(memory_world: World) -> None:
+async def test_a_missing_heartbeat_does_not_split_a_room(memory_world: World) -> None:
     await memory_world.heartbeat(record("a"))
     replica = await memory_world.replica(0, 1)
     placed = await replica.rooms.resolve("app", "lobby", may_create=True)
@@ -249,7 +249,7 @@ async def test_a_heartbeat_that_is_missing_does_not_split_a_room_that_lives(memo
     assert (await replica.rooms.resolve("app", "lobby", may_create=True)).node_id == "b"
 
 
-async def test_a_replica_that_has_just_come_waits_for_heartbeats(memory_world: World) -> None:
+async def test_a_new_replica_waits_for_heartbeats(memory_world: World) -> None:
     await memory_world.heartbeat(record("a"))
     first = await memory_world.replica(0, 1)
     await first.rooms.resolve("app", "lobby", may_create=True)
@@ -263,7 +263,7 @@ async def test_a_replica_that_has_just_come_waits_for_heartbeats(memory_world: W
     assert (await second.rooms.resolve("app", "lobby", may_create=True)).node_id == "b"
 
 
-async def test_sweeping_removes_rooms_of_nodes_that_are_gone_and_no_others(memory_world: World) -> None:
+async def test_a_sweep_removes_only_rooms_of_gone_nodes(memory_world: World) -> None:
     await memory_world.heartbeat(record("a"), record("b", draining=True))
     replica = await memory_world.replica(0, 2)
     await replica.rooms.resolve("app", "kept", may_create=True)
@@ -271,7 +271,7 @@ async def test_sweeping_removes_rooms_of_nodes_that_are_gone_and_no_others(memor
     await memory_world.room_bucket.put(room_key("app", "orphan"), orphan.SerializeToString())
     await memory_world.room_bucket.put(room_key("app", "broken"), b"\xff")
     memory_world.clock.advance(1)
-    assert await replica.rooms.sweep() == 1  # the broken one; a missing node may still come back
+    assert await replica.rooms.sweep() == 1  # the malformed one; a missing node may still return
     memory_world.clock.advance(5)
     assert await replica.rooms.sweep() == 1
     assert await memory_world.room_bucket.keys() == [room_key("app", "kept")]
@@ -285,7 +285,7 @@ async def test_a_malformed_record_is_replaced(memory_world: World) -> None:
     assert (await replica.rooms.resolve("app", "lobby", may_create=True)).node_id == "a"
 
 
-async def test_a_node_that_does_not_answer_gets_no_room_before_its_next_heartbeat(
+async def test_a_silent_node_gets_no_room_before_its_next_heartbeat(
     memory_world: World,
 ) -> None:
     await memory_world.heartbeat(record("a"))

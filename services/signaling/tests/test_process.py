@@ -1,4 +1,4 @@
-"""`python -m nexus_signaling` as an operator runs it: environment, NATS, signals, exit codes."""
+"""The process `python -m nexus_signaling`: environment, NATS, signals and exit codes."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ from services.signaling.tests.harness import APP, SECRET, Client, mint
 
 
 class Process:
-    """The service, its log in a file."""
+    """The service with its log in a file."""
 
     def __init__(self, folder: Path, **environment: str) -> None:
         self.log = folder / "log"
@@ -72,7 +72,7 @@ async def test_a_call_through_the_running_process_and_a_clean_end(
             metrics = f"http://127.0.0.1:{ready['health_port']}/metrics"
 
             async def sees_the_node() -> bool:
-                await sfu.heartbeat()  # the process may have taken longer to start than one lasts
+                await sfu.heartbeat()  # the last one may have expired while the process started
                 async with http.get(metrics) as response:
                     return "nexus_signaling_sfu_nodes 1.0" in await response.text()
 
@@ -108,7 +108,7 @@ async def test_a_call_through_the_running_process_and_a_clean_end(
         ({"NEXUS_APPS": f"{APP}:{SECRET}", "NEXUS_SIGNALING_PORT": "x"}, "NEXUS_SIGNALING_PORT"),
     ],
 )
-async def test_a_bad_configuration_is_named_without_its_secrets(
+async def test_configuration_errors_do_not_contain_secrets(
     tmp_path: Path, shared_nats_server: NatsServer, environment: dict[str, str], named: str
 ) -> None:
     process = Process(tmp_path, NEXUS_NATS_URL=shared_nats_server.url, **environment)
@@ -122,7 +122,7 @@ async def test_a_bad_configuration_is_named_without_its_secrets(
         process.kill()
 
 
-async def test_a_port_that_is_taken_ends_the_process(tmp_path: Path, shared_nats_server: NatsServer) -> None:
+async def test_a_busy_port_ends_the_process(tmp_path: Path, shared_nats_server: NatsServer) -> None:
     listener = await asyncio.start_server(lambda _r, _w: None, "127.0.0.1", 0)
     port = listener.sockets[0].getsockname()[1]
     process = Process(

@@ -1,4 +1,4 @@
-"""What a joined client can ask for, through WebSocket and gRPC and back."""
+"""Requests of a joined client, through WebSocket and gRPC and back."""
 
 import pytest
 from nexus.sfu.v1 import sfu_pb2
@@ -13,7 +13,7 @@ SUBPROTOCOLS = pytest.mark.parametrize("subprotocol", ["nexus.v1", "nexus.v1.jso
 
 
 @SUBPROTOCOLS
-async def test_every_request_gets_its_reply(harness: Harness, subprotocol: str) -> None:
+async def test_every_request_receives_its_reply(harness: Harness, subprotocol: str) -> None:
     client, answer = await harness.joined("ann", subprotocol=subprotocol, publications=[PUBLICATION])
     me = answer.participant.id
 
@@ -105,7 +105,7 @@ async def test_an_error_of_the_sfu_reaches_the_client_with_its_code(harness: Har
     assert (await client.request(ping={})).WhichOneof("body") == "ping"
 
 
-async def test_an_sfu_that_goes_away_is_named_and_the_session_stays(harness: Harness) -> None:
+async def test_an_unreachable_sfu_is_reported_and_the_session_continues(harness: Harness) -> None:
     client, _ = await harness.joined("ann")
     await harness.sfu.stop()
     reply = await client.request(update_slots={"bind_track_ids": ["TR_a"]})
@@ -114,7 +114,7 @@ async def test_an_sfu_that_goes_away_is_named_and_the_session_stays(harness: Har
     assert (await client.request(ping={})).WhichOneof("body") == "ping"
 
 
-async def test_a_view_is_bounded_and_needs_the_grant(harness: Harness) -> None:
+async def test_views_are_limited_and_need_the_grant(harness: Harness) -> None:
     client, _ = await harness.joined("ann")
     for views in ([{"width": 1}], [{"track_id": "TR_a", "priority": 256}], [{"track_id": "TR_a"}] * 257):
         assert code_of(await client.request(update_view={"views": views})) == "INVALID_ARGUMENT"
@@ -123,7 +123,7 @@ async def test_a_view_is_bounded_and_needs_the_grant(harness: Harness) -> None:
     assert harness.sfu.calls(sfu_pb2.UpdateViewRequest) == []
 
 
-async def test_a_publication_has_so_many_layers(harness: Harness) -> None:
+async def test_the_layers_of_a_publication_are_limited(harness: Harness) -> None:
     client, _ = await harness.joined("ann")
     for layers in ([{"rid": "x"}] * 9, [{"rid": "x" * 65}]):
         publication = {"mid": "0", "source": media_pb2.TRACK_SOURCE_CAMERA, "layers": layers}

@@ -1,5 +1,4 @@
-"""Events from the SFU through the bus to the clients: order, gaps, outages, and the ends of sessions and
-rooms."""
+"""Events from the SFU over the bus to clients: order, gaps, outages, and the ends of sessions and rooms."""
 
 import asyncio
 
@@ -32,7 +31,7 @@ async def test_every_client_receives_events_in_order_in_its_own_subprotocol(harn
         assert [event.revision for event in received] == list(range(4, 24))
 
 
-async def test_events_that_overtake_the_answer_come_after_it(harness: Harness) -> None:
+async def test_events_that_overtake_the_answer_are_sent_after_it(harness: Harness) -> None:
     await harness.joined("bob")
 
     async def overtake() -> None:
@@ -48,7 +47,7 @@ async def test_events_that_overtake_the_answer_come_after_it(harness: Harness) -
     assert early.event.revision == answer.join.revision + 1
 
 
-async def test_targeted_events_are_sent_to_their_target_only(harness: Harness) -> None:
+async def test_targeted_events_are_sent_only_to_their_target(harness: Harness) -> None:
     ann, anns = await harness.joined("ann")
     bob, _ = await harness.joined("bob")
     room = harness.room()
@@ -68,13 +67,13 @@ async def test_targeted_events_are_sent_to_their_target_only(harness: Harness) -
             break
         assert message.event.track_muted.track_id != "TR_hidden"
     assert "reoffer_needed" not in kinds
-    assert harness.sfu.get_room_calls == 0  # a revision that is not for us is no gap
+    assert harness.sfu.get_room_calls == 0  # an event for another client is not a gap
 
 
-async def test_a_missed_event_brings_a_snapshot(harness: Harness) -> None:
+async def test_a_missed_event_leads_to_a_snapshot(harness: Harness) -> None:
     client, _ = await harness.joined("ann")
     room = harness.room()
-    room.revision += 3  # lost on the way
+    room.revision += 3  # lost events
     await harness.sfu.emit(room, "track-muted", track_muted=muted("TR_after"))
     snapshot = (await client.event("snapshot")).snapshot
     assert snapshot.revision == room.revision
@@ -93,7 +92,7 @@ async def test_active_speakers_are_in_the_join_answer_and_in_a_snapshot(
     assert answer.active_speakers == harness.sfu.active_speakers
     harness.sfu.active_speakers = room_pb2.ActiveSpeakers(revision=9)
     room = harness.room()
-    room.revision += 1  # lost on the way
+    room.revision += 1  # a lost event
     await harness.sfu.emit(room, "track-muted", track_muted=muted("TR_after"))
     snapshot = (await client.event("snapshot")).snapshot
     assert snapshot.active_speakers == room_pb2.ActiveSpeakers(revision=9)
@@ -103,13 +102,13 @@ async def test_after_an_outage_of_the_broker_every_client_receives_a_snapshot(ha
     assert isinstance(harness.bus, MemoryBus)
     client, _ = await harness.joined("ann")
     harness.bus.set_connected(False)
-    harness.room().revision += 1  # nobody can hear of it
+    harness.room().revision += 1  # an event that no client receives
     harness.bus.set_connected(True)
     assert (await client.event("snapshot")).snapshot.revision == harness.room().revision
     assert (await client.request(ping={})).WhichOneof("body") == "ping"
 
 
-async def test_sessions_outlive_a_real_broker(nats_server: NatsServer) -> None:
+async def test_sessions_survive_a_restart_of_the_broker(nats_server: NatsServer) -> None:
     bus = await NatsBus.connect(nats_server.url, "signaling-test")
     try:
         async with Harness(bus) as harness:
@@ -164,7 +163,7 @@ async def test_a_closed_room_closes_its_sessions_and_is_forgotten(harness: Harne
     assert answer.room.id == harness.room().room_id
 
 
-async def test_a_room_that_ends_without_local_sessions_is_forgotten_too(harness: Harness) -> None:
+async def test_a_room_that_ends_without_local_sessions_is_forgotten(harness: Harness) -> None:
     client, _ = await harness.joined("ann")
     await client.request(leave={})
     await wait_until(lambda: not harness.room().participants)
@@ -177,7 +176,7 @@ async def test_a_room_that_ends_without_local_sessions_is_forgotten_too(harness:
     await wait_until(forgotten)
 
 
-async def test_records_of_rooms_whose_node_died_are_swept(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_records_of_rooms_on_a_dead_node_are_swept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nexus_rooms.nodes.SETTLING_MS", 0)
     async with Harness(sweep_ms=10) as harness:
         await harness.joined("ann")
@@ -193,7 +192,7 @@ async def test_records_of_rooms_whose_node_died_are_swept(monkeypatch: pytest.Mo
 async def test_the_death_of_a_node_ends_its_sessions(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # As if the broker had been there all along: a heartbeat that is missing now is missing for a reason.
+    # As if the broker had been connected for long, so that a missing heartbeat counts.
     monkeypatch.setattr("nexus_rooms.nodes.SETTLING_MS", 0)
     client, _ = await harness.joined("ann")
     await harness.sfu.stop()
@@ -205,7 +204,7 @@ async def test_the_death_of_a_node_ends_its_sessions(
     assert await client.closed() == CloseCode.MEDIA_FAILED
 
 
-async def test_a_node_whose_heartbeat_is_missing_but_that_answers_keeps_its_sessions(
+async def test_a_node_without_heartbeat_that_answers_keeps_its_sessions(
     harness: Harness,
 ) -> None:
     client, _ = await harness.joined("ann")
@@ -215,7 +214,7 @@ async def test_a_node_whose_heartbeat_is_missing_but_that_answers_keeps_its_sess
     assert (await client.request(ping={})).WhichOneof("body") == "ping"
 
 
-async def test_garbage_on_the_bus_harms_no_session(harness: Harness) -> None:
+async def test_garbage_on_the_bus_affects_no_session(harness: Harness) -> None:
     client, _ = await harness.joined("ann")
     subject = room_event(APP, "lobby", "track-muted")
     await harness.bus.publish(subject, b"\xff\xff\xff")
@@ -234,7 +233,7 @@ async def test_replicas_share_a_room() -> None:
         assert bobs.room.id == anns.room.id
         assert [person.identity for person in bobs.participants] == ["ann"]
         assert (await ann.event("participant_joined")).event.participant_joined.participant.identity == "bob"
-        await two.joined("ann")  # elsewhere, and yet the first one goes
+        await two.joined("ann")  # on the other replica, and still it replaces the first session
         assert await ann.closed() == CloseCode.REPLACED
         left = (await bob.event("participant_left")).event.participant_left
         assert (left.identity, left.reason) == ("ann", media_pb2.DISCONNECT_REASON_REPLACED)

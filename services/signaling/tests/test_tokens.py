@@ -1,4 +1,4 @@
-"""Tokens: good ones, and every way in which one can be bad."""
+"""Tokens: valid ones, and every way in which one can be invalid."""
 
 import base64
 import hashlib
@@ -50,7 +50,7 @@ def signed(key: Any = SECRET, algorithm: str = "HS256", headers: Any = None, **c
 
 
 def raw_token(header: dict[str, Any], body: Any, secret: bytes = b"") -> str:
-    """A token as no library would make it."""
+    """A token that no library would create."""
 
     def part(value: Any) -> str:
         return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
@@ -91,7 +91,7 @@ async def refusal(verifier: TokenVerifier, token: str, app_id: str = "", room: s
     return ErrorCode.Name(caught.value.code)
 
 
-async def test_a_good_token_says_who_where_and_what(verifier: TokenVerifier) -> None:
+async def test_the_claims_of_a_valid_token(verifier: TokenVerifier) -> None:
     token = signed(
         name="Ann",
         metadata="m",
@@ -154,38 +154,38 @@ async def test_without_a_grants_claim_participants_may_publish(verifier: TokenVe
         ({"jti": "x" * 300}, "TOKEN_INVALID"),
     ],
 )
-async def test_bad_claims(verifier: TokenVerifier, claims: dict[str, Any], code: str) -> None:
+async def test_invalid_claims_are_refused(verifier: TokenVerifier, claims: dict[str, Any], code: str) -> None:
     body = payload(**claims)
     token = raw_token({"alg": "HS256", "typ": "JWT"}, body, SECRET.encode())
     assert await refusal(verifier, token) == code
 
 
-async def test_clocks_may_differ_a_little(verifier: TokenVerifier) -> None:
+async def test_small_differences_of_clocks_are_tolerated(verifier: TokenVerifier) -> None:
     assert (await verify(verifier, signed(iat=NOW + 29, nbf=NOW + 29))).identity == "ann"
 
 
 @pytest.mark.parametrize(
     "room", [">", "a.b", "*", "ü 漢字 🎉", " spaced ", "../..", "x" * 256, "\u202e", "'\"<b>"]
 )
-async def test_hostile_names_are_names(verifier: TokenVerifier, room: str) -> None:
+async def test_hostile_names_are_accepted(verifier: TokenVerifier, room: str) -> None:
     claims = await verify(verifier, signed(room=room, sub=room), room=room)
     assert (claims.room, claims.identity) == (room, room)
 
 
-async def test_no_token_and_no_jwt(verifier: TokenVerifier) -> None:
+async def test_a_missing_token_and_text_that_is_not_a_jwt(verifier: TokenVerifier) -> None:
     assert await refusal(verifier, "") == "TOKEN_MISSING"
     for text in ("x", "a.b.c", "...", "\ud800", "e30.e30.", signed()[:-5], "x" * 100_000, signed() + ".x"):
         assert await refusal(verifier, text) == "TOKEN_INVALID"
 
 
 @given(st.text(max_size=200))
-async def test_no_text_is_a_token(text: str) -> None:
+async def test_arbitrary_text_is_refused(text: str) -> None:
     verifier = TokenVerifier(KeySource({"app": App("app", secret=SECRET)}, ManualClock()), CLOCK)
     with pytest.raises(RpcError):
         await verify(verifier, text)
 
 
-async def test_forged_tokens(verifier: TokenVerifier) -> None:
+async def test_forged_tokens_are_refused(verifier: TokenVerifier) -> None:
     good = signed()
     head, body, signature = good.split(".")
     admin = (
@@ -198,12 +198,12 @@ async def test_forged_tokens(verifier: TokenVerifier) -> None:
 
 
 @pytest.mark.parametrize("alg", ["none", "None", "HS384", "HS512", "RS256", "EdDSA", "", None, 5])
-async def test_the_key_and_not_the_token_names_the_algorithm(verifier: TokenVerifier, alg: Any) -> None:
+async def test_the_key_determines_the_algorithm(verifier: TokenVerifier, alg: Any) -> None:
     for secret in (b"", SECRET.encode()):
         assert await refusal(verifier, raw_token({"alg": alg}, payload(), secret)) == "TOKEN_INVALID"
 
 
-async def test_a_public_key_is_no_hmac_secret(verifier: TokenVerifier) -> None:
+async def test_a_public_key_cannot_be_an_hmac_secret(verifier: TokenVerifier) -> None:
     for kid in ("rsa", "ed", "sym"):
         forged = raw_token({"alg": "HS256", "kid": kid}, payload(iss="jwks"), RSA_PEM)
         assert await refusal(verifier, forged) == "TOKEN_INVALID"
@@ -223,19 +223,19 @@ async def test_jwks_keys_verify_with_their_own_algorithm(verifier: TokenVerifier
     assert (await verify(verifier, ed)).app == "jwks"
     assert await refusal(verifier, signed(RSA_KEY, "RS512", {"kid": "rsa"}, iss="jwks")) == "TOKEN_INVALID"
     assert await refusal(verifier, signed(ED_KEY, "EdDSA", {"kid": "rsa"}, iss="jwks")) == "TOKEN_INVALID"
-    assert await refusal(verifier, signed(RSA_KEY, "RS256", iss="jwks")) == "TOKEN_INVALID"  # which of two?
+    assert await refusal(verifier, signed(RSA_KEY, "RS256", iss="jwks")) == "TOKEN_INVALID"  # ambiguous
     for kid in ("small", "nobody"):
         assert await refusal(verifier, signed(RSA_KEY, "RS256", {"kid": kid}, iss="jwks")) == "TOKEN_INVALID"
 
 
-async def test_another_apps_key_signs_for_that_app_only(verifier: TokenVerifier) -> None:
+async def test_a_key_verifies_only_tokens_of_its_app(verifier: TokenVerifier) -> None:
     assert await refusal(verifier, signed(key=OTHER_SECRET, iss="app")) == "TOKEN_INVALID"
     assert (await verify(verifier, signed(key=OTHER_SECRET, iss="other"))).app == "other"
     assert await refusal(verifier, signed(), app_id="other") == "APP_MISMATCH"
 
 
 class JwksServer:
-    """An app's server that publishes its keys, and counts who asks."""
+    """An app's server that publishes its keys and counts requests."""
 
     def __init__(self) -> None:
         self.body = b""
@@ -278,7 +278,7 @@ async def test_a_jwks_is_fetched_cached_and_refreshed_when_keys_rotate() -> None
         assert server.requests == 1
 
         server.publish(jwk(ED_KEY, "new"))
-        for _ in range(3):  # made-up key ids cost the app's server nothing
+        for _ in range(3):  # invented key ids cause no requests to the app's server
             assert await refusal(verifier, new) == "TOKEN_INVALID"
         assert server.requests == 1
         clock.advance(31)
@@ -288,14 +288,14 @@ async def test_a_jwks_is_fetched_cached_and_refreshed_when_keys_rotate() -> None
 
         server.status = 500
         clock.advance(601)
-        await verify(verifier, new)  # its server is away: the keys that we have still serve
+        await verify(verifier, new)  # the app's server is down: the cached keys stay in use
         assert server.requests == 3
 
 
 @pytest.mark.parametrize(
     "body", [b"", b"[]", b'{"keys": 5}', b"x" * 300_000, b'{"keys": [' + b"{}," * 99 + b"{}]}"]
 )
-async def test_a_jwks_that_is_none_is_our_trouble_and_not_the_tokens(body: bytes) -> None:
+async def test_an_invalid_jwks_is_not_blamed_on_the_token(body: bytes) -> None:
     async with JwksServer() as server:
         server.body = body
         source = KeySource({"jwks": App("jwks", jwks_url=server.url)}, ManualClock())
@@ -303,7 +303,7 @@ async def test_a_jwks_that_is_none_is_our_trouble_and_not_the_tokens(body: bytes
         assert await refusal(TokenVerifier(source, CLOCK), token) == "SERVICE_UNAVAILABLE"
 
 
-def test_a_jwks_of_strangers_holds_no_key() -> None:
+def test_unsupported_keys_of_a_jwks_are_ignored() -> None:
     assert parse_jwks({"keys": [{"kty": "EC"}, {"kty": "OKP", "crv": "X25519", "x": "AA"}, None]}) == {}
 
 
@@ -317,7 +317,7 @@ def test_apps_are_read_from_text_and_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["x", ":y", "x:", "a:short", f"{'a' * 300}:{SECRET}"])
-def test_bad_apps_are_refused_without_their_secret(text: str) -> None:
+def test_errors_about_apps_do_not_contain_secrets(text: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_apps(text, development=False)
     assert "short" not in str(caught.value)
@@ -333,7 +333,7 @@ def test_bad_apps_are_refused_without_their_secret(text: str) -> None:
         5,
     ],
 )
-def test_bad_app_files_are_refused(tmp_path: Path, entry: Any) -> None:
+def test_invalid_app_files_are_refused(tmp_path: Path, entry: Any) -> None:
     path = tmp_path / "apps.json"
     path.write_text(json.dumps({"apps": [entry]}))
     with pytest.raises(ConfigError):

@@ -22,7 +22,7 @@ def test_the_password_is_the_hmac_of_expiry_and_identity() -> None:
     assert len(server.urls) == 2
 
 
-def test_without_servers_there_are_none() -> None:
+def test_without_configured_servers_there_are_none() -> None:
     assert (
         ice_servers(
             stun_urls=[], turn_urls=[], turn_secret="x", identity="ann", now_epoch_seconds=0, ttl_seconds=60
