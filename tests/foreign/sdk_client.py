@@ -21,7 +21,7 @@ from aiortc.rtp import RtpPacket, is_rtcp
 from av import Packet, VideoFrame
 from harness.clips import Clip, read_ivf
 from harness.payload import begins_keyframe, checksum
-from nexus_rtc import Client, LocalTrack, NexusError, Room, Track, events
+from nexus_rtc import LocalTrack, NexusClient, NexusError, Room, Track, events
 from nexus_rtc.edge.slot_receiver import SlotReceiver
 from nexus_rtc.synthetic import colour_of
 from nexus_testkit import ConditionNotMet, wait_until
@@ -116,11 +116,13 @@ class Participant:
     async def run(self, commands: asyncio.StreamReader) -> None:
         local = [self._local(player) for player in self._players]
         pairs = self._configuration["pairs"]
-        client = Client(
-            self._configuration["url"], self._configuration["token"], connect_seconds=PATIENCE_SECONDS
+        client = NexusClient(
+            server_url=self._configuration["url"],
+            token=self._configuration["token"],
+            connect_seconds=PATIENCE_SECONDS,
         )
-        room = await client.join(publish=local, pairs=pairs, audio_slots=0, see_everybody=pairs > 0)
-        report("joined", participant=room.me.id)
+        room = await client.join(tracks=local, pairs=pairs, audio_slots=0, attach_all=pairs > 0)
+        report("joined", participant=room.local_participant.id)
         for player, published in zip(self._players, local, strict=True):
             self._count_sent(room, player, published)
         for slot in room.peer.slots:

@@ -17,10 +17,10 @@ from av import VideoFrame
 from nexus_cli import development
 from nexus_rtc import (
     App,
-    Client,
     DataReceived,
     Event,
     LocalTrack,
+    NexusClient,
     NotFound,
     Participant,
     ParticipantLeft,
@@ -95,11 +95,11 @@ async def join(
     *publish: LocalTrack,
     grants: tuple[str, ...] = ("create", "publish", "subscribe", "data"),
     pairs: int = 4,
-    see_everybody: bool = True,
+    attach_all: bool = True,
 ) -> Room:
     token = mint_token(APP, room=room, identity=identity, grants=grants)
-    joined = await Client(url, token, connect_seconds=60).join(
-        publish=publish, pairs=pairs, see_everybody=see_everybody
+    joined = await NexusClient(server_url=url, token=token, connect_seconds=60).join(
+        tracks=publish, pairs=pairs, attach_all=attach_all
     )
     stack.push_async_callback(joined.leave)
     return joined
@@ -151,7 +151,7 @@ def like(colour: Colour) -> object:
 
 async def test_six_videos_are_attributed_correctly_with_fewer_slots(url: str, stack: AsyncExitStack) -> None:
     for number, colour in enumerate(COLOURS):
-        await join(stack, url, "six", f"person-{number}", camera(colour), see_everybody=False)
+        await join(stack, url, "six", f"person-{number}", camera(colour), attach_all=False)
     watcher = await join(stack, url, "six", "watcher", pairs=2)
     tracks = [(await the(watcher, f"person-{number}"))[1] for number in range(len(COLOURS))]
     for _ in range(2):
@@ -162,13 +162,13 @@ async def test_six_videos_are_attributed_correctly_with_fewer_slots(url: str, st
 
 
 async def test_one_slot_carries_tracks_one_after_another(url: str, stack: AsyncExitStack) -> None:
-    await join(stack, url, "rebind", "red", camera(COLOURS[0]), see_everybody=False)
-    await join(stack, url, "rebind", "blue", camera(COLOURS[2]), see_everybody=False)
-    watcher = await join(stack, url, "rebind", "watcher", pairs=1, see_everybody=False)
+    await join(stack, url, "rebind", "red", camera(COLOURS[0]), attach_all=False)
+    await join(stack, url, "rebind", "blue", camera(COLOURS[2]), attach_all=False)
+    watcher = await join(stack, url, "rebind", "watcher", pairs=1, attach_all=False)
     red, blue = (await the(watcher, "red"))[1], (await the(watcher, "blue"))[1]
     for track, other, colour in ((red, blue, COLOURS[0]), (blue, red, COLOURS[2]), (red, blue, COLOURS[0])):
-        await watcher.unsee(other)
-        assert await watcher.see(track) == []
+        await watcher.detach(other)
+        assert await watcher.attach(track) == []
         assert await seen_colour(watcher, track) == like(colour)
 
 
@@ -189,7 +189,9 @@ async def test_publish_mute_unpublish_and_leave_are_notified(url: str, stack: As
     assert muted.track.muted
 
     await ada.update(name="Ada", attributes={"hand": "up"})
-    await wait_until(lambda: watcher.participants[ada.me.id].attributes == {"hand": "up"}, PATIENCE_SECONDS)
+    await wait_until(
+        lambda: watcher.participants[ada.local_participant.id].attributes == {"hand": "up"}, PATIENCE_SECONDS
+    )
 
     await ada.unpublish(local)
     await event_of(stream, lambda event: isinstance(event, TrackUnpublished))

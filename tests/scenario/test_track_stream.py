@@ -15,7 +15,7 @@ from av import AudioFrame, CodecContext, Packet, VideoFrame
 from nexus.sfu.v1 import sfu_pb2, sfu_pb2_grpc, track_stream_pb2
 from nexus.types.v1 import media_pb2
 from nexus_cli import development
-from nexus_rtc import App, Client, LocalTrack, mint_token
+from nexus_rtc import App, LocalTrack, NexusClient, mint_token
 from nexus_rtc.synthetic import SyntheticCamera, SyntheticMicrophone, colour_of
 from nexus_testkit import free_port
 
@@ -105,7 +105,9 @@ async def test_a_recorder_can_decode_both_tracks(dev: Development) -> None:
     camera = LocalTrack(SyntheticCamera(COLOUR, width=160, height=96, fps=10), width=160, height=96)
     microphone = LocalTrack(SyntheticMicrophone())
     token = mint_token(APP, room="recorded", identity="alice", grants=("create", "publish"))
-    room = await Client(dev.url, token, connect_seconds=60).join(publish=(camera, microphone))
+    room = await NexusClient(server_url=dev.url, token=token, connect_seconds=60).join(
+        tracks=(camera, microphone)
+    )
     key = sfu_pb2.RoomKey(app=APP.key_id, room="recorded")
     async with grpc.aio.insecure_channel(dev.sfu) as channel:
         stub = sfu_pb2_grpc.SfuServiceStub(channel)

@@ -1,5 +1,5 @@
-"""Whose frame is it? Packets of two people through one slot, one time line, decoded by aiortc: no frame
-changes hands."""
+"""Attribution of frames: packets of two participants through one slot and one time line, decoded by
+aiortc."""
 
 import asyncio
 import fractions
@@ -29,7 +29,7 @@ class Slot:
         self._timestamp = 2**32 - 960 * 5
 
     async def packet(self, *csrc: int) -> int:
-        """20 ms of sound of `csrc`; returns which frame it is."""
+        """Sends 20 ms of audio of `csrc`; returns the number of the frame."""
         frame = AudioFrame.from_ndarray(np.zeros((1, 960), np.int16), layout="mono")
         frame.sample_rate = 48000
         frame.pts = 0
@@ -62,7 +62,7 @@ async def slot() -> AsyncIterator[Slot]:
     await receiver.stop()
 
 
-async def test_each_frame_goes_to_the_one_whose_packet_it_was(slot: Slot) -> None:
+async def test_each_frame_is_attributed_by_the_csrc_of_its_packets(slot: Slot) -> None:
     talk = [7] * 9 + [9] * 6 + [7] * 5
     for number in talk:
         await slot.packet(number)
@@ -74,7 +74,7 @@ async def test_each_frame_goes_to_the_one_whose_packet_it_was(slot: Slot) -> Non
     assert slot.receiver.sources[9] == 6
 
 
-async def test_a_packet_without_one_source_is_nobodys(slot: Slot) -> None:
+async def test_a_packet_without_exactly_one_csrc_is_not_attributed(slot: Slot) -> None:
     for csrc in ((), (7, 9), (7,), (7,), (7,), (7,), (7,), (7,)):
         await slot.packet(*csrc)
     await wait_until(lambda: slot.receiver.received.frames >= 4)
@@ -84,7 +84,7 @@ async def test_a_packet_without_one_source_is_nobodys(slot: Slot) -> None:
     assert len(slot.heard) == slot.receiver.received.frames - 2
 
 
-async def test_what_is_remembered_is_bounded(slot: Slot) -> None:
+async def test_remembered_timestamps_are_bounded(slot: Slot) -> None:
     for number in range(REMEMBERED + 100):
         await slot.packet(number)
     assert len(slot.receiver._source_of) == REMEMBERED

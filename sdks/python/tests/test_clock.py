@@ -4,7 +4,7 @@ import time
 
 import pytest
 from nexus.signaling.v1 import session_pb2 as wire
-from nexus_rtc import Client
+from nexus_rtc import NexusClient
 from nexus_rtc.testing import FakeServer
 from nexus_testkit import wait_until
 
@@ -12,7 +12,7 @@ STEPS = pytest.mark.parametrize("step_seconds", [60.0, -3600.0])
 
 
 class WallClock:
-    """Stands in for `time.time`, for everybody in the process."""
+    """Replaces `time.time` in the whole process."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._real = time.time
@@ -36,13 +36,13 @@ def pong(message: wire.ClientMessage) -> wire.ServerMessage:
 async def test_pings_go_on_after_a_step_and_the_room_stays(
     server: FakeServer, token: str, wall_clock: WallClock, step_seconds: float
 ) -> None:
-    server.join.ping_interval_ms = 20
+    server.join.ping_interval_ms = 100
     server.answers["ping"] = pong
-    room = await Client(server.url, token).join()
+    room = await NexusClient(server_url=server.url, token=token).join()
     await wait_until(lambda: server.kinds().count("ping") >= 2)
     wall_clock.step(step_seconds)
     seen = server.kinds().count("ping")
-    # Thrice as long as a silent server, or a silent client, is waited for.
+    # Three times as long as a silent peer is tolerated.
     await wait_until(lambda: server.kinds().count("ping") >= seen + 9)
     assert room.ended is None
     assert room.signaling_rtt_ms is not None
@@ -60,7 +60,7 @@ async def test_a_step_while_joining_does_not_end_the_join(
         steps.append(done)
         wall_clock.step(step_seconds)
 
-    room = await Client(server.url, token).join(on_step=step)
+    room = await NexusClient(server_url=server.url, token=token).join(on_step=step)
     assert steps == ["websocket", "offer", "answer"]
     assert room.ended is None
     await room.leave()
@@ -70,9 +70,9 @@ async def test_a_step_while_joining_does_not_end_the_join(
 async def test_a_silent_server_is_lost_in_spite_of_a_step(
     server: FakeServer, token: str, wall_clock: WallClock, step_seconds: float
 ) -> None:
-    server.join.ping_interval_ms = 20
+    server.join.ping_interval_ms = 100
     server.answers["ping"] = lambda message: None
-    room = await Client(server.url, token).join()
+    room = await NexusClient(server_url=server.url, token=token).join()
     await wait_until(lambda: server.kinds().count("ping") >= 1)
     wall_clock.step(step_seconds)
     await wait_until(lambda: room.ended)

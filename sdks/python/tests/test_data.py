@@ -1,4 +1,4 @@
-"""Messages of data channels: their bytes, who they are from, what cannot be sent."""
+"""Messages of data channels: their encoding, their sender, refused messages."""
 
 import pytest
 from nexus_rtc import events
@@ -19,7 +19,7 @@ BOB = Participant("PA_bob", "bob")
 PEOPLE = {BOB.id: BOB}
 
 
-def test_the_bytes_are_the_engines() -> None:
+def test_the_encoding_equals_that_of_the_engine() -> None:
     """The same vectors stand in native/engine/sctp/data_envelope_test.cc and in the web SDK."""
     to_two = DataEnvelope(b"hi", text=True, topic="chat", destinations=("PA_a", "PA_b"))
     assert write_envelope(to_two) == b"\x01\x01\x00\x04chat\x02\x04PA_a\x04PA_bhi"
@@ -29,7 +29,7 @@ def test_the_bytes_are_the_engines() -> None:
     assert read_envelope(write_envelope(server)) == server
 
 
-def test_every_cut_of_a_header_is_refused() -> None:
+def test_every_truncated_header_is_refused() -> None:
     wire = write_envelope(DataEnvelope(topic="t", destinations=("PA_2",), sender="PA_1"))
     assert all(read_envelope(wire[:size]) is None for size in range(len(wire)))
     assert read_envelope(b"\x02" + wire[1:]) is None
@@ -82,7 +82,7 @@ def test_parts_are_joined_by_sender_and_number_in_either_order() -> None:
         ("x", "", None, False, "PERMISSION_DENIED"),
     ],
 )
-def test_what_cannot_be_sent_is_said(
+def test_invalid_messages_raise_an_error(
     payload: str, topic: str, to: Destination | list[Destination] | None, granted: bool, code: str
 ) -> None:
     with pytest.raises(NexusError) as refused:
@@ -90,23 +90,23 @@ def test_what_cannot_be_sent_is_said(
     assert refused.value.code == code
 
 
-def test_people_are_named_by_identity_or_as_they_are() -> None:
+def test_receivers_are_named_by_identity_or_participant() -> None:
     for to in ("bob", BOB, ["bob"], [BOB]):
         (message,) = outgoing(b"x", "", to, PEOPLE, granted=True)
         assert read_envelope(message) == DataEnvelope(b"x", destinations=("PA_bob",))
     assert outgoing(b"x", "", [], PEOPLE, granted=True) == []
 
 
-def test_messages_wait_for_word_of_their_sender() -> None:
-    people: dict[str, Participant] = {}
+def test_messages_wait_until_their_sender_is_announced() -> None:
+    participants: dict[str, Participant] = {}
     told: list[events.Event] = []
-    incoming = Incoming(lambda: people, told.append)
+    incoming = Incoming(lambda: participants, told.append)
     for number in range(MAX_EARLY + 2):
         incoming.receive(write_envelope(DataEnvelope(bytes([number]), sender="PA_bob")), reliable=False)
     incoming.receive(write_envelope(DataEnvelope(b"news", text=True, from_server=True)), reliable=True)
     incoming.receive(b"nonsense", reliable=True)
     assert told == [events.DataReceived("news", None, from_server=True)]
-    people[BOB.id] = BOB
+    participants[BOB.id] = BOB
     incoming.release(BOB.id)
     assert [event.payload for event in told[1:] if isinstance(event, events.DataReceived)] == [
         bytes([number]) for number in range(2, MAX_EARLY + 2)

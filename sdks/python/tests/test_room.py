@@ -1,4 +1,5 @@
-"""Joining, publishing, seeing and leaving, against a fake signaling with aiortc at the far end."""
+"""Joining, publishing, attaching and leaving, against a fake signaling server with aiortc as the remote
+peer."""
 
 import asyncio
 from typing import Any
@@ -11,9 +12,9 @@ from nexus.signaling.v1 import session_pb2 as wire
 from nexus.types.v1 import media_pb2 as media
 from nexus.types.v1.error_pb2 import Error, ErrorCode
 from nexus_rtc import (
-    Client,
     ConnectionFailed,
     LocalTrack,
+    NexusClient,
     ParticipantJoined,
     SessionEnded,
     TokenRejected,
@@ -41,8 +42,7 @@ def published(number: int, revision: int = 2) -> wire.ServerMessage:
 
 
 def mark_packets(monkeypatch: pytest.MonkeyPatch, number_of: dict[int, int]) -> None:
-    """Every packet that aiortc sends from now on carries the CSRC for its payload type's kind: audio below
-    97."""
+    """Puts a CSRC into every packet that aiortc sends, by the kind of its payload type (audio below 97)."""
 
     class Marked(RtpPacket):
         def __init__(self, **fields: Any) -> None:
@@ -56,9 +56,9 @@ def mark_packets(monkeypatch: pytest.MonkeyPatch, number_of: dict[int, int]) -> 
 @pytest.mark.parametrize("subprotocol", [BINARY, JSON])
 async def test_join_and_leave(server: FakeServer, token: str, subprotocol: Subprotocol) -> None:
     steps: list[str] = []
-    client = Client(server.url, token, subprotocol=subprotocol)
+    client = NexusClient(server_url=server.url, token=token, subprotocol=subprotocol)
     room = await client.join(name="Me", attributes={"a": "b"}, on_step=steps.append)
-    assert (room.name, room.me.identity) == ("lobby", "me")
+    assert (room.name, room.local_participant.identity) == ("lobby", "me")
     assert steps == ["websocket", "offer", "answer"]
     join = server.last("join").join
     assert (join.token, join.room, join.name, dict(join.attributes)) == (token, "lobby", "Me", {"a": "b"})
@@ -70,9 +70,9 @@ async def test_join_and_leave(server: FakeServer, token: str, subprotocol: Subpr
     assert room.ended.reason == "CLIENT_LEFT"
 
 
-async def test_the_offer_is_as_the_contract_says(server: FakeServer, token: str) -> None:
+async def test_the_offer_follows_the_contract(server: FakeServer, token: str) -> None:
     microphone = LocalTrack(AudioStreamTrack(), name="mic", muted=True)
-    async with await Client(server.url, token).join(publish=[microphone]):
+    async with await NexusClient(server_url=server.url, token=token).join(tracks=[microphone]):
         join = server.last("join").join
     kinds = [line.split()[0] for line in join.sdp.splitlines() if line.startswith("m=")]
     assert kinds == ["m=audio", "m=video"] * 4 + ["m=audio"] * 3 + ["m=audio", "m=application"]
@@ -96,7 +96,7 @@ async def test_media_arrives_at_the_track_whose_number_the_packets_carry(
         track(7, media.TRACK_KIND_VIDEO),
     )
     server.join.participants.append(ada(voice, camera, other))
-    async with await Client(server.url, token).join() as room:
+    async with await NexusClient(server_url=server.url, token=token).join() as room:
         tracks = room.participants["PA_ada"].tracks
         async with asyncio.timeout(60):
             sound = await room.media(tracks["TR_5"]).recv()
@@ -109,27 +109,25 @@ async def test_media_arrives_at_the_track_whose_number_the_packets_carry(
 
 
 @pytest.mark.parametrize("publishes", [True, False], ids=["publishes", "data alone"])
-async def test_who_wants_no_slots_is_connected_all_the_same(
-    server: FakeServer, token: str, publishes: bool
-) -> None:
+async def test_a_client_without_slots_is_connected(server: FakeServer, token: str, publishes: bool) -> None:
     tracks = [LocalTrack(AudioStreamTrack())] if publishes else []
-    room = await Client(server.url, token).join(publish=tracks, pairs=0, audio_slots=0)
+    room = await NexusClient(server_url=server.url, token=token).join(tracks=tracks, pairs=0, audio_slots=0)
     await wait_until(lambda: room.peer.dtls_state == "connected")
     assert room.peer.milestones.dtls_at is not None
     await room.leave()
 
 
 @pytest.mark.parametrize("profile", ["AEAD_AES_128_GCM", "AES_CM_128_HMAC_SHA1_80"])
-async def test_one_srtp_profile_can_be_asked_for(server: FakeServer, token: str, profile: str) -> None:
-    client = Client(server.url, token, srtp_profile=profile)  # type: ignore[arg-type]
+async def test_one_srtp_profile_can_be_selected(server: FakeServer, token: str, profile: str) -> None:
+    client = NexusClient(server_url=server.url, token=token, srtp_profile=profile)  # type: ignore[arg-type]
     async with await client.join() as room:
         await wait_until(lambda: room.peer.dtls_state == "connected", 30)
         assert room.peer.srtp_profile == profile
 
 
-async def test_people_who_are_here_already_come_first(server: FakeServer, token: str) -> None:
+async def test_participants_who_joined_before_come_first(server: FakeServer, token: str) -> None:
     server.join.participants.append(ada(track(6, media.TRACK_KIND_VIDEO)))
-    async with await Client(server.url, token).join() as room:
+    async with await NexusClient(server_url=server.url, token=token).join() as room:
         stream = room.events()
         first, second = await anext(stream), await anext(stream)
     assert isinstance(first, ParticipantJoined)
@@ -138,29 +136,31 @@ async def test_people_who_are_here_already_come_first(server: FakeServer, token:
     assert isinstance([event async for event in stream][-1], SessionEnded)
 
 
-async def test_a_new_picture_is_asked_for(server: FakeServer, token: str) -> None:
+async def test_a_new_video_track_is_requested(server: FakeServer, token: str) -> None:
     server.join.participants.append(ada())
-    async with await Client(server.url, token).join():
+    async with await NexusClient(server_url=server.url, token=token).join():
         await server.push(published(6))
         await wait_until(lambda: "update_slots" in server.kinds())
         assert server.last("update_slots").update_slots.bind_track_ids == ["TR_6"]
 
 
-async def test_nothing_is_asked_for_when_the_program_chooses(server: FakeServer, token: str) -> None:
+async def test_nothing_is_requested_when_the_program_attaches_tracks_itself(
+    server: FakeServer, token: str
+) -> None:
     server.join.participants.append(ada())
-    async with await Client(server.url, token).join(see_everybody=False) as room:
+    async with await NexusClient(server_url=server.url, token=token).join(attach_all=False) as room:
         assert not server.last("join").join.bind_existing
         stream = room.events()
         await anext(stream)
         await server.push(published(6))
         event = await anext(stream)
         assert isinstance(event, TrackPublished)
-        await room.see(event.track)
+        await room.attach(event.track)
         assert server.kinds() == ["join", "update_slots"]
 
 
-async def test_more_slots_are_offered_when_asked_for(server: FakeServer, token: str) -> None:
-    async with await Client(server.url, token).join(pairs=1, audio_slots=1):
+async def test_more_slots_are_offered_on_request(server: FakeServer, token: str) -> None:
+    async with await NexusClient(server_url=server.url, token=token).join(pairs=1, audio_slots=1):
         wanted = room_events.ReofferNeeded(pairs=2, audio_slots=1)
         await server.push(wire.ServerMessage(event=room_events.RoomEvent(reoffer_needed=wanted)))
         await wait_until(lambda: "offer" in server.kinds())
@@ -170,7 +170,7 @@ async def test_more_slots_are_offered_when_asked_for(server: FakeServer, token: 
 
 
 async def test_publish_mute_and_unpublish_later(server: FakeServer, token: str) -> None:
-    async with await Client(server.url, token).join(pairs=1, audio_slots=0) as room:
+    async with await NexusClient(server_url=server.url, token=token).join(pairs=1, audio_slots=0) as room:
         local = await room.publish(LocalTrack(VideoStreamTrack(), source="screen", width=640, height=480))
         (publication,) = server.last("offer").offer.publications
         assert (publication.mid, publication.source) == (local.mid, media.TRACK_SOURCE_SCREEN)
@@ -189,7 +189,9 @@ async def test_publish_mute_and_unpublish_later(server: FakeServer, token: str) 
 
 async def test_a_muted_track_stays_silent_through_answers(server: FakeServer, token: str) -> None:
     voice = LocalTrack(AudioStreamTrack(), muted=True)
-    async with await Client(server.url, token).join(pairs=1, audio_slots=0, publish=[voice]) as room:
+    async with await NexusClient(server_url=server.url, token=token).join(
+        pairs=1, audio_slots=0, tracks=[voice]
+    ) as room:
         await room.publish(VideoStreamTrack())
         assert voice.transceiver is not None
         await wait_until(lambda: room.peer.milestones.first_sent_at is not None, 30)
@@ -210,25 +212,25 @@ async def test_a_refused_join_says_why_and_leaves_nothing_open(server: FakeServe
     error = Error(code=ErrorCode.TOKEN_EXPIRED, message="it expired", fatal=True)
     server.answers["join"] = lambda _: wire.ServerMessage(error=error)
     with pytest.raises(TokenRejected) as caught:
-        await Client(server.url, token).join()
+        await NexusClient(server_url=server.url, token=token).join()
     assert caught.value.code == "TOKEN_EXPIRED"
     await wait_until(lambda: server.close_code is not None)
 
 
-async def test_nobody_there(token: str) -> None:
+async def test_joining_without_a_server_fails(token: str) -> None:
     with pytest.raises(ConnectionFailed) as caught:
-        await Client("http://127.0.0.1:1", token).join()
+        await NexusClient(server_url="http://127.0.0.1:1", token=token).join()
     assert caught.value.code == "CONNECTION_FAILED"
 
 
-async def test_another_protocol_there(server: FakeServer, token: str) -> None:
+async def test_joining_a_server_of_another_protocol_fails(server: FakeServer, token: str) -> None:
     server.subprotocols = ()
     with pytest.raises(ConnectionFailed, match=r"does not speak nexus\.v1"):
-        await Client(server.url, token).join()
+        await NexusClient(server_url=server.url, token=token).join()
 
 
 async def test_a_server_that_goes_away_ends_the_session(server: FakeServer, token: str) -> None:
-    room = await Client(server.url, token).join()
+    room = await NexusClient(server_url=server.url, token=token).join()
     stream = room.events()
     await server.hang_up()
     async with asyncio.timeout(20):
@@ -242,9 +244,9 @@ def test_the_address_may_be_in_the_token() -> None:
     from nexus_rtc import App, mint_token
 
     app = App("key", "0123456789abcdef0123456789abcdef")
-    Client(None, mint_token(app, room="a", identity="b", url="wss://x"))
+    NexusClient(token=mint_token(app, room="a", identity="b", url="wss://x"))
     with pytest.raises(ValueError, match="no server address"):
-        Client(None, mint_token(app, room="a", identity="b"))
+        NexusClient(token=mint_token(app, room="a", identity="b"))
 
 
 def test_a_codec_that_aiortc_does_not_send() -> None:
@@ -252,11 +254,11 @@ def test_a_codec_that_aiortc_does_not_send() -> None:
         LocalTrack(VideoStreamTrack(), codec="av1")
 
 
-async def test_who_speaks_already_is_told_to_who_listens_later(server: FakeServer, token: str) -> None:
+async def test_active_speakers_are_delivered_to_later_listeners(server: FakeServer, token: str) -> None:
     server.join.participants.add(id="PA_ada", identity="ada")
     speaker = room_events.Speaker(participant_id="PA_ada", track_id="TR_1", level_dbov=-20)
     server.join.active_speakers.CopyFrom(room_events.ActiveSpeakers(speakers=[speaker], revision=3))
-    room = await Client(server.url, token).join()
+    room = await NexusClient(server_url=server.url, token=token).join()
     assert [one.participant_id for one in room.active_speakers] == ["PA_ada"]
     stream = room.events()
     told = [await anext(stream), await anext(stream)]

@@ -1,4 +1,4 @@
-"""The session core: requests and answers, events and revisions, pings and the end. No I/O, an invented
+"""The session core: requests and answers, events and revisions, pings and the end. No I/O, a manual
 clock."""
 
 import pytest
@@ -57,7 +57,7 @@ def test_requests_are_numbered_from_one() -> None:
     assert numbers == [1, 2, 3]
 
 
-def test_a_join_tells_who_is_here() -> None:
+def test_a_join_lists_the_participants() -> None:
     session = Session()
     session.request(wire.ClientMessage(join=wire.JoinRequest()))
     answer = wire.JoinResponse(
@@ -67,8 +67,8 @@ def test_a_join_tells_who_is_here() -> None:
     assert names(outputs) == ["Reply", "SlotsChanged", "ParticipantJoined", "TrackPublished"]
     assert session.joined
     assert session.room_name == "lobby"
-    assert session.me is not None
-    assert session.me.identity == "me"
+    assert session.local_participant is not None
+    assert session.local_participant.identity == "me"
     track = session.roster.track_by_number(5)
     assert track is not None
     assert (track.source, track.kind) == ("camera", "video")
@@ -108,7 +108,7 @@ def test_a_code_of_a_newer_server_is_kept_by_its_number() -> None:
     assert reply.error.code == "ERROR_999"
 
 
-def test_people_and_tracks_come_and_go() -> None:
+def test_participants_and_tracks_come_and_go() -> None:
     session = joined_session()
     steps = [
         event(11, participant_joined=room.ParticipantJoined(participant=ada())),
@@ -132,7 +132,7 @@ def test_people_and_tracks_come_and_go() -> None:
     assert session.roster.participants == {}
 
 
-def test_a_track_that_is_sent_in_another_way_is_described_anew() -> None:
+def test_an_update_replaces_the_description_of_a_track() -> None:
     session = joined_session(ada(camera()))
     small = camera()
     small.width, small.height = 640, 480
@@ -141,14 +141,14 @@ def test_a_track_that_is_sent_in_another_way_is_described_anew() -> None:
     small.layers.add(rid="f", inactive=True)
     updated = event(11, track_updated=room.TrackUpdated(track=small))
     assert names(session.receive(updated, 0.0)) == ["TrackUpdated"]
-    (person,) = session.roster.participants.values()
-    track = person.tracks["TR_5"]
+    (participant,) = session.roster.participants.values()
+    track = participant.tracks["TR_5"]
     assert (track.width, track.height, [layer.rid for layer in track.layers]) == (640, 480, ["q", "h"])
     unknown = camera(6)
     assert names(session.receive(event(12, track_updated=room.TrackUpdated(track=unknown)), 0.0)) == []
 
 
-def test_who_leaves_takes_the_tracks_along() -> None:
+def test_leaving_ends_the_tracks_of_the_participant() -> None:
     session = joined_session(ada(camera(5), camera(6)))
     left = event(11, participant_left=room.ParticipantLeft(participant_id="PA_ada"))
     assert names(session.receive(left, 0.0)) == ["TrackUnpublished", "TrackUnpublished", "ParticipantLeft"]
@@ -162,7 +162,7 @@ def test_an_event_that_the_state_already_shows_changes_nothing(revision: int) ->
     assert session.roster.participants == {}
 
 
-def test_events_about_ourselves_are_no_news_and_still_count() -> None:
+def test_events_about_the_local_participant_only_move_the_revision() -> None:
     session = joined_session()
     own = event(11, participant_joined=room.ParticipantJoined(participant=ME))
     assert session.receive(own, 0.0) == []
@@ -170,7 +170,7 @@ def test_events_about_ourselves_are_no_news_and_still_count() -> None:
     assert session.roster.revision == 11
 
 
-def test_a_snapshot_comes_out_as_what_changed() -> None:
+def test_a_snapshot_is_reported_as_its_differences() -> None:
     session = joined_session(ada(camera(5)))
     bob = media.Participant(id="PA_bob", identity="bob")
     snapshot = wire.RoomSnapshot(participants=[ME, ada(camera(6)), bob], revision=40, slots=slots(3, "TR_6"))
@@ -180,7 +180,7 @@ def test_a_snapshot_comes_out_as_what_changed() -> None:
     assert session.slots[0].track_id == "TR_6"
 
 
-def test_an_older_slot_table_is_passed_over() -> None:
+def test_an_older_slot_table_is_ignored() -> None:
     session = joined_session()
     session.receive(event(0, slots_changed=room.SlotsChanged(slots=slots(5, "TR_new"))), 0.0)
     assert session.receive(event(0, slots_changed=room.SlotsChanged(slots=slots(4, "TR_old"))), 0.0) == []
@@ -192,7 +192,7 @@ def speaking(revision: int, *participant_ids: str) -> room.ActiveSpeakers:
     return room.ActiveSpeakers(speakers=heard, revision=revision)
 
 
-def test_who_speaks_is_known_from_the_join_on_and_put_right_by_a_snapshot() -> None:
+def test_active_speakers_are_known_from_the_join_on_and_corrected_by_a_snapshot() -> None:
     session = Session()
     session.request(wire.ClientMessage(join=wire.JoinRequest()))
     answer = wire.JoinResponse(
@@ -216,7 +216,7 @@ def test_who_speaks_is_known_from_the_join_on_and_put_right_by_a_snapshot() -> N
     assert list(session.speakers) == []
 
 
-def test_a_server_that_does_not_count_speakers_is_believed() -> None:
+def test_a_list_of_speakers_without_revision_is_accepted() -> None:
     session = joined_session(ada())
     assert list(session.speakers) == []
     for ids in (("PA_ada",), (), ("PA_me",)):
@@ -227,7 +227,7 @@ def test_a_server_that_does_not_count_speakers_is_believed() -> None:
     assert [one.participant_id for one in session.speakers] == ["PA_me"]
 
 
-def test_a_track_that_we_cannot_decode_is_told_with_its_reason() -> None:
+def test_an_undecodable_track_is_paused_with_its_reason() -> None:
     session = joined_session(ada(camera()))
     told = room.TrackPaused(track_id="TR_5", reason=room.PAUSE_REASON_UNSUPPORTED_CODEC)
     assert session.receive(event(11, track_paused=told), 0.0) == [
@@ -245,12 +245,12 @@ def test_a_track_that_we_cannot_decode_is_told_with_its_reason() -> None:
     assert session.paused == {}
 
 
-def test_a_snapshot_puts_pauses_right() -> None:
+def test_a_snapshot_corrects_pauses() -> None:
     session = joined_session(ada(camera(), camera(6)))
 
     def snapshot(**fields: object) -> list[Output]:
-        people = [ME, ada(camera(), camera(6))]
-        told = wire.RoomSnapshot(participants=people, revision=20, slots=slots(9, "TR_6"), **fields)  # type: ignore[arg-type]
+        participants = [ME, ada(camera(), camera(6))]
+        told = wire.RoomSnapshot(participants=participants, revision=20, slots=slots(9, "TR_6"), **fields)  # type: ignore[arg-type]
         return [o for o in session.receive(wire.ServerMessage(snapshot=told), 0.0) if "Slots" not in str(o)]
 
     codec = room.TrackPaused(track_id="TR_5", reason=room.PAUSE_REASON_UNSUPPORTED_CODEC)
@@ -300,7 +300,7 @@ def test_a_silent_server_is_lost() -> None:
     assert 3 <= names(outputs).count("Send") <= 4
 
 
-def test_a_farewell_gives_the_reason_and_nothing_follows() -> None:
+def test_a_disconnect_has_a_reason_and_is_the_last_event() -> None:
     session = joined_session()
     bye = wire.Disconnected(reason=media.DISCONNECT_REASON_REPLACED, message="elsewhere", can_rejoin=False)
     assert session.receive(wire.ServerMessage(disconnected=bye), 0.0) == [
@@ -312,7 +312,7 @@ def test_a_farewell_gives_the_reason_and_nothing_follows() -> None:
     assert not session.joined
 
 
-def test_a_closed_socket_fails_what_waits() -> None:
+def test_a_closed_socket_fails_open_requests() -> None:
     session = joined_session()
     session.request(wire.ClientMessage(set_muted=wire.SetMutedRequest()))
     reply, end = session.transport_closed("gone")
@@ -321,11 +321,11 @@ def test_a_closed_socket_fails_what_waits() -> None:
     assert isinstance(end, events.SessionEnded)
 
 
-def test_an_unknown_event_of_a_newer_server_is_passed_over() -> None:
+def test_an_unknown_event_of_a_newer_server_is_ignored() -> None:
     assert joined_session().receive(wire.ServerMessage(event=room.RoomEvent(revision=11)), 0.0) == []
 
 
-def test_pauses_and_quality_are_told() -> None:
+def test_pauses_and_quality_are_reported() -> None:
     session = joined_session(ada(camera()))
     paused = room.TrackPaused(track_id="TR_5", reason=room.PAUSE_REASON_BANDWIDTH)
     assert session.receive(event(11, track_paused=paused), 101.0) == [events.TrackPaused("TR_5")]
@@ -337,8 +337,8 @@ def test_pauses_and_quality_are_told() -> None:
         )
         told = session.receive(event(0, connection_quality=changed), 101.0)
         assert told == [events.ConnectionQualityChanged(participant_id, "poor", 40.0)]
-    assert session.me is not None
-    assert session.me.connection_quality == "poor"
+    assert session.local_participant is not None
+    assert session.local_participant.connection_quality == "poor"
     assert session.roster.participants["PA_ada"].connection_quality == "poor"
     # A new name is one event, not one of quality as well.
     updated = room.ParticipantUpdated(participant=ada(camera(), name="Ada"))

@@ -17,7 +17,7 @@ from nexus_rtc.synthetic import (
 from nexus_testkit import ManualClock
 
 
-def test_a_source_that_fell_behind_leaves_frames_out() -> None:
+def test_a_source_that_falls_behind_skips_frames() -> None:
     clock = ManualClock()
     pace = Pace(0.1, clock)
     assert pace.next() == (0, 0.0)
@@ -30,19 +30,19 @@ def test_a_source_that_fell_behind_leaves_frames_out() -> None:
     assert (number, round(wait, 6)) == (6, 0.05)
 
 
-def test_the_picture_moves() -> None:
+def test_the_image_moves() -> None:
     first, second = (paint((200, 0, 0), 64, 64, number, False) for number in (0, 1))
     assert (first[:48] == second[:48]).all()
     assert not (first[48:] == second[48:]).all()
 
 
-def test_a_tone_goes_on_where_it_was() -> None:
+def test_a_tone_continues_in_phase() -> None:
     whole = tone(440, 0, 1920)
     assert (np.concatenate((tone(440, 0), tone(440, 960))) == whole).all()
 
 
 @pytest.mark.parametrize("frequency", [300.0, 440.0, 1000.0])
-async def test_what_is_played_is_heard(frequency: float) -> None:
+async def test_a_played_tone_is_measured(frequency: float) -> None:
     microphone, heard = SyntheticMicrophone(frequency), Heard()
     assert heard.pitch_hz() is None
     for _ in range(15):
@@ -51,7 +51,7 @@ async def test_what_is_played_is_heard(frequency: float) -> None:
     assert pitch == pytest.approx(frequency, abs=2 * SAMPLE_RATE / len(heard.samples))
 
 
-async def test_what_is_shown_is_seen() -> None:
+async def test_a_shown_colour_is_measured() -> None:
     frame = await SyntheticCamera((200, 30, 90)).recv()
     assert (frame.width, frame.height) == (640, 360)
     assert colour_of(frame) == pytest.approx((200, 30, 90), abs=3)

@@ -1,4 +1,4 @@
-"""Texts and tokens: what goes over the wire, what is written into a token, what an address may look like."""
+"""Messages on the wire, tokens and addresses."""
 
 import jwt
 import nexus_rtc
@@ -20,7 +20,7 @@ def test_every_exported_name_exists() -> None:
         nexus_rtc.no_such_name  # noqa: B018
 
 
-def test_a_token_holds_what_signaling_checks() -> None:
+def test_a_token_contains_what_signaling_checks() -> None:
     token = mint_token(APP, room="r", identity="i", grants=["publish"], ttl_seconds=60, now=1000.5)
     claims = jwt.decode(
         token, APP.secret, algorithms=["HS256"], options={"verify_exp": False, "verify_iat": False}
@@ -44,7 +44,7 @@ def test_two_tokens_are_never_the_same() -> None:
 @pytest.mark.parametrize(
     "wrong", [{"room": ""}, {"identity": ""}, {"grants": ["fly"]}, {"ttl_seconds": 0}, {"ttl_seconds": -1}]
 )
-def test_a_token_that_makes_no_sense_is_refused(wrong: dict[str, object]) -> None:
+def test_an_invalid_token_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError):
         mint_token(APP, **({"room": "r", "identity": "i"} | wrong))  # type: ignore[arg-type]
 
@@ -55,7 +55,7 @@ def test_a_secret_is_long_enough_and_never_shown() -> None:
     assert APP.secret not in repr(APP)
 
 
-def test_what_is_no_token_is_said() -> None:
+def test_a_malformed_token_is_refused() -> None:
     with pytest.raises(ValueError, match="not a token"):
         unverified_claims("hello")
 
@@ -74,13 +74,13 @@ def test_addresses(url: str, socket: str) -> None:
 
 
 @pytest.mark.parametrize("url", ["", "127.0.0.1:7880", "ftp://x", "http://"])
-def test_what_is_no_address(url: str) -> None:
+def test_invalid_addresses_are_refused(url: str) -> None:
     with pytest.raises(ValueError, match="no server address"):
         socket_url(url)
 
 
 @pytest.mark.parametrize("subprotocol", [BINARY, JSON])
-def test_both_subprotocols_say_the_same(subprotocol: Subprotocol) -> None:
+def test_both_subprotocols_encode_the_same_messages(subprotocol: Subprotocol) -> None:
     message = wire.ClientMessage(request_id=7, ping=wire.PingRequest(sent_at_ms=1 << 40))
     frame = encode(message, subprotocol)
     assert isinstance(frame, bytes) == (subprotocol == BINARY)
@@ -88,7 +88,7 @@ def test_both_subprotocols_say_the_same(subprotocol: Subprotocol) -> None:
         assert '"sentAtMs": "1099511627776"' in frame
 
 
-def test_a_frame_that_is_no_message() -> None:
+def test_an_invalid_frame_is_refused() -> None:
     assert decode(b"\x08\x07").request_id == 7
     assert decode('{"requestId": 7, "newField": 1}').request_id == 7
     for frame in (b"\xff\xff\xff", "{", '{"requestId": "many"}'):
@@ -96,7 +96,7 @@ def test_a_frame_that_is_no_message() -> None:
             decode(frame)
 
 
-def test_without_a_network_there_is_still_the_loopback() -> None:
+def test_without_a_network_loopback_addresses_are_used() -> None:
     offline = with_loopback_as_last_resort(lambda use_ipv4, use_ipv6: [])
     assert offline(True, True) == ["127.0.0.1"]
     assert offline(False, True) == ["::1"]

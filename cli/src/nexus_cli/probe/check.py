@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from nexus_rtc import Client, LocalTrack, NexusError, Room
+from nexus_rtc import LocalTrack, NexusClient, NexusError, Room
 from nexus_rtc.edge.peer import Peer
 from nexus_rtc.synthetic import SyntheticCamera, SyntheticMicrophone
 from nexus_rtc.token import unverified_claims
@@ -86,9 +86,9 @@ class Probe:
     async def _join_room(self, connected: asyncio.Event) -> Room:
         """Joins, and sets `connected` once the WebSocket is open."""
         options = self._options
-        client = Client(
-            options.url,
-            options.token,
+        client = NexusClient(
+            server_url=options.url,
+            token=options.token,
             subprotocol=options.subprotocol,
             srtp_profile=options.srtp_profile,
             connect_seconds=options.step_seconds,
@@ -98,7 +98,7 @@ class Probe:
         publish = _publications(camera, microphone, options.codec)
         return await client.join(
             options.room,
-            publish=publish,
+            tracks=publish,
             on_step=lambda name: connected.set() if name == "websocket" else None,
         )
 
@@ -149,10 +149,12 @@ class Probe:
                 publish = _publications(
                     SyntheticCamera(PARTNER_COLOUR), SyntheticMicrophone(PARTNER_TONE_HZ), options.codec
                 )
-                partner = await Client(options.url, options.partner_token).join(options.room, publish=publish)
+                partner = await NexusClient(server_url=options.url, token=options.partner_token).join(
+                    options.room, tracks=publish
+                )
             except NexusError as error:
                 raise StepFailed(str(error), hints.by_code(error.code, hints.PARTNER)) from None
-            step.text = f"no other participant sends: joined as {partner.me.identity} too"
+            step.text = f"no other participant sends: joined as {partner.local_participant.identity} too"
         try:
             yield partner
         finally:
@@ -191,7 +193,9 @@ class Probe:
         if partner is None:
             return any(taken.frames >= ENOUGH_FRAMES for taken in collector.taken.values())
         enough = {
-            taken.track.kind for taken in collector.of(partner.me.identity) if taken.frames >= ENOUGH_FRAMES
+            taken.track.kind
+            for taken in collector.of(partner.local_participant.identity)
+            if taken.frames >= ENOUGH_FRAMES
         }
         return enough == {"audio", "video"}
 
@@ -214,7 +218,7 @@ class Probe:
     @staticmethod
     def _expected(partner: Room | None) -> Callable[[Taken], bool | None]:
         def expected(taken: Taken) -> bool | None:
-            if partner is None or taken.participant.identity != partner.me.identity:
+            if partner is None or taken.participant.identity != partner.local_participant.identity:
                 return None
             return measure.resembles(taken, PARTNER_COLOUR, PARTNER_TONE_HZ)
 

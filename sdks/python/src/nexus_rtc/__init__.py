@@ -1,17 +1,17 @@
-"""A small Python client: joins a room as any browser would, on aiortc.
+"""A Python client for rooms, on aiortc. It joins a room as a browser does.
 
-    client = Client("http://127.0.0.1:7880", token)
-    async with await client.join(publish=[LocalTrack(camera)]) as room:
+    client = NexusClient(token=token, server_url="http://127.0.0.1:7880")
+    async with await client.join(tracks=[LocalTrack(camera)]) as room:
         async for event in room.events(): ...
 
-Names are loaded when they are first used: minting a token needs no media stack.
+A name is loaded on its first use, so that minting a token loads no media stack.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nexus_rtc.client import Client
+    from nexus_rtc.client import NexusClient
     from nexus_rtc.edge.peer import IceServer
     from nexus_rtc.errors import (
         ConnectionFailed,
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from nexus_rtc.token import App, mint_token
 
 _HOMES = {
-    "client": ("Client",),
+    "client": ("NexusClient",),
     "edge.peer": ("IceServer",),
     "errors": (
         "ConnectionFailed",
@@ -99,7 +99,6 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [
     "ActiveSpeakers",
     "App",
-    "Client",
     "ConnectionFailed",
     "ConnectionQualityChanged",
     "DataReceived",
@@ -110,6 +109,7 @@ __all__ = [
     "LocalTrack",
     "MediaConnected",
     "MediaFailed",
+    "NexusClient",
     "NexusError",
     "NotFound",
     "Participant",

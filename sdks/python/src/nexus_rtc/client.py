@@ -1,4 +1,4 @@
-"""Joining a room: token, WebSocket, offer, one answer, media."""
+"""`NexusClient` joins rooms: token, WebSocket, offer, one answer, media."""
 
 from collections.abc import Callable, Iterable, Mapping
 from importlib import metadata
@@ -14,30 +14,31 @@ from nexus_rtc.room import Room
 from nexus_rtc.token import unverified_claims
 from nexus_rtc.wire import BINARY, Subprotocol
 
-# What the server expects at first; it asks for more when they run out (docs/architecture/contracts.md, "The
-# offer").
+# The slots of the first offer. The server requests more when they run out (docs/architecture/contracts.md,
+# "The offer").
 PAIRS: Final = 4
 AUDIO_SLOTS: Final = 3
 
 
-class Client:
-    """`Client(url, token)`: the address may be left out when the token carries it (claim `url`).
+class NexusClient:
+    """The way into rooms.
 
-    Raises ValueError for what is no token or no address.
+    `server_url` is http(s) or ws(s); without it the token's claim `url` is used. A token of another app than
+    `app_id` is refused; an empty `app_id` is not checked. Raises ValueError for an invalid token or address.
     """
 
     def __init__(
         self,
-        url: str | None,
-        token: str,
         *,
+        token: str,
+        server_url: str | None = None,
         app_id: str = "",
         subprotocol: Subprotocol = BINARY,
         connect_seconds: float = 10.0,
         srtp_profile: SrtpProfile | None = None,
     ) -> None:
         self._claims = unverified_claims(token)
-        self._url = url or str(self._claims.get("url", ""))
+        self._url = server_url or str(self._claims.get("url", ""))
         if not self._url:
             raise ValueError("no server address: give one, or a token with the claim `url`")
         self._token = token
@@ -50,19 +51,19 @@ class Client:
         self,
         room: str | None = None,
         *,
-        publish: Iterable[LocalTrack] = (),
+        tracks: Iterable[LocalTrack] = (),
         name: str = "",
         attributes: Mapping[str, str] | None = None,
         ice_servers: Iterable[IceServer] = (),
-        see_everybody: bool = True,
+        attach_all: bool = True,
         pairs: int = PAIRS,
         audio_slots: int = AUDIO_SLOTS,
         on_step: Callable[[str], None] = lambda step: None,
     ) -> Room:
-        """Joins the token's room, publishing from the start what is given.
+        """Joins the token's room and publishes `tracks` with the join itself.
 
-        `see_everybody` asks for every video track as it comes; otherwise call `room.see`. `on_step` hears of
-        "websocket", "offer" and "answer" as each is done. Raises NexusError.
+        `attach_all` requests every video track as it is published; otherwise call `room.attach`. `on_step` is
+        called with "websocket", "offer" and "answer" as each is done. Raises NexusError.
         """
         room_name = room if room is not None else str(self._claims.get("room", ""))
         socket = await Socket.open(self._url, self._subprotocol, self._connect_seconds)
@@ -76,19 +77,17 @@ class Client:
                 ice_servers=ice_servers,
                 srtp_profile=self._srtp_profile,
             )
-            joined = Room(peer, see_everybody=see_everybody)
+            joined = Room(peer, attach_all=attach_all)
             joining.append(joined)
             connection = Connection(socket, joined.on_event)
-            joined.attach(connection)
+            joined.connect(connection)
             peer.add_slots(pairs, audio_slots)
-            for local in publish:
+            for local in tracks:
                 joined.add(local)
             peer.data.open()
             sdp = await peer.offer()
             on_step("offer")
-            answer = await joined.request(
-                self._request(joined, room_name, sdp, name, attributes, see_everybody)
-            )
+            answer = await joined.request(self._request(joined, room_name, sdp, name, attributes, attach_all))
             on_step("answer")
             await peer.answer(answer.join.sdp)
         except BaseException:

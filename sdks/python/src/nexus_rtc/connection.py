@@ -1,4 +1,4 @@
-"""The session on a WebSocket: requests with their answers, pings in time, events to listeners."""
+"""Runs a session on a WebSocket: matches answers to requests, sends pings, passes events to a listener."""
 
 import asyncio
 import contextlib
@@ -29,7 +29,7 @@ class Connection:
         self._timer = asyncio.create_task(self._keep_alive(), name="signaling pings")
 
     async def request(self, message: wire.ClientMessage) -> wire.ServerMessage:
-        """The server's answer. Raises the error that it gave, or ConnectionFailed."""
+        """Returns the server's answer. Raises the server's error, or ConnectionFailed."""
         if self.session.ended is not None:
             raise NexusError(self.session.ended.reason, "the session is over")
         sending = self.session.request(message)
@@ -47,7 +47,7 @@ class Connection:
             self.session.forget(request_id)
 
     async def leave(self) -> None:
-        """Says goodbye if anybody listens, and closes."""
+        """Leaves the room if it was joined, and closes the WebSocket."""
         if self.session.joined:
             with contextlib.suppress(NexusError):
                 await self.request(wire.ClientMessage(leave=wire.LeaveRequest()))
@@ -86,7 +86,7 @@ class Connection:
         for output in outputs:
             match output:
                 case Send(message):
-                    with contextlib.suppress(ConnectionFailed):  # the reader finds out and says so
+                    with contextlib.suppress(ConnectionFailed):  # the reader reports it
                         await self._socket.send(message)
                 case Reply():
                     self._settle(output)

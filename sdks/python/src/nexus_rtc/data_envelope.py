@@ -1,5 +1,5 @@
-"""The header of every message on a data channel: who says what to whom (docs/reference/data.md). The engine
-and the web SDK read and write the same bytes; the tests of all three share vectors.
+"""The header of every message on a data channel: sender, receivers and topic (docs/reference/data.md). The
+engine and the web SDK use the same format; the tests of all three share vectors.
 """
 
 from collections.abc import Sequence
@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 MAX_PAYLOAD_BYTES: Final = 256 * 1024
-# A browser takes 256 KiB at once, header and all: a payload beyond this travels in two parts, the first of
-# just this size.
+# Maximum payload of one part. A browser sends at most 256 KiB at once, header included, so a larger payload
+# is sent in two parts, the first of this size.
 PART_BYTES: Final = MAX_PAYLOAD_BYTES - 1024
 MAX_TOPIC_BYTES: Final = 128
 MAX_DESTINATIONS: Final = 32
@@ -23,7 +23,7 @@ _LAST_PART: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Which part of a message, and of which of the sender's messages."""
+    """A part of one of the sender's messages."""
 
     number: int
     last: bool
@@ -36,16 +36,16 @@ class DataEnvelope:
     topic: str = ""
     destinations: Sequence[str] = ()
     sender: str = ""
-    """A participant's id; the server fills it in. Empty: hidden, or the server."""
+    """The participant's id, which the server sets. Empty: a hidden participant or the server."""
     from_server: bool = False
     directed: bool = False
-    """To some only."""
+    """Addressed to some participants, not to the whole room."""
     part: Part | None = None
-    """None: it is whole."""
+    """None: the message is complete."""
 
 
 def write_messages(envelope: DataEnvelope, number: int) -> list[bytes]:
-    """One message, or the two parts of a large one under this number."""
+    """Encodes a message, or the two parts of a large one with this number."""
     payload = envelope.payload
     if len(payload) <= PART_BYTES:
         return [write_envelope(envelope)]
@@ -67,7 +67,7 @@ def write_envelope(envelope: DataEnvelope) -> bytes:
 
 
 def read_envelope(message: bytes) -> DataEnvelope | None:
-    """None for what is no envelope of a version that is known here."""
+    """Decodes a message. Returns None for an unknown version or an invalid envelope."""
     if len(message) < 2 or message[0] != _VERSION or message[1] >= _FIRST_PART + _LAST_PART:
         return None
     flags, at = message[1], 2
@@ -75,7 +75,7 @@ def read_envelope(message: bytes) -> DataEnvelope | None:
     if flags & (_FIRST_PART | _LAST_PART):
         part, at = Part(int.from_bytes(message[2:6]), bool(flags & _LAST_PART)), 6
     texts: list[str] = []
-    left = 2  # sender and topic; then as many destinations as the count says
+    left = 2  # sender and topic, then the destinations that the count announces
     while left > 0:
         if at >= len(message) or at + 1 + message[at] > len(message):
             return None
@@ -101,7 +101,7 @@ def read_envelope(message: bytes) -> DataEnvelope | None:
 
 
 def _part_fits(part: Part | None, size: int) -> bool:
-    """Whoever joins two parts has no more than a whole payload."""
+    """Checks that two joined parts do not exceed the maximum payload."""
     if part is None:
         return True
     return 0 < size <= MAX_PAYLOAD_BYTES - PART_BYTES if part.last else size == PART_BYTES

@@ -1,24 +1,22 @@
-"""Joins the two parts in which a message beyond 255 KiB travels (docs/reference/data.md), in whatever order
-they come.
-"""
+"""Joins the two parts of a message above 255 KiB (docs/reference/data.md), in any order of arrival."""
 
 from dataclasses import replace
 from typing import Final
 
 from nexus_rtc.data_envelope import DataEnvelope
 
-# Messages of which one part has come. Beyond, the oldest is given up: one that may be lost was, or its sender
-# is gone.
+# Maximum number of incomplete messages. Beyond it the oldest is dropped: its other part was lost, or its
+# sender has left.
 MAX_UNFINISHED: Final = 64
 
 
 class DataParts:
     def __init__(self) -> None:
-        # By sender and number; in the order in which they began.
+        # By sender and number, oldest first.
         self._unfinished: dict[tuple[bool, str, int], DataEnvelope] = {}
 
     def take(self, envelope: DataEnvelope) -> DataEnvelope | None:
-        """The whole message; None while a part is missing."""
+        """Returns the complete message, or None while a part is missing."""
         part = envelope.part
         if part is None:
             return envelope

@@ -1,4 +1,4 @@
-"""What can go wrong, by what a program would do about it. `code` is the stable name of
+"""The errors of this package, by how a program would react. `code` is a stable name of
 docs/reference/errors.md."""
 
 from typing import Final
@@ -8,7 +8,7 @@ from nexus.types.v1.media_pb2 import DisconnectReason
 
 
 class NexusError(Exception):
-    """The base of everything this package raises on purpose."""
+    """The base of the errors that this package raises."""
 
     def __init__(
         self, code: str, message: str, *, details: dict[str, str] | None = None, retry_after_ms: int = 0
@@ -21,7 +21,7 @@ class NexusError(Exception):
 
 
 class TokenRejected(NexusError):
-    """The token is missing, wrong, expired, or of another app or room: get a new one."""
+    """The token is missing, invalid, expired, or of another app or room: request a new one."""
 
 
 class PermissionDenied(NexusError):
@@ -33,15 +33,15 @@ class NotFound(NexusError):
 
 
 class LimitReached(NexusError):
-    """Too much or too fast: `retry_after_ms` says whether waiting helps."""
+    """A limit was exceeded; `retry_after_ms` says whether waiting helps."""
 
 
 class RequestInvalid(NexusError):
-    """The server could not make sense of what was asked."""
+    """The server could not understand the request."""
 
 
 class ServerUnavailable(NexusError):
-    """The server, or what it needs, does not work now: trying again may help."""
+    """The server or one of its dependencies is unavailable: retrying may help."""
 
 
 class ConnectionFailed(NexusError):

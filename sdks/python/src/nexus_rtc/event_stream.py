@@ -1,4 +1,5 @@
-"""Events for whoever listens: each listener has a bounded queue of its own and is told if it was too slow."""
+"""Delivers events to listeners. Each has its own bounded queue and receives an error if it reads too
+slowly."""
 
 import asyncio
 from typing import Final

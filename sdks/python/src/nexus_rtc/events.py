@@ -1,4 +1,4 @@
-"""What happens in a room, as values."""
+"""The events of a room, as values."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class TrackUnpublished:
 
 @dataclass(frozen=True, slots=True)
 class TrackMuted:
-    """Muted, or no longer: `track.muted`."""
+    """A track was muted or unmuted; see `track.muted`."""
 
     participant: Participant
     track: Track
@@ -43,7 +43,7 @@ class TrackMuted:
 
 @dataclass(frozen=True, slots=True)
 class TrackUpdated:
-    """Its publisher sends it in another way: the size of its pictures, its layers, its codec."""
+    """A track's description has changed: its video size, its layers or its codec."""
 
     participant: Participant
     track: Track
@@ -51,7 +51,7 @@ class TrackUpdated:
 
 @dataclass(frozen=True, slots=True)
 class TrackPaused:
-    """Nothing comes of a track that we asked for."""
+    """The server sends nothing of a requested track."""
 
     track_id: str
     reason: PauseReason = "bandwidth"
@@ -59,14 +59,14 @@ class TrackPaused:
 
 @dataclass(frozen=True, slots=True)
 class TrackResumed:
-    """What kept it away does so no longer."""
+    """The server sends a paused track again."""
 
     track_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionQualityChanged:
-    """Of somebody, or of us; `score` is 0 to 100."""
+    """The connection quality of a remote or the local participant; `score` is 0 to 100."""
 
     participant_id: str
     quality: ConnectionQuality
@@ -82,7 +82,7 @@ class Speaker:
 
 @dataclass(frozen=True, slots=True)
 class ActiveSpeakers:
-    """Loudest first."""
+    """The participants who speak now, loudest first."""
 
     speakers: Sequence[Speaker]
 
@@ -94,7 +94,7 @@ class SlotsChanged:
 
 @dataclass(frozen=True, slots=True)
 class ReofferNeeded:
-    """The server would like this many slots in all."""
+    """The server requests a re-offer with this many slots in total."""
 
     pairs: int
     audio_slots: int
@@ -102,28 +102,29 @@ class ReofferNeeded:
 
 @dataclass(frozen=True, slots=True)
 class DataReceived:
-    """A message on a data channel; text is a str."""
+    """A message on a data channel; a text is a str."""
 
     payload: bytes | str
     participant: Participant | None
-    """None for the server's own messages and those of hidden participants."""
+    """None for messages of the server and of hidden participants."""
     topic: str = ""
     from_server: bool = False
     directed: bool = False
-    """To some only, us among them."""
+    """Addressed to some participants, not to the whole room."""
     reliable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class MediaConnected:
-    """The server sees our ICE and DTLS up."""
+    """ICE and DTLS of the local participant are up."""
 
     srtp_profile: str
 
 
 @dataclass(frozen=True, slots=True)
 class SessionEnded:
-    """Always the last event. `reason` is CLIENT_LEFT, REPLACED, REMOVED, SIGNALING_LOST, …"""
+    """The session has ended; always the last event. `reason` is CLIENT_LEFT, REPLACED, REMOVED,
+    SIGNALING_LOST, …"""
 
     reason: str
     message: str = ""

@@ -1,4 +1,4 @@
-"""Who and what is in a room, as values: frozen, compared by content, made from the wire's messages."""
+"""Participants, tracks and slots as values: frozen, compared by content, read from wire messages."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -35,8 +35,8 @@ def quality_from_wire(quality: int) -> ConnectionQuality:
     return _QUALITIES.get(quality, "unknown")
 
 
-# Why nothing comes of a track that we asked for: our bandwidth does not hold even its lowest layer, or we do
-# not decode what its publisher sends.
+# Why the server sends nothing of a requested track: the bandwidth is too low for its lowest layer, or this
+# client cannot decode it.
 PauseReason = Literal["bandwidth", "unsupported_codec", "unknown"]
 
 _PAUSE_REASONS: Final[Mapping[int, PauseReason]] = {
@@ -51,7 +51,7 @@ def pause_reason_from_wire(reason: int) -> PauseReason:
 
 @dataclass(frozen=True, slots=True)
 class VideoLayer:
-    """One encoding of a simulcast, or one spatial layer; 0 and "" where nothing was said."""
+    """One simulcast encoding or one spatial layer; 0 and "" where unknown."""
 
     rid: str = ""
     width: int = 0
@@ -74,7 +74,7 @@ class Track:
     width: int = 0
     height: int = 0
     mid: str = ""
-    # Those that are sent, low to high; empty for one encoding without spatial layers.
+    # The layers that are sent, low to high; empty for one encoding without spatial layers.
     layers: tuple[VideoLayer, ...] = ()
 
     @classmethod
@@ -128,7 +128,7 @@ class Participant:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A receive-only media section; `track_id` is what video was asked for, empty for audio."""
+    """A receive-only media section; `track_id` is the bound video track, empty for audio."""
 
     mid: str
     kind: Kind

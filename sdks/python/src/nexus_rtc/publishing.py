@@ -1,4 +1,4 @@
-"""What we publish: an aiortc track with its name on the wire."""
+"""A published track: an aiortc track with its description on the wire."""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -13,8 +13,8 @@ _CODECS: Final = {"opus": media_pb2.CODEC_OPUS, "vp8": media_pb2.CODEC_VP8, "h26
 
 @dataclass(slots=True, eq=False)
 class LocalTrack:
-    """A track to publish. `codec` (vp8 or h264) is a wish; `source` is microphone or camera unless said
-    otherwise."""
+    """A track to publish. `codec` (vp8 or h264) is a preference; `source` defaults to microphone or
+    camera."""
 
     media: MediaStreamTrack
     source: Source = "unknown"
@@ -24,7 +24,7 @@ class LocalTrack:
     height: int = 0
     muted: bool = False
     transceiver: RTCRtpTransceiver | None = field(default=None, repr=False)
-    """Set once it is part of a connection."""
+    """Set when the track is part of a connection."""
 
     def __post_init__(self) -> None:
         if self.source == "unknown":
@@ -34,7 +34,7 @@ class LocalTrack:
 
     @property
     def mid(self) -> str:
-        """Empty before the first offer that has it."""
+        """The track's media section; empty before its first offer."""
         return (self.transceiver.mid or "") if self.transceiver else ""
 
     def publication(self) -> media_pb2.Publication:

@@ -1,5 +1,4 @@
-"""A remote track's frames. It belongs to a person, not to a slot: whatever slot they come through, they
-arrive here."""
+"""The frames of a remote track, whichever slot they arrive through."""
 
 import asyncio
 from typing import Final
@@ -10,14 +9,15 @@ from av import AudioFrame, VideoFrame
 
 from nexus_rtc.model import Track
 
-# About a second of sound (20 ms frames), two of pictures. A reader that is slower than that loses the oldest.
+# Maximum number of buffered frames: about one second of audio (20 ms frames) or two of video. A slow reader
+# loses the oldest.
 MOST_FRAMES: Final = 60
 
 Frame = AudioFrame | VideoFrame
 
 
 class RemoteMedia(MediaStreamTrack):
-    """An aiortc track, so that aiortc's recorders take it. `recv` raises MediaStreamError after the end."""
+    """An aiortc track, so that aiortc's recorders accept it. `recv` raises MediaStreamError after the end."""
 
     def __init__(self, track: Track) -> None:
         super().__init__()
@@ -42,5 +42,5 @@ class RemoteMedia(MediaStreamTrack):
         self._frames.put_nowait(frame)
 
     def end(self) -> None:
-        """Frames that are here already can still be read."""
+        """Ends the track. Frames that are buffered can still be read."""
         self._frames.put_nowait(None)

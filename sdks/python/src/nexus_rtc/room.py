@@ -1,4 +1,4 @@
-"""A room that we are in: who is here, what they send, what we send."""
+"""A joined room: its participants, their tracks, and the tracks that this client publishes."""
 
 import asyncio
 import contextlib
@@ -23,13 +23,13 @@ from nexus_rtc.room_data import Destination, Incoming, outgoing
 
 
 class Room:
-    """Made by `Client.join`. Use it as a context manager, or call `leave`."""
+    """Returned by `NexusClient.join`. Use it as a context manager, or call `leave`."""
 
-    def __init__(self, peer: Peer, *, see_everybody: bool) -> None:
+    def __init__(self, peer: Peer, *, attach_all: bool) -> None:
         self.unattributed_frames = 0
-        """Frames of a track that nobody here has published (any more)."""
+        """Frames that belong to no track of the room."""
         self._peer = peer
-        self._see_everybody = see_everybody
+        self._attach_all = attach_all
         self._listeners: list[EventStream] = []
         self._media: dict[int, RemoteMedia] = {}
         self._local: list[LocalTrack] = []
@@ -39,7 +39,7 @@ class Room:
         self._incoming = Incoming(lambda: self.participants, self.on_event)
         peer.on_data = lambda message, delivery: self._incoming.receive(message, delivery.reliable)
 
-    # who and what is here
+    # State
 
     @property
     def name(self) -> str:
@@ -47,7 +47,7 @@ class Room:
 
     @property
     def node_id(self) -> str:
-        """The SFU node that holds the room."""
+        """The SFU node of the room."""
         return self._running.session.node_id
 
     @property
@@ -55,24 +55,24 @@ class Room:
         return self._running.session.server_version
 
     @property
-    def me(self) -> Participant:
-        me = self._running.session.me
-        assert me is not None
-        return me
+    def local_participant(self) -> Participant:
+        participant = self._running.session.local_participant
+        assert participant is not None
+        return participant
 
     @property
     def participants(self) -> Mapping[str, Participant]:
-        """The others, by id."""
+        """The remote participants, by id."""
         return self._running.session.roster.participants
 
     @property
     def paused(self) -> Mapping[str, PauseReason]:
-        """Tracks of which nothing comes, though we asked for them, by id."""
+        """The attached tracks of which the server sends nothing, by id, with the reason."""
         return self._running.session.paused
 
     @property
     def active_speakers(self) -> Sequence[happened.Speaker]:
-        """Who speaks just now, loudest first; known from the moment of joining."""
+        """The participants who speak now, loudest first; known from the join on."""
         return self._running.session.speakers
 
     @property
@@ -89,7 +89,7 @@ class Room:
 
     @property
     def signaling_rtt_ms(self) -> float | None:
-        """Of the last ping on the WebSocket."""
+        """Round-trip time of the last ping on the WebSocket."""
         return self._running.session.round_trip_ms
 
     @property
@@ -98,7 +98,8 @@ class Room:
         return self._peer
 
     def media(self, track: Track) -> RemoteMedia:
-        """The frames of a remote track, as an aiortc track. Ended if the track is not published any more."""
+        """Returns the frames of a remote track as an aiortc track, which has ended if the track is
+        unpublished."""
         media = self._media.get(track.number)
         if media is None:
             media = RemoteMedia(track)
@@ -106,12 +107,13 @@ class Room:
         return media
 
     def events(self) -> EventStream:
-        """Everything from now on; people and tracks that are here already come first, and who speaks."""
+        """Returns the events from now on, after those of the participants, tracks and speakers that are there
+        already."""
         stream = EventStream()
-        for person in self.participants.values():
-            stream.put(happened.ParticipantJoined(person))
-            for track in person.tracks.values():
-                stream.put(happened.TrackPublished(person, track))
+        for participant in self.participants.values():
+            stream.put(happened.ParticipantJoined(participant))
+            for track in participant.tracks.values():
+                stream.put(happened.TrackPublished(participant, track))
         if self.active_speakers:
             stream.put(happened.ActiveSpeakers(self.active_speakers))
         if self.ended is not None:
@@ -119,10 +121,10 @@ class Room:
         self._listeners.append(stream)
         return stream
 
-    # what we do
+    # Requests
 
     async def publish(self, track: LocalTrack | MediaStreamTrack) -> LocalTrack:
-        """Re-offers with one more section. Raises NexusError."""
+        """Publishes a track, by a re-offer with one more section. Raises NexusError."""
         local = track if isinstance(track, LocalTrack) else LocalTrack(track)
         async with self._offering:
             self.add(local)
@@ -139,23 +141,26 @@ class Room:
             await self._offer()
 
     async def set_muted(self, local: LocalTrack, muted: bool) -> None:
-        """Tells everybody, and sends nothing while muted."""
-        own = next((track for track in self.me.tracks.values() if track.mid == local.mid), None)
+        """Mutes or unmutes a published track for all participants. Nothing is sent while it is muted."""
+        own = next(
+            (track for track in self.local_participant.tracks.values() if track.mid == local.mid), None
+        )
         if own is None or local.transceiver is None:
             raise NexusError("TRACK_NOT_FOUND", "this track is not published")
         self._peer.set_muted(local.transceiver, muted)
         local.muted = muted
         await self.request(wire.ClientMessage(set_muted=wire.SetMutedRequest(track_id=own.id, muted=muted)))
 
-    async def see(self, *tracks: Track) -> Sequence[str]:
-        """Asks for video tracks to be sent; returns the ids of those for which no slot was free."""
-        asked = wire.UpdateSlotsRequest(bind_track_ids=[track.id for track in tracks])
-        answer = await self.request(wire.ClientMessage(update_slots=asked))
+    async def attach(self, *tracks: Track) -> Sequence[str]:
+        """Requests video tracks. Returns the ids of those for which no slot was free."""
+        request = wire.UpdateSlotsRequest(bind_track_ids=[track.id for track in tracks])
+        answer = await self.request(wire.ClientMessage(update_slots=request))
         return list(answer.update_slots.unplaced_track_ids)
 
-    async def unsee(self, *tracks: Track) -> None:
-        asked = wire.UpdateSlotsRequest(unbind_track_ids=[track.id for track in tracks])
-        await self.request(wire.ClientMessage(update_slots=asked))
+    async def detach(self, *tracks: Track) -> None:
+        """Releases the slots of video tracks."""
+        request = wire.UpdateSlotsRequest(unbind_track_ids=[track.id for track in tracks])
+        await self.request(wire.ClientMessage(update_slots=request))
 
     async def view(
         self,
@@ -169,9 +174,10 @@ class Room:
         max_spatial: int | None = None,
         max_temporal: int | None = None,
     ) -> None:
-        """How we look at a video track: layers and bandwidth follow it. `width`, `height`: device pixels, 0:
-        any size will do. `priority`: 1 to 255, 0 leaves it to the server. Replaces what was said before."""
-        asked = TrackView(
+        """Reports how this client shows a video track, from which the server chooses layers and bandwidth.
+        Replaces the previous view of the track. `width`, `height`: in device pixels; 0: any size. `priority`:
+        1 to 255, 0 leaves it to the server."""
+        request = TrackView(
             track_id=track.id,
             width=width,
             height=height,
@@ -181,14 +187,14 @@ class Room:
             max_spatial=max_spatial,
             max_temporal=max_temporal,
         )
-        await self.request(wire.ClientMessage(update_view=wire.UpdateViewRequest(views=[asked])))
+        await self.request(wire.ClientMessage(update_view=wire.UpdateViewRequest(views=[request])))
 
     async def set_subscribed(self, subscribed: bool, *tracks: Track) -> None:
-        """Whether we take part in tracks at all: an unsubscribed voice is never heard."""
-        asked = wire.UpdateSubscriptionsRequest(
+        """Subscribes to tracks or unsubscribes from them. An unsubscribed audio track is never received."""
+        request = wire.UpdateSubscriptionsRequest(
             track_ids=[track.id for track in tracks], subscribed=subscribed
         )
-        await self.request(wire.ClientMessage(update_subscriptions=asked))
+        await self.request(wire.ClientMessage(update_subscriptions=request))
 
     async def update(
         self,
@@ -197,9 +203,9 @@ class Room:
         metadata: str | None = None,
         attributes: Mapping[str, str] | None = None,
     ) -> None:
-        """What others see of us. An attribute with an empty value is removed."""
-        asked = wire.UpdateParticipantRequest(name=name, metadata=metadata, attributes=attributes or {})
-        await self.request(wire.ClientMessage(update_participant=asked))
+        """Changes the local participant's description. An attribute with an empty value is removed."""
+        request = wire.UpdateParticipantRequest(name=name, metadata=metadata, attributes=attributes or {})
+        await self.request(wire.ClientMessage(update_participant=request))
 
     async def publish_data(
         self,
@@ -210,17 +216,18 @@ class Room:
         ordered: bool | None = None,
         to: Destination | Sequence[Destination] | None = None,
     ) -> None:
-        """A message to everybody, or to some (identities or participants); others get `DataReceived`.
+        """Sends a message to all participants, or to those in `to` (identities or participants), who receive
+        `DataReceived`.
 
-        At most 256 KiB. A lossy one is sent once; `ordered` is as `reliable` unless said otherwise. Returns
-        when there is room for more, so that a slow network slows the sender. Raises NexusError.
+        At most 256 KiB. A message that is not `reliable` is sent once; `ordered` defaults to `reliable`.
+        Returns when the send buffer has space, so that a slow network slows the sender. Raises NexusError.
         """
         granted = self._running.session.grants.data
         messages = outgoing(payload, topic, to, self.participants, granted=granted)
         await self._peer.data.send(Delivery(reliable, reliable if ordered is None else ordered), messages)
 
     async def request(self, message: wire.ClientMessage) -> wire.ServerMessage:
-        """Any request of the protocol. Raises NexusError."""
+        """Sends any request of the protocol and returns its answer. Raises NexusError."""
         return await self._running.request(message)
 
     async def leave(self) -> None:
@@ -237,13 +244,13 @@ class Room:
     ) -> None:
         await self.leave()
 
-    # used by Client
+    # Used by NexusClient
 
-    def attach(self, connection: Connection) -> None:
+    def connect(self, connection: Connection) -> None:
         self._connection = connection
 
     def add(self, local: LocalTrack) -> None:
-        """Gives a track its section; the next offer tells the server."""
+        """Adds a section for a track. It is published by the next offer."""
         local.transceiver = self._peer.publish(local.media, local.codec)
         self._peer.set_muted(local.transceiver, local.muted)
         self._local.append(local)
@@ -259,8 +266,8 @@ class Room:
         match event:
             case happened.TrackPublished(_, track):
                 self._media[track.number] = RemoteMedia(track)
-                if track.kind == "video" and self._see_everybody and not self._is_bound(track):
-                    self._background(self._see(track))
+                if track.kind == "video" and self._attach_all and not self._is_bound(track):
+                    self._background(self._attach(track))
             case happened.TrackUnpublished(_, track):
                 media = self._media.pop(track.number, None)
                 if media is not None:
@@ -283,13 +290,13 @@ class Room:
     def _is_bound(self, track: Track) -> bool:
         return any(slot.track_id == track.id for slot in self.slots)
 
-    async def _see(self, track: Track) -> None:
-        # It may be gone by now, or there is no slot: then `reoffer_needed` follows.
+    async def _attach(self, track: Track) -> None:
+        # The track may have ended, or there is no free slot: then `reoffer_needed` follows.
         with contextlib.suppress(NexusError):
-            await self.see(track)
+            await self.attach(track)
 
     async def _more_slots(self, pairs: int, audio_slots: int) -> None:
-        """Adds what is missing. Lone audio sections come after new pairs, as in the first offer."""
+        """Adds the missing slots: new pairs, then lone audio sections, as in the first offer."""
         async with self._offering:
             have_pairs = sum(slot.kind == "video" for slot in self._peer.slots)
             have_audio = len(self._peer.slots) - 2 * have_pairs

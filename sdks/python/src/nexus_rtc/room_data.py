@@ -1,4 +1,4 @@
-"""Messages to and from the people of a room, over the session's data channels."""
+"""Messages to and from the participants of a room, over the session's data channels."""
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +17,7 @@ from nexus_rtc.data_parts import DataParts
 from nexus_rtc.errors import LimitReached, NotFound, PermissionDenied, RequestInvalid
 from nexus_rtc.model import Participant
 
-# Messages that came before word of their sender; beyond, the oldest are forgotten.
+# Maximum number of messages kept until their sender is known; the oldest are dropped first.
 MAX_EARLY: Final = 64
 
 Destination = str | Participant
@@ -31,7 +31,7 @@ def outgoing(
     *,
     granted: bool,
 ) -> list[bytes]:
-    """The message as it goes out, one or two parts; empty when it is for nobody. Raises NexusError."""
+    """Encodes a message in one or two parts; empty if it has no receiver. Raises NexusError."""
     if not granted:
         raise PermissionDenied("PERMISSION_DENIED", "the token does not grant data")
     text = isinstance(payload, str)
@@ -52,38 +52,38 @@ def outgoing(
 def _identifier(destination: Destination, participants: Mapping[str, Participant]) -> str:
     if isinstance(destination, Participant):
         return destination.id
-    for person in participants.values():
-        if person.identity == destination:
-            return person.id
+    for participant in participants.values():
+        if participant.identity == destination:
+            return participant.id
     raise NotFound("PARTICIPANT_NOT_FOUND", f"nobody of the identity {destination!r} is here")
 
 
 class Incoming:
-    """What comes on the channels, as events under the sender's name."""
+    """Turns received messages into events of their sender."""
 
     def __init__(
-        self, participants: Callable[[], Mapping[str, Participant]], tell: Callable[[events.Event], None]
+        self, participants: Callable[[], Mapping[str, Participant]], emit: Callable[[events.Event], None]
     ) -> None:
         self._participants = participants
-        self._tell = tell
+        self._emit = emit
         self._parts = DataParts()
         self._early: list[tuple[DataEnvelope, bool]] = []
 
     def receive(self, message: bytes, reliable: bool) -> None:
         read = read_envelope(message)
         if read is None:
-            return  # of a newer server
+            return  # a version of a newer server
         envelope = self._parts.take(read)
         if envelope is None:
-            return  # the rest is on its way
+            return  # the other part has not arrived
         if envelope.sender and envelope.sender not in self._participants():
-            # Media may be faster than signaling's word of who has come.
+            # Data may arrive before signaling has announced its sender.
             self._early = [*self._early[1 - MAX_EARLY :], (envelope, reliable)]
             return
         self._deliver(envelope, reliable)
 
     def release(self, participant_id: str) -> None:
-        """Somebody has joined: what they have said is told now."""
+        """Delivers the messages that a participant sent before it was announced."""
         released = [one for one in self._early if one[0].sender == participant_id]
         self._early = [one for one in self._early if one[0].sender != participant_id]
         for envelope, reliable in released:
@@ -93,7 +93,7 @@ class Incoming:
         content: bytes | str = envelope.payload
         if envelope.text:
             content = envelope.payload.decode(errors="replace")
-        self._tell(
+        self._emit(
             events.DataReceived(
                 payload=content,
                 participant=self._participants().get(envelope.sender),

@@ -15,46 +15,47 @@ from nexus_rtc.model import ConnectionQuality, Participant, Track
 
 
 class Roster:
-    """The others, by participant id."""
+    """The remote participants, by id."""
 
     def __init__(self) -> None:
         self.revision = 0
-        self._people: dict[str, Participant] = {}
+        self._participants: dict[str, Participant] = {}
 
     @property
     def participants(self) -> dict[str, Participant]:
-        return dict(self._people)
+        return dict(self._participants)
 
     def track(self, track_id: str) -> Track | None:
-        for person in self._people.values():
-            if track_id in person.tracks:
-                return person.tracks[track_id]
+        for participant in self._participants.values():
+            if track_id in participant.tracks:
+                return participant.tracks[track_id]
         return None
 
     def track_by_number(self, number: int) -> Track | None:
-        """Whose packet is it?"""
-        for person in self._people.values():
-            for track in person.tracks.values():
+        """The track with this number in the CSRC of its packets."""
+        for participant in self._participants.values():
+            for track in participant.tracks.values():
                 if track.number == number:
                     return track
         return None
 
     def replace(self, participants: Iterable[media_pb2.Participant], revision: int) -> list[events.Event]:
-        """The whole state, from a join's answer or a snapshot; what differs from before comes out as
-        events."""
+        """Replaces the state by that of a join's answer or a snapshot. Returns the differences as events."""
         now = {one.id: Participant.from_wire(one) for one in participants}
-        before, self._people, self.revision = self._people, now, revision
+        before, self._participants, self.revision = self._participants, now, revision
         changes: list[events.Event] = []
-        for person in before.values():
-            if person.id not in now:
-                changes += [events.TrackUnpublished(person, track) for track in person.tracks.values()]
-                changes.append(events.ParticipantLeft(person))
-        for person in now.values():
-            changes += _difference(before.get(person.id), person)
+        for participant in before.values():
+            if participant.id not in now:
+                changes += [
+                    events.TrackUnpublished(participant, track) for track in participant.tracks.values()
+                ]
+                changes.append(events.ParticipantLeft(participant))
+        for participant in now.values():
+            changes += _difference(before.get(participant.id), participant)
         return changes
 
     def apply(self, event: RoomEvent) -> list[events.Event]:
-        """One event about others. Those without state (speakers, targeted ones) are not for the roster."""
+        """Applies one event about remote participants. Events without state are ignored."""
         if event.revision:
             if event.revision <= self.revision:
                 return []
@@ -79,32 +80,36 @@ class Roster:
         return []
 
     def rate(self, participant_id: str, quality: ConnectionQuality) -> None:
-        person = self._people.get(participant_id)
-        if person is not None:
-            self._people[participant_id] = replace(person, connection_quality=quality)
+        participant = self._participants.get(participant_id)
+        if participant is not None:
+            self._participants[participant_id] = replace(participant, connection_quality=quality)
 
-    def _put(self, person: Participant) -> list[events.Event]:
-        before = self._people.get(person.id)
-        self._people[person.id] = person
-        return _difference(before, person)
+    def _put(self, participant: Participant) -> list[events.Event]:
+        before = self._participants.get(participant.id)
+        self._participants[participant.id] = participant
+        return _difference(before, participant)
 
     def _remove(self, participant_id: str) -> list[events.Event]:
-        person = self._people.pop(participant_id, None)
-        if person is None:
+        participant = self._participants.pop(participant_id, None)
+        if participant is None:
             return []
-        gone = [events.TrackUnpublished(person, track) for track in person.tracks.values()]
-        return [*gone, events.ParticipantLeft(person)]
+        gone = [events.TrackUnpublished(participant, track) for track in participant.tracks.values()]
+        return [*gone, events.ParticipantLeft(participant)]
 
     def _publish(self, track: Track) -> list[events.Event]:
-        person = self._people.get(track.participant_id)
-        return [] if person is None else self._put(replace(person, tracks={**person.tracks, track.id: track}))
+        participant = self._participants.get(track.participant_id)
+        return (
+            []
+            if participant is None
+            else self._put(replace(participant, tracks={**participant.tracks, track.id: track}))
+        )
 
     def _unpublish(self, participant_id: str, track_id: str) -> list[events.Event]:
-        person = self._people.get(participant_id)
-        if person is None or track_id not in person.tracks:
+        participant = self._participants.get(participant_id)
+        if participant is None or track_id not in participant.tracks:
             return []
-        left = {track.id: track for track in person.tracks.values() if track.id != track_id}
-        return self._put(replace(person, tracks=left))
+        left = {track.id: track for track in participant.tracks.values() if track.id != track_id}
+        return self._put(replace(participant, tracks=left))
 
     def _redescribe(self, track: Track) -> list[events.Event]:
         return [] if self.track(track.id) is None else self._publish(track)
@@ -119,7 +124,7 @@ def _difference(before: Participant | None, now: Participant) -> list[events.Eve
         published: list[events.Event] = [events.TrackPublished(now, track) for track in now.tracks.values()]
         return [events.ParticipantJoined(now), *published]
     changes: list[events.Event] = []
-    # Quality has events of its own, and is not repeated with every change of a profile.
+    # Connection quality has its own event.
     if replace(before, tracks={}, connection_quality="unknown") != replace(
         now, tracks={}, connection_quality="unknown"
     ):

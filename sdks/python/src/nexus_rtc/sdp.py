@@ -1,4 +1,4 @@
-"""The little that has to be done to session descriptions (RFC 8866), as text to text."""
+"""Adjusts session descriptions (RFC 8866), as text."""
 
 
 def spread_candidates(answer: str) -> str:

@@ -1,5 +1,5 @@
-"""What an application's own server says to a room: `POST /v1/data` (docs/reference/data.md). No room is
-joined and no media stack loaded.
+"""Sends data to a room from an application's server: `POST /v1/data` (docs/reference/data.md). It joins no
+room and loads no media stack.
 """
 
 from collections.abc import Iterable
@@ -28,9 +28,9 @@ async def send_data(
     ordered: bool | None = None,
     timeout_seconds: float = 10.0,
 ) -> None:
-    """A message to everybody in the token's room, or to some identities there; they get it from the server.
+    """Sends a message to all participants in the token's room, or to some identities, as the server.
 
-    `token` needs the grant `admin`. `payload` has 256 KiB at most; a str arrives as text. `ordered` is as
+    `token` needs the grant `admin`. `payload` has at most 256 KiB; a str is received as text. `ordered` is as
     `reliable` unless said otherwise. Returns when the SFU has it. Raises NexusError; ValueError for what is
     no address.
     """
@@ -59,7 +59,7 @@ async def send_data(
 
 
 def _address(url: str) -> str:
-    """For what people write: http(s) or ws(s)."""
+    """The HTTP address of signaling for an address with http(s) or ws(s)."""
     parts = urlsplit(url)
     scheme = _SCHEMES.get(parts.scheme)
     if scheme is None or not parts.netloc:
@@ -68,7 +68,7 @@ def _address(url: str) -> str:
 
 
 def _error(body: str) -> Error:
-    """What stands in front of signaling may answer in its own words."""
+    """Reads the error of a response, which a proxy in front of signaling may have written."""
     try:
         return json_format.Parse(body, Error())
     except json_format.ParseError:

@@ -1,5 +1,4 @@
-"""The session with signaling, without I/O: messages in, messages and events out, and the next moment that
-matters.
+"""The session with signaling, without I/O: messages in, messages and events out, and the next deadline.
 
 The edge owns the WebSocket, the peer connection and the clock (docs/architecture/contracts.md, "Client ⇄
 signaling").
@@ -25,7 +24,7 @@ from nexus_rtc.model import (
 )
 from nexus_rtc.roster import Roster
 
-# A server silent for this many ping intervals is gone; it says the same of us.
+# Number of silent ping intervals after which the connection counts as lost; the server has the same rule.
 SILENT_INTERVALS: Final = 3
 
 
@@ -36,7 +35,7 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The server's answer to one request: its message, or what went wrong."""
+    """The server's answer to one request: its message or an error."""
 
     request_id: int
     message: wire.ServerMessage | None = None
@@ -51,7 +50,7 @@ class Session:
     """One join. `receive` and `handle_timeout` return what the edge has to do, in order."""
 
     roster: Roster = field(default_factory=Roster)
-    me: Participant | None = None
+    local_participant: Participant | None = None
     room_name: str = ""
     node_id: str = ""
     server_version: str = ""
@@ -71,17 +70,17 @@ class Session:
 
     @property
     def joined(self) -> bool:
-        return self.me is not None and self.ended is None
+        return self.local_participant is not None and self.ended is None
 
     def request(self, message: wire.ClientMessage) -> Send:
-        """Gives the message its number."""
+        """Numbers a request. The edge sends what is returned."""
         self._request_id += 1
         message.request_id = self._request_id
         self._pending.add(self._request_id)
         return Send(message)
 
     def forget(self, request_id: int) -> None:
-        """Nobody waits for this answer any more."""
+        """Ignores the answer of a request that was given up."""
         self._pending.discard(request_id)
 
     def receive(self, message: wire.ServerMessage, now: float) -> list[Output]:
@@ -102,19 +101,20 @@ class Session:
             gone = disconnected(message.disconnected.reason, message.disconnected.message)
             return self._end(gone.code, gone.message, message.disconnected.can_rejoin)
         if kind == "ping":
-            # The time of sending was rounded: a fast answer seems to come before it.
+            # The time of sending was rounded, so a fast answer can seem to precede it.
             self.round_trip_ms = max(0.0, now * 1000 - message.ping.sent_at_ms)
         return self._reply(message, now)
 
     def transport_closed(self, why: str) -> list[Output]:
-        """The WebSocket is gone, with or without a farewell before."""
+        """Ends the session after the WebSocket has closed."""
         return self._end("SIGNALING_LOST", why, can_rejoin=True)
 
     def left(self) -> list[Output]:
+        """Ends the session after this client has left."""
         return self._end("CLIENT_LEFT", "", can_rejoin=True)
 
     def next_deadline(self) -> float | None:
-        """When `handle_timeout` is to be called, on the clock of `receive`'s `now`."""
+        """The time at which `handle_timeout` is due, on the clock of `receive`'s `now`."""
         return None if self.ended else self._next_ping
 
     def handle_timeout(self, now: float) -> list[Output]:
@@ -157,7 +157,7 @@ class Session:
         return outputs
 
     def _joined(self, answer: wire.JoinResponse, now: float) -> list[events.Event]:
-        self.me = Participant.from_wire(answer.participant)
+        self.local_participant = Participant.from_wire(answer.participant)
         self.room_name = answer.room.name
         self.node_id = answer.node_id
         self.server_version = answer.server_version
@@ -172,8 +172,12 @@ class Session:
             *self._speakers_at_once(answer.active_speakers),
         ]
 
-    def _others(self, people: Iterable[media_pb2.Participant]) -> list[media_pb2.Participant]:
-        return [person for person in people if self.me is None or person.id != self.me.id]
+    def _others(self, participants: Iterable[media_pb2.Participant]) -> list[media_pb2.Participant]:
+        return [
+            participant
+            for participant in participants
+            if self.local_participant is None or participant.id != self.local_participant.id
+        ]
 
     def _event(self, event: RoomEvent) -> Sequence[events.Event]:
         match event.WhichOneof("event"):
@@ -184,7 +188,10 @@ class Session:
             case "reoffer_needed":
                 return [events.ReofferNeeded(event.reoffer_needed.pairs, event.reoffer_needed.audio_slots)]
             case "media_connected":
-                mine = self.me is not None and event.media_connected.participant_id == self.me.id
+                mine = (
+                    self.local_participant is not None
+                    and event.media_connected.participant_id == self.local_participant.id
+                )
                 return [events.MediaConnected(event.media_connected.srtp_profile)] if mine else []
             case "track_paused":
                 return self._pause(event.track_paused)
@@ -201,8 +208,8 @@ class Session:
 
     @property
     def paused(self) -> Mapping[str, PauseReason]:
-        """Tracks of which nothing comes, though we asked for them. One that has lost its slot is not slow, it
-        is not asked for; one that we cannot decode never had any."""
+        """The requested tracks of which the server sends nothing, with the reason. A track that has lost its
+        slot is no longer paused for bandwidth; one that cannot be decoded never had a slot."""
         bound = {slot.track_id for slot in self.slots}
         return {
             track_id: reason
@@ -210,14 +217,14 @@ class Session:
             if self.roster.track(track_id) and (reason != "bandwidth" or track_id in bound)
         }
 
-    def _pause(self, told: TrackPaused) -> Sequence[events.Event]:
-        reason = pause_reason_from_wire(told.reason)
+    def _pause(self, message: TrackPaused) -> Sequence[events.Event]:
+        reason = pause_reason_from_wire(message.reason)
         here = {i: before for i, before in self._paused.items() if self.roster.track(i) is not None}
-        self._paused = {**here, told.track_id: reason}
-        return [events.TrackPaused(told.track_id, reason)]
+        self._paused = {**here, message.track_id: reason}
+        return [events.TrackPaused(message.track_id, reason)]
 
     def _pauses_at_once(self, snapshot: wire.RoomSnapshot) -> list[events.Event]:
-        """What differs is reported as if it had come event by event."""
+        """Returns the differences as the events that were missed."""
         before = self._paused
         now = {one.track_id: pause_reason_from_wire(one.reason) for one in snapshot.paused_tracks}
         self._paused = now
@@ -230,32 +237,32 @@ class Session:
             events.TrackResumed(i) for i in before if i not in now and self.roster.track(i) is not None
         ]
 
-    def _speak(self, told: ActiveSpeakers) -> Sequence[events.Event]:
-        """An event may be older than a snapshot that came before it. Of a server that does not count, every
-        list is the newest."""
-        if told.revision and told.revision <= self._speakers_revision:
+    def _speak(self, message: ActiveSpeakers) -> Sequence[events.Event]:
+        """Ignores a list that is not newer than the last one: an event may be older than a snapshot before
+        it. Revision 0 is always accepted."""
+        if message.revision and message.revision <= self._speakers_revision:
             return []
-        self._speakers_revision = told.revision
+        self._speakers_revision = message.revision
         self.speakers = tuple(
-            events.Speaker(one.participant_id, one.track_id, one.level_dbov) for one in told.speakers
+            events.Speaker(one.participant_id, one.track_id, one.level_dbov) for one in message.speakers
         )
         return [events.ActiveSpeakers(self.speakers)]
 
-    def _speakers_at_once(self, told: ActiveSpeakers) -> Sequence[events.Event]:
-        """With an answer or a snapshot. Revision 0: nobody has spoken yet, or the server does not say."""
-        return self._speak(told) if told.revision else ()
+    def _speakers_at_once(self, message: ActiveSpeakers) -> Sequence[events.Event]:
+        """Reads the list of an answer or a snapshot. Revision 0: no participant has spoken yet."""
+        return self._speak(message) if message.revision else ()
 
     def _quality(self, changed: ConnectionQualityChanged) -> Sequence[events.Event]:
         quality = quality_from_wire(changed.quality)
         self.roster.rate(changed.participant_id, quality)
-        if self.me is not None and self.me.id == changed.participant_id:
-            self.me = replace(self.me, connection_quality=quality)
+        if self.local_participant is not None and self.local_participant.id == changed.participant_id:
+            self.local_participant = replace(self.local_participant, connection_quality=quality)
         return [events.ConnectionQualityChanged(changed.participant_id, quality, changed.score)]
 
     def _is_mine(self, event: RoomEvent) -> bool:
-        """Events about ourselves only move the revision: what we are is told by the answers to our
-        requests."""
-        return self.me is not None and _participant_id(event) == self.me.id
+        """Whether an event is about the local participant. Such an event only moves the revision, because the
+        answers to requests describe the local participant."""
+        return self.local_participant is not None and _participant_id(event) == self.local_participant.id
 
     def _slot_table(self, table: media_pb2.SlotTable) -> list[events.Event]:
         if table.revision < self._slots_revision or not table.slots:
@@ -265,13 +272,13 @@ class Session:
         return [events.SlotsChanged(self.slots)] if self.slots != before else []
 
     def _own_tracks(self, tracks: Iterable[media_pb2.Track]) -> None:
-        if self.me is not None:
-            self.me = replace(self.me, tracks=tracks_by_id(tracks))
+        if self.local_participant is not None:
+            self.local_participant = replace(self.local_participant, tracks=tracks_by_id(tracks))
 
     def _end(
         self, reason: str, message: str, can_rejoin: bool = False, cause: NexusError | None = None
     ) -> list[Output]:
-        """Every waiting request fails, and the last event is out."""
+        """Fails every open request and returns the last event."""
         if self.ended is not None:
             return []
         self.ended = events.SessionEnded(reason, message, can_rejoin)
@@ -281,7 +288,7 @@ class Session:
 
 
 def _participant_id(event: RoomEvent) -> str:
-    """Whom an event is about."""
+    """The participant that an event is about; empty: none."""
     match event.WhichOneof("event"):
         case "participant_joined":
             return event.participant_joined.participant.id

@@ -1,7 +1,6 @@
-"""A camera and a microphone that need no device: a colour that moves and a tone, told apart by colour and
-pitch.
+"""A camera and a microphone without a device: a moving colour and a tone, which identify their publisher.
 
-With `flash`, once a second the picture turns white for a tenth of a second while the tone, silent otherwise,
+With `flash`, once a second the video turns white for a tenth of a second while the tone, silent otherwise,
 beeps: both on one clock, so that a receiver can measure how far apart they arrive.
 """
 
@@ -22,15 +21,14 @@ SAMPLE_RATE: Final = 48_000
 SAMPLES_PER_FRAME: Final = 960  # 20 ms
 FLASH_PERIOD_SECONDS: Final = 1.0
 FLASH_SECONDS: Final = 0.1
-LOUDNESS: Final = 0.25  # -12 dBov: clearly heard, far from clipping
+LOUDNESS: Final = 0.25  # -12 dBov: loud, far from clipping
 
 Colour = tuple[int, int, int]
 
 
 @dataclass(slots=True)
 class Pace:
-    """When the next frame is due. A source that fell behind leaves frames out, as a camera does; it does not
-    hurry."""
+    """Schedules frames. A source that falls behind skips frames, as a camera does."""
 
     period_seconds: float
     clock: Callable[[], float] = time.monotonic
@@ -38,7 +36,7 @@ class Pace:
     count: int = 0
 
     def next(self) -> tuple[int, float]:
-        """The number of the next frame, and how long to wait for it."""
+        """Returns the number of the next frame and the time to wait for it."""
         now = self.clock()
         if self.started_at is None:
             self.started_at = now
@@ -53,24 +51,24 @@ def flashing_at(seconds: float) -> bool:
 
 
 def paint(colour: Colour, width: int, height: int, number: int, white: bool) -> np.ndarray:
-    """Frame `number` as RGB: the colour, and a bar that moves through the lowest quarter."""
-    picture = np.empty((height, width, 3), np.uint8)
-    picture[:] = (255, 255, 255) if white else colour
+    """Draws frame `number` as RGB: the colour, with a bar that moves through the lowest quarter."""
+    image = np.empty((height, width, 3), np.uint8)
+    image[:] = (255, 255, 255) if white else colour
     bar = width // 8
     left = (number * 8) % (width - bar)
-    picture[height * 3 // 4 :, left : left + bar] = (16, 16, 16)
-    return picture
+    image[height * 3 // 4 :, left : left + bar] = (16, 16, 16)
+    return image
 
 
 def tone(frequency_hz: float, first_sample: int, count: int = SAMPLES_PER_FRAME) -> np.ndarray:
-    """`count` samples of a sine as int16, in phase with the samples before."""
+    """Returns `count` samples of a sine as int16, in phase with the previous samples."""
     at = (np.arange(first_sample, first_sample + count) / SAMPLE_RATE) * (2 * np.pi * frequency_hz)
     samples: np.ndarray = (np.sin(at) * LOUDNESS * 32767).astype(np.int16)
     return samples
 
 
 class SyntheticCamera(MediaStreamTrack):
-    """`colour` in RGB."""
+    """A camera that shows `colour` (RGB)."""
 
     kind = "video"
 
@@ -88,8 +86,8 @@ class SyntheticCamera(MediaStreamTrack):
         number, wait = self._pace.next()
         await asyncio.sleep(wait)
         white = self._flash and flashing_at(number / self.fps)
-        picture = paint(self.colour, self.width, self.height, number, white)
-        frame = VideoFrame.from_ndarray(picture, format="rgb24")
+        image = paint(self.colour, self.width, self.height, number, white)
+        frame = VideoFrame.from_ndarray(image, format="rgb24")
         frame.pts = number * VIDEO_CLOCK // self.fps
         frame.time_base = fractions.Fraction(1, VIDEO_CLOCK)
         return frame
@@ -97,7 +95,7 @@ class SyntheticCamera(MediaStreamTrack):
 
 @dataclass(slots=True)
 class Heard:
-    """Sound as it comes in: the last second of one channel."""
+    """Received audio: the last second of one channel."""
 
     samples: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float64))
 
@@ -108,7 +106,7 @@ class Heard:
         self.samples = np.concatenate((self.samples, mono))[-SAMPLE_RATE:]
 
     def pitch_hz(self) -> float | None:
-        """The strongest frequency; None when there is less than a fifth of a second, or silence."""
+        """The strongest frequency; None for silence or less than a fifth of a second."""
         if len(self.samples) < SAMPLE_RATE // 5 or np.abs(self.samples).max() < 100:
             return None
         spectrum = np.abs(np.fft.rfft(self.samples * np.hanning(len(self.samples))))
@@ -116,15 +114,15 @@ class Heard:
 
 
 def colour_of(frame: VideoFrame) -> Colour:
-    """The mean of the upper half, where nothing moves."""
-    picture = frame.to_ndarray(format="rgb24")
-    upper = picture[: picture.shape[0] // 2]
+    """The mean colour of the upper half, where nothing moves."""
+    image = frame.to_ndarray(format="rgb24")
+    upper = image[: image.shape[0] // 2]
     red, green, blue = (int(value) for value in upper.mean(axis=(0, 1)))
     return red, green, blue
 
 
 class SyntheticMicrophone(MediaStreamTrack):
-    """A sine of `frequency_hz`; with `flash`, beeps of it."""
+    """A microphone with a sine of `frequency_hz`; with `flash`, with beeps of it."""
 
     kind = "audio"
 
@@ -151,7 +149,7 @@ class SyntheticMicrophone(MediaStreamTrack):
 
 
 def synthetic_pair(colour: Colour, frequency_hz: float) -> tuple[SyntheticCamera, SyntheticMicrophone]:
-    """A camera and a microphone that flash and beep together."""
+    """Returns a camera and a microphone that flash and beep together."""
     camera = SyntheticCamera(colour, flash=True)
     microphone = SyntheticMicrophone(frequency_hz, flash=True)
     camera._pace.started_at = microphone._pace.started_at = time.monotonic()

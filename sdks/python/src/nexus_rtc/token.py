@@ -1,6 +1,6 @@
-"""Tokens: what an application's own server gives to its users so that they may join (JWT, RFC 7519, HS256).
+"""Tokens with which an application's server lets its users join (JWT, RFC 7519, HS256).
 
-This belongs on a server: whoever holds the app's secret can be anybody.
+Use this on a server only: the app's secret can sign for any identity.
 """
 
 import secrets
@@ -12,18 +12,18 @@ from typing import Any, Final
 import jwt
 
 GRANTS: Final = ("create", "publish", "subscribe", "data", "hidden", "recorder", "admin")
-"""What a token can allow, in the words of the `grants` claim."""
+"""The grants of a token, as in its `grants` claim."""
 
 USUAL_GRANTS: Final = ("create", "publish", "subscribe", "data")
-"""What somebody who takes part in a call needs, and may open the room by joining it."""
+"""The grants of an ordinary participant, who may also create the room by joining it."""
 
-# A key shorter than the hash is weaker than the hash (RFC 7518 section 3.2).
+# Minimum size of a secret: the size of the hash (RFC 7518 section 3.2).
 SHORTEST_SECRET_BYTES: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """An application as signaling knows it: the key's id (the token's `iss`) and the secret that signs."""
+    """An app of the deployment: its key id (the token's `iss`) and its secret."""
 
     key_id: str
     secret: str = field(repr=False)
@@ -49,7 +49,7 @@ def mint_token(
     url: str = "",
     now: float | None = None,
 ) -> str:
-    """A signed token for one identity in one room. Raises ValueError for an unknown grant, an empty room or
+    """Signs a token for one identity in one room. Raises ValueError for an unknown grant, an empty room or
     identity, or a lifetime that is not positive."""
     issued_at = int(time.time() if now is None else now)  # noqa: TID251 - `iat` and `exp` are dates
     claims = _claims(app, room, identity, sorted(set(grants)), ttl_seconds, issued_at)
@@ -84,7 +84,7 @@ def _claims(
 
 
 def unverified_claims(token: str) -> dict[str, Any]:
-    """What a token says, without proof: only the server can tell whether it is genuine. Raises ValueError."""
+    """Reads the claims of a token without verifying them; only the server can. Raises ValueError."""
     try:
         claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
     except jwt.InvalidTokenError as error:

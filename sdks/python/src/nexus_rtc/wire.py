@@ -1,4 +1,4 @@
-"""The two subprotocols: binary protobuf, and its canonical JSON for people who read along."""
+"""The two subprotocols: binary protobuf, and its canonical JSON, which is readable in an inspector."""
 
 from typing import Final, Literal
 
@@ -18,7 +18,7 @@ def encode(message: ClientMessage, subprotocol: Subprotocol) -> bytes | str:
 
 
 def decode(frame: bytes | str) -> ServerMessage:
-    """Raises ValueError for what is no message. Fields that a newer server added are passed over."""
+    """Raises ValueError for an invalid message. Unknown fields of a newer server are ignored."""
     try:
         if isinstance(frame, bytes):
             return ServerMessage.FromString(frame)

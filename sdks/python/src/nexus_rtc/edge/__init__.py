@@ -1,1 +1,1 @@
-"""Where the session meets the world: the WebSocket (aiohttp) and the peer connection (aiortc)."""
+"""The I/O of a session: the WebSocket (aiohttp) and the peer connection (aiortc)."""

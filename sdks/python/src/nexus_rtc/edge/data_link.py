@@ -1,5 +1,5 @@
-"""The data channels of a session, on aiortc: one for each kind of delivery, opened in band (RFC 8832), so
-that none costs a negotiation. Bytes in, bytes out.
+"""The data channels of a session, on aiortc: one for each kind of delivery, opened in band (RFC 8832), which
+needs no negotiation.
 """
 
 import asyncio
@@ -12,14 +12,14 @@ from aiortc import RTCDataChannel, RTCPeerConnection
 from nexus_rtc.errors import ConnectionFailed
 
 PROTOCOL: Final = "nexus.data.v1"
-# So much waits in aiortc before a sender has to.
+# Bytes buffered in aiortc above which a sender waits, until they fall below the lower mark.
 HIGH_WATER_BYTES: Final = 1024 * 1024
 LOW_WATER_BYTES: Final = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """How a message travels."""
+    """How a message is delivered."""
 
     reliable: bool = True
     ordered: bool = True
@@ -30,19 +30,20 @@ class DataLink:
         self._connection: Any = connection
         self._on_data = on_data
         self._channels: dict[Delivery, RTCDataChannel] = {}
-        # Messages leave in the order of the calls, also when calls wait.
+        # Messages are sent in the order of the calls, even when calls wait.
         self._turns: dict[Delivery, asyncio.Lock] = {}
         self._changed = asyncio.Condition()
-        self._told: set[asyncio.Task[None]] = set()
+        self._reported: set[asyncio.Task[None]] = set()
         self._closed = False
         self._connection.on("datachannel", self._adopt)
 
     def open(self) -> None:
-        """Before the first offer, so that it has a section for data (RFC 8841)."""
+        """Opens the default channel. Call it before the first offer, so that the offer has a section for data
+        (RFC 8841)."""
         self._channel(Delivery())
 
     async def send(self, delivery: Delivery, messages: Sequence[bytes]) -> None:
-        """One after the other; returns when there is room for more. Raises ConnectionFailed."""
+        """Sends messages in order. Returns when the send buffer has space. Raises ConnectionFailed."""
         async with self._turns.setdefault(delivery, asyncio.Lock()):
             for message in messages:
                 await self._send(self._channel(delivery), message)
@@ -56,7 +57,7 @@ class DataLink:
 
     def close(self) -> None:
         self._closed = True
-        self._tell()
+        self._deliver()
 
     def _channel(self, delivery: Delivery) -> RTCDataChannel:
         channel = self._channels.get(delivery)
@@ -83,20 +84,20 @@ class DataLink:
                 self._on_data(message, delivery)
 
         def ended() -> None:
-            # The server closes the channel of a reader that is too slow; the next message opens another.
+            # The server closes the channel of a slow reader; the next message opens a new one.
             if self._channels.get(delivery) is channel:
                 del self._channels[delivery]
-            self._tell()
+            self._deliver()
 
         channel.on("message", heard)
-        channel.on("open", self._tell)
-        channel.on("bufferedamountlow", self._tell)
+        channel.on("open", self._deliver)
+        channel.on("bufferedamountlow", self._deliver)
         channel.on("close", ended)
 
-    def _tell(self) -> None:
+    def _deliver(self) -> None:
         task = asyncio.get_running_loop().create_task(self._notify())
-        self._told.add(task)
-        task.add_done_callback(self._told.discard)
+        self._reported.add(task)
+        task.add_done_callback(self._reported.discard)
 
     async def _notify(self) -> None:
         async with self._changed:
@@ -104,6 +105,6 @@ class DataLink:
 
 
 def _has_room(channel: RTCDataChannel) -> bool:
-    """Or never will."""
+    """Whether a channel has space, or will never have any."""
     waiting = channel.readyState == "connecting" or channel.bufferedAmount > HIGH_WATER_BYTES
     return channel.readyState in ("closing", "closed") or not waiting

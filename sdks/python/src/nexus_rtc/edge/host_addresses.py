@@ -1,5 +1,5 @@
-"""Host candidates on a machine without a network: aioice leaves loopback addresses out (as RFC 8445 section
-5.1.1.1 asks), and would then have none at all. A laptop on a train must still reach a server on itself."""
+"""Host candidates on a machine without a network: aioice omits loopback addresses (RFC 8445 section 5.1.1.1)
+and would have no candidate at all. A client must still reach a server on the same machine."""
 
 from typing import Protocol
 
@@ -18,6 +18,6 @@ def with_loopback_as_last_resort(find: HostAddresses) -> HostAddresses:
 
 
 def install() -> None:
-    """For the whole process: aioice has no setting for it. Twice is as good as once."""
+    """Patches aioice for the whole process, because it has no setting for this. Idempotent."""
     if ice.get_host_addresses.__name__ != "addresses":
         ice.get_host_addresses = with_loopback_as_last_resort(ice.get_host_addresses)

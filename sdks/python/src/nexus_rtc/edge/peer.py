@@ -45,24 +45,24 @@ class IceServer:
 
 @dataclass(slots=True)
 class Milestones:
-    """When the transport came up, on the monotonic clock."""
+    """The times at which the transport came up, on the monotonic clock."""
 
     ice_at: float | None = None
     dtls_at: float | None = None
     first_sent_at: float | None = None
-    """The first RTP packet that went out."""
+    """The time at which the first RTP packet was sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class SelectedPair:
-    """The candidate pair that ICE chose, as address:port."""
+    """The selected candidate pair, as address:port."""
 
     local: str
     remote: str
 
 
 class Peer:
-    """One RTCPeerConnection, `max-bundle`; we always offer."""
+    """One RTCPeerConnection with `max-bundle`, always the offerer."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class Peer:
             RTCIceServer(urls=list(one.urls), username=one.username, credential=one.credential)
             for one in ice_servers
         ]
-        # An empty list, not the default: that would be a public STUN server.
+        # An empty list: the default of aiortc is a public STUN server.
         configuration = RTCConfiguration(iceServers=servers, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
         host_addresses.install()
         self._connection = RTCPeerConnection(configuration)
@@ -93,27 +93,29 @@ class Peer:
         return self._connection
 
     def add_slots(self, pairs: int, audio: int) -> None:
-        """Pairs are an audio section directly followed by a video section; lone audio sections come after
-        them."""
+        """Adds receive-only sections: pairs (an audio section directly followed by a video section), then
+        lone audio sections."""
         for kind in (*("audio", "video") * pairs, *("audio",) * audio):
             transceiver = self._connection.addTransceiver(kind, direction="recvonly")
             self.slots.append(SlotReceiver(transceiver, self._on_frame))
 
     def publish(self, track: MediaStreamTrack, codec: str | None = None) -> RTCRtpTransceiver:
-        """A section that sends `track`; its mid is known after `offer`. `codec` puts vp8 or h264 first."""
+        """Adds a section that sends `track`; its mid is known after `offer`. `codec` (vp8 or h264) is
+        preferred."""
         transceiver = self._connection.addTransceiver(track, direction="sendonly")
         if codec is not None:
             transceiver.setCodecPreferences(_preferences(track.kind, codec))
         return transceiver
 
     def unpublish(self, transceiver: RTCRtpTransceiver) -> None:
-        """Ends with the next offer."""
+        """Ends a publication with the next offer."""
         transceiver.direction = "inactive"
         self._muted.discard(transceiver)
         transceiver.sender.replaceTrack(None)
 
     def set_muted(self, transceiver: RTCRtpTransceiver, muted: bool) -> None:
-        """A muted publication sends nothing; its track is read on, so that it does not fall behind."""
+        """Mutes a publication, which then sends nothing. Its track is still read, so that it does not fall
+        behind."""
         if muted:
             self._muted.add(transceiver)
         else:
@@ -134,7 +136,7 @@ class Peer:
     async def answer(self, sdp: str) -> None:
         description = RTCSessionDescription(sdp=spread_candidates(sdp), type="answer")
         await self._connection.setRemoteDescription(description)
-        self._apply_mutes()  # an answer sets every sender going again
+        self._apply_mutes()  # an answer restarts every sender
         for slot in self.slots:
             slot.start()
 
@@ -158,7 +160,7 @@ class Peer:
 
     @property
     def selected_pair(self) -> SelectedPair | None:
-        """Once ICE is completed."""
+        """The selected pair; None before ICE is completed."""
         if self._watched is None:
             return None
         ice: Any = self._watched.transport
@@ -167,7 +169,7 @@ class Peer:
 
     @property
     def srtp_profile(self) -> str | None:
-        """As RFC 5764 and RFC 7714 name it, once DTLS has chosen."""
+        """The profile by its name in RFC 5764 and RFC 7714; None before DTLS is connected."""
         transport: Any = self._watched
         if transport is None or transport._ssl is None:
             return None
@@ -176,7 +178,7 @@ class Peer:
         return names.get(chosen, chosen.decode()) if chosen else None
 
     def _prepare(self) -> None:
-        """Watches the one transport, which comes with the first section: of media, or of data alone."""
+        """Observes the one transport, which exists from the first section on, of media or of data."""
         if self._watched is not None:
             return
         first: Any = next(iter(self._connection.getTransceivers()), None)
@@ -211,7 +213,7 @@ def _text(address: tuple[str, int]) -> str:
 
 
 def _preferences(kind: str, codec: str) -> list[Any]:
-    """The codec first and the others behind it, so that a server without it still finds one. Raises
+    """Moves the codec to the front and keeps the others, so that a server without it still finds one. Raises
     ValueError."""
     known = RTCRtpSender.getCapabilities(kind).codecs
     wanted = f"{kind}/{codec}".lower()

@@ -1,4 +1,4 @@
-"""One slot's media: decoded frames, each with the number of the track that it belongs to.
+"""Receives a slot: decoded frames, each with the number of its track.
 
 The server writes the track's number into the CSRC of every packet (docs/architecture/contracts.md, "Whose
 packet is it"). aiortc drops CSRCs on the way from packet to frame, so this listens in at two places of its
@@ -21,7 +21,7 @@ from aiortc.rtcrtpreceiver import TimestampMapper
 from aiortc.rtp import RtpPacket
 from av import AudioFrame, VideoFrame
 
-# Timestamps remembered on the way from packet to frame: the jitter buffers hold far fewer.
+# Maximum number of timestamps remembered between packet and frame; jitter buffers hold far fewer.
 REMEMBERED: Final = 1024
 
 OnFrame = Callable[[int, AudioFrame | VideoFrame], None]
@@ -29,7 +29,7 @@ OnFrame = Callable[[int, AudioFrame | VideoFrame], None]
 
 @dataclass(slots=True)
 class Received:
-    """What came in through a slot."""
+    """The media received through a slot."""
 
     packets: int = 0
     octets: int = 0
@@ -37,11 +37,11 @@ class Received:
     first_packet_at: float | None = None
     first_frame_at: float | None = None
     without_source: int = 0
-    """Packets with no CSRC, or more than one: nobody's."""
+    """Packets without exactly one CSRC, which belong to no track."""
 
 
 class Remembered(OrderedDict[int, int]):
-    """A map that forgets its oldest entries."""
+    """A map that drops its oldest entries."""
 
     def __setitem__(self, key: int, value: int) -> None:
         super().__setitem__(key, value)
@@ -50,7 +50,7 @@ class Remembered(OrderedDict[int, int]):
 
 
 class SourceMapper(TimestampMapper):
-    """Maps timestamps as aiortc does and remembers whose they were."""
+    """Maps timestamps as aiortc does and remembers their tracks."""
 
     def __init__(self, source_of: Remembered) -> None:
         super().__init__()
@@ -66,12 +66,13 @@ class SourceMapper(TimestampMapper):
 
 
 class SlotReceiver:
-    """Pumps one receiver from the moment that aiortc has a track for it."""
+    """Reads one receiver as soon as aiortc has a track for it."""
 
     def __init__(self, transceiver: RTCRtpTransceiver, on_frame: OnFrame) -> None:
         self.received = Received()
         self.sources: dict[int, int] = {}
-        """Packets by track number. Numbers are the server's, of the size of a room; bounded all the same."""
+        """Packets by track number. The server assigns as many numbers as a room has tracks; bounded
+        nevertheless."""
         self._transceiver = transceiver
         self._on_frame = on_frame
         self._source_of = Remembered()
@@ -91,11 +92,11 @@ class SlotReceiver:
         return self._transceiver.kind
 
     async def statistics(self) -> RTCStatsReport:
-        """aiortc's: `inbound-rtp` for each SSRC, jitter in units of the RTP clock."""
+        """Returns aiortc's report: `inbound-rtp` for each SSRC, jitter in units of the RTP clock."""
         return await self._transceiver.receiver.getStats()
 
     def start(self) -> None:
-        """After an answer. A section that was refused has no track and never gets a pump."""
+        """Starts reading after an answer. A refused section has no track and is not read."""
         if self._pump is None and self._transceiver.receiver.track is not None:
             self._pump = asyncio.create_task(self._run(), name=f"slot {self.mid}")
 

@@ -1,4 +1,4 @@
-"""The WebSocket to signaling, on aiohttp: one message a frame."""
+"""The WebSocket to signaling, on aiohttp: one message per frame."""
 
 import os
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ _SCHEMES: Final = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
 
 
 def socket_url(url: str) -> str:
-    """The WebSocket's address for what people write: http(s) or ws(s), with or without the path. Raises
+    """The WebSocket's address for an address with http(s) or ws(s), with or without the path. Raises
     ValueError."""
     parts = urlsplit(url)
     if parts.scheme not in _SCHEMES or not parts.hostname:
@@ -55,7 +55,7 @@ class Socket:
         return cls(http, socket)
 
     async def send(self, message: ClientMessage) -> None:
-        """Raises ConnectionFailed when it is closed."""
+        """Sends a message. Raises ConnectionFailed if the WebSocket is closed."""
         frame = encode(message, self._subprotocol)
         try:
             if isinstance(frame, bytes):
@@ -66,7 +66,7 @@ class Socket:
             raise ConnectionFailed("CONNECTION_FAILED", "the WebSocket is closed") from error
 
     async def messages(self) -> AsyncIterator[ServerMessage]:
-        """Until it closes. Raises ValueError for a frame that is no message."""
+        """Yields messages until the WebSocket closes. Raises ValueError for an invalid message."""
         async for frame in self._socket:
             if frame.type in (aiohttp.WSMsgType.BINARY, aiohttp.WSMsgType.TEXT):
                 yield decode(frame.data)
@@ -86,7 +86,7 @@ def _why(error: aiohttp.ClientError | OSError) -> str:
     if isinstance(error, aiohttp.WSServerHandshakeError):
         return f"HTTP {error.status} instead of a WebSocket"
     if isinstance(error, aiohttp.ClientConnectorError):
-        # A failure by every address has no text of its own; an unknown host's has.
+        # A failure of all addresses has no text of its own; that of an unknown host has.
         number = error.os_error.errno
         return (
             os.strerror(number)

@@ -1,4 +1,4 @@
-"""For the tests of programs that use this package: a server without a server."""
+"""A fake server for the tests of programs that use this package."""
 
 from nexus_rtc.testing.fake_server import FakeServer
 

@@ -1,5 +1,4 @@
-"""A signaling server for tests: a real WebSocket, answers by script, and aiortc as the far end of the
-media."""
+"""A signaling server for tests: a real WebSocket, scripted answers, and aiortc as the remote peer."""
 
 from collections.abc import Callable
 
@@ -13,8 +12,8 @@ Answer = Callable[[wire.ClientMessage], wire.ServerMessage | None]
 
 
 class FakeServer:
-    """`answers` replaces the usual answer to a kind of request; `sends` are the tracks that go through the
-    first slots."""
+    """Answers one client. `answers` replaces the default answer to a kind of request; `sends` are the tracks
+    that it sends through the first slots."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -53,7 +52,7 @@ class FakeServer:
         await self._runner.cleanup()
 
     async def push(self, message: wire.ServerMessage) -> None:
-        """An event, or anything else that nobody asked for."""
+        """Sends an event, or another message that answers no request."""
         assert self._socket is not None
         if self._socket.ws_protocol == "nexus.v1.json":
             await self._socket.send_str(json_format.MessageToJson(message))
@@ -106,7 +105,7 @@ class FakeServer:
     async def _negotiate(self, offer: str) -> str:
         if self.far_end is None:
             self.far_end = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-            for track in self.sends:  # found by kind, in order: the first slot of each
+            for track in self.sends:  # assigned by kind, in order, to the first slots
                 self.far_end.addTransceiver(track, direction="sendonly")
         await self.far_end.setRemoteDescription(RTCSessionDescription(offer, "offer"))
         await self.far_end.setLocalDescription()
