@@ -1,4 +1,4 @@
-"""Who is in the room: applies events and snapshots to the last known state and says what changed.
+"""The participants of the room: applies events and snapshots to the last known state and says what changed.
 
 No I/O and no clock. Events older than the state (they were overtaken by a snapshot or an answer) change
 nothing.
