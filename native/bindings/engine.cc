@@ -92,13 +92,15 @@ void AddEngine(nb::module_& module) {
           nb::arg("room"), nb::arg("options"))
       .def(
           "update_transport",
-          [](Engine& e, int64_t transport, std::vector<CodecBinding> codecs, const ExtensionIds& extensions) {
+          [](Engine& e, int64_t transport, std::vector<CodecBinding> codecs, const ExtensionIds& extensions,
+             bool forward_descriptors) {
             Require(CheckCodecs(codecs));
             nexus::UpdateTransport command{Transport(transport), std::move(codecs),
-                                           ToExtensionIds(extensions)};
+                                           ToExtensionIds(extensions), forward_descriptors};
             Do([&] { return e.Update(std::move(command)); });
           },
-          nb::arg("transport"), nb::arg("codecs"), nb::arg("extensions"))
+          nb::arg("transport"), nb::arg("codecs"), nb::arg("extensions"),
+          nb::arg("forward_descriptors") = false)
       .def(
           "restart_ice",
           [](Engine& e, int64_t transport, std::string remote_ufrag, std::string remote_pwd) {

@@ -50,12 +50,13 @@ void ConstructCodec(CodecBinding* self, int64_t payload_type, PyCodec codec, int
 void ConstructTransport(TransportSettings* self, std::string remote_ufrag, std::string remote_pwd,
                         const std::vector<std::pair<std::string, std::string>>& fingerprints,
                         std::vector<CodecBinding> codecs, const ExtensionIds& extensions,
-                        bool reduced_size_rtcp, bool dtls_client) {
+                        bool forward_descriptors, bool reduced_size_rtcp, bool dtls_client) {
   TransportSettings settings;
   settings.remote = {std::move(remote_ufrag), std::move(remote_pwd)};
   for (const auto& [algorithm, value] : fingerprints) settings.fingerprints.push_back({algorithm, value});
   settings.codecs = std::move(codecs);
   settings.extensions = ToExtensionIds(extensions);
+  settings.forward_descriptors = forward_descriptors;
   settings.reduced_size_rtcp = reduced_size_rtcp;
   settings.dtls_role = dtls_client ? DtlsRole::kClient : DtlsRole::kServer;
   Require(CheckIceCredentials(settings.remote));
@@ -96,7 +97,8 @@ void AddOptions(nb::module_& module) {
   nb::class_<TransportSettings>(module, "TransportOptions")
       .def("__init__", &ConstructTransport, nb::kw_only(), nb::arg("remote_ufrag"), nb::arg("remote_pwd"),
            nb::arg("fingerprints"), nb::arg("codecs"), nb::arg("extensions"),
-           nb::arg("reduced_size_rtcp") = true, nb::arg("dtls_client") = false);
+           nb::arg("forward_descriptors") = false, nb::arg("reduced_size_rtcp") = true,
+           nb::arg("dtls_client") = false);
   nb::class_<TrackSettings>(module, "TrackOptions")
       .def("__init__", &ConstructTrack, nb::kw_only(), nb::arg("kind"), nb::arg("number"), nb::arg("mid"),
            nb::arg("ssrcs") = std::vector<int64_t>{}, nb::arg("rtx_ssrcs") = std::vector<int64_t>{},

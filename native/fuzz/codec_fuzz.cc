@@ -15,8 +15,8 @@ namespace {
 
 using namespace nexus;
 
-void CheckDescriptor(const SourcePacket& packet, const CodecPatch& patch) {
-  if (!packet.frame.dependency || patch.size < 3) return;
+void CheckDescriptor(const SourcePacket& packet, const DescriptorPatch& patch) {
+  if (!patch.forwarded) return;
   std::array<uint8_t, 512> buffer;
   const ByteView written =
       WriteRewrittenDescriptor(packet.dependency_descriptor, *packet.frame.dependency, patch, buffer);
@@ -60,15 +60,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         std::abort();
     }
     const auto targets = static_cast<uint16_t>(head * 257);
-    const CodecPatch patch =
-        rewriter.Rewrite(packet.frame, packet.payload, packet.dependency_descriptor, targets);
-    const bool of_descriptor = codec == Codec::kAv1;
-    const size_t limit = of_descriptor ? packet.dependency_descriptor.size() : packet.payload.size();
-    if (patch.replaces > limit || patch.size > patch.bytes.size()) std::abort();
-    if (of_descriptor) CheckDescriptor(packet, patch);
+    const CodecPatch patch = rewriter.Rewrite(packet.frame, packet.payload);
+    if (patch.replaces > packet.payload.size() || patch.size > patch.bytes.size()) std::abort();
+    CheckDescriptor(packet, rewriter.RewriteDescriptor(packet.frame, targets));
     slot.SetLimit({static_cast<uint8_t>(head & 3), static_cast<uint8_t>(head >> 2 & 3)});
     const auto out = slot.Forward(LayerId{1}, packet, packet.arrival);
-    if (out && out->patch.replaces > limit) std::abort();
+    if (out && out->patch.replaces > packet.payload.size()) std::abort();
+    if (out) CheckDescriptor(packet, out->descriptor);
     if (head == 0xAA) {
       rewriter.Bind(codec);
       slot.Bind({LayerId{1}, 1, codec}, {});

@@ -2,35 +2,9 @@
 
 #include <algorithm>
 
+#include "testing/bits.h"
+
 namespace nexus::testing {
-namespace {
-
-class Bits {
- public:
-  Bits& Put(uint32_t value, unsigned count) {
-    for (unsigned i = count; i > 0; --i) {
-      if (position_ % 8 == 0) bytes_.push_back(0);
-      bytes_.back() = static_cast<uint8_t>(bytes_.back() | (value >> (i - 1) & 1) << (7 - position_ % 8));
-      ++position_;
-    }
-    return *this;
-  }
-  // ns(n) of AV1 section 4.10.7
-  Bits& NonSymmetric(uint32_t value, uint32_t n) {
-    unsigned width = 0;
-    for (uint32_t x = n; x != 0; x >>= 1) ++width;
-    const uint32_t short_codes = (1u << width) - n;
-    if (value < short_codes) return Put(value, width - 1);
-    return Put(value + short_codes, width);
-  }
-  std::vector<uint8_t> bytes() const { return bytes_; }
-
- private:
-  std::vector<uint8_t> bytes_;
-  size_t position_ = 0;
-};
-
-}  // namespace
 
 uint8_t LayeredSource::TemporalOf(uint32_t since_key) const {
   if (options_.temporal == 1) return 0;
@@ -80,14 +54,19 @@ uint32_t LayeredSource::Indication(const LayeredFrame& frame, uint8_t spatial, u
 std::vector<uint8_t> LayeredSource::Vp8Payload(const LayeredFrame& frame, bool first) const {
   const uint16_t picture = static_cast<uint16_t>(options_.first_picture + frame.picture) & 0x7FFF;
   const bool sync = frame.temporal > 0 && frames_[frame.needs[0]].temporal == 0;
-  return {static_cast<uint8_t>(first ? 0x90 : 0x80),
-          0xE0,  // I L T
-          static_cast<uint8_t>(0x80 | picture >> 8),
-          static_cast<uint8_t>(picture),
-          tl0_,
-          static_cast<uint8_t>(frame.temporal << 6 | (sync ? 0x20 : 0)),
-          static_cast<uint8_t>(frame.key ? 0x10 : 0x11),
-          0xAA};
+  std::vector<uint8_t> bytes = {static_cast<uint8_t>(first ? 0x90 : 0x80),
+                                0xE0,  // I L T
+                                static_cast<uint8_t>(0x80 | picture >> 8),
+                                static_cast<uint8_t>(picture),
+                                tl0_,
+                                static_cast<uint8_t>(frame.temporal << 6 | (sync ? 0x20 : 0))};
+  // RFC 6386 section 9.1: the P bit is clear in a keyframe, which has a start code.
+  if (frame.key && first) {
+    bytes.insert(bytes.end(), {0x10, 0, 0, 0x9D, 0x01, 0x2A, 160, 0, 90, 0});
+  } else {
+    bytes.insert(bytes.end(), {0x11, 0xAA});
+  }
+  return bytes;
 }
 
 std::vector<uint8_t> LayeredSource::Vp9Payload(const LayeredFrame& frame, bool first, bool last) const {
@@ -150,7 +129,9 @@ std::vector<uint8_t> LayeredSource::Descriptor(const LayeredFrame& frame, bool f
                         static_cast<uint8_t>(target % options_.temporal)),
              2);
   }
-  for (const size_t id : frame.needs) bits.Put(1, 2).Put(static_cast<uint32_t>(frame.id - id - 1) & 15, 4);
+  for (const size_t id : frame.needs) {
+    bits.Put(2, 2).Put(static_cast<uint32_t>((frame.id - id) * options_.frame_number_step - 1) & 255, 8);
+  }
   bits.Put(0, 2);
   for (uint8_t chain = 0; chain < options_.spatial; ++chain) bits.Put(chain_diff_.at(chain), 8);
   return bits.bytes();
@@ -200,7 +181,7 @@ std::vector<LayeredPacket> LayeredSource::NextPicture(bool key) {
       packet.marker = last && spatial + 1 == options_.spatial;
       bytes_.push_back(Payload(frame, first, last));
       packet.payload = bytes_.back();
-      if (options_.signal == LayerSignal::kDescriptor) {
+      if (options_.signal == LayerSignal::kDescriptor || options_.descriptors) {
         bytes_.push_back(Descriptor(frame, first, last));
         packet.dependency_descriptor = bytes_.back();
       }
@@ -211,7 +192,7 @@ std::vector<LayeredPacket> LayeredSource::NextPicture(bool key) {
     for (uint8_t chain = 0; chain < options_.spatial; ++chain) {
       if (InChain(frame, chain)) chain_last_[chain] = frame_number_;
     }
-    ++frame_number_;
+    frame_number_ = static_cast<uint16_t>(frame_number_ + options_.frame_number_step);
   }
   ++picture_;
   timestamp_ += 3000;

@@ -17,6 +17,7 @@ enum class LayerSignal : uint8_t { kVp8, kVp9Flexible, kVp9NonFlexible, kDescrip
 struct LayeredSourceOptions {
   LayerSignal signal = LayerSignal::kVp8;
   Codec codec = Codec::kVp8;  // of kDescriptor: its payload is noise, as if encrypted
+  bool descriptors = false;   // beside what the payload says
   uint8_t spatial = 1;
   uint8_t temporal = 3;
   bool key_only = false;  // K-SVC: layers refer to one another in key pictures only
@@ -24,6 +25,7 @@ struct LayeredSourceOptions {
   uint16_t first_picture = 32'760;  // wraps soon
   uint8_t first_tl0 = 250;
   uint16_t first_frame_number = 65'500;
+  uint16_t frame_number_step = 1;  // encodings of one simulcast may share their numbers, as libwebrtc's do
   uint8_t template_offset = 0;
   size_t packets_per_frame = 2;
 };

@@ -8,6 +8,7 @@
 #include "engine/rtp/red.h"
 #include "engine/rtp/rtp_extensions.h"
 #include "engine/rtp/rtx.h"
+#include "testing/bits.h"
 
 namespace nexus::testing {
 namespace {
@@ -61,6 +62,26 @@ std::vector<uint8_t> WithRedundancy(const PublishedStream& stream, size_t distan
   return payload;
 }
 
+// AV1 RTP specification, appendix A.8, of a stream of one layer: one template, one decode target, one chain.
+// Where the frame before is stands in each frame.
+std::vector<uint8_t> Descriptor(const PublishedStream& stream, bool key, bool first, bool last) {
+  const uint8_t step = key ? 0 : static_cast<uint8_t>(stream.options.frame_number_step);
+  const bool structure = key && first;
+  Bits bits;
+  bits.Put(first, 1).Put(last, 1).Put(stream.template_offset, 6).Put(stream.frame_number, 16);
+  bits.Put(structure, 1).Put(0, 2).Put(3, 2);
+  if (structure) {
+    bits.Put(stream.template_offset, 6).Put(0, 5);
+    bits.Put(3, 2);                              // no more templates
+    bits.Put(2, 2).Put(0, 1);                    // a switch indication, no frame differences
+    bits.NonSymmetric(1, 2).NonSymmetric(0, 1);  // one chain, which protects the target
+    bits.Put(0, 4).Put(0, 1);                    // no resolutions
+  }
+  if (!key) bits.Put(1, 2).Put(step - 1u, 4);
+  bits.Put(0, 2).Put(step, 8);
+  return bits.bytes();
+}
+
 // RFC 8852 section 3.2: a retransmission names its stream by the repaired RID instead. One-byte elements.
 void RenameRid(std::vector<uint8_t>& header, const std::string& rid, uint8_t first_extension_id) {
   if (rid.empty()) return;
@@ -103,6 +124,8 @@ TransportSettings TestPeer::Settings() const {
   settings.extensions.Set(RtpExtension::kMid, id + 3);
   settings.extensions.Set(RtpExtension::kRid, id + 4);
   settings.extensions.Set(RtpExtension::kRepairedRid, id + 5);
+  if (options_.descriptors) settings.extensions.Set(RtpExtension::kDependencyDescriptor, id + 6);
+  settings.forward_descriptors = options_.descriptors && options_.descriptors_to_slots;
   return settings;
 }
 
@@ -219,6 +242,8 @@ void TestPeer::SendVideoFrame(PublishedStream& stream, Timestamp now, size_t pac
   if (key) ++stream.keyframes;
   ++stream.frames;
   stream.picture_id = (stream.picture_id + 1) & 0x7FFF;
+  stream.frame_number = static_cast<uint16_t>(stream.frame_number + stream.options.frame_number_step);
+  if (key) stream.template_offset = (stream.template_offset + 1) & 63;
   for (size_t i = 0; i < packets; ++i) {
     const bool last = i + 1 == packets;
     const auto sequence = static_cast<uint16_t>(stream.sequence);
@@ -235,6 +260,9 @@ void TestPeer::SendVideoFrame(PublishedStream& stream, Timestamp now, size_t pac
     if (!stream.options.rid.empty()) {
       extensions.push_back(
           {static_cast<uint8_t>(id + 4), {stream.options.rid.begin(), stream.options.rid.end()}});
+    }
+    if (stream.options.descriptors) {
+      extensions.push_back({static_cast<uint8_t>(id + 6), Descriptor(stream, key, i == 0, last)});
     }
     const std::vector<uint8_t> block = ExtensionBlock(extensions);
     header.insert(header.end(), block.begin(), block.end());
@@ -258,6 +286,11 @@ void TestPeer::SendVideoFrame(PublishedStream& stream, Timestamp now, size_t pac
       payload.insert(payload.end(), tag.begin(), tag.end());
     } else {
       payload.push_back(0xAA);
+    }
+    if (stream.options.encrypted) {
+      // What follows the payload descriptor is noise, of the same length.
+      std::transform(payload.begin() + 4, payload.end(), payload.begin() + 4,
+                     [&](uint8_t byte) { return static_cast<uint8_t>(byte ^ (0xA5 + stream.frames * 31)); });
     }
     PayloadMark{stream.options.mark, stream.frames, static_cast<uint16_t>(i), now.time_since_epoch().count()}
         .Write(payload);
@@ -385,10 +418,14 @@ void TestPeer::HandleRtp(std::vector<uint8_t> datagram, Timestamp now) {
     const auto extensions = ReadExtensions(*packet, Settings().extensions);
     if (extensions.transport_sequence_number) twcc_.OnPacket(*extensions.transport_sequence_number, now);
   }
+  const uint8_t descriptor_id = Settings().extensions.id(RtpExtension::kDependencyDescriptor);
+  const auto descriptor = [&](const RtpPacketView& view) {
+    return descriptor_id == 0 ? ByteView() : view.FindExtension(descriptor_id).value_or(ByteView());
+  };
   for (ReceivedStream& stream : received_) {
     if (packet && stream.ssrc == header->ssrc) {
       const bool red = options_.red && header->payload_type == red_payload_type();
-      return stream.OnPacket(*packet, now, false, red);
+      return stream.OnPacket(*packet, now, false, red, descriptor(*packet));
     }
     if (!packet || stream.rtx_ssrc != header->ssrc) continue;
     stream.rtx_sequences.push_back(header->sequence_number);
@@ -396,7 +433,7 @@ void TestPeer::HandleRtp(std::vector<uint8_t> datagram, Timestamp now) {
     const size_t restored =
         RestoreFromRtx(*packet, stream.ssrc, PayloadType{options_.first_payload_type}, original);
     const auto view = ParseRtp(ByteView(original).first(restored));
-    if (view) stream.OnPacket(*view, now, true);
+    if (view) stream.OnPacket(*view, now, true, false, descriptor(*view));
     return;
   }
   ++unknown_ssrcs;

@@ -26,11 +26,13 @@ struct TestPeerOptions {
   std::string name = "peer";
   uint64_t seed = 1;
   std::vector<SrtpProfile> profiles = {SrtpProfile::kAeadAes128Gcm, SrtpProfile::kAes128CmHmacSha1_80};
-  Codec video = Codec::kVp8;        // what it says that it has; what it makes is VP8
-  uint8_t first_payload_type = 96;  // VP8, its RTX, Opus follow one another
-  bool red = false;                 // has redundant audio, behind Opus
-  uint8_t first_extension_id = 1;   // audio level, abs-send-time, TWCC, MID follow one another
-  Duration ntp_offset{0};           // of the peer's wall clock
+  Codec video = Codec::kVp8;         // what it says that it has; what it makes is VP8
+  uint8_t first_payload_type = 96;   // VP8, its RTX, Opus follow one another
+  bool red = false;                  // has redundant audio, behind Opus
+  uint8_t first_extension_id = 1;    // audio level, abs-send-time, TWCC, MID follow one another
+  bool descriptors = false;          // knows dependency descriptors, behind the other extensions
+  bool descriptors_to_slots = true;  // has negotiated them for its slots too
+  Duration ntp_offset{0};            // of the peer's wall clock
   std::shared_ptr<const DtlsCertificate> certificate;
   IceControllingConfig ice;
   DtlsRole dtls = DtlsRole::kClient;

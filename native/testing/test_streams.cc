@@ -3,6 +3,7 @@
 #include <sstream>
 #include <utility>
 
+#include "engine/codec/av1/dependency_descriptor.h"
 #include "engine/rtp/red.h"
 
 namespace nexus::testing {
@@ -45,7 +46,8 @@ std::optional<PayloadMark> MarkOfAudio(ByteView payload) {
 
 }  // namespace
 
-void ReceivedStream::OnPacket(const RtpPacketView& packet, Timestamp now, bool repaired, bool red) {
+void ReceivedStream::OnPacket(const RtpPacketView& packet, Timestamp now, bool repaired, bool red,
+                              ByteView descriptor) {
   ReceivedPacket received;
   received.sequence = sequence_.Unwrap(packet.header().sequence_number);
   if (!first_arrived_) first_arrived_ = received.sequence;
@@ -57,6 +59,7 @@ void ReceivedStream::OnPacket(const RtpPacketView& packet, Timestamp now, bool r
   received.payload_type = packet.header().payload_type.value;
   received.payload_size = packet.payload().size();
   received.payload.assign(packet.payload().begin(), packet.payload().end());
+  received.descriptor.assign(descriptor.begin(), descriptor.end());
   ByteView rest = packet.payload();
   if (const auto parsed = red ? ParseRed(rest) : std::nullopt) {
     rest = parsed->primary;
@@ -80,7 +83,8 @@ void ReceivedStream::OnPacket(const RtpPacketView& packet, Timestamp now, bool r
   ++duplicates;
   const ReceivedPacket& before = first->second;
   const bool same = before.payload == received.payload && before.timestamp == received.timestamp &&
-                    before.marker == received.marker && before.csrc == received.csrc;
+                    before.marker == received.marker && before.csrc == received.csrc &&
+                    before.descriptor == received.descriptor;
   if (!same) ++altered;
 }
 
@@ -144,6 +148,38 @@ std::string ReceivedStream::Faults(const std::map<uint32_t, uint32_t>& csrc_of_m
           faults << sequence << ": picture id steps by " << id_step << "\n";
       }
     }
+    before = &packet;
+  }
+  return faults.str();
+}
+
+std::string ReceivedStream::DescriptorFaults() const {
+  std::ostringstream faults;
+  DependencyState state;
+  std::optional<uint16_t> newest;
+  const ReceivedPacket* before = nullptr;
+  for (const auto& [sequence, packet] : packets) {
+    if (packet.payload_size == 0 || !packet.mark) continue;
+    const auto read = ParseDependencyDescriptor(packet.descriptor, state);
+    if (!read || !read->layer_known) {
+      faults << sequence << (read ? ": unknown structure\n" : ": no descriptor\n");
+      continue;
+    }
+    const bool same_source = before != nullptr && before->mark->mark == packet.mark->mark;
+    const bool same_frame = same_source && before->mark->frame == packet.mark->frame;
+    if (newest) {
+      const auto step = static_cast<uint16_t>(read->frame_number - *newest);
+      if (same_frame ? step != 0 : step == 0 || step > 0x7FFF)
+        faults << sequence << ": number steps by " << step << "\n";
+      if (before != nullptr && !same_source && step != 1)
+        faults << sequence << ": a gap of " << step << " at a switch\n";
+      const bool next = same_source && before->marker && sequence == before->sequence + 1;
+      if (next && read->frame_diffs.count == 1 && read->frame_diffs.values[0] != step)
+        faults << sequence << ": follows another than the frame before\n";
+    }
+    if (read->BeginsKeyframe() != (packet.mark->packet == 0 && read->frame_diffs.count == 0))
+      faults << sequence << ": a keyframe without its structure\n";
+    newest = read->frame_number;
     before = &packet;
   }
   return faults.str();

@@ -32,6 +32,9 @@ struct PublishedStreamOptions {
   size_t uneven = 0;            // every other packet is so much shorter, as encoders cut pictures
   PictureSize size;             // in its keyframes; none: they do not say
   bool with_mid = true;         // of the packet's header extensions
+  bool descriptors = false;     // of the packet's header extensions: dependency descriptors, of one layer
+  uint16_t frame_number_step = 1;
+  bool encrypted = false;  // behind VP8's payload descriptor
 };
 
 struct StoredPacket {
@@ -57,6 +60,8 @@ struct PublishedStream {
   int64_t rtx_sequence;
   uint32_t timestamp_offset = 0;
   uint16_t picture_id = 30000;
+  uint16_t frame_number = 65'500;
+  uint8_t template_offset = 60;
   uint32_t frames = 0;
   uint32_t packets = 0;
   uint64_t keyframes = 0;
@@ -91,6 +96,7 @@ struct ReceivedPacket {
   std::vector<Redundant> redundant;
   uint8_t payload_type = 0;
   std::vector<uint8_t> payload;
+  std::vector<uint8_t> descriptor;  // dependency descriptor; empty: none
   size_t payload_size = 0;
   int64_t sequence = 0;
   uint32_t timestamp = 0;
@@ -108,7 +114,8 @@ class ReceivedStream {
   ReceivedStream(Ssrc ssrc, std::optional<Ssrc> rtx_ssrc, MediaKind kind);
 
   // `red`: the payload is redundant audio.
-  void OnPacket(const RtpPacketView& packet, Timestamp now, bool repaired, bool red = false);
+  void OnPacket(const RtpPacketView& packet, Timestamp now, bool repaired, bool red = false,
+                ByteView descriptor = {});
 
   Ssrc ssrc;
   std::optional<Ssrc> rtx_ssrc;
@@ -132,6 +139,10 @@ class ReceivedStream {
   // picture ids that go back, a source that begins without a keyframe, a payload of another than the CSRC
   // says. A switch may leave open what was not yet there, or not yet repaired, when the new source took over.
   std::string Faults(const std::map<uint32_t, uint32_t>& csrc_of_mark) const;
+  // What is wrong with the stream for a receiver that goes by dependency descriptors, in words: packets
+  // without one or of an unknown structure, frame numbers that go back or leave a gap at a switch, frames
+  // whose predecessor is another than the one that was sent.
+  std::string DescriptorFaults() const;
   // When the packet was sampled, read off the stream's sender report, on the SFU's clock.
   std::optional<int64_t> PresentationUs(const ReceivedPacket& packet) const;
 

@@ -33,19 +33,27 @@ struct FrameInfo {
   bool switching_up = false;  // from here on a higher temporal layer can be decoded (VP8 Y, VP9 U)
   uint8_t temporal_id = 0;
   uint8_t spatial_id = 0;
+  // None where the payload cannot be read: it is encrypted, or not of its codec.
   std::variant<std::monostate, Vp8Descriptor, Vp9Descriptor> descriptor;
   // Of any codec, when the packet has one that can be read. Layers and keyframes are then told by it alone.
   std::optional<DependencyDescriptor> dependency;
 };
 
-// What a slot changes in a packet. VP8, VP9: `bytes` stand in the place of the first `replaces` bytes of the
-// payload. AV1: of the dependency descriptor; two more bytes are the decode targets that are forwarded (see
-// descriptor_rewrite.h).
+// What a slot changes in a payload (VP8, VP9): `bytes` stand in the place of its first `replaces` bytes.
 struct CodecPatch {
   uint8_t size = 0;
   uint8_t replaces = 0;
   std::array<uint8_t, 6> bytes{};
   friend bool operator==(const CodecPatch&, const CodecPatch&) = default;
+};
+
+// What a slot changes in a packet's dependency descriptor (see descriptor_rewrite.h).
+struct DescriptorPatch {
+  bool forwarded = false;  // else the packet goes without one
+  uint8_t template_id = 0;
+  uint16_t frame_number = 0;
+  uint16_t active_targets = 0;  // decode targets that are forwarded, as a bitmask; 0: as the source says
+  friend bool operator==(const DescriptorPatch&, const DescriptorPatch&) = default;
 };
 
 }  // namespace nexus

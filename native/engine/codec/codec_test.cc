@@ -116,7 +116,7 @@ TEST(PayloadInspector, SurvivesEveryCutOfEveryPacket) {
         const std::vector<uint8_t> cut(packet.payload.begin(),
                                        packet.payload.begin() + static_cast<long>(size));
         const FrameInfo frame = inspector.Inspect(cut, 1, false, {});
-        const CodecPatch patch = rewriter.Rewrite(frame, cut, {});
+        const CodecPatch patch = rewriter.Rewrite(frame, cut);
         ASSERT_LE(patch.replaces, size);
       }
     }

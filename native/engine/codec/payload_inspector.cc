@@ -54,8 +54,33 @@ FrameInfo PayloadInspector::Inspect(ByteView payload, uint32_t rtp_timestamp, bo
   frame.frame_end = marker;
   if (payload.empty()) return frame;  // a probe begins nothing
   InspectPayload(payload, rtp_timestamp, frame);
-  if (!dependency_descriptor.empty() && IsVideo(codec_)) InspectDependency(dependency_descriptor, frame);
+  if (!dependency_descriptor.empty() && IsVideo(codec_)) {
+    const bool keyframe_start = frame.keyframe_start;
+    InspectDependency(dependency_descriptor, frame);
+    JudgePayload(payload, keyframe_start, frame);
+  }
   return frame;
+}
+
+// An encrypted payload must not be rewritten. A payload is taken for encrypted when the descriptor starts a
+// keyframe and the payload does not (a VP8 keyframe has a start code), or when the two disagree on where a
+// frame starts or ends. This holds until the next structure.
+void PayloadInspector::JudgePayload(ByteView payload, bool keyframe_start, FrameInfo& frame) {
+  if (!frame.dependency || !dependency_.structure) return;
+  const DependencyDescriptor& dependency = *frame.dependency;
+  if (dependency.BeginsKeyframe()) opaque_ = !keyframe_start;
+  if (const auto* vp8 = std::get_if<Vp8Descriptor>(&frame.descriptor)) {
+    const bool starts = vp8->start_of_partition && vp8->partition == 0;
+    opaque_ |= starts != dependency.start_of_frame;
+    opaque_ |= dependency.BeginsKeyframe() && !HasVp8StartCode(*vp8, payload);
+  }
+  if (const auto* vp9 = std::get_if<Vp9Descriptor>(&frame.descriptor)) {
+    opaque_ |= vp9->start_of_frame != dependency.start_of_frame;
+    opaque_ |= vp9->end_of_frame != dependency.end_of_frame;
+  }
+  if (!opaque_) return;
+  frame.descriptor = std::monostate{};
+  frame.switching_up = false;
 }
 
 bool PayloadInspector::InspectDependency(ByteView dependency_descriptor, FrameInfo& frame) {

@@ -30,10 +30,12 @@ class PayloadInspector {
   static State StateFor(Codec codec);
 
   void InspectPayload(ByteView payload, uint32_t rtp_timestamp, FrameInfo& frame);
+  void JudgePayload(ByteView payload, bool keyframe_start, FrameInfo& frame);
 
   Codec codec_;
   State state_;
   DependencyState dependency_;
+  bool opaque_ = false;  // payloads contradict their descriptors: they are encrypted
 };
 
 }  // namespace nexus

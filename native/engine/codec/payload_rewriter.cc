@@ -13,17 +13,17 @@ void BindAs(State& state) {
 }  // namespace
 
 void PayloadRewriter::Bind(Codec codec) {
+  descriptor_.Bind();
   switch (codec) {
     case Codec::kOpus:
     case Codec::kH264:
+    case Codec::kAv1:
       state_.emplace<AsItIs>();
       return;
     case Codec::kVp8:
       return BindAs<Vp8Rewriter>(state_);
     case Codec::kVp9:
       return BindAs<Vp9Rewriter>(state_);
-    case Codec::kAv1:
-      return BindAs<Av1Rewriter>(state_);
   }
 }
 
@@ -39,13 +39,10 @@ bool PayloadRewriter::HasPlace(const FrameInfo& frame) const {
   return descriptor != nullptr && rewriter != nullptr && rewriter->HasPlace(*descriptor);
 }
 
-CodecPatch PayloadRewriter::Rewrite(const FrameInfo& frame, ByteView payload, ByteView dependency_descriptor,
-                                    uint16_t active_targets) {
+CodecPatch PayloadRewriter::Rewrite(const FrameInfo& frame, ByteView payload) {
   struct Visitor {
     const FrameInfo& frame;
     ByteView payload;
-    ByteView dependency_descriptor;
-    uint16_t active_targets;
     CodecPatch operator()(AsItIs&) const { return {}; }
     CodecPatch operator()(Vp8Rewriter& rewriter) const {
       const auto* descriptor = std::get_if<Vp8Descriptor>(&frame.descriptor);
@@ -55,12 +52,8 @@ CodecPatch PayloadRewriter::Rewrite(const FrameInfo& frame, ByteView payload, By
       const auto* descriptor = std::get_if<Vp9Descriptor>(&frame.descriptor);
       return descriptor ? rewriter.Rewrite(*descriptor, payload) : CodecPatch{};
     }
-    CodecPatch operator()(Av1Rewriter& rewriter) const {
-      const auto* descriptor = frame.dependency ? &*frame.dependency : nullptr;
-      return descriptor ? rewriter.Rewrite(*descriptor, dependency_descriptor, active_targets) : CodecPatch{};
-    }
   };
-  return std::visit(Visitor{frame, payload, dependency_descriptor, active_targets}, state_);
+  return std::visit(Visitor{frame, payload}, state_);
 }
 
 }  // namespace nexus

@@ -1,8 +1,9 @@
-// Keeps what codecs count (picture ids, TL0PICIDX, frame numbers) continuous for one subscriber's slot,
-// whatever source it is bound to. One per slot: two subscribers never see one another's rewrite.
+// Keeps what payloads and dependency descriptors count (picture ids, TL0PICIDX, frame numbers) continuous for
+// one subscriber's slot, whatever source it is bound to. One per slot: two subscribers never see one
+// another's rewrite.
 #pragma once
 
-#include "engine/codec/av1/av1_rewriter.h"
+#include "engine/codec/av1/descriptor_rewriter.h"
 #include "engine/codec/codec.h"
 #include "engine/codec/vp8/vp8_rewriter.h"
 #include "engine/codec/vp9/vp9_rewriter.h"
@@ -18,13 +19,18 @@ class PayloadRewriter {
   void LeaveOut(const FrameInfo& frame);
   // The frame was to be left out, but came so late that its number is already missed.
   bool HasPlace(const FrameInfo& frame) const;
-  // `active_targets`: see Av1Rewriter.
-  CodecPatch Rewrite(const FrameInfo& frame, ByteView payload, ByteView dependency_descriptor,
-                     uint16_t active_targets = 0);
+  CodecPatch Rewrite(const FrameInfo& frame, ByteView payload);
+  void ForwardDescriptors(bool forward) { descriptor_.Forward(forward); }
+  // Of any codec's packet that has a descriptor. `active_targets`: see DescriptorRewriter.
+  DescriptorPatch RewriteDescriptor(const FrameInfo& frame, uint16_t active_targets = 0) {
+    return frame.dependency ? descriptor_.Rewrite(*frame.dependency, active_targets) : DescriptorPatch{};
+  }
 
  private:
-  struct AsItIs {};  // Opus, H.264
-  std::variant<AsItIs, Vp8Rewriter, Vp9Rewriter, Av1Rewriter> state_;
+  struct AsItIs {};  // Opus, H.264, AV1
+  std::variant<AsItIs, Vp8Rewriter, Vp9Rewriter> state_;
+  // Not one of the codec's: a receiver counts frames on when the codec changes.
+  DescriptorRewriter descriptor_;
 };
 
 }  // namespace nexus

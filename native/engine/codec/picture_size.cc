@@ -11,8 +11,7 @@ std::optional<PictureSize> Vp8Size(ByteView payload, const Vp8Descriptor& descri
   if (!IsVp8KeyframeStart(descriptor, payload)) return std::nullopt;
   const ByteView frame = payload.subspan(descriptor.size);
   if (frame.size() < kVp8KeyframeHeader) return std::nullopt;
-  // What is encrypted has no start code.
-  if (frame[3] != 0x9D || frame[4] != 0x01 || frame[5] != 0x2A) return std::nullopt;
+  if (!HasVp8StartCode(descriptor, payload)) return std::nullopt;  // encrypted
   const auto little_endian = [&](size_t at) {
     return static_cast<uint16_t>((frame[at] | frame[at + 1] << 8) & kVp8SizeMask);
   };

@@ -13,12 +13,6 @@ struct Identity {
   uint16_t sequence_number;
 };
 
-// The patch is of the descriptor when the codec's payload has none of its own and the packet carries one.
-bool PatchesDescriptor(const SourcePacket& packet, const Rewritten& rewritten) {
-  return rewritten.patch.size != 0 && packet.frame.dependency &&
-         std::holds_alternative<std::monostate>(packet.frame.descriptor);
-}
-
 size_t WriteHeader(MutableByteView out, const OutgoingStream& stream, const Transmission& transmission,
                    const SourcePacket& packet, const Rewritten& rewritten, const Identity& identity) {
   OutgoingRtpHeader header;
@@ -34,12 +28,12 @@ size_t WriteHeader(MutableByteView out, const OutgoingStream& stream, const Tran
   header.transport_sequence_number = transmission.transport_sequence_number;
   header.audio_level = packet.audio_level;
   header.video_orientation = packet.video_orientation;
-  // Only AV1 passes its descriptor on: the other codecs have their own, which is what is kept continuous.
-  if (!PatchesDescriptor(packet, rewritten)) return WriteRtpHeader(out, header);
-  const ByteView original = packet.dependency_descriptor;
+  const bool descriptor = rewritten.descriptor.forwarded && !rewritten.empty && packet.frame.dependency &&
+                          stream.ids.has(RtpExtension::kDependencyDescriptor);
+  if (!descriptor) return WriteRtpHeader(out, header);
   std::array<uint8_t, 255> buffer;
-  header.dependency_descriptor =
-      WriteRewrittenDescriptor(original, *packet.frame.dependency, rewritten.patch, buffer);
+  header.dependency_descriptor = WriteRewrittenDescriptor(
+      packet.dependency_descriptor, *packet.frame.dependency, rewritten.descriptor, buffer);
   if (header.dependency_descriptor.empty()) return 0;
   return WriteRtpHeader(out, header);
 }
@@ -48,12 +42,11 @@ OutgoingPacket Finish(MutableByteView scratch, size_t header_size, size_t prefix
                       const SourcePacket& packet, const Rewritten& rewritten) {
   OutgoingPacket out;
   if (header_size == 0) return out;
-  // Of an empty packet no byte of the payload goes out: a descriptor without what it describes is malformed.
-  const bool in_payload = !rewritten.empty && !PatchesDescriptor(packet, rewritten);
-  const size_t replaces = in_payload ? rewritten.patch.replaces : 0;
+  // No byte of the payload goes out in an emptied packet: a codec's header without its content is malformed.
+  const size_t replaces = rewritten.empty ? 0 : rewritten.patch.replaces;
   if (replaces > packet.payload.size()) return out;
   ByteWriter writer(scratch.subspan(header_size + prefix_size));
-  if (in_payload) writer.Bytes(ByteView(rewritten.patch.bytes).first(rewritten.patch.size));
+  if (!rewritten.empty) writer.Bytes(ByteView(rewritten.patch.bytes).first(rewritten.patch.size));
   if (!writer.ok()) return out;
   out.header = ByteView(scratch).first(header_size);
   out.prefix = ByteView(scratch).subspan(header_size, prefix_size + writer.size());

@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 
+#include "engine/codec/av1/descriptor_rewrite.h"
 #include "engine/forward/assembler.h"
 #include "engine/forward/slot_forwarder.h"
 #include "testing/layered_source.h"
@@ -28,6 +29,7 @@ struct Case {
   uint8_t spatial;
   uint8_t temporal;
   bool key_only = false;
+  bool descriptors = false;
 };
 constexpr Case kCases[] = {
     {"Vp8L1T2", LayerSignal::kVp8, Codec::kVp8, 1, 2},
@@ -42,11 +44,61 @@ constexpr Case kCases[] = {
     {"EncryptedVp8L1T3", LayerSignal::kDescriptor, Codec::kVp8, 1, 3},
     {"EncryptedVp9L2T3Key", LayerSignal::kDescriptor, Codec::kVp9, 2, 3, true},
     {"EncryptedH264L1T3", LayerSignal::kDescriptor, Codec::kH264, 1, 3},
+    {"DescribedVp8L1T3", LayerSignal::kVp8, Codec::kVp8, 1, 3, false, true},
+    {"DescribedVp9FlexibleL3T3", LayerSignal::kVp9Flexible, Codec::kVp9, 3, 3, false, true},
+    {"DescribedVp9NonFlexibleL2T2Key", LayerSignal::kVp9NonFlexible, Codec::kVp9, 2, 2, true, true},
 };
 
 struct Sent {
   LayeredPacket source;
   Rewritten out;
+};
+
+// A receiver that goes by dependency descriptors alone: reads what it is sent in order.
+class DescriptorReader {
+ public:
+  explicit DescriptorReader(bool whole = true) : whole_(whole) {}
+
+  // `source` tells the frames of one encoding from those of another.
+  void Read(int source, const std::vector<LayeredFrame>& frames, const Sent& sent) {
+    ASSERT_EQ(sent.out.descriptor.forwarded, !sent.out.empty);
+    if (sent.out.empty) return;
+    const SourcePacket& packet = sent.source.packet;
+    std::array<uint8_t, 255> buffer;
+    const ByteView written = WriteRewrittenDescriptor(packet.dependency_descriptor, *packet.frame.dependency,
+                                                      sent.out.descriptor, buffer);
+    const auto read = ParseDependencyDescriptor(written, state_);
+    ASSERT_TRUE(read && read->layer_known) << "its structure is not the one that was sent last";
+    const LayeredFrame& frame = frames[sent.source.frame];
+    ASSERT_EQ(read->spatial_id, frame.spatial);
+    ASSERT_EQ(read->temporal_id, frame.temporal);
+    ASSERT_EQ(read->end_of_frame, sent.source.last_of_frame);
+    const auto [known, fresh] = numbers_.emplace(std::pair{source, frame.id}, read->frame_number);
+    ASSERT_EQ(fresh, read->start_of_frame);
+    ASSERT_EQ(known->second, read->frame_number) << "one frame, one number";
+    if (fresh && newest_) {
+      ASSERT_GT(static_cast<int16_t>(read->frame_number - *newest_), 0) << "numbers go on";
+      if (source != source_) {
+        ASSERT_EQ(static_cast<uint16_t>(*newest_ + 1), read->frame_number);
+      }
+    }
+    newest_ = read->frame_number;
+    source_ = source;
+    ASSERT_EQ(read->frame_diffs.count, frame.needs.size());
+    for (size_t i = 0; i < frame.needs.size(); ++i) {
+      const auto needed = numbers_.find({source, frame.needs[i]});
+      if (!whole_ && needed == numbers_.end()) continue;
+      ASSERT_NE(needed, numbers_.end()) << "needs a frame that was not sent";
+      ASSERT_EQ(static_cast<uint16_t>(read->frame_number - read->frame_diffs.values[i]), needed->second);
+    }
+  }
+
+ private:
+  bool whole_;
+  DependencyState state_;
+  std::map<std::pair<int, size_t>, uint16_t> numbers_;
+  std::optional<uint16_t> newest_;
+  int source_ = 0;
 };
 
 // The subscriber's eye.
@@ -104,6 +156,12 @@ class Subscriber {
       before = now;
     }
   }
+  void ExpectDescriptors() const {
+    DescriptorReader reader;
+    for (const auto& [number, sent] : by_number_) {
+      ASSERT_NO_FATAL_FAILURE(reader.Read(0, source_.frames(), sent)) << "at " << number;
+    }
+  }
   bool Has(size_t frame) const { return packets_of_.contains(frame); }
   const std::map<int64_t, Sent>& packets() const { return by_number_; }
 
@@ -124,13 +182,14 @@ class LayerSwitch : public ::testing::TestWithParam<Case> {
     options.spatial = GetParam().spatial;
     options.temporal = GetParam().temporal;
     options.key_only = GetParam().key_only;
+    options.descriptors = GetParam().descriptors;
     return options;
   }
   SlotForwarder Slot() const {
     return SlotForwarder({true, 90'000, 0x7FF0, 0xFFFFF000, TimestampFromMicros(0)});
   }
   SlotSource Source() const { return {LayerId{1}, 11, GetParam().codec}; }
-  bool descriptor() const { return GetParam().signal == LayerSignal::kDescriptor; }
+  bool descriptor() const { return GetParam().signal == LayerSignal::kDescriptor || GetParam().descriptors; }
   LayerTarget Top() const {
     return {static_cast<uint8_t>(GetParam().spatial - 1), static_cast<uint8_t>(GetParam().temporal - 1)};
   }
@@ -176,6 +235,9 @@ TEST_P(LayerSwitch, AtEveryPacketPosition) {
         ASSERT_NO_FATAL_FAILURE(subscriber.ExpectNoHole());
         ASSERT_NO_FATAL_FAILURE(subscriber.ExpectDecodable());
         ASSERT_NO_FATAL_FAILURE(subscriber.ExpectPictures());
+        if (descriptor()) {
+          ASSERT_NO_FATAL_FAILURE(subscriber.ExpectDescriptors());
+        }
         if (GetParam().signal == LayerSignal::kVp8) {
           ASSERT_NO_FATAL_FAILURE(subscriber.ExpectVp8Numbers());
         }
@@ -298,8 +360,58 @@ TEST_P(LayerSwitch, SubscribersDoNotSeeOneAnother) {
       if (!a) continue;
       ASSERT_EQ(a->sequence_number, b->sequence_number);
       ASSERT_EQ(a->patch, b->patch);
+      ASSERT_EQ(a->descriptor, b->descriptor);
       ASSERT_EQ(a->marker, b->marker);
     }
+  }
+}
+
+// Three encodings of one camera, whose frames share their numbers as libwebrtc's do: a receiver that goes by
+// descriptors alone cannot tell that they are several.
+TEST(EncodingSwitch, DescriptorsGoOnFromOneToAnother) {
+  for (uint64_t seed = 0; seed < 40; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    Random random(seed);
+    std::vector<LayeredSource> sources;
+    for (uint16_t i = 0; i < 3; ++i) {
+      LayeredSourceOptions options;
+      options.descriptors = true;
+      options.first_sequence = 70'000 + 1'000 * i;
+      options.first_frame_number = static_cast<uint16_t>(65'450 + i);
+      options.frame_number_step = 3;
+      options.template_offset = static_cast<uint8_t>(random.Below(64));
+      sources.emplace_back(options);
+    }
+    SlotForwarder slot({true, 90'000, 0x7FF0, 0xFFFFF000, TimestampFromMicros(0)});
+    DescriptorReader reader(false);
+    size_t shown = 0;
+    size_t wanted = random.Below(3);
+    std::optional<uint16_t> picture_id;
+    for (int picture = 0; picture < 200; ++picture) {
+      if (random.Percent(10)) wanted = random.Below(3);
+      if (random.Percent(10)) slot.SetLimit({0, static_cast<uint8_t>(random.Below(3))});
+      for (size_t i = 0; i < sources.size(); ++i) {
+        const bool key = i == wanted && (picture == 0 || wanted != shown);
+        const auto layer = LayerId{static_cast<uint32_t>(i + 1)};
+        for (const LayeredPacket& packet : sources[i].NextPicture(key)) {
+          if (key && packet.packet.frame.keyframe_start) {
+            slot.Bind({layer, 11, Codec::kVp8}, {});
+            shown = i;
+          }
+          const auto out = slot.Forward(layer, packet.packet, packet.packet.arrival);
+          if (!out) continue;
+          ASSERT_NO_FATAL_FAILURE(reader.Read(static_cast<int>(i), sources[i].frames(), {packet, *out}));
+          // And the payload's own numbers go on too, for those who go by them.
+          ASSERT_EQ(out->patch.size, 5);
+          const auto id = static_cast<uint16_t>((out->patch.bytes[2] << 8 | out->patch.bytes[3]) & 0x7FFF);
+          if (picture_id && id != *picture_id) {
+            ASSERT_EQ(id, (*picture_id + 1) & 0x7FFF);
+          }
+          picture_id = id;
+        }
+      }
+    }
+    EXPECT_GT(slot.counters().switches, 5u);
   }
 }
 

@@ -8,7 +8,8 @@ namespace {
 constexpr Duration kTolerance{8'000};
 constexpr Duration kToleranceInSilence{1'000};
 constexpr uint8_t kSilentLevel = 70;  // -dBov
-// Between two frames, a source's time and the arrival differ by less unless the source's time has jumped.
+// Between two frames, the steps of the source's time and of the arrival differ by less, unless the source's
+// time jumped.
 constexpr Duration kTimeJump{500'000};
 
 }  // namespace
@@ -78,8 +79,8 @@ std::optional<Rewritten> SlotForwarder::Forward(LayerId layer, const SourcePacke
     ++counters_.holes_closed;
     return rewritten;
   }
-  rewritten.patch =
-      rewriter_.Rewrite(packet.frame, packet.payload, packet.dependency_descriptor, decision.active_targets);
+  rewritten.patch = rewriter_.Rewrite(packet.frame, packet.payload);
+  rewritten.descriptor = rewriter_.RewriteDescriptor(packet.frame, decision.active_targets);
   return rewritten;
 }
 
@@ -209,14 +210,14 @@ void SlotForwarder::StartTime(const SourcePacket& packet) {
   last_arrival_ = packet.arrival;
 }
 
-// At the first packet of a new frame that comes: all packets of a frame carry one timestamp.
+// Acts on the first packet of each new frame: all packets of a frame carry one timestamp.
 void SlotForwarder::FollowTime(const SourcePacket& packet) {
   if (packet.timestamp == last_source_timestamp_) return;
   if (TimeHasJumped(packet)) {
     time_.Jump(packet.sequence_number, packet.timestamp, OutgoingTime(packet));
     ++counters_.time_jumps;
   } else if (packet.timestamp < last_source_timestamp_) {
-    return;  // a picture that is shown before the one sent in front of it (B-frames)
+    return;  // a picture shown before the one that was sent before it (B-frames)
   } else {
     CorrectTime(packet);
   }
@@ -238,8 +239,9 @@ Duration SlotForwarder::Tolerance(const SourcePacket& packet) const {
   return silent ? kToleranceInSilence : kTolerance;
 }
 
-// Forward: sound at once, for each piece of a gap would be heard; a picture by half of its step, or it would
-// freeze. Backward only so far that time still advances.
+// Forward corrections of audio happen at once, since each part of a gap would be heard; those of video are
+// spread over frames, half of a frame's step each, or the picture would freeze. Backward corrections leave
+// time advancing.
 void SlotForwarder::CorrectTime(const SourcePacket& packet) {
   const int64_t plain = packet.timestamp + time_.offset();
   const int64_t error = timeline_.RtpAt(packet.media_time) - plain;

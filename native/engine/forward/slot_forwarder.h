@@ -44,6 +44,7 @@ struct Rewritten {
   // Nothing but the header goes out: the packet's layer is not sent, but its number was already missed.
   bool empty = false;
   CodecPatch patch;
+  DescriptorPatch descriptor;  // of the dependency descriptor
 };
 
 struct SlotCounters {
@@ -79,6 +80,9 @@ class SlotForwarder {
   LayerTarget layer() const { return selector_.current(); }
   // The limit cannot be reached without one.
   bool wants_keyframe() const { return started_ && selector_.wants_keyframe(); }
+
+  // Whether dependency descriptors are forwarded, from the next structure on; true at first.
+  void ForwardDescriptors(bool forward) { rewriter_.ForwardDescriptors(forward); }
 
   void Prefetch() const {
     PrefetchForWrite(&source_, 2 * kCacheLine);

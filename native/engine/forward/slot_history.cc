@@ -20,11 +20,15 @@ SlotHistory::SlotHistory(const SlotHistoryConfig& config)
 void SlotHistory::Grow() {
   std::vector<Entry> old(entries_.size() * 2);
   old.swap(entries_);
+  std::vector<DescriptorPatch> old_descriptors(descriptors_.size() * 2);
+  old_descriptors.swap(descriptors_);
   mask_ = entries_.size() - 1;
-  for (const Entry& entry : old) {
-    if (!entry.used) continue;
-    const auto back = static_cast<uint16_t>(static_cast<uint16_t>(highest_) - entry.sequence);
-    entries_[static_cast<size_t>(highest_ - back) & mask_] = entry;
+  for (size_t i = 0; i < old.size(); ++i) {
+    if (!old[i].used) continue;
+    const auto back = static_cast<uint16_t>(static_cast<uint16_t>(highest_) - old[i].sequence);
+    const size_t place = static_cast<size_t>(highest_ - back) & mask_;
+    entries_[place] = old[i];
+    if (!descriptors_.empty()) descriptors_[place] = old_descriptors[i];
   }
 }
 
@@ -48,6 +52,9 @@ void SlotHistory::OnSent(LayerId layer, int64_t source_sequence, const Rewritten
   entry.patch_size = rewritten.patch.size & 0x0F;
   entry.patch_replaces = rewritten.patch.replaces & 0x0F;
   entry.patch = rewritten.patch.bytes;
+  if (rewritten.descriptor.forwarded && descriptors_.empty()) descriptors_.resize(entries_.size());
+  if (descriptors_.empty()) return;
+  descriptors_[static_cast<size_t>(rewritten.sequence_number) & mask_] = rewritten.descriptor;
 }
 
 ResendOutcome SlotHistory::OnNack(uint16_t sequence_number, Timestamp now, Duration rtt, SentPacket& sent) {
@@ -78,7 +85,7 @@ bool SlotHistory::TooSoon(const Entry& entry, Timestamp now, Duration rtt) const
   return since < std::max(rtt, config_.min_resend_interval);
 }
 
-SentPacket SlotHistory::Describe(const Entry& entry, int64_t sequence) {
+SentPacket SlotHistory::Describe(const Entry& entry, int64_t sequence) const {
   SentPacket sent;
   sent.layer = LayerId{entry.layer};
   sent.source_sequence = entry.source_sequence;
@@ -90,6 +97,7 @@ SentPacket SlotHistory::Describe(const Entry& entry, int64_t sequence) {
   sent.rewritten.patch.size = entry.patch_size;
   sent.rewritten.patch.replaces = entry.patch_replaces;
   sent.rewritten.patch.bytes = entry.patch;
+  if (!descriptors_.empty()) sent.rewritten.descriptor = descriptors_[static_cast<size_t>(sequence) & mask_];
   return sent;
 }
 

@@ -1,6 +1,6 @@
-// What one slot sent, as 32 bytes a packet instead of the packet: outgoing number -> the source's packet in
-// its layer's ring and the few bytes that were rewritten. Answers NACKs byte by byte, also for what was sent
-// before a rebind.
+// What one slot sent, as 32 bytes a packet (38 with dependency descriptors) instead of the packet: outgoing
+// number -> the source's packet in its layer's ring and the few bytes that were rewritten. Answers NACKs byte
+// by byte, also for what was sent before a rebind.
 #pragma once
 
 #include <vector>
@@ -62,11 +62,13 @@ class SlotHistory {
 
   void Grow();
   bool TooSoon(const Entry& entry, Timestamp now, Duration rtt) const;
-  static SentPacket Describe(const Entry& entry, int64_t sequence);
+  SentPacket Describe(const Entry& entry, int64_t sequence) const;
 
   SlotHistoryConfig config_;
   size_t mask_;
   std::vector<Entry> entries_;
+  // Beside them; empty until something was sent with a dependency descriptor.
+  std::vector<DescriptorPatch> descriptors_;
   int64_t highest_ = -1;
 };
 

@@ -27,6 +27,7 @@ TEST(SlotHistory, AgreesWithANaiveModel) {
     const Duration rtt(50'000);
     for (int step = 0; step < 5000; ++step) {
       now += Duration(1000 * random.Between(0, 20));
+      const bool with_descriptors = seed % 2 == 1 && step > 30;
       if (random.Percent(50)) {
         const int64_t sequence = newest + random.Between(-3, 4);
         if (sequence < 0) continue;
@@ -40,6 +41,10 @@ TEST(SlotHistory, AgreesWithANaiveModel) {
         rewritten.patch.size = static_cast<uint8_t>(random.Below(7));
         rewritten.patch.replaces = static_cast<uint8_t>(random.Below(7));
         for (uint8_t& byte : rewritten.patch.bytes) byte = static_cast<uint8_t>(random.Next());
+        if (with_descriptors && random.Percent(70)) {
+          rewritten.descriptor = {true, static_cast<uint8_t>(random.Below(64)),
+                                  static_cast<uint16_t>(random.Next()), static_cast<uint16_t>(random.Next())};
+        }
         const LayerId layer{static_cast<uint32_t>(random.Next())};
         const auto source = static_cast<int64_t>(random.Next() >> 16);
         history.OnSent(layer, source, rewritten);
@@ -70,6 +75,7 @@ TEST(SlotHistory, AgreesWithANaiveModel) {
         ASSERT_EQ(sent.rewritten.marker, expected.rewritten.marker);
         ASSERT_EQ(sent.rewritten.csrc, expected.rewritten.csrc);
         ASSERT_EQ(sent.rewritten.patch, expected.rewritten.patch);
+        ASSERT_EQ(sent.rewritten.descriptor, expected.rewritten.descriptor);
       }
     }
   }
@@ -100,6 +106,27 @@ TEST(SlotHistory, AnswersAcrossTheWrap) {
         ASSERT_EQ(sent.rewritten.sequence_number, i);
       }
     }
+  }
+}
+
+// A history doubles while what it would overwrite is young; what stands beside the entries moves with them.
+TEST(SlotHistory, KeepsDescriptorsWhenItGrows) {
+  SlotHistory history({256, 5, Duration(0), 4});
+  const auto descriptor = [](int64_t i) {
+    return i < 65'540 ? DescriptorPatch{}
+                      : DescriptorPatch{true, static_cast<uint8_t>(i % 64), static_cast<uint16_t>(i * 7), 3};
+  };
+  for (int64_t i = 65'500; i < 65'700; ++i) {
+    Rewritten rewritten;
+    rewritten.sequence_number = i;
+    rewritten.timestamp = static_cast<uint32_t>(i);
+    rewritten.descriptor = descriptor(i);
+    history.OnSent(LayerId{1}, i, rewritten);
+  }
+  for (int64_t i = 65'500; i < 65'700; ++i) {
+    const auto sent = history.Find(i);
+    ASSERT_TRUE(sent) << i;
+    EXPECT_EQ(sent->rewritten.descriptor, descriptor(i)) << i;
   }
 }
 

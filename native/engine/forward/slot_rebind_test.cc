@@ -74,13 +74,11 @@ std::vector<uint8_t> Patched(const CodecPatch& patch, ByteView original) {
 }
 
 // What numbers frames: VP8, VP9 picture id, AV1 frame number; nothing for H.264.
-std::optional<uint32_t> FrameNumber(Codec codec, const SourcePacket& packet, const CodecPatch& patch) {
-  if (codec == Codec::kVp8) return ParseVp8Descriptor(Patched(patch, packet.payload))->picture_id;
-  if (codec == Codec::kVp9) return ParseVp9Descriptor(Patched(patch, packet.payload))->picture_id;
-  if (codec != Codec::kAv1 || packet.dependency_descriptor.empty()) return std::nullopt;
-  DependencyState unused;
-  const auto bytes = Patched(patch, packet.dependency_descriptor);
-  return ParseDependencyDescriptor(ByteView(bytes).first(3), unused)->frame_number;
+std::optional<uint32_t> FrameNumber(Codec codec, const SourcePacket& packet, const Rewritten& out) {
+  if (codec == Codec::kVp8) return ParseVp8Descriptor(Patched(out.patch, packet.payload))->picture_id;
+  if (codec == Codec::kVp9) return ParseVp9Descriptor(Patched(out.patch, packet.payload))->picture_id;
+  if (!out.descriptor.forwarded) return std::nullopt;
+  return out.descriptor.frame_number;
 }
 
 std::optional<uint32_t> SourceFrameNumber(const SourcePacket& packet) {
@@ -101,7 +99,7 @@ class Receiver {
     ASSERT_EQ(out.csrc, csrc);
     ASSERT_EQ(out.marker, packet.marker);
     ASSERT_TRUE(sent_.insert(out.sequence_number).second) << "one number twice";
-    const auto frame = FrameNumber(codec_, packet, out.patch);
+    const auto frame = FrameNumber(codec_, packet, out);
     if (out.first_of_binding) {
       ASSERT_TRUE(packet.frame.keyframe_start);
       if (highest_) {

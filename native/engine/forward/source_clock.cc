@@ -9,13 +9,13 @@ namespace {
 constexpr int64_t kMicrosPerSecond = 1'000'000;
 // Two reports of one sender disagree by less than this unless a clock was set.
 constexpr int64_t kJumpUs = 100'000;
-// How far reports may put a packet from where arrival expects it.
+// How far from the expected time sender reports may put a packet.
 constexpr int64_t kBelievableUs = 1'000'000;
-// Between two packets, RTP time falls behind or runs ahead of the arrival by less, unless it jumped. Of
-// pictures that are sent out of order (B-frames) it goes back by less than the second.
+// Between two packets in order, RTP time and arrival differ by less than the first, unless RTP time jumped.
+// Pictures that are sent out of order (B-frames) make it go back, by less than the second.
 constexpr int64_t kRtpJumpUs = 1'000'000;
 constexpr int64_t kRtpFallUs = 500'000;
-// A number that far below the newest is no late packet: the source began anew.
+// A sequence number that far below the newest is not a late packet: the source has restarted.
 constexpr int64_t kMaxLate = 3'000;
 constexpr Duration kContradictedFor{10'000'000};
 
@@ -106,7 +106,7 @@ bool SourceClock::IsLate(int64_t sequence) const {
   return newest_ && sequence <= newest_->sequence && newest_->sequence - sequence < kMaxLate;
 }
 
-// On the line of its time, and nothing is learned of it: it was repaired or overtaken.
+// A late packet (repaired, or overtaken) keeps the mapping of its time and teaches nothing.
 Timestamp SourceClock::TimeOfLate(int64_t sequence, int64_t rtp_timestamp) const {
   const bool before_jump = before_jump_ && sequence < jump_.sequence && rtp_timestamp != jump_.rtp;
   const Point& known = before_jump ? *before_jump_ : *newest_;
@@ -119,8 +119,8 @@ bool SourceClock::HasJumped(int64_t rtp_timestamp, int64_t offset_us) const {
   return std::abs(change) > kRtpJumpUs || (rtp_timestamp < newest_->rtp && change > kRtpFallUs);
 }
 
-// Nothing when the reports contradict the arrival: by what is known of the sender's clock, they put the
-// packet further than a second from where it is expected.
+// Nothing when the reports contradict the arrival: with the participant's offset they put the packet more
+// than a second away from the expected time.
 std::optional<int64_t> SourceClock::TimeByReports(int64_t ntp_us, int64_t expected_us, Timestamp arrival,
                                                   RemoteClockOffset& remote) {
   const std::optional<int64_t> known = remote.offset_us();
@@ -128,8 +128,7 @@ std::optional<int64_t> SourceClock::TimeByReports(int64_t ntp_us, int64_t expect
     remote.OnContradiction(arrival);
     return std::nullopt;
   }
-  // What was learned of the path before the first report counts: time does not jump by the queue of the
-  // moment.
+  // The delay learned before the first report counts, so that time does not jump by the queue of the moment.
   if (!known || !learned_) remote.OnPacket(ntp_us, TimestampFromMicros(expected_us));
   remote.OnPacket(ntp_us, arrival);
   learned_ = true;
@@ -147,8 +146,8 @@ Timestamp SourceClock::OnPacket(int64_t sequence, int64_t rtp_timestamp, Timesta
     arrival_minimum_.Reset();
   }
   arrival_minimum_.Add(point.offset_us, arrival);
-  // The fastest packet so far is taken to have come the moment it was sampled, or as late behind it as the
-  // reports told.
+  // The fastest packet so far is assumed to arrive when it was sampled, or with the lag that the reports
+  // told.
   const int64_t fastest_us = rtp_us + *arrival_minimum_.value();
   point.media_us = fastest_us - lag_us_;
   const auto ntp_us = ntp_.NtpMicros(rtp_timestamp);

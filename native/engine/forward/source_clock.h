@@ -1,13 +1,12 @@
 // From a source's RTP timestamps to the SFU's clock. Three small parts:
-//   RtpNtpClock        one SSRC: RTP time -> the sender's NTP time, from its sender reports (RFC 3550
-//   section 6.4.1) RemoteClockOffset  one participant: the sender's NTP time -> the SFU's clock; shared by
-//   audio and video, which is
-//                      what keeps lips in sync
-//   SourceClock        one SSRC: the time at which a packet was sampled, with or without sender reports
+//   RtpNtpClock        one SSRC: RTP time -> the sender's NTP time (sender reports, RFC 3550 section 6.4.1)
+//   RemoteClockOffset  one participant: the sender's NTP time -> the SFU's clock; shared by audio and
+//                      video, which is what keeps lips in sync
+//   SourceClock        one SSRC: when a packet was sampled, with or without sender reports
 //
-// Reports and packets of real senders contradict one another: RTP time stands still while a source pauses and
-// its reports go on, or leaps when a source is exchanged. Arrival then decides, and the reports are believed
-// again as soon as they agree with it to a second.
+// Sender reports and packets of real senders contradict one another: RTP time stands still while a source
+// pauses and its reports go on, or jumps when a source is replaced. The arrival then decides, and the reports
+// are believed again as soon as they agree with it within a second.
 #pragma once
 
 #include <optional>
@@ -59,8 +58,8 @@ class RemoteClockOffset {
  public:
   RemoteClockOffset() : minimum_(Duration(10'000'000)) {}
   void OnPacket(int64_t ntp_us, Timestamp arrival);
-  // The reports of a source contradict this offset. When nobody's have agreed with it for ten seconds it is
-  // forgotten: the sender's clock was set.
+  // The reports of one source contradict this offset. If no source's reports have agreed with it for ten
+  // seconds, it is forgotten: the sender's clock was set.
   void OnContradiction(Timestamp arrival);
   std::optional<int64_t> offset_us() const { return minimum_.value(); }  // SFU's clock minus sender's
 
@@ -77,7 +76,7 @@ class SourceClock {
   // For each packet, in arrival order; `remote` is the participant's. Both numbers are unwrapped by this
   // clock's caller.
   Timestamp OnPacket(int64_t sequence, int64_t rtp_timestamp, Timestamp arrival, RemoteClockOffset& remote);
-  // The times come from sender reports: one has told, and agrees with the arrival.
+  // The times come from sender reports, which agree with the arrival.
   bool synchronised() const { return synchronised_; }
 
  private:
@@ -96,15 +95,15 @@ class SourceClock {
 
   RtpNtpClock ntp_;
   WindowedMinimum arrival_minimum_;  // of arrival minus RTP time, since the RTP time last jumped
-  // How much later than it was sampled, by the reports, the fastest packet comes: what is allowed for when
-  // arrival has to do without them.
+  // How much later than its sampling the fastest packet arrives, by the reports. Subtracted while the arrival
+  // alone decides.
   int64_t lag_us_ = 0;
   std::optional<Point> newest_;
   // The last packet before RTP time jumped, and the first behind it.
   std::optional<Point> before_jump_;
   Point jump_;
   bool synchronised_ = false;
-  bool learned_ = false;  // it was synchronised once
+  bool learned_ = false;  // was synchronised at least once
 };
 
 }  // namespace nexus

@@ -1,6 +1,6 @@
-// From a source's RTP times to a slot's, while one binding lasts: an offset with a few corrections, from
-// which source time on each of them holds. Where the source's time itself jumps, it begins anew, and what was
-// sent before the jump and comes late still finds its place.
+// Maps a source's RTP times to a slot's for the life of one binding: an offset with a few corrections, each
+// valid from a source time on. A jump of the source's time starts a new mapping; late packets from before the
+// jump keep the old one.
 #pragma once
 
 #include <algorithm>
@@ -29,7 +29,7 @@ class SourceTimeMap {
 
   int64_t offset() const { return steps_[count_ - 1].offset; }
   int64_t Map(int64_t sequence, int64_t source_time) const {
-    // Of the jump's own frame, packets may have been overtaken by the one that showed it.
+    // Packets of the first frame after the jump may arrive after the one that revealed it.
     if (sequence < first_sequence_ && source_time != first_time_) return source_time + before_jump_;
     for (size_t i = count_; i > 1; --i) {
       if (source_time >= steps_[i - 1].from) return source_time + steps_[i - 1].offset;

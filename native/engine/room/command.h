@@ -40,7 +40,8 @@ struct TransportSettings {
   std::vector<DtlsFingerprint> fingerprints;
   std::vector<CodecBinding> codecs;
   RtpExtensionIds extensions;
-  bool reduced_size_rtcp = true;  // RFC 5506
+  bool forward_descriptors = false;  // all video slots have negotiated dependency descriptors
+  bool reduced_size_rtcp = true;     // RFC 5506
   // Ours: the client when the peer offers `a=setup:passive` (RFC 8842 section 5.3).
   DtlsRole dtls_role = DtlsRole::kServer;
 };
@@ -85,6 +86,7 @@ struct UpdateTransport {
   TransportId transport;
   std::vector<CodecBinding> codecs;
   RtpExtensionIds extensions;
+  bool forward_descriptors = false;
 };
 struct RestartIce {
   TransportId transport;

@@ -49,7 +49,7 @@ void Shard::Handle(const CreateTransport& command, Timestamp now) {
 void Shard::Handle(const UpdateTransport& command, Timestamp) {
   Transport* transport = Find(transports_, command.transport);
   if (transport == nullptr) return Reject("update_transport", command.transport.value, "unknown_transport");
-  transport->Update(command.codecs, command.extensions);
+  transport->Update(command);
 }
 
 void Shard::Handle(const RestartIce& command, Timestamp now) {

@@ -43,7 +43,9 @@ SubscriberSlot::SubscriberSlot(ShardContext& context, Transport& subscriber, Slo
       history_(HistoryConfig(settings)),
       red_(RedConfig(context.config)),
       // Below 2^15, so that the first wrap is far away (hard problem 8).
-      rtx_sequence_(static_cast<int64_t>(context.random() & 0x7FFF)) {}
+      rtx_sequence_(static_cast<int64_t>(context.random() & 0x7FFF)) {
+  OnRenegotiated();
+}
 
 SubscriberSlot::~SubscriberSlot() {
   if (shown_ != nullptr) shown_->RemoveSubscriber(*this);
@@ -59,6 +61,11 @@ void SubscriberSlot::Bind(PublishedTrack& track, Timestamp now) {
   // to go down and up again, at a keyframe each.
   if (target_ && track.crowded() && subscriber_.guesses()) target_->spatial = 0;
   OnChoiceChanged(now);
+}
+
+void SubscriberSlot::OnRenegotiated() {
+  stream_.reset();
+  forwarder_.ForwardDescriptors(subscriber_.slot_extension_ids().has(RtpExtension::kDependencyDescriptor));
 }
 
 void SubscriberSlot::OnReady(Timestamp now) { AskForWanted(now); }
@@ -194,6 +201,7 @@ void SubscriberSlot::SendParameterSets(const PublishedLayer& layer, const Rewrit
   --rewritten.sequence_number;
   rewritten.marker = false;
   rewritten.patch = {};
+  rewritten.descriptor = {};
   history_.OnSent(layer.id(), sets->sequence_number, rewritten);
   const size_t sent = subscriber_.SendMedia(*stream_, *sets, rewritten, now);
   if (sent == 0) return;
@@ -238,7 +246,7 @@ std::optional<OutgoingStream> SubscriberSlot::StreamFor(const CodecBinding& sour
       settings_.rtx_ssrc ? binding->rtx_payload_type.value_or(PayloadType{}) : PayloadType{};
   stream.red_payload_type = binding->red_payload_type;
   stream.video = settings_.kind == MediaKind::kVideo;
-  stream.ids = subscriber_.extension_ids();
+  stream.ids = subscriber_.slot_extension_ids();
   return stream;
 }
 

@@ -35,7 +35,7 @@ class SubscriberSlot {
   // The subscriber's connection is up: what it waits for may be asked for.
   void OnReady(Timestamp now);
   // The subscriber's codecs or extensions changed.
-  void OnRenegotiated() { stream_.reset(); }
+  void OnRenegotiated();
 
   // In two steps, as the second follows pointers that the first brings: what `OnBurst` will look at.
   void PrefetchPointers() const;

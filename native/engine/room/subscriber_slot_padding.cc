@@ -31,7 +31,7 @@ size_t SubscriberSlot::SendPadding(Timestamp now) {
   OutgoingStream stream;
   stream.rtx_ssrc = *settings_.rtx_ssrc;
   stream.rtx_payload_type = *payload_type;
-  stream.ids = subscriber_.extension_ids();
+  stream.ids = subscriber_.slot_extension_ids();
   const size_t size = subscriber_.SealPadding(stream, rtx_sequence_, now);
   if (size > 0) ++rtx_sequence_;
   return size;

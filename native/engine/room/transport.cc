@@ -69,6 +69,7 @@ Transport::Transport(ShardContext& context, Room& room, const CreateTransport& c
       settings_(command.settings),
       codecs_(command.settings.codecs),
       extensions_(command.settings.extensions),
+      forward_descriptors_(command.settings.forward_descriptors),
       ice_(command.local, command.settings.remote, IceConfigFrom(context.config), now),
       connect_deadline_(now + context.config.connect_timeout),
       send_(std::make_unique<SendControl>(context.config.bandwidth,
@@ -269,9 +270,17 @@ void Transport::Shutdown() {
   }
 }
 
-void Transport::Update(std::vector<CodecBinding> codecs, const RtpExtensionIds& extensions) {
-  codecs_ = CodecTable(std::move(codecs));
-  extensions_ = extensions;
+// The dependency descriptor may have been negotiated only for what the peer publishes.
+RtpExtensionIds Transport::slot_extension_ids() const {
+  RtpExtensionIds ids = extensions_;
+  if (!forward_descriptors_) ids.Set(RtpExtension::kDependencyDescriptor, 0);
+  return ids;
+}
+
+void Transport::Update(const UpdateTransport& update) {
+  codecs_ = CodecTable(update.codecs);
+  extensions_ = update.extensions;
+  forward_descriptors_ = update.forward_descriptors;
   const bool feedback = extensions_.has(RtpExtension::kTransportSequenceNumber);
   if (feedback != send_->has_transport_feedback) {
     send_ = std::make_unique<SendControl>(context_.config.bandwidth, feedback,

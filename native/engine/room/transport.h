@@ -65,7 +65,7 @@ class Transport final : public TrackPublisher {
   // Sends close_notify when there is a connection.
   void Shutdown();
 
-  void Update(std::vector<CodecBinding> codecs, const RtpExtensionIds& extensions);
+  void Update(const UpdateTransport& update);
   bool RestartIce(const IceCredentials& local, const IceCredentials& remote, Timestamp now);
 
   // Data channels (transport_data.cc).
@@ -114,7 +114,8 @@ class Transport final : public TrackPublisher {
   TransportState state() const { return state_; }
   const IceLite& ice() const { return ice_; }
   const CodecTable& codecs() const { return codecs_; }
-  const RtpExtensionIds& extension_ids() const { return extensions_; }
+  // The header extensions that slots send.
+  RtpExtensionIds slot_extension_ids() const;
   const SendControl& send_control() const { return *send_; }
   DtlsRole dtls_role() const { return settings_.dtls_role; }
   Duration rtt() const { return rtt_.value_or(kAssumedRtt); }
@@ -213,6 +214,7 @@ class Transport final : public TrackPublisher {
   TransportSettings settings_;
   CodecTable codecs_;
   RtpExtensionIds extensions_;
+  bool forward_descriptors_;
   IceLite ice_;
   std::optional<DtlsEndpoint> dtls_;
   std::optional<SrtpOpener> opener_;

@@ -106,11 +106,13 @@ class TransportOptions:
         fingerprints: Sequence[tuple[str, str]],
         codecs: Sequence[CodecBinding],
         extensions: dict[HeaderExtension, int],
+        forward_descriptors: bool = False,
         reduced_size_rtcp: bool = True,
         dtls_client: bool = False,
     ) -> None:
         """`fingerprints`: (hash name as in SDP, "AA:BB:…"). `codecs`/`extensions`: as answered, for the whole
-        BUNDLE group. `dtls_client`: the engine's side, for peers that offer `a=setup:passive`."""
+        BUNDLE group. `forward_descriptors`: every video slot has negotiated the dependency descriptor.
+        `dtls_client`: the engine's side, for peers that offer `a=setup:passive`."""
 
 class Candidate:
     @property
@@ -209,7 +211,11 @@ class Engine:
     def close_room(self, room: int) -> None: ...
     def create_transport(self, room: int, options: TransportOptions) -> TransportDescription: ...
     def update_transport(
-        self, transport: int, codecs: Sequence[CodecBinding], extensions: dict[HeaderExtension, int]
+        self,
+        transport: int,
+        codecs: Sequence[CodecBinding],
+        extensions: dict[HeaderExtension, int],
+        forward_descriptors: bool = False,
     ) -> None: ...
     def restart_ice(self, transport: int, remote_ufrag: str, remote_pwd: str) -> TransportDescription: ...
     def close_transport(self, transport: int) -> None:

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from nexus.events.v1 import room_pb2
@@ -368,6 +369,9 @@ def test_ice_restart_and_changed_codecs_reach_the_engine() -> None:
     changed = TransportOffer(ice, TRANSPORT.fingerprints, (), ((3, 4),), True)  # type: ignore[arg-type]
     room.do(cmd.Offer(alice, MediaOffer(changed, slots=media().slots)))
     assert room.engine == [fx.UpdateTransport(alice, changed), fx.RestartIce(alice, ice)]
+    described = replace(changed, forward_descriptors=True)
+    room.do(cmd.Offer(alice, MediaOffer(described, slots=media().slots)))
+    assert room.engine == [fx.UpdateTransport(alice, described)]
     other = TransportOffer(ice, (("sha-256", "BB"),), (), (), True)
     assert refused(room, cmd.Offer(alice, MediaOffer(other))) == "INVALID_SDP"
 

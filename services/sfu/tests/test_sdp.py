@@ -358,6 +358,72 @@ def test_extension_ids_above_14_need_allow_mixed(read_offer: OfferReader) -> Non
     assert "extmap-allow-mixed" not in answer(negotiated(text))
 
 
+DESCRIPTOR = (
+    "a=extmap:12 https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension"
+)
+
+
+def with_descriptor(offer: str, *mids: int, line: str = DESCRIPTOR) -> str:
+    """The offer of a page that knows dependency descriptors in some of its sections."""
+    head, *media = offer.split("m=")
+    for mid in mids:
+        assert media[mid].startswith("video")
+        media[mid] = media[mid].replace("a=rtcp-mux\r\n", f"{line}\r\na=rtcp-mux\r\n")
+    return "m=".join([head, *media])
+
+
+def video_slots(result: Negotiated) -> list[int]:
+    return [int(slot.mid) for slot in result.media.slots if slot.kind is Kind.VIDEO]
+
+
+def test_dependency_descriptors_are_for_all_video_slots_or_for_none(read_offer: OfferReader) -> None:
+    join = read_offer("chromium_join")
+    slots = video_slots(negotiated(join, *REQUESTS))
+    assert len(slots) > 2
+    result = negotiated(with_descriptor(join, *slots), *REQUESTS)
+    assert result.media.transport.forward_descriptors
+    assert dict(result.media.transport.extensions)[Extension.DEPENDENCY_DESCRIPTOR] == 12
+    assert all(DESCRIPTOR in sections(answer(result))[mid] for mid in slots)
+    some = negotiated(with_descriptor(join, *slots[1:]), *REQUESTS)
+    assert not some.media.transport.forward_descriptors
+    assert dict(some.media.transport.extensions)[Extension.DEPENDENCY_DESCRIPTOR] == 12
+
+
+def test_descriptors_that_a_publication_sends_request_none_for_slots(read_offer: OfferReader) -> None:
+    """Chromium offers them by itself where it sends layers, Firefox where it sends video."""
+    result = negotiated(with_descriptor(read_offer("chromium_join"), 1), *REQUESTS)
+    assert dict(result.media.transport.extensions)[Extension.DEPENDENCY_DESCRIPTOR] == 12
+    assert DESCRIPTOR in sections(answer(result))[1]
+    assert not result.media.transport.forward_descriptors
+    alone = negotiated(read_offer("chromium_simulcast"), PublicationRequest("1", Source.CAMERA))
+    assert not alone.media.transport.forward_descriptors
+
+
+@pytest.mark.parametrize(
+    ("direction", "taken"), [("/recvonly", True), ("/sendrecv", True), ("/sendonly", False)]
+)
+def test_descriptors_follow_the_direction_of_the_extension(
+    direction: str, taken: bool, read_offer: OfferReader
+) -> None:
+    join = read_offer("chromium_join")
+    line = DESCRIPTOR.replace(":12 ", f":12{direction} ")
+    result = negotiated(
+        with_descriptor(join, *video_slots(negotiated(join, *REQUESTS)), line=line), *REQUESTS
+    )
+    assert result.media.transport.forward_descriptors is taken
+
+
+def test_descriptors_need_allow_mixed(read_offer: OfferReader) -> None:
+    """RFC 8285 section 4.1.2: without it a stream has elements of one form, and a structure fits the longer
+    form alone."""
+    join = read_offer("chromium_join")
+    text = with_descriptor(join, *video_slots(negotiated(join, *REQUESTS)))
+    result = negotiated(text.replace("a=extmap-allow-mixed\r\n", ""), *REQUESTS)
+    assert Extension.DEPENDENCY_DESCRIPTOR not in dict(result.media.transport.extensions)
+    assert not result.media.transport.forward_descriptors
+    assert "dependency-descriptor" not in answer(result)
+
+
 def test_wildcard_feedback_holds_for_every_codec(read_offer: OfferReader) -> None:
     text = re.sub("a=rtcp-fb:.*\r\n", "", read_offer("chromium_join"))
     text = text.replace("a=rtpmap:96 VP8/90000\r\n", "a=rtpmap:96 VP8/90000\r\na=rtcp-fb:* nack pli\r\n")

@@ -208,6 +208,53 @@ class ParticipantPage {
     await this.room.publish(this.microphone);
   }
 
+  /** From the next connection on this browser never negotiates the dependency descriptor, as other browsers do not. */
+  forgetDescriptors() {
+    const transceivers = /** @type {any} */ (RTCRtpTransceiver.prototype);
+    const { setHeaderExtensionsToNegotiate } = transceivers;
+    /** @param {{uri: string, direction: string}[]} extensions */
+    transceivers.setHeaderExtensionsToNegotiate = function set(extensions) {
+      const wanted = extensions.map((one) => (one.uri.includes("dependency-descriptor") ? { ...one, direction: "stopped" } : one));
+      setHeaderExtensionsToNegotiate.call(this, wanted);
+    };
+    const { createOffer } = RTCPeerConnection.prototype;
+    /** @param {any} options */
+    RTCPeerConnection.prototype.createOffer = function offer(options) {
+      for (const transceiver of /** @type {any[]} */ (this.getTransceivers())) {
+        if (!transceiver.stopped) transceiver.setHeaderExtensionsToNegotiate(transceiver.getHeaderExtensionsToNegotiate());
+      }
+      return createOffer.call(this, options);
+    };
+  }
+
+  /**
+   * From the next connection on all video frames pass a worker, which may encrypt and decrypt them (all their bytes), and tells of those that are
+   * received.
+   * @param {{encrypt?: boolean}} options
+   */
+  transformFrames({ encrypt = false }) {
+    const worker = new Worker("/pages/frame_worker.mjs", { type: "module" });
+    this.frames = [];
+    worker.onmessage = ({ data }) => this.frames.push(data);
+    let receivers = 0;
+    const { addTransceiver } = RTCPeerConnection.prototype;
+    /** @param {any} trackOrKind @param {any} init */
+    RTCPeerConnection.prototype.addTransceiver = function add(trackOrKind, init) {
+      const transceiver = addTransceiver.call(this, trackOrKind, init);
+      if (transceiver.receiver.track.kind === "video") {
+        receivers += 1;
+        transceiver.sender.transform = new RTCRtpScriptTransform(worker, { side: "sender", encrypt });
+        transceiver.receiver.transform = new RTCRtpScriptTransform(worker, { side: "receiver", encrypt, receiver: receivers });
+      }
+      return transceiver;
+    };
+  }
+
+  /** The frames that were received since the last call. */
+  takeFrames() {
+    return this.frames.splice(0);
+  }
+
   /** From the next connection on this browser has no redundant audio, as others have none (RFC 2198). */
   forgetRedundantAudio() {
     const { addTransceiver } = RTCPeerConnection.prototype;

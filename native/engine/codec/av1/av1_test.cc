@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "engine/codec/av1/av1_inspector.h"
-#include "engine/codec/av1/av1_rewriter.h"
 #include "engine/codec/av1/descriptor_rewrite.h"
+#include "engine/codec/av1/descriptor_rewriter.h"
 #include "engine/codec/payload_inspector.h"
 #include "testing/random.h"
 #include "testing/rtp_capture.h"
@@ -112,10 +112,9 @@ TEST(DependencyDescriptor, SurvivesRandomBytes) {
     for (uint8_t& byte : value) byte = static_cast<uint8_t>(random.Next());
     if (const auto descriptor = ParseDependencyDescriptor(value, state)) {
       ++parsed;
-      Av1Rewriter rewriter;
+      DescriptorRewriter rewriter;
       rewriter.Bind();
-      const CodecPatch patch = rewriter.Rewrite(*descriptor, value, static_cast<uint16_t>(random.Next()));
-      ASSERT_LE(patch.replaces, value.size());
+      const DescriptorPatch patch = rewriter.Rewrite(*descriptor, static_cast<uint16_t>(random.Next()));
       Bytes out(value.size() + kMaxDescriptorGrowth);
       WriteRewrittenDescriptor(value, *descriptor, patch, out);
     }
@@ -126,12 +125,12 @@ TEST(DependencyDescriptor, SurvivesRandomBytes) {
   EXPECT_GT(parsed, 1000u);
 }
 
-DependencyDescriptor Rewritten(Av1Rewriter& rewriter, const Bytes& value, DependencyState& source,
+DependencyDescriptor Rewritten(DescriptorRewriter& rewriter, const Bytes& value, DependencyState& source,
                                DependencyState& receiver, uint16_t targets = 0) {
   const auto descriptor = ParseDependencyDescriptor(value, source);
   EXPECT_TRUE(descriptor);
   Bytes buffer(value.size() + kMaxDescriptorGrowth);
-  const CodecPatch patch = rewriter.Rewrite(*descriptor, value, targets);
+  const DescriptorPatch patch = rewriter.Rewrite(*descriptor, targets);
   const ByteView written = WriteRewrittenDescriptor(value, *descriptor, patch, buffer);
   EXPECT_FALSE(written.empty());
   const auto out = ParseDependencyDescriptor(written, receiver);
@@ -139,8 +138,8 @@ DependencyDescriptor Rewritten(Av1Rewriter& rewriter, const Bytes& value, Depend
   return out.value_or(DependencyDescriptor{});
 }
 
-TEST(Av1Rewriter, FrameNumbersGoOnAndTemplatesDoNotOverlap) {
-  Av1Rewriter rewriter;
+TEST(DescriptorRewriter, FrameNumbersGoOnAndTemplatesDoNotOverlap) {
+  DescriptorRewriter rewriter;
   DependencyState receiver;
   uint16_t expected = 65'500;
   uint8_t last_offset = 0;
@@ -258,9 +257,9 @@ TEST(DependencyDescriptor, TooManyFrameDifferencesAreRefused) {
 }
 
 // Hard problem 18: a bitmask of its own for each subscriber, in packets with and without one.
-TEST(Av1Rewriter, TellsEachSubscriberWhatItGets) {
-  Av1Rewriter whole;
-  Av1Rewriter low;
+TEST(DescriptorRewriter, TellsEachSubscriberWhatItGets) {
+  DescriptorRewriter whole;
+  DescriptorRewriter low;
   DependencyState source[2];
   DependencyState receiver[2];
   for (int i = 0; i < 100; ++i) {

@@ -22,13 +22,16 @@ bool CopyStructure(BitReader& in, BoundedBitWriter& out, ByteView original, uint
 }  // namespace
 
 ByteView WriteRewrittenDescriptor(ByteView original, const DependencyDescriptor& parsed,
-                                  const CodecPatch& patch, MutableByteView out) {
-  if (original.size() < kMandatory || patch.size < kMandatory) return {};
-  const bool has_mask = patch.size > kMandatory;
+                                  const DescriptorPatch& patch, MutableByteView out) {
+  if (!patch.forwarded || original.size() < kMandatory) return {};
+  const bool has_mask = patch.active_targets != 0;
   BitReader in(original);
   in.Skip(kMandatory * 8);
   BoundedBitWriter bits(out);
-  for (size_t i = 0; i < kMandatory; ++i) bits.Bits(patch.bytes[i], 8);
+  bits.Bits(parsed.start_of_frame, 1);
+  bits.Bits(parsed.end_of_frame, 1);
+  bits.Bits(patch.template_id, 6);
+  bits.Bits(patch.frame_number, 16);
   if (original.size() == kMandatory && !has_mask) return bits.ok() ? bits.written() : ByteView();
 
   const bool extended = original.size() > kMandatory;
@@ -36,12 +39,11 @@ ByteView WriteRewrittenDescriptor(ByteView original, const DependencyDescriptor&
   const bool had_mask = extended && in.Flag();
   bits.Bits(has_mask || had_mask, 1);  // active_decode_targets_present_flag
   bits.Bits(extended ? in.Bits(3) : 0, 3);
-  const auto shift =
-      static_cast<uint8_t>(((patch.bytes[0] & kTemplateMask) - parsed.template_id) & kTemplateMask);
+  const auto shift = static_cast<uint8_t>((patch.template_id - parsed.template_id) & kTemplateMask);
   if (parsed.has_structure && !CopyStructure(in, bits, original, shift)) return {};
   const uint32_t mask = had_mask ? in.Bits(parsed.decode_target_count) : 0;
   if (has_mask) {
-    bits.Bits(static_cast<uint32_t>(patch.bytes[3] << 8 | patch.bytes[4]), parsed.decode_target_count);
+    bits.Bits(patch.active_targets, parsed.decode_target_count);
   } else if (had_mask) {
     bits.Bits(mask, parsed.decode_target_count);
   }

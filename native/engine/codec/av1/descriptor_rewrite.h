@@ -9,8 +9,8 @@ namespace nexus {
 // The original and at most so much more: five flags and a bitmask.
 inline constexpr size_t kMaxDescriptorGrowth = 3;
 
-// `patch` is Av1Rewriter's. Empty when it does not fit `out`.
+// `patch` is DescriptorRewriter's. Empty when nothing is to be forwarded, or it does not fit `out`.
 ByteView WriteRewrittenDescriptor(ByteView original, const DependencyDescriptor& parsed,
-                                  const CodecPatch& patch, MutableByteView out);
+                                  const DescriptorPatch& patch, MutableByteView out);
 
 }  // namespace nexus

@@ -1,5 +1,8 @@
 #include "engine/codec/vp8/vp8_descriptor.h"
 
+#include <algorithm>
+#include <array>
+
 namespace nexus {
 
 std::optional<Vp8Descriptor> ParseVp8Descriptor(ByteView payload) {
@@ -36,6 +39,13 @@ std::optional<Vp8Descriptor> ParseVp8Descriptor(ByteView payload) {
 bool IsVp8KeyframeStart(const Vp8Descriptor& descriptor, ByteView payload) {
   return descriptor.start_of_partition && descriptor.partition == 0 && payload.size() > descriptor.size &&
          (payload[descriptor.size] & 0x01) == 0;
+}
+
+bool HasVp8StartCode(const Vp8Descriptor& descriptor, ByteView payload) {
+  constexpr size_t kFrameTag = 3;
+  constexpr std::array<uint8_t, 3> kStartCode = {0x9D, 0x01, 0x2A};
+  if (payload.size() < descriptor.size + kFrameTag + kStartCode.size()) return false;
+  return std::equal(kStartCode.begin(), kStartCode.end(), payload.begin() + descriptor.size + kFrameTag);
 }
 
 }  // namespace nexus

@@ -25,5 +25,7 @@ struct Vp8Descriptor {
 std::optional<Vp8Descriptor> ParseVp8Descriptor(ByteView payload);
 // RFC 7741 §4.3: first packet of a frame whose P bit is clear.
 bool IsVp8KeyframeStart(const Vp8Descriptor& descriptor, ByteView payload);
+// RFC 6386 section 9.1: what a keyframe has behind its frame tag, and an encrypted one has not.
+bool HasVp8StartCode(const Vp8Descriptor& descriptor, ByteView payload);
 
 }  // namespace nexus

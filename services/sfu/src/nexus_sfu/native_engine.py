@@ -62,13 +62,16 @@ class NativeEngine:
             fingerprints=offer.fingerprints,
             codecs=_codecs(offer),
             extensions=_extensions(offer),
+            forward_descriptors=offer.forward_descriptors,
             reduced_size_rtcp=offer.reduced_size_rtcp,
             dtls_client=offer.setup is Setup.PASSIVE,
         )
         return _opened(self._engine.create_transport(room, options))
 
     def update_transport(self, transport: int, offer: TransportOffer) -> None:
-        self._engine.update_transport(transport, _codecs(offer), _extensions(offer))
+        self._engine.update_transport(
+            transport, _codecs(offer), _extensions(offer), offer.forward_descriptors
+        )
 
     def restart_ice(self, transport: int, ice: IceCredentials) -> port.OpenedTransport:
         return _opened(self._engine.restart_ice(transport, ice.ufrag, ice.pwd))

@@ -150,6 +150,8 @@ class TransportOffer:
     extensions: tuple[tuple[Extension, int], ...]
     reduced_size_rtcp: bool
     setup: Setup = Setup.ACTPASS
+    # Every video slot has negotiated the dependency descriptor.
+    forward_descriptors: bool = False
 
 
 @dataclass(frozen=True, slots=True)

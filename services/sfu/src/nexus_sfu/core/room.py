@@ -199,7 +199,11 @@ class RoomState:
 
     def _update_transport(self, participant: Participant, media: MediaOffer) -> None:
         before, after = participant.transport, media.transport
-        if (before.codecs, before.extensions) != (after.codecs, after.extensions):
+        if (before.codecs, before.extensions, before.forward_descriptors) != (
+            after.codecs,
+            after.extensions,
+            after.forward_descriptors,
+        ):
             self._effects.append(fx.UpdateTransport(participant.id, after))
         # RFC 8839 section 4.4.1.1.1: new credentials request an ICE restart.
         if before.ice != after.ice:

@@ -171,6 +171,8 @@ def extension_of(offered: ExtMap, kind: Kind, *, two_byte: bool) -> Extension | 
     usable = 1 <= offered.id <= 14 or (two_byte and 16 <= offered.id <= 255)
     if extension is None or not usable or offered.direction == "inactive":
         return None
+    if extension is Extension.DEPENDENCY_DESCRIPTOR and not two_byte:
+        return None  # its structure is longer than the 16 bytes of a one-byte element
     if extension in _VIDEO_ONLY and kind is Kind.AUDIO:
         return None
     if extension is Extension.AUDIO_LEVEL and kind is Kind.VIDEO:

@@ -324,6 +324,7 @@ def _media(
         fingerprints=tuple(fp for fp in tagged.fingerprints if fp[0] in HASHES),
         codecs=tuple(_with_redundancy(group.choices, plans)),
         extensions=tuple(group.extensions.items()),
+        forward_descriptors=_all_take_descriptors(plans, group),
         reduced_size_rtcp=all(
             p.section.rtcp_rsize for p in plans if p.role not in (Role.REJECTED, Role.DATA)
         ),
@@ -350,6 +351,20 @@ def _media(
 
 def _formats(plan: Plan) -> frozenset[Format]:
     return frozenset(codec.choice().format for codec in plan.codecs)
+
+
+def _all_take_descriptors(plans: Sequence[Plan], group: _Group) -> bool:
+    """A slot is sent what any other is sent: dependency descriptors are for all video slots of a client or
+    for none. A publication's say nothing of them: browsers offer descriptors where they send layers."""
+    slots = [plan for plan in plans if plan.role is Role.SLOT and plan.section.kind == "video"]
+    return bool(slots) and all(
+        any(
+            extension_of(offered, Kind.VIDEO, two_byte=group.two_byte) is Extension.DEPENDENCY_DESCRIPTOR
+            and offered.direction in ("", "sendrecv", "recvonly")
+            for offered in plan.extensions
+        )
+        for plan in slots
+    )
 
 
 def _data(section: Section) -> DataOffer:
