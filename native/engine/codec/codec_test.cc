@@ -1,4 +1,4 @@
-// The codecs as browsers send them: the captures are read through the inspectors.
+// Codecs as browsers send them: recorded captures pass through the inspectors.
 #include <gtest/gtest.h>
 
 #include "engine/codec/payload_rewriter.h"
@@ -8,7 +8,7 @@
 namespace nexus {
 namespace {
 
-TEST(CodecNames, GoBothWays) {
+TEST(CodecNames, MapBothWays) {
   for (const Codec codec : {Codec::kOpus, Codec::kVp8, Codec::kVp9, Codec::kH264, Codec::kAv1}) {
     EXPECT_EQ(CodecFromName(CodecName(codec)), codec);
   }
@@ -16,7 +16,7 @@ TEST(CodecNames, GoBothWays) {
   EXPECT_FALSE(CodecFromName("red"));
 }
 
-// Big or small, the header is the same: tag, start code, sizes with two bits of scale above them.
+// Whatever the size, the header has tag, start code, and sizes with two bits of scale above them.
 TEST(KeyframeSize, IsReadFromVp8AndVp9) {
   const std::vector<uint8_t> vp8 = {0x10, 0x10, 0x02, 0x00, 0x9D, 0x01, 0x2A, 0x80, 0x42, 0xE0, 0x01, 0x00};
   PayloadInspector inspector(Codec::kVp8);
@@ -29,7 +29,7 @@ TEST(KeyframeSize, IsReadFromVp8AndVp9) {
   encrypted[5] = 0x77;
   EXPECT_FALSE(KeyframeSize(encrypted, inspector.Inspect(encrypted, 0, false, {})));
   std::vector<uint8_t> later = vp8;
-  later[1] |= 1;  // no keyframe
+  later[1] |= 1;  // not a keyframe
   EXPECT_FALSE(KeyframeSize(later, inspector.Inspect(later, 0, false, {})));
 
   // Two spatial layers, 320x180 and 640x360.
@@ -100,8 +100,8 @@ TEST(Captures, Av1WithAndWithoutDependencyDescriptors) {
   EXPECT_EQ(described.frames, bare.frames);
 }
 
-// Hard problem 24: no payload reads outside itself, whatever the codec.
-TEST(PayloadInspector, SurvivesEveryCutOfEveryPacket) {
+// Hard problem 24: no payload causes a read outside of itself, whatever the codec.
+TEST(PayloadInspector, SurvivesTruncationOfEveryPacket) {
   for (const auto& [name, codec] :
        {std::pair{"vp8.pcap", Codec::kVp8}, std::pair{"vp9.pcap", Codec::kVp9},
         std::pair{"h264.pcap", Codec::kH264}, std::pair{"av1.pcap", Codec::kAv1}}) {
@@ -112,7 +112,7 @@ TEST(PayloadInspector, SurvivesEveryCutOfEveryPacket) {
     rewriter.Bind(codec);
     for (const SourcePacket& packet : stream.packets) {
       for (size_t size = 0; size < std::min<size_t>(packet.payload.size(), 40); ++size) {
-        // A copy of exactly this size, so that the sanitizer sees a step too far.
+        // A copy of exactly this size, so that the sanitizer detects an overrun.
         const std::vector<uint8_t> cut(packet.payload.begin(),
                                        packet.payload.begin() + static_cast<long>(size));
         const FrameInfo frame = inspector.Inspect(cut, 1, false, {});

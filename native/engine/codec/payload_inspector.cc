@@ -52,7 +52,7 @@ FrameInfo PayloadInspector::Inspect(ByteView payload, uint32_t rtp_timestamp, bo
                                     ByteView dependency_descriptor) {
   FrameInfo frame;
   frame.frame_end = marker;
-  if (payload.empty()) return frame;  // a probe begins nothing
+  if (payload.empty()) return frame;  // a probe starts nothing
   InspectPayload(payload, rtp_timestamp, frame);
   if (!dependency_descriptor.empty() && IsVideo(codec_)) {
     const bool keyframe_start = frame.keyframe_start;
@@ -87,9 +87,8 @@ bool PayloadInspector::InspectDependency(ByteView dependency_descriptor, FrameIn
   frame.dependency = ParseDependencyDescriptor(dependency_descriptor, dependency_);
   if (!frame.dependency) return false;
   const DependencyDescriptor& dependency = *frame.dependency;
-  // A receiver of AV1 reads the descriptor too and can begin with nothing that lacks the structure. Of the
-  // others the payload counts until the descriptor has told its structure; from then on it may as well be
-  // encrypted.
+  // A receiver of AV1 also reads the descriptor, and can begin only with a structure. For other codecs the
+  // payload decides until the descriptor's structure is known; after that the payload may be encrypted.
   if (dependency_.structure || codec_ == Codec::kAv1) {
     frame.keyframe_start = dependency.BeginsKeyframe();
     frame.frame_start = dependency.start_of_frame;

@@ -1,5 +1,5 @@
-// Looks at the payloads of one published layer, in arrival order, and says what each packet is. Keeps what
-// only earlier packets tell: the template structure of dependency descriptors, H.264 parameter sets.
+// Inspects the payloads of one published layer in arrival order. Its state is the information from earlier
+// packets: the template structure of dependency descriptors, and whether H.264 parameter sets were sent.
 #pragma once
 
 #include "engine/base/bytes.h"
@@ -15,9 +15,9 @@ class PayloadInspector {
   Codec codec() const { return codec_; }
   // `dependency_descriptor` is the extension's value, empty when absent.
   FrameInfo Inspect(ByteView payload, uint32_t rtp_timestamp, bool marker, ByteView dependency_descriptor);
-  // Once more, for a packet that overtook the structure it needs. False: still unknown.
+  // Repeats the inspection for a packet that overtook its structure. False if it is still unknown.
   bool InspectDependency(ByteView dependency_descriptor, FrameInfo& frame);
-  // What the last descriptor with a structure said; null before.
+  // The last structure of a descriptor; null before the first.
   const DependencyStructure* structure() const {
     return dependency_.structure ? &*dependency_.structure : nullptr;
   }
@@ -35,7 +35,7 @@ class PayloadInspector {
   Codec codec_;
   State state_;
   DependencyState dependency_;
-  bool opaque_ = false;  // payloads contradict their descriptors: they are encrypted
+  bool opaque_ = false;  // payloads contradict their descriptors, so they are encrypted
 };
 
 }  // namespace nexus

@@ -3,7 +3,7 @@
 namespace nexus {
 namespace {
 
-// Another codec is another decoder at the receiver, so its counters may begin anew.
+// Another codec means another decoder at the receiver, so its counters may restart.
 template <class Rewriter, class State>
 void BindAs(State& state) {
   if (!std::holds_alternative<Rewriter>(state)) state.template emplace<Rewriter>();

@@ -1,6 +1,6 @@
-// Keeps what payloads and dependency descriptors count (picture ids, TL0PICIDX, frame numbers) continuous for
-// one subscriber's slot, whatever source it is bound to. One per slot: two subscribers never see one
-// another's rewrite.
+// Keeps the counters of payloads and dependency descriptors (picture ids, TL0PICIDX, frame numbers)
+// continuous for one slot of a subscriber, whatever source it is bound to. Each slot has its own, so that
+// subscribers do not affect each other.
 #pragma once
 
 #include "engine/codec/av1/descriptor_rewriter.h"
@@ -12,16 +12,16 @@ namespace nexus {
 
 class PayloadRewriter {
  public:
-  // A new source: the next packet begins at the count behind the last one that was sent.
+  // Starts a new source: the next packet continues after the last counter that was sent.
   void Bind(Codec codec);
-  // The packet's layer is not sent. Only VP8 closes its numbers up: those of VP9 and of dependency
-  // descriptors are counted by the differences between frames.
+  // The packet's layer is not sent. Only VP8 closes up its numbers: those of VP9 and of dependency
+  // descriptors are referred to by differences between frames.
   void LeaveOut(const FrameInfo& frame);
-  // The frame was to be left out, but came so late that its number is already missed.
+  // True if the frame should be left out, but is so late that its number is already missed.
   bool HasPlace(const FrameInfo& frame) const;
   CodecPatch Rewrite(const FrameInfo& frame, ByteView payload);
   void ForwardDescriptors(bool forward) { descriptor_.Forward(forward); }
-  // Of any codec's packet that has a descriptor. `active_targets`: see DescriptorRewriter.
+  // Rewrites the descriptor of a packet of any codec. `active_targets`: see DescriptorRewriter.
   DescriptorPatch RewriteDescriptor(const FrameInfo& frame, uint16_t active_targets = 0) {
     return frame.dependency ? descriptor_.Rewrite(*frame.dependency, active_targets) : DescriptorPatch{};
   }
@@ -29,7 +29,7 @@ class PayloadRewriter {
  private:
   struct AsItIs {};  // Opus, H.264, AV1
   std::variant<AsItIs, Vp8Rewriter, Vp9Rewriter> state_;
-  // Not one of the codec's: a receiver counts frames on when the codec changes.
+  // Independent of the codec, because a receiver continues counting frames when the codec changes.
   DescriptorRewriter descriptor_;
 };
 

@@ -3,7 +3,7 @@
 namespace nexus {
 namespace {
 
-// Frame tag (3 bytes), start code 9d 01 2a, then 14 bits of width and of height, each below 2 bits of scale.
+// Frame tag (3 bytes), start code 9d 01 2a, then 14 bits each of width and height below 2 bits of scale.
 constexpr size_t kVp8KeyframeHeader = 10;
 constexpr uint16_t kVp8SizeMask = 0x3FFF;
 

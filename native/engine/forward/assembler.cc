@@ -42,7 +42,7 @@ OutgoingPacket Finish(MutableByteView scratch, size_t header_size, size_t prefix
                       const SourcePacket& packet, const Rewritten& rewritten) {
   OutgoingPacket out;
   if (header_size == 0) return out;
-  // No byte of the payload goes out in an emptied packet: a codec's header without its content is malformed.
+  // An emptied packet has no payload byte at all: a codec's header without its content is malformed.
   const size_t replaces = rewritten.empty ? 0 : rewritten.patch.replaces;
   if (replaces > packet.payload.size()) return out;
   ByteWriter writer(scratch.subspan(header_size + prefix_size));
@@ -54,7 +54,7 @@ OutgoingPacket Finish(MutableByteView scratch, size_t header_size, size_t prefix
   return out;
 }
 
-// Padding that lies behind the payload already goes along.
+// Includes padding that is already stored after the payload.
 void AddPadding(MutableByteView scratch, const SourcePacket& packet, OutgoingPacket& out) {
   if (packet.padding == 0 || out.rest.empty()) return;
   scratch[0] |= 0x20;
@@ -81,7 +81,7 @@ OutgoingPacket AssembleRed(MutableByteView scratch, const OutgoingStream& stream
                           static_cast<uint16_t>(rewritten.sequence_number)};
   const size_t size = WriteHeader(scratch, stream, transmission, packet, rewritten, identity);
   OutgoingPacket out = Finish(scratch, size, 0, packet, rewritten);
-  if (!out.header.empty()) out.prefix = red_prefix;  // nothing is rewritten in Opus
+  if (!out.header.empty()) out.prefix = red_prefix;  // Opus is not rewritten
   return out;
 }
 

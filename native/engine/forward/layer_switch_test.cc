@@ -1,5 +1,6 @@
-// Hard problems 2, 3, 18 and 19: layers switched at every packet position and at random, in order and out of
-// it. What a slot sends has no hole, ends every picture with a marker, and needs nothing that was not sent.
+// Hard problems 2, 3, 18 and 19: layer switches at every packet position and at random, with and without
+// reordering. A slot's output has no gap, ends every picture with a marker, and needs no frame that was not
+// sent.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -54,12 +55,12 @@ struct Sent {
   Rewritten out;
 };
 
-// A receiver that goes by dependency descriptors alone: reads what it is sent in order.
+// A receiver that uses only dependency descriptors: reads the packets in order.
 class DescriptorReader {
  public:
   explicit DescriptorReader(bool whole = true) : whole_(whole) {}
 
-  // `source` tells the frames of one encoding from those of another.
+  // `source` distinguishes frames of different encodings.
   void Read(int source, const std::vector<LayeredFrame>& frames, const Sent& sent) {
     ASSERT_EQ(sent.out.descriptor.forwarded, !sent.out.empty);
     if (sent.out.empty) return;
@@ -101,7 +102,7 @@ class DescriptorReader {
   int source_ = 0;
 };
 
-// The subscriber's eye.
+// Checks every packet that a subscriber receives.
 class Subscriber {
  public:
   explicit Subscriber(const LayeredSource& source) : source_(source) {}
@@ -124,7 +125,7 @@ class Subscriber {
       }
     }
   }
-  // Each picture ends with a marker, and nothing else has one; time advances with pictures only.
+  // Each picture ends with a marker, which no other packet has; time advances only with pictures.
   void ExpectPictures() const {
     const Sent* before = nullptr;
     for (const auto& [number, sent] : by_number_) {
@@ -137,7 +138,7 @@ class Subscriber {
       before = &sent;
     }
   }
-  // VP8: picture ids one after another, TL0PICIDX with each picture of layer 0.
+  // VP8: consecutive picture ids; TL0PICIDX advances with each picture of layer 0.
   void ExpectVp8Numbers() const {
     std::optional<Vp8Descriptor> before;
     for (const auto& [number, sent] : by_number_) {
@@ -216,7 +217,7 @@ TEST_P(LayerSwitch, AtEveryPacketPosition) {
         uint32_t changed_in = 0;
         int asked = 0;
         for (uint32_t picture = 0; picture < 30; ++picture) {
-          // A keyframe comes two pictures after it was asked for.
+          // A keyframe arrives two pictures after the request.
           if (slot.wants_keyframe()) ++asked;
           const bool key = asked == 3;
           if (key) asked = 0;
@@ -241,8 +242,8 @@ TEST_P(LayerSwitch, AtEveryPacketPosition) {
         if (GetParam().signal == LayerSignal::kVp8) {
           ASSERT_NO_FATAL_FAILURE(subscriber.ExpectVp8Numbers());
         }
-        // Down at once: from the next picture on nothing above the new limit (K-SVC: lower spatial layers
-        // were not sent and cannot be gone on with, but fewer pictures can be).
+        // Down at once: from the next picture on, nothing is above the new limit (K-SVC: lower spatial layers
+        // were not sent and cannot be continued, but the frame rate can be reduced).
         const bool waits = GetParam().key_only;
         for (const LayeredFrame& frame : source.frames()) {
           if (frame.picture <= changed_in || !subscriber.Has(frame.id)) continue;
@@ -251,7 +252,7 @@ TEST_P(LayerSwitch, AtEveryPacketPosition) {
             ASSERT_LE(frame.spatial, layer(to).spatial);
           }
         }
-        // What nothing refers to is spared: of K-SVC one layer is sent outside of key pictures.
+        // Frames without references are left out: outside of key pictures, K-SVC sends one layer.
         for (const LayeredFrame& frame : source.frames()) {
           if (!GetParam().key_only || frame.key || frame.picture < 26) continue;
           ASSERT_EQ(subscriber.Has(frame.id),
@@ -262,7 +263,7 @@ TEST_P(LayerSwitch, AtEveryPacketPosition) {
   }
 }
 
-// Limits change at random while packets overtake one another.
+// Limits change at random while packets are reordered.
 TEST_P(LayerSwitch, UnderReordering) {
   for (uint64_t seed = 0; seed < 60; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
@@ -297,8 +298,7 @@ TEST_P(LayerSwitch, UnderReordering) {
         ASSERT_TRUE(subscriber.Has(frame.id)) << "the base layer always goes on";
       }
     }
-    // In its own time each change leaves a decodable stream; VP8 passes a late frame on whose number is
-    // already missed.
+    // The stream stays decodable after each change; VP8 forwards a late frame whose number is already missed.
     if (GetParam().signal != LayerSignal::kVp8) continue;
     for (const auto& [number, sent] : subscriber.packets()) {
       EXPECT_TRUE(sent.out.empty || sent.out.patch.size > 0);
@@ -306,9 +306,9 @@ TEST_P(LayerSwitch, UnderReordering) {
   }
 }
 
-// The source's RTP time falls back (its camera was exchanged): pictures are still told apart, and layers go
-// down with the next one.
-TEST_P(LayerSwitch, BehindAFallOfTheSourcesTime) {
+// The source's RTP time falls back (its camera was replaced): pictures are still distinguished, and layers
+// switch down with the next one.
+TEST_P(LayerSwitch, AfterAFallOfTheSourcesTime) {
   LayeredSource source(Options());
   Subscriber subscriber(source);
   SlotForwarder slot = Slot();
@@ -334,8 +334,8 @@ TEST_P(LayerSwitch, BehindAFallOfTheSourcesTime) {
   EXPECT_EQ(slot.counters().time_jumps, 1u);
 }
 
-// Hard problem 3: what one subscriber gets never depends on what another one gets.
-TEST_P(LayerSwitch, SubscribersDoNotSeeOneAnother) {
+// Hard problem 3: a subscriber's stream never depends on another subscriber's.
+TEST_P(LayerSwitch, SubscribersDoNotAffectEachOther) {
   LayeredSource source(Options());
   LayeredSource twin(Options());
   SlotForwarder beside = Slot();
@@ -366,9 +366,9 @@ TEST_P(LayerSwitch, SubscribersDoNotSeeOneAnother) {
   }
 }
 
-// Three encodings of one camera, whose frames share their numbers as libwebrtc's do: a receiver that goes by
-// descriptors alone cannot tell that they are several.
-TEST(EncodingSwitch, DescriptorsGoOnFromOneToAnother) {
+// Three encodings of one camera, whose frames share their numbers as in libwebrtc: a receiver that uses only
+// descriptors does not notice the switches.
+TEST(EncodingSwitch, DescriptorsContinueFromOneToAnother) {
   for (uint64_t seed = 0; seed < 40; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Random random(seed);
@@ -401,7 +401,7 @@ TEST(EncodingSwitch, DescriptorsGoOnFromOneToAnother) {
           const auto out = slot.Forward(layer, packet.packet, packet.packet.arrival);
           if (!out) continue;
           ASSERT_NO_FATAL_FAILURE(reader.Read(static_cast<int>(i), sources[i].frames(), {packet, *out}));
-          // And the payload's own numbers go on too, for those who go by them.
+          // The payload's own numbers continue too, for receivers that use them.
           ASSERT_EQ(out->patch.size, 5);
           const auto id = static_cast<uint16_t>((out->patch.bytes[2] << 8 | out->patch.bytes[3]) & 0x7FFF);
           if (picture_id && id != *picture_id) {
@@ -415,9 +415,9 @@ TEST(EncodingSwitch, DescriptorsGoOnFromOneToAnother) {
   }
 }
 
-// The publisher stops its upper layer without a word: who was shown it alone has missed the one below, asks
-// for a keyframe, and goes on.
-TEST(LayersThatStop, OfKSvcAskForAKeyframe) {
+// The publisher stops its upper layer without notice: a slot that sent only this layer lacks the one below,
+// requests a keyframe, and continues.
+TEST(LayersThatStop, RequestAKeyframeInKSvc) {
   for (const LayerSignal signal : {LayerSignal::kVp9Flexible, LayerSignal::kVp9NonFlexible}) {
     LayeredSourceOptions options;
     options.signal = signal;
@@ -449,8 +449,8 @@ TEST(LayersThatStop, OfKSvcAskForAKeyframe) {
   }
 }
 
-// A frame of the upper layer that is missing now and then changes nothing.
-TEST(LayersThatStop, DroppedFramesAreNoStop) {
+// A frame of the upper layer that is missing occasionally changes nothing.
+TEST(LayersThatStop, DroppedFramesAreNotAStop) {
   LayeredSourceOptions options;
   options.signal = LayerSignal::kVp9NonFlexible;
   options.codec = Codec::kVp9;

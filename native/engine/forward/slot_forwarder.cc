@@ -3,8 +3,8 @@
 namespace nexus {
 namespace {
 
-// How far a packet's time may lie from the slot's line before it is moved back on to it. Silence is the
-// moment at which a correction cannot be heard.
+// Maximum distance of a packet's time from the slot's line before it is corrected. During silence a
+// correction is inaudible.
 constexpr Duration kTolerance{8'000};
 constexpr Duration kToleranceInSilence{1'000};
 constexpr uint8_t kSilentLevel = 70;  // -dBov
@@ -84,7 +84,7 @@ std::optional<Rewritten> SlotForwarder::Forward(LayerId layer, const SourcePacke
   return rewritten;
 }
 
-// Behind a marker, so that no frame has a packet of padding in its midst; its time is that frame's.
+// Padding follows a marker, so that it does not fall within a frame; its time is that frame's.
 std::optional<Rewritten> SlotForwarder::TakePadding() {
   if (!config_.video || !source_ || !started_ || !highest_marker_) return std::nullopt;
   Rewritten padding;
@@ -98,9 +98,9 @@ std::optional<Rewritten> SlotForwarder::TakePadding() {
   return padding;
 }
 
-// True when nothing is to be sent. A packet of a layer that is not sent has its number closed up, if nothing
-// behind it was sent yet. Else the subscriber misses that number: it gets the number without the payload, or,
-// where the whole frame is missed by its picture id (VP8), the frame.
+// True if nothing is to be sent. The number of a packet whose layer is not sent is closed up if nothing later
+// was sent yet. Otherwise the subscriber misses this number: it gets a packet without payload or, if the
+// whole frame is missed by its picture id (VP8), the frame.
 bool SlotForwarder::LeaveOut(const SourcePacket& packet, LayerVerdict verdict, Rewritten& rewritten) {
   if (verdict == LayerVerdict::kHold) {
     ++counters_.held;
@@ -124,8 +124,8 @@ bool SlotForwarder::CanStart(const SourcePacket& packet) const {
 void SlotForwarder::Start(const SourcePacket& packet) {
   int64_t out = config_.initial_sequence & 0x7FFF;
   if (any_sent_) {
-    // The frame that was cut off stays incomplete for the receiver: one number is left free behind it, so
-    // that its last packet is not taken for the packet in front of the new frame.
+    // A frame that was cut off stays incomplete for the receiver: one number after it is left free, so that
+    // its last packet is not taken for the one before the new frame.
     const bool cut = config_.video && !highest_marker_;
     out = highest_out_ + (cut ? 2 : 1);
   }
@@ -136,12 +136,12 @@ void SlotForwarder::Start(const SourcePacket& packet) {
   started_ = true;
 }
 
-// Of each keyframe, not of the binding's first alone: what was lost in front of the first packet that a
-// receiver gets it does not ask for, and what it does then is to ask for a keyframe.
+// Sends the sets before each keyframe, not only the binding's first: a receiver does not request packets that
+// were lost before the first one it got; it requests a keyframe.
 void SlotForwarder::PutSetsInFront(const SourcePacket& packet, Rewritten& rewritten) {
   if (!packet.frame.needs_parameter_sets) return;
   if (!rewritten.first_of_binding) {
-    if (packet.sequence_number <= sequence_.highest()) return;  // it was overtaken: there is no room
+    if (packet.sequence_number <= sequence_.highest()) return;  // it was overtaken: there is no free number
     sequence_.MakeRoom(packet.sequence_number);
   }
   rewritten.sets_in_front = true;
@@ -158,8 +158,8 @@ std::optional<int64_t> SlotForwarder::MapSequence(const SourcePacket& packet) {
     return std::nullopt;
   }
   if (packet.payload.empty() && packet.sequence_number > sequence_.highest()) {
-    // A probe of the publisher. Once its number has been left free (it came late) it goes out as an empty
-    // packet instead, which closes the hole.
+    // A probe of the publisher. If it is late and its number was already left free, it is sent as an empty
+    // packet, which fills the gap.
     sequence_.LeaveOut(packet.sequence_number);
     ++counters_.probes;
     return std::nullopt;
@@ -174,7 +174,7 @@ std::optional<int64_t> SlotForwarder::MapSequence(const SourcePacket& packet) {
     ++counters_.too_old;
     return std::nullopt;
   }
-  // SRTP must never encrypt two packets under one number.
+  // SRTP must never encrypt two packets with one number.
   if (Sent(*out)) {
     ++counters_.duplicates;
     return std::nullopt;

@@ -1,5 +1,6 @@
 // A slot: one outgoing SSRC with one sequence and one time line for life. Binding another source, switching a
-// layer and un-pausing are the same operation: wait for a keyframe (audio: do not), then go on without a gap.
+// layer and resuming are the same operation: wait for a keyframe (not for audio), then continue without a
+// gap.
 #pragma once
 
 #include <bitset>
@@ -18,33 +19,33 @@ namespace nexus {
 struct SlotConfig {
   bool video = false;
   uint32_t clock_rate = 90'000;
-  uint16_t initial_sequence =
-      0;  // random; its top bit is cleared, so that no receiver meets a wrap at the start
+  // Random. Its top bit is cleared, so that no receiver meets a wrap at the start.
+  uint16_t initial_sequence = 0;
   uint32_t initial_timestamp = 0;  // random
   Timestamp created;
 };
 
 struct SlotSource {
   LayerId layer;
-  uint32_t csrc = 0;  // the source's number, as the room gave it out
+  uint32_t csrc = 0;  // the source's number, issued by the room
   Codec codec = Codec::kVp8;
 };
 
-// What differs from the source's packet.
+// The values that differ from the source's packet.
 struct Rewritten {
-  int64_t sequence_number = 0;  // 64 bits: SRTP's index; the low 16 go on the wire
+  int64_t sequence_number = 0;  // 64 bits: SRTP's index; the low 16 bits are sent
   uint32_t timestamp = 0;
   bool marker = false;
   uint32_t csrc = 0;
-  // First packet of a binding. When the ring already holds later packets of the source (reordering, a
-  // keyframe replayed), forward them now: they are not sent otherwise.
+  // First packet of a binding. If the ring already contains later packets of the source (reordering, a
+  // replayed keyframe), forward them now, because they are not sent otherwise.
   bool first_of_binding = false;
-  // The number in front of this one is the source's parameter sets': send them first.
+  // The number before this one belongs to the source's parameter sets: send them first.
   bool sets_in_front = false;
-  // Nothing but the header goes out: the packet's layer is not sent, but its number was already missed.
+  // Only the header is sent: the packet's layer is not sent, but its number was already missed.
   bool empty = false;
   CodecPatch patch;
-  DescriptorPatch descriptor;  // of the dependency descriptor
+  DescriptorPatch descriptor;  // for the dependency descriptor
 };
 
 struct SlotCounters {
@@ -52,15 +53,15 @@ struct SlotCounters {
   uint64_t waiting_for_keyframe = 0;  // dropped
   uint64_t before_switch = 0;         // dropped: late packets from before the binding's first
   uint64_t duplicates = 0;            // dropped
-  uint64_t too_old = 0;               // dropped: below the window in which repeats are known
+  uint64_t too_old = 0;               // dropped: older than the window in which repeats are detected
   uint64_t probes = 0;                // left out: padding only
-  uint64_t layers_left_out = 0;       // of layers above the target
-  uint64_t holes_closed = 0;          // sent empty: of such a layer, but late
-  uint64_t padding = 0;               // numbers given to packets of padding alone
+  uint64_t layers_left_out = 0;       // packets of layers above the target
+  uint64_t holes_closed = 0;          // sent empty: late packets of such a layer
+  uint64_t padding = 0;               // numbers of packets with only padding
   uint64_t held = 0;                  // dropped: their structure is missing
-  uint64_t source_restarts = 0;       // a jump in the source's numbers, treated as a new binding
+  uint64_t source_restarts = 0;       // jumps in the source's numbers, treated as new bindings
   uint64_t time_corrections = 0;
-  uint64_t time_jumps = 0;  // of the source's RTP time against the arrival
+  uint64_t time_jumps = 0;  // jumps of the source's RTP time against the arrival
   uint64_t switches = 0;
 };
 
@@ -72,16 +73,16 @@ class SlotForwarder {
   void Unbind();
   bool bound() const { return source_.has_value(); }
   const std::optional<SlotSource>& source() const { return source_; }
-  // True while a video source is bound and its keyframe has not come: ask for one.
+  // True while a bound video source has not sent a keyframe: request one.
   bool waiting_for_keyframe() const { return source_ && !started_ && config_.video; }
 
-  // How far up the source's layers to go; kept over bindings.
+  // Sets the highest layers of the source to forward; kept across bindings.
   void SetLimit(LayerTarget limit) { selector_.SetLimit(limit); }
   LayerTarget layer() const { return selector_.current(); }
-  // The limit cannot be reached without one.
+  // True if the limit cannot be reached without a keyframe.
   bool wants_keyframe() const { return started_ && selector_.wants_keyframe(); }
 
-  // Whether dependency descriptors are forwarded, from the next structure on; true at first.
+  // Enables forwarding of dependency descriptors, beginning with the next structure; initially true.
   void ForwardDescriptors(bool forward) { rewriter_.ForwardDescriptors(forward); }
 
   void Prefetch() const {
@@ -92,14 +93,14 @@ class SlotForwarder {
     PrefetchForWrite(&rewriter_, 2 * kCacheLine);
     PrefetchForWrite(&counters_, kCacheLine);
   }
-  // Nothing when this packet is not to be sent; the counters say why. `layer` must be that of the packet.
+  // Nothing if this packet is not to be sent; the counters show the reason. `layer` must be the packet's.
   std::optional<Rewritten> Forward(LayerId layer, const SourcePacket& packet, Timestamp now);
 
-  // The next number, for a packet of padding alone; nothing where none may stand: within a frame, or before
-  // the first.
+  // The next number, for a packet with only padding; nothing if padding is not allowed here: within a frame,
+  // or before the first.
   std::optional<Rewritten> TakePadding();
 
-  // For sender reports: the slot's RTP time of `now`, on its own line.
+  // For sender reports: the slot's RTP time at `now`.
   uint32_t RtpTimestampAt(Timestamp now) const { return static_cast<uint32_t>(timeline_.RtpAt(now)); }
   std::optional<int64_t> highest_sequence() const;
   const SlotCounters& counters() const { return counters_; }
@@ -128,8 +129,8 @@ class SlotForwarder {
   std::optional<SlotSource> source_;
   bool started_ = false;  // the binding's first packet was sent
   bool any_sent_ = false;
-  int64_t highest_out_;                // last sequence number given out
-  bool highest_marker_ = true;         // whether that packet ended its frame
+  int64_t highest_out_;                // highest sequence number sent
+  bool highest_marker_ = true;         // that packet ended its frame
   int64_t last_timestamp_ = 0;         // highest outgoing, unwrapped
   int64_t last_source_timestamp_ = 0;  // highest since the source's time began or jumped
   Timestamp last_arrival_{};           // of that frame
@@ -141,8 +142,8 @@ class SlotForwarder {
   SlotCounters counters_;
 };
 
-// Forwards `packet` and, when it begins a binding, what the ring already holds behind it (it came out of
-// order). Calls `send(const SourcePacket&, const Rewritten&)` in order.
+// Forwards `packet` and, if it begins a binding, later packets that the ring already contains (because of
+// reordering). Calls `send(const SourcePacket&, const Rewritten&)` in order.
 template <class Send>
 void ForwardInOrder(SlotForwarder& slot, LayerId layer, const PacketRing& ring, const SourcePacket& packet,
                     Timestamp now, Send&& send) {

@@ -37,7 +37,7 @@ void SlotHistory::OnSent(LayerId layer, int64_t source_sequence, const Rewritten
   const auto age = static_cast<int32_t>(rewritten.timestamp - before.timestamp);
   if (before.used && entries_.size() < config_.capacity && std::abs(age) < config_.keep_ticks) Grow();
   const int64_t capacity = static_cast<int64_t>(mask_) + 1;
-  if (rewritten.sequence_number <= highest_ - capacity) return;  // its place belongs to a newer one
+  if (rewritten.sequence_number <= highest_ - capacity) return;  // its entry belongs to a newer packet
   highest_ = std::max(highest_, rewritten.sequence_number);
   Entry& entry = entries_[static_cast<size_t>(rewritten.sequence_number) & mask_];
   entry = Entry{};
@@ -58,7 +58,7 @@ void SlotHistory::OnSent(LayerId layer, int64_t source_sequence, const Rewritten
 }
 
 ResendOutcome SlotHistory::OnNack(uint16_t sequence_number, Timestamp now, Duration rtt, SentPacket& sent) {
-  // Never newer than the newest: 65535 to 0 needs no special case.
+  // A NACK is never for a newer packet than the newest, so the wrap needs no special case.
   const int64_t sequence =
       highest_ - static_cast<uint16_t>(static_cast<uint16_t>(highest_) - sequence_number);
   if (highest_ < 0 || sequence <= highest_ - static_cast<int64_t>(mask_) - 1) return ResendOutcome::kUnknown;

@@ -1,6 +1,6 @@
-// What one slot sent, as 32 bytes a packet (38 with dependency descriptors) instead of the packet: outgoing
-// number -> the source's packet in its layer's ring and the few bytes that were rewritten. Answers NACKs byte
-// by byte, also for what was sent before a rebind.
+// The packets that one slot sent, stored in 32 bytes each (38 with dependency descriptors): the outgoing
+// number, the source packet's number in its layer's ring, and the few rewritten bytes. NACKs are answered
+// byte-exactly, also for packets from before a rebind.
 #pragma once
 
 #include <vector>
@@ -12,17 +12,17 @@ namespace nexus {
 
 struct SlotHistoryConfig {
   size_t capacity = 1024;                           // power of two; audio: 128
-  uint8_t max_resends = 5;                          // of one packet
+  uint8_t max_resends = 5;                          // resends of one packet
   Duration min_resend_interval = Duration(10'000);  // lower bound of "one RTT"
-  // It begins with so many and doubles when something that young (in ticks of the stream's clock) would have
-  // to be forgotten: a slot of a small picture needs a few KiB.
+  // The initial capacity. It doubles while entries younger than `keep_ticks` (of the stream's clock) would be
+  // overwritten, so that a slot with a low bitrate needs only a few KiB.
   size_t first_capacity = 64;
   int32_t keep_ticks = 63'000;  // 700 ms of video; audio: 33'600
 };
 
 enum class ResendOutcome : uint8_t { kResend, kUnknown, kTooSoon, kTooOften };
 
-// Enough to build the packet again; `layer` and `source_sequence` find it in the ring.
+// Enough to build the packet again; `layer` and `source_sequence` locate it in the ring.
 struct SentPacket {
   LayerId layer;
   int64_t source_sequence = 0;
@@ -37,9 +37,9 @@ class SlotHistory {
     PrefetchForWrite(&entries_[static_cast<size_t>(highest_ + 1) & mask_], 4 * kCacheLine);
   }
   void OnSent(LayerId layer, int64_t source_sequence, const Rewritten& rewritten);
-  // A NACK for `sequence_number`. kResend counts as resent at `now`.
+  // Handles a NACK for `sequence_number`. kResend counts as a resend at `now`.
   ResendOutcome OnNack(uint16_t sequence_number, Timestamp now, Duration rtt, SentPacket& sent);
-  // What was sent under an unwrapped number, while it is remembered.
+  // The packet sent with an unwrapped number, while it is stored.
   std::optional<SentPacket> Find(int64_t sequence_number) const;
 
  private:
@@ -67,7 +67,7 @@ class SlotHistory {
   SlotHistoryConfig config_;
   size_t mask_;
   std::vector<Entry> entries_;
-  // Beside them; empty until something was sent with a dependency descriptor.
+  // Parallel to the entries; empty until a packet with a dependency descriptor is sent.
   std::vector<DescriptorPatch> descriptors_;
   int64_t highest_ = -1;
 };

@@ -1,4 +1,4 @@
-// Hard problems 5 and 10: NACKs are answered from 32 bytes a packet; against a naive model.
+// Hard problems 5 and 10: NACKs are answered from 32 bytes per packet; compared with a naive model.
 #include "engine/forward/slot_history.h"
 
 #include <gtest/gtest.h>
@@ -109,7 +109,7 @@ TEST(SlotHistory, AnswersAcrossTheWrap) {
   }
 }
 
-// A history doubles while what it would overwrite is young; what stands beside the entries moves with them.
+// A history doubles while its entries are young; the descriptors move with them.
 TEST(SlotHistory, KeepsDescriptorsWhenItGrows) {
   SlotHistory history({256, 5, Duration(0), 4});
   const auto descriptor = [](int64_t i) {

@@ -1,6 +1,5 @@
-// Hard problem 2: real captures through a slot, rebound at every packet position, with loss, reordering and
-// duplicates. A gap in what the slot sends is explained by upstream loss or by a frame that was cut off, by
-// nothing else.
+// Hard problem 2: captures through a slot that is rebound at every packet position, with loss, reordering and
+// duplicates. Every gap in the slot's output is caused by upstream loss or by a frame that was cut off.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -33,7 +32,7 @@ CapturedStream Load(std::vector<testing::CapturedDatagram> capture, Codec codec)
   return stream;
 }
 
-// The capture as another source would send it: other numbers, another clock, begun at `begin`.
+// The capture as sent by another source, with other numbers and another clock, starting at `begin`.
 std::vector<SourcePacket> AsSource(const CapturedStream& stream, int64_t sequence_shift, int64_t time_shift,
                                    Timestamp begin) {
   auto first = std::find_if(stream.packets.begin(), stream.packets.end(),
@@ -50,7 +49,7 @@ std::vector<SourcePacket> AsSource(const CapturedStream& stream, int64_t sequenc
   return packets;
 }
 
-// Loss, reordering by up to three places, duplication. The keyframe's first packet is never lost.
+// Loss, reordering by up to three places, and duplication. The keyframe's first packet is never lost.
 std::vector<SourcePacket> Impair(const std::vector<SourcePacket>& packets, Random& random) {
   std::vector<std::pair<int64_t, SourcePacket>> order;
   for (size_t i = 0; i < packets.size(); ++i) {
@@ -73,7 +72,7 @@ std::vector<uint8_t> Patched(const CodecPatch& patch, ByteView original) {
   return bytes;
 }
 
-// What numbers frames: VP8, VP9 picture id, AV1 frame number; nothing for H.264.
+// The frame's number: picture id of VP8 and VP9, frame number of AV1; nothing for H.264.
 std::optional<uint32_t> FrameNumber(Codec codec, const SourcePacket& packet, const Rewritten& out) {
   if (codec == Codec::kVp8) return ParseVp8Descriptor(Patched(out.patch, packet.payload))->picture_id;
   if (codec == Codec::kVp9) return ParseVp9Descriptor(Patched(out.patch, packet.payload))->picture_id;
@@ -90,7 +89,7 @@ std::optional<uint32_t> SourceFrameNumber(const SourcePacket& packet) {
 
 uint32_t FrameMask(Codec codec) { return codec == Codec::kAv1 ? 0xFFFF : 0x7FFF; }
 
-// The subscriber's eye: checks every packet that leaves the slot.
+// Checks every packet that leaves the slot.
 class Receiver {
  public:
   explicit Receiver(Codec codec) : codec_(codec) {}
@@ -103,7 +102,7 @@ class Receiver {
     if (out.first_of_binding) {
       ASSERT_TRUE(packet.frame.keyframe_start);
       if (highest_) {
-        // Straight behind the last frame, or one number behind a frame that was cut off.
+        // Directly after the last frame, or one number further after a frame that was cut off.
         ASSERT_EQ(out.sequence_number, *highest_ + (highest_marker_ ? 1 : 2));
         ASSERT_GT(static_cast<int32_t>(out.timestamp - highest_timestamp_), 0) << "time stands still";
         if (frame) {
@@ -116,7 +115,7 @@ class Receiver {
       origin_timestamp_ = out.timestamp;
       if (frame) frame_shift_ = *frame - *SourceFrameNumber(packet);
     }
-    // No unexplained gap: while bound, the source's gaps and nothing else.
+    // No unexplained gap: during a binding there are only the source's gaps.
     ASSERT_EQ(out.sequence_number - origin_out_, packet.sequence_number - origin_source_);
     ASSERT_EQ(out.timestamp - origin_timestamp_, static_cast<uint32_t>(packet.timestamp - origin_time_));
     if (frame) {

@@ -41,7 +41,7 @@ void RtpNtpClock::OnSenderReport(NtpTime ntp, int64_t rtp_timestamp) {
   }
   const int64_t error = us - Predict(rtp_timestamp);
   if (std::abs(error) <= kJumpUs) {
-    // Follow drift, smooth out a report that was stamped a little late.
+    // Follow the drift, and smooth out a report that was stamped a little late.
     anchor_us_ = us - error * 3 / 4;
     anchor_rtp_ = rtp_timestamp;
     suspect_ = false;
@@ -96,7 +96,7 @@ void RemoteClockOffset::OnContradiction(Timestamp arrival) {
 }
 
 void SourceClock::OnSenderReport(NtpTime ntp, uint32_t rtp_timestamp) {
-  // Unwrapped round the last packet; a report before the first packet has nothing to lean on and is not used.
+  // Unwrapped near the last packet; a report before the first packet cannot be unwrapped and is not used.
   if (!newest_) return;
   const auto distance = static_cast<int32_t>(rtp_timestamp - static_cast<uint32_t>(newest_->rtp));
   ntp_.OnSenderReport(ntp, newest_->rtp + distance);
@@ -106,7 +106,7 @@ bool SourceClock::IsLate(int64_t sequence) const {
   return newest_ && sequence <= newest_->sequence && newest_->sequence - sequence < kMaxLate;
 }
 
-// A late packet (repaired, or overtaken) keeps the mapping of its time and teaches nothing.
+// A late packet (repaired or overtaken) keeps the mapping of its time and does not change the clock.
 Timestamp SourceClock::TimeOfLate(int64_t sequence, int64_t rtp_timestamp) const {
   const bool before_jump = before_jump_ && sequence < jump_.sequence && rtp_timestamp != jump_.rtp;
   const Point& known = before_jump ? *before_jump_ : *newest_;
@@ -119,8 +119,8 @@ bool SourceClock::HasJumped(int64_t rtp_timestamp, int64_t offset_us) const {
   return std::abs(change) > kRtpJumpUs || (rtp_timestamp < newest_->rtp && change > kRtpFallUs);
 }
 
-// Nothing when the reports contradict the arrival: with the participant's offset they put the packet more
-// than a second away from the expected time.
+// Nothing if the reports contradict the arrival: with the participant's offset they put the packet more than
+// a second away from the expected time.
 std::optional<int64_t> SourceClock::TimeByReports(int64_t ntp_us, int64_t expected_us, Timestamp arrival,
                                                   RemoteClockOffset& remote) {
   const std::optional<int64_t> known = remote.offset_us();
@@ -146,8 +146,7 @@ Timestamp SourceClock::OnPacket(int64_t sequence, int64_t rtp_timestamp, Timesta
     arrival_minimum_.Reset();
   }
   arrival_minimum_.Add(point.offset_us, arrival);
-  // The fastest packet so far is assumed to arrive when it was sampled, or with the lag that the reports
-  // told.
+  // The fastest packet so far is assumed to arrive when it was sampled, or with the lag known from reports.
   const int64_t fastest_us = rtp_us + *arrival_minimum_.value();
   point.media_us = fastest_us - lag_us_;
   const auto ntp_us = ntp_.NtpMicros(rtp_timestamp);

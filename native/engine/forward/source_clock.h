@@ -1,12 +1,12 @@
-// From a source's RTP timestamps to the SFU's clock. Three small parts:
+// Maps a source's RTP timestamps to the SFU's clock. Three small parts:
 //   RtpNtpClock        one SSRC: RTP time -> the sender's NTP time (sender reports, RFC 3550 section 6.4.1)
 //   RemoteClockOffset  one participant: the sender's NTP time -> the SFU's clock; shared by audio and
-//                      video, which is what keeps lips in sync
+//                      video, so that they stay in sync
 //   SourceClock        one SSRC: when a packet was sampled, with or without sender reports
 //
-// Sender reports and packets of real senders contradict one another: RTP time stands still while a source
-// pauses and its reports go on, or jumps when a source is replaced. The arrival then decides, and the reports
-// are believed again as soon as they agree with it within a second.
+// Sender reports and packets of real senders contradict one another: RTP time stops while a source
+// pauses and its reports continue, or jumps when a source is replaced. The arrival then decides, and the
+// reports are used again as soon as they agree with it within a second.
 #pragma once
 
 #include <optional>
@@ -20,8 +20,8 @@ class RtpNtpClock {
  public:
   explicit RtpNtpClock(uint32_t clock_rate) : clock_rate_(clock_rate) {}
 
-  // `rtp_timestamp` is unwrapped. One report that contradicts the line is only suspected; the second moves
-  // the line.
+  // `rtp_timestamp` is unwrapped. A report that contradicts the line is ignored unless the next one agrees
+  // with it; then the line moves.
   void OnSenderReport(NtpTime ntp, int64_t rtp_timestamp);
   // Microseconds of the sender's NTP clock; nothing before the first report.
   std::optional<int64_t> NtpMicros(int64_t rtp_timestamp) const;
@@ -39,7 +39,7 @@ class RtpNtpClock {
   int64_t suspect_us_ = 0;
 };
 
-// Lowest value seen in the last one to two windows: follows clock drift, ignores queues.
+// Minimum over the last one to two windows: follows clock drift and ignores queues.
 class WindowedMinimum {
  public:
   explicit WindowedMinimum(Duration window) : window_(window) {}
@@ -73,10 +73,10 @@ class SourceClock {
   explicit SourceClock(uint32_t clock_rate) : ntp_(clock_rate), arrival_minimum_(Duration(10'000'000)) {}
 
   void OnSenderReport(NtpTime ntp, uint32_t rtp_timestamp);
-  // For each packet, in arrival order; `remote` is the participant's. Both numbers are unwrapped by this
-  // clock's caller.
+  // To be called for each packet in arrival order; `remote` is the participant's. The caller unwraps both
+  // numbers.
   Timestamp OnPacket(int64_t sequence, int64_t rtp_timestamp, Timestamp arrival, RemoteClockOffset& remote);
-  // The times come from sender reports, which agree with the arrival.
+  // True if the times come from sender reports which agree with the arrival.
   bool synchronised() const { return synchronised_; }
 
  private:
@@ -99,7 +99,7 @@ class SourceClock {
   // alone decides.
   int64_t lag_us_ = 0;
   std::optional<Point> newest_;
-  // The last packet before RTP time jumped, and the first behind it.
+  // The last packet before RTP time jumped, and the first after it.
   std::optional<Point> before_jump_;
   Point jump_;
   bool synchronised_ = false;

@@ -13,7 +13,7 @@ namespace nexus {
 
 class SourceTimeMap {
  public:
-  // The binding's first packet: its source time goes out as `out`.
+  // The binding's first packet: its source time is mapped to `out`.
   void Start(int64_t sequence, int64_t source_time, int64_t out) {
     Begin(sequence, source_time, out);
     before_jump_ = offset();
@@ -24,7 +24,7 @@ class SourceTimeMap {
     Begin(sequence, source_time, out);
     before_jump_ = before;
   }
-  // From `source_time` on everything is later by `step`.
+  // Everything from `source_time` on is later by `step`.
   void Correct(int64_t source_time, int64_t step) { Push({source_time, offset() + step}); }
 
   int64_t offset() const { return steps_[count_ - 1].offset; }
@@ -41,7 +41,7 @@ class SourceTimeMap {
  private:
   static constexpr size_t kMaxSteps = 8;
   struct Step {
-    int64_t from;  // source times >= from
+    int64_t from;  // the first source time
     int64_t offset;
   };
 

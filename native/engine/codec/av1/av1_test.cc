@@ -39,7 +39,7 @@ Bytes WithStructure(uint8_t template_id, uint16_t frame_number, uint8_t offset) 
   bits.Put(1, 1).Put(1, 1).Put(template_id, 6).Put(frame_number, 16);
   bits.Put(1, 1).Put(0, 4);                      // structure, no other flags
   bits.Put(offset, 6).Put(1, 5);                 // two decode targets
-  bits.Put(1, 2).Put(3, 2);                      // next temporal layer, no more
+  bits.Put(1, 2).Put(3, 2);                      // next temporal layer, end
   bits.Put(0xAB, 8);                             // 2 templates x 2 targets x 2 bits
   bits.Put(0, 1).Put(1, 1).Put(1, 4).Put(0, 1);  // fdiffs: none; one
   bits.Put(1, 1).Put(0, 1);                      // chain_cnt = ns(3): 1 is coded "10"
@@ -79,7 +79,7 @@ TEST(DependencyDescriptor, WithoutItsStructureOnlyTheCountersAreKnown) {
   EXPECT_EQ(descriptor->frame_number, 300);
 }
 
-TEST(DependencyDescriptor, ACutStructureChangesNothing) {
+TEST(DependencyDescriptor, ATruncatedStructureChangesNothing) {
   const Bytes whole = WithStructure(0, 7, 0);
   for (size_t size = 0; size < whole.size(); ++size) {
     DependencyState state;
@@ -90,9 +90,9 @@ TEST(DependencyDescriptor, ACutStructureChangesNothing) {
   }
 }
 
-// More templates than ids, more layers than there are: refused, not written past the arrays (mediasoup
+// More templates than ids or more layers than possible are rejected, not written past the arrays (mediasoup
 // #1868).
-TEST(DependencyDescriptor, TooManyTemplatesOrLayersAreRefused) {
+TEST(DependencyDescriptor, RejectsTooManyTemplatesOrLayers) {
   for (const uint32_t next_layer : {0u, 1u, 2u}) {
     BitWriter bits;
     bits.Put(3, 2).Put(0, 6).Put(1, 16).Put(1, 1).Put(0, 4).Put(0, 6).Put(0, 5);
@@ -138,7 +138,7 @@ DependencyDescriptor Rewritten(DescriptorRewriter& rewriter, const Bytes& value,
   return out.value_or(DependencyDescriptor{});
 }
 
-TEST(DescriptorRewriter, FrameNumbersGoOnAndTemplatesDoNotOverlap) {
+TEST(DescriptorRewriter, FrameNumbersContinueAndTemplatesDoNotOverlap) {
   DescriptorRewriter rewriter;
   DependencyState receiver;
   uint16_t expected = 65'500;
@@ -172,7 +172,7 @@ TEST(Av1Payload, FindsTheSequenceHeader) {
   ASSERT_TRUE(first);
   EXPECT_TRUE(first->new_sequence);
   EXPECT_TRUE(first->sequence_header);
-  // Z: what looks like a header continues another OBU
+  // Z: the apparent header continues another OBU
   const auto continued = ParseAv1Payload(Bytes{0x90, 0x08, 1});
   EXPECT_TRUE(continued->continues);
   EXPECT_FALSE(continued->sequence_header);
@@ -190,7 +190,7 @@ TEST(PayloadInspector, WithDescriptorsAKeyframeNeedsTheStructure) {
   EXPECT_TRUE(inspector.Inspect(key, 1, true, WithStructure(0, 2, 0)).keyframe_start);
 }
 
-// End-to-end encrypted: the payload is noise, whatever the codec; the descriptor alone tells keyframes and
+// End-to-end encryption: the payload of any codec is noise, so only the descriptor shows keyframes and
 // layers.
 TEST(PayloadInspector, ReadsLayersAndKeyframesOfEncryptedPayloads) {
   testing::Random random(5);
@@ -210,8 +210,8 @@ TEST(PayloadInspector, ReadsLayersAndKeyframesOfEncryptedPayloads) {
   }
 }
 
-// A deltas packet overtook the keyframe that explains it.
-TEST(PayloadInspector, ReadsAgainWhatOvertookItsStructure) {
+// A delta frame's packet overtakes the keyframe with its structure.
+TEST(PayloadInspector, InspectsPacketsAgainThatOvertookTheirStructure) {
   PayloadInspector inspector(Codec::kAv1);
   const Bytes payload(10, 0);
   FrameInfo early = inspector.Inspect(payload, 2, true, Plain(41, 8));
@@ -226,7 +226,7 @@ TEST(DependencyDescriptor, ReadsCustomFieldsOfAFrame) {
   ASSERT_TRUE(ParseDependencyDescriptor(WithStructure(0, 1, 0), state));
   BitWriter bits;
   bits.Put(3, 2).Put(1, 6).Put(9, 16);
-  bits.Put(0, 1).Put(1, 1).Put(7, 3).Put(1, 2);  // bitmask, all three custom: target 0 alone is active
+  bits.Put(0, 1).Put(1, 1).Put(7, 3).Put(1, 2);  // bitmask, all three custom: only target 0 is active
   bits.Put(0b0010, 4);                           // indications: not present, switch
   bits.Put(1, 2).Put(2, 4).Put(2, 2).Put(99, 8).Put(3, 2).Put(4095, 12).Put(0, 2);
   bits.Put(200, 8);
@@ -241,13 +241,13 @@ TEST(DependencyDescriptor, ReadsCustomFieldsOfAFrame) {
   EXPECT_EQ(frame->frame_diffs.values[1], 100);
   EXPECT_EQ(frame->frame_diffs.values[2], 4096);
   EXPECT_EQ(frame->chain_diff[0], 200);
-  // It holds until the next structure.
+  // The bitmask is valid until the next structure.
   EXPECT_EQ(ParseDependencyDescriptor(Plain(0, 10), state)->active_targets, 1u);
   EXPECT_EQ(ParseDependencyDescriptor(WithStructure(0, 11, 0), state)->active_targets, 3u);
 }
 
-// More frame differences than there can be are refused.
-TEST(DependencyDescriptor, TooManyFrameDifferencesAreRefused) {
+// More frame differences than possible are rejected.
+TEST(DependencyDescriptor, RejectsTooManyFrameDifferences) {
   DependencyState state;
   ASSERT_TRUE(ParseDependencyDescriptor(WithStructure(0, 1, 0), state));
   BitWriter bits;
@@ -256,8 +256,8 @@ TEST(DependencyDescriptor, TooManyFrameDifferencesAreRefused) {
   EXPECT_FALSE(ParseDependencyDescriptor(bits.bytes(), state));
 }
 
-// Hard problem 18: a bitmask of its own for each subscriber, in packets with and without one.
-TEST(DescriptorRewriter, TellsEachSubscriberWhatItGets) {
+// Hard problem 18: each subscriber gets its own bitmask, in packets with and without one.
+TEST(DescriptorRewriter, GivesEachSubscriberItsOwnActiveTargets) {
   DescriptorRewriter whole;
   DescriptorRewriter low;
   DependencyState source[2];

@@ -8,7 +8,7 @@ namespace {
 constexpr uint8_t kTemplateMask = 0x3F;
 constexpr size_t kMandatory = 3;
 
-// The structure with its template ids moved by as much as the packet's own.
+// Copies the structure with its template ids shifted by as much as the packet's own.
 bool CopyStructure(BitReader& in, BoundedBitWriter& out, ByteView original, uint8_t shift) {
   BitReader measure(original);
   measure.Skip(in.position());

@@ -35,7 +35,7 @@ DescriptorPatch DescriptorRewriter::Rewrite(const DependencyDescriptor& descript
   patch.forwarded = true;
   patch.template_id = static_cast<uint8_t>((descriptor.template_id + template_shift_) & kTemplateMask);
   patch.frame_number = static_cast<uint16_t>(frame_number_.Map(descriptor.frame_number, 16));
-  // Written with as many bits as there are targets, which must be few enough for the mask.
+  // Written with as many bits as there are targets; more targets than the mask has bits cannot be narrowed.
   if (descriptor.selectable()) patch.active_targets = active_targets;
   return patch;
 }

@@ -30,7 +30,7 @@ std::optional<Vp8Descriptor> ParseVp8Descriptor(ByteView payload) {
       }
     }
   }
-  // A descriptor without a payload behind it is no VP8.
+  // A descriptor without a payload after it is not VP8.
   if (!reader.ok() || reader.remaining() == 0) return std::nullopt;
   descriptor.size = static_cast<uint8_t>(reader.position());
   return descriptor;

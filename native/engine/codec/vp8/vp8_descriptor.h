@@ -23,9 +23,9 @@ struct Vp8Descriptor {
 };
 
 std::optional<Vp8Descriptor> ParseVp8Descriptor(ByteView payload);
-// RFC 7741 §4.3: first packet of a frame whose P bit is clear.
+// RFC 7741 §4.3: the first packet of a frame whose P bit is clear.
 bool IsVp8KeyframeStart(const Vp8Descriptor& descriptor, ByteView payload);
-// RFC 6386 section 9.1: what a keyframe has behind its frame tag, and an encrypted one has not.
+// RFC 6386 section 9.1: the start code after a keyframe's frame tag, which an encrypted keyframe lacks.
 bool HasVp8StartCode(const Vp8Descriptor& descriptor, ByteView payload);
 
 }  // namespace nexus
