@@ -40,7 +40,7 @@ inline void Require(const std::optional<std::string>& wrong) {
 void AddEnums(nb::module_& module);
 void AddConfig(nb::module_& module);
 void AddOptions(nb::module_& module);
-void AddReports(nb::module_& module);
+void AddStats(nb::module_& module);
 void AddEvents(nb::module_& module);
 void AddTaps(nb::module_& module);
 void AddTapCalls(nb::class_<Engine>& engine);

@@ -189,7 +189,7 @@ void AddEngine(nb::module_& module) {
           },
           nb::arg("transport"), nb::arg("track"), nb::arg("subscribed"))
       .def(
-          "set_slot_preferences",
+          "set_slot_view",
           [](Engine& e, int64_t slot, int64_t width, int64_t height, int64_t priority, bool pinned,
              bool visible, std::optional<int64_t> max_spatial, std::optional<int64_t> max_temporal) {
             const nexus::SetSlotPreferences command{
@@ -201,7 +201,7 @@ void AddEngine(nb::module_& module) {
           nb::arg("priority") = 0, nb::arg("pinned") = false, nb::arg("visible") = true,
           nb::arg("max_spatial") = nb::none(), nb::arg("max_temporal") = nb::none())
       .def(
-          "request_report",
+          "request_stats",
           [](Engine& e, std::optional<int64_t> room, bool details) {
             std::optional<RoomId> id;
             if (room) id = As<RoomId>(*room);

@@ -28,7 +28,7 @@ void AddEvents(nb::module_& module) {
   nb::class_<SlotPaused>(module, "SlotPaused")
       .def_prop_ro("slot", [](const SlotPaused& e) { return e.slot.value; })
       .def_ro("paused", &SlotPaused::paused);
-  nb::class_<LayersWanted>(module, "LayersWanted")
+  nb::class_<LayersWanted>(module, "LayerDemandChanged")
       .def_prop_ro("track", [](const LayersWanted& e) { return e.track.value; })
       .def_prop_ro("highest", [](const LayersWanted& e) { return ToPython(e.highest); });
   nb::class_<SpeakersChanged>(module, "SpeakersChanged")
@@ -42,7 +42,7 @@ void AddEvents(nb::module_& module) {
       .def_ro("command", &CommandRejected::command)
       .def_ro("id", &CommandRejected::id)
       .def_ro("reason", &CommandRejected::reason);
-  nb::class_<ReportReady>(module, "ReportReady")
+  nb::class_<ReportReady>(module, "StatsReady")
       .def_ro("request", &ReportReady::request)
       .def_ro("engine", &ReportReady::engine)
       .def_ro("transports", &ReportReady::transports)

@@ -6,7 +6,7 @@ NB_MODULE(_engine, module) {
   AddEnums(module);
   AddConfig(module);
   AddOptions(module);
-  AddReports(module);
+  AddStats(module);
   AddEvents(module);
   AddTaps(module);
   AddEngine(module);

@@ -7,27 +7,27 @@ from nexus_media._engine import (
     CommandRejected,
     Engine,
     EngineConfig,
-    EngineReport,
+    EngineStats,
     GcmLibraryUnavailable,
     HeaderExtension,
     Kind,
-    LayersWanted,
-    ReportReady,
+    LayerDemandChanged,
     SlotChanged,
     SlotDescription,
     SlotPaused,
-    SlotReport,
+    SlotStats,
     SpeakersChanged,
+    StatsReady,
     TapBatch,
     TapOptions,
     TrackOptions,
-    TrackReport,
     TrackStarted,
+    TrackStats,
     TransportChanged,
     TransportDescription,
     TransportOptions,
-    TransportReport,
     TransportState,
+    TransportStats,
 )
 
 Event = (
@@ -35,10 +35,10 @@ Event = (
     | TrackStarted
     | SlotChanged
     | SlotPaused
-    | LayersWanted
+    | LayerDemandChanged
     | SpeakersChanged
     | CommandRejected
-    | ReportReady
+    | StatsReady
 )
 
 __all__ = [
@@ -48,26 +48,26 @@ __all__ = [
     "CommandRejected",
     "Engine",
     "EngineConfig",
-    "EngineReport",
+    "EngineStats",
     "Event",
     "GcmLibraryUnavailable",
     "HeaderExtension",
     "Kind",
-    "LayersWanted",
-    "ReportReady",
+    "LayerDemandChanged",
     "SlotChanged",
     "SlotDescription",
     "SlotPaused",
-    "SlotReport",
+    "SlotStats",
     "SpeakersChanged",
+    "StatsReady",
     "TapBatch",
     "TapOptions",
     "TrackOptions",
-    "TrackReport",
     "TrackStarted",
+    "TrackStats",
     "TransportChanged",
     "TransportDescription",
     "TransportOptions",
-    "TransportReport",
     "TransportState",
+    "TransportStats",
 ]

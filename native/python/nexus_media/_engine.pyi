@@ -238,7 +238,7 @@ class Engine:
     def unbind_slot(self, slot: int) -> None: ...
     def set_subscribed(self, transport: int, track: int, subscribed: bool) -> None:
         """Whether an audio track may be placed into this transport's slots (default: yes)."""
-    def set_slot_preferences(
+    def set_slot_view(
         self,
         slot: int,
         *,
@@ -250,7 +250,7 @@ class Engine:
         max_spatial: int | None = None,
         max_temporal: int | None = None,
     ) -> None:
-        """How the subscriber shows a video slot; replaces the previous preferences. `width` and `height`:
+        """How the subscriber shows a video slot; replaces the previous view. `width` and `height`:
         pixels on its screen, above which no layer is sent; 0: unknown. `priority`: 0 to 255, the higher is
         served first. Not `visible`: nothing is sent. `max_spatial` and `max_temporal`: the highest layer
         wanted, from 0 (both or none)."""
@@ -292,8 +292,8 @@ class Engine:
     ) -> None:
         """Sends a message from the server to these transports, or to all of the room. ValueError if payload
         (256 KiB) or topic (128 bytes) is too long."""
-    def request_report(self, room: int | None = None, details: bool = True) -> int:
-        """Requests a report and returns the `request` number of its `ReportReady`, which merges all shards.
+    def request_stats(self, room: int | None = None, details: bool = True) -> int:
+        """Requests statistics and returns the `request` number of its `StatsReady`, which merges all shards.
         Without details it has only the engine's counters: no transports, tracks or slots."""
 
 class TransportChanged:
@@ -335,7 +335,7 @@ class SlotPaused:
     @property
     def paused(self) -> bool: ...
 
-class LayersWanted:
+class LayerDemandChanged:
     """The highest layer of a video track that any subscriber wants has changed; None: no subscriber wants
     any. It rises at once and falls after some seconds. A publisher sends all layers until the first such
     event."""
@@ -361,54 +361,29 @@ class CommandRejected:
     @property
     def reason(self) -> str: ...
 
-class TransportReport:
-    transport: int
-    state: TransportState
-    srtp_profile: str
-    packets_in: int
-    bytes_in: int
-    packets_out: int
-    bytes_out: int
-    rtt_ms: float
-    estimate_bps: int  # estimated capacity of the path to the peer; 0: unknown
-    target_bps: int  # bitrate that the allocator distributed
-    acknowledged_bps: int  # bitrate that arrived, by the peer's feedback
-    loss: float  # share of recently sent packets, 0 to 1
-    pacer_queue_packets: int
-    pacer_queue_bytes: int
-    pacer_drops: int
-    probe_clusters: int
-    probe_packets: int
-    slots_paused: int
-    data_messages_in: int
-    data_bytes_in: int
-    data_messages_out: int
-    data_bytes_out: int
-    data_messages_dropped: int
+class TransportStats:
+    """The counters that code reads by name are listed; `__getattr__` stands for the others, which have the
+    names of `nexus.sfu.v1.TransportStats`. The other classes of statistics are alike."""
 
-class TrackReport:
+    transport: int
+    state: str  # "new", "connected", "disconnected", "failed" or "closed"
+    rtt_ms: float
+    def __getattr__(self, name: str) -> int | float | str: ...
+
+class TrackStats:
     track: int
     packets: int
-    bytes: int
     packets_lost: int
-    red_recovered: int  # audio packets recovered from a later packet's redundancy
-    nacks_sent: int
-    plis_sent: int
-    keyframes: int
-    keyframe_replays: int  # viewers that began with a cached keyframe
     jitter_ms: float
     @property
     def layer_bitrates(self) -> list[list[int]]:
         """Bits per second of forwarding up to layer [spatial][temporal], 4 by 4; 0: no such layer."""
+    def __getattr__(self, name: str) -> int | float: ...
 
-class SlotReport:
+class SlotStats:
     slot: int
     track: int | None
     packets: int
-    bytes: int
-    nacks_received: int
-    retransmissions: int
-    plis_received: int
     fraction_lost: float
     @property
     def target(self) -> tuple[int, int] | None:
@@ -416,44 +391,36 @@ class SlotReport:
     @property
     def layer(self) -> tuple[int, int] | None:
         """(spatial, temporal): the layer that is sent; None: nothing is sent."""
-    layer_switches: int
-    layer_packets_left_out: int
+    def __getattr__(self, name: str) -> int | float: ...
 
-class EngineReport:
+class EngineStats:
     datagrams_in: int
-    bytes_in: int
     datagrams_out: int
-    bytes_out: int
-    gso_runs: int
-    gso_segments: int
-    gso_fallbacks: int
-    tcp_accepted: int
-    tcp_refused: int
     tcp_connections: int
     drops: dict[str, int]
     cpu_seconds: float
     transports: int
-    events_dropped: int
+    def __getattr__(self, name: str) -> int | float: ...
 
-class ReportReady:
+class StatsReady:
     @property
     def request(self) -> int: ...
     @property
-    def engine(self) -> EngineReport: ...
+    def engine(self) -> EngineStats: ...
     @property
-    def transports(self) -> list[TransportReport]: ...
+    def transports(self) -> list[TransportStats]: ...
     @property
-    def tracks(self) -> list[TrackReport]: ...
+    def tracks(self) -> list[TrackStats]: ...
     @property
-    def slots(self) -> list[SlotReport]: ...
+    def slots(self) -> list[SlotStats]: ...
 
 Event = (
     TransportChanged
     | TrackStarted
     | SlotChanged
     | SlotPaused
-    | LayersWanted
+    | LayerDemandChanged
     | SpeakersChanged
     | CommandRejected
-    | ReportReady
+    | StatsReady
 )

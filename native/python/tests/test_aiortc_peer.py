@@ -313,9 +313,9 @@ async def test_a_subscriber_receives_video_and_audio_with(profile: str, gcm_libr
             )
         )
 
-        request = engine.request_report(room)
-        report = await events.wait(lambda e: isinstance(e, media.ReportReady) and e.request == request)
-        assert isinstance(report, media.ReportReady)
+        request = engine.request_stats(room)
+        report = await events.wait(lambda e: isinstance(e, media.StatsReady) and e.request == request)
+        assert isinstance(report, media.StatsReady)
         assert {t.srtp_profile for t in report.transports} == {profile}
         assert all(t.packets > 0 for t in report.tracks)
         assert report.engine.drops["srtp_rejected"] == 0

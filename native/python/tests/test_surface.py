@@ -61,7 +61,13 @@ def test_the_module_defines_exactly_what_the_stub_does() -> None:
 @pytest.mark.parametrize("name", sorted(set(CLASSES) - ENUMS))
 def test_each_class_has_the_members_of_its_stub(name: str) -> None:
     real = {m for m in vars(getattr(_engine, name)) if not m.startswith("_")}
-    assert real == {m for m in members(CLASSES[name]) if not m.startswith("_")}
+    stub = members(CLASSES[name])
+    listed = {m for m in stub if not m.startswith("_")}
+    if "__getattr__" in stub:
+        # Counters: services/sfu/tests/test_counters.py compares their names with the messages.
+        assert listed <= real
+    else:
+        assert listed == real
 
 
 @pytest.mark.parametrize("name", sorted(ENUMS))
@@ -82,7 +88,7 @@ def test_each_enum_has_the_values_of_its_stub(name: str) -> None:
         (name, member)
         for name, node in CLASSES.items()
         for member, item in members(node).items()
-        if isinstance(item, ast.FunctionDef) and not item.decorator_list and name != "Engine.__init__"
+        if isinstance(item, ast.FunctionDef) and not item.decorator_list and member != "__getattr__"
     ],
 )
 def test_each_call_has_the_parameters_of_its_stub(name: str, method: str) -> None:

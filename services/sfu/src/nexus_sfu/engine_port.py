@@ -107,66 +107,31 @@ class DataMessage:
 
 
 class EngineStats(Protocol):
-    """The engine's `EngineReport`; `sfu.proto` explains each field."""
+    """The statistics that the service itself reads. All others have the names of the fields of
+    `sfu_pb2.EngineStats`, into which `stats` copies them. This holds for the classes below as well."""
 
     datagrams_in: int
-    bytes_in: int
     datagrams_out: int
-    bytes_out: int
-    gso_runs: int
-    gso_segments: int
-    gso_fallbacks: int
-    tcp_accepted: int
-    tcp_refused: int
     tcp_connections: int
     cpu_seconds: float
     transports: int
-    events_dropped: int
 
     @property
     def drops(self) -> Mapping[str, int]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class TransportStats:
+class TransportStats(Protocol):
     transport: int
     # "new", "connected", …
     state: str
-    srtp_profile: str = ""
-    packets_in: int = 0
-    bytes_in: int = 0
-    packets_out: int = 0
-    bytes_out: int = 0
     # 0: unknown.
-    rtt_ms: float = 0.0
-    # Towards the participant: see `TransportStats` in sfu.proto. 0: unknown.
-    estimate_bps: int = 0
-    target_bps: int = 0
-    acknowledged_bps: int = 0
-    loss: float = 0.0
-    pacer_queue_packets: int = 0
-    pacer_queue_bytes: int = 0
-    pacer_drops: int = 0
-    probe_clusters: int = 0
-    probe_packets: int = 0
-    slots_paused: int = 0
-    data_messages_in: int = 0
-    data_bytes_in: int = 0
-    data_messages_out: int = 0
-    data_bytes_out: int = 0
-    data_messages_dropped: int = 0
+    rtt_ms: float
 
 
 class TrackStats(Protocol):
     track: int
     packets: int
-    bytes: int
     packets_lost: int
-    red_recovered: int
-    keyframe_replays: int
-    nacks_sent: int
-    plis_sent: int
-    keyframes: int
     jitter_ms: float
 
     @property
@@ -178,13 +143,7 @@ class SlotStats(Protocol):
     slot: int
     track: int | None
     packets: int
-    bytes: int
-    nacks_received: int
-    retransmissions: int
-    plis_received: int
     fraction_lost: float
-    layer_switches: int
-    layer_packets_left_out: int
 
     @property
     def target(self) -> tuple[int, int] | None:

@@ -68,53 +68,50 @@ class MemorySlot:
     view: SlotView = field(default_factory=SlotView)
 
 
-@dataclass(slots=True)
-class MemoryEngineStats:
+class MemoryCounters:
+    """Statistics of which every counter that is not set is 0."""
+
+    def __getattr__(self, name: str) -> int:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return 0
+
+
+@dataclass
+class MemoryEngineStats(MemoryCounters):
     datagrams_in: int = 0
-    bytes_in: int = 0
     datagrams_out: int = 0
-    bytes_out: int = 0
-    gso_runs: int = 0
-    gso_segments: int = 0
-    gso_fallbacks: int = 0
-    tcp_accepted: int = 0
-    tcp_refused: int = 0
     tcp_connections: int = 0
     cpu_seconds: float = 0.0
     transports: int = 0
-    events_dropped: int = 0
     drops: dict[str, int] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class MemoryTrackStats:
+@dataclass
+class MemoryTransportStats(MemoryCounters):
+    transport: int
+    state: str = "connected"
+    rtt_ms: float = 0.0
+    srtp_profile: str = ""
+
+
+@dataclass
+class MemoryTrackStats(MemoryCounters):
     track: int
     packets: int = 0
-    bytes: int = 0
     packets_lost: int = 0
-    red_recovered: int = 0
-    keyframe_replays: int = 0
-    nacks_sent: int = 0
-    plis_sent: int = 0
-    keyframes: int = 0
     jitter_ms: float = 0.0
     layer_bitrates: Sequence[Sequence[int]] = ()
 
 
-@dataclass(slots=True)
-class MemorySlotStats:
+@dataclass
+class MemorySlotStats(MemoryCounters):
     slot: int
     track: int | None
     packets: int = 0
-    bytes: int = 0
-    nacks_received: int = 0
-    retransmissions: int = 0
-    plis_received: int = 0
     fraction_lost: float = 0.0
     target: tuple[int, int] | None = None
     layer: tuple[int, int] | None = None
-    layer_switches: int = 0
-    layer_packets_left_out: int = 0
 
 
 @dataclass(slots=True)
@@ -315,10 +312,8 @@ class MemoryEngine:
     def request_stats(self, room: int | None, details: bool = True) -> int:
         """Answers at once, with the stats of everything present."""
         request = next(self._ids)
-        transports = [
-            TransportStats(i, "connected")
-            for i, t in self.transports.items()
-            if details and room in (None, t.room)
+        transports: list[TransportStats] = [
+            MemoryTransportStats(i) for i, t in self.transports.items() if details and room in (None, t.room)
         ]
         ids = {t.transport for t in transports}
         tracks: list[TrackStats] = [

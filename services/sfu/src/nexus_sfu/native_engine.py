@@ -146,7 +146,7 @@ class NativeEngine:
 
     def set_slot_view(self, slot: int, view: SlotView) -> None:
         highest = view.highest
-        self._engine.set_slot_preferences(
+        self._engine.set_slot_view(
             slot,
             width=view.width,
             height=view.height,
@@ -178,7 +178,7 @@ class NativeEngine:
         return self._engine.read_tap(tap, limit)
 
     def request_stats(self, room: int | None, details: bool = True) -> int:
-        return self._engine.request_report(room, details)
+        return self._engine.request_stats(room, details)
 
 
 def _codecs(offer: TransportOffer) -> list[native.CodecBinding]:
@@ -223,15 +223,14 @@ def _event(event: native.Event) -> port.EngineEvent | None:
             return port.TrackStarted(event.track)
         case native.SlotPaused():
             return port.SlotPaused(event.slot, event.paused)
-        case native.LayersWanted():
+        case native.LayerDemandChanged():
             return port.LayerDemandChanged(event.track, LayerLimit(*event.highest) if event.highest else None)
         case native.SpeakersChanged():
             return port.SpeakersChanged(event.room, tuple(event.speakers))
         case native.CommandRejected():
             return port.CommandRejected(event.command, event.id, event.reason)
-        case native.ReportReady():
-            transports = [_transport_stats(stats) for stats in event.transports]
-            return port.StatsReady(event.request, event.engine, transports, event.tracks, event.slots)
+        case native.StatsReady():
+            return port.StatsReady(event.request, event.engine, event.transports, event.tracks, event.slots)
         case native.SlotChanged():
             return None
 
@@ -246,31 +245,3 @@ def _transport_event(event: native.TransportChanged) -> port.EngineEvent | None:
             return port.TransportGone(event.transport, event.reason)
         case _:
             return None
-
-
-def _transport_stats(stats: native.TransportReport) -> port.TransportStats:
-    return port.TransportStats(
-        transport=stats.transport,
-        state=stats.state.name.lower(),
-        srtp_profile=stats.srtp_profile,
-        packets_in=stats.packets_in,
-        bytes_in=stats.bytes_in,
-        packets_out=stats.packets_out,
-        bytes_out=stats.bytes_out,
-        rtt_ms=stats.rtt_ms,
-        estimate_bps=stats.estimate_bps,
-        target_bps=stats.target_bps,
-        acknowledged_bps=stats.acknowledged_bps,
-        loss=stats.loss,
-        pacer_queue_packets=stats.pacer_queue_packets,
-        pacer_queue_bytes=stats.pacer_queue_bytes,
-        pacer_drops=stats.pacer_drops,
-        probe_clusters=stats.probe_clusters,
-        probe_packets=stats.probe_packets,
-        slots_paused=stats.slots_paused,
-        data_messages_in=stats.data_messages_in,
-        data_bytes_in=stats.data_bytes_in,
-        data_messages_out=stats.data_messages_out,
-        data_bytes_out=stats.data_bytes_out,
-        data_messages_dropped=stats.data_messages_dropped,
-    )

@@ -4,7 +4,10 @@ The engine answers a request by an event, which is matched to the waiting caller
 """
 
 import asyncio
+from collections.abc import Mapping
+from typing import TypeVar
 
+from google.protobuf.message import Message
 from nexus.sfu.v1 import sfu_pb2
 from nexus_runtime import Clock
 
@@ -15,6 +18,9 @@ from nexus_sfu.media import Media
 STATS_TIMEOUT_SECONDS = 5.0
 # Maximum number of pending requests; each watcher has one at a time.
 MAX_WAITING = 1_024
+# Fields that identify what the counters are of, in place of the engine's numbers.
+IDS = frozenset({"participant_id", "track_id", "mid"})
+M = TypeVar("M", bound=Message)
 
 
 class StatsLost(Exception):
@@ -69,100 +75,61 @@ class Stats:
         slots = (self._slot(s) for s in stats.slots)
         return sfu_pb2.WatchStatsResponse(
             at_ms=self._clock.epoch_ms(),
-            engine=_engine(stats.engine),
+            engine=_copied(stats.engine, sfu_pb2.EngineStats(drops=stats.engine.drops)),
             transports=[t for t in transports if t is not None],
             tracks=[t for t in tracks if t is not None],
             slots=[s for s in slots if s is not None],
         )
 
-    def _transport(self, t: port.TransportStats) -> sfu_pb2.TransportStats | None:
-        seat = self._media.seat_of_transport(t.transport)
+    def _transport(self, stats: port.TransportStats) -> sfu_pb2.TransportStats | None:
+        seat = self._media.seat_of_transport(stats.transport)
         if seat is None:
             return None
-        return sfu_pb2.TransportStats(
-            participant_id=seat[1],
-            state=t.state,
-            srtp_profile=t.srtp_profile,
-            packets_in=t.packets_in,
-            bytes_in=t.bytes_in,
-            packets_out=t.packets_out,
-            bytes_out=t.bytes_out,
-            rtt_ms=t.rtt_ms,
-            estimate_bps=t.estimate_bps,
-            target_bps=t.target_bps,
-            acknowledged_bps=t.acknowledged_bps,
-            loss=t.loss,
-            pacer_queue_packets=t.pacer_queue_packets,
-            pacer_queue_bytes=t.pacer_queue_bytes,
-            pacer_drops=t.pacer_drops,
-            probe_clusters=t.probe_clusters,
-            probe_packets=t.probe_packets,
-            slots_paused=t.slots_paused,
-            data_messages_in=t.data_messages_in,
-            data_bytes_in=t.data_bytes_in,
-            data_messages_out=t.data_messages_out,
-            data_bytes_out=t.data_bytes_out,
-            data_messages_dropped=t.data_messages_dropped,
-        )
+        return _copied(stats, sfu_pb2.TransportStats(participant_id=seat[1]))
 
-    def _track(self, t: port.TrackStats) -> sfu_pb2.TrackStats | None:
-        track_id = self._media.track_of(t.track)
+    def _track(self, stats: port.TrackStats) -> sfu_pb2.TrackStats | None:
+        track_id = self._media.track_of(stats.track)
         if track_id is None:
             return None
-        return sfu_pb2.TrackStats(
-            track_id=track_id,
-            packets=t.packets,
-            bytes=t.bytes,
-            packets_lost=t.packets_lost,
-            nacks_sent=t.nacks_sent,
-            plis_sent=t.plis_sent,
-            keyframes=t.keyframes,
-            jitter_ms=t.jitter_ms,
-            layers=[
-                sfu_pb2.LayerBitrate(spatial=spatial, temporal=temporal, bitrate_bps=bps)
-                for spatial, rates in enumerate(t.layer_bitrates)
-                for temporal, bps in enumerate(rates)
-                if bps > 0
-            ],
-            red_recovered=t.red_recovered,
-            keyframe_replays=t.keyframe_replays,
-        )
+        layers = [
+            sfu_pb2.LayerBitrate(spatial=spatial, temporal=temporal, bitrate_bps=bps)
+            for spatial, rates in enumerate(stats.layer_bitrates)
+            for temporal, bps in enumerate(rates)
+            if bps > 0
+        ]
+        return _copied(stats, sfu_pb2.TrackStats(track_id=track_id, layers=layers))
 
-    def _slot(self, s: port.SlotStats) -> sfu_pb2.SlotStats | None:
-        place = self._media.slot_of(s.slot)
+    def _slot(self, stats: port.SlotStats) -> sfu_pb2.SlotStats | None:
+        place = self._media.slot_of(stats.slot)
         if place is None:
             return None
-        return sfu_pb2.SlotStats(
+        message = sfu_pb2.SlotStats(
             participant_id=place[0],
             mid=place[1],
-            track_id=self._media.track_of(s.track) or "",
-            packets=s.packets,
-            bytes=s.bytes,
-            nacks_received=s.nacks_received,
-            retransmissions=s.retransmissions,
-            plis_received=s.plis_received,
-            fraction_lost=s.fraction_lost,
-            target=_position(s.target),
-            layer=_position(s.layer),
-            layer_switches=s.layer_switches,
-            layer_packets_left_out=s.layer_packets_left_out,
+            track_id=self._media.track_of(stats.track) or "",
+            target=_position(stats.target),
+            layer=_position(stats.layer),
         )
+        return _copied(stats, message)
 
 
 def _position(layer: tuple[int, int] | None) -> sfu_pb2.LayerPosition | None:
     return None if layer is None else sfu_pb2.LayerPosition(spatial=layer[0], temporal=layer[1])
 
 
-def _engine(stats: port.EngineStats) -> sfu_pb2.EngineStats:
-    return sfu_pb2.EngineStats(
-        datagrams_in=stats.datagrams_in,
-        bytes_in=stats.bytes_in,
-        datagrams_out=stats.datagrams_out,
-        bytes_out=stats.bytes_out,
-        gso_runs=stats.gso_runs,
-        gso_segments=stats.gso_segments,
-        drops=dict(stats.drops),
-        cpu_seconds=stats.cpu_seconds,
-        transports=stats.transports,
-        events_dropped=stats.events_dropped,
-    )
+def counters_of(message: type[Message]) -> tuple[str, ...]:
+    """The fields that have the name of the engine's own counter: all but ids and messages."""
+    fields = message.DESCRIPTOR.fields
+    return tuple(f.name for f in fields if f.message_type is None and f.name not in IDS)
+
+
+_COUNTERS: Mapping[type[Message], tuple[str, ...]] = {
+    message: counters_of(message)
+    for message in (sfu_pb2.EngineStats, sfu_pb2.TransportStats, sfu_pb2.TrackStats, sfu_pb2.SlotStats)
+}
+
+
+def _copied(stats: object, message: M) -> M:
+    for name in _COUNTERS[type(message)]:
+        setattr(message, name, getattr(stats, name))
+    return message

@@ -915,6 +915,10 @@ class EngineStats(_message.Message):
     CPU_SECONDS_FIELD_NUMBER: _builtins.int
     TRANSPORTS_FIELD_NUMBER: _builtins.int
     EVENTS_DROPPED_FIELD_NUMBER: _builtins.int
+    GSO_FALLBACKS_FIELD_NUMBER: _builtins.int
+    TCP_ACCEPTED_FIELD_NUMBER: _builtins.int
+    TCP_REFUSED_FIELD_NUMBER: _builtins.int
+    TCP_CONNECTIONS_FIELD_NUMBER: _builtins.int
     datagrams_in: _builtins.int
     bytes_in: _builtins.int
     datagrams_out: _builtins.int
@@ -926,6 +930,13 @@ class EngineStats(_message.Message):
     """CPU time of the shards' threads, seconds."""
     transports: _builtins.int
     events_dropped: _builtins.int
+    gso_fallbacks: _builtins.int
+    """Paths on which segmentation offload (GSO) does not work."""
+    tcp_accepted: _builtins.int
+    tcp_refused: _builtins.int
+    """Too many, no valid check, or bad framing."""
+    tcp_connections: _builtins.int
+    """Open now."""
     @_builtins.property
     def drops(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """Why datagrams or packets were dropped: reason -> count."""
@@ -943,10 +954,14 @@ class EngineStats(_message.Message):
         cpu_seconds: _builtins.float = ...,
         transports: _builtins.int = ...,
         events_dropped: _builtins.int = ...,
+        gso_fallbacks: _builtins.int = ...,
+        tcp_accepted: _builtins.int = ...,
+        tcp_refused: _builtins.int = ...,
+        tcp_connections: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes_in", b"bytes_in", "bytes_out", b"bytes_out", "cpu_seconds", b"cpu_seconds", "datagrams_in", b"datagrams_in", "datagrams_out", b"datagrams_out", "drops", b"drops", "events_dropped", b"events_dropped", "gso_runs", b"gso_runs", "gso_segments", b"gso_segments", "transports", b"transports"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes_in", b"bytes_in", "bytes_out", b"bytes_out", "cpu_seconds", b"cpu_seconds", "datagrams_in", b"datagrams_in", "datagrams_out", b"datagrams_out", "drops", b"drops", "events_dropped", b"events_dropped", "gso_fallbacks", b"gso_fallbacks", "gso_runs", b"gso_runs", "gso_segments", b"gso_segments", "tcp_accepted", b"tcp_accepted", "tcp_connections", b"tcp_connections", "tcp_refused", b"tcp_refused", "transports", b"transports"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

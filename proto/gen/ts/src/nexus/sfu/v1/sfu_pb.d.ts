@@ -896,6 +896,32 @@ export declare type EngineStats = Message<"nexus.sfu.v1.EngineStats"> & {
    * @generated from field: uint64 events_dropped = 10;
    */
   eventsDropped: bigint;
+
+  /**
+   * Paths on which segmentation offload (GSO) does not work.
+   *
+   * @generated from field: uint64 gso_fallbacks = 11;
+   */
+  gsoFallbacks: bigint;
+
+  /**
+   * @generated from field: uint64 tcp_accepted = 12;
+   */
+  tcpAccepted: bigint;
+
+  /**
+   * Too many, no valid check, or bad framing.
+   *
+   * @generated from field: uint64 tcp_refused = 13;
+   */
+  tcpRefused: bigint;
+
+  /**
+   * Open now.
+   *
+   * @generated from field: uint32 tcp_connections = 14;
+   */
+  tcpConnections: number;
 };
 
 /**

@@ -2,6 +2,7 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/string_view.h>
 #include <nanobind/stl/vector.h>
 
 #include "bindings/bindings.h"
@@ -28,12 +29,30 @@ std::vector<std::vector<uint64_t>> LayerBitrates(const TrackReport& report) {
   return rates;
 }
 
+// As in the messages of WatchStats.
+std::string_view StateName(TransportState state) {
+  switch (state) {
+    case TransportState::kNew:
+      return "new";
+    case TransportState::kConnected:
+      return "connected";
+    case TransportState::kDisconnected:
+      return "disconnected";
+    case TransportState::kFailed:
+      return "failed";
+    case TransportState::kClosed:
+      return "closed";
+  }
+  return "";
+}
+
 }  // namespace
 
-void AddReports(nb::module_& module) {
-  nb::class_<TransportReport>(module, "TransportReport")
+// A counter here has a field of the same name in sfu.proto, into which the SFU service copies it.
+void AddStats(nb::module_& module) {
+  nb::class_<TransportReport>(module, "TransportStats")
       .def_prop_ro("transport", [](const TransportReport& r) { return r.transport.value; })
-      .def_ro("state", &TransportReport::state)
+      .def_prop_ro("state", [](const TransportReport& r) { return StateName(r.state); })
       .def_ro("srtp_profile", &TransportReport::srtp_profile)
       .def_ro("packets_in", &TransportReport::packets_in)
       .def_ro("bytes_in", &TransportReport::bytes_in)
@@ -55,7 +74,7 @@ void AddReports(nb::module_& module) {
       .def_ro("data_messages_out", &TransportReport::data_messages_out)
       .def_ro("data_bytes_out", &TransportReport::data_bytes_out)
       .def_ro("data_messages_dropped", &TransportReport::data_messages_dropped);
-  nb::class_<TrackReport>(module, "TrackReport")
+  nb::class_<TrackReport>(module, "TrackStats")
       .def_prop_ro("track", [](const TrackReport& r) { return r.track.value; })
       .def_ro("packets", &TrackReport::packets)
       .def_ro("bytes", &TrackReport::bytes)
@@ -67,7 +86,7 @@ void AddReports(nb::module_& module) {
       .def_ro("keyframe_replays", &TrackReport::keyframe_replays)
       .def_ro("jitter_ms", &TrackReport::jitter_ms)
       .def_prop_ro("layer_bitrates", &LayerBitrates);
-  nb::class_<SlotReport>(module, "SlotReport")
+  nb::class_<SlotReport>(module, "SlotStats")
       .def_prop_ro("slot", [](const SlotReport& r) { return r.slot.value; })
       .def_prop_ro("track",
                    [](const SlotReport& r) -> std::optional<uint32_t> {
@@ -84,7 +103,7 @@ void AddReports(nb::module_& module) {
       .def_prop_ro("layer", [](const SlotReport& r) { return ToPython(r.layer); })
       .def_ro("layer_switches", &SlotReport::layer_switches)
       .def_ro("layer_packets_left_out", &SlotReport::layer_packets_left_out);
-  nb::class_<EngineReport>(module, "EngineReport")
+  nb::class_<EngineReport>(module, "EngineStats")
       .def_ro("datagrams_in", &EngineReport::datagrams_in)
       .def_ro("bytes_in", &EngineReport::bytes_in)
       .def_ro("datagrams_out", &EngineReport::datagrams_out)
