@@ -1,4 +1,4 @@
-/** The call: a grid of people, the buttons, and what happens in the room. */
+/** The call: a grid of participants, the buttons, and the reactions to events of the room. */
 import {
   NexusError,
   type DisconnectReason,
@@ -15,19 +15,19 @@ import { inviteLink, type Settings } from "./settings.js";
 import { StatsPanel } from "./stats_panel.js";
 import { Tile } from "./tile.js";
 import { Toolbar } from "./toolbar.js";
-import { errorInWords, pauseInWords } from "./words.js";
+import { errorText, pauseText } from "./texts.js";
 
 const STATS_INTERVAL_MS = 1_000;
 const NOTE_MS = 6_000;
 const GAP_PX = 10;
-const CONNECTION_WORDS = { connecting: "Connecting …", connected: "", interrupted: "Connection interrupted …", closed: "" } as const;
+const CONNECTION_TEXTS = { connecting: "Connecting …", connected: "", interrupted: "Connection interrupted …", closed: "" } as const;
 
 export class Call {
   readonly root: HTMLElement;
   readonly #room: Room;
   readonly #settings: Settings;
   readonly #tiles = new Map<string, Tile>();
-  /** What a tile of somebody else shows. */
+  /** The track of each tile of another participant. */
   readonly #trackOf = new Map<string, () => RemoteTrack | undefined>();
   readonly #grid = h("div", { class: "grid" });
   readonly #note = h("div", { class: "note", role: "status", "aria-live": "polite" });
@@ -96,10 +96,10 @@ export class Call {
 
   #listen(onEnd: (reason: DisconnectReason) => void): void {
     const room = this.#room;
-    room.on("participant-joined", (participant) => this.#addPerson(participant));
-    room.on("participant-left", (participant) => this.#removePerson(participant));
-    room.on("connection-state", (state) => (this.#state.textContent = CONNECTION_WORDS[state]));
-    this.#state.textContent = CONNECTION_WORDS[room.connectionState];
+    room.on("participant-joined", (participant) => this.#addParticipant(participant));
+    room.on("participant-left", (participant) => this.#removeParticipant(participant));
+    room.on("connection-state", (state) => (this.#state.textContent = CONNECTION_TEXTS[state]));
+    this.#state.textContent = CONNECTION_TEXTS[room.connectionState];
     room.on("error", (error) => this.#fail(error));
     room.on("autoplay-blocked", () => (this.#unblock.hidden = false));
     room.on("disconnected", (reason) => onEnd(reason));
@@ -109,27 +109,27 @@ export class Call {
     room.localParticipant.on("track-unpublished", (track) => this.#hideOwn(track));
   }
 
-  // People
+  // Other participants
 
-  #addPerson(participant: RemoteParticipant): void {
+  #addParticipant(participant: RemoteParticipant): void {
     const tile = this.#addTile(participant.id, participant.name, false, false, () => participant.track("camera"));
     tile.setQuality(participant.connectionQuality);
-    if (participant.joinedAtMs > this.#room.localParticipant.joinedAtMs) this.#say(`${participant.name} is here`);
+    if (participant.joinedAtMs > this.#room.localParticipant.joinedAtMs) this.#showNote(`${participant.name} has joined`);
     participant.on("updated", () => tile.setName(participant.name));
     participant.on("speaking", (speaking) => tile.setSpeaking(speaking));
     participant.on("track-published", (track) => {
       this.#showTrack(participant, track);
       const key = track.source === "screen" ? track.id : participant.id;
-      if (track.kind === "video") track.on("paused", () => this.#tiles.get(key)?.setPaused(pauseInWords(track)));
+      if (track.kind === "video") track.on("paused", () => this.#tiles.get(key)?.setPaused(pauseText(track)));
     });
     participant.on("track-unpublished", (track) => this.#hideTrack(participant, track));
     participant.on("track-muted", (track) => this.#showTrack(participant, track));
     this.#refreshMicrophone(participant);
   }
 
-  #removePerson(participant: RemoteParticipant): void {
+  #removeParticipant(participant: RemoteParticipant): void {
     this.#removeTile(participant.id);
-    this.#say(`${participant.name} has left`);
+    this.#showNote(`${participant.name} has left`);
   }
 
   #showTrack(participant: RemoteParticipant, track: RemoteTrack): void {
@@ -140,8 +140,8 @@ export class Call {
     const screen = track.source === "screen";
     const tile = screen ? this.#addTile(track.id, participant.name, false, true, () => track) : this.#tiles.get(participant.id);
     if (tile === undefined) return;
-    tile.setPicture(track.muted ? null : track);
-    tile.setPaused(pauseInWords(track));
+    tile.setVideo(track.muted ? null : track);
+    tile.setPaused(pauseText(track));
     track.pin(tile.pinned);
     this.#offerLayers(tile);
   }
@@ -149,7 +149,7 @@ export class Call {
   #hideTrack(participant: RemoteParticipant, track: RemoteTrack): void {
     if (track.source === "screen") this.#removeTile(track.id);
     else if (track.source === "camera") {
-      this.#tiles.get(participant.id)?.setPicture(null);
+      this.#tiles.get(participant.id)?.setVideo(null);
       this.#tiles.get(participant.id)?.setPaused("");
     } else this.#refreshMicrophone(participant);
   }
@@ -159,14 +159,14 @@ export class Call {
     this.#tiles.get(participant.id)?.setMicrophone(track !== undefined && !track.muted ? "on" : "off");
   }
 
-  // Oneself
+  // The local participant
 
   #showOwn(track: LocalTrack): void {
-    if (track.source === "screen") this.#addTile("own-screen", this.#room.localParticipant.name, true, true).setPicture(track);
-    if (track.source === "camera") this.#tiles.get(this.#ownKey)?.setPicture(track.muted ? null : track);
+    if (track.source === "screen") this.#addTile("own-screen", this.#room.localParticipant.name, true, true).setVideo(track);
+    if (track.source === "camera") this.#tiles.get(this.#ownKey)?.setVideo(track.muted ? null : track);
   }
 
-  /** A device that fails mutes its track by itself. */
+  /** Follows a track that a failed device mutes. */
   #followOwn(track: LocalTrack): void {
     track.on("device-failed", (error) => this.#fail(error));
     track.on("muted", () => {
@@ -177,7 +177,7 @@ export class Call {
 
   #hideOwn(track: LocalTrack): void {
     if (track.source === "screen") this.#removeTile("own-screen");
-    if (track.source === "camera") this.#tiles.get(this.#ownKey)?.setPicture(null);
+    if (track.source === "camera") this.#tiles.get(this.#ownKey)?.setVideo(null);
     this.#refreshButtons();
   }
 
@@ -225,13 +225,13 @@ export class Call {
     this.#tiles.get(this.#ownKey)?.setMicrophone(mic ? "on" : "off");
   }
 
-  /** One press at a time, and an error in words. */
+  /** Runs one action of a button at a time and shows its error. */
   async #guard(id: string, run: () => Promise<void>): Promise<void> {
     this.#toolbar.setBusy(id, true);
     try {
       await run();
     } catch (error) {
-      // Somebody who closes the chooser of screens has made no mistake.
+      // It is no error if the user closes the dialog for choosing a screen.
       if (!(id === "screen" && error instanceof NexusError && error.code === "DEVICE_DENIED")) this.#fail(error);
     } finally {
       this.#toolbar.setBusy(id, false);
@@ -239,7 +239,7 @@ export class Call {
     }
   }
 
-  // Around it
+  // Audio, chat, statistics and notes
 
   async #startAudio(): Promise<void> {
     try {
@@ -281,17 +281,17 @@ export class Call {
     const link = inviteLink(this.#room.name);
     try {
       await navigator.clipboard.writeText(link);
-      this.#say("The invite link is in the clipboard");
+      this.#showNote("The invite link is in the clipboard");
     } catch {
-      this.#say(`Invite with this link: ${link}`);
+      this.#showNote(`Invite with this link: ${link}`);
     }
   }
 
   #fail(error: unknown): void {
-    this.#say(errorInWords(error));
+    this.#showNote(errorText(error));
   }
 
-  #say(text: string): void {
+  #showNote(text: string): void {
     this.#note.textContent = text;
     this.#note.classList.add("shown");
     clearTimeout(this.#noteTimer);
@@ -319,7 +319,7 @@ export class Call {
     this.#arrange();
   }
 
-  /** One at a time takes the stage. */
+  /** Puts one tile at a time on the stage. */
   #pin(key: string, pinned: boolean): void {
     for (const [other, tile] of this.#tiles) {
       const now = pinned && other === key;
@@ -330,7 +330,7 @@ export class Call {
     this.#arrange();
   }
 
-  /** For trying things out: a choice of layers on each tile while the statistics are open. */
+  /** Offers a choice of layers on each tile while the statistics are open. */
   #offerLayers(tile: Tile): void {
     const track = this.#trackOf.get(tile.key)?.();
     const labels = this.#stats.open ? (track?.layers.map(({ height }) => `${height}p`) ?? []) : [];
@@ -338,8 +338,8 @@ export class Call {
   }
 
   #arrange(): void {
-    const people = this.#room.participants.size + 1;
-    this.#count.textContent = people === 1 ? "only you" : `${people} people`;
+    const count = this.#room.participants.size + 1;
+    this.#count.textContent = count === 1 ? "only you" : `${count} people`;
     const tiles = [...this.#tiles.values()];
     const staged = tiles.find((tile) => tile.pinned) ?? tiles.find((tile) => tile.isScreen);
     for (const tile of tiles) tile.setStaged(tile === staged);

@@ -1,9 +1,9 @@
-/** Messages between the people of a call, over data channels: to everybody or to one. */
+/** Chat over data channels: messages to all participants or to one. */
 import type { DataInfo, Room } from "@nexus-rtc/web";
 import { h } from "./element.js";
 
 const TOPIC = "chat";
-/** Older ones leave the list. */
+/** Maximum number of messages in the list; older ones are removed. */
 const MAX_MESSAGES = 500;
 const MAX_CHARACTERS = 4_000;
 
@@ -12,7 +12,7 @@ export class ChatPanel {
   readonly #room: Room;
   readonly #onUnread: (count: number) => void;
   readonly #onError: (error: unknown) => void;
-  readonly #empty = h("p", { class: "empty" }, "What is written here is not kept: who joins later does not see it.");
+  readonly #empty = h("p", { class: "empty" }, "Messages are not stored: participants who join later do not see them.");
   readonly #log = h("div", { class: "messages", role: "log", "aria-label": "Messages", tabindex: "0" }, this.#empty);
   readonly #to = h("select", { "aria-label": "To" });
   readonly #input = h("input", { type: "text", maxlength: String(MAX_CHARACTERS), autocomplete: "off", placeholder: "Message", "aria-label": "Message" });
@@ -33,11 +33,11 @@ export class ChatPanel {
     this.root.addEventListener("keydown", (event) => event.key === "Escape" && onClose());
     if (!room.grants.data) {
       this.#input.disabled = true;
-      this.#input.placeholder = "Your token does not allow writing";
+      this.#input.placeholder = "Your token does not allow sending messages";
     }
     room.on("data", (payload, info) => this.#receive(payload, info));
-    for (const event of ["participant-joined", "participant-left", "participant-updated"] as const) room.on(event, () => this.#listPeople());
-    this.#listPeople();
+    for (const event of ["participant-joined", "participant-left", "participant-updated"] as const) room.on(event, () => this.#listParticipants());
+    this.#listParticipants();
   }
 
   get open(): boolean {
@@ -54,7 +54,7 @@ export class ChatPanel {
 
   #receive(payload: Uint8Array | string, { participant, topic, fromServer, directed }: DataInfo): void {
     if (topic !== TOPIC || typeof payload !== "string") return;
-    const who = fromServer ? "Server" : (participant?.name ?? "Somebody");
+    const who = fromServer ? "Server" : (participant?.name ?? "Unknown");
     this.#add(who, directed ? "to you" : "", payload, false);
     if (!this.open) this.#setUnread(this.#unread + 1);
   }
@@ -88,10 +88,10 @@ export class ChatPanel {
     if (atEnd || own) this.#log.scrollTop = this.#log.scrollHeight;
   }
 
-  #listPeople(): void {
+  #listParticipants(): void {
     const chosen = this.#to.value;
-    const people = [...this.#room.participants.values()].map(({ identity, name }) => h("option", { value: identity }, name));
-    this.#to.replaceChildren(h("option", { value: "" }, "Everybody"), ...people);
+    const options = [...this.#room.participants.values()].map(({ identity, name }) => h("option", { value: identity }, name));
+    this.#to.replaceChildren(h("option", { value: "" }, "All participants"), ...options);
     this.#to.value = chosen;
     if (this.#to.selectedIndex < 0) this.#to.value = "";
   }

@@ -1,11 +1,11 @@
-/** Which camera, microphone and loudspeaker. */
+/** The dialog for choosing camera, microphone and speaker. */
 import { NexusClient, type Device, type Room } from "@nexus-rtc/web";
 import { h } from "./element.js";
 
 const KINDS = [
   ["camera", "Camera"],
   ["microphone", "Microphone"],
-  ["speaker", "Loudspeaker"],
+  ["speaker", "Speaker"],
 ] as const;
 
 export class DeviceDialog {

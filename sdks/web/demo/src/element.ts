@@ -1,4 +1,4 @@
-/** Builds DOM elements: attributes, listeners and children in one expression. Text is always text, never markup. */
+/** Builds DOM elements with attributes, listeners and children in one expression. Strings are text, never markup. */
 
 type Child = Node | string | null;
 type Attributes = Readonly<Record<string, string | boolean | ((event: Event) => void) | undefined>>;

@@ -1,4 +1,4 @@
-/** How large tiles may be: the number of columns at which they cover most of the room they have. */
+/** The layout of tiles: the number of columns at which they cover most of the available area. */
 
 const RATIO = 16 / 9;
 

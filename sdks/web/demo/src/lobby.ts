@@ -1,13 +1,13 @@
-/** Before the call: name, room, a look at oneself. */
+/** The lobby before the call: name, room and a preview. */
 import { createCameraVideoTrack, createMicrophoneAudioTrack, type LocalTrack } from "@nexus-rtc/web";
 import { h } from "./element.js";
 import type { Settings } from "./settings.js";
-import { errorInWords } from "./words.js";
+import { errorText } from "./texts.js";
 
 export interface Ready {
   readonly name: string;
   readonly room: string;
-  /** Open and waiting to be published; null when there is none or it was switched off. */
+  /** The open track to publish; null if there is none or it was switched off. */
   readonly camera: LocalTrack | null;
   readonly microphone: LocalTrack | null;
 }
@@ -26,7 +26,7 @@ export class Lobby {
   readonly #submit = h("button", { type: "submit", class: "primary" }, "Join the call");
   #camera: LocalTrack | null = null;
   #microphone: LocalTrack | null = null;
-  /** Settles when no device is being opened any more. */
+  /** Settles when no device is being opened. */
   #opening: Promise<unknown> = Promise.resolve();
 
   constructor(settings: Settings, onJoin: (ready: Ready) => Promise<void>) {
@@ -43,7 +43,7 @@ export class Lobby {
     this.root = this.#build();
   }
 
-  /** Opens the devices that are wanted; what cannot be opened is said and left out. */
+  /** Opens the selected devices. A device that does not open is reported and left out. */
   async prepare(): Promise<void> {
     if (this.#name.value === "") this.#name.focus();
     this.#open(() => this.#prepareCamera());
@@ -51,7 +51,7 @@ export class Lobby {
     await this.#opening;
   }
 
-  /** One device after another, so that the browser asks one question at a time. */
+  /** Opens one device after another, so that the browser shows one permission prompt at a time. */
   #open(prepare: () => Promise<void>): void {
     this.#opening = this.#opening.then(prepare);
   }
@@ -61,7 +61,7 @@ export class Lobby {
     this.#submit.textContent = "Joining …";
     this.#alert.textContent = "";
     try {
-      // Whoever is quicker than the devices is not to enter without picture and voice.
+      // A user who is faster than the devices must not join without video and audio.
       await this.#opening;
       await this.#onJoin({
         name: this.#name.value.trim(),
@@ -70,15 +70,15 @@ export class Lobby {
         microphone: this.#microphone,
       });
     } catch (error) {
-      this.say(errorInWords(error));
+      this.show(errorText(error));
     } finally {
       this.#submit.disabled = false;
       this.#submit.textContent = "Join the call";
     }
   }
 
-  /** Something went wrong, or (`calm`) only came to its end. */
-  say(text: string, calm = false): void {
+  /** Shows an error, or with `calm` a note. */
+  show(text: string, calm = false): void {
     this.#alert.textContent = text;
     this.#alert.classList.toggle("calm", calm);
   }
@@ -95,7 +95,7 @@ export class Lobby {
         },
       },
       h("h1", {}, "Nexus RTC"),
-      h("p", { class: "lead" }, "Everybody who opens the same room is in the same call."),
+      h("p", { class: "lead" }, "Everyone who joins the same room is in the same call."),
       field("Your name", this.#name),
       field("Room", this.#room),
       h("div", { class: "toggles" }, toggle("Camera", this.#cameraSwitch), toggle("Microphone", this.#microphoneSwitch)),
@@ -121,7 +121,7 @@ export class Lobby {
       this.#hint.textContent = "";
     } catch (error) {
       this.#cameraSwitch.checked = false;
-      this.#hint.textContent = `No camera. ${errorInWords(error)} You can join without.`;
+      this.#hint.textContent = `No camera. ${errorText(error)} You can join without one.`;
     }
   }
 
@@ -136,7 +136,7 @@ export class Lobby {
       this.#microphone = await createMicrophoneAudioTrack();
     } catch (error) {
       this.#microphoneSwitch.checked = false;
-      this.say(`No microphone. ${errorInWords(error)} You can join without.`);
+      this.show(`No microphone. ${errorText(error)} You can join without one.`);
     }
   }
 }

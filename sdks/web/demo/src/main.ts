@@ -4,11 +4,11 @@ import { Call } from "./call.js";
 import { Lobby, type Ready } from "./lobby.js";
 import { readSettings, rememberName } from "./settings.js";
 import { fetchToken } from "./token.js";
-import { reasonInWords } from "./words.js";
+import { reasonText } from "./texts.js";
 
 declare global {
   interface Window {
-    /** For tests and for the curious. */
+    /** For tests and for debugging. */
     nexusDemo: { client: NexusClient | null; room: Room | null };
   }
 }
@@ -27,7 +27,7 @@ async function join(ready: Ready): Promise<void> {
   const tracks = [ready.camera, ready.microphone].filter((track) => track !== null);
   const room = await client.join(ready.room, { name, tracks });
   window.nexusDemo.room = room;
-  // The address of the call can be reloaded and handed on.
+  // The URL of the call can be reloaded and shared.
   history.replaceState(null, "", `?${new URLSearchParams({ room: ready.room }).toString()}`);
   document.title = `${ready.room} · Nexus RTC`;
   addEventListener("pagehide", () => void room.leave(), { once: true });
@@ -43,7 +43,7 @@ function enter(room: string, name: string, ended: DisconnectReason | null): void
   document.title = "Nexus RTC";
   const lobby = new Lobby({ ...settings, room, name }, join);
   app?.replaceChildren(lobby.root);
-  if (ended !== null) lobby.say(reasonInWords(ended), ended === "client-left");
+  if (ended !== null) lobby.show(reasonText(ended), ended === "client-left");
   void lobby.prepare().then(() => (settings.autojoin && ended === null ? lobby.join() : undefined));
 }
 

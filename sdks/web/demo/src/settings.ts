@@ -1,4 +1,4 @@
-/** What the page was asked for by its address; tests use the parameters that people do not. */
+/** The settings in the page's URL. Tests use parameters that users do not. */
 import type { Resolution, VideoCodec, WireFormat } from "@nexus-rtc/web";
 
 export interface Settings {

@@ -1,8 +1,8 @@
-/** The overlay with figures: one row a track, brought up to date every second while it is open. */
+/** The statistics: one row for each track, updated every second while the panel is open. */
 import type { LocalTrack, RoomStats, TrackStats } from "@nexus-rtc/web";
 import { h } from "./element.js";
 
-const HEADINGS = ["Who", "What", "Codec", "Picture", "Layers", "Rate", "Loss", "Jitter", "Quality"];
+const HEADINGS = ["Participant", "Track", "Codec", "Video", "Layers", "Rate", "Loss", "Jitter", "Quality"];
 
 export class StatsPanel {
   readonly root: HTMLElement;
@@ -15,7 +15,7 @@ export class StatsPanel {
       { class: "stats", "aria-label": "Statistics", hidden: true },
       h("header", {}, h("h2", {}, "Statistics"), h("button", { type: "button", class: "plain", click: onClose }, "Close")),
       this.#summary,
-      h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Figures of each track" },
+      h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Statistics of each track" },
         h("table", {}, h("thead", {}, h("tr", {}, ...HEADINGS.map((text) => h("th", { scope: "col" }, text)))), this.#rows),
       ),
     );
@@ -40,11 +40,11 @@ export class StatsPanel {
 
 function row(stats: TrackStats, name: string): HTMLTableRowElement {
   const { track, codec, width, height, framesPerSecond, bitrateBps, lossRatio, jitterMs, quality } = stats;
-  const picture = stats.kind === "video" ? `${width}×${height} · ${Math.round(framesPerSecond)}/s` : "–";
+  const video = stats.kind === "video" ? `${width}×${height} · ${Math.round(framesPerSecond)}/s` : "–";
   const cells = [
     `${sourceOf(track.source)} ${stats.direction === "sent" ? "↑" : "↓"}`,
     codec,
-    picture,
+    video,
     layersOf(stats),
     kbits(bitrateBps),
     `${(lossRatio * 100).toFixed(1)} %`,
@@ -54,7 +54,7 @@ function row(stats: TrackStats, name: string): HTMLTableRowElement {
   return h("tr", {}, h("th", { scope: "row" }, name), ...cells.map((text) => h("td", {}, text)));
 }
 
-/** Sent: each encoding and what it costs. Received: which of the publisher's layers this is. */
+/** Each encoding of a sent track with its bit rate, or the layer of a received track. */
 function layersOf({ track, encodings, width }: TrackStats): string {
   const shown = encodings.map(({ rid, scalabilityMode, active, height, bitrateBps }) => {
     const name = rid || scalabilityMode || "one";
@@ -69,4 +69,4 @@ function layersOf({ track, encodings, width }: TrackStats): string {
 
 const kbits = (bps: number): string => `${Math.round(bps / 1000)} kbit/s`;
 
-const sourceOf = (source: LocalTrack["source"]): string => (source === "screen-audio" ? "screen sound" : source);
+const sourceOf = (source: LocalTrack["source"]): string => (source === "screen-audio" ? "screen audio" : source);

@@ -1,8 +1,8 @@
-/** One picture in the grid: somebody's camera, or a screen. */
+/** One tile of the grid: the camera or screen of a participant. */
 import type { ConnectionQuality } from "@nexus-rtc/web";
 import { h, icon } from "./element.js";
 
-export interface Picture {
+interface Attachable {
   attach(element: HTMLMediaElement): void;
   detach(element?: HTMLMediaElement): void;
 }
@@ -12,11 +12,11 @@ export interface TileOptions {
   readonly name: string;
   readonly own: boolean;
   readonly screen: boolean;
-  /** Null for oneself, who takes no bandwidth. */
+  /** Null for the local participant, whose video takes no bandwidth. */
   readonly onPin: ((pinned: boolean) => void) | null;
 }
 
-const QUALITY_WORDS = {
+const QUALITY_TEXTS = {
   excellent: "Excellent connection",
   good: "Good connection",
   poor: "Poor connection",
@@ -32,9 +32,9 @@ export class Tile {
   readonly #badge = h("span", { class: "badge", hidden: true, role: "img" }, h("i"), h("i"), h("i"));
   readonly #paused = h("div", { class: "paused", hidden: true, role: "status" });
   readonly #pin: HTMLButtonElement;
-  readonly #layers = h("select", { class: "layers", hidden: true, "aria-label": "Picture size" });
+  readonly #layers = h("select", { class: "layers", hidden: true, "aria-label": "Video size" });
   readonly #options: TileOptions;
-  #picture: Picture | null = null;
+  #track: Attachable | null = null;
 
   constructor(options: TileOptions) {
     this.#options = options;
@@ -48,7 +48,7 @@ export class Tile {
       { class: `tile${options.own ? " own" : ""}${options.screen ? " screen" : ""}`, "data-key": options.key },
       this.#avatar,
       this.#video,
-      // Under the caption: one should see whose picture it is that is paused.
+      // Below the caption, so that the participant's name stays visible.
       this.#paused,
       h("div", { class: "caption" }, this.#microphone, this.#name),
       this.#badge,
@@ -56,7 +56,7 @@ export class Tile {
     );
     this.#video.muted = true;
     this.setName(options.name);
-    this.setPicture(null);
+    this.setVideo(null);
   }
 
   get key(): string {
@@ -76,18 +76,18 @@ export class Tile {
     this.#labelPin();
   }
 
-  /** On the stage: large, with the others beside it. */
+  /** Shows the tile on the stage: large, with the others beside it. */
   setStaged(staged: boolean): void {
     this.root.classList.toggle("staged", staged);
   }
 
-  /** Says why there is no picture; empty: nothing keeps it away. */
+  /** Shows why the video is paused; empty if it is not. */
   setPaused(why: string): void {
     this.#paused.textContent = why;
     this.#paused.hidden = why === "";
   }
 
-  /** Shows a choice of sizes; empty: none. `chosen` counts from the lowest, null follows the tile. */
+  /** Shows a choice of sizes, or none. The index counts from the lowest; null follows the size of the tile. */
   offerLayers(labels: readonly string[], choose: (chosen: number | null) => void): void {
     this.#layers.hidden = labels.length === 0;
     this.#layers.replaceChildren(
@@ -106,13 +106,13 @@ export class Tile {
     this.#avatar.style.setProperty("--hue", String(hue(name)));
   }
 
-  /** Shows a track, or the person's initials. */
-  setPicture(picture: Picture | null): void {
-    if (picture === this.#picture) return;
-    this.#picture?.detach(this.#video);
-    this.#picture = picture;
-    picture?.attach(this.#video);
-    this.root.classList.toggle("has-picture", picture !== null);
+  /** Shows a track, or the participant's initials. */
+  setVideo(track: Attachable | null): void {
+    if (track === this.#track) return;
+    this.#track?.detach(this.#video);
+    this.#track = track;
+    track?.attach(this.#video);
+    this.root.classList.toggle("has-video", track !== null);
   }
 
   setMicrophone(state: "on" | "off"): void {
@@ -127,12 +127,12 @@ export class Tile {
     this.#badge.hidden = quality === "unknown";
     if (quality === "unknown") return;
     this.#badge.dataset["level"] = quality;
-    this.#badge.setAttribute("aria-label", QUALITY_WORDS[quality]);
-    this.#badge.title = QUALITY_WORDS[quality];
+    this.#badge.setAttribute("aria-label", QUALITY_TEXTS[quality]);
+    this.#badge.title = QUALITY_TEXTS[quality];
   }
 
   remove(): void {
-    this.setPicture(null);
+    this.setVideo(null);
     this.root.remove();
   }
 

@@ -1,11 +1,11 @@
-/** The development token endpoint of signaling (docs/architecture/contracts.md); a real application has its own. */
+/** The development token endpoint of signaling (docs/architecture/contracts.md); a real application has its own server. */
 
 export interface DevelopmentToken {
   readonly token: string;
   readonly appId: string;
 }
 
-/** Two people of one name are two people: the identity is the name and something random. */
+/** An identity of the name and a random number, so that two users of one name are two participants. */
 function inventIdentity(name: string): string {
   const [random = 0] = crypto.getRandomValues(new Uint32Array(1));
   const slug = name.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-+|-+$/g, "").slice(0, 40);

@@ -3,13 +3,13 @@ import { h, icon, type IconName } from "./element.js";
 
 export interface Action {
   readonly id: string;
-  /** The key that does the same. */
+  /** The key with the same action. */
   readonly key: string;
   readonly label: string;
   readonly icon: IconName;
   readonly run: () => void;
   readonly danger?: boolean;
-  /** Not shown where the browser cannot do it. */
+  /** False hides the button, where the browser does not support the action. */
   readonly available?: boolean;
 }
 
@@ -23,7 +23,7 @@ export class Toolbar {
     this.root = h("nav", { class: "toolbar", "aria-label": "Call controls" }, ...this.#actions.map((action) => this.#button(action)));
   }
 
-  /** What the button does now: label and picture; `pressed` for switches. */
+  /** Sets label, icon and state of a button. */
   set(id: string, state: { readonly label: string; readonly icon: IconName; readonly pressed: boolean }): void {
     const button = this.#buttons.get(id);
     if (button === undefined) return;
@@ -40,7 +40,7 @@ export class Toolbar {
     if (button !== undefined) button.disabled = busy;
   }
 
-  /** Keys work while nothing is being typed and no other modifier is held. */
+  /** Handles keys, unless the user is typing or holds a modifier. */
   readonly onKey = (event: KeyboardEvent): void => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
     const { target } = event;
