@@ -1,4 +1,4 @@
-// A page that nobody has touched, in a browser that wants a click before there is sound.
+// A page without user interaction, in a browser that blocks audio until the first click.
 // @ts-check
 import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
@@ -11,14 +11,14 @@ import { eventually } from "./support/wait.mjs";
 const { fixture, open, closeAll } = startFixture({ launch: () => launchChromium(["--autoplay-policy=user-gesture-required"]) });
 afterEach(closeAll);
 
-test("sound that is held back is told, startAudio says so without a click, and plays everything from one", async () => {
+test("blocked audio is reported, startAudio rejects without a click, and plays everything from one", async () => {
   const red = await open("autoplay", "red");
   await red.evaluate(() => window.participant.join());
   await red.evaluate(() => window.participant.publishMicrophone());
 
   const green = /** @type {any} */ (await open("autoplay", "green", {}, withoutGestures(fixture.browser)));
   await green.evaluate(() => {
-    // The SDK's audio elements are in no document.
+    // The SDK's audio elements are not in the document.
     const page = window.participant;
     page.elements = [];
     const { createElement } = Document.prototype;
@@ -30,7 +30,7 @@ test("sound that is held back is told, startAudio says so without a click, and p
     };
   });
   await green.evaluate(() => window.participant.join());
-  await eventually("the sound to be held back", () => green.evaluate(() => window.participant.room.audioBlocked));
+  await eventually("audio to be blocked", () => green.evaluate(() => window.participant.room.audioBlocked));
   const state = () =>
     green.evaluate(() => {
       const { room, elements } = window.participant;
@@ -62,8 +62,8 @@ test("sound that is held back is told, startAudio says so without a click, and p
   await green.mouse.click(5, 5);
   assert.equal(await eventually("the click", () => green.evaluate(() => window.participant.started ?? null)), "playing");
   assert.deepEqual(await state(), { ...before, blocked: false, paused: 0 });
-  // It is played, not only said to be: the element's clock goes on.
+  // The audio does play: the time of an element advances.
   const clocks = () => green.evaluate(() => Math.max(...window.participant.elements.map((/** @type {any} */ one) => one.currentTime)));
   const then = await clocks();
-  await eventually("the sound to go on", clocks, (now) => now > then);
+  await eventually("the audio to play", clocks, (now) => now > then);
 });

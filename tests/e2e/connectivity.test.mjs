@@ -1,13 +1,13 @@
-// Networks that let no UDP through, or stop doing so in the middle of a call (RFC 6544, RFC 8445 section 9).
+// Networks that block UDP, from the start or from the middle of a call on (RFC 6544, RFC 8445 section 9).
 // @ts-check
 import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
 
 import { block, unblockAll } from "./support/blockade.mjs";
 import { startFixture } from "./support/fixture.mjs";
-import { keepsMoving, seesExactly } from "./support/people.mjs";
+import { keepsMoving, showsExactly } from "./support/cast.mjs";
 import { freePort } from "./support/system.mjs";
-import { TcpWay } from "./support/tcp_way.mjs";
+import { TcpProxy } from "./support/tcp_proxy.mjs";
 import { eventually } from "./support/wait.mjs";
 
 const port = await freePort();
@@ -25,13 +25,13 @@ async function call(room) {
     await page.evaluate(() => window.participant.join());
     await page.evaluate(() => window.participant.publishCamera());
   }
-  await seesExactly(red, ["green"]);
-  await seesExactly(green, ["red"]);
+  await showsExactly(red, ["green"]);
+  await showsExactly(green, ["red"]);
   return { red, green };
 }
 
 /**
- * Frames go on being decoded, and the picture is not again and again frozen.
+ * Frames are decoded continuously, without repeated freezes.
  * @param {import("./support/participant.mjs").Page} page @param {string} identity
  */
 async function isDecoded(page, identity) {
@@ -42,52 +42,52 @@ async function isDecoded(page, identity) {
 }
 
 /** @param {import("./support/participant.mjs").Page} page @param {"udp" | "tcp"} protocol */
-async function goesBy(page, protocol) {
-  await eventually(`media by ${protocol}`, () => page.evaluate(() => window.participant.pathProtocol()), (now) => now === protocol);
+async function uses(page, protocol) {
+  await eventually(`media over ${protocol}`, () => page.evaluate(() => window.participant.pathProtocol()), (now) => now === protocol);
 }
 
-test("without UDP a call goes by TCP", async () => {
+test("without UDP a call uses TCP", async () => {
   await block("udp", port);
   const { red, green } = await call("no-udp");
-  await goesBy(red, "tcp");
-  await goesBy(green, "tcp");
+  await uses(red, "tcp");
+  await uses(green, "tcp");
   await keepsMoving(red, "green");
   await keepsMoving(green, "red");
   await isDecoded(red, "green");
   await isDecoded(green, "red");
 });
 
-test("UDP is preferred, and where it dies the call goes on by TCP", async () => {
+test("UDP is preferred, and when it fails the call continues over TCP", async () => {
   const { red, green } = await call("udp-dies");
-  await goesBy(red, "udp");
+  await uses(red, "udp");
   await block("udp", port);
-  await goesBy(red, "tcp");
+  await uses(red, "tcp");
   await keepsMoving(red, "green");
   await keepsMoving(green, "red");
   await isDecoded(red, "green");
   await isDecoded(green, "red");
 });
 
-test("a path that is gone altogether comes back by an ICE restart, within the same session", async () => {
+test("a path that was blocked completely is restored by an ICE restart, within the same session", async () => {
   const { red, green } = await call("path-gone");
   await block("udp", port);
   await block("tcp", port);
   const state = () => red.evaluate(() => window.participant.room.connectionState);
   await eventually("an interruption", state, (now) => now === "interrupted");
   await unblockAll();
-  await eventually("the path to come back", state, (now) => now === "connected");
+  await eventually("the path to be restored", state, (now) => now === "connected");
   await keepsMoving(red, "green");
   await keepsMoving(green, "red");
   await isDecoded(red, "green");
   await isDecoded(green, "red");
 });
 
-test("a page whose WebSocket is cut learns it, and can join again in its own name", async () => {
-  const way = await TcpWay.open(fixture.system.url);
+test("a page whose WebSocket is cut is informed, and can join again with the same identity", async () => {
+  const proxy = await TcpProxy.open(fixture.system.url);
   try {
     const green = await open("socket-cut", "green");
     const red = await open("socket-cut", "red");
-    await red.evaluate((/** @type {string} */ url) => (window.participant.options.serverUrl = url), way.url);
+    await red.evaluate((/** @type {string} */ url) => (window.participant.options.serverUrl = url), proxy.url);
     const join = async (/** @type {import("./support/participant.mjs").Page} */ page) => {
       const own = await page.evaluate(() => window.participant.join());
       await page.evaluate(() => window.participant.publishCamera());
@@ -95,17 +95,17 @@ test("a page whose WebSocket is cut learns it, and can join again in its own nam
     };
     await join(green);
     const before = await join(red);
-    await seesExactly(green, ["red"]);
-    way.cut();
+    await showsExactly(green, ["red"]);
+    proxy.cut();
     assert.equal(await red.evaluate(() => window.participant.room.closed), "signaling-lost");
-    await seesExactly(green, []);
+    await showsExactly(green, []);
     const again = await join(red);
     assert.equal(again.identity, "red");
     assert.notEqual(again.id, before.id);
-    await seesExactly(red, ["green"]);
-    await seesExactly(green, ["red"]);
+    await showsExactly(red, ["green"]);
+    await showsExactly(green, ["red"]);
     await keepsMoving(green, "red");
   } finally {
-    await way.close();
+    await proxy.close();
   }
 });

@@ -1,4 +1,4 @@
-// The demo page, as somebody who has just run `make demo` uses it; and the README's program, exactly as it stands there.
+// The demo page, as a user of `make demo` uses it, and the README's program exactly as it is printed.
 // @ts-check
 import assert from "node:assert/strict";
 import { mkdir, readFile } from "node:fs/promises";
@@ -23,14 +23,14 @@ async function enter(name, viewport = { width: 1280, height: 800 }) {
   return page;
 }
 
-/** How many remote or local pictures move on this page. @param {import("playwright-core").Page} page */
-const moving = (page) =>
+/** Number of remote and local videos that play on this page. @param {import("playwright-core").Page} page */
+const playing = (page) =>
   page.evaluate(() => [...document.querySelectorAll("video")].filter((video) => video.srcObject !== null && video.videoWidth > 2 && !video.paused).length);
 
-test("two people meet on the demo page, on a desk and on a phone", async () => {
+test("two participants meet on the demo page, on a desktop and on a phone", async () => {
   const ada = await enter("Ada");
   const bob = await enter("Bob", { width: 360, height: 740 });
-  await eventually("both to see two pictures", async () => [await moving(ada), await moving(bob)], ([one = 0, two = 0]) => one >= 2 && two >= 2);
+  await eventually("two videos on both pages", async () => [await playing(ada), await playing(bob)], ([one = 0, two = 0]) => one >= 2 && two >= 2);
   const folder = process.env["NEXUS_SCREENSHOTS"];
   if (folder) {
     await mkdir(folder, { recursive: true });
@@ -41,18 +41,18 @@ test("two people meet on the demo page, on a desk and on a phone", async () => {
   assert.equal(overflow, 0, "the page scrolls sideways on a phone");
 });
 
-test("people on the demo page write to one another", async () => {
+test("participants on the demo page send one another messages", async () => {
   const ada = await enter("Ada");
   const bob = await enter("Bob", { width: 360, height: 740 });
-  await eventually("both to see two pictures", async () => [await moving(ada), await moving(bob)], ([one = 0, two = 0]) => one >= 2 && two >= 2);
+  await eventually("two videos on both pages", async () => [await playing(ada), await playing(bob)], ([one = 0, two = 0]) => one >= 2 && two >= 2);
   await ada.keyboard.press("t");
-  await ada.getByRole("textbox", { name: "Message" }).fill("Can you see the slides, Bob? I have just put the newest figures in.");
+  await ada.getByRole("textbox", { name: "Message" }).fill("Can you see the slides, Bob? I have just added the latest figures.");
   await ada.keyboard.press("Enter");
-  await eventually("Bob to be told", () => bob.getByRole("button", { name: /Chat/ }).textContent(), (label) => label?.includes("(1)") === true);
+  await eventually("Bob's unread message", () => bob.getByRole("button", { name: /Chat/ }).textContent(), (label) => label?.includes("(1)") === true);
   await bob.getByRole("button", { name: /Chat/ }).click();
   await bob.getByRole("textbox", { name: "Message" }).fill("Yes: they are sharp.");
   await bob.getByRole("button", { name: "Send" }).click();
-  await eventually("Ada to read it", () => ada.getByRole("log").textContent(), (text) => text?.includes("Yes: they are sharp.") === true);
+  await eventually("the answer on Ada's page", () => ada.getByRole("log").textContent(), (text) => text?.includes("Yes: they are sharp.") === true);
   const folder = process.env["NEXUS_SCREENSHOTS"];
   if (folder) {
     await mkdir(folder, { recursive: true });
@@ -64,10 +64,10 @@ test("people on the demo page write to one another", async () => {
   await eventually("the chat to close", () => ada.getByRole("log").count(), (count) => count === 0);
 });
 
-test("a pinned picture takes the stage, by mouse and by key, and gives it back", async () => {
+test("a pinned video is on the stage, by mouse and by key, until it is unpinned", async () => {
   const ada = await enter("Ada");
   const bob = await enter("Bob", { width: 360, height: 740 });
-  await eventually("both to see two pictures", async () => [await moving(ada), await moving(bob)], ([one = 0, two = 0]) => one >= 2 && two >= 2);
+  await eventually("two videos on both pages", async () => [await playing(ada), await playing(bob)], ([one = 0, two = 0]) => one >= 2 && two >= 2);
   /** @param {import("playwright-core").Page} page */
   const staged = (page) => page.evaluate(() => document.querySelector(".tile.staged")?.getAttribute("aria-label") ?? null);
   await ada.getByRole("button", { name: "Pin Bob" }).click();
@@ -91,7 +91,7 @@ test("the README's program runs exactly as it stands", async () => {
   const pages = [];
   /** @type {string[]} */
   const errors = [];
-  // What the application brings. Asked by a page of another origin, the server says in the token where it is.
+  // The application's part. For a page of another origin, the server puts its URL into the token.
   const fetchToken = `async function fetchToken(identity, room) {
     const response = await fetch(${JSON.stringify(`${fixture.system.url}/v1/dev/token`)}, {
       method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ room, identity }),
@@ -103,9 +103,8 @@ test("the README's program runs exactly as it stands", async () => {
     const page = await context.newPage();
     fixture.pages.push(page);
     pages.push(page);
-    // A page of the demo's own origin; the module name is resolved as a bundler or an import map would.
-    // It comes from a real server: Chromium takes a page that the test harness made up for one of the public internet, and
-    // lets such pages reach no server of this machine.
+    // An import map resolves the module's name, as a bundler would. The page comes from a real server, because Chromium treats
+    // a page of the test harness as one of the public internet, which may not connect to servers on this machine.
     fixture.documents.set(
       `/readme-${userId}.html`,
       `<!doctype html><body><script type="importmap">{"imports":{"@nexus-rtc/web":"/sdk/index.js"}}</script>
@@ -115,6 +114,6 @@ test("the README's program runs exactly as it stands", async () => {
     page.on("pageerror", (/** @type {Error} */ error) => errors.push(String(error)));
     await page.goto(`${fixture.origin}/readme-${userId}.html`);
   }
-  for (const page of pages) await eventually("the other's picture", () => moving(page), (count) => count === 1);
+  for (const page of pages) await eventually("the other participant's video", () => playing(page), (count) => count === 1);
   assert.deepEqual(errors, []);
 });

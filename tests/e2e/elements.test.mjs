@@ -1,22 +1,15 @@
-// Elements of real pages: given from one track to another, shown in popups and in picture-in-picture windows.
+// Media elements of real pages: used by one track after another, and in popups and picture-in-picture windows.
 // @ts-check
 import assert from "node:assert/strict";
-import { after, afterEach, before, test } from "node:test";
+import { afterEach, test } from "node:test";
 
-import { startFixture } from "./support/fixture.mjs";
-import { seesExactly, whoseColor } from "./support/people.mjs";
+import { startFixture, withBrowser } from "./support/fixture.mjs";
+import { showsExactly, identityOfColor } from "./support/cast.mjs";
 import { launchTabs, putAnotherInFront } from "./support/tabs.mjs";
 import { eventually } from "./support/wait.mjs";
 
 const { open, closeAll } = startFixture();
-/** @type {any} */
-let tabs;
-before(async () => {
-  tabs = await launchTabs();
-});
-after(async () => {
-  await tabs?.close();
-});
+const tabs = withBrowser(launchTabs);
 afterEach(closeAll);
 
 /** @param {string} room @param {string} identity */
@@ -27,12 +20,12 @@ async function publisher(room, identity) {
   return page;
 }
 
-test("an element shows the track attached last, whatever is detached and whoever leaves", async () => {
+test("an element shows the track attached last, whichever tracks are detached and whoever leaves", async () => {
   const red = await publisher("given", "red");
   await publisher("given", "green");
   const viewer = await open("given", "blue", { attach: false });
   await viewer.evaluate(() => window.participant.join());
-  await eventually("both to be there", () => viewer.evaluate(() => ["red", "green"].every((who) => window.participant.remoteTrack(who, "camera"))));
+  await eventually("both cameras", () => viewer.evaluate(() => ["red", "green"].every((who) => window.participant.remoteTrack(who, "camera"))));
   await viewer.evaluate(async () => {
     const page = window.participant;
     page.element = document.createElement("video");
@@ -42,7 +35,7 @@ test("an element shows the track attached last, whatever is detached and whoever
   });
   const shown = async () => {
     const color = await viewer.evaluate(() => window.participant.colorOf(window.participant.element));
-    return color === null ? null : whoseColor(color);
+    return color === null ? null : identityOfColor(color);
   };
   /** @param {string} who @param {"attach" | "detach"} what */
   const act = (who, what) =>
@@ -55,7 +48,7 @@ test("an element shows the track attached last, whatever is detached and whoever
       /** @type {[string, "attach" | "detach"]} */ ([who, what]),
     );
   /** @param {string} who */
-  const shows = (who) => eventually(`the picture of ${who}`, shown, (color) => color === who);
+  const shows = (who) => eventually(`the video of ${who}`, shown, (color) => color === who);
 
   await act("red", "attach");
   await shows("red");
@@ -72,7 +65,7 @@ test("an element shows the track attached last, whatever is detached and whoever
   await shows("red");
   await act("green", "attach");
   await red.evaluate(() => window.participant.room.leave());
-  await eventually("red to be gone", () => viewer.evaluate(() => window.participant.room.participants.size === 1));
+  await eventually("red to leave", () => viewer.evaluate(() => window.participant.room.participants.size === 1));
   await shows("green");
   await act("green", "detach");
   assert.equal(await viewer.evaluate(() => window.participant.element.srcObject), null);
@@ -88,12 +81,12 @@ const WINDOWS = {
 };
 
 for (const [name, openWindow] of Object.entries(WINDOWS)) {
-  test(`a picture in ${name} goes on while the tab is behind another`, async () => {
+  test(`a video in ${name} continues while the tab is hidden`, async () => {
     const room = name.replaceAll(" ", "-");
     await publisher(room, "green");
-    const viewer = /** @type {any} */ (await open(room, "red", {}, tabs));
+    const viewer = /** @type {any} */ (await open(room, "red", {}, tabs()));
     await viewer.evaluate(() => window.participant.join());
-    await seesExactly(viewer, ["green"]);
+    await showsExactly(viewer, ["green"]);
     await viewer.evaluate(openWindow);
     await viewer.evaluate(() => {
       const page = window.participant;
@@ -104,36 +97,36 @@ for (const [name, openWindow] of Object.entries(WINDOWS)) {
     await putAnotherInFront(viewer);
 
     const decoded = async () => (await viewer.evaluate(() => window.participant.received("green"))).framesDecoded;
-    /** Longer than the SDK waits before it gives up what is hidden: four seconds of pictures. @param {string} where */
-    const goesOn = async (where) => {
+    /** Waits for four seconds of video, longer than the SDK's delay before it hides a track. @param {string} where */
+    const continues = async (where) => {
       const before = await decoded();
-      await eventually(`the picture to go on in ${where}`, decoded, (now) => now > before + 100);
+      await eventually(`the video to continue in ${where}`, decoded, (now) => now > before + 100);
     };
     /** @param {string} why */
     const stops = async (why) => {
       let [last, same] = [-1, 0];
-      await eventually(`the picture to stop, as ${why}`, async () => {
+      await eventually(`the video to stop because ${why}`, async () => {
         const now = await decoded();
         same = now === last ? same + 1 : 0;
         last = now;
         return same > 10;
       });
     };
-    await goesOn(name);
+    await continues(name);
     assert.equal(await viewer.evaluate(() => document.visibilityState), "hidden");
-    await seesExactly(viewer, ["green"]);
+    await showsExactly(viewer, ["green"]);
     assert.equal(await viewer.evaluate(() => window.participant.element.paused), false);
 
-    // Back in the tab that nobody sees, nothing is sent; in the other window it is again.
+    // In the hidden tab nothing is sent; in the other window it is sent again.
     await viewer.evaluate(() => document.body.append(window.participant.element));
     await stops("its tab is hidden");
     await viewer.evaluate(() => window.participant.other.document.body.append(window.participant.element));
-    await goesOn(name);
+    await continues(name);
     await viewer.evaluate(() => window.participant.other.close());
     await stops("the window is closed");
     await viewer.evaluate(() => document.body.append(window.participant.element));
     await viewer.bringToFront();
-    await goesOn("the tab");
-    await seesExactly(viewer, ["green"]);
+    await continues("the tab");
+    await showsExactly(viewer, ["green"]);
   });
 }

@@ -1,6 +1,5 @@
-// Several qualities of one picture, in real browsers: who gets which, what is not sent because nobody watches it, and
-// what a narrow or lossy way to one subscriber does to that one alone. Layers are asserted and that pictures keep
-// moving, never times.
+// Layers of a video in real browsers: which subscriber receives which layer, what is not sent without demand, and how a
+// narrow or lossy path to one subscriber affects that one alone. Tests assert layers and that videos keep moving, not times.
 // @ts-check
 import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
@@ -19,7 +18,7 @@ afterEach(async () => {
 
 /** @typedef {import("./support/participant.mjs").Page} Page */
 
-/** A publisher whose picture needs many bits. @param {string} room @param {string} codec */
+/** A publisher whose video needs many bits. @param {string} room @param {string} codec */
 async function publisher(room, codec, identity = "red") {
   const page = await open(room, identity, { width: TOP, height: 540, busy: true });
   await page.evaluate(() => window.participant.join());
@@ -28,12 +27,12 @@ async function publisher(room, codec, identity = "red") {
   return page;
 }
 
-/** Somebody who watches at this size. @param {string} room @param {string} identity @param {number} width */
-async function watcher(room, identity, width, publishers = ["red"]) {
+/** A subscriber that shows videos at this size. @param {string} room @param {string} identity @param {number} width */
+async function subscriber(room, identity, width, publishers = ["red"]) {
   const page = await open(room, identity);
   await page.evaluate(() => window.participant.join());
   for (const one of publishers) {
-    await eventually(`${one}'s picture`, () => page.evaluate((/** @type {string} */ who) => window.participant.watch(who), one));
+    await eventually(`the video of ${one}`, () => page.evaluate((/** @type {string} */ who) => window.participant.watch(who), one));
     await show(page, one, width);
   }
   return page;
@@ -46,7 +45,7 @@ const show = (page, identity, width) =>
 /** @param {Page} page @param {string} [identity] */
 const received = (page, identity = "red") => page.evaluate((/** @type {string} */ who) => window.participant.received(who), identity);
 
-/** Waits for a picture of such a width. @param {Page} page @param {string} what @param {(width: number) => boolean} accept */
+/** Waits until the width of a video is accepted. @param {Page} page @param {string} what @param {(width: number) => boolean} accept */
 const widthBecomes = (page, what, accept, identity = "red") =>
   eventually(what, () => received(page, identity), ({ width }) => accept(width), PATIENCE_MS);
 
@@ -57,12 +56,12 @@ async function moves(page, identity = "red") {
 }
 
 /**
- * What a picture did while something went on: frames that were decoded, and how often it stood still so that the browser calls it frozen.
- * @param {Page} page @param {() => Promise<unknown>} something
+ * The decoded frames of a video during an action, and how often the browser counted it as frozen.
+ * @param {Page} page @param {() => Promise<unknown>} action
  */
-async function during(page, something, identity = "red") {
+async function during(page, action, identity = "red") {
   const before = await received(page, identity);
-  await something();
+  await action();
   const after = await received(page, identity);
   return { frames: after.framesDecoded - before.framesDecoded, freezes: after.freezeCount - before.freezeCount };
 }
@@ -77,11 +76,11 @@ const isTop = (/** @type {number} */ width) => width > TOP / 2;
 const isLower = (/** @type {number} */ width) => width > 0 && width <= TOP / 2;
 
 for (const codec of ["vp8", "h264", "vp9", "av1"]) {
-  test(`${codec}: everybody gets the layer that fits, and it can change`, async () => {
+  test(`${codec}: each subscriber receives the layer that fits, and it can change`, async () => {
     const room = `layers-${codec}`;
     const red = await publisher(room, codec);
-    const large = await watcher(room, "green", TOP);
-    const small = await watcher(room, "blue", 160);
+    const large = await subscriber(room, "green", TOP);
+    const small = await subscriber(room, "blue", 160);
     await widthBecomes(large, "the top layer", isTop);
     await widthBecomes(small, "a lower layer", isLower);
     await moves(large);
@@ -98,10 +97,10 @@ for (const codec of ["vp8", "h264", "vp9", "av1"]) {
   });
 }
 
-test("a narrow way gets a lower layer and keeps moving, and nobody else notices", async () => {
+test("a narrow path receives a lower layer and keeps moving, and no other one is affected", async () => {
   const red = await publisher("narrow", "vp8");
-  const good = await watcher("narrow", "green", TOP);
-  const poor = await watcher("narrow", "blue", TOP);
+  const good = await subscriber("narrow", "green", TOP);
+  const poor = await subscriber("narrow", "blue", TOP);
   await widthBecomes(good, "the top layer", isTop);
   await widthBecomes(poor, "the top layer", isTop);
   await moves(good);
@@ -114,9 +113,9 @@ test("a narrow way gets a lower layer and keeps moving, and nobody else notices"
   });
   let ofPoor = { frames: 0, freezes: 0 };
   const ofGood = await during(good, async () => (ofPoor = await narrowed()));
-  // It stands still while the queue in front of it empties and the lower layer comes, not for the rest of the time.
+  // It is frozen while the queue empties and the lower layer starts, and not afterwards.
   assert.ok(ofPoor.frames > 30 && ofPoor.freezes <= 10, JSON.stringify(ofPoor));
-  // Once the machine itself may have stood still, and the publisher's encoder with it.
+  // One freeze may be due to a slow machine, on which the publisher's encoder stalls.
   assert.ok(ofGood.frames > ofPoor.frames && ofGood.freezes <= 1, JSON.stringify(ofGood));
   assert.ok(isTop((await received(good)).width));
   await setRate(20_000);
@@ -125,22 +124,22 @@ test("a narrow way gets a lower layer and keeps moving, and nobody else notices"
   assert.ok((await sent(red)).every(({ active }) => active !== false));
 });
 
-test("a lossy way keeps moving", async () => {
+test("a lossy path keeps moving", async () => {
   await publisher("lossy", "vp8");
-  const poor = await watcher("lossy", "blue", TOP);
-  await widthBecomes(poor, "a picture", (width) => width > 0);
+  const poor = await subscriber("lossy", "blue", TOP);
+  await widthBecomes(poor, "a video", (width) => width > 0);
   await lose(await poor.evaluate(() => window.participant.mediaPort()), 0.05);
   const { frames, freezes } = await during(poor, async () => {
     for (let time = 0; time < 10; time += 1) await moves(poor);
   });
-  // Every twentieth packet is gone, so nearly every frame has needed one again; few of them so late that it shows.
+  // Every twentieth packet is lost, so nearly every frame needs a retransmission. Few of those arrive too late.
   assert.ok(freezes <= frames / 10, JSON.stringify({ frames, freezes }));
 });
 
-test("a pinned picture is served first", async () => {
+test("a pinned video has priority", async () => {
   await publisher("pinned", "vp8", "red");
   await publisher("pinned", "vp8", "yellow");
-  const blue = await watcher("pinned", "blue", TOP, ["red", "yellow"]);
+  const blue = await subscriber("pinned", "blue", TOP, ["red", "yellow"]);
   for (const who of ["red", "yellow"]) await widthBecomes(blue, "the top layer", isTop, who);
   await narrow([await blue.evaluate(() => window.participant.mediaPort())], 700);
   for (const [first = "", second = ""] of [["red", "yellow"], ["yellow", "red"]]) {
@@ -158,9 +157,9 @@ test("a pinned picture is served first", async () => {
   }
 });
 
-test("encodings that nobody watches are not sent, and are sent again", async () => {
+test("encodings without demand are not sent until there is demand again", async () => {
   const red = await publisher("dynacast", "vp8");
-  const green = await watcher("dynacast", "green", 160);
+  const green = await subscriber("dynacast", "green", 160);
   const active = (/** @type {any[]} */ encodings, /** @type {string} */ rid) => encodings.find((one) => one.rid === rid)?.active;
   await sends(red, "the lowest encoding alone", (now) => active(now, "q") === true && active(now, "h") === false && active(now, "f") === false);
   await moves(green);
@@ -175,10 +174,10 @@ test("encodings that nobody watches are not sent, and are sent again", async () 
 });
 
 for (const codec of ["vp9", "av1"]) {
-  test(`${codec}: layers of a scalable encoding that nobody watches are not sent, and are sent again`, async () => {
+  test(`${codec}: layers of a scalable encoding without demand are not sent until there is demand again`, async () => {
     const room = `dynacast-${codec}`;
     const red = await publisher(room, codec);
-    const green = await watcher(room, "green", TOP);
+    const green = await subscriber(room, "green", TOP);
     await widthBecomes(green, "the top layer", isTop);
     await sends(red, "all layers", ([one]) => isTop(one.width));
     await show(green, "red", 160);

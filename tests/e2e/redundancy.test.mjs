@@ -4,13 +4,13 @@ import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
 
 import { startFixture } from "./support/fixture.mjs";
-import { hearsAll } from "./support/people.mjs";
+import { playsAll } from "./support/cast.mjs";
 import { eventually } from "./support/wait.mjs";
 
 const { open, closeAll } = startFixture();
 afterEach(closeAll);
 
-/** One who speaks and one who listens. @param {string} room @param {{red?: boolean, plainListener?: boolean}} [options] */
+/** A speaker and a listener. @param {string} room @param {{red?: boolean, plainListener?: boolean}} [options] */
 async function talk(room, { red = true, plainListener = false } = {}) {
   const speaker = await open(room, "red");
   const listener = await open(room, "green");
@@ -18,34 +18,34 @@ async function talk(room, { red = true, plainListener = false } = {}) {
   await speaker.evaluate((/** @type {boolean} */ wanted) => window.participant.publishMicrophone({ red: wanted }), red);
   if (plainListener) await listener.evaluate(() => window.participant.forgetRedundantAudio());
   await listener.evaluate(() => window.participant.join());
-  await hearsAll(listener, ["red"]);
-  await eventually("a hundred packets of sound", async () => (await soundOf(listener)).received > 100);
-  return { speaker: await soundOf(speaker), listener: await soundOf(listener) };
+  await playsAll(listener, ["red"]);
+  await eventually("a hundred packets of audio", async () => (await audioOf(listener)).received > 100);
+  return { speaker: await audioOf(speaker), listener: await audioOf(listener) };
 }
 
 /** @param {import("./support/participant.mjs").Page} page */
-const soundOf = (page) => page.evaluate(() => window.participant.sound());
+const audioOf = (page) => page.evaluate(() => window.participant.audio());
 
-// 48 kbit/s in packets of 20 ms are 120 bytes; with the packet before it in front nearly twice as many.
+// Size of a packet without redundancy: 48 kbit/s in packets of 20 ms are 120 bytes, with redundancy nearly twice as many.
 const PLAIN_BYTES = 150;
 
-test("redundant audio is sent by default, passed on and heard", async () => {
+test("redundant audio is sent by default, forwarded and played", async () => {
   const { speaker, listener } = await talk("redundant");
   assert.equal(speaker.preferred, "audio/red");
   assert.ok(speaker.sentBytes > PLAIN_BYTES, JSON.stringify(speaker));
   assert.ok(listener.receivedBytes > PLAIN_BYTES, JSON.stringify(listener));
 });
 
-test("who has no redundant audio hears who sends it", async () => {
+test("a listener without redundant audio receives plain audio of a sender with it", async () => {
   const { speaker, listener } = await talk("stripped", { plainListener: true });
   assert.equal(speaker.preferred, "audio/red");
   assert.ok(speaker.sentBytes > PLAIN_BYTES, JSON.stringify(speaker));
   assert.ok(listener.receivedBytes < PLAIN_BYTES, JSON.stringify(listener));
 });
 
-test("a microphone without redundancy is heard by who has it", async () => {
+test("a listener with redundant audio receives a sender without it", async () => {
   const { speaker, listener } = await talk("plain", { red: false });
   assert.equal(speaker.preferred, "audio/opus");
-  // Nothing is lost, so nothing is added.
+  // No packet is lost, so no redundancy is added.
   assert.ok(listener.receivedBytes < PLAIN_BYTES, JSON.stringify(listener));
 });

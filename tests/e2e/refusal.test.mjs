@@ -1,11 +1,11 @@
-// What is refused, and how: wrong people, wrong words, too much of them. The call beside it goes on.
+// Rejections of invalid tokens, missing grants, and malformed or oversized messages, while another call continues.
 // @ts-check
 import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
 
 import { startFixture } from "./support/fixture.mjs";
 import { openParticipant } from "./support/participant.mjs";
-import { keepsMoving, seesExactly } from "./support/people.mjs";
+import { keepsMoving, showsExactly } from "./support/cast.mjs";
 import { DEV_APP, mintToken } from "./support/token.mjs";
 import { eventually } from "./support/wait.mjs";
 
@@ -13,23 +13,23 @@ const { fixture, open, closeAll } = startFixture();
 afterEach(closeAll);
 
 /** The code with which a join fails. @param {string} token @param {{room?: string, app_id?: string}} [options] */
-async function refusedWith(token, { room = "door", app_id = DEV_APP } = {}) {
+async function codeOf(token, { room = "door", app_id = DEV_APP } = {}) {
   const page = await openParticipant(fixture.browser, fixture.origin, fixture.system, { room, identity: "red" }, { token, app_id });
   fixture.pages.push(page);
   return page.evaluate(() => window.participant.join().then(() => "joined", (/** @type {any} */ error) => error.code));
 }
 
-test("tokens that are wrong are refused by name", async () => {
-  const right = { room: "door", identity: "red" };
-  assert.equal(await refusedWith(mintToken(right)), "joined");
-  assert.equal(await refusedWith(mintToken({ ...right, expiresInS: -120 })), "TOKEN_EXPIRED");
-  assert.equal(await refusedWith(mintToken(right, "another secret that is long enough to be one")), "TOKEN_INVALID");
-  assert.equal(await refusedWith(mintToken({ ...right, room: "elsewhere" })), "ROOM_MISMATCH");
-  assert.equal(await refusedWith(mintToken({ ...right, issuer: "otherkey" }), { app_id: DEV_APP }), "APP_MISMATCH");
-  assert.equal(await refusedWith(mintToken({ ...right, room: "nowhere", grants: { publish: true, subscribe: true } }), { room: "nowhere" }), "ROOM_NOT_FOUND");
+test("invalid tokens are rejected with their codes", async () => {
+  const valid = { room: "door", identity: "red" };
+  assert.equal(await codeOf(mintToken(valid)), "joined");
+  assert.equal(await codeOf(mintToken({ ...valid, expiresInS: -120 })), "TOKEN_EXPIRED");
+  assert.equal(await codeOf(mintToken(valid, "another secret that is long enough to be one")), "TOKEN_INVALID");
+  assert.equal(await codeOf(mintToken({ ...valid, room: "elsewhere" })), "ROOM_MISMATCH");
+  assert.equal(await codeOf(mintToken({ ...valid, issuer: "otherkey" }), { app_id: DEV_APP }), "APP_MISMATCH");
+  assert.equal(await codeOf(mintToken({ ...valid, room: "nowhere", grants: { publish: true, subscribe: true } }), { room: "nowhere" }), "ROOM_NOT_FOUND");
 });
 
-test("one who may not publish is told so and goes on watching", async () => {
+test("a participant without the grant to publish gets an error and still receives", async () => {
   const red = await open("grants", "red");
   await red.evaluate(() => window.participant.join());
   await red.evaluate(() => window.participant.publishCamera({ codec: "vp8" }));
@@ -39,7 +39,7 @@ test("one who may not publish is told so and goes on watching", async () => {
   await page.evaluate(() => window.participant.join());
   const code = await page.evaluate(() => window.participant.publishCamera().then(() => "published", (/** @type {any} */ error) => error.code));
   assert.equal(code, "PERMISSION_DENIED");
-  await seesExactly(page, ["red"]);
+  await showsExactly(page, ["red"]);
 });
 
 test("malformed and oversized messages end their own session only", async () => {
@@ -48,9 +48,9 @@ test("malformed and oversized messages end their own session only", async () => 
   await red.evaluate(() => window.participant.join());
   await red.evaluate(() => window.participant.publishCamera({ codec: "vp8" }));
   await green.evaluate(() => window.participant.join());
-  await seesExactly(green, ["red"]);
-  /** What the server says to one message of a stranger. @param {string} protocol @param {string} kind */
-  const stranger = (protocol, kind) =>
+  await showsExactly(green, ["red"]);
+  /** The close code after one message of another connection. @param {string} protocol @param {string} kind */
+  const closeCode = (protocol, kind) =>
     green.evaluate(
       async (/** @type {any} */ { url, protocol, kind }) => {
         const socket = new WebSocket(`${url.replace("http", "ws")}/v1/rtc`, protocol);
@@ -69,20 +69,20 @@ test("malformed and oversized messages end their own session only", async () => 
       { url: fixture.system.url, protocol, kind },
     );
   for (const protocol of ["nexus.v1", "nexus.v1.json"]) {
-    assert.ok([4000, 4008].includes(await stranger(protocol, "garbage")), "garbage is a protocol error");
-    assert.equal(await stranger(protocol, "huge"), 1009);
+    assert.ok([4000, 4008].includes(await closeCode(protocol, "garbage")), "garbage is a protocol error");
+    assert.equal(await closeCode(protocol, "huge"), 1009);
   }
   await keepsMoving(green, "red");
-  assert.ok(!fixture.system.log.some((line) => line.includes("Traceback")), "a stranger's bytes raised something");
+  assert.ok(!fixture.system.log.some((line) => line.includes("Traceback")), "invalid bytes caused an exception");
 });
 
-test("the newest session of an identity wins", async () => {
+test("the newest session of an identity replaces the previous one", async () => {
   const first = await open("twice", "red");
   await first.evaluate(() => window.participant.join());
   await first.evaluate(() => window.participant.publishCamera({ codec: "vp8" }));
-  const watcher = await open("twice", "green");
-  await watcher.evaluate(() => window.participant.join());
-  await seesExactly(watcher, ["red"]);
+  const subscriber = await open("twice", "green");
+  await subscriber.evaluate(() => window.participant.join());
+  await showsExactly(subscriber, ["red"]);
   const second = await open("twice", "red");
   await second.evaluate(() => window.participant.join());
   await second.evaluate(() => window.participant.publishCamera({ codec: "vp8" }));
@@ -90,17 +90,17 @@ test("the newest session of an identity wins", async () => {
     first.evaluate(() => window.participant.events.find((/** @type {any} */ event) => event.name === "disconnected")),
   );
   assert.equal(over.value, "replaced");
-  await seesExactly(watcher, ["red"]);
-  await keepsMoving(watcher, "red");
+  await showsExactly(subscriber, ["red"]);
+  await keepsMoving(subscriber, "red");
 });
 
 for (const room of [">", "*", "a.b", "room with spaces", "../../etc/passwd", "комната 🎈", "<script>alert(1)</script>"]) {
-  test(`a room called ${room} is a room like any other`, async () => {
+  test(`a room can have the name ${room}`, async () => {
     const red = await open(room, "red");
     const green = await open(room, "green");
     await red.evaluate(() => window.participant.join());
     await red.evaluate(() => window.participant.publishCamera({ codec: "vp8" }));
     await green.evaluate(() => window.participant.join());
-    await seesExactly(green, ["red"]);
+    await showsExactly(green, ["red"]);
   });
 }

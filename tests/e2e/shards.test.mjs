@@ -1,11 +1,11 @@
-// A room that is spread over two shards of one node is one room: with a share of one, every second person is on the
-// other shard, so that all pictures, voices and messages below cross.
+// A room that is spread over two shards of one node is one room. With one participant per shard, every second participant
+// is on the other shard, so that all media below crosses between shards.
 // @ts-check
 import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
 
 import { startFixture } from "./support/fixture.mjs";
-import { hearsAll, keepsMoving, PEOPLE, seesExactly } from "./support/people.mjs";
+import { playsAll, keepsMoving, CAST, showsExactly } from "./support/cast.mjs";
 import { eventually } from "./support/wait.mjs";
 
 const spread = { NEXUS_SFU_SHARDS: "2", NEXUS_SFU_ROOM_SHARD_PARTICIPANTS: "1" };
@@ -14,7 +14,7 @@ afterEach(closeAll);
 
 /** @typedef {import("./support/participant.mjs").Page} Page */
 
-/** The port of the SFU that this page's media goes to: one for each shard. @param {Page} page @returns {Promise<number>} */
+/** The SFU's port of this page's media path, which identifies the shard. @param {Page} page @returns {Promise<number>} */
 const shardPort = (page) => page.evaluate(() => window.participant.shardPort());
 
 /** @param {Page} page */
@@ -24,33 +24,33 @@ async function joinAndPublish(page) {
   await page.evaluate(() => window.participant.publishMicrophone());
 }
 
-test("four people on two shards see and hear one another, and one who leaves is gone everywhere", async () => {
-  const people = PEOPLE.slice(0, 4).map(({ identity }) => identity);
+test("four participants on two shards receive one another, and one that leaves disappears everywhere", async () => {
+  const identities = CAST.slice(0, 4).map(({ identity }) => identity);
   /** @type {Page[]} */
   const pages = [];
-  for (const identity of people) {
+  for (const identity of identities) {
     const page = await open("spread", identity);
     await joinAndPublish(page);
     pages.push(page);
   }
   for (const [index, page] of pages.entries()) {
-    const others = people.filter((_one, at) => at !== index);
-    await seesExactly(page, others);
-    await hearsAll(page, others);
+    const others = identities.filter((_one, at) => at !== index);
+    await showsExactly(page, others);
+    await playsAll(page, others);
     for (const other of others) await keepsMoving(page, other);
   }
   const ports = new Set(await Promise.all(pages.map(shardPort)));
-  assert.equal(ports.size, 2, `all are on the shards of ${[...ports].join()}`);
+  assert.equal(ports.size, 2, `all participants are on the shards ${[...ports].join()}`);
   const [first, second, ...rest] = pages;
   assert.ok(first && second);
   await second.evaluate(() => window.participant.room.leave());
   for (const page of [first, ...rest]) {
-    const own = people[pages.indexOf(page)];
-    await seesExactly(page, people.filter((who) => who !== people[1] && who !== own));
+    const own = identities[pages.indexOf(page)];
+    await showsExactly(page, identities.filter((who) => who !== identities[1] && who !== own));
   }
 });
 
-test("layers are chosen, and encodings stopped, by what is watched on either shard", async () => {
+test("layers and encodings follow the demand on both shards", async () => {
   const red = await open("spread-layers", "red", { width: 960, height: 540, busy: true });
   await red.evaluate(() => window.participant.join());
   await red.evaluate(() => window.participant.publishCamera({ codec: "vp8", resolution: "540p", steady: true }));
@@ -64,7 +64,7 @@ test("layers are chosen, and encodings stopped, by what is watched on either sha
   const active = () => red.evaluate(() => window.participant.sent().then((/** @type {any[]} */ all) => all.filter(({ active: on }) => on).map(({ rid }) => rid).join()));
   for (const page of [green, blue]) {
     await page.evaluate(() => window.participant.join());
-    await eventually("red's picture", () => page.evaluate(() => window.participant.watch("red")));
+    await eventually("the video of red", () => page.evaluate(() => window.participant.watch("red")));
   }
   assert.notEqual(await shardPort(red), await shardPort(green));
   assert.equal(await shardPort(red), await shardPort(blue));

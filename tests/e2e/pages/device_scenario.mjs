@@ -1,26 +1,26 @@
-// A camera's life in a call: requests that nobody awaits, while devices open slowly; and what became of it.
+// Requests about a camera that are not awaited, while devices open slowly, and the resulting state.
 // @ts-check
 import { SlowDevices } from "/pages/slow_devices.mjs";
 
-const LONG_ENOUGH = 100;
+const A_WHILE_MS = 100;
 
 const turn = (milliseconds = 0) => new Promise((done) => setTimeout(done, milliseconds));
 
-/** Whether the page's tab seems to be in front. @param {boolean} visible */
+/** Makes the page's tab appear visible or hidden. @param {boolean} visible */
 function showTab(visible) {
   Object.defineProperty(document, "visibilityState", { configurable: true, get: () => (visible ? "visible" : "hidden") });
   document.dispatchEvent(new Event("visibilitychange"));
 }
 
-export class DeviceLife {
+export class DeviceScenario {
   devices = new SlowDevices();
-  /** How each request ended. @type {string[]} */
+  /** The outcome of each request. @type {string[]} */
   outcomes = [];
   screen = document.createElement("video");
   /** @type {any} */
   camera = null;
 
-  /** @param {any} page the participant, whose room it is */
+  /** @param {any} page the participant page with the room */
   constructor(page) {
     this.page = page;
     document.body.append(this.screen);
@@ -30,7 +30,7 @@ export class DeviceLife {
     return this.page.room;
   }
 
-  /** Joins, with a camera, and waits for the connection. @param {boolean} published */
+  /** Joins with a camera and waits for the connection. @param {boolean} published */
   async begin(published) {
     this.devices.slow = false;
     this.outcomes = [];
@@ -81,21 +81,21 @@ export class DeviceLife {
         showTab(name === "show-tab");
         return null;
       default:
-        throw new Error(`no request is called ${name}`);
+        throw new Error(`there is no request ${name}`);
     }
   }
 
-  /** What happens between two requests. @param {string} happening */
-  async happen(happening) {
-    if (happening === "device-opens") this.devices.openNext();
-    if (happening !== "nothing") await turn(happening === "while" ? LONG_ENOUGH : 0);
+  /** Applies an event between two requests. @param {string} event */
+  async apply(event) {
+    if (event === "device-opens") this.devices.openNext();
+    if (event !== "nothing") await turn(event === "while" ? A_WHILE_MS : 0);
   }
 
-  /** All requests, then whatever they wait for. @param {readonly [string, string][]} steps */
-  async live(steps) {
-    for (const [name, happening] of steps) {
+  /** Makes all requests, then settles them. @param {readonly [string, string][]} steps */
+  async run(steps) {
+    for (const [name, event] of steps) {
       this.request(name);
-      await this.happen(happening);
+      await this.apply(event);
     }
     for (let quiet = 0; quiet < 3; quiet += 1) {
       if (this.devices.openNext() || this.outcomes.includes("pending")) quiet = -1;
@@ -104,17 +104,17 @@ export class DeviceLife {
   }
 
   /**
-   * The system holds the camera back, or lets it come again. No page can bring that about: the event and the property are
-   * made up, the track is the browser's.
-   * @param {boolean} held
+   * Simulates that the system interrupts or resumes the camera: a real track with a fake property and a fake event, because
+   * no page can cause a real interruption.
+   * @param {boolean} interrupted
    */
-  hold(held) {
+  interrupt(interrupted) {
     const track = this.camera.mediaStreamTrack;
-    Object.defineProperty(track, "muted", { configurable: true, get: () => held });
-    track.dispatchEvent(new Event(held ? "mute" : "unmute"));
+    Object.defineProperty(track, "muted", { configurable: true, get: () => interrupted });
+    track.dispatchEvent(new Event(interrupted ? "mute" : "unmute"));
   }
 
-  /** What the page has. */
+  /** The state of the page. */
   report() {
     const { camera, room, devices } = this;
     const track = camera.mediaStreamTrack;
@@ -131,19 +131,19 @@ export class DeviceLife {
     };
   }
 
-  /** Whether somebody else's picture is shown. */
+  /** Whether the remote video is shown. */
   shows() {
     return this.screen.srcObject !== null;
   }
 
-  /** Leaves, and answers the devices that were still asked for. */
+  /** Leaves, and opens the devices that are still pending. */
   async end() {
     await this.room.leave();
     for (let quiet = 0; quiet < 3; quiet += 1) {
       if (this.devices.openNext()) quiet = -1;
       await turn(10);
     }
-    // What `unpublish(track, { stop: false })` gave back is the page's own.
+    // A track that `unpublish(track, { stop: false })` kept belongs to the page.
     const kept = this.camera.stopped ? [] : [this.camera.mediaStreamTrack];
     const left = [...this.devices.opened.keys()].filter((track) => track.readyState === "live" && !kept.includes(track));
     for (const track of kept) track.stop();

@@ -1,16 +1,16 @@
-// One person in a call, as a program on the SDK's public surface: `window.participant`, driven by the tests.
-// What is reported is what a person would see and hear: colours read from pixels, tones read from the spectrum.
+// One participant of a call, as a program that uses the SDK's public API: `window.participant`, controlled by the tests.
+// It reports what is shown and played: colours read from pixels, tones read from the spectrum.
 // @ts-check
 import { createCameraVideoTrack, createCustomTrack, NexusClient } from "/sdk/index.js";
 
-import { DeviceLife } from "/pages/device_life.mjs";
+import { DeviceScenario } from "/pages/device_scenario.mjs";
 import { createSyncMeter } from "/pages/sync_meter.mjs";
 import { installSyntheticMedia } from "/pages/synthetic_media.mjs";
 
-/** Frequencies that may be looked for in what is heard, Hz. */
+/** Number of samples per spectrum, which sets its resolution. */
 const FFT_SIZE = 8192;
 
-/** The browser's own connections, for what only it can tell. @type {RTCPeerConnection[]} */
+/** The browser's connections, for information that only they have. @type {RTCPeerConnection[]} */
 const connections = [];
 window.RTCPeerConnection = class extends RTCPeerConnection {
   /** @param {RTCConfiguration} [configuration] */
@@ -25,7 +25,7 @@ class ParticipantPage {
   async configure(options) {
     this.options = options;
     this.media = await installSyntheticMedia(options.scene);
-    this.ears = new AudioContext();
+    this.audioContext = new AudioContext();
     this.tiles = new Map();
     this.analysers = new Map();
     this.events = [];
@@ -48,7 +48,7 @@ class ParticipantPage {
     this.data = [];
     room.on("data", (payload, { participant, topic, fromServer, directed, reliable }) => {
       const text = typeof payload === "string";
-      // Large ones are summed up: what crosses to the test is JSON.
+      // Binary payloads are reported by a checksum, because the test receives JSON.
       const sum = text ? 0 : payload.reduce((/** @type {number} */ total, /** @type {number} */ byte) => (total * 31 + byte) % 1_000_003, 7);
       this.data.push({ from: participant?.identity ?? null, topic, fromServer, directed, reliable, text: text ? payload : null, length: payload.length, sum });
     });
@@ -78,14 +78,14 @@ class ParticipantPage {
     });
   }
 
-  /** A payload that can be known again by its sum. @param {number} length @param {any} options */
+  /** Sends a payload of this length and returns its checksum. @param {number} length @param {any} options */
   async publishBytes(length, options) {
     const payload = Uint8Array.from({ length }, (_one, index) => (index * 7) % 251);
     await this.room.publishData(payload, options);
     return payload.reduce((total, byte) => (total * 31 + byte) % 1_000_003, 7);
   }
 
-  /** Resolves with the code of the error, if there was one. @param {string} text @param {any} options */
+  /** Resolves with the code of the error, or null. @param {string} text @param {any} options */
   async publishText(text, options) {
     try {
       await this.room.publishData(text, options);
@@ -119,13 +119,13 @@ class ParticipantPage {
     track.detach();
   }
 
-  /** Shows somebody's picture at this size. @param {string} identity @param {number} width @param {number} height */
+  /** Shows a remote video at this size. @param {string} identity @param {number} width @param {number} height */
   resize(identity, width, height, source = "camera") {
     const { element } = this.tiles.get(this.remoteTrack(identity, source).id);
     Object.assign(element.style, { width: `${width}px`, height: `${height}px`, display: width > 0 ? "" : "none" });
   }
 
-  /** What the browser says of a picture that it receives. @param {string} identity */
+  /** The browser's stats of a received video. @param {string} identity */
   async received(identity, source = "camera") {
     const track = this.remoteTrack(identity, source);
     const { tracks } = await this.room.getStats();
@@ -138,18 +138,18 @@ class ParticipantPage {
     return { width: mine?.width ?? 0, height: mine?.height ?? 0, framesDecoded, freezeCount, framesDropped, paused: track?.paused, codec: mine?.codec };
   }
 
-  /** The tracks that the newest connection's senders have. */
+  /** The tracks of the senders of the newest connection. */
   sentTracks() {
     const senders = connections.at(-1)?.getSenders() ?? [];
     return senders.map((sender) => sender.track).filter((track) => track !== null);
   }
 
-  /** From now on devices open when the test says so. */
-  slowDevices() {
-    this.life = new DeviceLife(this);
+  /** Makes devices open only when the test says so. */
+  useSlowDevices() {
+    this.scenario = new DeviceScenario(this);
   }
 
-  /** Each encoding that is sent. */
+  /** The encodings that are sent. */
   async sent() {
     const report = [...((await connections.at(-1)?.getStats())?.values() ?? [])];
     return report
@@ -166,7 +166,7 @@ class ParticipantPage {
       .sort((a, b) => String(a.rid).localeCompare(String(b.rid)));
   }
 
-  /** The pair of candidates that media uses. */
+  /** The selected pair of candidates. */
   async mediaPath() {
     const report = await connections.at(-1)?.getStats();
     for (const entry of report?.values() ?? []) {
@@ -177,12 +177,12 @@ class ParticipantPage {
     return null;
   }
 
-  /** The port at which media arrives. */
+  /** The local port of the media path. */
   async mediaPort() {
     return (await this.mediaPath())?.local?.port ?? null;
   }
 
-  /** The port of the SFU that it comes from. */
+  /** The SFU's port of the media path. */
   async shardPort() {
     return (await this.mediaPath())?.remote?.port ?? null;
   }
@@ -208,7 +208,7 @@ class ParticipantPage {
     await this.room.publish(this.microphone);
   }
 
-  /** From the next connection on this browser never negotiates the dependency descriptor, as other browsers do not. */
+  /** Removes the dependency descriptor from the next connections, like in browsers without it. */
   forgetDescriptors() {
     const transceivers = /** @type {any} */ (RTCRtpTransceiver.prototype);
     const { setHeaderExtensionsToNegotiate } = transceivers;
@@ -228,8 +228,8 @@ class ParticipantPage {
   }
 
   /**
-   * From the next connection on all video frames pass a worker, which may encrypt and decrypt them (all their bytes), and tells of those that are
-   * received.
+   * Passes all video frames of the next connections through a worker, which reports received frames and may encrypt and
+   * decrypt all their bytes.
    * @param {{encrypt?: boolean}} options
    */
   transformFrames({ encrypt = false }) {
@@ -255,7 +255,7 @@ class ParticipantPage {
     return this.frames.splice(0);
   }
 
-  /** From the next connection on this browser has no redundant audio, as others have none (RFC 2198). */
+  /** Removes redundant audio (RFC 2198) from the next connections, like in browsers without it. */
   forgetRedundantAudio() {
     const { addTransceiver } = RTCPeerConnection.prototype;
     const codecs = RTCRtpReceiver.getCapabilities("audio")?.codecs.filter(({ mimeType }) => mimeType !== "audio/red") ?? [];
@@ -268,8 +268,8 @@ class ParticipantPage {
   }
 
   /**
-   * From the next connection on this browser's receive sections lack a video codec: by the preferences of its transceivers.
-   * `reconsiderVideoCodecs` changes those that are there.
+   * Removes a video codec from the slots of the next connections, by the codec preferences of transceivers.
+   * `reconsiderVideoCodecs` changes existing slots.
    * @param {string} mimeType
    */
   forgetVideoCodec(mimeType) {
@@ -283,7 +283,7 @@ class ParticipantPage {
     };
   }
 
-  /** With the next offer the receive sections have all codecs but this. @param {string} [mimeType] */
+  /** Offers all codecs except this one for the slots, from the next offer on. @param {string} [mimeType] */
   reconsiderVideoCodecs(mimeType = "") {
     const all = RTCRtpReceiver.getCapabilities("video")?.codecs ?? [];
     const codecs = all.filter((one) => one.mimeType.toLowerCase() !== mimeType.toLowerCase());
@@ -292,7 +292,7 @@ class ParticipantPage {
     }
   }
 
-  /** The same by editing descriptions, as some pages do. @param {string} name of the codec in a=rtpmap */
+  /** Removes a video codec by editing offers, as some pages do. @param {string} name of the codec in a=rtpmap */
   cutVideoCodec(name) {
     /** @type {any} */
     const prototype = RTCPeerConnection.prototype;
@@ -304,7 +304,7 @@ class ParticipantPage {
     };
   }
 
-  /** How often receivers have asked this sender for a keyframe (RFC 4585 section 6.3, RFC 5104 section 4.3). */
+  /** Number of keyframe requests that this sender has received (RFC 4585 section 6.3, RFC 5104 section 4.3). */
   async keyframeRequests() {
     const report = [...((await connections.at(-1)?.getStats())?.values() ?? [])];
     const sent = report.filter((entry) => entry.type === "outbound-rtp" && entry.kind === "video");
@@ -312,21 +312,21 @@ class ParticipantPage {
   }
 
   /**
-   * What this browser says of the sound that it sends and receives. Its statistics name the codec inside redundant audio; the
-   * size of packets tells whether there is any.
+   * The browser's stats of sent and received audio. They name the codec inside redundant audio, so only the size of packets
+   * shows whether audio is redundant.
    */
-  async sound() {
+  async audio() {
     const connection = connections.at(-1);
     const report = await connection?.getStats();
     const entries = [...(report?.values() ?? [])].filter((entry) => entry.kind === "audio");
     const sent = entries.find((entry) => entry.type === "outbound-rtp");
-    const heard = entries.find((entry) => entry.type === "inbound-rtp" && entry.packetsReceived > 0);
+    const received = entries.find((entry) => entry.type === "inbound-rtp" && entry.packetsReceived > 0);
     const sender = connection?.getSenders().find((one) => one.track?.kind === "audio");
     return {
       preferred: sender?.getParameters().codecs[0]?.mimeType ?? null,
       sentBytes: (sent?.bytesSent ?? 0) / (sent?.packetsSent || 1),
-      received: heard?.packetsReceived ?? 0,
-      receivedBytes: (heard?.bytesReceived ?? 0) / (heard?.packetsReceived || 1),
+      received: received?.packetsReceived ?? 0,
+      receivedBytes: (received?.bytesReceived ?? 0) / (received?.packetsReceived || 1),
     };
   }
 
@@ -335,14 +335,14 @@ class ParticipantPage {
     await this.room.publish(this.screen.video);
   }
 
-  /** "udp" or "tcp": of the path that media takes now. */
+  /** The protocol of the media path: "udp" or "tcp". */
   async pathProtocol() {
     return (await this.mediaPath())?.remote?.protocol ?? null;
   }
 
   /**
-   * The colour of every tile by whom it is shown for, and how often its moving mark was seen elsewhere than before.
-   * Read from pixels alone: frame callbacks rest in a tab that is not in front, and Firefox counts no frames of streams.
+   * The colour of every tile with its participant, and how often its moving mark has changed position. Both are read from
+   * pixels: frame callbacks do not run in a hidden tab, and Firefox counts no frames of streams.
    */
   colors() {
     const canvas = document.createElement("canvas");
@@ -358,30 +358,30 @@ class ParticipantPage {
     });
   }
 
-  /** The colour that an element shows now; null when it shows nothing. @param {HTMLVideoElement} element */
+  /** The colour that an element shows; null if it shows nothing. @param {HTMLVideoElement} element */
   colorOf(element) {
     return readColor(element, document.createElement("canvas"));
   }
 
-  /** The strongest tone of each remote audio track, Hz, by who is said to be heard. */
+  /** The strongest tone of each remote audio track in Hz, with its participant. */
   tones() {
-    const heard = [];
+    const tones = [];
     for (const participant of this.room.participants.values()) {
       for (const track of participant.tracks.values()) {
         if (track.kind !== "audio") continue;
         const stream = track.mediaStream;
-        heard.push({ identity: participant.identity, source: track.source, hz: stream ? this.strongestTone(stream) : null });
+        tones.push({ identity: participant.identity, source: track.source, hz: stream ? this.strongestTone(stream) : null });
       }
     }
-    return heard;
+    return tones;
   }
 
   /** @param {MediaStream} stream */
   strongestTone(stream) {
     let analyser = this.analysers.get(stream.id);
     if (!analyser) {
-      analyser = new AnalyserNode(this.ears, { fftSize: FFT_SIZE, smoothingTimeConstant: 0 });
-      this.ears.createMediaStreamSource(stream).connect(analyser);
+      analyser = new AnalyserNode(this.audioContext, { fftSize: FFT_SIZE, smoothingTimeConstant: 0 });
+      this.audioContext.createMediaStreamSource(stream).connect(analyser);
       this.analysers.set(stream.id, analyser);
       return null;
     }
@@ -389,19 +389,19 @@ class ParticipantPage {
     analyser.getFloatFrequencyData(bins);
     let best = 0;
     for (let bin = 1; bin < bins.length; bin += 1) if ((bins[bin] ?? -Infinity) > (bins[best] ?? -Infinity)) best = bin;
-    return (bins[best] ?? -Infinity) < -60 ? null : (best * this.ears.sampleRate) / FFT_SIZE;
+    return (bins[best] ?? -Infinity) < -60 ? null : (best * this.audioContext.sampleRate) / FFT_SIZE;
   }
 
-  /** Flash and beep of somebody: how far apart they are, see sync_meter.mjs. @param {string} identity @param {number} flashes */
+  /** Measures the offset of flashes and beeps, see sync_meter.mjs. @param {string} identity @param {number} flashes */
   async measureSync(identity, flashes) {
     const video = this.tiles.get(this.remoteTrack(identity, "camera").id);
     const audio = this.remoteTrack(identity, "microphone");
-    return createSyncMeter(this.ears, video.element, audio).measure(flashes);
+    return createSyncMeter(this.audioContext, video.element, audio).measure(flashes);
   }
 
-  /** Joins with a fresh client and the open camera, waits for the first remote picture, leaves. */
+  /** Joins with a new client and the open camera, waits for the first remote frame, and leaves. */
   async measureJoin() {
-    // A clone: whoever leaves stops what was published, and the camera is to stay open.
+    // A clone, because leaving stops published tracks and the camera has to stay open.
     const tracks = this.camera ? [createCustomTrack(this.camera.mediaStreamTrack.clone())] : [];
     const started = performance.now();
     const room = await this.client().join(this.options.room, { tracks });
@@ -424,7 +424,7 @@ class ParticipantPage {
 }
 
 /**
- * Draws an element's picture; its colour, or null when there is none.
+ * The colour that an element shows; null if it shows nothing.
  * @param {HTMLVideoElement} element
  * @param {HTMLCanvasElement} canvas
  * @returns {[number, number, number] | null}
@@ -443,7 +443,7 @@ function readPixels(canvas, x, y, width) {
   return canvas.getContext("2d", { willReadFrequently: true })?.getImageData(x, y, width, 1).data ?? new Uint8ClampedArray();
 }
 
-/** A busy machine costs frames, not pixels, so that sizes tell of layers alone. @param {MediaStreamTrack} track */
+/** Makes a slow machine drop frames and not pixels, so that sizes depend on layers alone. @param {MediaStreamTrack} track */
 async function keepResolution(track) {
   const sender = connections.at(-1)?.getSenders().find((one) => one.track === track);
   const parameters = sender?.getParameters();
@@ -457,7 +457,7 @@ function withoutVideoCodec(sdp, name) {
   const edited = sections.map((section) => {
     if (!section.startsWith("m=video") || !section.includes("a=recvonly")) return section;
     const types = [...section.matchAll(new RegExp(`^a=rtpmap:(\\d+) ${name}/`, "gm"))].map((match) => match[1]);
-    // Their retransmissions go with them (RFC 4588).
+    // Including their retransmission formats (RFC 4588).
     for (const type of [...types]) {
       for (const match of section.matchAll(new RegExp(`^a=fmtp:(\\d+) apt=${type}\\r$`, "gm"))) types.push(match[1]);
     }

@@ -1,15 +1,15 @@
-// Devices that open when a test says so. What opens is the synthetic media of the page, in real tracks of the browser.
+// Devices that open when the test says so. They deliver the synthetic media of the page in real tracks of the browser.
 // @ts-check
 import { deviceOf } from "/pages/synthetic_media.mjs";
 
-/** A request that waits for the test. @typedef {{open: () => void, fail: (name: string) => void}} Waiting */
+/** A request that the test has not answered yet. @typedef {{open: () => void, fail: (name: string) => void}} Waiting */
 
 export class SlowDevices {
-  /** Requests wait until the test answers them. */
+  /** Whether requests wait until the test answers them. */
   slow = false;
   /** @type {Waiting[]} */
   waiting = [];
-  /** Every track that was ever given out, with the device it is of. @type {Map<MediaStreamTrack, string>} */
+  /** Every opened track with its device. @type {Map<MediaStreamTrack, string>} */
   opened = new Map();
 
   constructor() {
@@ -26,7 +26,7 @@ export class SlowDevices {
     };
   }
 
-  /** The devices that capture now. */
+  /** The devices that are capturing. */
   get live() {
     return [...this.opened].filter(([track]) => track.readyState === "live").map(([, deviceId]) => deviceId);
   }
@@ -36,7 +36,7 @@ export class SlowDevices {
     return this.opened.get(track) ?? null;
   }
 
-  /** Answers the oldest request; false when there is none. */
+  /** Opens the device of the oldest request; false if there is none. */
   openNext() {
     const next = this.waiting.shift();
     next?.open();

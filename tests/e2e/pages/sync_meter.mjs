@@ -1,12 +1,12 @@
-// Measures how far a flash in a picture and a beep in the sound that belong together arrive apart.
+// Measures the offset between flashes in a video and the beeps that belong to them.
 //
-// Flashes are timed by the instant at which the browser expects to show the frame (requestVideoFrameCallback), beeps
-// by the sample at which the tone sets in, on the clock of the audio graph that reads the received track.
+// A flash is timed by the expected display time of its frame (requestVideoFrameCallback), a beep by the sample at which its
+// tone starts, on the clock of the audio graph that reads the received track.
 // @ts-check
 import { BEEP_HZ } from "/pages/synthetic_media.mjs";
 
 const WORKLET = `
-// Goertzel over 5 ms blocks at one frequency: tells the frame at which the tone sets in.
+// Goertzel over 5 ms blocks at one frequency: reports the frame at which the tone starts.
 registerProcessor("onset", class extends AudioWorkletProcessor {
   constructor(options) {
     super();
@@ -33,12 +33,12 @@ registerProcessor("onset", class extends AudioWorkletProcessor {
 });`;
 
 /**
- * `audio` is the SDK's remote track: a voice moves to another slot, hence another stream, when its picture is bound.
+ * `audio` is the SDK's remote track, which moves to another slot, and so to another stream, when its video is bound.
  * @param {AudioContext} context @param {HTMLVideoElement} element @param {any} audio
  */
 export function createSyncMeter(context, element, audio) {
   return {
-    /** Offsets, ms, of the given number of flashes: above 0, the sound is late. @param {number} flashes */
+    /** Offsets of this number of flashes in ms; positive if the audio is late. @param {number} flashes */
     async measure(flashes) {
       const module = URL.createObjectURL(new Blob([WORKLET], { type: "text/javascript" }));
       await context.audioWorklet.addModule(module).catch(() => undefined);
@@ -55,8 +55,8 @@ export function createSyncMeter(context, element, audio) {
       /** @type {number[]} */
       const beeps = [];
       /** @type {number[]} */
-      const seen = [];
-      // The audio clock against the page's, read when a beep is told.
+      const flashTimes = [];
+      // Converts the audio clock to the page's clock when a beep is reported.
       onset.port.onmessage = ({ data }) => beeps.push(performance.now() - (context.currentTime - data) * 1000);
       const canvas = document.createElement("canvas");
       canvas.width = canvas.height = 1;
@@ -67,24 +67,24 @@ export function createSyncMeter(context, element, audio) {
         pixels.drawImage(element, 0, 0, 1, 1);
         const [red = 0, green = 0, blue = 0] = pixels.getImageData(0, 0, 1, 1).data;
         const white = Math.min(red, green, blue) > 180;
-        if (white && !bright) seen.push(metadata.expectedDisplayTime);
+        if (white && !bright) flashTimes.push(metadata.expectedDisplayTime);
         bright = white;
         if (running) element.requestVideoFrameCallback(look);
       };
       element.requestVideoFrameCallback(look);
       const end = performance.now() + flashes * 1500 * 3 + 5000;
-      while (Math.min(beeps.length, seen.length) < flashes && performance.now() < end) {
+      while (Math.min(beeps.length, flashTimes.length) < flashes && performance.now() < end) {
         await new Promise((done) => setTimeout(done, 100));
       }
       running = false;
       stopFollowing();
       listen(null);
       onset.disconnect();
-      const offsets = seen.flatMap((at) => {
+      const offsets = flashTimes.flatMap((at) => {
         const nearest = beeps.reduce((best, beep) => (Math.abs(beep - at) < Math.abs(best - at) ? beep : best), Infinity);
         return Math.abs(nearest - at) < 700 ? [nearest - at] : [];
       });
-      return { offsets, flashes: seen.length, beeps: beeps.length, hearing: context.state };
+      return { offsets, flashes: flashTimes.length, beeps: beeps.length, hearing: context.state };
     },
   };
 }

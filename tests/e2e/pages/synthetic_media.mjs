@@ -1,17 +1,17 @@
-// A camera of one colour and a microphone of one tone, so that pictures and sounds can be told apart by whoever
-// receives them. Once a second, on request, the picture flashes white and a second tone beeps at the same instant.
+// A camera with one colour and a microphone with one tone, so that receivers can identify video and audio. On request, the
+// video flashes white every 1.5 s and a second tone beeps at the same time.
 // @ts-check
 
 export const BEEP_HZ = 3000;
 
 /** @typedef {{color: string, toneHz: number, flash: boolean, busy: boolean, width: number, height: number}} Scene */
-/** A camera that is asked for by its id. @typedef {{color?: string, width?: number, height?: number}} Camera */
+/** A further camera, requested by its id. @typedef {{color?: string, width?: number, height?: number}} Camera */
 
 /**
- * A picture that moves; `highlit` says when it is white.
+ * A moving video; it is white while `highlit` returns true.
  * @param {Scene} scene @param {() => boolean} highlit
  */
-function createPicture(scene, highlit = () => false) {
+function createVideo(scene, highlit = () => false) {
   const canvas = document.createElement("canvas");
   canvas.width = scene.width;
   canvas.height = scene.height;
@@ -21,7 +21,7 @@ function createPicture(scene, highlit = () => false) {
     context.fillStyle = highlit() ? "#ffffff" : scene.color;
     context.fillRect(0, 0, canvas.width, canvas.height);
     if (scene.busy) scatter(context);
-    // A moving mark, so that a frozen picture is told from a still one.
+    // A moving mark distinguishes a frozen video from a still one.
     frame += 1;
     context.fillStyle = "#808080";
     context.fillRect((frame * 4) % canvas.width, canvas.height - 8, 16, 8);
@@ -45,7 +45,7 @@ export function createSyntheticMedia(scene) {
   beep.start();
 
   let flashUntil = 0;
-  const { draw, stream: video } = createPicture(scene, () => performance.now() < flashUntil);
+  const { draw, stream: video } = createVideo(scene, () => performance.now() < flashUntil);
   /** @type {Map<string, MediaStream>} */
   const cameras = new Map();
   if (scene.flash) {
@@ -60,9 +60,9 @@ export function createSyntheticMedia(scene) {
     audio,
     /** @type {MediaStream | null} */
     permitted: null,
-    /** Another camera; what is not said of it is as in the scene. @param {string} deviceId @param {Camera} camera */
+    /** Adds a camera; omitted properties are those of the scene. @param {string} deviceId @param {Camera} camera */
     addCamera(deviceId, camera) {
-      cameras.set(deviceId, createPicture({ ...scene, ...camera }).stream);
+      cameras.set(deviceId, createVideo({ ...scene, ...camera }).stream);
     },
     /** @param {MediaStreamConstraints} wanted */
     stream(wanted) {
@@ -75,14 +75,14 @@ export function createSyntheticMedia(scene) {
   };
 }
 
-/** The device that is asked for; "default" where any will do. @param {MediaStreamConstraints} wanted */
+/** The requested device; "default" for any device. @param {MediaStreamConstraints} wanted */
 export function deviceOf(wanted) {
   const { video, audio } = wanted;
   const constraints = /** @type {any} */ (typeof video === "object" ? video : typeof audio === "object" ? audio : {});
   return constraints.deviceId?.exact ?? "default";
 }
 
-/** Detail that moves, so that every encoder needs all the bits that it may have. @param {CanvasRenderingContext2D} context */
+/** Moving detail, so that every encoder needs its full bit rate. @param {CanvasRenderingContext2D} context */
 function scatter(context) {
   const { width, height } = context.canvas;
   for (let mark = 0; mark < 250; mark += 1) {
@@ -93,8 +93,8 @@ function scatter(context) {
 }
 
 /**
- * Puts the synthetic devices in the place of the browser's. Real (fake) ones are opened all the same: a browser tells
- * ICE of all its addresses, loopback among them, only while the page may capture.
+ * Replaces the browser's devices by synthetic ones. One of the browser's fake devices is opened all the same, because a
+ * browser uses all its addresses for ICE, loopback included, only while the page may capture.
  * @param {Scene} scene
  */
 export async function installSyntheticMedia(scene) {

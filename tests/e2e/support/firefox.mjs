@@ -1,5 +1,5 @@
-// A real Firefox (Debian's ESR) under puppeteer-core, headless, with fake devices. It takes no loopback address
-// into ICE, so its tests run in a network namespace with an address of its own: see in_namespace.sh.
+// A real Firefox (Debian's ESR) under puppeteer-core, headless, with fake devices. It uses no loopback address for ICE, so
+// its tests run in a network namespace with another address (see in_namespace.sh).
 // @ts-check
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -15,7 +15,7 @@ import { eventually } from "./wait.mjs";
 const executablePath = process.env["NEXUS_FIREFOX"] ?? "/usr/bin/firefox-esr";
 
 /**
- * A loudspeaker that nobody hears. Firefox starts no audio graph on a machine without a sound card.
+ * A sound server without a sound card, because Firefox starts no audio graph without an output device.
  * @returns {Promise<{server: string, close: () => Promise<void>}>}
  */
 async function startSilentSpeaker() {

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Runs a command in a network namespace of its own: loopback, and one address more (RFC 5737) on a pair of virtual
-# interfaces that leads nowhere. Nothing that a test sends can leave the machine, whatever a browser tries.
+# Runs a command in its own network namespace, with loopback and one further address (RFC 5737) on a pair of virtual
+# interfaces that leads nowhere. Nothing that a browser sends can leave the machine.
 set -eu
 if [ "$(id -u)" -ne 0 ]; then
-  # A user namespace gives the rights that making interfaces needs.
+  # A user namespace grants the right to create interfaces.
   exec unshare --user --map-root-user --net "$0" --inside "$@"
 elif [ "${1:-}" != "--inside" ]; then
   exec unshare --net "$0" --inside "$@"

@@ -1,5 +1,5 @@
-// Makes the way from the SFU to one participant narrow or lossy, in the test's own network namespace (see
-// in_namespace.sh): what goes to the participant's port passes a token bucket (tc-tbf), or loses packets (iptables).
+// Limits the path from the SFU to one participant, in the test's network namespace (see in_namespace.sh): packets to the
+// participant's port pass a token bucket (tc-tbf), or are dropped at random (iptables).
 // @ts-check
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
@@ -7,11 +7,11 @@ import { promisify } from "node:util";
 const run = promisify(execFile);
 const tc = (/** @type {string} */ command) => run("tc", command.split(" "));
 
-/** Wide enough to be no limit here; a bucket of this rate still counts every packet. */
+/** A rate that is no limit in these tests. */
 const WIDE = "rate 10gbit quantum 60000";
 
 /**
- * UDP to these ports shares `kbits` kbit/s from now on.
+ * Limits UDP to these ports to `kbits` kbit/s in all.
  * @param {readonly number[]} ports @param {number} kbits
  */
 export async function narrow(ports, kbits) {
@@ -24,18 +24,18 @@ export async function narrow(ports, kbits) {
   }
 }
 
-/** Another rate for the same ports: 4 kB at once, a few packets; 200 ms of queue, then it drops. @param {number} kbits @param {"add" | "change"} [verb] */
+/** Sets the rate for the same ports, with bursts of 4 kB (a few packets) and a queue of 200 ms. @param {number} kbits @param {"add" | "change"} [verb] */
 export async function setRate(kbits, verb = "change") {
   await tc(`qdisc ${verb} dev lo parent 1:30 handle 30: tbf rate ${kbits}kbit burst 4kb latency 200ms`);
 }
 
-/** UDP to this port loses so large a share of its packets. @param {number} port @param {number} share */
+/** Drops this share of the UDP packets to the port. @param {number} port @param {number} share */
 export async function lose(port, share) {
   const rule = ["INPUT", "-p", "udp", "--dport", String(port), "-m", "statistic", "--mode", "random", "--probability", String(share), "-j", "DROP"];
   await run("iptables", ["-w", "-A", ...rule]);
 }
 
-/** As it was before. */
+/** Removes all limits. */
 export async function widen() {
   await tc("qdisc del dev lo root").catch(() => undefined);
   await run("iptables", ["-w", "-F", "INPUT"]);

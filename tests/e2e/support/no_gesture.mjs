@@ -1,9 +1,9 @@
-// Pages that nobody has touched. Playwright runs what a test evaluates as if by a click, which unlocks what browsers keep
-// from pages that were not touched; the protocol itself can do without.
+// Pages without user interaction. Playwright evaluates code of a test with a user gesture, which unlocks what browsers block
+// before the first one. The protocol itself can evaluate without a gesture.
 // @ts-check
 
 /**
- * A browser whose pages evaluate without a gesture. A real click is `page.mouse.click`.
+ * A browser whose pages evaluate code without a gesture. `page.mouse.click` is a real click.
  * @param {import("playwright-core").Browser} browser
  * @returns {{newContext: () => Promise<any>}}
  */

@@ -1,4 +1,4 @@
-// Serves the test pages and the built SDK from an origin of its own, as an application that embeds the SDK would.
+// Serves the test pages and the built SDK from their own origin, like an application that embeds the SDK.
 // @ts-check
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
@@ -16,7 +16,7 @@ const roots = [
 ];
 
 export async function servePages() {
-  /** Pages that a test has made up, by path. @type {Map<string, string>} */
+  /** Pages that a test provides, by path. @type {Map<string, string>} */
   const documents = new Map();
   const server = createServer(async (request, response) => {
     const path = normalize(new URL(request.url ?? "/", "http://localhost").pathname);

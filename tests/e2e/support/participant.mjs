@@ -1,52 +1,52 @@
-// Opens a page that takes part in a call: pages/participant.html, in a browser context of its own.
+// Opens a page that takes part in a call: pages/participant.html, in its own browser context.
 // @ts-check
 
 /**
- * @typedef {object} Person
+ * @typedef {object} ParticipantOptions
  * @property {string} room
  * @property {string} identity
  * @property {string} [color] CSS colour of the synthetic camera
- * @property {number} [toneHz] of the synthetic microphone; 0 is silence
- * @property {boolean} [flash] flash and beep together every 1.5 s
- * @property {boolean} [busy] a picture that needs many bits
+ * @property {number} [toneHz] tone of the synthetic microphone; 0 is silence
+ * @property {boolean} [flash] a flash and a beep together every 1.5 s
+ * @property {boolean} [busy] a video that needs many bits
  * @property {"binary" | "json"} [wireFormat]
- * @property {boolean} [attach] attach every picture as it is published (the default)
+ * @property {boolean} [attach] attach every video when it is published (default: true)
  * @property {number} [width]
  * @property {number} [height]
  */
 
-/** What both browsers' drivers have in common. @typedef {{evaluate: (run: any, argument?: any) => Promise<any>, goto: (url: string) => Promise<unknown>, close: () => Promise<void>}} Page */
+/** The common part of the browsers' drivers. @typedef {{evaluate: (run: any, argument?: any) => Promise<any>, goto: (url: string) => Promise<unknown>, close: () => Promise<void>}} Page */
 
 /**
  * @param {{newContext?: () => Promise<any>, createBrowserContext?: () => Promise<any>}} browser
  * @param {string} origin
  * @param {import("./system.mjs").System} system
- * @param {Person} person
- * @param {{token?: string, app_id?: string}} [credentials] instead of a development token
+ * @param {ParticipantOptions} options
+ * @param {{token?: string, app_id?: string}} [credentials] in place of a development token
  * @returns {Promise<Page>}
  */
-export async function openParticipant(browser, origin, system, person, credentials = {}) {
+export async function openParticipant(browser, origin, system, options, credentials = {}) {
   const context = browser.newContext ? await browser.newContext() : await browser.createBrowserContext?.();
   /** @type {Page} */
   const page = await context.newPage();
   await page.goto(`${origin}/pages/participant.html`);
-  const minted = credentials.token === undefined ? await system.token(person.room, person.identity) : undefined;
-  /** @type {any} */ (page).on("console", (/** @type {any} */ message) => process.env["NEXUS_VERBOSE"] && console.log(`${person.identity}: ${message.text()}`));
+  const minted = credentials.token === undefined ? await system.token(options.room, options.identity) : undefined;
+  /** @type {any} */ (page).on("console", (/** @type {any} */ message) => process.env["NEXUS_VERBOSE"] && console.log(`${options.identity}: ${message.text()}`));
   await waitForPage(page);
-  await page.evaluate((/** @type {any} */ options) => window.participant.configure(options), {
-    room: person.room,
+  await page.evaluate((/** @type {any} */ configuration) => window.participant.configure(configuration), {
+    room: options.room,
     appId: credentials.app_id ?? minted?.app_id,
     token: credentials.token ?? minted?.token,
     serverUrl: system.url,
-    wireFormat: person.wireFormat ?? "binary",
-    attach: person.attach ?? true,
+    wireFormat: options.wireFormat ?? "binary",
+    attach: options.attach ?? true,
     scene: {
-      color: person.color ?? "#404040",
-      toneHz: person.toneHz ?? 0,
-      flash: person.flash ?? false,
-      busy: person.busy ?? false,
-      width: person.width ?? 320,
-      height: person.height ?? 180,
+      color: options.color ?? "#404040",
+      toneHz: options.toneHz ?? 0,
+      flash: options.flash ?? false,
+      busy: options.busy ?? false,
+      width: options.width ?? 320,
+      height: options.height ?? 180,
     },
   });
   return page;

@@ -1,4 +1,4 @@
-// The whole system as a user starts it: `nexus dev` as one child process on free ports, torn down with one SIGINT.
+// The whole system as a user starts it: `nexus dev` as one child process on free ports, stopped with one SIGINT.
 // @ts-check
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -10,7 +10,7 @@ import { createInterface } from "node:readline";
 
 export const repository = resolve(import.meta.dirname, "../../..");
 
-/** A TCP port that was free a moment ago. @returns {Promise<number>} */
+/** A TCP port that was free just now. @returns {Promise<number>} */
 export async function freePort() {
   const server = createServer();
   server.listen(0, "127.0.0.1");
@@ -72,7 +72,7 @@ export class System {
     return /** @type {{token: string, app_id: string}} */ (await response.json());
   }
 
-  /** Ends it as Ctrl-C would, and returns the exit code. @returns {Promise<number | null>} */
+  /** Stops it like Ctrl-C, and returns the exit code. @returns {Promise<number | null>} */
   async stop() {
     if (this.child.exitCode === null) {
       this.child.kill("SIGINT");

@@ -1,9 +1,9 @@
-// A way of one's own to the server's HTTP port, which can be cut: what a change of network does to a WebSocket.
+// A TCP proxy to the server's HTTP port. Its connections can be cut, as by a change of network.
 // @ts-check
 import { once } from "node:events";
 import { connect, createServer } from "node:net";
 
-export class TcpWay {
+export class TcpProxy {
   /** @type {Set<import("node:net").Socket>} */
   #sockets = new Set();
   #server;
@@ -13,13 +13,13 @@ export class TcpWay {
   constructor(server) {
     this.#server = createServer((near) => {
       const far = connect(Number(server.port), server.hostname);
-      this.#lead(near, far);
-      this.#lead(far, near);
+      this.#forward(near, far);
+      this.#forward(far, near);
     });
   }
 
   /** @param {import("node:net").Socket} from @param {import("node:net").Socket} to */
-  #lead(from, to) {
+  #forward(from, to) {
     this.#sockets.add(from);
     from.pipe(to);
     from.on("error", () => undefined);
@@ -29,18 +29,18 @@ export class TcpWay {
     });
   }
 
-  /** @param {string} url of the server @returns {Promise<TcpWay>} */
+  /** @param {string} url of the server @returns {Promise<TcpProxy>} */
   static async open(url) {
-    const way = new TcpWay(new URL(url));
-    way.#server.listen(0, "127.0.0.1");
-    await once(way.#server, "listening");
-    const address = way.#server.address();
+    const proxy = new TcpProxy(new URL(url));
+    proxy.#server.listen(0, "127.0.0.1");
+    await once(proxy.#server, "listening");
+    const address = proxy.#server.address();
     if (address === null || typeof address === "string") throw new Error("no port");
-    way.url = `http://127.0.0.1:${address.port}`;
-    return way;
+    proxy.url = `http://127.0.0.1:${address.port}`;
+    return proxy;
   }
 
-  /** Resets every connection, without a word of either side's; new ones are let through. */
+  /** Resets every connection without a closing handshake. New connections are accepted. */
   cut() {
     for (const socket of this.#sockets) socket.resetAndDestroy();
   }

@@ -1,4 +1,4 @@
-// Tokens as an application's server would mint them (RFC 7519, HS256), right and wrong ones.
+// Tokens as an application's server mints them (RFC 7519, HS256), valid and invalid.
 // @ts-check
 import { createHmac } from "node:crypto";
 

@@ -1,9 +1,9 @@
-// Waiting for a condition, generously: these machines are shared and noisy, so time only bounds a failure.
+// Waits for conditions. The timeout is generous and bounds only failures, because test machines are shared and slow.
 // @ts-check
 import { setTimeout as sleep } from "node:timers/promises";
 
 /**
- * Asks `probe` until `accept` is content with what it says; the error shows the last answer.
+ * Calls `probe` until `accept` accepts its value. The error contains the last value.
  * @template T
  * @param {string} what
  * @param {() => Promise<T> | T} probe
@@ -16,7 +16,7 @@ export async function eventually(what, probe, accept = Boolean, timeoutMs = 45_0
   for (;;) {
     const value = await probe();
     if (accept(value)) return value;
-    if (Date.now() > end) throw new Error(`waited for ${what}; last: ${JSON.stringify(value)}`);
+    if (Date.now() > end) throw new Error(`timed out waiting for ${what}; last value: ${JSON.stringify(value)}`);
     await sleep(100);
   }
 }
