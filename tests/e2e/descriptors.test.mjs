@@ -1,11 +1,11 @@
-// Dependency descriptors of every codec, in a real browser: they reach who asked for them, frames are numbered without a break whatever layer is
-// shown, and with them pictures can be encrypted from end to end.
+// Dependency descriptors of every codec in a real browser: subscribers that negotiate them receive them, frame numbers are
+// continuous whatever layer is shown, and video can be encrypted end to end.
 // @ts-check
 import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
 
+import { keepsMoving, showsExactly } from "./support/cast.mjs";
 import { startFixture } from "./support/fixture.mjs";
-import { keepsMoving, seesExactly } from "./support/people.mjs";
 import { eventually } from "./support/wait.mjs";
 
 const TOP = 960;
@@ -30,7 +30,7 @@ const show = (page, width) => page.evaluate((/** @type {number} */ wide) => wind
 const widthBecomes = (page, what, accept) =>
   eventually(what, () => page.evaluate(() => window.participant.received("red")), ({ width }) => accept(width), PATIENCE_MS);
 
-/** What is wrong with the numbers of frames, as far as they were received without a loss. @param {Frame[]} frames */
+/** The faults in the numbers of frames that were received without loss. @param {Frame[]} frames */
 function faults(frames) {
   const found = [];
   /** @type {Map<number, number>} */
@@ -38,7 +38,7 @@ function faults(frames) {
   let newest = -1;
   for (const { frameId, dependencies = [], type, rtpTimestamp } of frames) {
     if (frameId === undefined) return ["a frame without a descriptor"];
-    // Browsers hand over a frame again when all its packets are retransmitted, as probes are.
+    // Browsers deliver a frame again when all its packets are retransmitted, as for probing.
     if (known.get(frameId) === rtpTimestamp) continue;
     if (frameId <= newest) found.push(`${frameId} behind ${newest}`);
     if (type === "key") known.clear();
@@ -51,18 +51,18 @@ function faults(frames) {
 }
 
 for (const codec of ["vp8", "h264", "vp9", "av1"]) {
-  test(`${codec}: frames keep their numbers and what they refer to through changes of layers`, async () => {
+  test(`${codec}: frames keep their numbers and dependencies through changes of layers`, async () => {
     const red = await open(`numbers-${codec}`, "red", { width: TOP, height: 540, busy: true });
     const blue = await open(`numbers-${codec}`, "blue");
     await blue.evaluate(() => window.participant.transformFrames({}));
     await publish(red, codec);
     await blue.evaluate(() => window.participant.join());
-    await eventually("red's picture", () => blue.evaluate(() => window.participant.watch("red")));
+    await eventually("the video of red", () => blue.evaluate(() => window.participant.watch("red")));
     /** @type {Frame[]} */
     const frames = [];
     for (const width of [TOP, 160, TOP, 160, TOP]) {
       await show(blue, width);
-      await widthBecomes(blue, `an image for ${width} pixels`, (now) => (width === TOP ? now > TOP / 2 : now > 0 && now <= TOP / 2));
+      await widthBecomes(blue, `video for ${width} pixels`, (now) => (width === TOP ? now > TOP / 2 : now > 0 && now <= TOP / 2));
       const enough = frames.length + 20;
       await eventually(
         "20 frames of this layer",
@@ -77,25 +77,25 @@ for (const codec of ["vp8", "h264", "vp9", "av1"]) {
 }
 
 for (const codec of ["vp8", "vp9"]) {
-  test(`${codec}: a picture of which every byte is encrypted is seen, early and late`, async () => {
+  test(`${codec}: video of which every byte is encrypted is shown to early and late subscribers`, async () => {
     const room = `encrypted-${codec}`;
     const red = await open(room, "red");
     const blue = await open(room, "blue");
     for (const page of [red, blue]) await page.evaluate(() => window.participant.transformFrames({ encrypt: true }));
     await blue.evaluate(() => window.participant.join());
     await publish(red, codec);
-    await seesExactly(blue, ["red"]);
+    await showsExactly(blue, ["red"]);
     await keepsMoving(blue, "red");
     const late = await open(room, "green");
     await late.evaluate(() => window.participant.transformFrames({ encrypt: true }));
     await late.evaluate(() => window.participant.join());
-    await seesExactly(late, ["red"]);
+    await showsExactly(late, ["red"]);
     await keepsMoving(late, "red");
     await keepsMoving(blue, "red");
   });
 }
 
-test("a viewer receives publishers with and without descriptors by turns", async () => {
+test("a subscriber receives publishers with and without descriptors in turn", async () => {
   const [red, green, blue] = await Promise.all(["red", "green", "blue"].map((who) => open("turns", who, { attach: false })));
   assert.ok(red && green && blue);
   await green.evaluate(() => window.participant.forgetDescriptors());
@@ -111,10 +111,10 @@ test("a viewer receives publishers with and without descriptors by turns", async
   const described = [];
   for (const who of ["red", "green", "red", "green", "red"]) {
     await eventually(`${who}'s track`, () => blue.evaluate((/** @type {string} */ name) => window.participant.watch(name), who));
-    await seesExactly(blue, [who]);
+    await showsExactly(blue, [who]);
     await blue.evaluate(() => window.participant.takeFrames());
     await keepsMoving(blue, who);
-    // Frames of the one who was shown before may still come for a moment.
+    // Frames of the previous publisher may still arrive for a moment.
     const frames = await eventually(
       `frames of ${who} alone`,
       async () => /** @type {Frame[]} */ (await blue.evaluate(() => window.participant.takeFrames())),

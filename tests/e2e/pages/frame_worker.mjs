@@ -1,5 +1,5 @@
-// Sees the encoded frames of a page (W3C webrtc-encoded-transform): encrypts those that are sent and decrypts those that are received,
-// if it is told to, and tells what the browser knows of a received frame before it is decoded.
+// Transforms the encoded frames of a page (W3C webrtc-encoded-transform): encrypts sent frames and decrypts received ones if
+// requested, and reports the metadata of received frames.
 // @ts-check
 const KEY = 0x5a;
 
