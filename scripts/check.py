@@ -40,6 +40,7 @@ PROSE = [
     "proto/nexus",
     "scripts",
     "bench",
+    "tests/e2e",
 ]
 
 

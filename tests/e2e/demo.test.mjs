@@ -46,7 +46,7 @@ test("participants on the demo page send one another messages", async () => {
   const bob = await enter("Bob", { width: 360, height: 740 });
   await eventually("two videos on both pages", async () => [await playing(ada), await playing(bob)], ([one = 0, two = 0]) => one >= 2 && two >= 2);
   await ada.keyboard.press("t");
-  await ada.getByRole("textbox", { name: "Message" }).fill("Can you see the slides, Bob? I have just added the latest figures.");
+  await ada.getByRole("textbox", { name: "Message" }).fill("Can you see the slides, Bob? I have just added the latest numbers.");
   await ada.keyboard.press("Enter");
   await eventually("Bob's unread message", () => bob.getByRole("button", { name: /Chat/ }).textContent(), (label) => label?.includes("(1)") === true);
   await bob.getByRole("button", { name: /Chat/ }).click();

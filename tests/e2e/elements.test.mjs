@@ -20,7 +20,7 @@ async function publisher(room, identity) {
   return page;
 }
 
-test("an element shows the track attached last, whichever tracks are detached and whoever leaves", async () => {
+test("an element shows the track attached last, whichever tracks are detached or unpublished", async () => {
   const red = await publisher("given", "red");
   await publisher("given", "green");
   const viewer = await open("given", "blue", { attach: false });

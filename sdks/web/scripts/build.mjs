@@ -1,6 +1,6 @@
 /**
- * Builds what is published: one ESM bundle per entry, shared code in a chunk, `@bufbuild/protobuf` and the generated
- * messages inside (an application needs nothing else), and the declarations that api-extractor rolls up afterwards.
+ * Builds the package: one ESM bundle per entry with shared code in a chunk and without dependencies, and the declarations
+ * that api-extractor rolls up afterwards.
  */
 import { execFileSync } from "node:child_process";
 import { rmSync } from "node:fs";

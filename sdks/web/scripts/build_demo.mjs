@@ -1,4 +1,4 @@
-/** Builds the demo page into demo/dist: one script, one style sheet, one page; signaling serves the folder at `/`. */
+/** Builds the demo page into demo/dist: a script, a style sheet and a page. Signaling serves the folder at `/`. */
 import { copyFileSync, mkdirSync, rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
@@ -15,7 +15,7 @@ await build({
   format: "esm",
   target: "es2022",
   sourcemap: true,
-  // The page uses the SDK as any application would.
+  // The page uses the SDK like any application.
   alias: { "@nexus-rtc/web": "../src/index.ts" },
   logLevel: "warning",
 });

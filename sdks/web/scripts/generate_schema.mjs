@@ -1,9 +1,9 @@
 /**
- * Writes src/wire/schema.gen.ts: the messages of a session as compact tables, out of the generated code of `proto/`.
+ * Writes src/wire/schema.gen.ts: the messages of a session as compact tables, from the generated code of `proto/`.
  *
- * `@bufbuild/protobuf` carries descriptors and reflection of 28 kB gzipped, most of this SDK's budget of 40. A session
- * needs two messages and what they reach, so the SDK has tables and a codec of its own (3 kB), held equal to
- * `@bufbuild/protobuf` by a test. `--check` fails when the file is not what this program would write.
+ * `@bufbuild/protobuf` has descriptors and reflection of 28 kB gzipped, most of this SDK's budget of 40 kB. A session needs
+ * two messages and those that they contain, so the SDK has its own tables and codec (3 kB), which a test compares with
+ * `@bufbuild/protobuf`. `--check` fails when the file is out of date.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -61,7 +61,7 @@ function label(field) {
 
 function visit(message) {
   if (messages.has(message.name)) {
-    if (messages.get(message.name).message !== message) throw new Error(`two messages are called ${message.name}`);
+    if (messages.get(message.name).message !== message) throw new Error(`there are two messages ${message.name}`);
     return;
   }
   messages.set(message.name, { message, fields: [] });
@@ -89,7 +89,7 @@ const byName = [...enums.values()].sort((a, b) => a.name.localeCompare(b.name));
 for (const one of byName) {
   lines.push(`export const ${one.name} = {`, ...one.values.map((value) => `  ${value.localName}: ${value.number},`), "} as const;", "");
 }
-lines.push("/** What canonical JSON calls the values of each enum. */");
+lines.push("/** The names of enum values in canonical JSON. */");
 lines.push("export const ENUM_NAMES: Readonly<Record<string, Readonly<Record<number, string>>>> = {");
 for (const one of byName) {
   lines.push(`  ${one.name}: ${JSON.stringify(Object.fromEntries(one.values.map((value) => [value.number, value.name])))},`);
@@ -99,7 +99,7 @@ lines.push("};", "");
 const text = lines.join("\n");
 if (process.argv.includes("--check")) {
   if (readFileSync(target, "utf8") !== text) {
-    console.error("src/wire/schema.gen.ts is not what proto/ says: run `npm run generate`");
+    console.error("src/wire/schema.gen.ts does not match proto/: run `npm run generate`");
     process.exit(1);
   }
 } else {

@@ -6,7 +6,7 @@ import { expect, it } from "vitest";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const PROGRAM = `${root}test/readme_program.ts`;
-/** What the application brings. */
+/** The declarations of the application. */
 const PRELUDE = "declare const userId: string, roomId: string;\ndeclare function fetchToken(user: string, room: string): Promise<string>;\n";
 
 it("shows programs that compile", () => {

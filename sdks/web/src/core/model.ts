@@ -15,9 +15,9 @@ export type TrackId = Branded<"TrackId">;
 /** The identification tag of a media section (RFC 9143). */
 export type Mid = Branded<"Mid">;
 
-/** What a track carries. */
+/** The medium of a track. */
 export type TrackKind = "audio" | "video";
-/** Where a track comes from. */
+/** The source of a track. */
 export type TrackSource = "microphone" | "camera" | "screen" | "screen-audio" | "unknown";
 /** A video codec that a track can prefer. */
 export type VideoCodec = "vp8" | "vp9" | "h264" | "av1";

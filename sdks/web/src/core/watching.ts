@@ -1,6 +1,5 @@
 /**
- * Which layers of one's own tracks any subscriber can use, and which subscribed tracks the server sends nothing of at
- * present. State only; `session_watching.ts` has the rules.
+ * The layer demand of local tracks, and the remote tracks that are paused. State only; `session_watching.ts` has the rules.
  */
 import type { LayerDemand, PauseReason, TrackId } from "./model.js";
 

@@ -331,7 +331,7 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> implements Sink {
     };
   }
 
-  /** Reads the source after each frame, so that an element is cleared within one frame after its slot was bound anew. */
+  /** Reads the source after each frame, so that an element is cleared within one frame of a rebind. */
   #watchFrames(element: HTMLMediaElement): () => void {
     if (!("requestVideoFrameCallback" in element)) return () => undefined;
     const video = element as HTMLVideoElement;

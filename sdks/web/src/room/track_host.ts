@@ -1,9 +1,9 @@
-/** The services of a room that its remote tracks use. */
+/** The seam between a room and its remote tracks. */
 import type { TrackId } from "../core/model.js";
 import type { View } from "../core/views.js";
 import type { ElementView } from "../edge/element_view.js";
 
-/** What a room does for its remote tracks. @internal */
+/** The services of a room for its remote tracks. @internal */
 export interface TrackHost {
   /** Asks for a slot, or releases it. */
   bind(id: TrackId, bound: boolean): void;

@@ -147,7 +147,7 @@ export const TrackSource = {
   SCREEN_AUDIO: 4,
 } as const;
 
-/** What canonical JSON calls the values of each enum. */
+/** The names of enum values in canonical JSON. */
 export const ENUM_NAMES: Readonly<Record<string, Readonly<Record<number, string>>>> = {
   Codec: {"0":"CODEC_UNSPECIFIED","1":"CODEC_OPUS","2":"CODEC_VP8","3":"CODEC_VP9","4":"CODEC_H264","5":"CODEC_AV1"},
   ConnectionQuality: {"0":"CONNECTION_QUALITY_UNSPECIFIED","1":"CONNECTION_QUALITY_LOST","2":"CONNECTION_QUALITY_POOR","3":"CONNECTION_QUALITY_GOOD","4":"CONNECTION_QUALITY_EXCELLENT"},
