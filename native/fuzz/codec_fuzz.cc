@@ -38,7 +38,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   PayloadRewriter rewriter;
   rewriter.Bind(codec);
   SlotForwarder slot({codec != Codec::kOpus, 90'000, 7, 9, TimestampFromMicros(0)});
-  slot.Bind({LayerId{1}, 1, codec}, {});
+  slot.Bind({LayerId{1}, 1, codec});
   ParameterSets sets;
   for (uint32_t i = 0; reader.ok() && reader.remaining() > 2; ++i) {
     const uint8_t head = reader.U8();
@@ -64,12 +64,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (patch.replaces > packet.payload.size() || patch.size > patch.bytes.size()) std::abort();
     CheckDescriptor(packet, rewriter.RewriteDescriptor(packet.frame, targets));
     slot.SetLimit({static_cast<uint8_t>(head & 3), static_cast<uint8_t>(head >> 2 & 3)});
-    const auto out = slot.Forward(LayerId{1}, packet, packet.arrival);
+    const auto out = slot.Forward(LayerId{1}, packet);
     if (out && out->patch.replaces > packet.payload.size()) std::abort();
     if (out) CheckDescriptor(packet, out->descriptor);
     if (head == 0xAA) {
       rewriter.Bind(codec);
-      slot.Bind({LayerId{1}, 1, codec}, {});
+      slot.Bind({LayerId{1}, 1, codec});
     }
   }
   return 0;

@@ -99,8 +99,8 @@ void LoadGenerator::ReadSocket() {
 }
 
 void LoadGenerator::RunDue(Timestamp now) {
-  while (Deadline* due = deadlines_.PopDue(now)) {
-    LoadPeer& peer = *static_cast<LoadPeer*>(due->owner);
+  while (const auto* due = deadlines_.PopDue(now)) {
+    LoadPeer& peer = *due->owner();
     peer.HandleTimeout(now);
     NoteOwners(peer.index());
     Mark(peer);

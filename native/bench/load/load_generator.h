@@ -87,7 +87,7 @@ class LoadGenerator {
   RunBuilder out_{256u << 20};
   std::vector<uint32_t> owners_;  // of the runs in `out_`
   LoadTotals totals_;
-  DeadlineHeap deadlines_;
+  DeadlineHeap<LoadPeer*> deadlines_;
   std::vector<std::unique_ptr<LoadPeer>> peers_;
   std::vector<LoadPeer*> dirty_;
   WallClockOffset clock_;

@@ -47,9 +47,7 @@ Timestamp FirstAfter(Timestamp now, Duration interval, uint32_t index) {
 }  // namespace
 
 LoadPeer::LoadPeer(uint32_t index, ClientConfig config, RunBuilder& out, LoadTotals& totals)
-    : index_(index), random_(index + 1), client_(std::move(config), out), totals_(totals) {
-  deadline.owner = this;
-}
+    : index_(index), random_(index + 1), client_(std::move(config), out), totals_(totals) {}
 
 void LoadPeer::Publish(const PublishSpec& spec) {
   SendStream* stream = client_.AddSendStream(spec.stream);

@@ -10,9 +10,9 @@
 
 #include "bench/load/load_media.h"
 #include "bench/load/watched_stream.h"
+#include "engine/base/deadline_heap.h"
 #include "engine/client/client.h"
 #include "engine/client/packetizer.h"
-#include "engine/room/deadline_heap.h"
 
 namespace nexus::load {
 
@@ -50,7 +50,7 @@ class LoadPeer {
     Timestamp connected{};
   };
   Steps steps;
-  Deadline deadline;
+  DeadlineHeap<LoadPeer*>::Deadline deadline{this};
   bool dirty = false;
 
  private:

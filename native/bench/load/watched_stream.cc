@@ -69,7 +69,7 @@ void WatchedStream::AwaitKeyframe(const ReceivedMedia& media, const Client& view
     awaited_ = std::make_unique<KeyframeWatch>(*codec);
   }
   if (!awaited_->OnPacket(media)) {
-    if (!awaited_->coming()) stream_->RequestKeyframe(now);
+    if (!awaited_->coming()) stream_->RequestKeyframe();
     return;
   }
   awaited_.reset();

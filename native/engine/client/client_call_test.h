@@ -315,7 +315,7 @@ class ClientCall {
       member.shown.push_back(std::move(*frame));
     }
     if (member.screen->TakeKeyframeRequest(now) && member.watched != nullptr)
-      member.watched->RequestKeyframe(now);
+      member.watched->RequestKeyframe();
   }
   Timestamp NextStep() const {
     Timestamp next = std::min(network.next(), shard_.NextDeadline());

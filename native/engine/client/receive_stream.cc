@@ -50,7 +50,7 @@ std::optional<ReceivedMedia> ReceiveStream::Take(const RtpPacketView& packet, bo
   if (config_.kind == MediaKind::kVideo && nacks_.counters().given_up > given_up_) {
     // RFC 4585 section 6.3.1: what cannot be repaired needs a fresh start.
     given_up_ = nacks_.counters().given_up;
-    keyframes_.Request(now);
+    keyframes_.Request();
   }
   if (opened && packet.payload().empty()) ++counters_.padding_only;
   ReceivedMedia media;

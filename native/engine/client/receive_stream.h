@@ -62,7 +62,7 @@ class ReceiveStream {
   void OnSenderReport(const SenderReport& report, Timestamp now);
 
   // The decoder, or whoever stands for it, cannot go on.
-  void RequestKeyframe(Timestamp now) { keyframes_.Request(now); }
+  void RequestKeyframe() { keyframes_.Request(); }
   void OnKeyframe(Timestamp now) { keyframes_.OnKeyframe(now); }
 
   // Whoever samples (ClientConfig::open_one_in) wants to read all of this one for now.

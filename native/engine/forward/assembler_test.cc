@@ -43,12 +43,12 @@ TEST_P(Assembly, RetransmissionsAreByteExactAcrossARebind) {
   const Transmission transmission{0x123456, 0x789A};
   std::array<uint8_t, kAssemblySize> scratch;
   for (const auto& [layer, ring] : rings) {
-    slot.Bind({LayerId{layer}, 500 + layer, codec}, {});
+    slot.Bind({LayerId{layer}, 500 + layer, codec});
     for (SourcePacket packet : loaded.packets) {
       packet.arrival = TimestampFromMicros(1000);
       const SourcePacket* stored = nullptr;
       ASSERT_EQ(ring->Insert(packet, stored), InsertOutcome::kStored);
-      const auto out = slot.Forward(LayerId{layer}, *stored, {});
+      const auto out = slot.Forward(LayerId{layer}, *stored);
       if (!out) continue;
       history.OnSent(LayerId{layer}, stored->sequence_number, *out);
       const auto assembled = AssembleMedia(scratch, Stream(), transmission, *stored, *out);
@@ -121,11 +121,11 @@ TEST_P(EmptiedPacket, IsOnlyAHeader) {
   auto loaded = testing::LoadStream(capture, codec);
   if (codec == Codec::kAv1) loaded = testing::WithDescriptors(std::move(loaded));
   SlotForwarder slot({true, 90'000, 0x7F00, 5, {}});
-  slot.Bind({LayerId{1}, 501, codec}, {});
+  slot.Bind({LayerId{1}, 501, codec});
   std::array<uint8_t, kAssemblySize> scratch;
   size_t seen = 0;
   for (const SourcePacket& packet : loaded.packets) {
-    auto out = slot.Forward(LayerId{1}, packet, {});
+    auto out = slot.Forward(LayerId{1}, packet);
     if (!out || packet.payload.empty()) continue;
     ++seen;
     out->empty = true;

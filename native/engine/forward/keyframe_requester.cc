@@ -4,8 +4,7 @@
 
 namespace nexus {
 
-void KeyframeRequester::Request(Timestamp now) {
-  (void)now;
+void KeyframeRequester::Request() {
   ++requested_;
   pending_ = true;
 }

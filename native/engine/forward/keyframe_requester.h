@@ -19,7 +19,7 @@ class KeyframeRequester {
   explicit KeyframeRequester(const KeyframeRequesterConfig& config = {}) : config_(config) {}
 
   // For a slot that has nothing to show, or a subscriber's PLI or FIR.
-  void Request(Timestamp now);
+  void Request();
   // For a slot that shows a lower encoding and wants to switch to this one: at the next keyframe that comes
   // anyway, or at one that is requested no sooner than `interval` after the last.
   void RequestForBetter(Duration interval);

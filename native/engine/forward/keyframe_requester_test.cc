@@ -25,7 +25,7 @@ TEST(KeyframeRequester, FiveHundredJoinWithinASecond) {
   for (int64_t now = 0; now < 3'000'000; now += 1000) {
     for (const int64_t join : joins) {
       if (join / 1000 != now / 1000) continue;
-      requester.Request(TimestampFromMicros(now));
+      requester.Request();
       waiting.push_back(now);
     }
     if (keyframe_at >= 0 && now >= keyframe_at) {
@@ -64,7 +64,7 @@ TEST(KeyframeRequester, ASlotWithNothingToShowDoesNotWait) {
   KeyframeRequester requester;
   requester.OnKeyframe(TimestampFromMicros(0));
   requester.RequestForBetter(Duration(800'000));
-  requester.Request(TimestampFromMicros(100'000));
+  requester.Request();
   EXPECT_TRUE(requester.Poll(TimestampFromMicros(100'000)));
   requester.OnKeyframe(TimestampFromMicros(150'000));
   EXPECT_FALSE(requester.awaited());
@@ -83,7 +83,7 @@ TEST(KeyframeRequester, TheShortestIntervalDecidesAndALostRequestIsRepeated) {
 TEST(KeyframeRequester, RepeatsUntilTheKeyframeArrives) {
   KeyframeRequester requester;
   EXPECT_EQ(requester.next_deadline(), kNever);
-  requester.Request(TimestampFromMicros(0));
+  requester.Request();
   EXPECT_TRUE(requester.Poll(TimestampFromMicros(0)));
   EXPECT_FALSE(requester.Poll(TimestampFromMicros(299'999)));
   EXPECT_EQ(requester.next_deadline(), TimestampFromMicros(300'000));
@@ -95,7 +95,7 @@ TEST(KeyframeRequester, RepeatsUntilTheKeyframeArrives) {
 
 TEST(KeyframeRequester, CancelsWhenNoSlotWaits) {
   KeyframeRequester requester;
-  requester.Request({});
+  requester.Request();
   requester.Cancel();
   EXPECT_FALSE(requester.pending());
   EXPECT_FALSE(requester.Poll({}));

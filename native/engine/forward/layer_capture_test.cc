@@ -79,7 +79,7 @@ TEST_P(LayerCapture, CanBeDecodedThroughSwitches) {
     SlotForwarder slot({true, 90'000, 0x7FF0, 0xFFFFF000, TimestampFromMicros(0)});
     Timestamp begin = TimestampFromMicros(10'000'000);
     for (uint32_t binding = 1; binding <= 12; ++binding) {
-      slot.Bind({LayerId{binding}, binding, GetParam().codec}, begin);
+      slot.Bind({LayerId{binding}, binding, GetParam().codec});
       const size_t count = 1 + random.Below(packets.size());
       Timestamp last = begin;
       for (size_t i = 0; i < count; ++i) {
@@ -91,7 +91,7 @@ TEST_P(LayerCapture, CanBeDecodedThroughSwitches) {
         if (random.Percent(5)) {
           slot.SetLimit({static_cast<uint8_t>(random.Below(3)), static_cast<uint8_t>(random.Below(3))});
         }
-        const auto out = slot.Forward(LayerId{binding}, packet, packet.arrival);
+        const auto out = slot.Forward(LayerId{binding}, packet);
         if (!out) continue;
         ASSERT_NO_FATAL_FAILURE(Send(packet, *out, stream));
       }

@@ -211,7 +211,7 @@ TEST_P(LayerSwitch, AtEveryPacketPosition) {
         Subscriber subscriber(source);
         SlotForwarder slot = Slot();
         slot.SetLimit(layer(from));
-        slot.Bind(Source(), {});
+        slot.Bind(Source());
         size_t packet_count = 0;
         const size_t at = 9 * per_picture + position;
         uint32_t changed_in = 0;
@@ -226,7 +226,7 @@ TEST_P(LayerSwitch, AtEveryPacketPosition) {
               slot.SetLimit(layer(to));
               changed_in = picture;
             }
-            const auto out = slot.Forward(LayerId{1}, packet.packet, packet.packet.arrival);
+            const auto out = slot.Forward(LayerId{1}, packet.packet);
             if (!out) continue;
             ASSERT_NO_FATAL_FAILURE(subscriber.OnPacket(packet, *out));
           }
@@ -271,7 +271,7 @@ TEST_P(LayerSwitch, UnderReordering) {
     LayeredSource source(Options());
     Subscriber subscriber(source);
     SlotForwarder slot = Slot();
-    slot.Bind(Source(), {});
+    slot.Bind(Source());
     std::vector<std::pair<int64_t, LayeredPacket>> order;
     int64_t place = 0;
     for (uint32_t picture = 0; picture < 120; ++picture) {
@@ -288,7 +288,7 @@ TEST_P(LayerSwitch, UnderReordering) {
         slot.SetLimit({static_cast<uint8_t>(random.Below(GetParam().spatial)),
                        static_cast<uint8_t>(random.Below(GetParam().temporal))});
       }
-      const auto out = slot.Forward(LayerId{1}, packet.packet, packet.packet.arrival);
+      const auto out = slot.Forward(LayerId{1}, packet.packet);
       if (!out) continue;
       ASSERT_NO_FATAL_FAILURE(subscriber.OnPacket(packet, *out));
     }
@@ -312,12 +312,12 @@ TEST_P(LayerSwitch, AfterAFallOfTheSourcesTime) {
   LayeredSource source(Options());
   Subscriber subscriber(source);
   SlotForwarder slot = Slot();
-  slot.Bind(Source(), {});
+  slot.Bind(Source());
   for (uint32_t picture = 0; picture < 40; ++picture) {
     if (picture == 24) slot.SetLimit({0, 0});
     for (LayeredPacket& packet : source.NextPicture(slot.wants_keyframe())) {
       if (picture >= 20) packet.packet.timestamp -= 270'000;
-      const auto out = slot.Forward(LayerId{1}, packet.packet, packet.packet.arrival);
+      const auto out = slot.Forward(LayerId{1}, packet.packet);
       if (!out) continue;
       ASSERT_NO_FATAL_FAILURE(subscriber.OnPacket(packet, *out));
     }
@@ -342,7 +342,7 @@ TEST_P(LayerSwitch, SubscribersDoNotAffectEachOther) {
   SlotForwarder alone = Slot();
   SlotForwarder other = Slot();
   Random random(9);
-  for (SlotForwarder* slot : {&beside, &alone, &other}) slot->Bind(Source(), {});
+  for (SlotForwarder* slot : {&beside, &alone, &other}) slot->Bind(Source());
   beside.SetLimit({0, 0});
   alone.SetLimit({0, 0});
   for (uint32_t picture = 0; picture < 100; ++picture) {
@@ -353,9 +353,9 @@ TEST_P(LayerSwitch, SubscribersDoNotAffectEachOther) {
         other.SetLimit({static_cast<uint8_t>(random.Below(GetParam().spatial)),
                         static_cast<uint8_t>(random.Below(GetParam().temporal))});
       }
-      other.Forward(LayerId{1}, packets[i].packet, packets[i].packet.arrival);
-      const auto a = beside.Forward(LayerId{1}, packets[i].packet, packets[i].packet.arrival);
-      const auto b = alone.Forward(LayerId{1}, same[i].packet, same[i].packet.arrival);
+      other.Forward(LayerId{1}, packets[i].packet);
+      const auto a = beside.Forward(LayerId{1}, packets[i].packet);
+      const auto b = alone.Forward(LayerId{1}, same[i].packet);
       ASSERT_EQ(a.has_value(), b.has_value());
       if (!a) continue;
       ASSERT_EQ(a->sequence_number, b->sequence_number);
@@ -395,10 +395,10 @@ TEST(EncodingSwitch, DescriptorsContinueFromOneToAnother) {
         const auto layer = LayerId{static_cast<uint32_t>(i + 1)};
         for (const LayeredPacket& packet : sources[i].NextPicture(key)) {
           if (key && packet.packet.frame.keyframe_start) {
-            slot.Bind({layer, 11, Codec::kVp8}, {});
+            slot.Bind({layer, 11, Codec::kVp8});
             shown = i;
           }
-          const auto out = slot.Forward(layer, packet.packet, packet.packet.arrival);
+          const auto out = slot.Forward(layer, packet.packet);
           if (!out) continue;
           ASSERT_NO_FATAL_FAILURE(reader.Read(static_cast<int>(i), sources[i].frames(), {packet, *out}));
           // The payload's own numbers continue too, for receivers that use them.
@@ -426,7 +426,7 @@ TEST(LayersThatStop, RequestAKeyframeInKSvc) {
     options.key_only = true;
     LayeredSource source(options);
     SlotForwarder slot({true, 90'000, 7, 9, TimestampFromMicros(0)});
-    slot.Bind({LayerId{1}, 11, Codec::kVp9}, {});
+    slot.Bind({LayerId{1}, 11, Codec::kVp9});
     bool asked = false;
     size_t shown_below = 0;
     for (uint32_t picture = 0; picture < 60; ++picture) {
@@ -438,7 +438,7 @@ TEST(LayersThatStop, RequestAKeyframeInKSvc) {
         const LayeredFrame& frame = source.frames()[packet.frame];
         if (stopped && frame.spatial == 2) continue;
         packet.packet.sequence_number -= stopped ? (picture - 20) * 2 : 0;
-        const auto out = slot.Forward(LayerId{1}, packet.packet, packet.packet.arrival);
+        const auto out = slot.Forward(LayerId{1}, packet.packet);
         if (asked && out && !out->empty && frame.spatial == 1 && !frame.key) ++shown_below;
       }
     }
@@ -458,12 +458,12 @@ TEST(LayersThatStop, DroppedFramesAreNotAStop) {
   options.key_only = true;
   LayeredSource source(options);
   SlotForwarder slot({true, 90'000, 7, 9, TimestampFromMicros(0)});
-  slot.Bind({LayerId{1}, 11, Codec::kVp9}, {});
+  slot.Bind({LayerId{1}, 11, Codec::kVp9});
   for (uint32_t picture = 0; picture < 100; ++picture) {
     for (const LayeredPacket& packet : source.NextPicture(false)) {
       const LayeredFrame& frame = source.frames()[packet.frame];
       if (frame.spatial == 1 && frame.temporal == 2 && picture % 3 == 0) continue;
-      const auto out = slot.Forward(LayerId{1}, packet.packet, packet.packet.arrival);
+      const auto out = slot.Forward(LayerId{1}, packet.packet);
       if (out && !out->empty && !frame.key) {
         ASSERT_EQ(frame.spatial, 1);
       }

@@ -62,7 +62,7 @@ TEST(RememberedSets, AStreamThatBeginsWithThemCanBeDecoded) {
   const int64_t again = packets.back().sequence_number - packets.front().sequence_number + 1;
   const int64_t later = packets.back().timestamp - packets.front().timestamp + 3'000;
   for (const SourcePacket& packet : packets) layer.Receive(packet, packet.sequence_number, 0);
-  slot.Bind({LayerId{1}, 1, Codec::kH264}, packets.back().arrival);
+  slot.Bind({LayerId{1}, 1, Codec::kH264});
   size_t given = 0;
   for (const SourcePacket& packet : packets) {
     const auto content = ParseH264Payload(packet.payload);
@@ -72,7 +72,7 @@ TEST(RememberedSets, AStreamThatBeginsWithThemCanBeDecoded) {
     }
     const SourcePacket* stored = layer.Receive(packet, packet.sequence_number + again - closed, later);
     ASSERT_NE(stored, nullptr);
-    const auto out = slot.Forward(LayerId{1}, *stored, stored->arrival);
+    const auto out = slot.Forward(LayerId{1}, *stored);
     if (!out) continue;
     if (out->sets_in_front) {
       ++given;

@@ -17,8 +17,7 @@ constexpr Duration kTimeJump{500'000};
 SlotForwarder::SlotForwarder(const SlotConfig& config)
     : config_(config), timeline_(config.clock_rate, config.created, config.initial_timestamp) {}
 
-void SlotForwarder::Bind(const SlotSource& source, Timestamp now) {
-  (void)now;  // the time of the switch is that of the first packet
+void SlotForwarder::Bind(const SlotSource& source) {
   source_ = source;
   started_ = false;
   rewriter_.Bind(source.codec);
@@ -35,8 +34,7 @@ std::optional<int64_t> SlotForwarder::highest_sequence() const {
   return highest_out_;
 }
 
-std::optional<Rewritten> SlotForwarder::Forward(LayerId layer, const SourcePacket& packet, Timestamp now) {
-  (void)now;
+std::optional<Rewritten> SlotForwarder::Forward(LayerId layer, const SourcePacket& packet) {
   if (!source_ || layer != source_->layer) return std::nullopt;
   if (started_ && IsRestart(packet)) {
     ++counters_.source_restarts;

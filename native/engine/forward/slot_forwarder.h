@@ -69,7 +69,8 @@ class SlotForwarder {
  public:
   explicit SlotForwarder(const SlotConfig& config);
 
-  void Bind(const SlotSource& source, Timestamp now);
+  // The time of the switch is that of the first packet.
+  void Bind(const SlotSource& source);
   void Unbind();
   bool bound() const { return source_.has_value(); }
   const std::optional<SlotSource>& source() const { return source_; }
@@ -94,7 +95,7 @@ class SlotForwarder {
     PrefetchForWrite(&counters_, kCacheLine);
   }
   // Nothing if this packet is not to be sent; the counters show the reason. `layer` must be the packet's.
-  std::optional<Rewritten> Forward(LayerId layer, const SourcePacket& packet, Timestamp now);
+  std::optional<Rewritten> Forward(LayerId layer, const SourcePacket& packet);
 
   // The next number, for a packet with only padding; nothing if padding is not allowed here: within a frame,
   // or before the first.
@@ -141,21 +142,5 @@ class SlotForwarder {
   PayloadRewriter rewriter_;
   SlotCounters counters_;
 };
-
-// Forwards `packet` and, if it begins a binding, later packets that the ring already contains (because of
-// reordering). Calls `send(const SourcePacket&, const Rewritten&)` in order.
-template <class Send>
-void ForwardInOrder(SlotForwarder& slot, LayerId layer, const PacketRing& ring, const SourcePacket& packet,
-                    Timestamp now, Send&& send) {
-  const auto first = slot.Forward(layer, packet, now);
-  if (!first) return;
-  send(packet, *first);
-  if (!first->first_of_binding || !ring.newest()) return;
-  for (int64_t sequence = packet.sequence_number + 1; sequence <= *ring.newest(); ++sequence) {
-    const SourcePacket* held = ring.Find(sequence);
-    if (held == nullptr) continue;
-    if (const auto next = slot.Forward(layer, *held, now)) send(*held, *next);
-  }
-}
 
 }  // namespace nexus

@@ -54,18 +54,18 @@ const SlotSource kH264Source{LayerId{1}, 11, Codec::kH264};
 TEST(SlotForwarder, WaitsForAKeyframeAndReportsIt) {
   SlotForwarder slot = VideoSlot();
   MadeSource source;
-  EXPECT_FALSE(slot.Forward(LayerId{1}, source.Next(true, true), {})) << "not bound";
-  slot.Bind(kH264Source, {});
+  EXPECT_FALSE(slot.Forward(LayerId{1}, source.Next(true, true))) << "not bound";
+  slot.Bind(kH264Source);
   EXPECT_TRUE(slot.waiting_for_keyframe());
-  EXPECT_FALSE(slot.Forward(LayerId{1}, source.Next(false, true), {}));
+  EXPECT_FALSE(slot.Forward(LayerId{1}, source.Next(false, true)));
   EXPECT_EQ(slot.counters().waiting_for_keyframe, 1u);
-  EXPECT_FALSE(slot.Forward(LayerId{2}, source.Next(true, true), {})) << "another layer";
-  const auto out = slot.Forward(LayerId{1}, source.Next(true, true), {});
+  EXPECT_FALSE(slot.Forward(LayerId{2}, source.Next(true, true))) << "another layer";
+  const auto out = slot.Forward(LayerId{1}, source.Next(true, true));
   ASSERT_TRUE(out);
   EXPECT_TRUE(out->first_of_binding);
   EXPECT_FALSE(slot.waiting_for_keyframe());
   slot.Unbind();
-  EXPECT_FALSE(slot.Forward(LayerId{1}, source.Next(true, true), {}));
+  EXPECT_FALSE(slot.Forward(LayerId{1}, source.Next(true, true)));
 }
 
 // Hard problem 8: outgoing streams start below 2^15.
@@ -73,8 +73,8 @@ TEST(SlotForwarder, StartsBelowTheMiddle) {
   for (const uint32_t initial : {0u, 0x7FFFu, 0x8000u, 0xFFFFu}) {
     SlotForwarder slot = VideoSlot(static_cast<uint16_t>(initial));
     MadeSource source;
-    slot.Bind(kH264Source, {});
-    const auto out = slot.Forward(LayerId{1}, source.Next(true, true), {});
+    slot.Bind(kH264Source);
+    const auto out = slot.Forward(LayerId{1}, source.Next(true, true));
     ASSERT_TRUE(out);
     EXPECT_LT(out->sequence_number, 0x8000);
     EXPECT_GE(out->sequence_number, 0);
@@ -85,10 +85,10 @@ TEST(SlotForwarder, StartsBelowTheMiddle) {
 TEST(SlotForwarder, NumbersContinueAcrossManyWraps) {
   SlotForwarder slot = VideoSlot();
   MadeSource source;
-  slot.Bind(kH264Source, {});
-  int64_t last = slot.Forward(LayerId{1}, source.Next(true, true), {})->sequence_number;
+  slot.Bind(kH264Source);
+  int64_t last = slot.Forward(LayerId{1}, source.Next(true, true))->sequence_number;
   for (int i = 0; i < 200'000; ++i) {
-    const auto out = slot.Forward(LayerId{1}, source.Next(false, true), {});
+    const auto out = slot.Forward(LayerId{1}, source.Next(false, true));
     ASSERT_TRUE(out);
     ASSERT_EQ(out->sequence_number, ++last);
   }
@@ -99,9 +99,9 @@ TEST(SlotForwarder, DropsLatePacketsFromBeforeTheSwitch) {
   SlotForwarder slot = VideoSlot();
   MadeSource source;
   const SourcePacket late = source.Next(false, true);
-  slot.Bind(kH264Source, {});
-  ASSERT_TRUE(slot.Forward(LayerId{1}, source.Next(true, true), {}));
-  EXPECT_FALSE(slot.Forward(LayerId{1}, late, {}));
+  slot.Bind(kH264Source);
+  ASSERT_TRUE(slot.Forward(LayerId{1}, source.Next(true, true)));
+  EXPECT_FALSE(slot.Forward(LayerId{1}, late));
   EXPECT_EQ(slot.counters().before_switch, 1u);
 }
 
@@ -112,7 +112,7 @@ TEST(SlotForwarder, ProbesLeaveNoGapInAnyOrder) {
     Random random(seed);
     SlotForwarder slot = VideoSlot();
     MadeSource source;
-    slot.Bind(kH264Source, {});
+    slot.Bind(kH264Source);
     std::vector<std::pair<int64_t, SourcePacket>> order;
     for (int64_t i = 0; i < 300; ++i) {
       const SourcePacket packet =
@@ -124,7 +124,7 @@ TEST(SlotForwarder, ProbesLeaveNoGapInAnyOrder) {
     std::set<int64_t> sent;
     size_t media = 0;
     for (const auto& [at, packet] : order) {
-      const auto out = slot.Forward(LayerId{1}, packet, {});
+      const auto out = slot.Forward(LayerId{1}, packet);
       if (!packet.payload.empty()) {
         ASSERT_TRUE(out) << "a probe never displaces media";
         ++media;
@@ -143,11 +143,11 @@ TEST(SlotForwarder, ProbesLeaveNoGapInAnyOrder) {
 TEST(SlotForwarder, NeverSendsANumberTwice) {
   SlotForwarder slot = VideoSlot();
   MadeSource source;
-  slot.Bind(kH264Source, {});
+  slot.Bind(kH264Source);
   std::vector<SourcePacket> packets = {source.Next(true, true)};
   for (int i = 0; i < 2000; ++i) packets.push_back(source.Next(false, true));
-  for (const SourcePacket& packet : packets) ASSERT_TRUE(slot.Forward(LayerId{1}, packet, {}));
-  for (const SourcePacket& packet : packets) ASSERT_FALSE(slot.Forward(LayerId{1}, packet, {}));
+  for (const SourcePacket& packet : packets) ASSERT_TRUE(slot.Forward(LayerId{1}, packet));
+  for (const SourcePacket& packet : packets) ASSERT_FALSE(slot.Forward(LayerId{1}, packet));
   EXPECT_EQ(slot.counters().duplicates + slot.counters().too_old, packets.size());
 }
 
@@ -156,13 +156,13 @@ TEST(SlotForwarder, ASourceThatJumpsIsBoundAgain) {
   for (const int64_t jump : {int64_t{20'000}, int64_t{-20'000}}) {
     SlotForwarder slot = VideoSlot();
     MadeSource source;
-    slot.Bind(kH264Source, {});
-    const auto before = slot.Forward(LayerId{1}, source.Next(true, true), {});
+    slot.Bind(kH264Source);
+    const auto before = slot.Forward(LayerId{1}, source.Next(true, true));
     source.sequence += jump;
     source.timestamp += 12'345'678;
-    EXPECT_FALSE(slot.Forward(LayerId{1}, source.Next(false, true), {}));
+    EXPECT_FALSE(slot.Forward(LayerId{1}, source.Next(false, true)));
     EXPECT_TRUE(slot.waiting_for_keyframe());
-    const auto after = slot.Forward(LayerId{1}, source.Next(true, true), {});
+    const auto after = slot.Forward(LayerId{1}, source.Next(true, true));
     ASSERT_TRUE(after);
     EXPECT_EQ(after->sequence_number, before->sequence_number + 1);
     EXPECT_EQ(after->timestamp - before->timestamp, 5999u) << "elapsed time is kept";
@@ -176,11 +176,11 @@ TEST(SlotForwarder, AudioSwitchesAtOnceAndIdentifiesItsSource) {
   MadeSource one;
   MadeSource two;
   two.time += Duration(500'000);
-  slot.Bind({LayerId{1}, 101, Codec::kOpus}, {});
+  slot.Bind({LayerId{1}, 101, Codec::kOpus});
   EXPECT_FALSE(slot.waiting_for_keyframe());
-  const auto first = slot.Forward(LayerId{1}, one.Next(true, false), {});
-  slot.Bind({LayerId{2}, 102, Codec::kOpus}, {});
-  const auto second = slot.Forward(LayerId{2}, two.Next(true, false), {});
+  const auto first = slot.Forward(LayerId{1}, one.Next(true, false));
+  slot.Bind({LayerId{2}, 102, Codec::kOpus});
+  const auto second = slot.Forward(LayerId{2}, two.Next(true, false));
   ASSERT_TRUE(first && second);
   EXPECT_EQ(first->csrc, 101u);
   EXPECT_EQ(second->csrc, 102u);
@@ -188,26 +188,23 @@ TEST(SlotForwarder, AudioSwitchesAtOnceAndIdentifiesItsSource) {
   EXPECT_EQ(second->timestamp - first->timestamp, 24'000u) << "half a second passed";
 }
 
-// A keyframe whose first packet arrives last: later packets in the ring are sent after it, in order.
-TEST(SlotForwarder, SendsThePacketsThatOvertookTheKeyframesFirst) {
+// A keyframe whose first packet came last: what overtook it is forwarded behind it, under the numbers that
+// follow.
+TEST(SlotForwarder, WhatOvertookTheKeyframesBeginningFollowsIt) {
   SlotForwarder slot = VideoSlot();
   MadeSource source;
-  PacketRing ring({64, Duration(1'000'000)});
-  slot.Bind(kH264Source, {});
+  slot.Bind(kH264Source);
   const SourcePacket begin = source.Next(true, false);
-  const SourcePacket* stored = nullptr;
-  std::vector<int64_t> sent;
-  const auto send = [&](const SourcePacket& packet, const Rewritten&) {
-    sent.push_back(packet.sequence_number);
-  };
-  for (int i = 0; i < 3; ++i) {
-    ASSERT_EQ(ring.Insert(source.Next(false, i == 2), stored), InsertOutcome::kStored);
-    ForwardInOrder(slot, LayerId{1}, ring, *stored, {}, send);
+  std::vector<SourcePacket> overtaking;
+  for (int i = 0; i < 3; ++i) overtaking.push_back(source.Next(false, i == 2));
+  for (const SourcePacket& packet : overtaking) EXPECT_FALSE(slot.Forward(LayerId{1}, packet));
+  const auto first = slot.Forward(LayerId{1}, begin);
+  ASSERT_TRUE(first && first->first_of_binding);
+  for (size_t i = 0; i < overtaking.size(); ++i) {
+    const auto next = slot.Forward(LayerId{1}, overtaking[i]);
+    ASSERT_TRUE(next && !next->first_of_binding);
+    EXPECT_EQ(next->sequence_number, first->sequence_number + 1 + static_cast<int64_t>(i));
   }
-  EXPECT_TRUE(sent.empty());
-  ASSERT_EQ(ring.Insert(begin, stored), InsertOutcome::kStored);
-  ForwardInOrder(slot, LayerId{1}, ring, *stored, {}, send);
-  EXPECT_EQ(sent, (std::vector<int64_t>{70'000, 70'001, 70'002, 70'003}));
 }
 
 // Time is corrected towards the slot's line, but never stops or goes back.
@@ -215,13 +212,13 @@ TEST(SlotForwarder, CorrectsTimeOnlyForward) {
   for (const int64_t error_us : {-400'000, -60'000, -10'000, 10'000, 60'000, 400'000}) {
     SlotForwarder slot = VideoSlot();
     MadeSource source;
-    slot.Bind(kH264Source, {});
-    uint32_t last = slot.Forward(LayerId{1}, source.Next(true, true), {})->timestamp;
+    slot.Bind(kH264Source);
+    uint32_t last = slot.Forward(LayerId{1}, source.Next(true, true))->timestamp;
     source.time += Duration(error_us);
     int64_t off = 0;
     for (int i = 0; i < 60; ++i) {
       const SourcePacket packet = source.Next(false, true);
-      const uint32_t timestamp = slot.Forward(LayerId{1}, packet, {})->timestamp;
+      const uint32_t timestamp = slot.Forward(LayerId{1}, packet)->timestamp;
       ASSERT_GT(static_cast<int32_t>(timestamp - last), 0);
       off = static_cast<int32_t>(timestamp - slot.RtpTimestampAt(packet.media_time));
       last = timestamp;
@@ -236,15 +233,15 @@ TEST(SlotForwarder, CorrectsTimeOnlyForward) {
 TEST(SlotForwarder, MovesVideoForwardInSteps) {
   SlotForwarder slot = VideoSlot();
   MadeSource source;
-  slot.Bind(kH264Source, {});
-  uint32_t last = slot.Forward(LayerId{1}, source.Next(true, true), {})->timestamp;
-  slot.Forward(LayerId{1}, source.Next(false, true), {});
+  slot.Bind(kH264Source);
+  uint32_t last = slot.Forward(LayerId{1}, source.Next(true, true))->timestamp;
+  slot.Forward(LayerId{1}, source.Next(false, true));
   last += 2'999;
   SourcePacket packet;
   for (int i = 0; i < 40; ++i) {
     packet = source.Next(false, true);
     packet.media_time += Duration(400'000);
-    const uint32_t timestamp = slot.Forward(LayerId{1}, packet, {})->timestamp;
+    const uint32_t timestamp = slot.Forward(LayerId{1}, packet)->timestamp;
     EXPECT_LE(timestamp - last, 4'500u) << i;
     last = timestamp;
   }
@@ -255,15 +252,15 @@ TEST(SlotForwarder, MovesVideoForwardInSteps) {
 TEST(SlotForwarder, PicturesSentOutOfOrderKeepTheirTimes) {
   SlotForwarder slot = VideoSlot();
   MadeSource source;
-  slot.Bind(kH264Source, {});
-  const uint32_t begin = slot.Forward(LayerId{1}, source.Next(true, true), {})->timestamp;
+  slot.Bind(kH264Source);
+  const uint32_t begin = slot.Forward(LayerId{1}, source.Next(true, true))->timestamp;
   for (int group = 0; group < 50; ++group) {
     for (const int64_t shown : {4, 2, 1, 3}) {  // in the order of sending
       SourcePacket packet = source.Next(false, true);
       const int64_t frames = group * 4 + shown;
       packet.timestamp = 1'000'000 + frames * 3'000;
       packet.media_time = TimestampFromMicros(1'000'000 + frames * 33'333);
-      const auto sent = slot.Forward(LayerId{1}, packet, {});
+      const auto sent = slot.Forward(LayerId{1}, packet);
       ASSERT_TRUE(sent);
       EXPECT_NEAR(static_cast<int32_t>(sent->timestamp - begin), static_cast<double>(frames * 3'000), 1'000);
     }
@@ -277,20 +274,20 @@ TEST(SlotForwarder, TimeContinuesAfterAJumpAndLatePacketsKeepTheOldOne) {
     SCOPED_TRACE(jump_us);
     SlotForwarder slot = VideoSlot();
     MadeSource source;
-    slot.Bind({LayerId{1}, 11, Codec::kVp8}, {});
-    const uint32_t begin = slot.Forward(LayerId{1}, source.Next(true, true, 40'000), {})->timestamp;
+    slot.Bind({LayerId{1}, 11, Codec::kVp8});
+    const uint32_t begin = slot.Forward(LayerId{1}, source.Next(true, true, 40'000))->timestamp;
     const SourcePacket late = source.Next(false, true, 40'000);
-    EXPECT_EQ(slot.Forward(LayerId{1}, source.Next(false, true, 40'000), {})->timestamp - begin, 7'200u);
+    EXPECT_EQ(slot.Forward(LayerId{1}, source.Next(false, true, 40'000))->timestamp - begin, 7'200u);
     source.timestamp += jump_us * 9 / 100;
     const SourcePacket first = source.Next(false, false);
     const SourcePacket second = source.Next(false, true, 40'000);
-    const uint32_t jumped = slot.Forward(LayerId{1}, second, {})->timestamp;
+    const uint32_t jumped = slot.Forward(LayerId{1}, second)->timestamp;
     EXPECT_NEAR(jumped - begin, 10'800u, 2u) << "by the media time, which follows the arrival";
-    EXPECT_EQ(slot.Forward(LayerId{1}, first, {})->timestamp, jumped) << "one frame, one time";
-    EXPECT_EQ(slot.Forward(LayerId{1}, late, {})->timestamp - begin, 3'600u);
+    EXPECT_EQ(slot.Forward(LayerId{1}, first)->timestamp, jumped) << "one frame, one time";
+    EXPECT_EQ(slot.Forward(LayerId{1}, late)->timestamp - begin, 3'600u);
     uint32_t last = jumped;
     for (int i = 0; i < 300; ++i) {
-      const uint32_t timestamp = slot.Forward(LayerId{1}, source.Next(false, true, 40'000), {})->timestamp;
+      const uint32_t timestamp = slot.Forward(LayerId{1}, source.Next(false, true, 40'000))->timestamp;
       EXPECT_NEAR(timestamp - last, 3'600u, 200u);
       last = timestamp;
     }

@@ -170,10 +170,10 @@ void RunRebind(const CaptureFile& file, const CapturedStream& stream, size_t pos
   size_t sent_first = 0;
   for (auto* packets : {&first, &second}) {
     if (random) *packets = Impair(*packets, *random);
-    slot.Bind({LayerId{csrc}, csrc, file.codec}, then);
+    slot.Bind({LayerId{csrc}, csrc, file.codec});
     ASSERT_TRUE(slot.waiting_for_keyframe());
     for (const SourcePacket& packet : *packets) {
-      const auto out = slot.Forward(LayerId{csrc}, packet, packet.arrival);
+      const auto out = slot.Forward(LayerId{csrc}, packet);
       if (!out) continue;
       ASSERT_NO_FATAL_FAILURE(receiver.OnPacket(packet, *out, csrc));
     }

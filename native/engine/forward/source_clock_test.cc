@@ -136,13 +136,13 @@ TEST_P(LipSync, StaysWithinAFewMilliseconds) {
   int64_t worst_us = 0;
   for (uint32_t binding = 1; binding <= 4; ++binding) {
     Person person(GetParam() * 100 + binding, now_us);
-    audio.Bind({LayerId{binding * 2}, binding, Codec::kOpus}, {});
-    video.Bind({LayerId{binding * 2 + 1}, binding, Codec::kH264}, {});
+    audio.Bind({LayerId{binding * 2}, binding, Codec::kOpus});
+    video.Bind({LayerId{binding * 2 + 1}, binding, Codec::kH264});
     const int64_t bound_us = now_us;
     int64_t audio_error = 0;
     for (; now_us < bound_us + 20'000'000; now_us += 20'000) {
       const SourcePacket sound = person.Packet(person.audio, now_us);
-      const auto heard = audio.Forward(LayerId{binding * 2}, sound, sound.arrival);
+      const auto heard = audio.Forward(LayerId{binding * 2}, sound);
       ASSERT_TRUE(heard);
       if (last_audio) {
         ASSERT_GT(static_cast<int32_t>(heard->timestamp - *last_audio), 0);
@@ -152,7 +152,7 @@ TEST_P(LipSync, StaysWithinAFewMilliseconds) {
       audio_error = ShownAt(audio, heard->timestamp, 48'000, sound.arrival) - now_us;
       if ((now_us - bound_us) % 40'000 != 0) continue;
       const SourcePacket picture = person.Packet(person.video, now_us);
-      const auto seen = video.Forward(LayerId{binding * 2 + 1}, picture, picture.arrival);
+      const auto seen = video.Forward(LayerId{binding * 2 + 1}, picture);
       ASSERT_TRUE(seen);
       if (last_video) {
         ASSERT_GT(static_cast<int32_t>(seen->timestamp - *last_video), 0);

@@ -16,10 +16,7 @@ constexpr Duration kBusyFor = std::chrono::seconds(1);
 
 }  // namespace
 
-DataRouter::DataRouter(ShardContext& context) : context_(context) {
-  deadline_.owner = this;
-  deadline_.kind = DeadlineKind::kData;
-}
+DataRouter::DataRouter(ShardContext& context) : context_(context) {}
 
 void DataRouter::Add(DataPeer& peer) {
   rooms_[peer.transport().room().id()].push_back(&peer);

@@ -49,7 +49,7 @@ class DataRouter {
   std::vector<DataPeer*> paused_;
   size_t peers_ = 0;
   Timestamp active_until_{};
-  Deadline deadline_;
+  Deadline deadline_{this};
 };
 
 }  // namespace nexus

@@ -7,9 +7,9 @@
 #include <random>
 #include <set>
 
+#include "engine/base/deadline_heap.h"
 #include "engine/room/codec_table.h"
 #include "engine/room/command_check.h"
-#include "engine/room/deadline_heap.h"
 #include "engine/room/demultiplexer.h"
 #include "engine/room/drop_reason.h"
 #include "engine/room/run_builder.h"
@@ -169,9 +169,10 @@ TEST(RunBuilder, SinglesAreNeverJoined) {
 TEST(DeadlineHeap, GivesOutTheEarliestAlways) {
   constexpr uint64_t kSeed = 42;
   std::mt19937 random(kSeed);
-  DeadlineHeap heap;
-  std::vector<std::unique_ptr<Deadline>> all;
-  for (int i = 0; i < 50; ++i) all.push_back(std::make_unique<Deadline>());
+  using Heap = DeadlineHeap<size_t>;
+  Heap heap;
+  std::vector<std::unique_ptr<Heap::Deadline>> all;
+  for (size_t i = 0; i < 50; ++i) all.push_back(std::make_unique<Heap::Deadline>(i));
   for (int step = 0; step < 20'000; ++step) {
     const size_t which = random() % all.size();
     switch (random() % 8) {
@@ -179,13 +180,16 @@ TEST(DeadlineHeap, GivesOutTheEarliestAlways) {
         heap.Set(*all[which], kNever);
         break;
       case 1:
-        all[which] = std::make_unique<Deadline>();
+        all[which] = std::make_unique<Heap::Deadline>(which);
         break;
       case 2: {
         const Timestamp now = TimestampFromMicros(random() % 1000);
         const Timestamp earliest = heap.next();
-        const Deadline* due = heap.PopDue(now);
+        const Heap::Deadline* due = heap.PopDue(now);
         EXPECT_EQ(due != nullptr, earliest <= now);
+        if (due != nullptr) {
+          EXPECT_EQ(all[due->owner()].get(), due);
+        }
         break;
       }
       default:

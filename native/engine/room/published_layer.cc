@@ -67,7 +67,7 @@ void PublishedLayer::Count(const Arrival& arrival, int64_t sequence) {
   if (!IsVideo(codec_->codec)) return;
   nacks_.OnPacket(sequence, arrival.now);
   // More is lost than can be repaired: a fresh start is quicker than waiting until the viewers ask for one.
-  if (nacks_.TakeOverflow()) keyframe_requests_.Request(arrival.now);
+  if (nacks_.TakeOverflow()) keyframe_requests_.Request();
 }
 
 const SourcePacket* PublishedLayer::Receive(const Arrival& arrival, RemoteClockOffset& remote,
@@ -177,8 +177,8 @@ const SourcePacket* PublishedLayer::Find(int64_t number) const {
   return packet != nullptr ? packet : remembered_sets_.Find(number);
 }
 
-void PublishedLayer::RequestKeyframe(Timestamp now) {
-  keyframe_requests_.Request(now);
+void PublishedLayer::RequestKeyframe() {
+  keyframe_requests_.Request();
   track_.WakePublisher();
 }
 

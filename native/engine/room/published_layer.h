@@ -1,5 +1,5 @@
-// One media SSRC of a publisher: everything that is known and stored once for all who watch it. A simulcast
-// track will have several; today the first is what slots show.
+// One media SSRC of a publisher, with everything that is known and stored once for all its subscribers. A
+// simulcast track has one for each encoding.
 #pragma once
 
 #include <optional>
@@ -59,7 +59,7 @@ class PublishedLayer {
   void OnSenderReport(const SenderReport& report, Timestamp now);
 
   // Asks the publisher for a keyframe, coalesced with other requests.
-  void RequestKeyframe(Timestamp now);
+  void RequestKeyframe();
   // For somebody who is shown a lower encoding meanwhile: the more there are who would get it too, the less
   // often.
   void RequestBetterKeyframe();

@@ -25,8 +25,6 @@ PublishedTrack::PublishedTrack(ShardContext& context, TrackPublisher& publisher,
       owner_{publisher.id().value << 8 | (static_cast<uint32_t>(settings_.group) & 0xFF)},
       wishes_(context.config.layers_hold) {
   sizes_.Tell(settings_.sizes);
-  wishes_deadline_.owner = this;
-  wishes_deadline_.kind = DeadlineKind::kTrack;
   // Nobody watches it yet.
   if (kind() == MediaKind::kVideo) context_.deadlines.Set(wishes_deadline_, Timestamp{});
 }
@@ -127,7 +125,7 @@ void PublishedTrack::SetMuted(bool muted, Timestamp now) {
     if (muted) {
       layer->keyframes().Cancel();
     } else if (!subscribers_.empty() || !sinks_.empty()) {
-      layer->RequestKeyframe(now);
+      layer->RequestKeyframe();
     }
   }
 }

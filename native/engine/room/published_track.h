@@ -131,7 +131,7 @@ class PublishedTrack {
   bool routes_stale_ = true;
   PictureSizes sizes_;
   LayerWishes wishes_;
-  Deadline wishes_deadline_;
+  Deadline wishes_deadline_{this};
   AudioLevelSmoother level_;
   std::optional<RelayedLevel> relayed_level_;
   std::vector<TrackSink*> sinks_;

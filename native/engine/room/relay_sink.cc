@@ -98,10 +98,10 @@ void RelaySink::OnTrackGone(PublishedTrack& track) {
   track_ = nullptr;
 }
 
-void RelaySink::OnKeyframeRequest(uint8_t encoding, Timestamp now) {
+void RelaySink::OnKeyframeRequest(uint8_t encoding) {
   if (track_ == nullptr || track_->muted()) return;
   for (const auto& layer : track_->layers()) {
-    if (layer->encoding() == encoding) layer->RequestKeyframe(now);
+    if (layer->encoding() == encoding) layer->RequestKeyframe();
   }
 }
 

@@ -28,7 +28,7 @@ class RelaySink final : public TrackSink {
 
   void OnInterest(const RelayInterest& interest);
   LayerWishes::Wish Wish() const override { return wish_; }
-  void OnKeyframeRequest(uint8_t encoding, Timestamp now);
+  void OnKeyframeRequest(uint8_t encoding);
 
   uint16_t to() const { return to_; }
   bool gone() const { return track_ == nullptr; }

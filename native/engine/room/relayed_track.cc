@@ -30,8 +30,6 @@ RelayedTrack::RelayedTrack(ShardContext& context, Room& room, uint16_t shard, co
       publisher_(added.publisher),
       track_(std::make_unique<PublishedTrack>(context, *this, added.track, SettingsFrom(added))) {
   track_->started = true;  // its own shard tells when it does
-  deadline_.owner = this;
-  deadline_.kind = DeadlineKind::kRelay;
 }
 
 RelayedTrack::~RelayedTrack() = default;

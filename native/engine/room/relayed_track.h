@@ -45,7 +45,7 @@ class RelayedTrack final : public TrackPublisher {
   Room& room_;
   uint16_t shard_;
   TransportId publisher_;
-  Deadline deadline_;
+  Deadline deadline_{this};
   std::array<Encoding, kMaxRelayedEncodings> encodings_{};
   std::unique_ptr<PublishedTrack> track_;
 };

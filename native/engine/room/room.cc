@@ -25,10 +25,7 @@ Room::Room(ShardContext& context, RoomId id, Timestamp now)
         config.count = context.config.audio_loudest;
         return config;
       }()),
-      next_speakers_(now) {
-  deadline_.owner = this;
-  deadline_.kind = DeadlineKind::kRoom;
-}
+      next_speakers_(now) {}
 
 void Room::Remove(Transport& transport) { std::erase(transports_, &transport); }
 

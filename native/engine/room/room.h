@@ -77,7 +77,7 @@ class Room {
   std::vector<RelayLevel> told_levels_;
   uint64_t choice_ = 1;
   Timestamp next_speakers_;
-  Deadline deadline_;
+  Deadline deadline_{this};
 };
 
 }  // namespace nexus

@@ -1,5 +1,6 @@
 #include "engine/room/shard.h"
 
+#include "engine/base/overloaded.h"
 #include "engine/room/demultiplexer.h"
 #include "engine/stun/stun_message.h"
 
@@ -76,30 +77,15 @@ void Shard::HandleConnectionLost(const SocketAddress& from, Timestamp now) {
 }
 
 void Shard::HandleTimeout(Timestamp now) {
-  while (Deadline* due = deadlines_.PopDue(now)) {
-    if (due->kind == DeadlineKind::kTrack) {
-      static_cast<PublishedTrack*>(due->owner)->HandleTimeout(now);
-      continue;
-    }
-    if (due->kind == DeadlineKind::kRoom) {
-      static_cast<Room*>(due->owner)->HandleTimeout(now);
-      continue;
-    }
-    if (due->kind == DeadlineKind::kRelay) {
-      static_cast<RelayedTrack*>(due->owner)->HandleTimeout(now);
-      continue;
-    }
-    if (due->kind == DeadlineKind::kTap) {
-      static_cast<TrackTap*>(due->owner)->HandleTimeout(now);
-      continue;
-    }
-    if (due->kind == DeadlineKind::kData) {
-      data_.HandleTimeout(now);
-      continue;
-    }
-    Transport& transport = *static_cast<Transport*>(due->owner);
-    transport.HandleTimeout(now);
-    Sweep(transport, now);
+  while (const Deadline* due = deadlines_.PopDue(now)) {
+    std::visit(Overloaded{
+                   [&](Transport* transport) {
+                     transport->HandleTimeout(now);
+                     Sweep(*transport, now);
+                   },
+                   [&](auto* owner) { owner->HandleTimeout(now); },
+               },
+               due->owner());
   }
 }
 

@@ -138,7 +138,7 @@ class Shard {
   RunBuilder out_;
   DropCounters drops_;
   EventQueue events_;
-  DeadlineHeap deadlines_;
+  ShardDeadlines deadlines_;
   LayerIndex layers_;
   std::mt19937_64 random_;
   RelayOutbox relay_;

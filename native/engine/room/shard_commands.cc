@@ -115,12 +115,12 @@ void Shard::Handle(const ResizeTrack& command, Timestamp) {
   track->SetSizes(command.sizes);
 }
 
-void Shard::Handle(const RequestKeyframe& command, Timestamp now) {
+void Shard::Handle(const RequestKeyframe& command, Timestamp) {
   PublishedTrack* track = Find(tracks_, command.track);
   if (track == nullptr) return Reject("request_keyframe", command.track.value, "unknown_track");
   if (track->kind() != MediaKind::kVideo) return Reject("request_keyframe", command.track.value, "not_video");
   for (const auto& layer : track->layers()) {
-    if (!track->simulcast() || layer->liveness.live()) layer->RequestKeyframe(now);
+    if (!track->simulcast() || layer->liveness.live()) layer->RequestKeyframe();
   }
 }
 

@@ -3,10 +3,11 @@
 
 #include <random>
 #include <unordered_map>
+#include <variant>
 
+#include "engine/base/deadline_heap.h"
 #include "engine/forward/source_packet.h"
 #include "engine/relay/relay_outbox.h"
-#include "engine/room/deadline_heap.h"
 #include "engine/room/drop_reason.h"
 #include "engine/room/event_queue.h"
 #include "engine/room/fan_out.h"
@@ -17,6 +18,16 @@ namespace nexus {
 
 class DataRouter;
 class PublishedLayer;
+class PublishedTrack;
+class RelayedTrack;
+class Room;
+class TrackTap;
+class Transport;
+
+// The parts of a shard that wait for a time; `Shard::HandleTimeout` calls the one whose time has come.
+using DeadlineOwner = std::variant<DataRouter*, PublishedTrack*, RelayedTrack*, Room*, TrackTap*, Transport*>;
+using ShardDeadlines = DeadlineHeap<DeadlineOwner>;
+using Deadline = ShardDeadlines::Deadline;
 
 // Finds the ring that holds what a slot sent, also after the slot was bound to something else.
 class LayerIndex {
@@ -43,7 +54,7 @@ struct ShardContext {
   RunBuilder& out;
   EventQueue& events;
   DropCounters& drops;
-  DeadlineHeap& deadlines;
+  ShardDeadlines& deadlines;
   LayerIndex& layers;
   std::mt19937_64& random;
   DataRouter& data;

@@ -87,7 +87,7 @@ void Shard::HandleRelay(uint16_t from, ByteView batch, Timestamp now) {
                    [&](const RelayData& data) { data_.FromShard(data, now); },
                    [&](const RelayKeyframeRequest& request) {
                      if (RelaySink* sink = FindSink(request.track, from))
-                       sink->OnKeyframeRequest(request.encoding, now);
+                       sink->OnKeyframeRequest(request.encoding);
                    },
                },
                *message);

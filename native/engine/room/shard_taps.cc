@@ -27,8 +27,8 @@ void Shard::Handle(const RemoveTap& command, Timestamp) {
   taps_.erase(command.tap);  // one whose track went is gone already
 }
 
-void Shard::Handle(const RefreshTap& command, Timestamp now) {
-  if (const auto tap = taps_.find(command.tap); tap != taps_.end()) tap->second->RequestKeyframe(now);
+void Shard::Handle(const RefreshTap& command, Timestamp) {
+  if (const auto tap = taps_.find(command.tap); tap != taps_.end()) tap->second->RequestKeyframe();
 }
 
 void Shard::SweepTaps() {

@@ -130,23 +130,23 @@ void SubscriberSlot::OnPacket(PublishedLayer& layer, std::span<const SourcePacke
   const SourcePacket& packet = *burst.front();
   // What is shown goes on until what is wanted begins: another track, another encoding, another codec or
   // SSRC.
-  if (!ContinuesSource(layer) && !Start(layer, packet, now)) return;
+  if (!ContinuesSource(layer) && !Start(layer, packet)) return;
   bool first_of_binding = false;
   if (!Forward(layer, packet, now, first_of_binding)) return;
   // The keyframe's beginning came late: what overtook it follows from the ring, and nobody is asked again.
   if (first_of_binding || packet.frame.keyframe_start)
     ForwardStored(layer, packet.sequence_number + 1, burst.subspan(1), now);
-  if (forwarder_.wants_keyframe() && !layer.keyframes().pending()) layer.RequestKeyframe(now);
+  if (forwarder_.wants_keyframe() && !layer.keyframes().pending()) layer.RequestKeyframe();
 }
 
-bool SubscriberSlot::Start(PublishedLayer& layer, const SourcePacket& packet, Timestamp now) {
+bool SubscriberSlot::Start(PublishedLayer& layer, const SourcePacket& packet) {
   if (WantedEncoding() != &layer) {
     context_.drops.Count(DropReason::kLayerNotForwarded);
     return false;
   }
   if (settings_.kind == MediaKind::kVideo && !packet.frame.keyframe_start) {
     context_.drops.Count(DropReason::kWaitingForKeyframe);
-    AskForKeyframe(layer, now);
+    AskForKeyframe(layer);
     return false;
   }
   std::optional<OutgoingStream> stream = StreamFor(*layer.codec());
@@ -158,7 +158,7 @@ bool SubscriberSlot::Start(PublishedLayer& layer, const SourcePacket& packet, Ti
   if (Bound() != nullptr) ++layer_switches_;
   stream_ = stream;
   shown_ = &layer.track();
-  forwarder_.Bind(SlotSource{layer.id(), shown_->settings().number, layer.codec()->codec}, now);
+  forwarder_.Bind(SlotSource{layer.id(), shown_->settings().number, layer.codec()->codec});
   shown_->OnRoutesChanged();
   LimitLayers();
   return true;
@@ -166,12 +166,12 @@ bool SubscriberSlot::Start(PublishedLayer& layer, const SourcePacket& packet, Ti
 
 bool SubscriberSlot::Forward(PublishedLayer& layer, const SourcePacket& packet, Timestamp now,
                              bool& first_of_binding) {
-  const std::optional<Rewritten> rewritten = forwarder_.Forward(layer.id(), packet, now);
+  const std::optional<Rewritten> rewritten = forwarder_.Forward(layer.id(), packet);
   if (!rewritten) {
     if (packet.payload.empty()) return false;  // a probe; counted where it came in
     const bool waiting = forwarder_.waiting_for_keyframe();
     context_.drops.Count(waiting ? DropReason::kWaitingForKeyframe : DropReason::kSlotRejected);
-    if (waiting && !layer.keyframes().pending()) layer.RequestKeyframe(now);
+    if (waiting && !layer.keyframes().pending()) layer.RequestKeyframe();
     return false;
   }
   first_of_binding = rewritten->first_of_binding;
@@ -292,12 +292,12 @@ void SubscriberSlot::OnReportBlock(const ReportBlock& block, Timestamp now) {
   red_.OnFractionLost(block.fraction_lost, now);
 }
 
-void SubscriberSlot::OnKeyframeRequest(Timestamp now) {
+void SubscriberSlot::OnKeyframeRequest() {
   ++keyframe_requests_;
   if (settings_.kind != MediaKind::kVideo) return;
   PublishedLayer* layer = Bound() != nullptr ? Bound() : WantedEncoding();
   if (layer == nullptr || layer->track().muted()) return;
-  layer->RequestKeyframe(now);
+  layer->RequestKeyframe();
 }
 
 std::optional<SenderReportFields> SubscriberSlot::MakeSenderReport(Timestamp now) const {

@@ -70,7 +70,7 @@ class SubscriberSlot {
 
   void OnNack(const Nack& nack, Timestamp now);
   // PLI or FIR.
-  void OnKeyframeRequest(Timestamp now);
+  void OnKeyframeRequest();
   void OnReportBlock(const ReportBlock& block, Timestamp now);
 
   SlotPreferences preferences;  // of the subscriber; read by the allocator
@@ -88,7 +88,7 @@ class SubscriberSlot {
 
  private:
   void OnPacket(PublishedLayer& layer, std::span<const SourcePacket* const> burst, Timestamp now);
-  bool Start(PublishedLayer& layer, const SourcePacket& packet, Timestamp now);
+  bool Start(PublishedLayer& layer, const SourcePacket& packet);
   bool ContinuesSource(const PublishedLayer& layer) const;
 
   // subscriber_slot_layers.cc
@@ -97,7 +97,7 @@ class SubscriberSlot {
   void OnChoiceChanged(Timestamp now);
   void LimitLayers();
   void AskForWanted(Timestamp now);
-  void AskForKeyframe(PublishedLayer& layer, Timestamp now);
+  void AskForKeyframe(PublishedLayer& layer);
   bool StartFromCache(PublishedLayer& layer, Timestamp now);
 
   bool Forward(PublishedLayer& layer, const SourcePacket& packet, Timestamp now, bool& first_of_binding);

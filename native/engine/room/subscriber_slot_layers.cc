@@ -108,14 +108,14 @@ void SubscriberSlot::AskForWanted(Timestamp now) {
   if (settings_.kind != MediaKind::kVideo) return;
   PublishedLayer* layer = WantedEncoding();
   if (layer == nullptr || layer == Bound()) return;
-  if (!StartFromCache(*layer, now)) AskForKeyframe(*layer, now);
+  if (!StartFromCache(*layer, now)) AskForKeyframe(*layer);
 }
 
-void SubscriberSlot::AskForKeyframe(PublishedLayer& layer, Timestamp now) {
+void SubscriberSlot::AskForKeyframe(PublishedLayer& layer) {
   const PublishedLayer* bound = Bound();
   const bool only_better = bound != nullptr && &bound->track() == &layer.track() &&
                            bound->encoding() < layer.encoding() && layer.track().crowded();
-  if (!only_better && !layer.keyframes().pending()) layer.RequestKeyframe(now);
+  if (!only_better && !layer.keyframes().pending()) layer.RequestKeyframe();
   if (only_better && !layer.keyframes().awaited()) layer.RequestBetterKeyframe();
 }
 
@@ -125,7 +125,7 @@ bool SubscriberSlot::StartFromCache(PublishedLayer& layer, Timestamp now) {
   const std::optional<int64_t> from =
       steps_back ? layer.keyframe_cache().ReplayFrom(*layer.ring(), now, kMaxStepBack)
                  : layer.keyframe_cache().ReplayFrom(*layer.ring(), now);
-  if (!from || !Start(layer, *layer.ring()->Find(*from), now)) return false;
+  if (!from || !Start(layer, *layer.ring()->Find(*from))) return false;
   layer.CountReplay();
   ForwardStored(layer, *from, {}, now);
   return true;

@@ -29,8 +29,6 @@ TrackTap::TrackTap(ShardContext& context, TapOutbox& out, PublishedTrack& track,
       settings_(settings),
       order_(OrderConfig(settings)),
       encoder_(id, settings.unix_offset_us) {
-  deadline_.owner = this;
-  deadline_.kind = DeadlineKind::kTap;
   out_.Open(id, settings.backlog_bytes);
   track.AddSink(*this);
   if (!track.muted()) return;
@@ -44,15 +42,15 @@ TrackTap::~TrackTap() {
 
 PublishedLayer* TrackTap::Current() const { return context_.layers.Find(layer_); }
 
-void TrackTap::Ask(PublishedLayer& layer, Timestamp now) {
-  if (!layer.keyframes().pending()) layer.RequestKeyframe(now);
+void TrackTap::Ask(PublishedLayer& layer) {
+  if (!layer.keyframes().pending()) layer.RequestKeyframe();
 }
 
-void TrackTap::RequestKeyframe(Timestamp now) {
+void TrackTap::RequestKeyframe() {
   PublishedLayer* layer = Current();
   if (layer == nullptr || track_ == nullptr || track_->kind() != MediaKind::kVideo || track_->muted()) return;
   wants_keyframe_ = true;
-  layer->RequestKeyframe(now);
+  layer->RequestKeyframe();
 }
 
 // Whether the packet is of the encoding that is followed, which may change by it.
@@ -63,7 +61,7 @@ bool TrackTap::Choose(PublishedLayer& layer, const SourcePacket& packet, Timesta
                       now - current->last_packet() > kSilentLayer;
   if (!better) return false;
   if (track_->kind() == MediaKind::kVideo && !packet.frame.keyframe_start) {
-    Ask(layer, now);
+    Ask(layer);
     return false;
   }
   SwitchTo(layer);
@@ -82,7 +80,7 @@ void TrackTap::OnPacket(PublishedLayer& layer, const SourcePacket& packet, Times
   if (!Choose(layer, packet, now)) return;
   const uint32_t note = NoteFor(layer);
   last_timestamp_ = packet.timestamp;
-  if (wants_keyframe_ && !packet.frame.keyframe_start) Ask(layer, now);
+  if (wants_keyframe_ && !packet.frame.keyframe_start) Ask(layer);
   switch (order_.Insert(packet, note, now)) {
     case ReorderBuffer::Outcome::kInOrder:
       Emit(packet, note);
@@ -111,7 +109,7 @@ void TrackTap::RestartAt(PublishedLayer& layer, const SourcePacket& packet, Time
   order_.Insert(packet, note, now);
   if (track_->kind() == MediaKind::kVideo && !packet.frame.keyframe_start) {
     wants_keyframe_ = true;
-    Ask(layer, now);
+    Ask(layer);
   }
   Emit(packet, note);
 }
@@ -161,7 +159,7 @@ void TrackTap::EmitParameterSets(const PublishedLayer& layer, const SourcePacket
 void TrackTap::EmitDue(Timestamp now) {
   while (auto due = order_.Poll(now)) {
     if (const auto* gap = std::get_if<SequenceGap>(&*due)) {
-      Tell(*gap, now);
+      Tell(*gap);
     } else {
       const auto& held = std::get<HeldPacket>(*due);
       Emit(held.packet, held.note);
@@ -169,12 +167,12 @@ void TrackTap::EmitDue(Timestamp now) {
   }
 }
 
-void TrackTap::Tell(const SequenceGap& gap, Timestamp now) {
+void TrackTap::Tell(const SequenceGap& gap) {
   encoder_.AddGap(gap);
   PublishedLayer* layer = Current();
   if (layer == nullptr || track_->kind() != MediaKind::kVideo) return;
   wants_keyframe_ = true;
-  Ask(*layer, now);
+  Ask(*layer);
 }
 
 void TrackTap::Drain() {

@@ -30,7 +30,7 @@ class TrackTap final : public TrackSink {
 
   void HandleTimeout(Timestamp now);
   // The reader lost something behind us: video begins anew.
-  void RequestKeyframe(Timestamp now);
+  void RequestKeyframe();
 
   TapId id() const { return id_; }
   // The track is gone: so is this, once its last batch is out.
@@ -46,8 +46,8 @@ class TrackTap final : public TrackSink {
   void EmitParameterSets(const PublishedLayer& layer, const SourcePacket& keyframe);
   void EmitDue(Timestamp now);
   void Drain();
-  void Tell(const SequenceGap& gap, Timestamp now);
-  void Ask(PublishedLayer& layer, Timestamp now);
+  void Tell(const SequenceGap& gap);
+  void Ask(PublishedLayer& layer);
   void Flush(bool ended);
   void Schedule(Timestamp now);
 
@@ -66,7 +66,7 @@ class TrackTap final : public TrackSink {
   bool wants_keyframe_ = false;    // from the reader's view: until the next keyframe nothing decodes
   int64_t last_timestamp_ = 0;
   Timestamp flush_at_ = kNever;
-  Deadline deadline_;
+  Deadline deadline_{this};
 };
 
 }  // namespace nexus

@@ -77,7 +77,6 @@ Transport::Transport(ShardContext& context, Room& room, const CreateTransport& c
                                           context.config.first_transport_sequence)),
       local_ssrc_{static_cast<uint32_t>(context.random() | 1)},
       cname_(RandomCname(context.random)) {
-  deadline_.owner = this;
   Schedule();
 }
 

@@ -43,7 +43,7 @@ class Transport final : public TrackPublisher {
   Transport(const Transport&) = delete;
   Transport& operator=(const Transport&) = delete;
 
-  // The caller keeps the map of addresses and reads `selected_changed` and `evicted` for it.
+  // The caller keeps the map of addresses: one that is authenticated is added, `evicted` is taken out.
   IceStunOutcome HandleStun(ByteView datagram, const SocketAddress& from, Timestamp now);
   // Only from validated addresses (hard problem 13).
   void HandleDtls(ByteView datagram, const SocketAddress& from, Timestamp now);
@@ -246,7 +246,7 @@ class Transport final : public TrackPublisher {
   Timestamp next_report_ = kNever;
   Timestamp last_timeout_{};
   std::optional<Duration> rtt_;
-  Deadline deadline_;
+  Deadline deadline_{this};
 
   std::unique_ptr<DataPeer> data_;
 

@@ -36,12 +36,12 @@ void Transport::HandleRtcpItem(const RtcpItem& item, Timestamp now) {
                    if (SubscriberSlot* slot = SlotBySsrc(nack.media)) slot->OnNack(nack, now);
                  },
                  [&](const PictureLoss& loss) {
-                   if (SubscriberSlot* slot = SlotBySsrc(loss.media)) slot->OnKeyframeRequest(now);
+                   if (SubscriberSlot* slot = SlotBySsrc(loss.media)) slot->OnKeyframeRequest();
                  },
                  [&](const FullIntra& request) {
                    // RFC 5104 section 4.3.1.2: the target stands in the item, the header's media SSRC is 0.
                    for (size_t i = 0; i < request.size(); ++i) {
-                     if (SubscriberSlot* slot = SlotBySsrc(request.target(i))) slot->OnKeyframeRequest(now);
+                     if (SubscriberSlot* slot = SlotBySsrc(request.target(i))) slot->OnKeyframeRequest();
                    }
                  },
                  [&](const TwccFeedbackView& feedback) {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "engine/base/overloaded.h"
+
 namespace nexus {
 namespace {
 
@@ -42,60 +44,61 @@ std::optional<DataChannelEvent> DataChannels::Poll() {
   while (events_.empty()) {
     std::optional<SctpEvent> event = association_.Poll();
     if (!event) return std::nullopt;
-    std::optional<DataChannelEvent> made;
-    if (auto* message = std::get_if<SctpMessage>(&*event)) made = OnMessage(std::move(*message));
-    if (const auto* reset = std::get_if<SctpStreamsReset>(&*event)) made = OnReset(*reset);
-    if (std::holds_alternative<SctpDown>(*event)) made = OnDown();
-    if (const auto* large = std::get_if<SctpMessageTooLarge>(&*event)) {
-      // The sender exceeded the agreed size (RFC 8841 section 6.1); a reliable channel must not continue with
-      // a gap.
-      Count(DataChannelDrop::kTooLarge);
-      Close(large->stream);
-    }
-    if (made) return made;
+    std::visit(Overloaded{
+                   [&](SctpMessage& message) { OnMessage(message); },
+                   [&](const SctpMessageTooLarge& large) {
+                     // The sender exceeded the agreed size (RFC 8841 section 6.1); a reliable channel must
+                     // not continue with a gap.
+                     Count(DataChannelDrop::kTooLarge);
+                     Close(large.stream);
+                   },
+                   [&](const SctpStreamsReset& reset) { OnReset(reset); },
+                   [](const SctpUp&) {},
+                   [&](const SctpDown&) { OnDown(); },
+               },
+               *event);
   }
   DataChannelEvent event = std::move(events_.front());
   events_.pop_front();
   return event;
 }
 
-std::optional<DataChannelEvent> DataChannels::OnMessage(SctpMessage&& message) {
+void DataChannels::OnMessage(SctpMessage& message) {
   if (message.ppid == kPpidDcep) return OnDcep(message.stream, message.bytes);
   const auto found = channels_.find(message.stream);
-  if (found == channels_.end()) return Count(DataChannelDrop::kUnknownChannel), std::nullopt;
+  if (found == channels_.end()) return Count(DataChannelDrop::kUnknownChannel);
   const bool known = IsEmpty(message.ppid) || message.ppid == kPpidString || message.ppid == kPpidBinary;
-  if (!known) return Count(DataChannelDrop::kMalformed), std::nullopt;
-  if (found->second.closing) return std::nullopt;
+  if (!known) return Count(DataChannelDrop::kMalformed);
+  if (found->second.closing) return;
   // Data from the peer shows that it knows the channel, even if its acknowledgement arrives later.
   found->second.acknowledged = true;
   if (IsEmpty(message.ppid)) message.bytes.clear();
-  return DataChannelMessage{message.stream, IsText(message.ppid), std::move(message.bytes)};
+  events_.emplace_back(DataChannelMessage{message.stream, IsText(message.ppid), std::move(message.bytes)});
 }
 
-std::optional<DataChannelEvent> DataChannels::OnDcep(uint16_t stream, ByteView message) {
+void DataChannels::OnDcep(uint16_t stream, ByteView message) {
   const auto found = channels_.find(stream);
   if (IsDataChannelAck(message)) {
-    if (found == channels_.end() || std::exchange(found->second.acknowledged, true)) return std::nullopt;
-    return DataChannelOpened{stream};
+    if (found == channels_.end() || std::exchange(found->second.acknowledged, true)) return;
+    events_.emplace_back(DataChannelOpened{stream});
+    return;
   }
   std::optional<DataChannelOptions> options = ParseDataChannelOpen(message);
   // RFC 8832 section 6 requires closing a channel whose id is in use or of the wrong parity. Wrong parity is
   // accepted here, as in libwebrtc: werift chooses it by its ICE role instead of its DTLS role. Open() skips
   // ids in use, and if both sides open the same id at once, this closes it.
   if (!options || found != channels_.end()) {
-    RefuseStream(stream, DataChannelDrop::kMalformed);
-    return std::nullopt;
+    return RefuseStream(stream, DataChannelDrop::kMalformed);
   }
   if (channels_.size() >= limits_.max_channels) {
-    RefuseStream(stream, DataChannelDrop::kTooManyChannels);
-    return std::nullopt;
+    return RefuseStream(stream, DataChannelDrop::kTooManyChannels);
   }
   Channel& channel = channels_[stream];
   channel.options = std::move(*options);
   channel.acknowledged = true;
   Queue(channel, {kPpidDcep, std::make_shared<const std::vector<uint8_t>>(WriteDataChannelAck())});
   Flush();
-  return DataChannelOpened{stream};
+  events_.emplace_back(DataChannelOpened{stream});
 }
 
 // Closes the channel if it exists; otherwise resets the stream.
@@ -108,7 +111,7 @@ void DataChannels::RefuseStream(uint16_t stream, DataChannelDrop why) {
 
 // RFC 8831 section 6.7: a side closes by resetting its own direction; the other side answers with its own
 // reset.
-std::optional<DataChannelEvent> DataChannels::OnReset(const SctpStreamsReset& reset) {
+void DataChannels::OnReset(const SctpStreamsReset& reset) {
   for (const uint16_t stream : reset.streams) {
     const auto found = channels_.find(stream);
     if (found == channels_.end()) continue;
@@ -125,13 +128,12 @@ std::optional<DataChannelEvent> DataChannels::OnReset(const SctpStreamsReset& re
       Close(stream);
     }
   }
-  return std::nullopt;
 }
 
-std::optional<DataChannelEvent> DataChannels::OnDown() {
+void DataChannels::OnDown() {
   while (!channels_.empty()) Erase(channels_.begin());
   resets_due_.clear();
-  return DataChannelsDown{};
+  events_.emplace_back(DataChannelsDown{});
 }
 
 std::optional<uint16_t> DataChannels::Open(const DataChannelOptions& options) {

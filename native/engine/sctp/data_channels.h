@@ -111,10 +111,11 @@ class DataChannels {
   };
   using ChannelMap = std::map<uint16_t, Channel>;
 
-  std::optional<DataChannelEvent> OnMessage(SctpMessage&& message);
-  std::optional<DataChannelEvent> OnDcep(uint16_t stream, ByteView message);
-  std::optional<DataChannelEvent> OnReset(const SctpStreamsReset& reset);
-  std::optional<DataChannelEvent> OnDown();
+  // Each adds what it means to `events_`.
+  void OnMessage(SctpMessage& message);
+  void OnDcep(uint16_t stream, ByteView message);
+  void OnReset(const SctpStreamsReset& reset);
+  void OnDown();
   void Queue(Channel& channel, Outgoing outgoing);
   // False if SCTP has no room.
   bool SendFront(uint16_t stream, Channel& channel);
@@ -131,7 +132,7 @@ class DataChannels {
   uint16_t first_stream_;
   ChannelMap channels_;
   std::set<uint16_t> resets_due_;
-  std::deque<DataChannelEvent> events_;  // closed streams, if one reset contains several
+  std::deque<DataChannelEvent> events_;  // not yet polled
   uint16_t next_turn_ = 0;               // the stream with which Flush begins
   size_t congested_ = 0;
   size_t queued_bytes_ = 0;
