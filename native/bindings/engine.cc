@@ -13,7 +13,7 @@
 #include "bindings/extension_ids.h"
 #include "bindings/picture_sizes.h"
 #include "bindings/slot_preferences.h"
-#include "engine/room/command_check.h"
+#include "engine/control/command_check.h"
 
 namespace nexus::bindings {
 namespace {

@@ -1,6 +1,6 @@
 #include "bindings/bindings.h"
-#include "engine/room/command.h"
-#include "engine/room/report.h"
+#include "engine/control/command.h"
+#include "engine/control/report.h"
 
 namespace nexus::bindings {
 

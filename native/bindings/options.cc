@@ -7,7 +7,7 @@
 #include "bindings/bindings.h"
 #include "bindings/extension_ids.h"
 #include "bindings/picture_sizes.h"
-#include "engine/room/command_check.h"
+#include "engine/control/command_check.h"
 
 namespace nexus::bindings {
 namespace {

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "bindings/bindings.h"
-#include "engine/room/command.h"
+#include "engine/control/command.h"
 
 namespace nexus::bindings {
 

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/room/command.h"
+#include "engine/control/command.h"
 
 namespace nexus {
 

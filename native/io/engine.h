@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "engine/room/command.h"
-#include "engine/room/event.h"
-#include "engine/room/shard_config.h"
+#include "engine/control/command.h"
+#include "engine/control/event.h"
+#include "engine/control/shard_config.h"
 #include "io/candidates.h"
 #include "io/event_ring.h"
 #include "io/relay_queue.h"

@@ -7,7 +7,7 @@
 #include <mutex>
 #include <vector>
 
-#include "engine/room/event.h"
+#include "engine/control/event.h"
 
 namespace nexus {
 

@@ -6,7 +6,7 @@
 #include <thread>
 #include <vector>
 
-#include "engine/room/shard.h"
+#include "engine/shard/shard.h"
 #include "io/command_queue.h"
 #include "io/event_ring.h"
 #include "io/relay_queue.h"

@@ -13,7 +13,7 @@
 
 #include "engine/base/socket_address.h"
 #include "engine/base/time.h"
-#include "engine/room/run_builder.h"
+#include "engine/transmit/run_builder.h"
 #include "io/tcp_frame_reader.h"
 
 namespace nexus {

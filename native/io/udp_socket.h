@@ -12,7 +12,7 @@
 
 #include "engine/base/bytes.h"
 #include "engine/base/socket_address.h"
-#include "engine/room/run_builder.h"
+#include "engine/transmit/run_builder.h"
 #include "io/clock.h"
 
 namespace nexus {

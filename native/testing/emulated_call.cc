@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "engine/room/demultiplexer.h"
+#include "engine/rtp/demultiplexer.h"
 
 namespace nexus::testing {
 namespace {

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/room/shard.h"
+#include "engine/shard/shard.h"
 #include "testing/emulated_network.h"
 #include "testing/tap_reading.h"
 #include "testing/test_peer.h"

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "engine/room/demultiplexer.h"
-#include "engine/room/incoming_extensions.h"
+#include "engine/media/incoming_extensions.h"
+#include "engine/rtp/demultiplexer.h"
 #include "engine/rtp/red.h"
 #include "engine/rtp/rtp_extensions.h"
 #include "engine/rtp/rtx.h"

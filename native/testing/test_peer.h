@@ -7,10 +7,10 @@
 #include <optional>
 #include <vector>
 
+#include "engine/control/command.h"
 #include "engine/dtls/dtls_endpoint.h"
 #include "engine/forward/twcc_recorder.h"
 #include "engine/ice/ice_controlling.h"
-#include "engine/room/command.h"
 #include "engine/rtcp/rtcp_reader.h"
 #include "engine/rtcp/rtcp_writer.h"
 #include "engine/srtp/srtp_opener.h"

@@ -11,8 +11,8 @@
 #include "engine/base/unwrap.h"
 #include "engine/codec/picture_size.h"
 #include "engine/codec/vp8/vp8_descriptor.h"
+#include "engine/control/command.h"
 #include "engine/forward/nack_generator.h"
-#include "engine/room/command.h"
 #include "engine/rtcp/rtcp_packet.h"
 #include "engine/rtp/rtp_packet.h"
 

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/room/command.h"
+#include "engine/control/command.h"
 
 namespace nexus::load {
 

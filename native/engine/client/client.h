@@ -18,6 +18,7 @@
 #include "engine/client/send_bandwidth.h"
 #include "engine/client/send_stream.h"
 #include "engine/forward/twcc_recorder.h"
+#include "engine/media/codec_binding.h"
 #include "engine/rtcp/rtcp_packet.h"
 
 namespace nexus {

@@ -14,7 +14,7 @@
 #include "engine/client/jitter_buffer/audio_jitter_buffer.h"
 #include "engine/client/jitter_buffer/video_jitter_buffer.h"
 #include "engine/dtls/emulated_wall_clock.h"
-#include "engine/room/shard.h"
+#include "engine/shard/shard.h"
 #include "testing/emulated_network.h"
 
 namespace nexus::testing {

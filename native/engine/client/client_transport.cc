@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "engine/room/demultiplexer.h"
+#include "engine/rtp/demultiplexer.h"
 
 namespace nexus {
 

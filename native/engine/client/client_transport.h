@@ -13,10 +13,10 @@
 
 #include "engine/dtls/dtls_endpoint.h"
 #include "engine/ice/ice_agent.h"
-#include "engine/room/run_builder.h"
 #include "engine/rtp/rtp_packet.h"
 #include "engine/srtp/srtp_opener.h"
 #include "engine/srtp/srtp_sealer.h"
+#include "engine/transmit/run_builder.h"
 
 namespace nexus {
 

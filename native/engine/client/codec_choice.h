@@ -7,7 +7,7 @@
 #include <span>
 
 #include "engine/codec/h264/h264_inspector.h"
-#include "engine/room/command.h"
+#include "engine/media/codec_binding.h"
 
 namespace nexus {
 

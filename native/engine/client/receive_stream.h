@@ -12,7 +12,8 @@
 #include "engine/forward/keyframe_requester.h"
 #include "engine/forward/nack_generator.h"
 #include "engine/forward/receiver_stats.h"
-#include "engine/room/command.h"
+#include "engine/media/media_kind.h"
+#include "engine/rtp/rtp_extensions.h"
 #include "engine/rtp/rtp_packet.h"
 
 namespace nexus {

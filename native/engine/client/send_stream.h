@@ -11,7 +11,7 @@
 #include "engine/client/send_bandwidth.h"
 #include "engine/codec/codec.h"
 #include "engine/forward/packet_ring.h"
-#include "engine/room/command.h"
+#include "engine/media/media_kind.h"
 #include "engine/rtcp/rtcp_packet.h"
 #include "engine/rtcp/rtcp_writer.h"
 

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "engine/room/demultiplexer.h"
+#include "engine/rtp/demultiplexer.h"
 #include "engine/stun/stun_writer.h"
 #include "testing/emulated_options.h"
 

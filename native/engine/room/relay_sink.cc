@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "engine/room/published_track.h"
+#include "engine/publish/published_track.h"
+#include "engine/publish/track_publisher.h"
 #include "engine/room/room.h"
-#include "engine/room/track_publisher.h"
 
 namespace nexus {
 

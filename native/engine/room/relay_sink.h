@@ -4,9 +4,9 @@
 
 #include <array>
 
+#include "engine/control/shard_context.h"
+#include "engine/publish/track_sink.h"
 #include "engine/relay/relay_message.h"
-#include "engine/room/shard_context.h"
-#include "engine/room/track_sink.h"
 
 namespace nexus {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "engine/room/room.h"
-#include "engine/room/subscriber_slot.h"
+#include "engine/subscribe/subscriber_slot.h"
 
 namespace nexus {
 namespace {

@@ -5,9 +5,9 @@
 #include <array>
 #include <memory>
 
+#include "engine/publish/published_track.h"
+#include "engine/publish/track_publisher.h"
 #include "engine/relay/relay_message.h"
-#include "engine/room/published_track.h"
-#include "engine/room/track_publisher.h"
 
 namespace nexus {
 

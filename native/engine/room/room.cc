@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "engine/room/transport.h"
+#include "engine/transport/transport.h"
 
 namespace nexus {
 namespace {

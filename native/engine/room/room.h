@@ -6,8 +6,8 @@
 
 #include "engine/audio/loudest_selector.h"
 #include "engine/audio/slot_placement.h"
+#include "engine/control/shard_context.h"
 #include "engine/relay/relay_message.h"
-#include "engine/room/shard_context.h"
 
 namespace nexus {
 

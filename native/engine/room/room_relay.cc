@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "engine/room/room.h"
-#include "engine/room/transport.h"
+#include "engine/transport/transport.h"
 
 namespace nexus {
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "engine/room/published_track.h"
+#include "engine/publish/published_track.h"
 
 namespace nexus {
 namespace {

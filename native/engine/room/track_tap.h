@@ -5,8 +5,8 @@
 
 #include <deque>
 
-#include "engine/room/shard_context.h"
-#include "engine/room/track_sink.h"
+#include "engine/control/shard_context.h"
+#include "engine/publish/track_sink.h"
 #include "engine/tap/reorder_buffer.h"
 #include "engine/tap/tap_encoder.h"
 #include "engine/tap/tap_outbox.h"

@@ -1,0 +1,10 @@
+// Audio or video, as an m= section says (RFC 8866 section 5.14).
+#pragma once
+
+#include <cstdint>
+
+namespace nexus {
+
+enum class MediaKind : uint8_t { kAudio = 1, kVideo = 2 };
+
+}  // namespace nexus

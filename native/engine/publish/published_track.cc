@@ -1,0 +1,166 @@
+#include "engine/publish/published_track.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/codec/opus/opus.h"
+#include "engine/publish/track_publisher.h"
+#include "engine/publish/track_sink.h"
+#include "engine/subscribe/subscriber_slot.h"
+
+namespace nexus {
+namespace {
+
+constexpr uint8_t kLevelWithoutExtension = 40;  // -40 dBov: a quiet voice
+constexpr uint8_t kLevelOfSilence = 127;
+
+}  // namespace
+
+PublishedTrack::PublishedTrack(ShardContext& context, TrackPublisher& publisher, TrackId id,
+                               TrackSettings settings)
+    : context_(context),
+      publisher_(publisher),
+      id_(id),
+      settings_(std::move(settings)),
+      owner_{publisher.id().value << 8 | (static_cast<uint32_t>(settings_.group) & 0xFF)},
+      wishes_(context.config.layers_hold) {
+  sizes_.Tell(settings_.sizes);
+  // Nobody watches it yet.
+  if (kind() == MediaKind::kVideo) context_.deadlines.Set(wishes_deadline_, Timestamp{});
+}
+
+PublishedTrack::~PublishedTrack() {
+  // Each slot takes itself out of `subscribers_` when it forgets the track.
+  const std::vector<SubscriberSlot*> watching = subscribers_;
+  for (SubscriberSlot* slot : watching) slot->OnTrackGone(*this);
+  for (TrackSink* sink : std::exchange(sinks_, {})) sink->OnTrackGone(*this);
+}
+
+PublishedLayer* PublishedTrack::LayerFor(std::string_view rid) {
+  for (const auto& layer : layers_) {
+    if (layer->rid() == rid) return layer.get();
+  }
+  if (layers_.size() >= context_.config.max_layers_per_track) return nullptr;
+  routes_stale_ = true;
+  layers_.push_back(std::make_unique<PublishedLayer>(context_, *this, std::string(rid), EncodingOf(rid)));
+  return layers_.back().get();
+}
+
+PublishedLayer& PublishedTrack::LayerAt(std::string_view rid, uint8_t encoding) {
+  const auto place = std::find_if(layers_.begin(), layers_.end(),
+                                  [&](const auto& layer) { return layer->encoding() > encoding; });
+  routes_stale_ = true;
+  return **layers_.insert(place,
+                          std::make_unique<PublishedLayer>(context_, *this, std::string(rid), encoding));
+}
+
+PublishedLayer* PublishedTrack::ReplaceLayer(PublishedLayer& layer) {
+  for (auto& owned : layers_) {
+    if (owned.get() != &layer) continue;
+    routes_stale_ = true;
+    owned = std::make_unique<PublishedLayer>(context_, *this, layer.rid(), layer.encoding());
+    return owned.get();
+  }
+  return nullptr;
+}
+
+void PublishedTrack::AddSink(TrackSink& sink) {
+  sinks_.push_back(&sink);
+  OnWishesChanged();
+  SpreadNackPatience();
+}
+
+void PublishedTrack::RemoveSink(TrackSink& sink) {
+  std::erase(sinks_, &sink);
+  OnWishesChanged();
+  SpreadNackPatience();
+}
+
+Duration PublishedTrack::nack_patience() const {
+  Duration patience{0};
+  for (const TrackSink* sink : sinks_) patience = std::max(patience, sink->nack_patience());
+  return patience;
+}
+
+void PublishedTrack::SpreadNackPatience() {
+  const Duration patience = nack_patience();
+  for (const auto& layer : layers_) layer->nacks().set_patience(patience);
+}
+
+double PublishedTrack::level_dbov(Timestamp now) const {
+  return relayed_level_ ? relayed_level_->level_dbov : level_.level_dbov(now);
+}
+
+bool PublishedTrack::silent(Timestamp now) const {
+  return relayed_level_ ? relayed_level_->silent : level_.silent(now);
+}
+
+const std::optional<Timestamp>& PublishedTrack::spoke_at() const {
+  return relayed_level_ ? relayed_level_->spoke_at : level_.spoke_at();
+}
+
+void PublishedTrack::Deliver(PublishedLayer& layer, const SourcePacket& packet, Timestamp now) {
+  ToSinks(layer, packet, now);
+  Route(layer, packet, now);
+}
+
+void PublishedTrack::ToSinks(PublishedLayer& layer, const SourcePacket& packet, Timestamp now) {
+  for (TrackSink* sink : sinks_) sink->OnPacket(layer, packet, now);
+}
+
+void PublishedTrack::SenderReportToSinks(PublishedLayer& layer, const SenderReport& report, Timestamp now) {
+  for (TrackSink* sink : sinks_) sink->OnSenderReport(layer, report, now);
+}
+
+void PublishedTrack::SetMuted(bool muted, Timestamp now) {
+  if (settings_.muted == muted) return;
+  settings_.muted = muted;
+  level_.Reset();
+  for (SubscriberSlot* slot : subscribers_) slot->OnTrackPaused(*this);
+  for (TrackSink* sink : sinks_) sink->OnMuted(muted, now);
+  if (kind() != MediaKind::kVideo) return;
+  for (const auto& layer : layers_) {
+    layer->nacks().Clear();
+    layer->keyframe_cache().Forget();  // nobody is shown what was before
+    if (muted) {
+      layer->keyframes().Cancel();
+    } else if (!subscribers_.empty() || !sinks_.empty()) {
+      layer->RequestKeyframe();
+    }
+  }
+}
+
+void PublishedTrack::NoteAudioLevel(const SourcePacket& packet, Timestamp now) {
+  if (packet.audio_level) {
+    tells_level_ = true;
+    return level_.OnLevel(packet.audio_level->level, now);
+  }
+  // Negotiated or not: whoever never tells must be heard too. One who tells leaves it out in passing only.
+  if (tells_level_ || packet.payload.empty()) return;
+  const bool speaks = OpusVoiceActivity(packet.payload).value_or(!packet.frame.dtx);
+  level_.OnLevel(speaks ? kLevelWithoutExtension : kLevelOfSilence, now);
+}
+
+TrackReport PublishedTrack::Report(Timestamp now) const {
+  TrackReport report;
+  report.layer_bitrates = LayerBitrates(now);
+  report.track = id_;
+  for (const auto& layer : layers_) {
+    report.red_recovered += layer->red_recovered();
+    report.nacks_sent += layer->nacks().counters().requested;
+    report.plis_sent += layer->keyframes().sent();
+    report.keyframes += layer->keyframe_count();
+    report.keyframe_replays += layer->keyframe_replays();
+    const ReceiverStats* stats = layer->stats();
+    if (stats == nullptr) continue;
+    report.packets += stats->packets();
+    report.bytes += stats->bytes();
+    report.packets_lost += stats->cumulative_lost();
+    report.jitter_ms = std::max(report.jitter_ms, stats->jitter_ms());
+  }
+  return report;
+}
+
+void PublishedTrack::WakePublisher() { publisher_.Schedule(); }
+
+}  // namespace nexus

@@ -1,0 +1,163 @@
+// The encodings and layers of a published track: which are alive, what they cost, who gets which, and what
+// the publisher is told of it.
+#include <algorithm>
+
+#include "engine/publish/published_track.h"
+#include "engine/publish/track_publisher.h"
+#include "engine/publish/track_sink.h"
+#include "engine/subscribe/subscriber_slot.h"
+#include "engine/transport/transport.h"
+
+namespace nexus {
+namespace {
+
+// Cost of everything at or below each layer; the table is cumulative over temporal layers already.
+LayerRates CumulativeOverSpatial(const LayerRates& rates) {
+  LayerRates sums = rates;
+  for (size_t s = 1; s < kMaxSpatialLayers; ++s) {
+    for (size_t t = 0; t < kMaxTemporalLayers; ++t) {
+      if (sums[s][t] == 0) continue;
+      // The lower layer may have fewer temporal layers than this one.
+      size_t below = t;
+      while (below > 0 && sums[s - 1][below] == 0) --below;
+      sums[s][t] += sums[s - 1][below];
+    }
+  }
+  return sums;
+}
+
+}  // namespace
+
+// RIDs stand low to high in the settings; an SSRC without one is a layer of its own ("#1" and so on), in
+// order.
+uint8_t PublishedTrack::EncodingOf(std::string_view rid) const {
+  const auto found = std::find(settings_.rids.begin(), settings_.rids.end(), rid);
+  const auto index =
+      found != settings_.rids.end() ? static_cast<size_t>(found - settings_.rids.begin()) : layers_.size();
+  return static_cast<uint8_t>(std::min(index, kMaxSpatialLayers - 1));
+}
+
+LayerRates PublishedTrack::LayerBitrates(Timestamp now) const {
+  LayerRates rates{};
+  for (const auto& layer : layers_) {
+    if (simulcast() && !layer->liveness.live()) continue;
+    const LayerRates own = layer->meter().Rates(now);
+    for (size_t s = 0; s < kMaxSpatialLayers; ++s) {
+      for (size_t t = 0; t < kMaxTemporalLayers; ++t)
+        rates[simulcast() ? layer->encoding() : s][t] += own[s][t];
+    }
+  }
+  // Cumulative over what is there; a layer that sends nothing stays 0.
+  for (size_t s = 0; s < kMaxSpatialLayers; ++s) {
+    uint64_t sum = 0;
+    for (size_t t = 0; t < kMaxTemporalLayers; ++t) {
+      if (rates[s][t] == 0) continue;
+      sum += rates[s][t];
+      rates[s][t] = sum;
+    }
+  }
+  return simulcast() ? rates : CumulativeOverSpatial(rates);
+}
+
+PublishedLayer* PublishedTrack::EncodingFor(LayerTarget target) const {
+  if (!simulcast()) return layers_.empty() ? nullptr : layers_.front().get();
+  PublishedLayer* best = nullptr;
+  for (const auto& layer : layers_) {
+    if (!layer->liveness.live()) continue;
+    // The highest that is not above the target; when all are, the lowest.
+    const bool fits = layer->encoding() <= target.spatial;
+    const bool best_fits = best != nullptr && best->encoding() <= target.spatial;
+    const bool better = best == nullptr || (fits && (!best_fits || layer->encoding() > best->encoding())) ||
+                        (!fits && !best_fits && layer->encoding() < best->encoding());
+    if (better) best = layer.get();
+  }
+  return best;
+}
+
+// A descriptor's structure and VP9's speak of all layers of one stream; of a simulcast encoding the highest
+// that they name is its size.
+void PublishedTrack::LearnSizes(const PublishedLayer& layer, const SourcePacket& keyframe) {
+  bool news = false;
+  const auto learn = [&](size_t spatial, PictureSize size) {
+    if (size.known()) news = sizes_.Learn(simulcast() ? layer.encoding() : spatial, size) || news;
+  };
+  const FrameInfo& frame = keyframe.frame;
+  const DependencyStructure* structure = layer.inspector()->structure();
+  if (frame.dependency && structure != nullptr && structure->has_resolutions) {
+    for (size_t s = simulcast() ? structure->max_spatial_id : 0; s <= structure->max_spatial_id; ++s) {
+      const RenderResolution& resolution = structure->resolutions[s];
+      learn(s, {static_cast<uint16_t>(std::min(resolution.width, 65'535u)),
+                static_cast<uint16_t>(std::min(resolution.height, 65'535u))});
+    }
+  } else if (const auto size = KeyframeSize(keyframe.payload, frame)) {
+    const auto* vp9 = std::get_if<Vp9Descriptor>(&frame.descriptor);
+    learn(vp9 != nullptr ? vp9->spatial_layers - 1u : 0, *size);
+  }
+  if (!news) return;
+  for (SubscriberSlot* slot : subscribers_) slot->subscriber().AllocateSoon();
+}
+
+void PublishedTrack::SetSizes(std::vector<PictureSize> sizes) {
+  settings_.sizes = std::move(sizes);
+  sizes_.Tell(settings_.sizes);
+  for (TrackSink* sink : sinks_) sink->OnSizes(*this);
+  for (SubscriberSlot* slot : subscribers_) slot->subscriber().AllocateSoon();
+}
+
+void PublishedTrack::NoteArrival(PublishedLayer& layer, const SourcePacket& packet, Timestamp now) {
+  if (!simulcast() || packet.payload.empty()) return;
+  bool changed = layer.liveness.OnOwnPacket(now);
+  if (packet.frame.frame_start) {
+    for (const auto& other : layers_) {
+      if (other.get() == &layer || !other->liveness.OnFrameElsewhere(now)) continue;
+      other->StopMeasuring();
+      changed = true;
+    }
+  }
+  if (!changed) return;
+  context_.fan_out.Flush(now);
+  routes_stale_ = true;
+  for (SubscriberSlot* slot : subscribers_) slot->OnEncodingsChanged(now);
+}
+
+// Made anew when somebody's choice has changed, not while a packet walks along it.
+void PublishedTrack::BuildRoutes() {
+  routes_stale_ = false;
+  for (auto& route : routes_) route.clear();
+  for (const auto& layer : layers_) {
+    for (SubscriberSlot* slot : subscribers_) {
+      if (slot->Takes(*layer)) routes_[layer->encoding()].push_back(slot);
+    }
+  }
+}
+
+void PublishedTrack::AddSubscriber(SubscriberSlot& slot) {
+  subscribers_.push_back(&slot);
+  if (subscribers_.size() == 1) publisher_.OnInterest(*this, true);
+  OnWishesChanged();
+}
+
+void PublishedTrack::RemoveSubscriber(SubscriberSlot& slot) {
+  std::erase(subscribers_, &slot);
+  for (auto& route : routes_) std::erase(route, &slot);
+  if (subscribers_.empty()) publisher_.OnInterest(*this, false);
+  OnWishesChanged();
+}
+
+void PublishedTrack::OnWishesChanged() {
+  routes_stale_ = true;
+  // Looked at with the next tick: whoever calls may change several slots.
+  if (kind() == MediaKind::kVideo) context_.deadlines.Set(wishes_deadline_, Timestamp{});
+}
+
+void PublishedTrack::HandleTimeout(Timestamp now) {
+  LayerWishes::Wish wanted;
+  for (const TrackSink* sink : sinks_) wanted = LayerWishes::Highest(wanted, sink->Wish());
+  for (const SubscriberSlot* slot : subscribers_) wanted = LayerWishes::Highest(wanted, slot->Wish());
+  if (wishes_.Update(wanted, now) && !publisher_.OnWish(*this, wishes_.told())) {
+    context_.events.Push(LayersWanted{id_, wishes_.told()});
+  }
+  context_.deadlines.Set(wishes_deadline_, wishes_.next_deadline());
+}
+
+}  // namespace nexus

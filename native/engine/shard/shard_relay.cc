@@ -1,0 +1,143 @@
+// Relays: what this shard tells the other shards of its rooms, and what they tell it.
+#include <algorithm>
+
+#include "engine/base/overloaded.h"
+#include "engine/shard/shard.h"
+
+namespace nexus {
+
+void Shard::Handle(const SpreadRoom& command, Timestamp now) {
+  const auto found = rooms_.find(command.room);
+  if (found == rooms_.end()) return Reject("spread_room", command.room.value, "unknown_room");
+  Room& room = *found->second;
+  const std::vector<uint16_t> fresh = room.SetShards(command.shards, config_.index);
+  for (const Transport* transport : room.transports()) {
+    for (const auto& track : transport->tracks()) {
+      for (const uint16_t shard : fresh) Announce(*track, shard);
+    }
+  }
+  room.TellChoice();
+  room.OnAudioTracksChanged(now);
+}
+
+void Shard::Announce(PublishedTrack& track, uint16_t shard) {
+  relay_sinks_[track.id()].push_back(std::make_unique<RelaySink>(context_, track, shard));
+}
+
+void Shard::AnnounceToPeers(PublishedTrack& track) {
+  for (const uint16_t shard : track.publisher().room().peers()) Announce(track, shard);
+}
+
+void Shard::SweepRelays() {
+  // All of a track's go together: with the track.
+  std::erase_if(relay_sinks_, [](const auto& entry) { return entry.second.front()->gone(); });
+}
+
+RelaySink* Shard::FindSink(TrackId track, uint16_t shard) {
+  const auto found = relay_sinks_.find(track);
+  if (found == relay_sinks_.end()) return nullptr;
+  for (const auto& sink : found->second) {
+    if (sink->to() == shard) return sink.get();
+  }
+  return nullptr;
+}
+
+// Messages for what is gone here meanwhile are no error, like commands.
+void Shard::HandleRelay(uint16_t from, ByteView batch, Timestamp now) {
+  RelayReader reader(batch);
+  while (auto message = reader.Next()) {
+    std::visit(Overloaded{
+                   [&](const RelayTrackAdded& added) { AddRelayed(from, added, now); },
+                   [&](const RelayTrackGone& gone) {
+                     if (FindRelayed(gone.track, from) != nullptr) RemoveRelayed(gone.track, now);
+                   },
+                   [&](const RelayTrackMuted& muted) {
+                     RelayedTrack* relayed = FindRelayed(muted.track, from);
+                     if (relayed == nullptr) return;
+                     relayed->track().SetMuted(muted.muted, now);
+                     relayed->room().OnAudioTracksChanged(now);
+                   },
+                   [&](const RelayTrackSizes& sizes) {
+                     if (RelayedTrack* relayed = FindRelayed(sizes.track, from))
+                       relayed->track().SetSizes(sizes.sizes);
+                   },
+                   [&](const RelaySource& source) {
+                     if (RelayedTrack* relayed = FindRelayed(source.track, from)) relayed->OnSource(source);
+                   },
+                   [&](const RelayPacket& packet) {
+                     if (RelayedTrack* relayed = FindRelayed(packet.track, from))
+                       relayed->OnPacket(packet, now);
+                   },
+                   [&](const RelayLevels& levels) {
+                     for (const RelayLevel& level : levels.levels) {
+                       RelayedTrack* relayed = FindRelayed(level.track, from);
+                       if (relayed == nullptr) continue;
+                       std::optional<Timestamp> spoke_at;
+                       if (level.spoke_ago) spoke_at = now - *level.spoke_ago;
+                       relayed->track().SetRelayedLevel({level.level_dbov, level.silent, spoke_at});
+                     }
+                   },
+                   [&](const RelayChoice& choice) {
+                     const auto room = rooms_.find(choice.room);
+                     if (room != rooms_.end()) room->second->OnChoice(from, choice.heard, now);
+                   },
+                   [&](const RelayInterest& interest) {
+                     if (RelaySink* sink = FindSink(interest.track, from)) sink->OnInterest(interest);
+                   },
+                   [&](const RelayData& data) { data_.FromShard(data, now); },
+                   [&](const RelayKeyframeRequest& request) {
+                     if (RelaySink* sink = FindSink(request.track, from))
+                       sink->OnKeyframeRequest(request.encoding);
+                   },
+               },
+               *message);
+  }
+  if (reader.malformed()) drops_.Count(DropReason::kRelayMalformed);
+}
+
+RelayedTrack* Shard::FindRelayed(TrackId track, uint16_t shard) {
+  const auto found = relayed_.find(track);
+  // A shard speaks for its own tracks only.
+  return found != relayed_.end() && found->second->shard() == shard ? found->second.get() : nullptr;
+}
+
+void Shard::AddRelayed(uint16_t from, const RelayTrackAdded& added, Timestamp now) {
+  const auto room = rooms_.find(added.room);
+  if (room == rooms_.end() || tracks_.contains(added.track) ||
+      relayed_.size() >= config_.max_relayed_tracks) {
+    return drops_.Count(DropReason::kRelayRefused);
+  }
+  auto relayed = std::make_unique<RelayedTrack>(context_, *room->second, from, added);
+  PublishedTrack& track = relayed->track();
+  tracks_[added.track] = &track;
+  relayed_[added.track] = std::move(relayed);
+  room->second->AddRelayed(track);
+  for (auto wish = waiting_binds_.begin(); wish != waiting_binds_.end();) {
+    const auto slot = slots_.find(wish->first);
+    const bool due = wish->second == added.track;
+    if (due && slot != slots_.end()) slot->second->Bind(track, now);
+    wish = due ? waiting_binds_.erase(wish) : std::next(wish);
+  }
+  if (track.kind() == MediaKind::kAudio) room->second->OnAudioTracksChanged(now);
+}
+
+void Shard::RemoveRelayed(TrackId id, Timestamp now) {
+  const auto found = relayed_.find(id);
+  if (found == relayed_.end()) return;
+  Room& room = found->second->room();
+  room.RemoveRelayed(found->second->track());
+  room.ForgetTrack(id);
+  tracks_.erase(id);
+  relayed_.erase(found);
+  room.OnAudioTracksChanged(now);
+}
+
+void Shard::RemoveRelayedOf(const Room& room, Timestamp now) {
+  std::vector<TrackId> tracks;
+  for (const auto& [id, relayed] : relayed_) {
+    if (&relayed->room() == &room) tracks.push_back(id);
+  }
+  for (const TrackId id : tracks) RemoveRelayed(id, now);
+}
+
+}  // namespace nexus

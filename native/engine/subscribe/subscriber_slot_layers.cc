@@ -1,0 +1,134 @@
+// Which encoding and which layers a slot shows: chosen by its target among what the publisher sends, changed
+// at a keyframe of the one to come.
+#include <algorithm>
+
+#include "engine/subscribe/subscriber_slot.h"
+#include "engine/transport/transport.h"
+
+namespace nexus {
+namespace {
+
+// Behind what the slot shows of the same track a switch steps back no further than the eye forgives.
+constexpr Duration kMaxStepBack{100'000};
+
+}  // namespace
+
+PublishedLayer* SubscriberSlot::Bound() const {
+  return forwarder_.source() ? context_.layers.Find(forwarder_.source()->layer) : nullptr;
+}
+
+PublishedLayer* SubscriberSlot::WantedEncoding() const {
+  if (wanted_ == nullptr || !target_) return nullptr;
+  return wanted_->EncodingFor(*target_);
+}
+
+std::optional<LayerTarget> SubscriberSlot::CurrentLayer() const {
+  const PublishedLayer* bound = Bound();
+  if (bound == nullptr || settings_.kind != MediaKind::kVideo) return std::nullopt;
+  LayerTarget layer = forwarder_.layer();
+  if (bound->track().simulcast()) layer.spatial = bound->encoding();
+  return layer;
+}
+
+bool SubscriberSlot::Takes(const PublishedLayer& layer) const {
+  if (!target_) return false;
+  const bool bound = forwarder_.source() && forwarder_.source()->layer == layer.id();
+  return bound || WantedEncoding() == &layer;
+}
+
+void SubscriberSlot::SetTarget(std::optional<LayerTarget> target, Timestamp now) {
+  if (target_ == target) return;
+  target_ = target;
+  // A pause ends the binding; what comes after it begins with a keyframe and goes on without a gap.
+  if (!target_) {
+    forwarder_.Unbind();
+    subscriber_.DropWaiting(settings_.ssrc);
+  }
+  OnChoiceChanged(now);
+}
+
+void SubscriberSlot::LetGo(Timestamp now) {
+  const PublishedLayer* bound = Bound();
+  if (bound == nullptr || !bound->track().simulcast()) return;
+  if (target_ && bound->encoding() <= target_->spatial) return;
+  const PublishedLayer* wanted = WantedEncoding();
+  if (wanted == nullptr || wanted == bound) return;
+  ++layer_switches_;
+  forwarder_.Unbind();
+  subscriber_.DropWaiting(settings_.ssrc);
+  OnChoiceChanged(now);
+}
+
+void SubscriberSlot::SetWish(std::optional<LayerTarget> wish) {
+  if (wish_ == wish) return;
+  wish_ = wish;
+  OnWishChanged();
+}
+
+std::optional<LayerTarget> SubscriberSlot::Wish() const {
+  if (!wish_ || !preferences.visible) return std::nullopt;
+  if (!preferences.max) return wish_;
+  return LayerTarget{std::min(wish_->spatial, preferences.max->spatial),
+                     std::min(wish_->temporal, preferences.max->temporal)};
+}
+
+void SubscriberSlot::OnWishChanged() {
+  if (wanted_ != nullptr) wanted_->OnWishesChanged();
+}
+
+void SubscriberSlot::OnEncodingsChanged(Timestamp now) {
+  OnChoiceChanged(now);
+  subscriber_.AllocateSoon();  // there is more to share the bandwidth with, or less
+}
+
+void SubscriberSlot::OnChoiceChanged(Timestamp now) {
+  for (PublishedTrack* track : {shown_, wanted_}) {
+    if (track != nullptr) track->OnRoutesChanged();
+  }
+  LimitLayers();
+  AskForWanted(now);
+}
+
+// Of simulcast the target's spatial part chooses the encoding, and its temporal part holds in that one. On
+// the way down the bound encoding is thinned out at once: its keyframe to go on with may take a while.
+void SubscriberSlot::LimitLayers() {
+  if (!target_) return;
+  const PublishedLayer* bound = Bound();
+  if (bound == nullptr || !bound->track().simulcast()) return forwarder_.SetLimit(*target_);
+  LayerTarget limit{kMaxSpatialLayers - 1, kMaxTemporalLayers - 1};
+  if (bound->encoding() == target_->spatial) limit.temporal = target_->temporal;
+  if (bound->encoding() > target_->spatial) limit.temporal = 0;
+  forwarder_.SetLimit(limit);
+}
+
+// A keyframe of the encoding that is to come: from memory if there is one, else coalesced with everybody
+// else's requests.
+void SubscriberSlot::AskForWanted(Timestamp now) {
+  if (!subscriber_.ready() || wanted_ == nullptr || wanted_->muted()) return;
+  if (settings_.kind != MediaKind::kVideo) return;
+  PublishedLayer* layer = WantedEncoding();
+  if (layer == nullptr || layer == Bound()) return;
+  if (!StartFromCache(*layer, now)) AskForKeyframe(*layer);
+}
+
+void SubscriberSlot::AskForKeyframe(PublishedLayer& layer) {
+  const PublishedLayer* bound = Bound();
+  const bool only_better = bound != nullptr && &bound->track() == &layer.track() &&
+                           bound->encoding() < layer.encoding() && layer.track().crowded();
+  if (!only_better && !layer.keyframes().pending()) layer.RequestKeyframe();
+  if (only_better && !layer.keyframes().awaited()) layer.RequestBetterKeyframe();
+}
+
+bool SubscriberSlot::StartFromCache(PublishedLayer& layer, Timestamp now) {
+  if (layer.ring() == nullptr) return false;
+  const bool steps_back = shown_ == &layer.track() && Bound() != nullptr;
+  const std::optional<int64_t> from =
+      steps_back ? layer.keyframe_cache().ReplayFrom(*layer.ring(), now, kMaxStepBack)
+                 : layer.keyframe_cache().ReplayFrom(*layer.ring(), now);
+  if (!from || !Start(layer, *layer.ring()->Find(*from))) return false;
+  layer.CountReplay();
+  ForwardStored(layer, *from, {}, now);
+  return true;
+}
+
+}  // namespace nexus

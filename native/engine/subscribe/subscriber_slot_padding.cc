@@ -1,0 +1,54 @@
+// What a slot can send that costs its receiver nothing (hard problem 4): probes.
+#include "engine/subscribe/subscriber_slot.h"
+#include "engine/transport/transport.h"
+
+namespace nexus {
+namespace {
+
+// Of the packets sent last, so that no decoder's buffer is troubled with what it has long forgotten.
+constexpr uint32_t kRepeatable = 16;
+
+}  // namespace
+
+size_t SubscriberSlot::SendPadding(Timestamp now) {
+  if (!settings_.rtx_ssrc || !subscriber_.codecs().AnyRtxPayloadType()) return SendMediaPadding(now);
+  // Only once the subscriber has read media of the stream: Pion 4 learns the codec from the first packet that
+  // it takes off the stream, and a repeat that is taken first has none; the track then stays dead for good.
+  for (uint32_t i = 0; reported_ && i < kRepeatable; ++i) {
+    const std::optional<SentPacket> sent =
+        history_.Find(*forwarder_.highest_sequence() - padding_turn_++ % kRepeatable);
+    const PublishedLayer* layer = sent ? context_.layers.Find(sent->layer) : nullptr;
+    if (layer == nullptr || layer->ring() == nullptr || !layer->codec()) continue;
+    const SourcePacket* packet = layer->ring()->Find(sent->source_sequence);
+    const std::optional<OutgoingStream> stream = StreamFor(*layer->codec());
+    if (packet == nullptr || !stream || stream->rtx_payload_type.value == 0) continue;
+    const size_t size = subscriber_.SealRtx(*stream, *packet, sent->rewritten, rtx_sequence_, now);
+    if (size > 0) ++rtx_sequence_;
+    return size;
+  }
+  const std::optional<PayloadType> payload_type = subscriber_.codecs().AnyRtxPayloadType();
+  if (!payload_type) return 0;
+  OutgoingStream stream;
+  stream.rtx_ssrc = *settings_.rtx_ssrc;
+  stream.rtx_payload_type = *payload_type;
+  stream.ids = subscriber_.slot_extension_ids();
+  const size_t size = subscriber_.SealPadding(stream, rtx_sequence_, now);
+  if (size > 0) ++rtx_sequence_;
+  return size;
+}
+
+// Without a retransmission stream padding takes numbers of the media's own, and only between frames. One that
+// is lost is a gap that nobody can fill: the receiver has to find by the picture numbers that no frame is
+// missing.
+size_t SubscriberSlot::SendMediaPadding(Timestamp now) {
+  if (!stream_ || shown_ == nullptr) return 0;
+  const std::optional<Rewritten> padding = forwarder_.TakePadding();
+  if (!padding) return 0;
+  const size_t size = subscriber_.SealMediaPadding(*stream_, *padding, now);
+  if (size == 0) return 0;
+  ++packets_;
+  bytes_ += size;
+  return size;
+}
+
+}  // namespace nexus
