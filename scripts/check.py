@@ -78,6 +78,7 @@ def stages(generated: str) -> Iterator[Stage]:
     yield Stage("configuration", [Command([sys.executable, "scripts/configuration.py"])])
     if files := native_files():
         yield Stage("clang-format", [Command(["clang-format", "--dry-run", "-Werror", *files])])
+    yield Stage("native-layers", [Command([sys.executable, "scripts/native_layers.py"])])
     yield Stage("gofmt", [Command(["sh", "-ec", GOFMT])])
     yield Stage("go-vet", [Command(["sh", "-ec", GO_VET])])
     yield Stage("buf-lint", [Command([f"{BIN}/buf", "lint", "proto"])])

@@ -11,7 +11,6 @@
 #include "engine/control/shard_config.h"
 #include "engine/forward/source_packet.h"
 #include "engine/relay/relay_outbox.h"
-#include "engine/subscribe/fan_out.h"
 #include "engine/transmit/run_builder.h"
 
 namespace nexus {
@@ -57,9 +56,7 @@ struct ShardContext {
   ShardDeadlines& deadlines;
   LayerIndex& layers;
   std::mt19937_64& random;
-  DataRouter& data;
   RelayOutbox& relay;
-  FanOut& fan_out;
 };
 
 }  // namespace nexus

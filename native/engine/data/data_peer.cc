@@ -1,8 +1,8 @@
 #include "engine/data/data_peer.h"
 
+#include "engine/data/data_path.h"
 #include "engine/data/data_router.h"
 #include "engine/sctp/data_envelope.h"
-#include "engine/transport/transport.h"
 
 namespace nexus {
 namespace {
@@ -38,11 +38,14 @@ SctpConfig SctpConfigFrom(const DataSettings& settings) {
 
 }  // namespace
 
-DataPeer::DataPeer(ShardContext& context, DataRouter& router, Transport& transport, DataSettings settings,
-                   Timestamp now)
+DataPeer::DataPeer(ShardContext& context, DataRouter& router, DataPath& path, TransportId transport,
+                   RoomId room, bool dtls_client, DataSettings settings, Timestamp now)
     : context_(context),
       router_(router),
+      path_(path),
       transport_(transport),
+      room_(room),
+      dtls_client_(dtls_client),
       settings_(std::move(settings)),
       messages_allowed_(context.config.data_messages_per_second, context.config.data_messages_per_second,
                         now),
@@ -61,9 +64,7 @@ void DataPeer::Update(const DataSettings& settings) {
 void DataPeer::OnConnected() {
   if (channels_) return;
   const uint64_t longest = settings_.max_message_size == 0 ? UINT64_MAX : settings_.max_message_size;
-  // The DTLS client has the even streams (RFC 8832 section 6).
-  const bool dtls_client = transport_.dtls_role() == DtlsRole::kClient;
-  channels_.emplace(SctpConfigFrom(settings_), context_.config.data_limits, dtls_client, longest,
+  channels_.emplace(SctpConfigFrom(settings_), context_.config.data_limits, dtls_client_, longest,
                     router_.wake_list(), this);
   channels_->Connect();
 }
@@ -83,7 +84,7 @@ bool DataPeer::Read(Timestamp now) {
     // Nobody is asked while the peer is over its rate or somebody in the room cannot keep up: its window
     // closes, and its own queue grows where its application sees it.
     const bool allowed = messages_allowed_.available(now) && bytes_allowed_.available(now);
-    if (!allowed || router_.Congested(transport_)) return true;
+    if (!allowed || router_.Congested(*this)) return true;
     std::optional<DataChannelEvent> event = channels_->Poll();
     if (!event) return false;
     if (const auto* message = std::get_if<DataChannelMessage>(&*event)) {
@@ -193,14 +194,14 @@ void DataPeer::CheckProgress(Timestamp now) {
 void DataPeer::Transmit() {
   if (!channels_) return;
   channels_->Flush();
-  while (auto packet = channels_->PollTransmit()) transport_.SendDataPacket(*packet);
+  while (auto packet = channels_->PollTransmit()) path_.SendDataPacket(*packet);
   CountDrops();
 }
 
 void DataPeer::Shutdown() {
   if (!channels_) return;
   channels_->Abort();
-  while (auto packet = channels_->PollTransmit()) transport_.SealData(*packet);
+  while (auto packet = channels_->PollTransmit()) path_.SealData(*packet);
 }
 
 void DataPeer::Drop(DropReason reason, uint64_t by) {

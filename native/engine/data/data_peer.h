@@ -13,8 +13,8 @@
 
 namespace nexus {
 
+class DataPath;
 class DataRouter;
-class Transport;
 
 // A message on its way: the envelope with its sender filled in, once for all who get it.
 struct RoutedData {
@@ -24,8 +24,9 @@ struct RoutedData {
 
 class DataPeer {
  public:
-  DataPeer(ShardContext& context, DataRouter& router, Transport& transport, DataSettings settings,
-           Timestamp now);
+  // `dtls_client`: our role, which says whose the even streams are (RFC 8832 section 6).
+  DataPeer(ShardContext& context, DataRouter& router, DataPath& path, TransportId transport, RoomId room,
+           bool dtls_client, DataSettings settings, Timestamp now);
   ~DataPeer();
   DataPeer(const DataPeer&) = delete;
   DataPeer& operator=(const DataPeer&) = delete;
@@ -45,7 +46,8 @@ class DataPeer {
   void CheckProgress(Timestamp now);
   void Shutdown();
 
-  Transport& transport() const { return transport_; }
+  TransportId transport() const { return transport_; }
+  RoomId room() const { return room_; }
   const DataSettings& settings() const { return settings_; }
   bool congested() const { return channels_ && channels_->congested(); }
   bool open() const { return channels_ && channels_->up(); }
@@ -62,7 +64,10 @@ class DataPeer {
 
   ShardContext& context_;
   DataRouter& router_;
-  Transport& transport_;
+  DataPath& path_;
+  TransportId transport_;
+  RoomId room_;
+  bool dtls_client_;
   DataSettings settings_;
   std::optional<DataChannels> channels_;
   TokenBucket messages_allowed_;

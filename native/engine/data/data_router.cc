@@ -2,9 +2,6 @@
 
 #include <algorithm>
 
-#include "engine/room/room.h"
-#include "engine/transport/transport.h"
-
 namespace nexus {
 namespace {
 
@@ -19,12 +16,12 @@ constexpr Duration kBusyFor = std::chrono::seconds(1);
 DataRouter::DataRouter(ShardContext& context) : context_(context) {}
 
 void DataRouter::Add(DataPeer& peer) {
-  rooms_[peer.transport().room().id()].push_back(&peer);
+  rooms_[peer.room()].push_back(&peer);
   ++peers_;
 }
 
 void DataRouter::Remove(DataPeer& peer) {
-  const auto room = rooms_.find(peer.transport().room().id());
+  const auto room = rooms_.find(peer.room());
   std::erase(room->second, &peer);
   if (room->second.empty()) rooms_.erase(room);
   if (peer.paused) std::erase(paused_, &peer);
@@ -32,32 +29,34 @@ void DataRouter::Remove(DataPeer& peer) {
 }
 
 void DataRouter::ToRoom(const DataPeer& sender, const RoutedData& data) {
-  for (DataPeer* peer : rooms_.at(sender.transport().room().id())) {
+  for (DataPeer* peer : rooms_.at(sender.room())) {
     if (peer != &sender) peer->Deliver(data);
   }
-  Relay(sender.transport().room(), {}, data);
+  Relay(sender.room(), {}, data);
 }
 
 bool DataRouter::ToParticipant(const DataPeer& sender, std::string_view participant, const RoutedData& data) {
-  for (DataPeer* peer : rooms_.at(sender.transport().room().id())) {
+  for (DataPeer* peer : rooms_.at(sender.room())) {
     if (peer->settings().participant != participant) continue;
     peer->Deliver(data);
     return true;
   }
-  return Relay(sender.transport().room(), participant, data);
+  return Relay(sender.room(), participant, data);
 }
 
 // To the room's people on other shards. False when there are no others.
-bool DataRouter::Relay(const Room& room, std::string_view participant, const RoutedData& data) {
+bool DataRouter::Relay(RoomId room, std::string_view participant, const RoutedData& data) {
+  const auto found = shards_.find(room);
+  if (found == shards_.end()) return false;
   RelayData relayed;
-  relayed.room = room.id();
+  relayed.room = room;
   relayed.participant = participant;
   relayed.kind = data.kind;
   relayed.message = *data.message;
-  for (const uint16_t shard : room.peers()) {
+  for (const uint16_t shard : found->second) {
     if (!context_.relay.SendBulk(shard, relayed)) context_.drops.Count(DropReason::kRelayCongested);
   }
-  return !room.peers().empty();
+  return !found->second.empty();
 }
 
 void DataRouter::FromShard(const RelayData& relayed, Timestamp now) {
@@ -79,16 +78,16 @@ void DataRouter::FromServer(RoomId room, const std::vector<TransportId>& to, con
   const auto found = rooms_.find(room);
   if (found == rooms_.end()) return;
   for (DataPeer* peer : found->second) {
-    if (to.empty() || std::ranges::count(to, peer->transport().id()) > 0) peer->Deliver(data);
+    if (to.empty() || std::ranges::count(to, peer->transport()) > 0) peer->Deliver(data);
   }
   OnActivity(now);
 }
 
-bool DataRouter::Congested(const Transport& sender) const {
-  const auto room = rooms_.find(sender.room().id());
+bool DataRouter::Congested(const DataPeer& sender) const {
+  const auto room = rooms_.find(sender.room());
   if (room == rooms_.end()) return false;
   return std::ranges::any_of(room->second, [&](const DataPeer* peer) {
-    return &peer->transport() != &sender && peer->settings().receive && peer->congested();
+    return peer != &sender && peer->settings().receive && peer->congested();
   });
 }
 

@@ -10,13 +10,14 @@
 
 namespace nexus {
 
-class Room;
-
 class DataRouter {
  public:
   explicit DataRouter(ShardContext& context);
 
   SctpWakeList& wake_list() { return wake_; }
+  // The room is spread over these other shards.
+  void SetShards(RoomId room, const std::vector<uint16_t>& others) { shards_[room] = others; }
+  void ForgetRoom(RoomId room) { shards_.erase(room); }
   // By DataPeer, for its life.
   void Add(DataPeer& peer);
   void Remove(DataPeer& peer);
@@ -31,7 +32,7 @@ class DataRouter {
   void FromServer(RoomId room, const std::vector<TransportId>& to, const RoutedData& data, Timestamp now);
 
   // Whether somebody who would get this peer's messages has too many of them waiting.
-  bool Congested(const Transport& sender) const;
+  bool Congested(const DataPeer& sender) const;
   // Reading goes on at the next tick.
   void Pause(DataPeer& peer);
   void OnActivity(Timestamp now);
@@ -40,12 +41,13 @@ class DataRouter {
   void Transmit();
 
  private:
-  bool Relay(const Room& room, std::string_view participant, const RoutedData& data);
+  bool Relay(RoomId room, std::string_view participant, const RoutedData& data);
   void Schedule(Timestamp now);
 
   ShardContext& context_;
   SctpWakeList wake_;
   std::unordered_map<RoomId, std::vector<DataPeer*>> rooms_;
+  std::unordered_map<RoomId, std::vector<uint16_t>> shards_;  // of rooms that are spread
   std::vector<DataPeer*> paused_;
   size_t peers_ = 0;
   Timestamp active_until_{};

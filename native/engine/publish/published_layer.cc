@@ -1,13 +1,8 @@
 #include "engine/publish/published_layer.h"
 
-#include "engine/publish/published_track.h"
-
 namespace nexus {
 namespace {
 
-// Between two keyframes that are asked for only to show somebody a higher encoding.
-constexpr Duration kPatienceForEachViewer{7'000};
-constexpr Duration kMostPatience{1'000'000};
 constexpr size_t kVideoRing = 1024;
 constexpr size_t kAudioRing = 256;
 
@@ -28,7 +23,7 @@ DropReason ReasonFor(InsertOutcome outcome) {
 }  // namespace
 
 PublishedLayer::PublishedLayer(ShardContext& context, PublishedTrack& track, std::string rid,
-                               uint8_t encoding)
+                               uint8_t encoding, Duration nack_patience)
     : context_(context),
       track_(track),
       id_(context.layers.Add(this)),
@@ -36,7 +31,7 @@ PublishedLayer::PublishedLayer(ShardContext& context, PublishedTrack& track, std
       encoding_(encoding),
       nacks_(NackConfig{}),
       keyframe_requests_(KeyframeRequesterConfig{context.config.keyframe_interval}) {
-  nacks_.set_patience(track.nack_patience());
+  nacks_.set_patience(nack_patience);
 }
 
 PublishedLayer::~PublishedLayer() { context_.layers.Remove(id_); }
@@ -53,7 +48,7 @@ void PublishedLayer::UseCodec(const CodecBinding& codec) {
     config.capacity = IsVideo(codec.codec) ? kVideoRing : kAudioRing;
     ring_.emplace(config);
     clock_.emplace(codec.clock_rate);
-    stats_.emplace(*ssrc, codec.clock_rate);
+    stats_.emplace(*ssrc_, codec.clock_rate);
   }
   codec_ = codec;
 }
@@ -123,7 +118,6 @@ const SourcePacket* PublishedLayer::Store(SourcePacket& packet, size_t size, Tim
   if (IsVideo(codec_->codec)) keyframe_cache_.OnPacket(*stored);
   if (packet.frame.keyframe_start) {
     ++keyframe_count_;
-    if (IsVideo(codec_->codec)) track_.LearnSizes(*this, packet);
     keyframe_requests_.OnKeyframe(now);
   }
   return stored;
@@ -165,28 +159,16 @@ void PublishedLayer::ReceiveMuted(const Arrival& arrival) {
   nacks_.Clear();
 }
 
-void PublishedLayer::OnSenderReport(const SenderReport& report, Timestamp now) {
-  if (!clock_) return;  // before the first packet nothing says which clock rate
+bool PublishedLayer::OnSenderReport(const SenderReport& report, Timestamp now) {
+  if (!clock_) return false;
   clock_->OnSenderReport(report.ntp, report.rtp_timestamp);
   stats_->OnSenderReport(report.ntp, now);
-  track_.SenderReportToSinks(*this, report, now);
+  return true;
 }
 
 const SourcePacket* PublishedLayer::Find(int64_t number) const {
   const SourcePacket* packet = ring_ ? ring_->Find(number) : nullptr;
   return packet != nullptr ? packet : remembered_sets_.Find(number);
-}
-
-void PublishedLayer::RequestKeyframe() {
-  keyframe_requests_.Request();
-  track_.WakePublisher();
-}
-
-void PublishedLayer::RequestBetterKeyframe() {
-  const auto viewers = static_cast<Duration::rep>(track_.subscribers().size());
-  keyframe_requests_.RequestForBetter(
-      std::min(kMostPatience, context_.config.keyframe_interval + viewers * kPatienceForEachViewer));
-  track_.WakePublisher();
 }
 
 }  // namespace nexus

@@ -28,7 +28,9 @@ class PublishedTrack;
 
 class PublishedLayer {
  public:
-  PublishedLayer(ShardContext& context, PublishedTrack& track, std::string rid, uint8_t encoding);
+  // `nack_patience`: see PublishedTrack.
+  PublishedLayer(ShardContext& context, PublishedTrack& track, std::string rid, uint8_t encoding,
+                 Duration nack_patience);
   ~PublishedLayer();
   PublishedLayer(const PublishedLayer&) = delete;
   PublishedLayer& operator=(const PublishedLayer&) = delete;
@@ -56,15 +58,11 @@ class PublishedLayer {
                                      DropReason& reason);
   // A muted track's packet: counted, nothing kept.
   void ReceiveMuted(const Arrival& arrival);
-  void OnSenderReport(const SenderReport& report, Timestamp now);
-
-  // Asks the publisher for a keyframe, coalesced with other requests.
-  void RequestKeyframe();
-  // For somebody who is shown a lower encoding meanwhile: the more there are who would get it too, the less
-  // often.
-  void RequestBetterKeyframe();
+  // False before the first packet, which tells the clock rate.
+  bool OnSenderReport(const SenderReport& report, Timestamp now);
 
   LayerId id() const { return id_; }
+  // The track that owns it.
   PublishedTrack& track() const { return track_; }
   const std::string& rid() const { return rid_; }
   // The codec of the last packet; nothing before the first.
@@ -97,12 +95,20 @@ class PublishedLayer {
   // Media times come from the publisher's sender reports.
   bool synchronised() const { return clock_ && clock_->synchronised(); }
 
-  EncodingLiveness liveness;
-  // Its rates are of the past.
-  void StopMeasuring() { meter_.Reset(); }
+  bool live() const { return liveness_.live(); }
+  // True when it was not live before.
+  bool NoteOwnPacket(Timestamp now) { return liveness_.OnOwnPacket(now); }
+  // A frame of another encoding began. True when this one now counts as stopped; its rates are of the past.
+  bool NoteFrameElsewhere(Timestamp now) {
+    const bool stopped = liveness_.OnFrameElsewhere(now);
+    if (stopped) meter_.Reset();
+    return stopped;
+  }
 
-  std::optional<Ssrc> ssrc;
-  std::optional<Ssrc> rtx_ssrc;
+  const std::optional<Ssrc>& ssrc() const { return ssrc_; }
+  const std::optional<Ssrc>& rtx_ssrc() const { return rtx_ssrc_; }
+  void set_ssrc(Ssrc ssrc) { ssrc_ = ssrc; }
+  void set_rtx_ssrc(Ssrc ssrc) { rtx_ssrc_ = ssrc; }
 
  private:
   void UseCodec(const CodecBinding& codec);
@@ -115,6 +121,9 @@ class PublishedLayer {
   LayerId id_;
   std::string rid_;
   uint8_t encoding_;
+  std::optional<Ssrc> ssrc_;
+  std::optional<Ssrc> rtx_ssrc_;
+  EncodingLiveness liveness_;
   std::optional<CodecBinding> codec_;
   Unwrapper<uint16_t> sequence_;
   Unwrapper<uint32_t> timestamp_;

@@ -6,13 +6,16 @@
 #include "engine/codec/opus/opus.h"
 #include "engine/publish/track_publisher.h"
 #include "engine/publish/track_sink.h"
-#include "engine/subscribe/subscriber_slot.h"
+#include "engine/publish/track_subscriber.h"
 
 namespace nexus {
 namespace {
 
 constexpr uint8_t kLevelWithoutExtension = 40;  // -40 dBov: a quiet voice
 constexpr uint8_t kLevelOfSilence = 127;
+// Between two keyframes that are asked for only to show a subscriber a higher encoding.
+constexpr Duration kPatienceForEachSubscriber{7'000};
+constexpr Duration kMostPatience{1'000'000};
 
 }  // namespace
 
@@ -31,8 +34,8 @@ PublishedTrack::PublishedTrack(ShardContext& context, TrackPublisher& publisher,
 
 PublishedTrack::~PublishedTrack() {
   // Each slot takes itself out of `subscribers_` when it forgets the track.
-  const std::vector<SubscriberSlot*> watching = subscribers_;
-  for (SubscriberSlot* slot : watching) slot->OnTrackGone(*this);
+  const std::vector<TrackSubscriber*> watching = subscribers_;
+  for (TrackSubscriber* subscriber : watching) subscriber->OnTrackGone(*this);
   for (TrackSink* sink : std::exchange(sinks_, {})) sink->OnTrackGone(*this);
 }
 
@@ -42,7 +45,7 @@ PublishedLayer* PublishedTrack::LayerFor(std::string_view rid) {
   }
   if (layers_.size() >= context_.config.max_layers_per_track) return nullptr;
   routes_stale_ = true;
-  layers_.push_back(std::make_unique<PublishedLayer>(context_, *this, std::string(rid), EncodingOf(rid)));
+  layers_.push_back(MakeLayer(rid, EncodingOf(rid)));
   return layers_.back().get();
 }
 
@@ -50,15 +53,18 @@ PublishedLayer& PublishedTrack::LayerAt(std::string_view rid, uint8_t encoding) 
   const auto place = std::find_if(layers_.begin(), layers_.end(),
                                   [&](const auto& layer) { return layer->encoding() > encoding; });
   routes_stale_ = true;
-  return **layers_.insert(place,
-                          std::make_unique<PublishedLayer>(context_, *this, std::string(rid), encoding));
+  return **layers_.insert(place, MakeLayer(rid, encoding));
+}
+
+std::unique_ptr<PublishedLayer> PublishedTrack::MakeLayer(std::string_view rid, uint8_t encoding) {
+  return std::make_unique<PublishedLayer>(context_, *this, std::string(rid), encoding, nack_patience());
 }
 
 PublishedLayer* PublishedTrack::ReplaceLayer(PublishedLayer& layer) {
   for (auto& owned : layers_) {
     if (owned.get() != &layer) continue;
     routes_stale_ = true;
-    owned = std::make_unique<PublishedLayer>(context_, *this, layer.rid(), layer.encoding());
+    owned = MakeLayer(layer.rid(), layer.encoding());
     return owned.get();
   }
   return nullptr;
@@ -99,24 +105,47 @@ const std::optional<Timestamp>& PublishedTrack::spoke_at() const {
   return relayed_level_ ? relayed_level_->spoke_at : level_.spoke_at();
 }
 
-void PublishedTrack::Deliver(PublishedLayer& layer, const SourcePacket& packet, Timestamp now) {
-  ToSinks(layer, packet, now);
-  Route(layer, packet, now);
+const SourcePacket* PublishedTrack::Receive(PublishedLayer& layer, const PublishedLayer::Arrival& arrival,
+                                            RemoteClockOffset& remote, DropReason& reason) {
+  const SourcePacket* stored = layer.Receive(arrival, remote, reason);
+  if (stored != nullptr && stored->frame.keyframe_start) LearnSizes(layer, *stored);
+  return stored;
+}
+
+const SourcePacket* PublishedTrack::ReceiveRelayed(PublishedLayer& layer, const SourcePacket& packet,
+                                                   const CodecBinding& codec, Timestamp now,
+                                                   DropReason& reason) {
+  const SourcePacket* stored = layer.ReceiveRelayed(packet, codec, now, reason);
+  if (stored != nullptr && stored->frame.keyframe_start) LearnSizes(layer, *stored);
+  return stored;
+}
+
+void PublishedTrack::OnSenderReport(PublishedLayer& layer, const SenderReport& report, Timestamp now) {
+  if (!layer.OnSenderReport(report, now)) return;
+  for (TrackSink* sink : sinks_) sink->OnSenderReport(layer, report, now);
+}
+
+void PublishedTrack::RequestKeyframe(PublishedLayer& layer) {
+  layer.keyframes().Request();
+  WakePublisher();
+}
+
+void PublishedTrack::RequestBetterKeyframe(PublishedLayer& layer) {
+  const auto viewers = static_cast<Duration::rep>(subscribers_.size());
+  layer.keyframes().RequestForBetter(
+      std::min(kMostPatience, context_.config.keyframe_interval + viewers * kPatienceForEachSubscriber));
+  WakePublisher();
 }
 
 void PublishedTrack::ToSinks(PublishedLayer& layer, const SourcePacket& packet, Timestamp now) {
   for (TrackSink* sink : sinks_) sink->OnPacket(layer, packet, now);
 }
 
-void PublishedTrack::SenderReportToSinks(PublishedLayer& layer, const SenderReport& report, Timestamp now) {
-  for (TrackSink* sink : sinks_) sink->OnSenderReport(layer, report, now);
-}
-
 void PublishedTrack::SetMuted(bool muted, Timestamp now) {
   if (settings_.muted == muted) return;
   settings_.muted = muted;
   level_.Reset();
-  for (SubscriberSlot* slot : subscribers_) slot->OnTrackPaused(*this);
+  for (TrackSubscriber* subscriber : subscribers_) subscriber->OnTrackPaused(*this);
   for (TrackSink* sink : sinks_) sink->OnMuted(muted, now);
   if (kind() != MediaKind::kVideo) return;
   for (const auto& layer : layers_) {
@@ -125,7 +154,7 @@ void PublishedTrack::SetMuted(bool muted, Timestamp now) {
     if (muted) {
       layer->keyframes().Cancel();
     } else if (!subscribers_.empty() || !sinks_.empty()) {
-      layer->RequestKeyframe();
+      RequestKeyframe(*layer);
     }
   }
 }

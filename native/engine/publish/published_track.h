@@ -5,6 +5,7 @@
 #include <array>
 #include <memory>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "engine/audio/audio_level_smoother.h"
@@ -18,6 +19,7 @@ namespace nexus {
 class SubscriberSlot;
 class TrackPublisher;
 class TrackSink;
+class TrackSubscriber;
 
 class PublishedTrack {
  public:
@@ -43,15 +45,25 @@ class PublishedTrack {
   // What forwarding up to each layer takes (see LayerRates).
   LayerRates LayerBitrates(Timestamp now) const;
   const PictureSizes& sizes() const { return sizes_; }
-  // A keyframe says how large its pictures are.
-  void LearnSizes(const PublishedLayer& layer, const SourcePacket& keyframe);
 
-  // Before `Route`: which encodings are alive.
-  void NoteArrival(PublishedLayer& layer, const SourcePacket& packet, Timestamp now);
-  // Forwards a stored packet to every slot that shows its encoding or waits for it.
-  void Route(PublishedLayer& layer, const SourcePacket& packet, Timestamp now) {
-    context_.fan_out.Add(layer, packet, now);
-  }
+  // A packet of one of the layers: stored, and inspected. Null when it goes no further; `reason` says why.
+  const SourcePacket* Receive(PublishedLayer& layer, const PublishedLayer::Arrival& arrival,
+                              RemoteClockOffset& remote, DropReason& reason);
+  // The same of a packet of another shard, counted and repaired there.
+  const SourcePacket* ReceiveRelayed(PublishedLayer& layer, const SourcePacket& packet,
+                                     const CodecBinding& codec, Timestamp now, DropReason& reason);
+  void OnSenderReport(PublishedLayer& layer, const SenderReport& report, Timestamp now);
+  // Which encodings are alive, before the packet is forwarded. True: `OnEncodingsChanged` is due, once what
+  // came before this packet is forwarded.
+  bool NoteArrival(PublishedLayer& layer, const SourcePacket& packet, Timestamp now);
+  void OnEncodingsChanged(Timestamp now);
+
+  // Asks the publisher for a keyframe, coalesced with other requests.
+  void RequestKeyframe(PublishedLayer& layer);
+  // For a subscriber that is shown a lower encoding meanwhile: the more subscribers would get the keyframe
+  // too, the less often.
+  void RequestBetterKeyframe(PublishedLayer& layer);
+
   // Who gets a layer's packets; made anew when somebody's choice has changed, not while a burst walks along
   // it.
   void FreshenRoutes() {
@@ -60,9 +72,8 @@ class PublishedTrack {
   const std::vector<SubscriberSlot*>& RouteOf(const PublishedLayer& layer) const {
     return routes_[layer.encoding()];
   }
-  void AddSubscriber(SubscriberSlot& slot);
-  void RemoveSubscriber(SubscriberSlot& slot);
-  const std::vector<SubscriberSlot*>& subscribers() const { return subscribers_; }
+  void AddSubscriber(TrackSubscriber& subscriber);
+  void RemoveSubscriber(TrackSubscriber& subscriber);
   // So many watch that a keyframe for one of them costs more than that one gains. Fewer go up as fast as they
   // can: in a meeting everybody watches a dozen, and whoever begins low in all of them takes ten seconds to
   // the top.
@@ -73,10 +84,7 @@ class PublishedTrack {
   void RemoveSink(TrackSink& sink);
   // What is missing is asked for as long as the most patient sink wants it.
   Duration nack_patience() const;
-  // A stored packet of a layer to all who want it: sinks, slots.
-  void Deliver(PublishedLayer& layer, const SourcePacket& packet, Timestamp now);
   void ToSinks(PublishedLayer& layer, const SourcePacket& packet, Timestamp now);
-  void SenderReportToSinks(PublishedLayer& layer, const SenderReport& report, Timestamp now);
 
   // A slot shows or waits for another encoding; its wish is as before.
   void OnRoutesChanged() { routes_stale_ = true; }
@@ -111,12 +119,17 @@ class PublishedTrack {
   // Tracks with the same owner belong together: one transport, one group.
   ParticipantNumber owner() const { return owner_; }
   TrackReport Report(Timestamp now) const;
-  bool started = false;  // TrackStarted was told
+  // Its first packet has come. True the first time.
+  bool Start() { return !std::exchange(started_, true); }
+  bool started() const { return started_; }
 
  private:
   static constexpr size_t kCrowd = 25;
 
   uint8_t EncodingOf(std::string_view rid) const;
+  std::unique_ptr<PublishedLayer> MakeLayer(std::string_view rid, uint8_t encoding);
+  // A keyframe says how large its pictures are.
+  void LearnSizes(const PublishedLayer& layer, const SourcePacket& keyframe);
   void SpreadNackPatience();
   void BuildRoutes();
 
@@ -126,8 +139,8 @@ class PublishedTrack {
   TrackSettings settings_;
   ParticipantNumber owner_;
   std::vector<std::unique_ptr<PublishedLayer>> layers_;
-  std::vector<SubscriberSlot*> subscribers_;
-  std::array<std::vector<SubscriberSlot*>, kMaxSpatialLayers> routes_;  // by encoding; part of subscribers_
+  std::vector<TrackSubscriber*> subscribers_;
+  std::array<std::vector<SubscriberSlot*>, kMaxSpatialLayers> routes_;  // by encoding: slots of subscribers_
   bool routes_stale_ = true;
   PictureSizes sizes_;
   LayerWishes wishes_;
@@ -136,6 +149,7 @@ class PublishedTrack {
   std::optional<RelayedLevel> relayed_level_;
   std::vector<TrackSink*> sinks_;
   bool tells_level_ = false;
+  bool started_ = false;
 };
 
 }  // namespace nexus

@@ -5,8 +5,7 @@
 #include "engine/publish/published_track.h"
 #include "engine/publish/track_publisher.h"
 #include "engine/publish/track_sink.h"
-#include "engine/subscribe/subscriber_slot.h"
-#include "engine/transport/transport.h"
+#include "engine/publish/track_subscriber.h"
 
 namespace nexus {
 namespace {
@@ -40,7 +39,7 @@ uint8_t PublishedTrack::EncodingOf(std::string_view rid) const {
 LayerRates PublishedTrack::LayerBitrates(Timestamp now) const {
   LayerRates rates{};
   for (const auto& layer : layers_) {
-    if (simulcast() && !layer->liveness.live()) continue;
+    if (simulcast() && !layer->live()) continue;
     const LayerRates own = layer->meter().Rates(now);
     for (size_t s = 0; s < kMaxSpatialLayers; ++s) {
       for (size_t t = 0; t < kMaxTemporalLayers; ++t)
@@ -63,7 +62,7 @@ PublishedLayer* PublishedTrack::EncodingFor(LayerTarget target) const {
   if (!simulcast()) return layers_.empty() ? nullptr : layers_.front().get();
   PublishedLayer* best = nullptr;
   for (const auto& layer : layers_) {
-    if (!layer->liveness.live()) continue;
+    if (!layer->live()) continue;
     // The highest that is not above the target; when all are, the lowest.
     const bool fits = layer->encoding() <= target.spatial;
     const bool best_fits = best != nullptr && best->encoding() <= target.spatial;
@@ -81,6 +80,7 @@ void PublishedTrack::LearnSizes(const PublishedLayer& layer, const SourcePacket&
   const auto learn = [&](size_t spatial, PictureSize size) {
     if (size.known()) news = sizes_.Learn(simulcast() ? layer.encoding() : spatial, size) || news;
   };
+  if (kind() != MediaKind::kVideo) return;
   const FrameInfo& frame = keyframe.frame;
   const DependencyStructure* structure = layer.inspector()->structure();
   if (frame.dependency && structure != nullptr && structure->has_resolutions) {
@@ -94,30 +94,30 @@ void PublishedTrack::LearnSizes(const PublishedLayer& layer, const SourcePacket&
     learn(vp9 != nullptr ? vp9->spatial_layers - 1u : 0, *size);
   }
   if (!news) return;
-  for (SubscriberSlot* slot : subscribers_) slot->subscriber().AllocateSoon();
+  for (TrackSubscriber* subscriber : subscribers_) subscriber->OnSizesChanged();
 }
 
 void PublishedTrack::SetSizes(std::vector<PictureSize> sizes) {
   settings_.sizes = std::move(sizes);
   sizes_.Tell(settings_.sizes);
   for (TrackSink* sink : sinks_) sink->OnSizes(*this);
-  for (SubscriberSlot* slot : subscribers_) slot->subscriber().AllocateSoon();
+  for (TrackSubscriber* subscriber : subscribers_) subscriber->OnSizesChanged();
 }
 
-void PublishedTrack::NoteArrival(PublishedLayer& layer, const SourcePacket& packet, Timestamp now) {
-  if (!simulcast() || packet.payload.empty()) return;
-  bool changed = layer.liveness.OnOwnPacket(now);
+bool PublishedTrack::NoteArrival(PublishedLayer& layer, const SourcePacket& packet, Timestamp now) {
+  if (!simulcast() || packet.payload.empty()) return false;
+  bool changed = layer.NoteOwnPacket(now);
   if (packet.frame.frame_start) {
     for (const auto& other : layers_) {
-      if (other.get() == &layer || !other->liveness.OnFrameElsewhere(now)) continue;
-      other->StopMeasuring();
-      changed = true;
+      if (other.get() != &layer && other->NoteFrameElsewhere(now)) changed = true;
     }
   }
-  if (!changed) return;
-  context_.fan_out.Flush(now);
+  return changed;
+}
+
+void PublishedTrack::OnEncodingsChanged(Timestamp now) {
   routes_stale_ = true;
-  for (SubscriberSlot* slot : subscribers_) slot->OnEncodingsChanged(now);
+  for (TrackSubscriber* subscriber : subscribers_) subscriber->OnEncodingsChanged(now);
 }
 
 // Made anew when somebody's choice has changed, not while a packet walks along it.
@@ -125,21 +125,21 @@ void PublishedTrack::BuildRoutes() {
   routes_stale_ = false;
   for (auto& route : routes_) route.clear();
   for (const auto& layer : layers_) {
-    for (SubscriberSlot* slot : subscribers_) {
-      if (slot->Takes(*layer)) routes_[layer->encoding()].push_back(slot);
+    for (TrackSubscriber* subscriber : subscribers_) {
+      if (subscriber->Takes(*layer)) routes_[layer->encoding()].push_back(&subscriber->slot());
     }
   }
 }
 
-void PublishedTrack::AddSubscriber(SubscriberSlot& slot) {
-  subscribers_.push_back(&slot);
+void PublishedTrack::AddSubscriber(TrackSubscriber& subscriber) {
+  subscribers_.push_back(&subscriber);
   if (subscribers_.size() == 1) publisher_.OnInterest(*this, true);
   OnWishesChanged();
 }
 
-void PublishedTrack::RemoveSubscriber(SubscriberSlot& slot) {
-  std::erase(subscribers_, &slot);
-  for (auto& route : routes_) std::erase(route, &slot);
+void PublishedTrack::RemoveSubscriber(TrackSubscriber& subscriber) {
+  std::erase(subscribers_, &subscriber);
+  for (auto& route : routes_) std::erase(route, &subscriber.slot());
   if (subscribers_.empty()) publisher_.OnInterest(*this, false);
   OnWishesChanged();
 }
@@ -153,7 +153,8 @@ void PublishedTrack::OnWishesChanged() {
 void PublishedTrack::HandleTimeout(Timestamp now) {
   LayerWishes::Wish wanted;
   for (const TrackSink* sink : sinks_) wanted = LayerWishes::Highest(wanted, sink->Wish());
-  for (const SubscriberSlot* slot : subscribers_) wanted = LayerWishes::Highest(wanted, slot->Wish());
+  for (const TrackSubscriber* subscriber : subscribers_)
+    wanted = LayerWishes::Highest(wanted, subscriber->Wish());
   if (wishes_.Update(wanted, now) && !publisher_.OnWish(*this, wishes_.told())) {
     context_.events.Push(LayersWanted{id_, wishes_.told()});
   }

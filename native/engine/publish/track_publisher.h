@@ -8,14 +8,13 @@
 namespace nexus {
 
 class PublishedTrack;
-class Room;
 
 class TrackPublisher {
  public:
   virtual ~TrackPublisher() = default;
 
   virtual TransportId id() const = 0;
-  virtual Room& room() const = 0;
+  virtual RoomId room() const = 0;
   // Something is to be asked of the publisher: a keyframe, a packet.
   virtual void Schedule() = 0;
   // The first slot watches the track, or the last one has left.

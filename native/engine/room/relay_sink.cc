@@ -8,11 +8,11 @@
 
 namespace nexus {
 
-RelaySink::RelaySink(ShardContext& context, PublishedTrack& track, uint16_t to)
-    : context_(context), track_(&track), to_(to) {
+RelaySink::RelaySink(ShardContext& context, const Room& room, PublishedTrack& track, uint16_t to)
+    : context_(context), room_(room), track_(&track), to_(to) {
   track.AddSink(*this);
   RelayTrackAdded added;
-  added.room = track.publisher().room().id();
+  added.room = room.id();
   added.track = track.id();
   added.publisher = track.publisher().id();
   added.video = track.kind() == MediaKind::kVideo;
@@ -55,7 +55,7 @@ void RelaySink::OnPacket(PublishedLayer& layer, const SourcePacket& packet, Time
   if (layer.encoding() >= kMaxRelayedEncodings) return;
   const bool video = track_->kind() == MediaKind::kVideo;
   if (video ? !wish_ || (track_->simulcast() && layer.encoding() > wish_->spatial)
-            : !track_->publisher().room().IsHeard(track_->id()))
+            : !room_.IsHeard(track_->id()))
     return;
   TellSource(layer);
   if (packet.frame.needs_parameter_sets) SendPacket(layer, *layer.remembered_sets().packet());
@@ -101,7 +101,7 @@ void RelaySink::OnTrackGone(PublishedTrack& track) {
 void RelaySink::OnKeyframeRequest(uint8_t encoding) {
   if (track_ == nullptr || track_->muted()) return;
   for (const auto& layer : track_->layers()) {
-    if (layer->encoding() == encoding) layer->RequestKeyframe();
+    if (layer->encoding() == encoding) track_->RequestKeyframe(*layer);
   }
 }
 

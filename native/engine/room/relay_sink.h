@@ -10,10 +10,12 @@
 
 namespace nexus {
 
+class Room;
+
 class RelaySink final : public TrackSink {
  public:
   // Tells the other shard of the track.
-  RelaySink(ShardContext& context, PublishedTrack& track, uint16_t to);
+  RelaySink(ShardContext& context, const Room& room, PublishedTrack& track, uint16_t to);
   ~RelaySink() override;
   RelaySink(const RelaySink&) = delete;
   RelaySink& operator=(const RelaySink&) = delete;
@@ -38,6 +40,7 @@ class RelaySink final : public TrackSink {
   void SendPacket(const PublishedLayer& layer, const SourcePacket& packet);
 
   ShardContext& context_;
+  const Room& room_;
   PublishedTrack* track_;
   uint16_t to_;
   LayerWishes::Wish wish_;  // video: nothing until somebody watches there

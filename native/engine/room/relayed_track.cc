@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "engine/room/room.h"
-#include "engine/subscribe/subscriber_slot.h"
+#include "engine/subscribe/fan_out.h"
 
 namespace nexus {
 namespace {
@@ -23,16 +23,20 @@ TrackSettings SettingsFrom(const RelayTrackAdded& added) {
 
 }  // namespace
 
-RelayedTrack::RelayedTrack(ShardContext& context, Room& room, uint16_t shard, const RelayTrackAdded& added)
+RelayedTrack::RelayedTrack(ShardContext& context, FanOut& fan_out, const Room& room, uint16_t shard,
+                           const RelayTrackAdded& added)
     : context_(context),
+      fan_out_(fan_out),
       room_(room),
       shard_(shard),
       publisher_(added.publisher),
       track_(std::make_unique<PublishedTrack>(context, *this, added.track, SettingsFrom(added))) {
-  track_->started = true;  // its own shard tells when it does
+  track_->Start();  // its own shard reports when it does
 }
 
 RelayedTrack::~RelayedTrack() = default;
+
+RoomId RelayedTrack::room() const { return room_.id(); }
 
 void RelayedTrack::OnSource(const RelaySource& source) {
   Encoding& encoding = encodings_[source.encoding];
@@ -43,7 +47,7 @@ void RelayedTrack::OnSource(const RelaySource& source) {
     encoding.newest.reset();
   }
   encoding.life = source.life;
-  encoding.layer->ssrc = Ssrc{source.life};  // nobody is told; statistics want one
+  encoding.layer->set_ssrc(Ssrc{source.life});  // nobody is told; statistics want one
   encoding.codec.codec = source.codec;
   encoding.codec.payload_type = source.payload_type;
   encoding.codec.clock_rate = source.clock_rate;
@@ -70,15 +74,15 @@ void RelayedTrack::OnPacket(const RelayPacket& relayed, Timestamp now) {
   packet.payload = relayed.payload;
   packet.dependency_descriptor = relayed.dependency_descriptor;
   DropReason reason = DropReason::kCount;
-  const SourcePacket* stored = encoding.layer->ReceiveRelayed(packet, encoding.codec, now, reason);
+  const SourcePacket* stored = track_->ReceiveRelayed(*encoding.layer, packet, encoding.codec, now, reason);
   if (stored == nullptr) return context_.drops.Count(reason);
   // What was repaired comes late and says nothing of whether the encoding is alive.
   const bool newest = !encoding.newest || packet.sequence_number > *encoding.newest;
   if (newest) {
     encoding.newest = packet.sequence_number;
-    track_->NoteArrival(*encoding.layer, *stored, now);
+    fan_out_.NoteArrival(*encoding.layer, *stored, now);
   }
-  track_->Deliver(*encoding.layer, *stored, now);
+  fan_out_.Deliver(*encoding.layer, *stored, now);
 }
 
 // Keyframes that slots here wait for are asked for once, whoever asks, as a publisher of this shard would be.

@@ -11,10 +11,14 @@
 
 namespace nexus {
 
+class FanOut;
+class Room;
+
 class RelayedTrack final : public TrackPublisher {
  public:
   // `shard`: where the publisher is.
-  RelayedTrack(ShardContext& context, Room& room, uint16_t shard, const RelayTrackAdded& added);
+  RelayedTrack(ShardContext& context, FanOut& fan_out, const Room& room, uint16_t shard,
+               const RelayTrackAdded& added);
   ~RelayedTrack() override;
   RelayedTrack(const RelayedTrack&) = delete;
   RelayedTrack& operator=(const RelayedTrack&) = delete;
@@ -24,7 +28,7 @@ class RelayedTrack final : public TrackPublisher {
   void HandleTimeout(Timestamp now);
 
   TransportId id() const override { return publisher_; }
-  Room& room() const override { return room_; }
+  RoomId room() const override;
   void Schedule() override;
   void OnInterest(PublishedTrack& track, bool wanted) override;
   bool OnWish(PublishedTrack& track, const LayerWishes::Wish& wish) override;
@@ -42,7 +46,8 @@ class RelayedTrack final : public TrackPublisher {
   };
 
   ShardContext& context_;
-  Room& room_;
+  FanOut& fan_out_;
+  const Room& room_;
   uint16_t shard_;
   TransportId publisher_;
   Deadline deadline_{this};

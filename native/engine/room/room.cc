@@ -30,7 +30,7 @@ Room::Room(ShardContext& context, RoomId id, Timestamp now)
 void Room::Remove(Transport& transport) { std::erase(transports_, &transport); }
 
 void Room::ForgetTrack(TrackId track) {
-  for (Transport* transport : transports_) transport->unsubscribed().erase(track);
+  for (Transport* transport : transports_) transport->audio().Forget(track);
 }
 
 void Room::OnAudioTracksChanged(Timestamp now) {
@@ -41,10 +41,7 @@ void Room::OnAudioTracksChanged(Timestamp now) {
 void Room::HandleTimeout(Timestamp now) {
   if (Choose(now)) ++choice_;
   for (Transport* transport : transports_) {
-    if (transport->audio_choice == choice_ && !transport->audio_placement_stale) continue;
-    transport->audio_choice = choice_;
-    transport->audio_placement_stale = false;
-    Place(*transport, now);
+    if (transport->audio().Follow(choice_)) Place(*transport, now);
   }
   if (is_home_ && now >= next_speakers_) TellSpeakers(now);
   const bool idle = audio_tracks_.empty() && speakers_.empty();
@@ -54,7 +51,7 @@ void Room::HandleTimeout(Timestamp now) {
 void Room::Consider(PublishedTrack& track, Timestamp now) {
   if (track.kind() != MediaKind::kAudio || track.muted()) return;
   audio_tracks_.push_back(&track);
-  if (!track.started) return;
+  if (!track.started()) return;
   candidates_.push_back(
       {track.id(), track.level_dbov(now), track.silent(now), track.publisher().id(), track.spoke_at()});
 }
@@ -109,12 +106,11 @@ void Room::Place(Transport& subscriber, Timestamp now) {
   selected_.clear();
   for (const Heard& heard : heard_) {
     // Nobody hears themselves, nor whom they do not want to hear.
-    if (heard.track->publisher().id() == subscriber.id() ||
-        subscriber.unsubscribed().contains(heard.track->id()))
+    if (heard.track->publisher().id() == subscriber.id() || !subscriber.audio().Wants(heard.track->id()))
       continue;
     selected_.push_back({heard.track->id(), heard.track->owner(), heard.silent});
   }
-  for (const AudioPlacementChange& change : subscriber.audio_placement().Update(slot_states_, selected_)) {
+  for (const AudioPlacementChange& change : subscriber.audio().placement().Update(slot_states_, selected_)) {
     for (const auto& slot : subscriber.slots()) {
       if (slot->id() != change.slot) continue;
       PublishedTrack* track = change.track ? FindHeard(*change.track) : nullptr;
@@ -132,7 +128,7 @@ void Room::TellSpeakers(Timestamp now) {
   std::vector<std::pair<TrackId, double>> speakers;
   for (const PublishedTrack* track : audio_tracks_) {
     const std::optional<Timestamp>& spoke_at = track->spoke_at();
-    if (track->started && spoke_at && now - *spoke_at < kSpeakerPause) {
+    if (track->started() && spoke_at && now - *spoke_at < kSpeakerPause) {
       speakers.emplace_back(track->id(), track->level_dbov(now));
     }
   }

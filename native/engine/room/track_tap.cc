@@ -43,14 +43,14 @@ TrackTap::~TrackTap() {
 PublishedLayer* TrackTap::Current() const { return context_.layers.Find(layer_); }
 
 void TrackTap::Ask(PublishedLayer& layer) {
-  if (!layer.keyframes().pending()) layer.RequestKeyframe();
+  if (!layer.keyframes().pending()) track_->RequestKeyframe(layer);
 }
 
 void TrackTap::RequestKeyframe() {
   PublishedLayer* layer = Current();
   if (layer == nullptr || track_ == nullptr || track_->kind() != MediaKind::kVideo || track_->muted()) return;
   wants_keyframe_ = true;
-  layer->RequestKeyframe();
+  track_->RequestKeyframe(*layer);
 }
 
 // Whether the packet is of the encoding that is followed, which may change by it.
@@ -117,7 +117,7 @@ void TrackTap::RestartAt(PublishedLayer& layer, const SourcePacket& packet, Time
 // Says by a number what the packets of `layer` are now; the same number as long as that is the same.
 uint32_t TrackTap::NoteFor(PublishedLayer& layer) {
   const CodecBinding& codec = *layer.codec();
-  const Ssrc ssrc = layer.ssrc.value_or(Ssrc{});
+  const Ssrc ssrc = layer.ssrc().value_or(Ssrc{});
   const bool same = !sources_.empty() && sources_.back().ssrc == ssrc &&
                     sources_.back().codec == codec.codec &&
                     sources_.back().payload_type == codec.payload_type;

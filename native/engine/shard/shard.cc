@@ -11,7 +11,7 @@ Shard::Shard(ShardConfig config)
       events_(config_.max_events, drops_),
       random_(config_.seed),
       fan_out_(layers_, out_, drops_, config_.pad_runs),
-      context_{config_, out_, events_, drops_, deadlines_, layers_, random_, data_, relay_, fan_out_},
+      context_{config_, out_, events_, drops_, deadlines_, layers_, random_, relay_},
       data_(context_) {}
 
 Shard::~Shard() {
@@ -98,7 +98,7 @@ void Shard::Sweep(Transport& transport, Timestamp now) {
 void Shard::Remove(Transport& transport, TransportState state, std::string reason, Timestamp now) {
   transport.Shutdown();
   events_.Push(transport.Changed(state, std::move(reason)));
-  for (const std::string& ufrag : transport.ufrags) {
+  for (const std::string& ufrag : transport.ufrags()) {
     const auto found = by_ufrag_.find(ufrag);
     if (found != by_ufrag_.end() && found->second == &transport) by_ufrag_.erase(found);
   }
@@ -110,7 +110,7 @@ void Shard::Remove(Transport& transport, TransportState state, std::string reaso
     slots_.erase(slot->id());
     waiting_binds_.erase(slot->id());
   }
-  Room& room = transport.room();
+  Room& room = RoomOf(transport);
   room.Remove(transport);
   for (const auto& track : transport.tracks()) {
     room.ForgetTrack(track->id());
@@ -126,6 +126,7 @@ void Shard::CloseRoomNow(Room& room, Timestamp now) {
   const std::vector<Transport*> people = room.transports();
   for (Transport* transport : people) Remove(*transport, TransportState::kClosed, "room_closed", now);
   RemoveRelayedOf(room, now);
+  data_.ForgetRoom(room.id());
   rooms_.erase(room.id());
 }
 

@@ -15,6 +15,7 @@
 #include "engine/room/relayed_track.h"
 #include "engine/room/room.h"
 #include "engine/room/track_tap.h"
+#include "engine/subscribe/fan_out.h"
 #include "engine/transport/transport.h"
 
 namespace nexus {
@@ -84,6 +85,12 @@ class Shard {
   const Transport* FindTransport(TransportId id) const;
 
  private:
+  // A slot, and whose it is.
+  struct SlotPlace {
+    Transport* transport = nullptr;
+    SubscriberSlot* slot = nullptr;
+  };
+
   void HandleStun(ByteView datagram, const SocketAddress& from, Timestamp now);
   Transport* TransportFor(ByteView stun, const SocketAddress& from);
 
@@ -112,6 +119,8 @@ class Shard {
   void Handle(const SendData& command, Timestamp now);
   void Handle(const SpreadRoom& command, Timestamp now);
   void Handle(const RequestReport& command, Timestamp now);
+  SlotPlace FindSlot(SlotId id) const;
+  Room& RoomOf(const TrackPublisher& publisher) const { return *rooms_.at(publisher.room()); }
   void Reject(std::string_view command, uint32_t id, std::string_view reason);
 
   // Removes the transport when it has ended.
@@ -149,7 +158,7 @@ class Shard {
   std::unordered_map<RoomId, std::unique_ptr<Room>> rooms_;
   std::unordered_map<TransportId, std::unique_ptr<Transport>> transports_;
   std::unordered_map<TrackId, PublishedTrack*> tracks_;
-  std::unordered_map<SlotId, SubscriberSlot*> slots_;
+  std::unordered_map<SlotId, SlotPlace> slots_;
   std::unordered_map<TrackId, std::unique_ptr<RelayedTrack>> relayed_;
   std::unordered_map<TrackId, std::vector<std::unique_ptr<RelaySink>>> relay_sinks_;
   // Slots that want a track of another shard that was not told of yet.

@@ -16,6 +16,11 @@ void Shard::HandleCommand(const Command& command, Timestamp now) {
   std::visit([&](const auto& alternative) { Handle(alternative, now); }, command);
 }
 
+Shard::SlotPlace Shard::FindSlot(SlotId id) const {
+  const auto found = slots_.find(id);
+  return found == slots_.end() ? SlotPlace{} : found->second;
+}
+
 void Shard::Reject(std::string_view command, uint32_t id, std::string_view reason) {
   events_.Push(CommandRejected{std::string(command), id, std::string(reason)});
 }
@@ -40,7 +45,7 @@ void Shard::Handle(const CreateTransport& command, Timestamp now) {
   if (transports_.contains(command.transport) || by_ufrag_.contains(command.local.ufrag)) {
     return Reject("create_transport", id, "already_exists");
   }
-  auto transport = std::make_unique<Transport>(context_, *room, command, now);
+  auto transport = std::make_unique<Transport>(context_, fan_out_, data_, command, now);
   room->Add(*transport);
   by_ufrag_[command.local.ufrag] = transport.get();
   transports_.emplace(command.transport, std::move(transport));
@@ -59,12 +64,11 @@ void Shard::Handle(const RestartIce& command, Timestamp now) {
   if (by_ufrag_.contains(command.local.ufrag) || !transport->RestartIce(command.local, command.remote, now)) {
     return Reject("restart_ice", id, "bad_credentials");
   }
-  transport->ufrags.push_back(command.local.ufrag);
   by_ufrag_[command.local.ufrag] = transport;
   // The one before stays until the new one is nominated; older ones are answered by nobody.
-  while (transport->ufrags.size() > 2) {
-    by_ufrag_.erase(transport->ufrags.front());
-    transport->ufrags.erase(transport->ufrags.begin());
+  while (transport->ufrags().size() > 2) {
+    by_ufrag_.erase(transport->ufrags().front());
+    transport->ForgetOldestUfrag();
   }
 }
 
@@ -84,7 +88,7 @@ void Shard::Handle(const AddTrack& command, Timestamp now) {
   if (track == nullptr) return Reject("add_track", id, refusal);
   tracks_[command.track] = track;
   AnnounceToPeers(*track);
-  if (track->kind() == MediaKind::kAudio) transport->room().OnAudioTracksChanged(now);
+  if (track->kind() == MediaKind::kAudio) RoomOf(*transport).OnAudioTracksChanged(now);
 }
 
 void Shard::Handle(const RemoveTrack& command, Timestamp now) {
@@ -94,11 +98,12 @@ void Shard::Handle(const RemoveTrack& command, Timestamp now) {
   }
   Transport& transport = *transports_.at(track->publisher().id());
   tracks_.erase(command.track);
-  transport.room().ForgetTrack(command.track);
+  Room& room = RoomOf(transport);
+  room.ForgetTrack(command.track);
   transport.RemoveTrack(*track);
   SweepTaps();
   SweepRelays();
-  transport.room().OnAudioTracksChanged(now);
+  room.OnAudioTracksChanged(now);
 }
 
 void Shard::Handle(const MuteTrack& command, Timestamp now) {
@@ -106,7 +111,7 @@ void Shard::Handle(const MuteTrack& command, Timestamp now) {
   if (track == nullptr) return Reject("set_track_muted", command.track.value, "unknown_track");
   track->SetMuted(command.muted, now);
   track->WakePublisher();
-  if (track->kind() == MediaKind::kAudio) track->publisher().room().OnAudioTracksChanged(now);
+  if (track->kind() == MediaKind::kAudio) RoomOf(track->publisher()).OnAudioTracksChanged(now);
 }
 
 void Shard::Handle(const ResizeTrack& command, Timestamp) {
@@ -120,7 +125,7 @@ void Shard::Handle(const RequestKeyframe& command, Timestamp) {
   if (track == nullptr) return Reject("request_keyframe", command.track.value, "unknown_track");
   if (track->kind() != MediaKind::kVideo) return Reject("request_keyframe", command.track.value, "not_video");
   for (const auto& layer : track->layers()) {
-    if (!track->simulcast() || layer->liveness.live()) layer->RequestKeyframe();
+    if (!track->simulcast() || layer->live()) track->RequestKeyframe(*layer);
   }
 }
 
@@ -132,38 +137,38 @@ void Shard::Handle(const AddSlot& command, Timestamp now) {
   std::string_view refusal;
   SubscriberSlot* slot = transport->AddSlot(command.slot, command.settings, now, refusal);
   if (slot == nullptr) return Reject("add_slot", id, refusal);
-  slots_[command.slot] = slot;
+  slots_[command.slot] = {transport, slot};
 }
 
 void Shard::Handle(const RemoveSlot& command, Timestamp) {
-  SubscriberSlot* slot = Find(slots_, command.slot);
-  if (slot == nullptr) return Reject("remove_slot", command.slot.value, "unknown_slot");
+  const SlotPlace place = FindSlot(command.slot);
+  if (place.slot == nullptr) return Reject("remove_slot", command.slot.value, "unknown_slot");
   slots_.erase(command.slot);
   waiting_binds_.erase(command.slot);
-  slot->subscriber().RemoveSlot(*slot);
+  place.transport->RemoveSlot(*place.slot);
 }
 
 void Shard::Handle(const BindSlot& command, Timestamp now) {
   const uint32_t id = command.slot.value;
-  SubscriberSlot* slot = Find(slots_, command.slot);
+  const auto [transport, slot] = FindSlot(command.slot);
   if (slot == nullptr) return Reject("bind_slot", id, "unknown_slot");
   PublishedTrack* track = Find(tracks_, command.track);
   if (slot->settings().kind != MediaKind::kVideo)
     return Reject("bind_slot", id, "audio_is_placed_by_the_engine");
   waiting_binds_.erase(command.slot);
-  if (track == nullptr && IsForeign(command.track) && !slot->subscriber().room().peers().empty()) {
+  if (track == nullptr && IsForeign(command.track) && !RoomOf(*transport).peers().empty()) {
     waiting_binds_[command.slot] = command.track;  // its shard has not told of it yet
     return;
   }
   if (track == nullptr) return Reject("bind_slot", id, "unknown_track");
   if (track->kind() != MediaKind::kVideo) return Reject("bind_slot", id, "not_video");
-  if (&track->publisher().room() != &slot->subscriber().room()) return Reject("bind_slot", id, "other_room");
+  if (track->publisher().room() != transport->room()) return Reject("bind_slot", id, "other_room");
   slot->Bind(*track, now);
-  slot->subscriber().AllocateSoon();
+  transport->AllocateSoon();
 }
 
 void Shard::Handle(const UnbindSlot& command, Timestamp) {
-  SubscriberSlot* slot = Find(slots_, command.slot);
+  SubscriberSlot* slot = FindSlot(command.slot).slot;
   if (slot == nullptr) return Reject("unbind_slot", command.slot.value, "unknown_slot");
   if (slot->settings().kind != MediaKind::kVideo) {
     return Reject("unbind_slot", command.slot.value, "audio_is_placed_by_the_engine");
@@ -176,23 +181,21 @@ void Shard::Handle(const SetSubscribed& command, Timestamp now) {
   Transport* transport = Find(transports_, command.transport);
   if (transport == nullptr) return Reject("set_subscribed", command.transport.value, "unknown_transport");
   if (command.subscribed) {
-    transport->unsubscribed().erase(command.track);
+    transport->audio().Subscribe(command.track);
   } else if (!tracks_.contains(command.track) && !IsForeign(command.track)) {
     return Reject("set_subscribed", command.track.value, "unknown_track");
   } else {
-    transport->unsubscribed().insert(command.track);
+    transport->audio().Unsubscribe(command.track);
   }
-  transport->audio_placement_stale = true;
-  transport->room().HandleTimeout(now);
+  RoomOf(*transport).HandleTimeout(now);
 }
 
-void Shard::Handle(const SetSlotPreferences& command, Timestamp now) {
+void Shard::Handle(const SetSlotPreferences& command, Timestamp) {
   const uint32_t id = command.slot.value;
-  SubscriberSlot* slot = Find(slots_, command.slot);
+  SubscriberSlot* slot = FindSlot(command.slot).slot;
   if (slot == nullptr) return Reject("set_slot_preferences", id, "unknown_slot");
   if (slot->settings().kind != MediaKind::kVideo) return Reject("set_slot_preferences", id, "not_video");
-  slot->subscriber().SetPreferences(*slot, command.preferences, now);
-  slot->OnWishChanged();
+  slot->SetPreferences(command.preferences);
 }
 
 void Shard::Handle(const ConfigureData& command, Timestamp now) {
@@ -217,7 +220,7 @@ void Shard::Handle(const RequestReport& command, Timestamp now) {
   report.engine.transports = transports_.size();
   for (const auto& [id, transport] : transports_) {
     if (!command.details) break;
-    if (command.room && transport->room().id() != *command.room) continue;
+    if (command.room && transport->room() != *command.room) continue;
     report.transports.push_back(transport->Report());
     for (const auto& track : transport->tracks()) report.tracks.push_back(track->Report(now));
     for (const auto& slot : transport->slots()) report.slots.push_back(slot->Report());

@@ -11,6 +11,7 @@ void Shard::Handle(const SpreadRoom& command, Timestamp now) {
   if (found == rooms_.end()) return Reject("spread_room", command.room.value, "unknown_room");
   Room& room = *found->second;
   const std::vector<uint16_t> fresh = room.SetShards(command.shards, config_.index);
+  data_.SetShards(room.id(), room.peers());
   for (const Transport* transport : room.transports()) {
     for (const auto& track : transport->tracks()) {
       for (const uint16_t shard : fresh) Announce(*track, shard);
@@ -21,11 +22,12 @@ void Shard::Handle(const SpreadRoom& command, Timestamp now) {
 }
 
 void Shard::Announce(PublishedTrack& track, uint16_t shard) {
-  relay_sinks_[track.id()].push_back(std::make_unique<RelaySink>(context_, track, shard));
+  relay_sinks_[track.id()].push_back(
+      std::make_unique<RelaySink>(context_, RoomOf(track.publisher()), track, shard));
 }
 
 void Shard::AnnounceToPeers(PublishedTrack& track) {
-  for (const uint16_t shard : track.publisher().room().peers()) Announce(track, shard);
+  for (const uint16_t shard : RoomOf(track.publisher()).peers()) Announce(track, shard);
 }
 
 void Shard::SweepRelays() {
@@ -55,7 +57,7 @@ void Shard::HandleRelay(uint16_t from, ByteView batch, Timestamp now) {
                      RelayedTrack* relayed = FindRelayed(muted.track, from);
                      if (relayed == nullptr) return;
                      relayed->track().SetMuted(muted.muted, now);
-                     relayed->room().OnAudioTracksChanged(now);
+                     RoomOf(*relayed).OnAudioTracksChanged(now);
                    },
                    [&](const RelayTrackSizes& sizes) {
                      if (RelayedTrack* relayed = FindRelayed(sizes.track, from))
@@ -107,7 +109,7 @@ void Shard::AddRelayed(uint16_t from, const RelayTrackAdded& added, Timestamp no
       relayed_.size() >= config_.max_relayed_tracks) {
     return drops_.Count(DropReason::kRelayRefused);
   }
-  auto relayed = std::make_unique<RelayedTrack>(context_, *room->second, from, added);
+  auto relayed = std::make_unique<RelayedTrack>(context_, fan_out_, *room->second, from, added);
   PublishedTrack& track = relayed->track();
   tracks_[added.track] = &track;
   relayed_[added.track] = std::move(relayed);
@@ -115,7 +117,7 @@ void Shard::AddRelayed(uint16_t from, const RelayTrackAdded& added, Timestamp no
   for (auto wish = waiting_binds_.begin(); wish != waiting_binds_.end();) {
     const auto slot = slots_.find(wish->first);
     const bool due = wish->second == added.track;
-    if (due && slot != slots_.end()) slot->second->Bind(track, now);
+    if (due && slot != slots_.end()) slot->second.slot->Bind(track, now);
     wish = due ? waiting_binds_.erase(wish) : std::next(wish);
   }
   if (track.kind() == MediaKind::kAudio) room->second->OnAudioTracksChanged(now);
@@ -124,7 +126,7 @@ void Shard::AddRelayed(uint16_t from, const RelayTrackAdded& added, Timestamp no
 void Shard::RemoveRelayed(TrackId id, Timestamp now) {
   const auto found = relayed_.find(id);
   if (found == relayed_.end()) return;
-  Room& room = found->second->room();
+  Room& room = RoomOf(*found->second);
   room.RemoveRelayed(found->second->track());
   room.ForgetTrack(id);
   tracks_.erase(id);
@@ -135,7 +137,7 @@ void Shard::RemoveRelayed(TrackId id, Timestamp now) {
 void Shard::RemoveRelayedOf(const Room& room, Timestamp now) {
   std::vector<TrackId> tracks;
   for (const auto& [id, relayed] : relayed_) {
-    if (&relayed->room() == &room) tracks.push_back(id);
+    if (relayed->room() == room.id()) tracks.push_back(id);
   }
   for (const TrackId id : tracks) RemoveRelayed(id, now);
 }

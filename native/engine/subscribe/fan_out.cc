@@ -8,7 +8,15 @@
 
 namespace nexus {
 
-void FanOut::Add(PublishedLayer& layer, const SourcePacket& packet, Timestamp now) {
+void FanOut::NoteArrival(PublishedLayer& layer, const SourcePacket& packet, Timestamp now) {
+  PublishedTrack& track = layer.track();
+  if (!track.NoteArrival(layer, packet, now)) return;
+  Flush(now);
+  track.OnEncodingsChanged(now);
+}
+
+void FanOut::Deliver(PublishedLayer& layer, const SourcePacket& packet, Timestamp now) {
+  layer.track().ToSinks(layer, packet, now);
   collected_.push_back({layer.id(), packet.sequence_number});
   if (!collecting_ || full()) Flush(now);
 }

@@ -1,7 +1,8 @@
-// Packets on their way from tracks to slots. While a batch of datagrams is read they are collected, then
-// forwarded subscriber by subscriber: each subscriber's keys, history and pacer are loaded once for a run of
-// packets instead of once for each packet, and the run lies end to end in what is sent. Outside of a batch a
-// packet goes on at once. References, no packets: what the ring has lost meanwhile is not sent.
+// The way of packets from tracks to sinks and slots. While a batch of datagrams is read, packets are
+// collected, then forwarded subscriber by subscriber: each subscriber's keys, history and pacer are loaded
+// once for a run of packets instead of once for each packet, and the run lies end to end in what is sent.
+// Outside of a batch a packet is forwarded at once. Collected are references, not packets: what a ring has
+// lost meanwhile is not sent.
 #pragma once
 
 #include <cstdint>
@@ -35,8 +36,11 @@ class FanOut {
   bool full() const { return collected_.size() >= kMaxCollected; }
   // One datagram may bring several packets: redundant audio.
   bool nearly_full() const { return collected_.size() >= kMaxCollected / 2; }
-  // A packet that its layer's ring holds.
-  void Add(PublishedLayer& layer, const SourcePacket& packet, Timestamp now);
+  // Before `Deliver`, for a packet that its source sent just now: which encodings of its track are alive.
+  // What came before is forwarded first where that changes routes.
+  void NoteArrival(PublishedLayer& layer, const SourcePacket& packet, Timestamp now);
+  // A packet that its layer's ring holds: to the sinks of its track at once, to its slots with the burst.
+  void Deliver(PublishedLayer& layer, const SourcePacket& packet, Timestamp now);
   // Forwards what was collected. True: not all yet, as enough of it waits to be sent.
   bool ForwardSome(Timestamp now);
   // All of it: before anything that is to be seen behind the packets that came first.

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "engine/base/prefetch.h"
-#include "engine/transport/transport.h"
 
 namespace nexus {
 namespace {
@@ -33,7 +32,7 @@ RedSenderConfig RedConfig(const ShardConfig& shard) {
 
 }  // namespace
 
-SubscriberSlot::SubscriberSlot(ShardContext& context, Transport& subscriber, SlotId id,
+SubscriberSlot::SubscriberSlot(ShardContext& context, const SubscriberParts& subscriber, SlotId id,
                                const SlotSettings& settings, Timestamp now)
     : context_(context),
       subscriber_(subscriber),
@@ -59,13 +58,14 @@ void SubscriberSlot::Bind(PublishedTrack& track, Timestamp now) {
   if (shown_ != &track) track.AddSubscriber(*this);  // else back to what is still shown
   // Before the path is measured nobody knows what it carries: who began with the highest encoding would have
   // to go down and up again, at a keyframe each.
-  if (target_ && track.crowded() && subscriber_.guesses()) target_->spatial = 0;
+  if (target_ && track.crowded() && subscriber_.sender.guesses()) target_->spatial = 0;
   OnChoiceChanged(now);
 }
 
 void SubscriberSlot::OnRenegotiated() {
   stream_.reset();
-  forwarder_.ForwardDescriptors(subscriber_.slot_extension_ids().has(RtpExtension::kDependencyDescriptor));
+  forwarder_.ForwardDescriptors(
+      subscriber_.negotiated.slot_extensions().has(RtpExtension::kDependencyDescriptor));
 }
 
 void SubscriberSlot::OnReady(Timestamp now) { AskForWanted(now); }
@@ -107,7 +107,7 @@ bool SubscriberSlot::ContinuesSource(const PublishedLayer& layer) const {
 void SubscriberSlot::PrefetchPointers() const {
   PrefetchForRead(&history_, kCacheLine);
   PrefetchForRead(&forwarder_, kCacheLine);
-  subscriber_.PrefetchPointers();
+  subscriber_.sender.PrefetchPointers();
 }
 
 void SubscriberSlot::Prefetch() const {
@@ -115,12 +115,12 @@ void SubscriberSlot::Prefetch() const {
   history_.Prefetch();
   PrefetchForWrite(&stream_, sizeof stream_ + kCacheLine);
   PrefetchForWrite(&packets_, kCacheLine);
-  subscriber_.PrefetchForSending();
+  subscriber_.sender.Prefetch();
 }
 
 void SubscriberSlot::OnBurst(PublishedLayer& layer, std::span<const SourcePacket* const> burst,
                              Timestamp now) {
-  if (!subscriber_.ready()) return context_.drops.Count(DropReason::kTransportNotReady, burst.size());
+  if (!subscriber_.sender.ready()) return context_.drops.Count(DropReason::kTransportNotReady, burst.size());
   for (; !burst.empty(); burst = burst.subspan(1)) OnPacket(layer, burst, now);
 }
 
@@ -136,7 +136,7 @@ void SubscriberSlot::OnPacket(PublishedLayer& layer, std::span<const SourcePacke
   // The keyframe's beginning came late: what overtook it follows from the ring, and nobody is asked again.
   if (first_of_binding || packet.frame.keyframe_start)
     ForwardStored(layer, packet.sequence_number + 1, burst.subspan(1), now);
-  if (forwarder_.wants_keyframe() && !layer.keyframes().pending()) layer.RequestKeyframe();
+  if (forwarder_.wants_keyframe() && !layer.keyframes().pending()) layer.track().RequestKeyframe(layer);
 }
 
 bool SubscriberSlot::Start(PublishedLayer& layer, const SourcePacket& packet) {
@@ -171,7 +171,7 @@ bool SubscriberSlot::Forward(PublishedLayer& layer, const SourcePacket& packet, 
     if (packet.payload.empty()) return false;  // a probe; counted where it came in
     const bool waiting = forwarder_.waiting_for_keyframe();
     context_.drops.Count(waiting ? DropReason::kWaitingForKeyframe : DropReason::kSlotRejected);
-    if (waiting && !layer.keyframes().pending()) layer.RequestKeyframe();
+    if (waiting && !layer.keyframes().pending()) layer.track().RequestKeyframe(layer);
     return false;
   }
   first_of_binding = rewritten->first_of_binding;
@@ -184,10 +184,10 @@ bool SubscriberSlot::Forward(PublishedLayer& layer, const SourcePacket& packet, 
   history_.OnSent(layer.id(), packet.sequence_number, *rewritten);
   const size_t sent = Send(layer, packet, *rewritten, now);
   if (sent == 0) return false;
-  if (packets_ == 0) subscriber_.ReportSoon(now);  // lips are in sync from the first report on
+  if (packets_ == 0) subscriber_.schedule.ReportSoon(now);  // lips are in sync from the first report on
   ++packets_;
   bytes_ += sent;
-  subscriber_.retransmissions.OnMedia(sent);
+  subscriber_.sender.retransmissions().OnMedia(sent);
   payload_bytes_ += packet.payload.size();
   Announce(layer.track().id());
   return true;
@@ -203,7 +203,7 @@ void SubscriberSlot::SendParameterSets(const PublishedLayer& layer, const Rewrit
   rewritten.patch = {};
   rewritten.descriptor = {};
   history_.OnSent(layer.id(), sets->sequence_number, rewritten);
-  const size_t sent = subscriber_.SendMedia(*stream_, *sets, rewritten, now);
+  const size_t sent = subscriber_.sender.SendMedia(*stream_, *sets, rewritten, now);
   if (sent == 0) return;
   ++packets_;
   bytes_ += sent;
@@ -214,12 +214,12 @@ size_t SubscriberSlot::Send(const PublishedLayer& layer, const SourcePacket& pac
                             const Rewritten& rewritten, Timestamp now) {
   const size_t distance = stream_->red_payload_type ? red_.Distance(packet.redundant, now) : 0;
   if (distance == 0 || layer.ring() == nullptr)
-    return subscriber_.SendMedia(*stream_, packet, rewritten, now);
+    return subscriber_.sender.SendMedia(*stream_, packet, rewritten, now);
   std::array<uint8_t, kMaxRedPrefixSize> scratch;
   const ByteView redundancy = WriteRedundancy(scratch, history_, layer.id(), *layer.ring(), packet, rewritten,
                                               stream_->payload_type, distance);
   payload_bytes_ += redundancy.size();
-  return subscriber_.SendMedia(*stream_, packet, rewritten, now, redundancy);
+  return subscriber_.sender.SendMedia(*stream_, packet, rewritten, now, redundancy);
 }
 
 // Forwards the stored packets from `from` on, except for those in `coming`, which are about to be forwarded.
@@ -236,7 +236,7 @@ void SubscriberSlot::ForwardStored(PublishedLayer& layer, int64_t from,
 }
 
 std::optional<OutgoingStream> SubscriberSlot::StreamFor(const CodecBinding& source) const {
-  const CodecBinding* binding = subscriber_.codecs().Matching(source);
+  const CodecBinding* binding = subscriber_.negotiated.codecs.Matching(source);
   if (binding == nullptr) return std::nullopt;
   OutgoingStream stream;
   stream.ssrc = settings_.ssrc;
@@ -246,7 +246,7 @@ std::optional<OutgoingStream> SubscriberSlot::StreamFor(const CodecBinding& sour
       settings_.rtx_ssrc ? binding->rtx_payload_type.value_or(PayloadType{}) : PayloadType{};
   stream.red_payload_type = binding->red_payload_type;
   stream.video = settings_.kind == MediaKind::kVideo;
-  stream.ids = subscriber_.slot_extension_ids();
+  stream.ids = subscriber_.negotiated.slot_extensions();
   return stream;
 }
 
@@ -260,22 +260,23 @@ void SubscriberSlot::OnNack(const Nack& nack, Timestamp now) {
   nack.ForEach([&](uint16_t sequence) {
     ++nacks_received_;
     SentPacket sent;
-    if (history_.OnNack(sequence, now, subscriber_.rtt(), sent) == ResendOutcome::kResend) Resend(sent, now);
+    if (history_.OnNack(sequence, now, subscriber_.sender.rtt(), sent) == ResendOutcome::kResend)
+      Resend(sent, now);
   });
 }
 
 void SubscriberSlot::Resend(const SentPacket& sent, Timestamp now) {
   const PublishedLayer* layer = context_.layers.Find(sent.layer);
-  if (layer == nullptr || layer->ring() == nullptr || !subscriber_.ready()) return;
+  if (layer == nullptr || layer->ring() == nullptr || !subscriber_.sender.ready()) return;
   const SourcePacket* packet = layer->Find(sent.source_sequence);
   const std::optional<OutgoingStream> stream = StreamFor(*layer->codec());
   // Never again under the same SRTP index: abs-send-time differs, and GCM must not see one nonce twice with
   // other data (RFC 7714 section 8.1). Peers without RTX live with the loss until the next keyframe.
   if (packet == nullptr || !stream || stream->rtx_payload_type.value == 0) return;
-  if (!subscriber_.retransmissions.Take(packet->payload.size(), now)) {
+  if (!subscriber_.sender.retransmissions().Take(packet->payload.size(), now)) {
     return context_.drops.Count(DropReason::kResendLimited);
   }
-  const size_t size = subscriber_.SendRtx(*stream, *packet, sent.rewritten, rtx_sequence_, now);
+  const size_t size = subscriber_.sender.SendRtx(*stream, *packet, sent.rewritten, rtx_sequence_, now);
   if (size == 0) return;
   ++rtx_sequence_;
   ++retransmissions_;
@@ -297,7 +298,7 @@ void SubscriberSlot::OnKeyframeRequest() {
   if (settings_.kind != MediaKind::kVideo) return;
   PublishedLayer* layer = Bound() != nullptr ? Bound() : WantedEncoding();
   if (layer == nullptr || layer->track().muted()) return;
-  layer->RequestKeyframe();
+  layer->track().RequestKeyframe(*layer);
 }
 
 std::optional<SenderReportFields> SubscriberSlot::MakeSenderReport(Timestamp now) const {
@@ -331,9 +332,8 @@ SlotReport SubscriberSlot::Report() const {
 void SubscriberSlot::Announce(std::optional<TrackId> track) {
   if (announced_ == track) return;
   announced_ = track;
-  subscriber_.AllocateSoon();
-  if (settings_.kind == MediaKind::kVideo)
-    subscriber_.audio_placement_stale = true;  // its pair's voice may move here
+  subscriber_.schedule.AllocateSoon();
+  if (settings_.kind == MediaKind::kVideo) subscriber_.audio.PlaceAnew();  // its pair's audio may move here
   context_.events.Push(SlotChanged{id_, track});
 }
 

@@ -10,28 +10,37 @@
 #include "engine/forward/red_sender.h"
 #include "engine/forward/slot_forwarder.h"
 #include "engine/forward/slot_history.h"
+#include "engine/media/negotiated_media.h"
 #include "engine/publish/published_track.h"
+#include "engine/publish/track_subscriber.h"
 #include "engine/rtcp/rtcp_packet.h"
 #include "engine/rtcp/rtcp_writer.h"
+#include "engine/subscribe/audio_subscription.h"
+#include "engine/subscribe/media_sender.h"
 
 namespace nexus {
 
-class Transport;
+// What the slots of one subscriber share.
+struct SubscriberParts {
+  MediaSender& sender;
+  const NegotiatedMedia& negotiated;
+  TransportSchedule& schedule;
+  AudioSubscription& audio;
+};
 
-class SubscriberSlot {
+class SubscriberSlot final : public TrackSubscriber {
  public:
-  SubscriberSlot(ShardContext& context, Transport& subscriber, SlotId id, const SlotSettings& settings,
-                 Timestamp now);
-  ~SubscriberSlot();
+  SubscriberSlot(ShardContext& context, const SubscriberParts& subscriber, SlotId id,
+                 const SlotSettings& settings, Timestamp now);
+  ~SubscriberSlot() override;
   SubscriberSlot(const SubscriberSlot&) = delete;
   SubscriberSlot& operator=(const SubscriberSlot&) = delete;
 
   void Bind(PublishedTrack& track, Timestamp now);
   void Unbind();
-  // Not while the track's list of slots is walked, except for `OnTrackPaused`.
-  void OnTrackGone(PublishedTrack& track);
-  // Muted or unmuted: the next picture begins with a keyframe, without a gap.
-  void OnTrackPaused(PublishedTrack& track);
+  SubscriberSlot& slot() override { return *this; }
+  void OnTrackGone(PublishedTrack& track) override;
+  void OnTrackPaused(PublishedTrack& track) override;
   // The subscriber's connection is up: what it waits for may be asked for.
   void OnReady(Timestamp now);
   // The subscriber's codecs or extensions changed.
@@ -53,14 +62,14 @@ class SubscriberSlot {
   // How far up it would be shown if bandwidth were no matter; nothing: it is not looked at. Not the target: a
   // publisher that stops what is not affordable could never be measured again.
   void SetWish(std::optional<LayerTarget> wish);
-  std::optional<LayerTarget> Wish() const;
+  std::optional<LayerTarget> Wish() const override;
   void OnWishChanged();
-  // An encoding of the track began or stopped.
-  void OnEncodingsChanged(Timestamp now);
+  void OnEncodingsChanged(Timestamp now) override;
+  void OnSizesChanged() override { subscriber_.schedule.AllocateSoon(); }
   // What is sent; nothing when nothing is.
   std::optional<LayerTarget> CurrentLayer() const;
   // It is shown from this encoding or waits for it.
-  bool Takes(const PublishedLayer& layer) const;
+  bool Takes(const PublishedLayer& layer) const override;
 
   // For want of bandwidth; told once for each change.
   void SetPaused(bool paused);
@@ -73,14 +82,15 @@ class SubscriberSlot {
   void OnKeyframeRequest();
   void OnReportBlock(const ReportBlock& block, Timestamp now);
 
-  SlotPreferences preferences;  // of the subscriber; read by the allocator
+  // How the subscriber shows it; read by the allocator.
+  void SetPreferences(const SlotPreferences& preferences);
+  const SlotPreferences& preferences() const { return preferences_; }
 
   // Nothing before the first packet.
   std::optional<SenderReportFields> MakeSenderReport(Timestamp now) const;
 
   SlotId id() const { return id_; }
   const SlotSettings& settings() const { return settings_; }
-  Transport& subscriber() const { return subscriber_; }
   PublishedTrack* wanted() const { return wanted_; }
   PublishedTrack* shown() const { return shown_; }
   const SlotForwarder& forwarder() const { return forwarder_; }
@@ -113,9 +123,10 @@ class SubscriberSlot {
   void Announce(std::optional<TrackId> track);
 
   ShardContext& context_;
-  Transport& subscriber_;
+  SubscriberParts subscriber_;
   SlotId id_;
   SlotSettings settings_;
+  SlotPreferences preferences_;
   SlotForwarder forwarder_;
   SlotHistory history_;
   RedSender red_;

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "engine/subscribe/subscriber_slot.h"
-#include "engine/transport/transport.h"
 
 namespace nexus {
 namespace {
@@ -42,7 +41,7 @@ void SubscriberSlot::SetTarget(std::optional<LayerTarget> target, Timestamp now)
   // A pause ends the binding; what comes after it begins with a keyframe and goes on without a gap.
   if (!target_) {
     forwarder_.Unbind();
-    subscriber_.DropWaiting(settings_.ssrc);
+    subscriber_.sender.DropWaiting(settings_.ssrc);
   }
   OnChoiceChanged(now);
 }
@@ -55,7 +54,7 @@ void SubscriberSlot::LetGo(Timestamp now) {
   if (wanted == nullptr || wanted == bound) return;
   ++layer_switches_;
   forwarder_.Unbind();
-  subscriber_.DropWaiting(settings_.ssrc);
+  subscriber_.sender.DropWaiting(settings_.ssrc);
   OnChoiceChanged(now);
 }
 
@@ -66,10 +65,16 @@ void SubscriberSlot::SetWish(std::optional<LayerTarget> wish) {
 }
 
 std::optional<LayerTarget> SubscriberSlot::Wish() const {
-  if (!wish_ || !preferences.visible) return std::nullopt;
-  if (!preferences.max) return wish_;
-  return LayerTarget{std::min(wish_->spatial, preferences.max->spatial),
-                     std::min(wish_->temporal, preferences.max->temporal)};
+  if (!wish_ || !preferences_.visible) return std::nullopt;
+  if (!preferences_.max) return wish_;
+  return LayerTarget{std::min(wish_->spatial, preferences_.max->spatial),
+                     std::min(wish_->temporal, preferences_.max->temporal)};
+}
+
+void SubscriberSlot::SetPreferences(const SlotPreferences& preferences) {
+  preferences_ = preferences;
+  subscriber_.schedule.AllocateSoon();
+  OnWishChanged();
 }
 
 void SubscriberSlot::OnWishChanged() {
@@ -78,7 +83,7 @@ void SubscriberSlot::OnWishChanged() {
 
 void SubscriberSlot::OnEncodingsChanged(Timestamp now) {
   OnChoiceChanged(now);
-  subscriber_.AllocateSoon();  // there is more to share the bandwidth with, or less
+  subscriber_.schedule.AllocateSoon();  // there is more to share the bandwidth with, or less
 }
 
 void SubscriberSlot::OnChoiceChanged(Timestamp now) {
@@ -104,7 +109,7 @@ void SubscriberSlot::LimitLayers() {
 // A keyframe of the encoding that is to come: from memory if there is one, else coalesced with everybody
 // else's requests.
 void SubscriberSlot::AskForWanted(Timestamp now) {
-  if (!subscriber_.ready() || wanted_ == nullptr || wanted_->muted()) return;
+  if (!subscriber_.sender.ready() || wanted_ == nullptr || wanted_->muted()) return;
   if (settings_.kind != MediaKind::kVideo) return;
   PublishedLayer* layer = WantedEncoding();
   if (layer == nullptr || layer == Bound()) return;
@@ -115,8 +120,8 @@ void SubscriberSlot::AskForKeyframe(PublishedLayer& layer) {
   const PublishedLayer* bound = Bound();
   const bool only_better = bound != nullptr && &bound->track() == &layer.track() &&
                            bound->encoding() < layer.encoding() && layer.track().crowded();
-  if (!only_better && !layer.keyframes().pending()) layer.RequestKeyframe();
-  if (only_better && !layer.keyframes().awaited()) layer.RequestBetterKeyframe();
+  if (!only_better && !layer.keyframes().pending()) layer.track().RequestKeyframe(layer);
+  if (only_better && !layer.keyframes().awaited()) layer.track().RequestBetterKeyframe(layer);
 }
 
 bool SubscriberSlot::StartFromCache(PublishedLayer& layer, Timestamp now) {

@@ -1,6 +1,5 @@
 // What a slot can send that costs its receiver nothing (hard problem 4): probes.
 #include "engine/subscribe/subscriber_slot.h"
-#include "engine/transport/transport.h"
 
 namespace nexus {
 namespace {
@@ -11,7 +10,7 @@ constexpr uint32_t kRepeatable = 16;
 }  // namespace
 
 size_t SubscriberSlot::SendPadding(Timestamp now) {
-  if (!settings_.rtx_ssrc || !subscriber_.codecs().AnyRtxPayloadType()) return SendMediaPadding(now);
+  if (!settings_.rtx_ssrc || !subscriber_.negotiated.codecs.AnyRtxPayloadType()) return SendMediaPadding(now);
   // Only once the subscriber has read media of the stream: Pion 4 learns the codec from the first packet that
   // it takes off the stream, and a repeat that is taken first has none; the track then stays dead for good.
   for (uint32_t i = 0; reported_ && i < kRepeatable; ++i) {
@@ -22,17 +21,17 @@ size_t SubscriberSlot::SendPadding(Timestamp now) {
     const SourcePacket* packet = layer->ring()->Find(sent->source_sequence);
     const std::optional<OutgoingStream> stream = StreamFor(*layer->codec());
     if (packet == nullptr || !stream || stream->rtx_payload_type.value == 0) continue;
-    const size_t size = subscriber_.SealRtx(*stream, *packet, sent->rewritten, rtx_sequence_, now);
+    const size_t size = subscriber_.sender.SealRtx(*stream, *packet, sent->rewritten, rtx_sequence_, now);
     if (size > 0) ++rtx_sequence_;
     return size;
   }
-  const std::optional<PayloadType> payload_type = subscriber_.codecs().AnyRtxPayloadType();
+  const std::optional<PayloadType> payload_type = subscriber_.negotiated.codecs.AnyRtxPayloadType();
   if (!payload_type) return 0;
   OutgoingStream stream;
   stream.rtx_ssrc = *settings_.rtx_ssrc;
   stream.rtx_payload_type = *payload_type;
-  stream.ids = subscriber_.slot_extension_ids();
-  const size_t size = subscriber_.SealPadding(stream, rtx_sequence_, now);
+  stream.ids = subscriber_.negotiated.slot_extensions();
+  const size_t size = subscriber_.sender.SealPadding(stream, rtx_sequence_, now);
   if (size > 0) ++rtx_sequence_;
   return size;
 }
@@ -44,7 +43,7 @@ size_t SubscriberSlot::SendMediaPadding(Timestamp now) {
   if (!stream_ || shown_ == nullptr) return 0;
   const std::optional<Rewritten> padding = forwarder_.TakePadding();
   if (!padding) return 0;
-  const size_t size = subscriber_.SealMediaPadding(*stream_, *padding, now);
+  const size_t size = subscriber_.sender.SealMediaPadding(*stream_, *padding, now);
   if (size == 0) return 0;
   ++packets_;
   bytes_ += size;

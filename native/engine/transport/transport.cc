@@ -2,7 +2,8 @@
 
 #include <algorithm>
 
-#include "engine/room/room.h"
+#include "engine/base/overloaded.h"
+#include "engine/data/data_router.h"
 
 namespace nexus {
 namespace {
@@ -11,8 +12,6 @@ namespace {
 constexpr int kDisconnectedShare = 2;
 // Of one datagram; they are read before the next one comes.
 constexpr size_t kMaxDataRecords = 64;
-// A deadline that has passed by our clock but not by OpenSSL's must not spin.
-constexpr Duration kTimerGranularity{1'000};
 // What may as well be a little later happens for all transports of a shard at once: a wake-up of the thread
 // costs more than what is done then.
 constexpr Duration kLaxGranularity{10'000};
@@ -21,15 +20,6 @@ Timestamp WithOthers(Timestamp at) {
   if (at == kNever) return at;
   const Duration beyond = at.time_since_epoch() % kLaxGranularity;
   return beyond == Duration(0) ? at : at + (kLaxGranularity - beyond);
-}
-
-// RFC 7022 section 4.2: short-term, random. One clock, one name for all slots of a peer.
-std::string RandomCname(std::mt19937_64& random) {
-  static constexpr std::string_view kAlphabet =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string name;
-  for (int i = 0; i < 16; ++i) name += kAlphabet[random() % kAlphabet.size()];
-  return name;
 }
 
 IceConfig IceConfigFrom(const ShardConfig& config) {
@@ -61,35 +51,37 @@ std::string_view SrtpProfileName(SrtpProfile profile) {
   return profile == SrtpProfile::kAeadAes128Gcm ? "AEAD_AES_128_GCM" : "AES_CM_128_HMAC_SHA1_80";
 }
 
-Transport::Transport(ShardContext& context, Room& room, const CreateTransport& command, Timestamp now)
-    : ufrags{command.local.ufrag},
-      context_(context),
-      room_(room),
+Transport::Transport(ShardContext& context, FanOut& fan_out, DataRouter& data_router,
+                     const CreateTransport& command, Timestamp now)
+    : context_(context),
+      data_router_(data_router),
       id_(command.transport),
-      settings_(command.settings),
-      codecs_(command.settings.codecs),
-      extensions_(command.settings.extensions),
-      forward_descriptors_(command.settings.forward_descriptors),
+      room_(command.room),
+      ufrags_{command.local.ufrag},
+      fingerprints_(command.settings.fingerprints),
+      dtls_role_(command.settings.dtls_role),
+      negotiated_{CodecTable(command.settings.codecs), command.settings.extensions,
+                  command.settings.forward_descriptors},
       ice_(command.local, command.settings.remote, IceConfigFrom(context.config), now),
       connect_deadline_(now + context.config.connect_timeout),
-      send_(std::make_unique<SendControl>(context.config.bandwidth,
-                                          extensions_.has(RtpExtension::kTransportSequenceNumber),
-                                          context.config.first_transport_sequence)),
-      local_ssrc_{static_cast<uint32_t>(context.random() | 1)},
-      cname_(RandomCname(context.random)) {
+      schedule_(context, this),
+      sender_(context, ice_, schedule_, negotiated_.extensions.has(RtpExtension::kTransportSequenceNumber)),
+      receiver_(context, fan_out, negotiated_, *this),
+      feedback_(context, receiver_, sender_, schedule_, command.settings.reduced_size_rtcp),
+      slots_(context, {sender_, negotiated_, schedule_, audio_}) {
   Schedule();
 }
 
 Transport::~Transport() {
   // Slots first: they sit in lists of tracks, of this transport too.
-  slots_.clear();
-  tracks_.clear();
+  slots_.Clear();
+  receiver_.Clear();
 }
 
 IceStunOutcome Transport::HandleStun(ByteView datagram, const SocketAddress& from, Timestamp now) {
   IceStunOutcome outcome = ice_.HandleStun(datagram, from, now);
   if (outcome.authenticated) {
-    if (consent_ == Consent::kRestarting && !ice_.restarting()) consent_ = Consent::kGiven;
+    if (consent_ == Consent::kRestarting && !ice_.restarting()) SetConsent(Consent::kGiven);
     CheckConsent(now);
   } else {
     context_.drops.Count(outcome.indication ? DropReason::kStunIndication : DropReason::kStunRejected);
@@ -98,7 +90,7 @@ IceStunOutcome Transport::HandleStun(ByteView datagram, const SocketAddress& fro
     context_.drops.Count(DropReason::kTransmitOverflow);
   }
   // The client begins when it has somewhere to send to: behind the answer, so that the path is known there.
-  if (outcome.authenticated && !dtls_ && settings_.dtls_role == DtlsRole::kClient) {
+  if (outcome.authenticated && !dtls_ && dtls_role_ == DtlsRole::kClient) {
     StartDtls(now);
     PumpDtls(now);
   }
@@ -108,9 +100,9 @@ IceStunOutcome Transport::HandleStun(ByteView datagram, const SocketAddress& fro
 
 void Transport::StartDtls(Timestamp now) {
   DtlsConfig config;
-  config.role = settings_.dtls_role;
+  config.role = dtls_role_;
   config.certificate = context_.config.certificate;
-  config.remote_fingerprints = settings_.fingerprints;
+  config.remote_fingerprints = fingerprints_;
   config.profiles = context_.config.srtp_profiles;
   config.max_received = kMaxDataRecords;
   config.handshake_timeout = context_.config.connect_timeout;
@@ -148,20 +140,17 @@ void Transport::PumpDtls(Timestamp now) {
 }
 
 void Transport::OnDtlsConnected(Timestamp now) {
-  if (opener_ || !dtls_->srtp_keys()) return;
+  if (receiver_.open() || !dtls_->srtp_keys()) return;
   const SrtpKeys& keys = *dtls_->srtp_keys();
-  const bool client = settings_.dtls_role == DtlsRole::kClient;
+  const bool client = dtls_role_ == DtlsRole::kClient;
   const SrtpKeyMaterial& theirs = client ? keys.server : keys.client;
   const SrtpKeyMaterial& ours = client ? keys.client : keys.server;
-  opener_.emplace(keys.profile, theirs, SrtpOpenerConfig{.library = context_.config.gcm});
-  sealer_.emplace(keys.profile, ours, context_.config.gcm);
-  // Spread over the interval, so that a room that joined at once does not report at once (RFC 3550
-  // section 6.2).
-  const auto interval = static_cast<uint64_t>(context_.config.rtcp_interval.count());
-  next_report_ = now + Duration(static_cast<int64_t>(interval / 2 + context_.random() % interval / 2));
+  receiver_.Open(keys.profile, theirs);
+  sender_.Open(keys.profile, ours);
+  feedback_.Start(now);
   ChangeState(TransportState::kConnected, "");
-  for (const auto& slot : slots_) slot->OnReady(now);
-  send_->estimator.Start(now);
+  slots_.OnReady(now);
+  sender_.estimator().Start(now);
   OnEstimate(now);
   PumpSending(now);
   if (data_) data_->OnConnected();
@@ -177,8 +166,13 @@ Timestamp Transport::DisconnectedAt() const {
   return ice_.consent_deadline() - context_.config.consent_timeout / kDisconnectedShare;
 }
 
+void Transport::SetConsent(Consent consent) {
+  consent_ = consent;
+  sender_.SetConsent(MaySend());
+}
+
 void Transport::CheckConsent(Timestamp now) {
-  if (now >= ice_.consent_deadline() && MaySend()) consent_ = Consent::kExpired;
+  if (now >= ice_.consent_deadline() && MaySend()) SetConsent(Consent::kExpired);
   const bool present = now < DisconnectedAt() && MaySend();
   if (state_ == TransportState::kConnected && !present) {
     ChangeState(TransportState::kDisconnected, "consent_lost");
@@ -188,8 +182,8 @@ void Transport::CheckConsent(Timestamp now) {
 }
 
 void Transport::HandleTimeout(Timestamp now) {
-  last_timeout_ = now;
-  const bool connected = opener_.has_value();
+  schedule_.OnTimeout(now);
+  const bool connected = receiver_.open();
   if (ice_.expired(now)) return End(TransportState::kFailed, connected ? "consent_lost" : "connect_timeout");
   if (!connected && now >= connect_deadline_) return End(TransportState::kFailed, "connect_timeout");
   CheckConsent(now);
@@ -198,47 +192,32 @@ void Transport::HandleTimeout(Timestamp now) {
     PumpDtls(now);
     if (ending_) return;
   }
-  if (ready()) {
-    SendFeedback(now);
-    if (now >= next_report_) SendReports(now);
-    if (now >= send_->estimator.next_deadline()) {
-      send_->estimator.HandleTimeout(now);
+  if (sender_.ready()) {
+    feedback_.SendFeedback(now);
+    if (now >= schedule_.next_report) feedback_.SendReports(slots_, now);
+    if (now >= sender_.estimator().next_deadline()) {
+      sender_.estimator().HandleTimeout(now);
       OnEstimate(now);
     }
     PumpSending(now);
-    if (now >= send_->next_allocation) Allocate(now);
+    if (now >= schedule_.next_allocation) slots_.Allocate(now);
   }
   Schedule();
 }
 
 Timestamp Transport::NextDeadline() const {
   Timestamp next = ice_.next_deadline();
-  if (!opener_) next = std::min(next, connect_deadline_);
-  if (dtls_ && !opener_) next = std::min(next, dtls_->next_deadline());
+  if (!receiver_.open()) next = std::min(next, connect_deadline_);
+  if (dtls_ && !receiver_.open()) next = std::min(next, dtls_->next_deadline());
   if (MaySend()) next = std::min(next, ice_.consent_deadline());
   if (state_ == TransportState::kConnected) next = std::min(next, DisconnectedAt());
-  if (!ready()) return next;
-  next = std::min(
-      next, WithOthers(std::min({next_report_, send_->next_allocation, send_->estimator.next_deadline()})));
-  next = std::min({next, twcc_.next_deadline(), NextSendDeadline()});
-  for (const auto& track : tracks_) {
-    if (track->kind() != MediaKind::kVideo || track->muted()) continue;
-    for (const auto& layer : track->layers()) {
-      next = std::min(next, layer->nacks().next_deadline(RttTo(*layer)));
-      if (layer->ssrc) next = std::min(next, layer->keyframes().next_deadline());
-    }
-  }
-  return next;
+  if (!sender_.ready()) return next;
+  next = std::min(next, WithOthers(std::min({schedule_.next_report, schedule_.next_allocation,
+                                             sender_.control().estimator.next_deadline()})));
+  return std::min({next, feedback_.next_deadline(), data_lane_.next(), sender_.next_deadline()});
 }
 
-Duration Transport::RttTo(const PublishedLayer& layer) const {
-  return rtt_.value_or(layer.nacks().response_time().value_or(kAssumedRtt));
-}
-
-void Transport::Schedule() {
-  const Timestamp at = std::max(NextDeadline(), last_timeout_ + kTimerGranularity);
-  if (at != deadline_.at()) context_.deadlines.Set(deadline_, at);
-}
+void Transport::Schedule() { schedule_.Set(NextDeadline()); }
 
 void Transport::ChangeState(TransportState state, std::string reason) {
   if (state_ == state) return;
@@ -251,7 +230,7 @@ TransportChanged Transport::Changed(TransportState state, std::string reason) co
   changed.transport = id_;
   changed.state = state;
   changed.reason = std::move(reason);
-  if (sealer_) changed.srtp_profile = SrtpProfileName(sealer_->profile());
+  if (sender_.sealer()) changed.srtp_profile = SrtpProfileName(sender_.sealer()->profile());
   changed.remote_address = ice_.selected();
   return changed;
 }
@@ -269,104 +248,173 @@ void Transport::Shutdown() {
   }
 }
 
-// The dependency descriptor may have been negotiated only for what the peer publishes.
-RtpExtensionIds Transport::slot_extension_ids() const {
-  RtpExtensionIds ids = extensions_;
-  if (!forward_descriptors_) ids.Set(RtpExtension::kDependencyDescriptor, 0);
-  return ids;
-}
-
 void Transport::Update(const UpdateTransport& update) {
-  codecs_ = CodecTable(update.codecs);
-  extensions_ = update.extensions;
-  forward_descriptors_ = update.forward_descriptors;
-  const bool feedback = extensions_.has(RtpExtension::kTransportSequenceNumber);
-  if (feedback != send_->has_transport_feedback) {
-    send_ = std::make_unique<SendControl>(context_.config.bandwidth, feedback,
-                                          context_.config.first_transport_sequence);
-    if (ready()) send_->estimator.Start(last_timeout_);
+  const bool had_feedback = negotiated_.extensions.has(RtpExtension::kTransportSequenceNumber);
+  negotiated_ = {CodecTable(update.codecs), update.extensions, update.forward_descriptors};
+  const bool feedback = negotiated_.extensions.has(RtpExtension::kTransportSequenceNumber);
+  if (feedback != had_feedback) {
+    sender_.SetTransportFeedback(feedback);
+    slots_.ForgetAllocation();
+    data_lane_ = DataLane();
   }
-  for (const auto& slot : slots_) slot->OnRenegotiated();
+  slots_.OnRenegotiated();
 }
 
 bool Transport::RestartIce(const IceCredentials& local, const IceCredentials& remote, Timestamp now) {
   const bool restarted = ice_.Restart(local, remote, now);
-  if (restarted && !MaySend()) consent_ = Consent::kRestarting;
+  if (restarted) ufrags_.push_back(local.ufrag);
+  if (restarted && !MaySend()) SetConsent(Consent::kRestarting);
   Schedule();
   return restarted;
 }
 
-PublishedTrack* Transport::AddTrack(TrackId id, const TrackSettings& settings, std::string_view& refusal) {
-  if (tracks_.size() >= context_.config.max_tracks_per_transport) return refusal = "too_many_tracks", nullptr;
-  std::unordered_set<Ssrc> own;
-  for (const auto* list : {&settings.ssrcs, &settings.rtx_ssrcs}) {
-    for (const Ssrc ssrc : *list) {
-      if (ssrcs_.contains(ssrc) || !own.insert(ssrc).second) return refusal = "ssrc_in_use", nullptr;
-    }
-  }
-  if (!settings.mid.empty() && TrackByMid(settings.mid) != nullptr) return refusal = "mid_in_use", nullptr;
-  tracks_.push_back(std::make_unique<PublishedTrack>(context_, *this, id, settings));
-  PublishedTrack& track = *tracks_.back();
-  for (size_t i = 0; i < settings.ssrcs.size() && i < context_.config.max_layers_per_track; ++i) {
-    const std::string rid = i < settings.rids.size() ? settings.rids[i]
-                            : i == 0                 ? ""
-                                                     : "#" + std::to_string(i);
-    PublishedLayer* layer = track.LayerFor(rid);
-    if (layer == nullptr || layer->ssrc) continue;  // two SSRCs under one RID: the first counts
-    layer->ssrc = settings.ssrcs[i];
-    ssrcs_[settings.ssrcs[i]] = {layer, false};
-    if (i >= settings.rtx_ssrcs.size()) continue;
-    layer->rtx_ssrc = settings.rtx_ssrcs[i];
-    ssrcs_[settings.rtx_ssrcs[i]] = {layer, true};
-  }
-  return &track;
-}
-
 void Transport::RemoveTrack(PublishedTrack& track) {
-  for (const auto& layer : track.layers()) ForgetLayer(*layer);
-  std::erase_if(tracks_, [&](const auto& owned) { return owned.get() == &track; });
+  receiver_.RemoveTrack(track);
   Schedule();
 }
 
-SubscriberSlot* Transport::AddSlot(SlotId id, const SlotSettings& settings, Timestamp now,
-                                   std::string_view& refusal) {
-  if (slots_.size() >= context_.config.max_slots_per_transport) return refusal = "too_many_slots", nullptr;
-  if (slots_by_ssrc_.contains(settings.ssrc)) return refusal = "ssrc_in_use", nullptr;
-  slots_.push_back(std::make_unique<SubscriberSlot>(context_, *this, id, settings, now));
-  slots_by_ssrc_[settings.ssrc] = slots_.back().get();
-  audio_placement_stale = true;
-  AllocateSoon();
-  return slots_.back().get();
+void Transport::HandleRtp(MutableByteView datagram, const SocketAddress& from, Timestamp received,
+                          Timestamp now) {
+  if (!receiver_.HandleRtp(datagram, received, now)) return;
+  NoteTraffic(from, now);
+  Schedule();
 }
 
-void Transport::RemoveSlot(SubscriberSlot& slot) {
-  slots_by_ssrc_.erase(slot.settings().ssrc);
-  audio_placement_stale = true;
-  std::erase_if(slots_, [&](const auto& owned) { return owned.get() == &slot; });
+void Transport::HandleRtcp(MutableByteView datagram, const SocketAddress& from, Timestamp now) {
+  const std::optional<ByteView> compound = receiver_.OpenRtcp(datagram);
+  if (!compound) return;
+  NoteTraffic(from, now);
+  RtcpReader reader(*compound);
+  while (const auto item = reader.Next()) HandleRtcpItem(*item, now);
+  if (reader.malformed()) context_.drops.Count(DropReason::kRtcpMalformed);
+  Schedule();
+}
+
+void Transport::HandleRtcpItem(const RtcpItem& item, Timestamp now) {
+  std::visit(Overloaded{
+                 [&](const SenderReport& report) {
+                   receiver_.OnSenderReport(report, now);
+                   HandleReportBlocks(report.blocks, now);
+                 },
+                 [&](const ReceiverReport& report) { HandleReportBlocks(report.blocks, now); },
+                 [&](const Nack& nack) {
+                   if (SubscriberSlot* slot = slots_.Find(nack.media)) slot->OnNack(nack, now);
+                 },
+                 [&](const PictureLoss& loss) {
+                   if (SubscriberSlot* slot = slots_.Find(loss.media)) slot->OnKeyframeRequest();
+                 },
+                 [&](const FullIntra& request) {
+                   // RFC 5104 section 4.3.1.2: the target stands in the item, the header's media SSRC is 0.
+                   for (size_t i = 0; i < request.size(); ++i) {
+                     if (SubscriberSlot* slot = slots_.Find(request.target(i))) slot->OnKeyframeRequest();
+                   }
+                 },
+                 [&](const TwccFeedbackView& feedback) {
+                   sender_.estimator().OnFeedback(feedback, now);
+                   OnEstimate(now);
+                   PumpSending(now);
+                 },
+                 [&](const Remb& remb) {
+                   sender_.estimator().OnRemb(
+                       static_cast<int64_t>(std::min<uint64_t>(remb.bitrate_bps, INT64_MAX)), now);
+                   OnEstimate(now);
+                 },
+                 [](const SdesCname&) {}, [](const Goodbye&) {},  // tracks end by signaling
+             },
+             item);
+}
+
+void Transport::HandleReportBlocks(const ReportBlocks& blocks, Timestamp now) {
+  for (size_t i = 0; i < blocks.size(); ++i) {
+    const ReportBlock block = blocks[i];
+    SubscriberSlot* slot = slots_.Find(block.source);
+    if (slot == nullptr) continue;
+    slot->OnReportBlock(block, now);
+    if (const auto rtt = RoundTripTime(block, NtpFromTimestamp(now))) sender_.OnRtt(*rtt);
+    sender_.estimator().OnReport(block.fraction_lost, now);
+  }
+}
+
+void Transport::OnEstimate(Timestamp now) {
+  sender_.OnEstimate(now);
+  const SendSideEstimator& estimator = sender_.estimator();
+  const std::optional<int64_t> estimate = estimator.estimate_bps();
+  if (estimate && estimator.measured())
+    data_lane_.OnEstimate(*estimate, slots_.target_bps(), estimator.congested(), now);
+  slots_.AllocateAfterEstimate(now);
+}
+
+void Transport::PumpSending(Timestamp now) {
+  if (!sender_.ready()) return;
+  sender_.SendProbes(now, [&] { return slots_.SendPadding(now); });
+  while (data_lane_.due(now)) {
+    const std::vector<uint8_t> packet = data_lane_.Pop();
+    data_lane_.OnSent(packet.size() + kTypicalOverhead, now);
+    SealData(packet);
+  }
+  sender_.SendWaiting(now);
+}
+
+void Transport::ConfigureData(const DataSettings& settings, Timestamp now) {
+  if (data_) return data_->Update(settings);
+  data_ = std::make_unique<DataPeer>(context_, data_router_, static_cast<DataPath&>(*this), id_, room_,
+                                     dtls_role_ == DtlsRole::kClient, settings, now);
+  if (dtls_ && dtls_->state() == DtlsState::kConnected) data_->OnConnected();
+}
+
+void Transport::ReadData(Timestamp now) {
+  while (auto packet = dtls_->PollApplicationData()) {
+    if (data_) {
+      data_->HandlePacket(*packet, now);
+    } else {
+      context_.drops.Count(DropReason::kDataNotNegotiated);
+    }
+  }
+}
+
+// Media has its own rate; data takes what it leaves, once a queue has shown that there is not enough for
+// both.
+void Transport::SendDataPacket(ByteView packet) {
+  const Timestamp now = schedule_.last_timeout();
+  if (data_lane_.MayPass(now)) {
+    data_lane_.OnSent(packet.size() + kTypicalOverhead, now);
+    return SealData(packet);
+  }
+  if (!data_lane_.Push(packet)) return context_.drops.Count(DropReason::kPacerOverflow);
+  Schedule();
+}
+
+void Transport::SealData(ByteView packet) {
+  if (!dtls_ || !ice_.selected() || !MaySend() || !dtls_->SendApplicationData(packet)) return;
+  while (auto datagram = dtls_->PollTransmit()) {
+    if (!context_.out.Append(data_cursor_, *ice_.selected(), *datagram)) {
+      context_.drops.Count(DropReason::kTransmitOverflow);
+    }
+  }
 }
 
 TransportReport Transport::Report() const {
   TransportReport report;
   report.transport = id_;
   report.state = state_;
-  if (sealer_) report.srtp_profile = SrtpProfileName(sealer_->profile());
-  report.packets_in = packets_in_;
-  report.bytes_in = bytes_in_;
-  report.packets_out = packets_out_;
-  report.bytes_out = bytes_out_;
-  const SendSideEstimator& estimator = send_->estimator;
-  report.estimate_bps = static_cast<uint64_t>(estimator.estimate_bps().value_or(0));
-  report.target_bps = static_cast<uint64_t>(send_->target_bps);
-  report.slots_paused = send_->allocator.paused();
-  report.acknowledged_bps = static_cast<uint64_t>(estimator.acknowledged_bps());
-  report.loss = estimator.loss();
-  report.pacer_queue_packets = send_->queue.size() + send_->data.size();
-  report.pacer_queue_bytes = send_->queue.bytes() + send_->data.bytes();
-  report.pacer_drops = send_->queue_drops + send_->expired_drops + send_->stale_drops;
-  report.probe_clusters = estimator.probe_clusters();
-  report.probe_packets = send_->probe_packets;
+  if (sender_.sealer()) report.srtp_profile = SrtpProfileName(sender_.sealer()->profile());
+  report.packets_in = receiver_.packets();
+  report.bytes_in = receiver_.bytes();
+  report.packets_out = sender_.packets();
+  report.bytes_out = sender_.bytes();
+  const SendControl& control = sender_.control();
+  report.estimate_bps = static_cast<uint64_t>(control.estimator.estimate_bps().value_or(0));
+  report.target_bps = static_cast<uint64_t>(slots_.target_bps());
+  report.slots_paused = slots_.paused();
+  report.acknowledged_bps = static_cast<uint64_t>(control.estimator.acknowledged_bps());
+  report.loss = control.estimator.loss();
+  report.pacer_queue_packets = control.queue.size() + data_lane_.size();
+  report.pacer_queue_bytes = control.queue.bytes() + data_lane_.bytes();
+  report.pacer_drops = control.queue_drops + control.expired_drops + control.stale_drops;
+  report.probe_clusters = control.estimator.probe_clusters();
+  report.probe_packets = control.probe_packets;
   if (data_) data_->Report(report);
-  if (rtt_) report.rtt_ms = static_cast<double>(rtt_->count()) / 1000.0;
+  if (const auto& rtt = sender_.measured_rtt()) report.rtt_ms = static_cast<double>(rtt->count()) / 1000.0;
   return report;
 }
 

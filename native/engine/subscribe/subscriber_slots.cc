@@ -1,10 +1,9 @@
-// What the subscriber's slots get of its bandwidth: demands collected from tracks and wishes, shared out by
-// the allocator, carried out as layer targets.
+#include "engine/subscribe/subscriber_slots.h"
+
 #include <algorithm>
 #include <array>
 
-#include "engine/room/room.h"
-#include "engine/transport/transport.h"
+#include "engine/publish/track_publisher.h"
 
 namespace nexus {
 namespace {
@@ -74,28 +73,39 @@ void AssumeTypical(LayerRates& rates, const PublishedTrack& track, size_t encodi
 
 }  // namespace
 
-bool Transport::Speaks(ParticipantNumber owner, Timestamp now) const {
-  return std::any_of(tracks_.begin(), tracks_.end(), [&](const auto& track) {
-    return track->kind() == MediaKind::kAudio && track->owner() == owner && !track->muted() &&
-           track->started && !track->silent(now);
-  });
+SubscriberSlot* SubscriberSlots::Add(SlotId id, const SlotSettings& settings, Timestamp now,
+                                     std::string_view& refusal) {
+  if (slots_.size() >= context_.config.max_slots_per_transport) return refusal = "too_many_slots", nullptr;
+  if (by_ssrc_.contains(settings.ssrc)) return refusal = "ssrc_in_use", nullptr;
+  slots_.push_back(std::make_unique<SubscriberSlot>(context_, parts_, id, settings, now));
+  by_ssrc_[settings.ssrc] = slots_.back().get();
+  parts_.audio.PlaceAnew();
+  parts_.schedule.AllocateSoon();
+  return slots_.back().get();
 }
 
-// Called from the midst of changes, also of this transport's own tracks: only the deadline is moved.
-void Transport::AllocateSoon() {
-  send_->next_allocation = Timestamp{};
-  const Timestamp at = last_timeout_ + Duration(1'000);
-  if (at < deadline_.at()) context_.deadlines.Set(deadline_, at);
+void SubscriberSlots::Remove(SubscriberSlot& slot) {
+  by_ssrc_.erase(slot.settings().ssrc);
+  parts_.audio.PlaceAnew();
+  std::erase_if(slots_, [&](const auto& owned) { return owned.get() == &slot; });
 }
 
-void Transport::SetPreferences(SubscriberSlot& slot, const SlotPreferences& preferences, Timestamp) {
-  slot.preferences = preferences;
-  AllocateSoon();
+SubscriberSlot* SubscriberSlots::Find(Ssrc ssrc) const {
+  const auto found = by_ssrc_.find(ssrc);
+  return found == by_ssrc_.end() ? nullptr : found->second;
 }
 
-void Transport::CollectDemands(Timestamp now) {
-  send_->demands.clear();
-  send_->demanding.clear();
+void SubscriberSlots::OnReady(Timestamp now) {
+  for (const auto& slot : slots_) slot->OnReady(now);
+}
+
+void SubscriberSlots::OnRenegotiated() {
+  for (const auto& slot : slots_) slot->OnRenegotiated();
+}
+
+void SubscriberSlots::CollectDemands(Timestamp now) {
+  demands_.clear();
+  demanding_.clear();
   for (const auto& slot : slots_) {
     if (slot->settings().kind != MediaKind::kVideo) continue;
     const PublishedTrack* track = slot->wanted() != nullptr ? slot->wanted() : slot->shown();
@@ -103,7 +113,7 @@ void Transport::CollectDemands(Timestamp now) {
       slot->SetPaused(false);
       continue;
     }
-    const SlotPreferences& preferences = slot->preferences;
+    const SlotPreferences& preferences = slot->preferences();
     if (!preferences.visible) {
       slot->SetPaused(false);  // nobody looks: no reason to say anything
       slot->SetTarget(std::nullopt, now);
@@ -122,48 +132,61 @@ void Transport::CollectDemands(Timestamp now) {
     demand.pinned = preferences.pinned;
     demand.area = uint32_t{preferences.width} * preferences.height;
     demand.speaking = track->publisher().Speaks(track->owner(), now);
-    send_->demands.push_back(demand);
-    send_->demanding.push_back(slot.get());
+    demands_.push_back(demand);
+    demanding_.push_back(slot.get());
   }
 }
 
-void Transport::Allocate(Timestamp now) {
-  const std::optional<int64_t> estimate = send_->estimator.estimate_bps();
+void SubscriberSlots::Allocate(Timestamp now) {
+  const std::optional<int64_t> estimate = parts_.sender.estimator().estimate_bps();
   int64_t voices = 0;
   for (const auto& slot : slots_) {
     if (slot->settings().kind == MediaKind::kAudio && slot->shown() != nullptr) voices += kVoiceBps;
   }
   CollectDemands(now);
-  BandwidthAllocator& allocator = send_->allocator;
+  BandwidthAllocator& allocator = allocation_.allocator;
   std::optional<int64_t> budget;
   if (estimate) budget = std::max<int64_t>(*estimate - voices, 0);
-  const auto grants = allocator.Update(send_->demands, budget, send_->estimator.measured(), now);
+  const auto grants = allocator.Update(demands_, budget, parts_.sender.estimator().measured(), now);
   for (size_t i = 0; i < grants.size(); ++i) {
-    SubscriberSlot& slot = *send_->demanding[i];
+    SubscriberSlot& slot = *demanding_[i];
     slot.SetTarget(grants[i].target, now);
-    if (send_->estimator.draining()) slot.LetGo(now);
+    if (parts_.sender.estimator().draining()) slot.LetGo(now);
     slot.SetPaused(!grants[i].target);
   }
-  send_->target_bps = allocator.granted_bps() + voices;
+  allocation_.target_bps = allocator.granted_bps() + voices;
   const int64_t demand = grants.empty() ? 0 : allocator.wanted_bps() + voices;
-  send_->estimator.SetDemand(demand, now);
-  send_->allocated_for_bps = estimate.value_or(0);
-  send_->last_allocation = now;
+  parts_.sender.estimator().SetDemand(demand, now);
+  allocation_.for_bps = estimate.value_or(0);
+  allocation_.last = now;
   const bool constrained = estimate && *estimate < demand * 3 / 2;
-  send_->next_allocation = grants.empty() ? kNever : now + (constrained ? kInterval : kRelaxedInterval);
+  parts_.schedule.next_allocation =
+      grants.empty() ? kNever : now + (constrained ? kInterval : kRelaxedInterval);
 }
 
-// At once when what is sent no longer fits, or when there may be room for more.
-void Transport::AllocateAfterEstimate(Timestamp now) {
-  if (!ready() || send_->next_allocation == kNever) return;
-  const int64_t estimate = send_->estimator.estimate_bps().value_or(0);
-  const bool short_of = estimate < send_->target_bps;
-  const bool room =
-      send_->target_bps < send_->allocator.wanted_bps() &&
-      static_cast<double>(estimate) > kWorthRaising * static_cast<double>(send_->allocated_for_bps);
+void SubscriberSlots::AllocateAfterEstimate(Timestamp now) {
+  if (!parts_.sender.ready() || parts_.schedule.next_allocation == kNever) return;
+  const int64_t estimate = parts_.sender.estimator().estimate_bps().value_or(0);
+  const bool short_of = estimate < allocation_.target_bps;
+  const bool room = allocation_.target_bps < allocation_.allocator.wanted_bps() &&
+                    static_cast<double>(estimate) > kWorthRaising * static_cast<double>(allocation_.for_bps);
   if (!short_of && !room) return;
-  send_->next_allocation =
-      std::min(send_->next_allocation, std::max(now, send_->last_allocation + kLeastInterval));
+  parts_.schedule.next_allocation =
+      std::min(parts_.schedule.next_allocation, std::max(now, allocation_.last + kLeastInterval));
+}
+
+void SubscriberSlots::ForgetAllocation() {
+  allocation_ = Allocation{};
+  parts_.schedule.next_allocation = Timestamp{};
+}
+
+size_t SubscriberSlots::SendPadding(Timestamp now) {
+  for (size_t i = 0; i < slots_.size(); ++i) {
+    SubscriberSlot& slot = *slots_[padding_turn_++ % slots_.size()];
+    if (slot.settings().kind != MediaKind::kVideo) continue;
+    if (const size_t sent = slot.SendPadding(now); sent > 0) return sent;
+  }
+  return 0;
 }
 
 }  // namespace nexus

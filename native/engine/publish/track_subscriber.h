@@ -1,0 +1,34 @@
+// A subscriber's slot, as the track that it shows or waits for knows it. Packets do not pass through here:
+// they follow the track's routes (fan_out.h).
+#pragma once
+
+#include "engine/base/time.h"
+#include "engine/publish/layer_wishes.h"
+
+namespace nexus {
+
+class PublishedLayer;
+class PublishedTrack;
+class SubscriberSlot;
+
+class TrackSubscriber {
+ public:
+  virtual ~TrackSubscriber() = default;
+
+  // Where the packets of a layer go, if it takes that layer.
+  virtual SubscriberSlot& slot() = 0;
+  virtual bool Takes(const PublishedLayer& layer) const = 0;
+  // The highest layer that it can use; nothing: none now.
+  virtual LayerWishes::Wish Wish() const = 0;
+
+  // The track is about to go; the subscriber takes itself out of its list.
+  virtual void OnTrackGone(PublishedTrack& track) = 0;
+  // Muted or unmuted: the next picture begins with a keyframe, without a gap.
+  virtual void OnTrackPaused(PublishedTrack& track) = 0;
+  // An encoding of the track began or stopped.
+  virtual void OnEncodingsChanged(Timestamp now) = 0;
+  // The pictures of the track's layers have other sizes.
+  virtual void OnSizesChanged() = 0;
+};
+
+}  // namespace nexus
