@@ -1,3 +1,4 @@
+// Checks the arguments of `EngineConfig` and converts them.
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 

@@ -1,3 +1,4 @@
+// The calls of data channels: settings of a transport's data, and messages of the server.
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 

@@ -1,3 +1,4 @@
+// The class `Engine`: each call checks its arguments and becomes one call or command of the engine.
 #include <nanobind/stl/map.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>

@@ -1,3 +1,4 @@
+// The classes of the events that `poll_events` returns.
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>

@@ -1,4 +1,4 @@
-// Header extension ids: a dict in Python, a table in the engine.
+// Converts header extension ids from a Python dict to the engine's table.
 #pragma once
 
 #include <map>

@@ -1,3 +1,4 @@
+// Checks and converts the options of transports, tracks and codecs.
 #include <nanobind/stl/map.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>

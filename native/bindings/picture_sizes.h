@@ -1,4 +1,4 @@
-// The sizes of a track's encodings or spatial layers, checked.
+// Checks and converts the frame sizes of a track's encodings or spatial layers.
 #pragma once
 
 #include <utility>

@@ -1,4 +1,4 @@
-// A subscriber's preferences for a video slot, checked.
+// Checks and converts a subscriber's preferences for a video slot.
 #pragma once
 
 #include "bindings/bindings.h"

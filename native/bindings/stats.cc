@@ -1,3 +1,5 @@
+// The classes of stats: one field for each counter and measurement of the engine, transports, tracks and
+// slots.
 #include <nanobind/stl/map.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>

@@ -1,3 +1,4 @@
+// The engine's calls for taps: add, remove and read.
 #include <algorithm>
 
 #include "io/engine.h"

@@ -1,3 +1,4 @@
+// Framed packets are read back, however the stream is split; an invalid length ends it.
 #include "io/tcp_frame_reader.h"
 
 #include <gtest/gtest.h>

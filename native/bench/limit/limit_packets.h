@@ -1,4 +1,5 @@
-// The limit's packets: the same sizes and number as a livestream's.
+// The packets of the limit benchmark (limit_bench.cc), with the sizes and the number of a livestream's
+// packets.
 #pragma once
 
 #include <cstddef>

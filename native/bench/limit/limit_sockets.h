@@ -1,4 +1,5 @@
-// The sockets of the limit: received batches, sent runs, and a thread that drains the receiving end.
+// UDP sockets of the limit benchmark (limit_bench.cc): batched receiving with GRO, batched sending with GSO,
+// and a thread that drains the receiving end.
 #pragma once
 
 #include <netinet/in.h>

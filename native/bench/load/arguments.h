@@ -1,4 +1,4 @@
-// `key=value` on a command line.
+// Parses the `key=value` arguments of a command line.
 #pragma once
 
 #include <cstdint>

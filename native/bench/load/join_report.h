@@ -1,4 +1,5 @@
-// Report of the peers that joined since measuring began: times to their first frame. JSON without braces.
+// Reports how long the peers that joined since measuring began waited for their first frame, as the fields of
+// a JSON object, without braces.
 #pragma once
 
 #include <memory>

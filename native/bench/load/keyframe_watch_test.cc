@@ -1,3 +1,4 @@
+// The first keyframe is detected when all its packets have arrived, with losses, retransmissions and probes.
 #include "bench/load/keyframe_watch.h"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,5 @@
-// The scenes of the comparison and what their participants send, the same for every SFU.
+// The scenes that the bench compares SFUs in: what each participant publishes, and with which codecs and
+// header extensions.
 #pragma once
 
 #include <optional>

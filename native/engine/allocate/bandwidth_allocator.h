@@ -1,7 +1,8 @@
-// Distributes a subscriber's bandwidth among its video slots: first the lowest layer of each, then the most
-// important slots layer by layer up to what they want, then the next. A slot that does not get even its
-// lowest layer is paused. A layer stays while it fits; a higher one is given only with room to spare, and
-// later each time that it had to be taken back, so that nothing oscillates.
+// Distributes a subscriber's bandwidth among its video slots: first the lowest layer of each, in order of
+// importance; then the further layers, one class of importance after another, and within a class in turns. A
+// slot that does not get even its lowest layer is paused. A layer stays while it fits; a higher one is
+// granted only with room to spare, and after a longer wait each time that it had to be taken back, so that
+// nothing oscillates.
 #pragma once
 
 #include <optional>

@@ -1,3 +1,4 @@
+// Grants for given demands and budgets: order of importance, pauses, and stability when the estimate varies.
 #include "engine/allocate/bandwidth_allocator.h"
 
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
 // Selects the few audible sources of a room. A selected source stays until it is silent, so that no speaker
-// is cut off in mid-word. Of the silent ones, the one that has not spoken for longest leaves, so that a pause
+// is cut off in mid-word. A new speaker replaces the source that has been silent for longest, so that a pause
 // between two sentences does not lose the place. The choice is deterministic.
 #pragma once
 

@@ -51,7 +51,7 @@ std::string SocketAddress::ToString() const {
 }  // namespace nexus
 
 size_t std::hash<nexus::SocketAddress>::operator()(const nexus::SocketAddress& address) const noexcept {
-  // Equality decides; the hash only spreads (never use a hash alone as a key: field notes, mediasoup #1823).
+  // Equality decides; the hash only spreads (a hash alone is no key: mediasoup #1823).
   uint64_t high = 0;
   uint64_t low = 0;
   const nexus::ByteView ip = address.ip();

@@ -1,6 +1,6 @@
 // Detects a link whose rate falls suddenly: packets arrive further and further apart, and their delay grows.
-// The trend over twenty groups needs half a second to be sure; over the packets of two feedbacks such a fall
-// is obvious. While a queue grows, the arrival rate is the link's rate.
+// The trendline over twenty groups needs half a second to detect this; such a fall is obvious already from
+// the packets of two feedbacks. While a queue grows, the arrival rate is the link's rate.
 #pragma once
 
 #include <algorithm>

@@ -1,6 +1,6 @@
 // The current queuing delay of the path: the minimum one-way delay of a feedback above the minimum of the
 // last seconds. The constant difference of the two clocks cancels out, and their drift is negligible within
-// the window. The trend shows whether a queue grows; only this shows whether one stands.
+// the window. The trendline detects only a queue that grows; this delay also reveals one of constant length.
 #pragma once
 
 #include <algorithm>

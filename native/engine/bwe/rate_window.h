@@ -1,4 +1,4 @@
-// The rate over the last ten steps, in 48 bytes.
+// A bitrate over a sliding window of ten steps of `kStepMicros` each, in 48 bytes.
 #pragma once
 
 #include <array>

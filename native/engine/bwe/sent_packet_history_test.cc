@@ -1,3 +1,4 @@
+// Sent packets and their feedback: repeated, late and unknown numbers, and the bound of the table.
 #include "engine/bwe/sent_packet_history.h"
 
 #include <gtest/gtest.h>

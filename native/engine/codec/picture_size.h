@@ -1,4 +1,4 @@
-// The frame size of one layer, as far as the headers of its keyframes are readable.
+// The frame size that a keyframe's header contains (VP8, VP9), if the payload is readable.
 #pragma once
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Application data over DTLS, which carries SCTP: order, bounds, and silence after the end.
 #include <gtest/gtest.h>
 
 #include <algorithm>

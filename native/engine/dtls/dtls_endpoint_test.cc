@@ -1,3 +1,4 @@
+// The handshake of two endpoints: SRTP profiles, fingerprints, timeouts, and hostile datagrams.
 #include "engine/dtls/dtls_endpoint.h"
 
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// Implementation of dtls_network.h, in a file that only the test program compiles.
 #include "engine/dtls/dtls_network.h"
 
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// Bitrates by layer, also of a stream with few frames.
 #include "engine/forward/layer_meter.h"
 
 #include <gtest/gtest.h>

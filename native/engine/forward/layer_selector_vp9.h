@@ -1,7 +1,7 @@
 // Selects spatial and temporal layers of VP9 by its payload descriptor (RFC 9628 section 4.2), in flexible
-// and non-flexible mode. A frame of a layer below the slot's to which no upper layer refers (Z: K-SVC outside
-// of key pictures) is left out. After that the slot cannot switch down to its layer before the next key
-// picture, and gets fewer pictures meanwhile.
+// and non-flexible mode. Frames below the slot's layer to which no higher layer refers (bit Z, as in K-SVC
+// outside of key pictures) are left out. A slot can therefore switch down to such a layer only at a key
+// picture; until then it gets the lowest frame rate of its current layer.
 #pragma once
 
 #include <algorithm>

@@ -89,7 +89,7 @@ TEST(SlotHistory, AnEmptyHistoryKnowsNothing) {
   }
 }
 
-// Field notes 1.2: NACKs of 1, 2, 3 and 17 numbers across 65535 -> 0.
+// NACKs of 1, 2, 3 and 17 numbers across 65535 -> 0.
 TEST(SlotHistory, AnswersAcrossTheWrap) {
   for (const int64_t count : {1, 2, 3, 17}) {
     for (int64_t start = 65'515; start < 65'540; ++start) {

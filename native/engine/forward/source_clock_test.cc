@@ -1,5 +1,5 @@
 // Lip sync: two sources of one participant stay synchronised through the slots, whatever their clocks, before
-// and after a rebind, and if the first sender report is late. Field notes 1.1 and 1.6.
+// and after a rebind, and if the first sender report is late.
 #include "engine/forward/source_clock.h"
 
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// The ICE-lite side with hand-made checks: responses, the selected address, consent, restarts and bounds.
 #include "engine/ice/ice_lite.h"
 
 #include <gtest/gtest.h>

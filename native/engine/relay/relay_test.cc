@@ -1,3 +1,4 @@
+// Relay messages are read back as they were written, and a full queue drops only media and data.
 #include <gtest/gtest.h>
 
 #include <algorithm>

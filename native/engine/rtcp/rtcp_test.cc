@@ -99,8 +99,7 @@ TEST(RtcpCompound, PadsEveryLengthOfCname) {
   }
 }
 
-// Field notes 1.2: every NACKed number counts, from every start around the wrap, for 1, 2, 3 and 17
-// consecutive numbers.
+// Every NACKed number counts, from every start around the wrap, for 1, 2, 3 and 17 consecutive numbers.
 TEST(RtcpNack, IsCompleteAroundTheWrap) {
   for (uint32_t start = 65'500; start < 65'560; ++start) {
     for (const size_t count : {1, 2, 3, 17, 18, 40}) {

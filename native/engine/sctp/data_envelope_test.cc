@@ -1,3 +1,4 @@
+// The envelope, compared with bytes that the SDKs' tests share; its bounds, and messages in two parts.
 #include "engine/sctp/data_envelope.h"
 
 #include <gtest/gtest.h>

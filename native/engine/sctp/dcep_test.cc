@@ -1,3 +1,4 @@
+// DCEP messages are read back as they were written, and malformed ones are rejected.
 #include "engine/sctp/dcep.h"
 
 #include <gtest/gtest.h>

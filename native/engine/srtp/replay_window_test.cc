@@ -1,3 +1,4 @@
+// The replay window, compared with an unbounded model.
 #include "engine/srtp/replay_window.h"
 
 #include <gtest/gtest.h>

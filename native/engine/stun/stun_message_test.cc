@@ -1,3 +1,4 @@
+// STUN messages: the vectors of RFC 5769, messages of the writer read back, and malformed ones.
 #include "engine/stun/stun_message.h"
 
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// The parts of a tap: the order of packets, the backlog of a slow reader, and the end.
 #include <gtest/gtest.h>
 
 #include <numeric>
