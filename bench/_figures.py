@@ -1,5 +1,5 @@
-"""Evaluates rows of measurements: which are void and why, ratios, and how cost grows with load. Pure
-functions."""
+"""Evaluates the rows of the comparison, one for each measurement: the reasons to void a row, the ratios between
+servers, and the growth of cost with load. Pure functions."""
 
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ Row = Mapping[str, Any]
 GENERATOR_SHARE = 0.8
 # Minimum share of the expected packets that must arrive. Below it, viewers received another layer or nothing.
 DELIVERED = 0.97
-# Packets per core second that the servers' authors publish: LiveKit's benchmark page, 16 vCPU (design notes).
+# Packets per core second that the servers' authors publish: LiveKit's benchmark page, 16 vCPU.
 # Janus publishes no comparable number.
 PUBLISHED: Mapping[str, Mapping[str, int]] = {
     "livekit": {"livestream": 38_000, "meeting": 38_000, "audio": 75_000},

@@ -1,4 +1,4 @@
-"""One point of measurement: one server, one scene, one load. It starts the server, joins the participants,
+"""One measurement of one server, in one scene, with one load. It starts the server, joins the participants,
 waits until the load is steady, and measures."""
 
 import asyncio

@@ -1,9 +1,9 @@
-// How long from `join()` (camera already open) to the first remote picture in a real Chromium.
+// How long from `join()` (camera already open) to the first remote video frame in a real Chromium.
 //
 //   node bench/join.mjs [--joins 20] [--codec vp8] [--out bench/results/join.json]
 //
-// One page publishes; another joins, waits for the first `requestVideoFrameCallback` of the publisher's picture, and
-// leaves, again and again. Everything runs on this machine, so the network's round trip is not in the figure.
+// One page publishes; another joins, waits for the first `requestVideoFrameCallback` of the publisher's video, and
+// leaves, again and again. Everything runs on this machine, so the result contains no round trip of a network.
 // @ts-check
 import { mkdir, writeFile } from "node:fs/promises";
 import { cpus, loadavg } from "node:os";

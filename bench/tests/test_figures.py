@@ -1,4 +1,4 @@
-"""Void rows, ratios, growth and runs."""
+"""The evaluation of rows: reasons to void them, ratios, growth with load, and the number of GSO runs."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Fixtures: a fake signaling server, a token for it."""
+"""Fixtures: a fake signaling server, and a token for it."""
 
 from collections.abc import AsyncIterator
 

@@ -20,7 +20,7 @@ PEOPLE = {BOB.id: BOB}
 
 
 def test_the_encoding_equals_that_of_the_engine() -> None:
-    """The same vectors stand in native/engine/sctp/data_envelope_test.cc and in the web SDK."""
+    """The same vectors are in native/engine/sctp/data_envelope_test.cc and in the web SDK."""
     to_two = DataEnvelope(b"hi", text=True, topic="chat", destinations=("PA_a", "PA_b"))
     assert write_envelope(to_two) == b"\x01\x01\x00\x04chat\x02\x04PA_a\x04PA_bhi"
     assert read_envelope(write_envelope(to_two)) == to_two

@@ -1,5 +1,5 @@
-"""Receives the tracks of other participants: counts frames, keeps the last picture and the last second's
-pitch."""
+"""Receives the tracks of other participants: counts frames, and keeps the last video frame and the
+last second of audio, to compare their colour and pitch with those sent."""
 
 import asyncio
 import contextlib

@@ -17,7 +17,7 @@ PITCH_TOLERANCE_HZ: Final = 40.0
 
 
 def resembles(taken: Taken, colour: Colour, tone_hz: float) -> bool | None:
-    """Whether this is the picture or tone that was sent; None while there is too little media to decide."""
+    """Whether this is the colour or tone that was sent; None while there is too little media to decide."""
     if taken.track.kind == "video":
         seen = taken.colour
         if seen is None:

@@ -61,7 +61,7 @@ class VideoLayer:
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """A published track. `number` stands in the CSRC of each of its packets (RFC 3550 section 5.1)."""
+    """A published track. `number` is the CSRC of each of its packets (RFC 3550 section 5.1)."""
 
     id: str
     number: int

@@ -1,3 +1,4 @@
+/** A slot is attributed to a track only while the slot table and the CSRC of its packets agree. */
 import { describe, expect, it } from "vitest";
 import { carriers, NOTHING_ATTRIBUTED, readSlot, type Attribution } from "./attribution.js";
 import type { Mid, Slot, TrackDescription, TrackId } from "./model.js";

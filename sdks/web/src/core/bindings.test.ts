@@ -1,3 +1,4 @@
+/** Tracks that the page shows are requested, wait for free slots, and keep their slots for a grace period. */
 import { describe, expect, it } from "vitest";
 import type { Mid, SlotTable, TrackId } from "./model.js";
 import { answered, applyTable, bind, forget, JOIN_GRACE_MS, nextDeadline, nextRequest, NO_BINDINGS, RELEASE_GRACE_MS, requested, unbind } from "./bindings.js";

@@ -1,3 +1,4 @@
+/** The envelope, compared with bytes that the engine's tests share; messages in two parts, and malformed headers. */
 import { describe, expect, it } from "vitest";
 import { MAX_DATA_BYTES, PART_BYTES, readEnvelope, writeEnvelope, writeMessages } from "./data_envelope.js";
 

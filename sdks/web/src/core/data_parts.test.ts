@@ -1,3 +1,4 @@
+/** The two parts of a message are joined in any order, and the memory for unfinished messages is bounded. */
 import { describe, expect, it } from "vitest";
 import type { DataEnvelope } from "./data_envelope.js";
 import { DataParts, MAX_UNFINISHED } from "./data_parts.js";

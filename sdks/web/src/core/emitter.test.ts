@@ -1,3 +1,4 @@
+/** Listeners that are added late are called for standing events, in order and once. */
 import { expect, it } from "vitest";
 import { Emitter } from "./emitter.js";
 

@@ -1,3 +1,4 @@
+/** The encodings planned for a source, their adjustment to another size, and layers without demand. */
 import { describe, expect, it } from "vitest";
 import { encodingPlans, isTaken, refit, demandedEncodings, type EncodingPlan, type VideoSource } from "./encodings.js";
 import type { LayerDemand } from "./model.js";

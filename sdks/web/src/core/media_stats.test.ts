@@ -1,3 +1,4 @@
+/** Stats of tracks, computed from reports of `getStats()` as browsers make them. */
 import { describe, expect, it } from "vitest";
 import { pathRttMs, summariseStats, uplinkEstimateBps, type StatsEntry, type StatsReport } from "./media_stats.js";
 import type { Mid } from "./model.js";

@@ -1,3 +1,4 @@
+/** The audio options that are written into an offer. */
 import { describe, expect, it } from "vitest";
 import type { Mid } from "./model.js";
 import { readMids, applyAudioOptions } from "./sdp.js";

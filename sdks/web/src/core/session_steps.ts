@@ -1,4 +1,4 @@
-/** The building blocks of the rules of a session. */
+/** A step of a session (the new state with its effects), and functions that build and combine steps. */
 import type { Effect, Notice, OpenRequest, Request, SessionState } from "./session_state.js";
 
 /** The new state and the effects to perform. */

@@ -1,3 +1,4 @@
+/** Changes of views are collected, delayed and sent one request at a time. */
 import { expect, it } from "vitest";
 import type { TrackId } from "./model.js";
 import { answered, DEFAULT_VIEW, forget, HIDE_DELAY_MS, MAX_VIEWS_PER_REQUEST, nextDeadline, nextRequest, NO_VIEWS, requested, setView, VIEW_DELAY_MS } from "./views.js";

@@ -1,11 +1,10 @@
 """Chooses the node for a room, as a pure function: the least loaded node of the own region that is fresh, not
 full and not draining.
 
-Rules for draining (a draining node that still accepts joins never empties): * A draining node gets no new
-room. * Participants may still join a room on it, because a room cannot be on two nodes, and splitting a room
-is worse than a longer drain. This ends when the node answers NODE_DRAINING (`SetDraining(refuse_joins)`),
-which signaling passes to the client with a time to retry. * A room that has a record but no longer exists on
-its node is placed again.
+A draining node gets no new room. Participants may still join a room that it holds, because a room cannot be
+on two nodes, although such a node may never become empty. The node ends this by answering NODE_DRAINING
+(`SetDraining(refuse_joins)`), which signaling passes to the client with a time to retry. A room that has a
+record but no longer exists on its node is placed again.
 """
 
 import random

@@ -1,10 +1,10 @@
 """Receives a slot: decoded frames, each with the number of its track.
 
-The server writes the track's number into the CSRC of every packet (docs/architecture/contracts.md, "Whose
-packet is it"). aiortc drops CSRCs on the way from packet to frame, so this listens in at two places of its
-receiver: where packets come in, and where their timestamps are mapped. A frame carries its mapped timestamp,
-and that leads back to the packet's CSRC. Together with `peer.py` this is all that knows aiortc's private
-names (seen in 1.16).
+The server writes the track's number into the CSRC of every packet (docs/architecture/contracts.md,
+"Attribution of packets"). aiortc drops CSRCs between packet and frame, so this module hooks into its receiver
+twice: where packets arrive, to record the CSRC of each RTP timestamp, and where timestamps are mapped, to
+find the CSRC by the timestamp of a frame. Only this module and `peer.py` use aiortc's private names (of
+version 1.16).
 """
 
 import asyncio

@@ -4,13 +4,15 @@ For each direction and interval:
 
     score = 100 − 400 · loss − max(0, delay − 100 ms) / 5 − 50 · starved
 
-* `loss`: the share of lost packets, 0 to 1. The denominator is at least `MIN_PACKETS`: with DTX a silent
+`loss` is the share of lost packets, 0 to 1. The denominator is at least `MIN_PACKETS`: with DTX a silent
 microphone sends a few packets per second, and one lost of three does not make a bad connection. (Other
-implementations guess the normal packet rate from a histogram, which is unreliable.) * `delay`: half the round
-trip plus twice the jitter, which is the delay of a jitter buffer, in milliseconds. * `starved` (downlink
-only): the mean distance of videos from their requested layer: 1 for a video that is paused for lack of
-bandwidth, 1/3 for the second of three layers when the third was requested, 0 for a video that arrives as
-requested or whose publisher does not send more.
+implementations guess the normal packet rate from a histogram, which is unreliable.)
+
+`delay` is half the round trip plus twice the jitter, which is the delay of a jitter buffer, in milliseconds.
+
+`starved` (downlink only) is the mean distance of videos from their requested layer: 1 for a video that is
+paused for lack of bandwidth, 1/3 for the second of three layers when the third was requested, 0 for a video
+that arrives as requested or whose publisher does not send more.
 
 So 5 % loss, or 200 ms of delay, or two of five videos paused, cost twenty points. The worse direction counts,
 smoothed: faster down than up, because users notice a decline sooner. From 80 the connection is EXCELLENT,

@@ -1,4 +1,5 @@
-"""Views of participants and their consequences: views of slots, layer demand, and paused tracks."""
+"""Keeps how each participant views its tracks, and derives what the engine and clients need from it: views of
+slots, the layer that a view needs, and messages about layer demand and paused tracks."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
