@@ -1,5 +1,5 @@
-"""Evaluates the rows of the comparison, one for each measurement: the reasons to void a row, the ratios between
-servers, and the growth of cost with load. Pure functions."""
+"""Evaluates the rows of the comparison, one for each measurement: the reasons to void a row, the ratios
+between servers, and the growth of cost with load. Pure functions."""
 
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -1,7 +1,7 @@
-"""Which folder of native/ may include which: what `native/CMakeLists.txt` says of each feature, nothing else.
+"""Checks the includes of native/: a folder includes only what `native/CMakeLists.txt` allows its feature to use.
 
-The linker sees calls, but neither a header that includes upwards nor features that depend on one another in
-a circle. Here both are faults. Tests may include what they like.
+The linker detects neither a header that includes an upper folder nor a circle of features; this check does.
+Tests may include everything.
 """
 
 import re
@@ -23,7 +23,7 @@ class Feature:
 
 
 def read_features(cmake: str) -> dict[str, Feature]:
-    """The features by name; libraries that are not ours count for nothing."""
+    """The features by name; other libraries are skipped."""
     features = {}
     for name, arguments in FEATURE.findall(cmake):
         values: dict[str, list[str]] = {"FOLDER": [], "DEPS": [], "TEST_DEPS": []}
@@ -50,7 +50,7 @@ def reachable(features: Mapping[str, Feature], start: frozenset[str]) -> set[str
 
 
 def find_faults(native: Path) -> list[str]:
-    """A sentence about each; empty: none."""
+    """A sentence about each fault."""
     features = read_features((native / "CMakeLists.txt").read_text())
     graph = {name: feature.uses & features.keys() for name, feature in features.items()}
     try:
