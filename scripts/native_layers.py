@@ -1,4 +1,4 @@
-"""Checks the includes of native/: a folder includes only what `native/CMakeLists.txt` allows its feature to use.
+"""Checks the includes of native/: a folder includes only what its feature may use by `native/CMakeLists.txt`.
 
 The linker detects neither a header that includes an upper folder nor a circle of features; this check does.
 Tests may include everything.
