@@ -41,6 +41,8 @@ PROSE = [
     "scripts",
     "bench",
     "tests/e2e",
+    "tests/scenario",
+    "tests/services",
 ]
 
 

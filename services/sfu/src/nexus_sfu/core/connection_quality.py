@@ -14,11 +14,12 @@ implementations guess the normal packet rate from a histogram, which is unreliab
 paused for lack of bandwidth, 1/3 for the second of three layers when the third was requested, 0 for a video
 that arrives as requested or whose publisher does not send more.
 
-So 5 % loss, or 200 ms of delay, or two of five videos paused, cost twenty points. The worse direction counts,
-smoothed: faster down than up, because users notice a decline sooner. From 80 the connection is EXCELLENT,
-from 60 GOOD, below that POOR; a boundary must be crossed by `HYSTERESIS`, so that the rating does not
-flicker. LOST means that neither ICE checks (RFC 7675) nor any other packets arrive. It is a statement about
-the path and not about the amount of media, so a participant that is muted or only listens is never LOST.
+Twenty points are the cost of 5 % loss, of 200 ms of delay, or of two paused videos among five. The worse
+direction counts, smoothed: faster down than up, because users notice a decline sooner. From 80 the connection
+is EXCELLENT, from 60 GOOD, below that POOR; a boundary must be crossed by `HYSTERESIS`, so that the rating
+does not flicker. LOST means that neither ICE checks (RFC 7675) nor any other packets arrive. It is a
+statement about the path and not about the amount of media, so a participant that is muted or only listens is
+never LOST.
 """
 
 from collections.abc import Iterable

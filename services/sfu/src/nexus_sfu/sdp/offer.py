@@ -80,7 +80,7 @@ class Section:
     rtcp_mux: bool
     rtcp_rsize: bool
     bundle_only: bool
-    # Of data channels (RFC 8841 sections 5 and 6); -1 and the default if absent.
+    # Attributes of data channels (RFC 8841 sections 5 and 6); -1 and the default if absent.
     sctp_port: int = -1
     max_message_size: int = 65_536
 
