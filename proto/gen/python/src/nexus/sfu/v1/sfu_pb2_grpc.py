@@ -118,7 +118,7 @@ class SfuServiceServicer:
     """
 
     def Join(self, request, context):
-        """Adds a participant, and the room with it when it is the first. A second join of an identity replaces the first.
+        """Adds a participant; the first one creates the room. A second join of an identity replaces the first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -150,7 +150,7 @@ class SfuServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateView(self, request, context):
-        """What a participant looks at, and how: layers and bandwidth follow it.
+        """How a participant shows tracks, from which the SFU chooses layers and shares bandwidth.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -181,7 +181,7 @@ class SfuServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SendData(self, request, context):
-        """A message of the server's on data channels. Who has none, or is not connected yet, does not get it.
+        """A message of the server on data channels. A participant without one, or not connected yet, does not receive it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -194,21 +194,21 @@ class SfuServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SetDraining(self, request, context):
-        """Refuses new rooms (and, with `refuse_joins`, joins); what flows goes on.
+        """Refuses new rooms and, with `refuse_joins`, new participants. Present sessions continue.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchStats(self, request, context):
-        """A report at once, then one an interval.
+        """Statistics at once, then in every interval.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def StreamTrack(self, request, context):
-        """The media of one track from now on, for recorder and transcriber. Ends with the track. A reader that is slow finds
+        """The media of one track from now on, for recorder and transcriber. It ends with the track. A slow reader receives
         gaps, and never slows down the call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -89,18 +89,18 @@ class _ConnectionQualityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Con
     CONNECTION_QUALITY_UNSPECIFIED: _ConnectionQuality.ValueType  # 0
     """Not known yet."""
     CONNECTION_QUALITY_LOST: _ConnectionQuality.ValueType  # 1
-    """Nothing arrives any more."""
+    """Nothing arrives."""
     CONNECTION_QUALITY_POOR: _ConnectionQuality.ValueType  # 2
     CONNECTION_QUALITY_GOOD: _ConnectionQuality.ValueType  # 3
     CONNECTION_QUALITY_EXCELLENT: _ConnectionQuality.ValueType  # 4
 
 class ConnectionQuality(_ConnectionQuality, metaclass=_ConnectionQualityEnumTypeWrapper):
-    """How a participant's connection to the SFU does, the worse of both directions."""
+    """Rating of a participant's connection to the SFU, the worse of both directions."""
 
 CONNECTION_QUALITY_UNSPECIFIED: ConnectionQuality.ValueType  # 0
 """Not known yet."""
 CONNECTION_QUALITY_LOST: ConnectionQuality.ValueType  # 1
-"""Nothing arrives any more."""
+"""Nothing arrives."""
 CONNECTION_QUALITY_POOR: ConnectionQuality.ValueType  # 2
 CONNECTION_QUALITY_GOOD: ConnectionQuality.ValueType  # 3
 CONNECTION_QUALITY_EXCELLENT: ConnectionQuality.ValueType  # 4
@@ -161,7 +161,7 @@ class VideoLayer(_message.Message):
     """In pixels at full quality; 0 when unknown."""
     height: _builtins.int
     max_bitrate_bps: _builtins.int
-    """What the sender allows it; 0 when unknown."""
+    """Maximum that the sender allows; 0 when unknown."""
     inactive: _builtins.bool
     """Not sent at present: the source has too few pixels for it. The layers below are sent; width and height are 0."""
     def __init__(
@@ -204,8 +204,8 @@ class Track(_message.Message):
     id: _builtins.str
     """"TR_…", unique over the life of the deployment."""
     number: _builtins.int
-    """Stands in the CSRC of every forwarded packet of this track (RFC 3550 section 5.1): whose packet is it?
-    Unique in the room, never given out again while the room lives.
+    """The CSRC of every forwarded packet of this track (RFC 3550 section 5.1), which identifies it. Unique in the room
+    and never reused while the room lives.
     """
     participant_id: _builtins.str
     """The participant's id ("PA_…")."""
@@ -215,15 +215,15 @@ class Track(_message.Message):
     codec: Global___Codec.ValueType
     muted: _builtins.bool
     width: _builtins.int
-    """In pixels, as the publisher said; 0 when unknown."""
+    """In pixels, as described by the publisher; 0 when unknown."""
     height: _builtins.int
     mid: _builtins.str
-    """The media section (RFC 9143) of the publisher's description that carries it; told to the publisher only."""
+    """Its media section (RFC 9143) in the publisher's description; sent to the publisher only."""
     scalability_mode: _builtins.str
     """As in `Publication`."""
     @_builtins.property
     def layers(self) -> _containers.RepeatedCompositeFieldContainer[Global___VideoLayer]:
-        """Of video that is sent in more than one, low to high."""
+        """The layers of a video that has more than one, low to high."""
 
     def __init__(
         self,
@@ -291,7 +291,7 @@ class Participant(_message.Message):
     joined_at_ms: _builtins.int
     """Milliseconds since the Unix epoch."""
     connection_quality: Global___ConnectionQuality.ValueType
-    """As last told by `connection_quality`."""
+    """As in the last `connection_quality` event."""
     @_builtins.property
     def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
     @_builtins.property
@@ -344,7 +344,7 @@ Global___Room: _TypeAlias = Room  # noqa: Y015
 
 @_typing.final
 class Grants(_message.Message):
-    """What the token allows."""
+    """The rights that the token grants."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -360,7 +360,7 @@ class Grants(_message.Message):
     subscribe: _builtins.bool
     data: _builtins.bool
     hidden: _builtins.bool
-    """Not shown to others."""
+    """Hidden from other participants."""
     recorder: _builtins.bool
     admin: _builtins.bool
     def __init__(
@@ -398,10 +398,10 @@ class Slot(_message.Message):
     mid: _builtins.str
     kind: Global___TrackKind.ValueType
     pair: _builtins.int
-    """Slots with the same pair number share an msid; lips are kept in sync within it. -1: an audio slot on its own."""
+    """Slots with the same pair number share an msid, so that receivers play them in sync. -1: a lone audio slot."""
     ssrc: _builtins.int
     track_id: _builtins.str
-    """The track now bound (video: as asked; audio: unset, placed by the engine, named by the CSRC)."""
+    """The bound video track; unset for audio, which the engine assigns and the CSRC identifies."""
     def __init__(
         self,
         *,
@@ -445,7 +445,7 @@ Global___SlotTable: _TypeAlias = SlotTable  # noqa: Y015
 
 @_typing.final
 class UnusedSection(_message.Message):
-    """A media section of the client's offer for which nothing flows, though the client wanted something."""
+    """A media section of the client's offer that carries no media, although the client offered or requested some."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -453,7 +453,7 @@ class UnusedSection(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     mid: _builtins.str
     reason: _builtins.str
-    """Why, in one sentence for a developer."""
+    """The reason, in one sentence for a developer."""
     def __init__(
         self,
         *,
@@ -470,7 +470,9 @@ Global___UnusedSection: _TypeAlias = UnusedSection  # noqa: Y015
 
 @_typing.final
 class Publication(_message.Message):
-    """What a media section of the client's offer publishes. It is taken, or the request is refused with an error."""
+    """The track that a media section of the client's offer publishes. It is accepted, or the request is refused with an
+    error.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -490,7 +492,7 @@ class Publication(_message.Message):
     width: _builtins.int
     height: _builtins.int
     preferred_codec: Global___Codec.ValueType
-    """The codec the publisher would like, honoured when both sides have it."""
+    """The codec that the publisher prefers; used if both sides support it."""
     scalability_mode: _builtins.str
     """The sender's W3C scalability mode ("L3T3_KEY"); empty: no SVC."""
     @_builtins.property
@@ -522,7 +524,7 @@ Global___Publication: _TypeAlias = Publication  # noqa: Y015
 
 @_typing.final
 class TrackView(_message.Message):
-    """How a participant looks at a video track: what the SFU should spend its bandwidth on."""
+    """How a participant shows a video track, from which the SFU chooses layers and shares bandwidth."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -536,15 +538,15 @@ class TrackView(_message.Message):
     MAX_TEMPORAL_FIELD_NUMBER: _builtins.int
     track_id: _builtins.str
     width: _builtins.int
-    """The largest place where it is shown, in device pixels; 0: not known, and any size will do."""
+    """Size of the largest element that shows it, in device pixels; 0: unknown, any size."""
     height: _builtins.int
     hidden: _builtins.bool
-    """Shown nowhere just now: nothing is sent."""
+    """Not shown at present; nothing is sent."""
     pinned: _builtins.bool
     priority: _builtins.int
     """1 to 255, higher first; 0: the SFU's own choice (a screen before cameras)."""
     max_spatial: _builtins.int
-    """Never more than these layers, 0 being the lowest; unset: no limit."""
+    """Highest layers to send, 0 being the lowest; unset: no limit."""
     max_temporal: _builtins.int
     def __init__(
         self,

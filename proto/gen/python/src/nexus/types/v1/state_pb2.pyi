@@ -166,7 +166,7 @@ class NodeLoad(_message.Message):
     packets_in_per_second: _builtins.float
     packets_out_per_second: _builtins.float
     max_participants: _builtins.int
-    """Above these the node takes no new room; 0: no limit."""
+    """Above this the node accepts no new room; 0: no limit."""
     def __init__(
         self,
         *,

@@ -45,7 +45,7 @@ export declare type VideoLayer = Message<"nexus.types.v1.VideoLayer"> & {
   height: number;
 
   /**
-   * What the sender allows it; 0 when unknown.
+   * Maximum that the sender allows; 0 when unknown.
    *
    * @generated from field: uint32 max_bitrate_bps = 5;
    */
@@ -79,8 +79,8 @@ export declare type Track = Message<"nexus.types.v1.Track"> & {
   id: string;
 
   /**
-   * Stands in the CSRC of every forwarded packet of this track (RFC 3550 section 5.1): whose packet is it?
-   * Unique in the room, never given out again while the room lives.
+   * The CSRC of every forwarded packet of this track (RFC 3550 section 5.1), which identifies it. Unique in the room
+   * and never reused while the room lives.
    *
    * @generated from field: uint32 number = 2;
    */
@@ -119,7 +119,7 @@ export declare type Track = Message<"nexus.types.v1.Track"> & {
   muted: boolean;
 
   /**
-   * In pixels, as the publisher said; 0 when unknown.
+   * In pixels, as described by the publisher; 0 when unknown.
    *
    * @generated from field: uint32 width = 9;
    */
@@ -131,14 +131,14 @@ export declare type Track = Message<"nexus.types.v1.Track"> & {
   height: number;
 
   /**
-   * The media section (RFC 9143) of the publisher's description that carries it; told to the publisher only.
+   * Its media section (RFC 9143) in the publisher's description; sent to the publisher only.
    *
    * @generated from field: string mid = 11;
    */
   mid: string;
 
   /**
-   * Of video that is sent in more than one, low to high.
+   * The layers of a video that has more than one, low to high.
    *
    * @generated from field: repeated nexus.types.v1.VideoLayer layers = 12;
    */
@@ -204,7 +204,7 @@ export declare type Participant = Message<"nexus.types.v1.Participant"> & {
   tracks: Track[];
 
   /**
-   * As last told by `connection_quality`.
+   * As in the last `connection_quality` event.
    *
    * @generated from field: nexus.types.v1.ConnectionQuality connection_quality = 8;
    */
@@ -246,7 +246,7 @@ export declare type Room = Message<"nexus.types.v1.Room"> & {
 export declare const RoomSchema: GenMessage<Room>;
 
 /**
- * What the token allows.
+ * The rights that the token grants.
  *
  * @generated from message nexus.types.v1.Grants
  */
@@ -272,7 +272,7 @@ export declare type Grants = Message<"nexus.types.v1.Grants"> & {
   data: boolean;
 
   /**
-   * Not shown to others.
+   * Hidden from other participants.
    *
    * @generated from field: bool hidden = 5;
    */
@@ -313,7 +313,7 @@ export declare type Slot = Message<"nexus.types.v1.Slot"> & {
   kind: TrackKind;
 
   /**
-   * Slots with the same pair number share an msid; lips are kept in sync within it. -1: an audio slot on its own.
+   * Slots with the same pair number share an msid, so that receivers play them in sync. -1: a lone audio slot.
    *
    * @generated from field: int32 pair = 3;
    */
@@ -325,7 +325,7 @@ export declare type Slot = Message<"nexus.types.v1.Slot"> & {
   ssrc: number;
 
   /**
-   * The track now bound (video: as asked; audio: unset, placed by the engine, named by the CSRC).
+   * The bound video track; unset for audio, which the engine assigns and the CSRC identifies.
    *
    * @generated from field: string track_id = 5;
    */
@@ -362,7 +362,7 @@ export declare type SlotTable = Message<"nexus.types.v1.SlotTable"> & {
 export declare const SlotTableSchema: GenMessage<SlotTable>;
 
 /**
- * A media section of the client's offer for which nothing flows, though the client wanted something.
+ * A media section of the client's offer that carries no media, although the client offered or requested some.
  *
  * @generated from message nexus.types.v1.UnusedSection
  */
@@ -373,7 +373,7 @@ export declare type UnusedSection = Message<"nexus.types.v1.UnusedSection"> & {
   mid: string;
 
   /**
-   * Why, in one sentence for a developer.
+   * The reason, in one sentence for a developer.
    *
    * @generated from field: string reason = 2;
    */
@@ -387,7 +387,8 @@ export declare type UnusedSection = Message<"nexus.types.v1.UnusedSection"> & {
 export declare const UnusedSectionSchema: GenMessage<UnusedSection>;
 
 /**
- * What a media section of the client's offer publishes. It is taken, or the request is refused with an error.
+ * The track that a media section of the client's offer publishes. It is accepted, or the request is refused with an
+ * error.
  *
  * @generated from message nexus.types.v1.Publication
  */
@@ -423,7 +424,7 @@ export declare type Publication = Message<"nexus.types.v1.Publication"> & {
   height: number;
 
   /**
-   * The codec the publisher would like, honoured when both sides have it.
+   * The codec that the publisher prefers; used if both sides support it.
    *
    * @generated from field: nexus.types.v1.Codec preferred_codec = 7;
    */
@@ -452,7 +453,7 @@ export declare type Publication = Message<"nexus.types.v1.Publication"> & {
 export declare const PublicationSchema: GenMessage<Publication>;
 
 /**
- * How a participant looks at a video track: what the SFU should spend its bandwidth on.
+ * How a participant shows a video track, from which the SFU chooses layers and shares bandwidth.
  *
  * @generated from message nexus.types.v1.TrackView
  */
@@ -463,7 +464,7 @@ export declare type TrackView = Message<"nexus.types.v1.TrackView"> & {
   trackId: string;
 
   /**
-   * The largest place where it is shown, in device pixels; 0: not known, and any size will do.
+   * Size of the largest element that shows it, in device pixels; 0: unknown, any size.
    *
    * @generated from field: uint32 width = 2;
    */
@@ -475,7 +476,7 @@ export declare type TrackView = Message<"nexus.types.v1.TrackView"> & {
   height: number;
 
   /**
-   * Shown nowhere just now: nothing is sent.
+   * Not shown at present; nothing is sent.
    *
    * @generated from field: bool hidden = 4;
    */
@@ -494,7 +495,7 @@ export declare type TrackView = Message<"nexus.types.v1.TrackView"> & {
   priority: number;
 
   /**
-   * Never more than these layers, 0 being the lowest; unset: no limit.
+   * Highest layers to send, 0 being the lowest; unset: no limit.
    *
    * @generated from field: optional uint32 max_spatial = 7;
    */
@@ -681,7 +682,7 @@ export enum Codec {
 export declare const CodecSchema: GenEnum<Codec>;
 
 /**
- * How a participant's connection to the SFU does, the worse of both directions.
+ * Rating of a participant's connection to the SFU, the worse of both directions.
  *
  * @generated from enum nexus.types.v1.ConnectionQuality
  */
@@ -694,7 +695,7 @@ export enum ConnectionQuality {
   UNSPECIFIED = 0,
 
   /**
-   * Nothing arrives any more.
+   * Nothing arrives.
    *
    * @generated from enum value: CONNECTION_QUALITY_LOST = 1;
    */

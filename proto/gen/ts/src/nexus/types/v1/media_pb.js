@@ -139,7 +139,7 @@ export const ConnectionQualitySchema = /*@__PURE__*/
   enumDesc(file_nexus_types_v1_media, 3);
 
 /**
- * How a participant's connection to the SFU does, the worse of both directions.
+ * Rating of a participant's connection to the SFU, the worse of both directions.
  *
  * @generated from enum nexus.types.v1.ConnectionQuality
  */

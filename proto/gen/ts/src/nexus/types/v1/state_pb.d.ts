@@ -201,7 +201,7 @@ export declare type NodeLoad = Message<"nexus.types.v1.NodeLoad"> & {
   packetsOutPerSecond: number;
 
   /**
-   * Above these the node takes no new room; 0: no limit.
+   * Above this the node accepts no new room; 0: no limit.
    *
    * @generated from field: uint32 max_participants = 7;
    */
