@@ -3,12 +3,12 @@
  * (W3C webrtc-encoded-transform, `RTCRtpScriptTransform`).
  *
  * A sender or receiver keeps its transform for life: across re-offers, replaced tracks, and the tracks that a slot carries
- * one after another. Each is therefore passed exactly once, in the turn that creates its transceiver, so that no frame is
- * processed before the transform is in place. A transceiver is used in one direction only; its other half is not passed.
+ * one after another. The transform is therefore attached to each exactly once, in the turn that creates its transceiver, so
+ * that no frame is processed before. A transceiver is used in one direction only; its other half gets no transform.
  */
 import type { TrackKind } from "../core/model.js";
 
-/** @internal */
+/** Transforms the encoded frames of senders and receivers. @internal */
 export interface MediaTransform {
   /** The sender of a new publication. A later publication may use the same sender. */
   attachSender(sender: RTCRtpSender, kind: TrackKind): void;
