@@ -1,6 +1,6 @@
 // Deadlines of many owners, the earliest first: a binary heap whose entries know their place, so that each
-// owner has exactly one entry however often its deadline moves. `Owner` is what the heap's user needs to find
-// whose deadline has come: a pointer, or a variant of pointers.
+// owner has exactly one entry however often its deadline moves. `Owner` identifies the owner of a due
+// deadline to the heap's user: a pointer, or a variant of pointers.
 #pragma once
 
 #include <cstdint>
@@ -54,7 +54,7 @@ class DeadlineHeap {
     }
   }
   Timestamp next() const { return heap_.empty() ? kNever : heap_.front().at; }
-  // The earliest that is due, taken out; null when none is.
+  // Removes the earliest due deadline and returns it; null if none is due.
   Deadline* PopDue(Timestamp now) {
     if (heap_.empty() || heap_.front().at > now) return nullptr;
     Deadline* due = heap_.front().deadline;

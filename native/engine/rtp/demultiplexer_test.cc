@@ -1,4 +1,4 @@
-// The first bytes of each protocol.
+// Protocols are distinguished by the first two bytes of a datagram.
 #include "engine/rtp/demultiplexer.h"
 
 #include <gtest/gtest.h>
