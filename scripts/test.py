@@ -1,6 +1,7 @@
 """Runs all tests, the cheapest stages first. Called by `make test`.
 
-FUZZ_SECONDS sets how long each fuzzer runs (default 5, in CI 15, in `make fuzz` 60); STAGES=python,web runs only those stages.
+FUZZ_SECONDS sets how long each fuzzer runs (default 5, in CI 15, in `make fuzz` 60). STAGES=python,web runs
+only those stages.
 """
 
 import os
