@@ -26,7 +26,7 @@ OfferReader = Callable[[str], str]
 
 @pytest.fixture
 def read_offer() -> OfferReader:
-    """`read_offer("chromium_join")`: the text, with its line ends."""
+    """`read_offer("chromium_join")` returns the text with its CRLF line ends."""
 
     def read(name: str) -> str:
         return (OFFERS / f"{name}.sdp").read_bytes().decode()
@@ -36,7 +36,7 @@ def read_offer() -> OfferReader:
 
 @dataclass
 class Running:
-    """A service with the memory engine, a client of it, and every event that it emitted."""
+    """A service with the memory engine, a client of it and all events that it has emitted."""
 
     service: SfuService
     runtime: Runtime
@@ -54,7 +54,7 @@ class Running:
         grants: media_pb2.Grants = ALL_GRANTS,
         **fields: object,
     ) -> sfu_pb2.JoinResponse:
-        """The first two sections of the recorded offers are a microphone and a camera."""
+        """Joins with a recorded offer, whose first two sections are a microphone and a camera."""
         publications = [
             media_pb2.Publication(mid="0", source=media_pb2.TRACK_SOURCE_MICROPHONE),
             media_pb2.Publication(mid="1", source=media_pb2.TRACK_SOURCE_CAMERA, width=1280, height=720),
@@ -76,7 +76,7 @@ class Running:
 
 
 def error_of(failure: grpc.aio.AioRpcError) -> error_pb2.Error:
-    """The typed error in the trailing metadata."""
+    """The typed error in the trailing metadata of a failed call."""
     metadata = dict(failure.trailing_metadata() or ())
     return error_pb2.Error.FromString(metadata[ERROR_METADATA])
 
@@ -93,7 +93,7 @@ def config() -> SfuConfig:
 
 @pytest.fixture
 def bus() -> Bus:
-    """The service's own; a test may bring another."""
+    """The service's metrics; a test may override the fixture."""
     return MemoryBus(MemoryBroker())
 
 
@@ -115,5 +115,5 @@ async def running(config: SfuConfig, bus: Bus) -> AsyncIterator[Running]:
         service.sfu.emit_events_to(emit)
         yield running
     if isinstance(bus, MemoryBus):
-        bus.set_connected(False)  # nobody publishes what still waits
+        bus.set_connected(False)  # pending events are not published
     await service.close()

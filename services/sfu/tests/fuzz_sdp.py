@@ -1,5 +1,4 @@
-"""A fuzz loop for the SDP parser, which is Python: `python services/sfu/tests/fuzz_sdp.py --seconds 60
-[--seed N]`.
+"""Fuzzes the SDP parser: `python services/sfu/tests/fuzz_sdp.py --seconds 60 [--seed N]`.
 
 Starts from the recorded offers and the corpora under NEXUS_TEST_DATA. Prints the input's file and exits 1 on
 the first outcome that is neither an answer nor a typed error, or that takes longer than `--slow` seconds.

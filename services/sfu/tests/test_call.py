@@ -1,5 +1,5 @@
-"""A call through the real engine, with peers that nobody here wrote: aiortc, over gRPC and UDP on this
-machine."""
+"""Calls through the real engine with an independent WebRTC implementation, aiortc, over gRPC and UDP on
+localhost."""
 
 import asyncio
 import fractions
@@ -38,7 +38,7 @@ PATIENCE = 30.0
 
 
 class Picture(VideoStreamTrack):
-    """One colour, 320 by 240, thirty times a second."""
+    """A video of one colour: 320x240 at 30 frames per second."""
 
     def __init__(self, colour: tuple[int, int, int]) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class Picture(VideoStreamTrack):
 
 
 class Tone(AudioStreamTrack):
-    """A sine of its own frequency, in real time."""
+    """A sine wave of a given frequency, in real time."""
 
     def __init__(self, hertz: float) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class Tone(AudioStreamTrack):
 
 @dataclass
 class Peer:
-    """An aiortc client of the service, with two pairs and a lone audio slot."""
+    """An aiortc client of the service with two slot pairs and one more audio slot."""
 
     stub: sfu_pb2_grpc.SfuServiceStub
     connection: RTCPeerConnection = field(
@@ -80,7 +80,7 @@ class Peer:
         )
     )
     joined: sfu_pb2.JoinResponse | None = None
-    # Makes of aiortc's offers those of another stack.
+    # Changes aiortc's offers into those of another implementation.
     rewrite: Callable[[str], str] = str
     pictures: dict[str, tuple[int, ...]] = field(default_factory=dict)
     pitches: dict[str, float] = field(default_factory=dict)
@@ -179,7 +179,7 @@ def centre_colour(frame: VideoFrame) -> tuple[int, ...]:
 
 
 def loudest_pitch(frame: AudioFrame) -> float:
-    """In hertz, to within a bin of 50 Hz; 0 for silence."""
+    """The pitch in hertz, accurate to 50 Hz; 0 for silence."""
     samples = frame.to_ndarray().reshape(-1)[:: len(frame.layout.channels)].astype(float)
     spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
     if spectrum.max() < 1e4:
@@ -239,12 +239,12 @@ async def test_every_participant_receives_the_right_tracks(node: Node, profile: 
     await wait_until(lambda: len(node.of_kind("media_connected")) == 3, PATIENCE, "three transports up")
     assert {up.srtp_profile for up in node.of_kind("media_connected")} == {profile}
 
-    await wait_until(lambda: viewer.shows(RED) and viewer.shows(GREEN), PATIENCE, "both pictures")
+    await wait_until(lambda: viewer.shows(RED) and viewer.shows(GREEN), PATIENCE, "both videos")
     await wait_until(lambda: viewer.hears(440) and viewer.hears(1_000), PATIENCE, "both tones")
-    await wait_until(lambda: bob.shows(RED) and bob.hears(440), PATIENCE, "bob gets alice")
+    await wait_until(lambda: bob.shows(RED) and bob.hears(440), PATIENCE, "bob receives alice")
     assert not bob.shows(GREEN)
 
-    # Whose picture is in which slot is what the table says.
+    # Each slot shows the video of the track that the slot table assigns to it.
     tracks = {t.id: p.identity for p in joined.participants for t in p.tracks}
     placed = {tracks[slot.track_id]: slot.mid for slot in joined.slots.slots if slot.track_id}
     assert nearly(viewer.pictures[placed["alice"]], RED)
@@ -257,7 +257,7 @@ def as_dtls_server(sdp: str) -> str:
 
 
 async def test_peers_may_be_the_dtls_server(node: Node, profile: str) -> None:
-    """As FFmpeg's WHIP muxer offers it; here with the handshake of aiortc."""
+    """FFmpeg's WHIP muxer offers this role; here aiortc does the handshake."""
     alice, viewer = node.peer(as_dtls_server), node.peer(as_dtls_server)
     joined = await alice.join("alice", RED, 440.0)
     assert "a=setup:active\r\n" in joined.sdp
@@ -287,7 +287,7 @@ async def test_a_slot_is_rebound_to_another_track(node: Node) -> None:
     first = await alice.join("alice", RED, 440.0)
     joined = await viewer.join("viewer")
     (slot,) = [slot for slot in joined.slots.slots if slot.track_id]
-    await wait_until(lambda: viewer.shows(RED), PATIENCE, "the first picture")
+    await wait_until(lambda: viewer.shows(RED), PATIENCE, "the first video")
     second = await bob.join("bob", BLUE, 1_000.0)
     answer = await node.stub.UpdateSlots(
         sfu_pb2.UpdateSlotsRequest(
@@ -299,7 +299,7 @@ async def test_a_slot_is_rebound_to_another_track(node: Node) -> None:
     )
     (bound,) = [slot for slot in answer.slots.slots if slot.track_id]
     assert (bound.mid, bound.ssrc) == (slot.mid, slot.ssrc)
-    await wait_until(lambda: nearly(viewer.pictures[slot.mid], BLUE), PATIENCE, "the other picture")
+    await wait_until(lambda: nearly(viewer.pictures[slot.mid], BLUE), PATIENCE, "the other video")
 
 
 async def test_mute_leave_and_stats(node: Node) -> None:
@@ -307,7 +307,7 @@ async def test_mute_leave_and_stats(node: Node) -> None:
     first = await alice.join("alice", RED, 440.0)
     joined = await viewer.join("viewer")
     microphone = first.participant.tracks[0]
-    await wait_until(lambda: viewer.shows(RED) and viewer.hears(440), PATIENCE, "picture and tone")
+    await wait_until(lambda: viewer.shows(RED) and viewer.hears(440), PATIENCE, "video and tone")
 
     async def packets() -> dict[str, int]:
         watch = node.stub.WatchStats(sfu_pb2.WatchStatsRequest(room=ROOM))
@@ -330,7 +330,7 @@ async def test_mute_leave_and_stats(node: Node) -> None:
     (changed,) = node.of_kind("slots_changed")
     assert not any(slot.track_id for slot in changed.slots.slots)
     await alice.close()
-    # A client that goes without a word: DTLS says so (close_notify), the participant is removed.
+    # A client that closes without Leave sends close_notify over DTLS, and the participant is removed.
     await viewer.close()
     await wait_until(lambda: len(node.of_kind("participant_left")) == 2, PATIENCE, "the viewer is gone")
     left = node.of_kind("participant_left")[-1]
@@ -352,13 +352,13 @@ async def test_more_slots_by_reoffer_and_a_camera_that_stops(node: Node) -> None
         sfu_pb2.UpdateSlotsRequest(room=ROOM, participant_id=me, bind_track_ids=cameras)
     )
     assert list(bound.unplaced_track_ids) == cameras[2:]
-    await wait_until(lambda: viewer.shows(RED) and viewer.shows(GREEN), PATIENCE, "two pictures")
+    await wait_until(lambda: viewer.shows(RED) and viewer.shows(GREEN), PATIENCE, "two videos")
     (needed,) = node.of_kind("reoffer_needed")
     assert needed.pairs == 3
 
     more = await viewer.reoffer(["audio", "video"])
     assert [slot.track_id for slot in more.slots.slots if slot.track_id] == cameras
-    await wait_until(lambda: viewer.shows(BLUE), PATIENCE, "the third picture")
+    await wait_until(lambda: viewer.shows(BLUE), PATIENCE, "the third video")
 
     first = publishers[0]
     first.connection.getTransceivers()[1].direction = "inactive"
@@ -366,10 +366,10 @@ async def test_more_slots_by_reoffer_and_a_camera_that_stops(node: Node) -> None
     assert [track.source for track in stopped.tracks] == [media_pb2.TRACK_SOURCE_MICROPHONE]
     (reported,) = [e for e in node.events if e.target_participant_id == me and e.HasField("slots_changed")]
     assert [slot.track_id for slot in reported.slots_changed.slots.slots if slot.track_id] == cameras[1:]
-    await wait_until(lambda: viewer.hears(500), PATIENCE, "the one without a picture is still heard")
+    await wait_until(lambda: viewer.hears(500), PATIENCE, "the participant without video is still heard")
 
 
-async def test_the_newest_session_wins(node: Node) -> None:
+async def test_the_newest_session_replaces_the_older(node: Node) -> None:
     first, second, viewer = node.peer(), node.peer(), node.peer()
     await first.join("alice", RED, 440.0)
     joined = await viewer.join("viewer")
@@ -377,7 +377,7 @@ async def test_the_newest_session_wins(node: Node) -> None:
     again = await second.join("alice", BLUE, 1_000.0)
     (left,) = node.of_kind("participant_left")
     assert left.reason == media_pb2.DISCONNECT_REASON_REPLACED
-    await wait_until(lambda: first.connection.connectionState == "closed", PATIENCE, "DTLS says goodbye")
+    await wait_until(lambda: first.connection.connectionState == "closed", PATIENCE, "DTLS is closed")
     await node.stub.UpdateSlots(
         sfu_pb2.UpdateSlotsRequest(
             room=ROOM,

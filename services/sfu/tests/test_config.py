@@ -20,14 +20,14 @@ def test_values_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> No
     assert [codec.name for codec in config.codec_order()] == ["AV1", "VP8"]
 
 
-def test_node_ids_may_stand_in_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_default_node_ids_are_valid_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("socket.gethostname", lambda: "höst.example")
     name = default_node_id()
     assert SfuConfig.from_env(node_id=name).node_id == name
     assert name.startswith("sfu-h-st-example-")
 
 
-def test_a_busy_grpc_port_is_a_clear_error() -> None:
+def test_a_busy_grpc_port_is_reported() -> None:
     async def twice() -> None:
         engine = MemoryEngine()
         config = SfuConfig.from_env(grpc_port=free_port())
@@ -41,13 +41,13 @@ def test_a_busy_grpc_port_is_a_clear_error() -> None:
     asyncio.run(twice())
 
 
-def test_what_a_wildcard_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unspecified_address_is_reached_by_the_hosts_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("socket.gethostname", lambda: "media-3")
     hosts = {"0.0.0.0": "media-3", "::": "media-3", "127.0.0.1": "127.0.0.1", "::1": "[::1]", "sfu": "sfu"}
     assert {host: reachable_host(host) for host in hosts} == hosts
 
 
-def test_a_cipher_library_that_is_not_there_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_cipher_library_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(**_settings: object) -> None:
         raise nexus_media.GcmLibraryUnavailable("intel-ipsec-mb was not built in")
 
@@ -63,7 +63,7 @@ def test_an_unknown_codec_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         SfuConfig.load()
 
 
-def test_only_known_cipher_libraries_can_be_requested(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_cipher_libraries_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NEXUS_SFU_GCM_LIBRARY", "rot13")
     with pytest.raises(ConfigError, match="NEXUS_SFU_GCM_LIBRARY"):
         SfuConfig.from_env()

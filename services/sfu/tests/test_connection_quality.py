@@ -1,4 +1,4 @@
-"""The formula of connection quality, and the mistakes of others."""
+"""The formula for connection quality, and known defects of other implementations."""
 
 import pytest
 from nexus_sfu.core.connection_quality import (
@@ -16,7 +16,7 @@ from nexus_sfu.core.model import Quality
 
 
 class Connection:
-    """One participant, seen report by report."""
+    """The connection of one participant, rated report by report."""
 
     def __init__(self) -> None:
         self.meters = ConnectionMeters()
@@ -42,7 +42,7 @@ class Connection:
         return self.meters.observe([Line("PA_1", state, rtt_ms, tracks, tuple(slots))])
 
     def settle(self, **stats: float) -> Quality | None:
-        """The last change of ten equal intervals."""
+        """The last change of the rating in ten equal intervals."""
         ratings = [rating for _ in range(10) for rating in self.pass_time(**stats)]  # type: ignore[arg-type]
         return ratings[-1].quality if ratings else None
 
@@ -65,7 +65,7 @@ def test_the_formula(flow: Flow, expected: float) -> None:
     assert score(flow) == pytest.approx(expected)
 
 
-def test_ratings() -> None:
+def test_ratings_have_hysteresis() -> None:
     assert rate(80, Quality.UNKNOWN) is Quality.EXCELLENT
     assert rate(79, Quality.UNKNOWN) is Quality.GOOD
     assert rate(59, Quality.UNKNOWN) is Quality.POOR
@@ -78,7 +78,7 @@ def test_ratings() -> None:
     assert rate(95, Quality.LOST) is Quality.EXCELLENT
 
 
-def test_it_is_reported_once_and_again_only_when_it_changes() -> None:
+def test_the_rating_is_reported_only_when_it_changes() -> None:
     line = Connection()
     (first,) = line.pass_time()
     assert first.quality is Quality.EXCELLENT
@@ -88,7 +88,7 @@ def test_it_is_reported_once_and_again_only_when_it_changes() -> None:
     assert line.settle() is Quality.EXCELLENT
 
 
-def test_either_direction_counts() -> None:
+def test_the_worse_direction_counts() -> None:
     line = Connection()
     line.settle()
     assert line.settle(down=1_000, down_loss=0.2) is Quality.POOR
@@ -96,7 +96,7 @@ def test_either_direction_counts() -> None:
     assert line.settle(rtt_ms=500) is Quality.GOOD
 
 
-def test_it_does_not_flicker_around_a_boundary() -> None:
+def test_the_rating_does_not_flicker_around_a_boundary() -> None:
     line = Connection()
     line.settle()
     changes = [r for i in range(40) for r in line.pass_time(up=950 if i % 2 else 949, up_lost=50 + i % 2)]
@@ -104,10 +104,10 @@ def test_it_does_not_flicker_around_a_boundary() -> None:
 
 
 @pytest.mark.parametrize("up", [3, 5, 10])
-def test_dtx_makes_no_bad_line_of_one_lost_packet(up: int) -> None:
-    """LiveKit's scorer weighs loss by the packet rate that it takes for normal, and finds it by comparing a
-    count with an index, so the weight of a silent microphone depends on the histogram's size. Ours asks how
-    many packets there were at all: history plays no part in it."""
+def test_one_lost_packet_with_dtx_is_not_a_bad_connection(up: int) -> None:
+    """LiveKit's scorer weighs loss by the usual packet rate, which it looks up by comparing a count with an
+    index, so the weight for a silent microphone depends on the size of the histogram. Ours uses the number of
+    packets in the interval and no history."""
     for history in (0, 1, 500):
         line = Connection()
         line.pass_time()
@@ -128,7 +128,7 @@ def test_late_packets_do_not_count_as_lost() -> None:
     assert line.pass_time(up=120, up_lost=-20) == []
 
 
-def test_lost_follows_ice_consent_alone_and_ends_with_it() -> None:
+def test_lost_depends_only_on_ice_consent() -> None:
     line = Connection()
     line.settle()
     (lost,) = line.pass_time(up=0, state="disconnected")
@@ -138,7 +138,7 @@ def test_lost_follows_ice_consent_alone_and_ends_with_it() -> None:
     assert back.quality is Quality.EXCELLENT
 
 
-def test_nothing_is_said_before_media_is_up() -> None:
+def test_there_is_no_rating_before_media_is_connected() -> None:
     assert Connection().pass_time(up=0, state="new") == []
 
 
@@ -150,7 +150,7 @@ def test_paused_videos_count() -> None:
     assert line.settle(bound=4, paused=4) is Quality.POOR
 
 
-def test_who_is_gone_is_forgotten_and_starts_anew() -> None:
+def test_a_participant_that_left_starts_again() -> None:
     meters = ConnectionMeters()
     good = Line("PA_1", "connected", 10.0)
     assert len(meters.observe([good])) == 1
@@ -165,7 +165,7 @@ def test_who_is_gone_is_forgotten_and_starts_anew() -> None:
         (2, 2, 1, False, 1 / 3),
         (2, 2, 0, False, 2 / 3),
         (1, 2, 3, False, 0),
-        (2, 0, 0, False, 0),  # the publisher's uplink is no fault of the subscriber's
+        (2, 0, 0, False, 0),  # the publisher's uplink does not count against the subscriber
         (2, 2, None, False, 0),
         (2, 2, None, True, 1),
         (0, 2, 0, False, 0),

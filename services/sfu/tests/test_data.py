@@ -1,4 +1,5 @@
-"""Data channels through the service, around the engine's twin: grants, names, the server's own messages."""
+"""Data channels through the service with the memory engine: grants, channel names, messages from the
+server."""
 
 from collections.abc import Callable
 
@@ -35,7 +36,7 @@ async def test_grants_and_name_reach_the_engine(running: Running, read_offer: Of
         (media_pb2.Grants(create=True, data=True, hidden=True, subscribe=True), (False, True, True)),
     ],
 )
-async def test_what_is_not_granted_is_not_given(
+async def test_data_without_grants_is_refused(
     running: Running,
     read_offer: OfferReader,
     grants: media_pb2.Grants,
@@ -49,9 +50,7 @@ async def test_what_is_not_granted_is_not_given(
     assert (bool(data.sender), data.publish, data.receive) == expected
 
 
-async def test_who_takes_small_messages_only_is_named_in_the_log(
-    running: Running, read_offer: OfferReader
-) -> None:
+async def test_a_receiver_of_only_small_messages_is_logged(running: Running, read_offer: OfferReader) -> None:
     offer = read_offer("chromium_data")
     with capture_logs() as logs:
         await running.join("alice", offer)
@@ -63,12 +62,14 @@ async def test_who_takes_small_messages_only_is_named_in_the_log(
     ]
 
 
-async def test_an_offer_without_data_opens_none(running: Running, read_offer: OfferReader) -> None:
+async def test_an_offer_without_data_opens_no_data_channels(
+    running: Running, read_offer: OfferReader
+) -> None:
     await running.join("alice", read_offer("chromium_join"))
     assert data_of(running) == []
 
 
-async def test_the_server_speaks_to_all_and_to_some(running: Running, read_offer: OfferReader) -> None:
+async def test_server_messages_reach_all_or_some(running: Running, read_offer: OfferReader) -> None:
     await running.join("alice", read_offer("chromium_data"))
     await running.join("bob", read_offer("firefox_data"), publish=False)
     await running.stub.SendData(sfu_pb2.SendDataRequest(room=running.room, payload=b"all", topic="t"))
@@ -93,7 +94,7 @@ async def test_the_server_speaks_to_all_and_to_some(running: Running, read_offer
         ({"room": sfu_pb2.RoomKey(app="devkey", room="elsewhere")}, "ROOM_NOT_FOUND"),
     ],
 )
-async def test_what_cannot_be_sent_is_refused(
+async def test_invalid_messages_are_refused(
     running: Running,
     read_offer: OfferReader,
     wire_error: WireError,

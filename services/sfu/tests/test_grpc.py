@@ -1,4 +1,4 @@
-"""The service over a real gRPC channel, with the memory engine underneath."""
+"""The service over a real gRPC channel, with the memory engine."""
 
 import re
 from collections.abc import Callable
@@ -37,7 +37,7 @@ async def test_join_answers_with_everything(running: Running, read_offer: OfferR
     assert joined.revision == 1
 
 
-async def test_the_second_participant_receives_the_first_in_a_slot_at_once(
+async def test_a_second_participant_has_the_first_in_a_slot_at_once(
     running: Running, read_offer: OfferReader
 ) -> None:
     alice = await running.join("alice", read_offer("chromium_join"))
@@ -53,7 +53,7 @@ async def test_the_second_participant_receives_the_first_in_a_slot_at_once(
 
 
 async def test_reoffers_of_a_browser(running: Running, read_offer: OfferReader) -> None:
-    """More slots, camera off, a stopped and recycled section, an ICE restart: as recorded."""
+    """Recorded offers: more slots, camera off, a stopped and a recycled section, an ICE restart."""
     joined = await running.join("alice", read_offer("chromium_join"))
     publications = [
         media_pb2.Publication(mid="0", source=media_pb2.TRACK_SOURCE_MICROPHONE),
@@ -88,8 +88,7 @@ async def test_reoffers_of_a_browser(running: Running, read_offer: OfferReader) 
     assert [(t.mid, t.number) for t in recycled.tracks] == [("17", 3)]
 
     restarted = await offer("chromium_ice_restart")
-    # Chromium, whose first bundled section was recycled, takes new ICE credentials for that too (RFC 8839: a
-    # restart).
+    # Recycling the first section of the bundle is an ICE restart in Chromium too: new credentials (RFC 8839).
     answers = (joined, stopped, recycled, restarted)
     ufrags = [set(re.findall("a=ice-ufrag:(.*)\r", answer.sdp)) for answer in answers]
     assert ufrags == [{"ufrag2x0"}, {"ufrag2x0"}, {"ufrag2x1"}, {"ufrag2x2"}]
@@ -113,7 +112,7 @@ async def test_errors_are_typed(running: Running, read_offer: OfferReader, wire_
     assert running.service.sfu.node.rooms == {}
 
 
-async def test_engine_that_refuses_leaves_nothing_behind(
+async def test_a_refusal_of_the_engine_leaves_nothing_behind(
     running: Running, read_offer: OfferReader, wire_error: WireError
 ) -> None:
     running.engine.refuse_transport = True
@@ -177,7 +176,7 @@ async def test_a_join_and_a_snapshot_contain_the_active_speakers(
     assert (await running.stub.GetRoom(request)).active_speakers == room_pb2.ActiveSpeakers(revision=2)
 
 
-async def test_what_the_engine_does_not_take_is_not_announced_any_more(
+async def test_a_track_that_the_engine_rejects_is_unpublished(
     running: Running, read_offer: OfferReader
 ) -> None:
     joined = await running.join("alice", read_offer("chromium_join"))
@@ -190,7 +189,7 @@ async def test_what_the_engine_does_not_take_is_not_announced_any_more(
 
 
 async def test_unused_sections_are_reported(running: Running, read_offer: OfferReader) -> None:
-    """A microphone and a camera that no publication names, and slots without the grant to subscribe."""
+    """A microphone and a camera without a publication, and slots without the grant to subscribe."""
     listener = media_pb2.Grants(create=True, publish=True)
     joined = await running.join("alice", read_offer("chromium_join"), publish=False, grants=listener)
     reasons = {section.mid: section.reason for section in joined.unused_sections}
@@ -200,7 +199,7 @@ async def test_unused_sections_are_reported(running: Running, read_offer: OfferR
     assert list(everything.unused_sections) == []
 
 
-async def test_a_join_that_publishes_what_it_does_not_send_is_refused(
+async def test_a_join_with_a_silent_publication_is_refused(
     running: Running, read_offer: OfferReader, wire_error: WireError
 ) -> None:
     parts = read_offer("chromium_join").split("m=")
@@ -211,7 +210,7 @@ async def test_a_join_that_publishes_what_it_does_not_send_is_refused(
     assert "sends nothing" in wire_error(silent.value).message
 
 
-async def test_the_roles_of_dtls_stay(
+async def test_the_dtls_roles_do_not_change(
     running: Running, read_offer: OfferReader, wire_error: WireError
 ) -> None:
     sdp = read_offer("chromium_join")
@@ -226,7 +225,7 @@ async def test_the_roles_of_dtls_stay(
         response: sfu_pb2.OfferResponse = await running.stub.Offer(request)
         return response
 
-    # RFC 8842 section 5.2: later offers may say actpass, and the answer keeps the roles.
+    # RFC 8842 section 5.2: later offers may contain actpass; the answer keeps the roles.
     for again in (sdp, passive):
         assert set(re.findall("a=setup:(.*)\r", (await offer(again)).sdp)) == {"active"}
     with pytest.raises(grpc.aio.AioRpcError) as changed:
@@ -235,7 +234,7 @@ async def test_the_roles_of_dtls_stay(
     assert "DTLS roles" in wire_error(changed.value).message
 
 
-async def test_empty_rooms_end(running: Running, read_offer: OfferReader) -> None:
+async def test_empty_rooms_are_closed(running: Running, read_offer: OfferReader) -> None:
     joined = await running.join("alice", read_offer("chromium_join"))
     leave = sfu_pb2.LeaveRequest(room=running.room, participant_id=joined.participant.id)
     await running.stub.Leave(leave)
@@ -247,7 +246,7 @@ async def test_empty_rooms_end(running: Running, read_offer: OfferReader) -> Non
     ]
     assert [e.revision for e in running.events] == [1, 2, 3]
     assert not running.engine.rooms
-    await running.stub.Leave(leave)  # idempotent, though the room is gone
+    await running.stub.Leave(leave)  # idempotent: the room is already closed
 
 
 async def test_slots_mute_profile_and_snapshot(running: Running, read_offer: OfferReader) -> None:
@@ -299,7 +298,7 @@ async def test_draining(running: Running, read_offer: OfferReader, wire_error: W
     await running.join("carol", read_offer("chromium_join"), room=elsewhere)
 
 
-async def test_stats_carry_our_ids(running: Running, read_offer: OfferReader) -> None:
+async def test_stats_have_the_services_ids(running: Running, read_offer: OfferReader) -> None:
     joined = await running.join("alice", read_offer("chromium_join"))
     watch = running.stub.WatchStats(sfu_pb2.WatchStatsRequest(room=running.room, interval_ms=200))
     first = await watch.read()
@@ -316,7 +315,7 @@ async def test_stats_carry_our_ids(running: Running, read_offer: OfferReader) ->
     assert nowhere.value.code() is grpc.StatusCode.NOT_FOUND
 
 
-async def test_standard_health_service(running: Running) -> None:
+async def test_the_standard_health_service_answers(running: Running) -> None:
     async with grpc.aio.insecure_channel(f"127.0.0.1:{running.service.grpc.port}") as channel:
         check = health_pb2_grpc.HealthStub(channel).Check
         answer = await check(health_pb2.HealthCheckRequest(service="nexus.sfu.v1.SfuService"))

@@ -1,4 +1,4 @@
-"""Events and heartbeats on the bus: the twin for outages, a real nats-server for the whole way."""
+"""Events and heartbeats on the bus: outages with the memory bus, and one test with a real nats-server."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -52,7 +52,7 @@ def test_subjects_of_events() -> None:
         event_subject(room_pb2.RoomEvent(app="devkey", room="lobby"))
 
 
-async def test_events_of_an_outage_come_late_and_in_order(metrics: Metrics) -> None:
+async def test_events_of_an_outage_are_published_later_in_order(metrics: Metrics) -> None:
     broker = MemoryBroker()
     bus, reader = MemoryBus(broker), MemoryBus(broker)
     events = EventPublisher(bus, metrics, capacity=100)
@@ -69,7 +69,7 @@ async def test_events_of_an_outage_come_late_and_in_order(metrics: Metrics) -> N
     assert [e.revision for e in received] == [1, 2, 3]
 
 
-async def test_a_long_outage_drops_the_oldest_and_counts(
+async def test_a_long_outage_drops_and_counts_the_oldest_events(
     metrics: Metrics, registry: CollectorRegistry
 ) -> None:
     broker = MemoryBroker()
@@ -128,14 +128,14 @@ async def test_heartbeats_survive_an_outage(metrics: Metrics) -> None:
 
 
 class TestOverNats:
-    """The service on a bus of its own to a server that a test may stop."""
+    """The service on a separate NATS server, which the test may stop."""
 
     @pytest.fixture
     async def bus(self, nats_server: NatsServer) -> AsyncIterator[Bus]:
         async with connected(nats_server, "sfu") as bus:
             yield bus
 
-    async def test_the_whole_way(
+    async def test_a_real_server_through_an_outage(
         self, running: Running, bus: Bus, read_offer: OfferReader, nats_server: NatsServer
     ) -> None:
         await the_whole_way(running, bus, read_offer, nats_server)
@@ -171,7 +171,7 @@ async def the_whole_way(running: Running, bus: Bus, read_offer: OfferReader, nat
             return record is not None and record.load.participants == 1 and record.load.tracks == 2
 
         await wait_until(loaded)
-        # The broker dies: requests and media go on.
+        # Without a broker, requests and media continue.
         nats_server.stop()
         await wait_until(lambda: not bus.connected)
         bob = await running.join("bob", read_offer("chromium_join"), bind_existing=True)
@@ -188,7 +188,7 @@ async def connected(server: NatsServer, name: str) -> Any:
         await bus.close()
 
 
-async def test_watchers_see_a_node_that_leaves(running: Running, bus: Bus) -> None:
+async def test_a_node_that_stops_deletes_its_record(running: Running, bus: Bus) -> None:
     nodes = await bus.kv(subjects.NODES, 10)
     async with await nodes.watch() as steps, background(running.service.heartbeat.run()):
         present = [step async for step in take_changes(steps, 1)]

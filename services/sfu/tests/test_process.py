@@ -1,5 +1,4 @@
-"""`python -m nexus_sfu` as an operator runs it: starts without a broker, finds it later, drains on
-SIGTERM."""
+"""`python -m nexus_sfu` as a process: starts without a broker, connects to it later, drains on SIGTERM."""
 
 import asyncio
 import json
@@ -65,7 +64,7 @@ async def running(**settings: str) -> AsyncIterator[Process]:
         await reading
 
 
-async def test_the_life_of_a_node(nats_server: NatsServer, read_offer: OfferReader) -> None:
+async def test_a_node_starts_serves_and_drains(nats_server: NatsServer, read_offer: OfferReader) -> None:
     nats_server.stop()
     async with running(
         NEXUS_NATS_URL=nats_server.url, NEXUS_SFU_DRAIN_MS="30000", NEXUS_SFU_GCM_LIBRARY="openssl"
@@ -115,9 +114,9 @@ async def test_the_life_of_a_node(nats_server: NatsServer, read_offer: OfferRead
                     found = await record()
                     return found is not None and found.draining
 
-                await wait_until(draining, PATIENCE, "the record says so")
+                await wait_until(draining, PATIENCE, "the record says that the node drains")
                 assert (await http.get(f"{base}/readyz")).status == 503
-                # The last participant leaves: the wait is over before its time.
+                # When the last participant leaves, draining ends before its deadline.
                 await stub.Leave(
                     sfu_pb2.LeaveRequest(
                         room=sfu_pb2.RoomKey(app="devkey", room="lobby"), participant_id=joined.participant.id
@@ -131,7 +130,7 @@ async def test_the_life_of_a_node(nats_server: NatsServer, read_offer: OfferRead
             await bus.close()
 
 
-async def test_misconfigurations_end_with_a_clear_word() -> None:
+async def test_invalid_configurations_end_the_process_with_an_error() -> None:
     port = free_port()
     taken = await asyncio.start_server(lambda _r, _w: None, "127.0.0.1", port)
     cases = {

@@ -1,4 +1,4 @@
-"""One room's rules, without engine, clock or network."""
+"""The rules of a room, without engine, clock or network."""
 
 import random
 from collections.abc import Sequence
@@ -42,7 +42,7 @@ def slot_offer(mid: str, kind: Kind) -> SlotOffer:
 
 
 def media(publish: Sequence[Source] = (), pairs: int = 2, lone: int = 1) -> MediaOffer:
-    """Publications first (mids p0…), then pairs (a0, v0, …), then lone audio (l0…)."""
+    """Publications first (mids p0…), then slot pairs (a0, v0, …), then audio-only slots (l0…)."""
     return MediaOffer(
         transport=TRANSPORT,
         publications=tuple(
@@ -59,7 +59,7 @@ def media(publish: Sequence[Source] = (), pairs: int = 2, lone: int = 1) -> Medi
 
 
 class Room:
-    """A room with time in it, and what its last command led to."""
+    """A room with a settable time, and the outcome of its last command."""
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.state = RoomState(KEY, "RM_1", Now(0, 0), limits or Limits(), random.Random(1))
@@ -89,12 +89,12 @@ class Room:
 
     @property
     def engine(self) -> list[fx.Effect]:
-        """Without views, which follow every binding: see `test_watching`."""
+        """Effects for the engine, without slot views: see `test_watching` for those."""
         return [effect for effect in self.last.effects if not isinstance(effect, fx.Emit | fx.SetSlotView)]
 
     @property
     def slot_views(self) -> dict[tuple[str, str], fx.SlotView]:
-        """By participant and mid."""
+        """The changed views by (participant ID, mid)."""
         changed = [effect for effect in self.last.effects if isinstance(effect, fx.SetSlotView)]
         return {(effect.participant_id, effect.mid): effect.view for effect in changed}
 
@@ -108,7 +108,7 @@ class Room:
 
 
 def refused(room: Room, command: cmd.Command) -> str:
-    """The code of the refusal; the state must be as before."""
+    """The error code of a refused command, which must not change the state."""
     before = (room.state.revision, list(room.state.participants), list(room.state.tracks))
     with pytest.raises(RpcError) as refusal:
         room.do(command)
@@ -130,7 +130,7 @@ def test_slots_are_paired_by_order() -> None:
     ]
 
 
-def test_the_newest_session_of_an_identity_wins() -> None:
+def test_the_newest_session_of_an_identity_replaces_the_older() -> None:
     room = Room()
     old = room.join("alice", *ALL)
     bob = room.join("bob", bind=True)
@@ -145,7 +145,7 @@ def test_the_newest_session_of_an_identity_wins() -> None:
     assert [t.number for t in room.state.tracks.values()] == [3, 4]
 
 
-def test_a_full_room_still_lets_an_identity_replace_itself() -> None:
+def test_an_identity_can_replace_itself_in_a_full_room() -> None:
     room = Room(Limits(participants_per_room=1))
     room.join("alice")
     assert refused(room, cmd.Join("bob", EVERYTHING, media())) == "ROOM_FULL"
@@ -153,7 +153,7 @@ def test_a_full_room_still_lets_an_identity_replace_itself() -> None:
     assert len(room.state.participants) == 1
 
 
-def test_requested_tracks_take_free_slots_and_wait_when_there_are_none() -> None:
+def test_requested_tracks_take_free_slots_or_wait() -> None:
     room = Room(Limits(pairs=3))
     cameras = [room.track(room.join(f"p{i}", Source.CAMERA)) for i in range(4)]
     viewer = room.join("viewer", pairs=2)
@@ -162,7 +162,7 @@ def test_requested_tracks_take_free_slots_and_wait_when_there_are_none() -> None
     assert outcome.unplaced == tuple(cameras[2:])
     (event,) = room.events
     assert event.target_participant_id == viewer
-    # Four are wanted, three are allowed.
+    # Four are requested, the limit is three.
     assert (event.reoffer_needed.pairs, event.reoffer_needed.audio_slots) == (3, 1)
     revision = room.state.participant(viewer).slot_revision
     room.do(cmd.UpdateSlots(viewer, unbind=(cameras[0],)))
@@ -172,7 +172,7 @@ def test_requested_tracks_take_free_slots_and_wait_when_there_are_none() -> None
     assert room.events == []
 
 
-def test_a_reoffer_with_more_slots_places_who_waits() -> None:
+def test_a_reoffer_with_more_slots_places_waiting_tracks() -> None:
     room = Room()
     cameras = [room.track(room.join(f"p{i}", Source.CAMERA)) for i in range(3)]
     viewer = room.join("viewer", pairs=1)
@@ -196,35 +196,35 @@ def test_the_track_of_a_removed_slot_waits_again() -> None:
     assert list(room.shown(viewer).values()) == cameras
 
 
-def test_when_a_publisher_ends_the_next_takes_the_slot() -> None:
+def test_a_waiting_track_takes_the_slot_of_an_ended_one() -> None:
     room = Room()
-    people = [room.join(f"p{i}", Source.CAMERA) for i in range(3)]
-    cameras = [room.track(person) for person in people]
+    publishers = [room.join(f"p{i}", Source.CAMERA) for i in range(3)]
+    cameras = [room.track(publisher) for publisher in publishers]
     viewer = room.join("viewer", pairs=1)
     room.do(cmd.UpdateSlots(viewer, bind=tuple(cameras)))
-    room.do(cmd.Unpublish(people[0], (cameras[0],)))
+    room.do(cmd.Unpublish(publishers[0], (cameras[0],)))
     assert room.shown(viewer) == {"v0": cameras[1]}
     assert room.kinds == ["track_unpublished", "slots_changed"]
     assert room.engine == [
         fx.BindSlot(viewer, "v0", cameras[1]),
-        fx.RemoveTrack(people[0], cameras[0]),
+        fx.RemoveTrack(publishers[0], cameras[0]),
     ]
-    room.do(cmd.Leave(people[1]))
+    room.do(cmd.Leave(publishers[1]))
     assert room.shown(viewer) == {"v0": cameras[2]}
-    room.do(cmd.Leave(people[2], Reason.MEDIA_FAILED))
+    room.do(cmd.Leave(publishers[2], Reason.MEDIA_FAILED))
     assert room.shown(viewer) == {"v0": None}
     assert fx.UnbindSlot(viewer, "v0") in room.engine
     assert room.events[0].participant_left.reason == int(Reason.MEDIA_FAILED)
 
 
-def test_bind_existing_takes_in_order_and_never_the_own() -> None:
+def test_bind_existing_binds_other_tracks_in_order() -> None:
     room = Room()
     first = room.join("first", Source.CAMERA, Source.SCREEN)
     second = room.join("second", Source.CAMERA)
     viewer = room.join("viewer", Source.CAMERA, pairs=2, bind=True)
     expected = [room.track(first), room.track(first, Source.SCREEN)]
     assert list(room.shown(viewer).values()) == expected
-    # Those who did not fit are not waited for: nobody asked for them by name.
+    # Tracks without a slot do not wait for one unless they were requested by ID.
     room.do(cmd.Leave(first))
     assert list(room.shown(viewer).values()) == [None, None]
     own = room.track(viewer)
@@ -233,7 +233,7 @@ def test_bind_existing_takes_in_order_and_never_the_own() -> None:
     assert room.shown(viewer)["v0"] == room.track(second)
 
 
-def test_what_cannot_be_bound() -> None:
+def test_tracks_that_cannot_be_bound() -> None:
     room = Room()
     alice = room.join("alice", *ALL)
     viewer = room.join("viewer")
@@ -246,7 +246,7 @@ def test_what_cannot_be_bound() -> None:
     assert refused(room, cmd.UpdateSlots(deaf, bind=(room.track(alice),))) == "PERMISSION_DENIED"
 
 
-def test_unsubscribing_frees_the_slot_and_silences() -> None:
+def test_unsubscribing_frees_the_slot_and_stops_audio() -> None:
     room = Room()
     alice = room.join("alice", *ALL)
     viewer = room.join("viewer", bind=True)
@@ -272,7 +272,7 @@ def test_publishing_needs_its_grant() -> None:
     assert refused(room, cmd.Offer(viewer, media(ALL))) == "PERMISSION_DENIED"
 
 
-def test_limits() -> None:
+def test_limits_are_enforced() -> None:
     room = Room(Limits(tracks_per_participant=1, pairs=2, slots_per_participant=6, metadata_bytes=3))
     assert refused(room, cmd.Join("x", EVERYTHING, media(ALL))) == "TOO_MANY_TRACKS"
     assert refused(room, cmd.Join("x", EVERYTHING, media(pairs=3, lone=0))) == "SLOTS_EXHAUSTED"
@@ -281,7 +281,7 @@ def test_limits() -> None:
     assert refused(room, too_long) == "INVALID_ARGUMENT"
 
 
-def test_hidden_participants_make_internal_events_only() -> None:
+def test_events_of_hidden_participants_are_internal() -> None:
     room = Room()
     room.join("alice", *ALL)
     hidden = room.join("ghost", grants=Grants(subscribe=True, hidden=True), bind=True)
@@ -305,7 +305,7 @@ def test_reoffer_publishes_unpublishes_and_keeps() -> None:
     assert room.kinds == ["track_published", "track_published"]
     assert [event.track_published.track.number for event in room.events] == [3, 4]
     assert room.track(alice, Source.MICROPHONE) == microphone
-    # The same section for another source is another track.
+    # A section with a changed source is a new track.
     room.do(cmd.Offer(alice, media((Source.MICROPHONE, Source.CAMERA, Source.SCREEN_AUDIO))))
     assert room.kinds == ["track_unpublished", "track_published"]
 
@@ -344,7 +344,7 @@ def test_a_reoffer_with_other_sizes_is_announced_once_and_keeps_the_track() -> N
     alice = room.do(cmd.Join("alice", grants, offer(1280, 720, large))).participant_id
     camera = room.track(alice)
     room.do(cmd.Offer(alice, offer(640, 480, small, muted=True)))
-    # What is not sent counts as the whole picture.
+    # A layer that is not sent counts as full size.
     assert room.engine == [fx.ResizeTrack(camera, ((320, 240), (640, 480), (640, 480)))]
     assert room.kinds == ["track_updated"]
     (event,) = room.events
@@ -376,7 +376,7 @@ def test_ice_restart_and_changed_codecs_reach_the_engine() -> None:
     assert refused(room, cmd.Offer(alice, MediaOffer(other))) == "INVALID_SDP"
 
 
-def test_mute_is_the_publishers_and_the_moderators() -> None:
+def test_publishers_and_moderators_can_mute() -> None:
     room = Room()
     alice = room.join("alice", Source.MICROPHONE)
     admin = room.join("admin", grants=Grants(admin=True))
@@ -388,7 +388,7 @@ def test_mute_is_the_publishers_and_the_moderators() -> None:
     assert refused(room, cmd.SetMuted(admin, track, False)) == "PERMISSION_DENIED"
     room.do(cmd.SetMuted(alice, track, True))
     assert room.last.effects == ()
-    # A re-offer repeats what the publisher once said; the moderator's mute stays.
+    # A re-offer repeats the publisher's earlier mute state; the moderator's mute stays.
     room.do(cmd.Offer(alice, media((Source.MICROPHONE,))))
     assert room.state.tracks[track].muted
     room.do(cmd.SetMuted(alice, track, False))
@@ -408,7 +408,7 @@ def test_profile_changes_merge_attributes() -> None:
     assert room.events == []
 
 
-def test_speakers_carry_no_revision_and_no_unknown_tracks() -> None:
+def test_speakers_have_no_revision_and_only_known_tracks() -> None:
     room = Room()
     alice = room.join("alice", Source.MICROPHONE)
     track = room.track(alice, Source.MICROPHONE)
@@ -420,7 +420,7 @@ def test_speakers_carry_no_revision_and_no_unknown_tracks() -> None:
     assert room.revisions == [1, 2]
 
 
-def test_who_speaks_is_counted_by_a_revision_of_its_own_and_known_to_who_comes_later() -> None:
+def test_speakers_have_their_own_revision_and_reach_later_participants() -> None:
     room = Room()
     alice = room.join("alice", Source.MICROPHONE)
     assert room.state.active_speakers() == room_pb2.ActiveSpeakers()
@@ -440,7 +440,7 @@ def test_who_speaks_is_counted_by_a_revision_of_its_own_and_known_to_who_comes_l
     assert room.state.active_speakers() == room_pb2.ActiveSpeakers(revision=3)
 
 
-def test_revisions_have_no_gap() -> None:
+def test_revisions_have_no_gaps() -> None:
     room = Room()
     alice = room.join("alice", *ALL)
     room.join("bob", bind=True)
@@ -456,7 +456,7 @@ def at(monotonic_ms: int, epoch_ms: int = 0) -> Now:
 
 
 @pytest.mark.parametrize("step_ms", [-3_600_000, 3_600_000])
-def test_a_step_of_the_wall_clock_ends_no_room(step_ms: int) -> None:
+def test_a_step_of_the_wall_clock_closes_no_room(step_ms: int) -> None:
     node = NodeState(Limits(empty_timeout_ms=100), random.Random(2))
     host = cmd.Join("host", Grants(create=True), media())
     epoch_ms = 1_700_000_000_000
@@ -467,7 +467,7 @@ def test_a_step_of_the_wall_clock_ends_no_room(step_ms: int) -> None:
     assert len(node.close_expired(at(150, epoch_ms + step_ms))) == 1
 
 
-def test_rooms_come_and_go() -> None:
+def test_rooms_are_created_and_closed() -> None:
     node = NodeState(Limits(rooms=1, empty_timeout_ms=100), random.Random(2))
     guest, host = (cmd.Join(name, Grants(create=name == "host"), media()) for name in ("guest", "host"))
 
@@ -492,7 +492,7 @@ def test_rooms_come_and_go() -> None:
     node.join(RoomKey("app", "other"), "RM_3", host, at(150))
 
 
-def test_a_recorder_alone_does_not_keep_a_room() -> None:
+def test_a_recorder_alone_does_not_keep_a_room_open() -> None:
     room = Room()
     alice = room.join("alice")
     room.join("recorder", grants=Grants(subscribe=True, hidden=True, recorder=True))

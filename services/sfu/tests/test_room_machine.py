@@ -1,4 +1,4 @@
-"""Random lives of a room, carried out on the strict memory engine: what must hold after every single
+"""Random commands to a room, whose effects run on the strict memory engine: invariants after every
 command."""
 
 import random
@@ -56,8 +56,7 @@ sections = st.lists(
 
 @st.composite
 def media_offers(draw: st.DrawFn) -> MediaOffer:
-    """Also odd ones: a section that was audio may come back as video, SSRCs and codecs change, slots
-    vanish."""
+    """Also unusual offers: an audio section becomes video, SSRCs and codecs change, slots disappear."""
     return MediaOffer(
         TRANSPORT,
         tuple(
@@ -88,7 +87,7 @@ class RoomMachine(RuleBasedStateMachine):
         self.numbers: dict[str, int] = {}
         self.revision = 0
         self.slot_revisions: dict[str, int] = {}
-        # By participant: what it was told that it cannot decode, of tracks that are here.
+        # By participant: the present tracks that were reported to it as undecodable.
         self.reported_undecodable: dict[str, set[str]] = {}
 
     def do(self, command: cmd.Command) -> str:

@@ -1,4 +1,4 @@
-"""Offers of real browsers and of aiortc, and the answers to them."""
+"""Offers of real browsers and aiortc, and the answers to them."""
 
 import re
 from collections.abc import Callable
@@ -49,7 +49,7 @@ CASES = ("join", "more_slots", "camera_off", "stopped", "recycled", "ice_restart
 
 
 def slots_of(negotiated: Negotiated) -> dict[str, Slot]:
-    """As a room gives them; the SSRCs as an engine might."""
+    """Slots as a room assigns them, with SSRCs like those of an engine."""
     media = negotiated.media
     participant = Participant("PA_1", "alice", "", "", {}, Grants(), 0, media.transport)
     slot_table.reconcile(participant, media.slots, {})
@@ -74,7 +74,7 @@ def negotiated(sdp: str, *requests: PublicationRequest) -> Negotiated:
 
 @pytest.mark.parametrize("browser", BROWSERS)
 @pytest.mark.parametrize("case", CASES)
-def test_answers_go_with_their_offers(browser: str, case: str, read_offer: OfferReader) -> None:
+def test_answers_match_their_offers(browser: str, case: str, read_offer: OfferReader) -> None:
     offer_text = read_offer(f"{browser}_{case}")
     requests = [request for request in REQUESTS if f"a=mid:{request.mid}\r" in offer_text]
     result = negotiate(parse_offer(offer_text), requests)
@@ -105,10 +105,10 @@ def test_answers_go_with_their_offers(browser: str, case: str, read_offer: Offer
         assert f"a=fingerprint:sha-256 {TRANSPORT.fingerprint}" in section
 
 
-def test_what_chromium_is_answered(read_offer: OfferReader) -> None:
+def test_the_answer_to_chromium(read_offer: OfferReader) -> None:
     result = negotiated(read_offer("chromium_join"), *REQUESTS)
     microphone, camera, audio_slot, video_slot, *_ = sections(answer(result))
-    # RED before what is inside it: else libwebrtc does not send it.
+    # RED precedes the codec that it contains: otherwise libwebrtc does not send it.
     assert microphone[0] == "m=audio 7882 UDP/TLS/RTP/SAVPF 63 111"
     assert "a=rtpmap:63 red/48000/2" in microphone
     assert "a=fmtp:63 111/111" in microphone
@@ -116,7 +116,7 @@ def test_what_chromium_is_answered(read_offer: OfferReader) -> None:
     assert "a=fmtp:111 minptime=10;useinbandfec=1" in microphone
     assert "a=rtcp-fb:111 transport-cc" in microphone
     assert "a=extmap:1 urn:ietf:params:rtp-hdrext:ssrc-audio-level" in microphone
-    # One codec and its retransmission: a publisher cannot change codec under its receivers.
+    # One codec and its RTX: a publisher cannot change the codec while others receive it.
     assert camera[0] == "m=video 7882 UDP/TLS/RTP/SAVPF 96 97"
     feedback = ["transport-cc", "ccm fir", "nack", "nack pli"]
     assert [line for line in camera if "rtcp-fb" in line] == [f"a=rtcp-fb:96 {kind}" for kind in feedback]
@@ -137,7 +137,7 @@ def test_what_chromium_is_answered(read_offer: OfferReader) -> None:
     assert Extension.DEPENDENCY_DESCRIPTOR not in extensions  # not offered by this browser
 
 
-def test_what_the_room_learns_from_chromium(read_offer: OfferReader) -> None:
+def test_the_media_of_chromiums_offer(read_offer: OfferReader) -> None:
     text = read_offer("chromium_join")
     media = negotiated(text, *REQUESTS).media
     microphone, camera = media.publications
@@ -195,7 +195,7 @@ RED = "a=rtpmap:63 red/48000/2\r\na=fmtp:63 111/111\r\n"
 
 
 def without_red(offer: str, *mids: int) -> str:
-    """The offer of a page that does not want redundant audio in some of its sections."""
+    """The offer of a page that disables redundant audio in some sections."""
     head, *media = offer.split("m=")
     for mid in mids:
         media[mid] = media[mid].replace(RED, "").replace("SAVPF 111 63 ", "SAVPF 111 ")
@@ -207,7 +207,7 @@ def red_of(result: Negotiated) -> int | None:
     return opus.red_payload_type
 
 
-def test_redundant_audio_is_taken_where_it_is_offered(read_offer: OfferReader) -> None:
+def test_redundant_audio_is_accepted_where_offered(read_offer: OfferReader) -> None:
     assert red_of(negotiated(read_offer("chromium_join"), *REQUESTS)) == 63
     assert red_of(negotiated(read_offer("firefox_join"), *REQUESTS)) is None
     assert " red/" not in answer(negotiated(read_offer("firefox_join"), *REQUESTS))
@@ -231,14 +231,14 @@ def test_redundancy_is_for_all_slots_or_for_none(read_offer: OfferReader) -> Non
 @pytest.mark.parametrize(
     "fmtp", ["a=fmtp:63 111/0", "a=fmtp:63 9/9", "a=fmtp:63 foo", "a=fmtp:63 111;111", "a=ptime:20"]
 )
-def test_redundancy_around_something_else_is_not_taken(fmtp: str, read_offer: OfferReader) -> None:
+def test_redundancy_of_another_codec_is_not_accepted(fmtp: str, read_offer: OfferReader) -> None:
     offer = read_offer("chromium_join").replace("a=fmtp:63 111/111", fmtp)
     assert red_of(negotiated(offer, *REQUESTS)) is None
 
 
-def test_redundancy_of_a_payload_type_that_is_taken_is_not_taken(read_offer: OfferReader) -> None:
+def test_redundancy_with_a_used_payload_type_is_not_accepted(read_offer: OfferReader) -> None:
     head, *media = read_offer("chromium_join").split("m=")
-    # The first video section uses number 63 for VP8: within a BUNDLE group it can mean one thing only.
+    # The first video section uses 63 for VP8; a payload type has one meaning in a BUNDLE group.
     media[1] = media[1].replace(":96 ", ":63 ").replace(" 96 ", " 63 ").replace("apt=96", "apt=63")
     result = negotiated("m=".join([head, *media]), *REQUESTS)
     numbers = [
@@ -250,8 +250,8 @@ def test_redundancy_of_a_payload_type_that_is_taken_is_not_taken(read_offer: Off
     assert len(numbers) == len(set(numbers))
 
 
-def test_video_red_and_fec_are_not_taken(read_offer: OfferReader) -> None:
-    """docs/decisions/0005: forward error correction cannot be passed through a slot that renumbers."""
+def test_video_red_and_fec_are_not_accepted(read_offer: OfferReader) -> None:
+    """docs/decisions/0005: slots renumber packets, so they cannot forward error correction."""
     text = answer(negotiated(read_offer("chromium_join"), *REQUESTS))
     assert "red/90000" not in text
     assert "ulpfec" not in text
@@ -259,7 +259,7 @@ def test_video_red_and_fec_are_not_taken(read_offer: OfferReader) -> None:
 
 
 def test_data_sections_are_answered(read_offer: OfferReader) -> None:
-    """RFC 8841: both browsers' limits are read, ours is said."""
+    """RFC 8841: the browser's size limit is read, and the answer contains ours."""
     for browser, limit in (("chromium", 262_144), ("firefox", 1_073_741_823)):
         result = negotiated(read_offer(f"{browser}_data"), *REQUESTS)
         assert result.media.data is not None
@@ -283,9 +283,7 @@ def test_data_sections_are_answered(read_offer: OfferReader) -> None:
         ("UDP/DTLS/SCTP", "DTLS/SCTP"),
     ],
 )
-def test_data_sections_of_another_kind_are_refused_without_harm(
-    read_offer: OfferReader, before: str, after: str
-) -> None:
+def test_unsupported_data_sections_are_rejected(read_offer: OfferReader, before: str, after: str) -> None:
     result = negotiated(read_offer("chromium_data").replace(before, after), *REQUESTS)
     assert result.media.data is None
     assert sections(answer(result))[-1][0].startswith("m=application 0 ")
@@ -303,8 +301,8 @@ def test_unlisted_and_ungranted_sections_are_inactive(read_offer: OfferReader) -
     assert "cname" not in text
 
 
-def test_tokens_that_look_like_numbers_stay_as_they_are(read_offer: OfferReader) -> None:
-    """sdp-transform's own parser turns these into 123 and 1.2e+5."""
+def test_tokens_that_look_like_numbers_are_unchanged(read_offer: OfferReader) -> None:
+    """sdp-transform's parser would turn these into 123 and 1.2e+5."""
     for ufrag, mid in (("00123", "007"), ("12e4", "1e1"), ("0000", "1_0")):
         text = re.sub("a=ice-ufrag:.*\r", f"a=ice-ufrag:{ufrag}\r", read_offer("chromium_join"))
         text = text.replace("a=mid:12\r", f"a=mid:{mid}\r").replace(" 11 12\r", f" 11 {mid}\r")
@@ -313,8 +311,8 @@ def test_tokens_that_look_like_numbers_stay_as_they_are(read_offer: OfferReader)
         assert result.media.slots[-1].mid == mid
 
 
-def test_one_payload_type_means_one_thing_in_the_group(read_offer: OfferReader) -> None:
-    """Where sections disagree, the first meaning stands."""
+def test_a_payload_type_has_one_meaning_in_the_group(read_offer: OfferReader) -> None:
+    """Where sections disagree, the first meaning applies."""
     parts = read_offer("chromium_join").split("m=")
     parts[4] = parts[4].replace("a=rtpmap:96 VP8/90000", "a=rtpmap:96 VP9/90000")
     parts[4] = parts[4].replace("a=extmap:13 urn:3gpp", "a=extmap:12 urn:3gpp")
@@ -325,10 +323,10 @@ def test_one_payload_type_means_one_thing_in_the_group(read_offer: OfferReader) 
     assert {c.payload_type: c.codec for c in result.media.transport.codecs}[96] is Codec.VP8
 
 
-def test_retransmission_types_are_the_groups_too(read_offer: OfferReader) -> None:
+def test_rtx_payload_types_have_one_meaning_in_the_group(read_offer: OfferReader) -> None:
     text = read_offer("chromium_join")
-    # 97 repairs 96 in the first video section; in another it is said to be a codec, or to repair another.
-    # What it repairs is taken all the same, without retransmissions.
+    # 97 is RTX for 96 in the first video section; in others it is a codec, or RTX for another codec.
+    # There the codec is accepted without RTX.
     parts = text.split("m=")
     parts[4] = parts[4].replace("a=rtpmap:97 rtx/90000", "a=rtpmap:97 VP8/90000")
     parts[6] = parts[6].replace("a=fmtp:97 apt=96", "a=fmtp:97 apt=98")
@@ -424,7 +422,7 @@ def test_descriptors_need_allow_mixed(read_offer: OfferReader) -> None:
     assert "dependency-descriptor" not in answer(result)
 
 
-def test_wildcard_feedback_holds_for_every_codec(read_offer: OfferReader) -> None:
+def test_wildcard_feedback_applies_to_every_codec(read_offer: OfferReader) -> None:
     text = re.sub("a=rtcp-fb:.*\r\n", "", read_offer("chromium_join"))
     text = text.replace("a=rtpmap:96 VP8/90000\r\n", "a=rtpmap:96 VP8/90000\r\na=rtcp-fb:* nack pli\r\n")
     camera = sections(answer(negotiated(text, *REQUESTS)))[1]
@@ -504,7 +502,7 @@ def test_session_level_transport_is_enough() -> None:
         ("UDP/TLS/RTP/SAVPF", "RTP/AVP", "no usable audio, video or data section"),
     ],
 )
-def test_refusals_say_what_is_wrong(before: str, after: str, words: str) -> None:
+def test_refusals_name_the_problem(before: str, after: str, words: str) -> None:
     assert before in MINIMAL
     with pytest.raises(RpcError) as refusal:
         negotiated(MINIMAL.replace(before, after))
@@ -512,7 +510,7 @@ def test_refusals_say_what_is_wrong(before: str, after: str, words: str) -> None
     assert words in refusal.value.message
 
 
-def test_refusals_of_whole_offers(read_offer: OfferReader) -> None:
+def test_invalid_offers_are_refused(read_offer: OfferReader) -> None:
     text = read_offer("chromium_join")
     many = text + text[text.rindex("m=") :] * 128
     twice = text.replace("a=mid:12\r", "a=mid:11\r")
@@ -546,7 +544,7 @@ def test_refused_publications(requests: list[PublicationRequest], code: str, rea
 
 
 def without_rtx(section: str) -> str:
-    """As libwebrtc offers it after `setCodecPreferences` without RTX."""
+    """libwebrtc's offer after `setCodecPreferences` without RTX."""
     rtx = re.findall(r"a=rtpmap:(\d+) rtx/90000\r\n", section)
     for number in rtx:
         section = re.sub(rf"a=(rtpmap|fmtp|rtcp-fb):{number} [^\r]*\r\n", "", section)
@@ -557,9 +555,7 @@ def without_rtx(section: str) -> str:
 
 
 @pytest.mark.parametrize("part", [2, 4], ids=["publication", "slot"])
-def test_a_section_without_retransmissions_is_taken_beside_others_with_them(
-    part: int, read_offer: OfferReader
-) -> None:
+def test_a_section_without_rtx_is_accepted_beside_others_with_it(part: int, read_offer: OfferReader) -> None:
     parts = read_offer("chromium_join").split("m=")
     parts[part] = without_rtx("m=" + parts[part])[2:]
     result = negotiated("m=".join(parts), *REQUESTS)
@@ -581,7 +577,7 @@ def test_a_section_without_retransmissions_is_taken_beside_others_with_them(
 
 def test_a_publication_keeps_its_payload_types_against_other_sections(read_offer: OfferReader) -> None:
     parts = read_offer("chromium_join").split("m=")
-    # A slot in front uses the payload type of VP8 for VP9, and that of its RTX for H.264.
+    # An earlier slot uses the payload type of VP8 for VP9, and that of its RTX for H.264.
     slot = parts[4].replace("a=rtpmap:96 VP8/90000", "a=rtpmap:96 VP9/90000")
     parts[2], parts[4] = slot, parts[2]
     result = negotiated("m=".join(parts), *REQUESTS)
@@ -595,7 +591,7 @@ def test_a_publication_keeps_its_payload_types_against_other_sections(read_offer
     assert [plan.section.mid for plan in result.plans] == ["0", "3", "2", "1", *map(str, range(4, 13))]
 
 
-def test_the_second_publication_takes_its_next_codec_where_the_first_has_its_payload_type() -> None:
+def test_a_publication_takes_another_codec_if_its_payload_type_is_used() -> None:
     first = "a=rtpmap:106 H264/90000\r\n"
     text = two_cameras(ssrcs=True)
     head, last = text[: text.rindex("m=video")], text[text.rindex("m=video") :]
@@ -612,8 +608,8 @@ def test_the_second_publication_takes_its_next_codec_where_the_first_has_its_pay
     assert (refusal.value.name, refusal.value.details["mid"]) == ("INVALID_SDP", "2")
 
 
-def test_no_retransmission_takes_the_payload_type_of_a_publication() -> None:
-    """webrtcbin offers RTX for Opus, and may give it the number that is VP8 in the next section."""
+def test_rtx_never_takes_the_payload_type_of_a_publication() -> None:
+    """webrtcbin offers RTX for Opus, possibly with the payload type of VP8 in the next section."""
     text = FFMPEG.replace("m=audio 9 UDP/TLS/RTP/SAVPF 111", "m=audio 9 UDP/TLS/RTP/SAVPF 111 106")
     text = text.replace(
         "a=rtpmap:111 opus/48000/2\r\n",
@@ -622,7 +618,7 @@ def test_no_retransmission_takes_the_payload_type_of_a_publication() -> None:
     result = negotiated(text, *REQUESTS)
     assert [p.payload_types for p in result.media.publications] == [(111,), (106,)]
     assert "a=rtpmap:106 rtx" not in answer(result)
-    # The same among video sections.
+    # The same between video sections.
     text = two_cameras(ssrcs=True)
     at = text.index("m=video")
     second = text.rindex("m=video")
@@ -643,7 +639,7 @@ def test_no_retransmission_takes_the_payload_type_of_a_publication() -> None:
         (("a=rtpmap:111 opus/48000/2", "a=rtpmap:111 opus/24000/2"), "codecs"),
     ],
 )
-def test_a_publication_is_never_refused_in_silence(
+def test_a_refused_publication_is_always_an_error(
     change: tuple[str, str], words: str, read_offer: OfferReader
 ) -> None:
     parts = read_offer("chromium_join").split("m=")
@@ -654,9 +650,7 @@ def test_a_publication_is_never_refused_in_silence(
 
 
 @pytest.mark.parametrize("direction", ["inactive", "recvonly", None])
-def test_a_publication_of_a_section_that_sends_nothing_is_announced_to_the_room(
-    direction: str | None, read_offer: OfferReader
-) -> None:
+def test_silent_publications_are_passed_to_the_room(direction: str | None, read_offer: OfferReader) -> None:
     parts = read_offer("chromium_join").split("m=")
     if direction is None:
         parts[1] = parts[1].replace("audio 9 ", "audio 0 ")
@@ -666,7 +660,7 @@ def test_a_publication_of_a_section_that_sends_nothing_is_announced_to_the_room(
     assert negotiated("m=".join(parts), *REQUESTS).media.silent == ("0",)
 
 
-def test_sections_for_which_nothing_flows_have_a_reason(read_offer: OfferReader) -> None:
+def test_sections_without_media_have_a_reason(read_offer: OfferReader) -> None:
     text = read_offer("chromium_data")
     parts = text.split("m=")
     data = next(part for part in parts if part.startswith("application"))
@@ -705,7 +699,7 @@ def test_sections_that_browsers_offer_are_used(browser: str, case: str, read_off
     ("setup", "dtls_client", "answered"),
     [("actpass", False, "passive"), ("active", False, "passive"), ("passive", True, "active")],
 )
-def test_the_answer_takes_the_other_role_of_dtls(setup: str, dtls_client: bool, answered: str) -> None:
+def test_the_answer_has_the_other_dtls_role(setup: str, dtls_client: bool, answered: str) -> None:
     result = negotiated(MINIMAL.replace("a=setup:actpass", f"a=setup:{setup}"))
     assert result.media.transport.setup is Setup(setup)
     transport = replace(TRANSPORT, dtls_client=dtls_client)
@@ -713,7 +707,7 @@ def test_the_answer_takes_the_other_role_of_dtls(setup: str, dtls_client: bool, 
     assert f"a=setup:{answered}\r\n" in text
 
 
-# As FFmpeg 8 offers it for WHIP: the DTLS server, without header extensions.
+# The WHIP offer of FFmpeg 8: DTLS server, no header extensions.
 FFMPEG = "\r\n".join(
     [
         "v=0",
@@ -765,7 +759,7 @@ def test_ffmpeg_is_the_dtls_server() -> None:
     assert text.count("a=recvonly\r\n") == 2
 
 
-def test_packets_without_mid_and_ssrc_are_assigned_by_their_own_payload_type() -> None:
+def test_unique_payload_types_identify_packets_without_mid_and_ssrc() -> None:
     """RFC 9143 section 9.2."""
     text = re.sub(r"a=ssrc:[^\r]*\r\n", "", FFMPEG)
     result = negotiated(text, *REQUESTS)
@@ -797,15 +791,15 @@ def test_ambiguous_packets_are_refused_with_a_reason() -> None:
         negotiated(two_cameras(ssrcs=False, extension=only_received), *requests)
 
 
-def test_a_publication_without_a_known_codec(read_offer: OfferReader) -> None:
+def test_a_publication_without_a_supported_codec_is_refused(read_offer: OfferReader) -> None:
     text = re.sub("(VP8|VP9|H264|AV1)/", "H263/", read_offer("chromium_join"))
     with pytest.raises(RpcError) as refusal:
         negotiated(text, *REQUESTS)
     assert refusal.value.name == "UNSUPPORTED_CODEC"
 
 
-async def test_aiortc_offers_and_takes_the_answer() -> None:
-    """An independent implementation: join, more slots, and a camera that stops."""
+async def test_aiortc_accepts_the_answers_to_its_offers() -> None:
+    """An independent implementation joins, offers more slots and stops its camera."""
     peer = RTCPeerConnection()
     try:
         peer.addTransceiver(AudioStreamTrack(), direction="sendonly")

@@ -1,4 +1,4 @@
-"""Hostile offers: whatever comes, the outcome is an answer or a typed error."""
+"""Hostile offers: the outcome is always an answer or a typed error."""
 
 import os
 import random
@@ -31,7 +31,7 @@ REQUESTS = (PublicationRequest("0", Source.MICROPHONE), PublicationRequest("1", 
 
 
 def survive(data: bytes) -> bool:
-    """Whether there was an answer."""
+    """True for an answer, false for a typed error."""
     text = data.decode("utf-8", "replace")
     refusal: RpcError | None = None
     try:
@@ -44,13 +44,13 @@ def survive(data: bytes) -> bool:
         return False
     slots = {s.mid: Slot(s.mid, s.kind, 0, s.formats, ssrc=1, rtx_ssrc=2) for s in result.media.slots}
     answer = build_answer(result, TRANSPORT, slots, session_id=1, session_version=1)
-    # Nothing of the offer may add lines of its own to the answer.
+    # An offer must not be able to insert lines into the answer.
     assert all(line[1:2] == "=" for line in answer.split("\n")[:-1])
     return True
 
 
 def mutate(data: bytes, rng: random.Random) -> bytes:
-    """A few random changes of bytes, of lines, or by a fragment of SDP."""
+    """Makes a few random changes: bytes, lines or inserted SDP fragments."""
     for _ in range(rng.randint(1, 4)):
         at = rng.randrange(len(data) + 1)
         match rng.randrange(5):
@@ -73,14 +73,14 @@ def mutate(data: bytes, rng: random.Random) -> bytes:
 
 
 def corpora() -> list[Path]:
-    """Other people's fuzzing corpora, where NEXUS_TEST_DATA says that they are."""
+    """The fuzzing corpora of other projects in the folder NEXUS_TEST_DATA."""
     folder = os.environ.get("NEXUS_TEST_DATA")
     found = (Path(folder) / "corpora" / "sdp_fuzzer").rglob("*") if folder else ()
     return [path for path in found if path.is_file()]
 
 
 def test_recorded_offers_and_corpora() -> None:
-    # Four of the sixteen have lost section 0, which the requests name.
+    # Four of the sixteen have no section 0, which the requests refer to.
     assert sum(survive(path.read_bytes()) for path in OFFERS) == 12
     for path in corpora():
         survive(path.read_bytes())

@@ -1,4 +1,4 @@
-"""Offers with more than one encoding: what is answered, what the room learns, what is refused."""
+"""Offers with several encodings: the answer, the media for the room, and refusals."""
 
 import pytest
 from nexus_rpc import RpcError
@@ -22,7 +22,7 @@ def offer(read_offer: OfferReader) -> str:
 
 
 def with_lines(offer: str, *lines: str) -> str:
-    """Added to the camera's section, which has no SSRCs of its own then."""
+    """Adds lines to the camera's section and removes its SSRCs."""
     before, camera, after = offer.partition("a=mid:1\r\n")
     head, more, tail = after.partition("m=")
     kept = [
@@ -69,7 +69,7 @@ def test_rids_are_answered_in_the_offers_order_and_ranked_by_the_publication(off
 
 
 @pytest.mark.parametrize("browser", ["chromium", "firefox"])
-def test_what_browsers_offer(browser: str, read_offer: OfferReader) -> None:
+def test_simulcast_of_browsers(browser: str, read_offer: OfferReader) -> None:
     request = PublicationRequest("1", Source.CAMERA, layers=LOW_TO_HIGH)
     result = negotiate(parse_offer(read_offer(f"{browser}_simulcast")), [request])
     camera = sections(answer(result))[1]
@@ -78,11 +78,11 @@ def test_what_browsers_offer(browser: str, read_offer: OfferReader) -> None:
     assert publication(result).rids == ("q", "h", "f")
 
 
-def test_without_a_list_the_order_of_simulcast_stands(offer: str) -> None:
+def test_without_layers_the_order_of_simulcast_applies(offer: str) -> None:
     assert publication(camera_of(offer, *RIDS)).rids == ("f", "h", "q")
 
 
-def test_an_encoding_that_is_not_listed_is_not_taken(offer: str) -> None:
+def test_an_encoding_without_a_layer_is_not_accepted(offer: str) -> None:
     result = camera_of(offer, *RIDS, layers=LOW_TO_HIGH[:2])
     camera = sections(answer(result))[1]
     assert "a=simulcast:recv h;q" in camera
@@ -90,7 +90,7 @@ def test_an_encoding_that_is_not_listed_is_not_taken(offer: str) -> None:
     assert publication(result).rids == ("q", "h")
 
 
-def test_ssrcs_beside_rids_say_nothing(offer: str) -> None:
+def test_ssrcs_beside_rids_are_ignored(offer: str) -> None:
     result = camera_of(offer, *RIDS, "a=ssrc:11 cname:x", "a=ssrc:12 cname:x", "a=ssrc:13 cname:x")
     assert publication(result).ssrcs == ()
 
@@ -102,13 +102,13 @@ def test_pauses_and_restrictions_are_mirrored(offer: str) -> None:
     assert "a=simulcast:recv q;~f" in camera
 
 
-def test_of_alternatives_the_first_usable_one_is_taken(offer: str) -> None:
+def test_the_first_usable_alternative_is_accepted(offer: str) -> None:
     lines = ("a=rid:a send pt=98", "a=rid:b send", "a=rid:c send", "a=simulcast:send a,b;c recv x")
     camera = sections(answer(camera_of(offer, *lines)))[1]
     assert "a=simulcast:recv b;c" in camera
 
 
-def test_one_encoding_is_no_simulcast(offer: str) -> None:
+def test_a_single_encoding_is_not_simulcast(offer: str) -> None:
     result = camera_of(offer, "a=rid:q send", "a=simulcast:send q")
     assert publication(result).layers == ()
     assert not any("simulcast" in line or "a=rid" in line for line in sections(answer(result))[1])
@@ -130,7 +130,7 @@ def test_simulcast_by_ssrc(offer: str) -> None:
     assert found.rids == ()
 
 
-def test_without_every_repair_stream_there_is_none(offer: str) -> None:
+def test_incomplete_repair_streams_are_ignored(offer: str) -> None:
     lines = ("a=ssrc-group:SIM 11 12", "a=ssrc-group:FID 12 22", "a=ssrc:11 cname:x", "a=ssrc:12 cname:x")
     assert publication(camera_of(offer, *lines)).rtx_ssrcs == ()
 
@@ -145,7 +145,7 @@ def test_spatial_layers_need_nothing_in_the_sdp(offer: str) -> None:
 
 
 def test_a_codec_without_spatial_layers_has_none(offer: str) -> None:
-    """The publisher meant VP9 and was answered VP8."""
+    """The publisher planned for VP9, but the answer selects VP8."""
     found = publication(camera_of(offer, layers=(Layer(), Layer(), Layer()), mode="L3T3_KEY"))
     assert found.codec is Codec.VP8
     assert found.layers == ()
@@ -177,7 +177,7 @@ def test_hostile_encodings_are_refused(offer: str, lines: list[str]) -> None:
     assert refusal(offer, *lines) == "INVALID_SDP"
 
 
-def test_an_ssrc_group_may_not_reach_into_another_section(offer: str) -> None:
+def test_an_ssrc_group_cannot_name_another_sections_ssrc(offer: str) -> None:
     text = with_lines(offer, "a=ssrc-group:SIM 11 12")
     microphone = text.replace("a=mid:0\r\n", "a=mid:0\r\na=ssrc:12 cname:x\r\n", 1)
     with pytest.raises(RpcError) as caught:
@@ -185,7 +185,7 @@ def test_an_ssrc_group_may_not_reach_into_another_section(offer: str) -> None:
     assert caught.value.name == "INVALID_SDP"
 
 
-def test_layers_must_go_with_the_offer(offer: str) -> None:
+def test_layers_must_match_the_offer(offer: str) -> None:
     unknown = (Layer("q"), Layer("x"))
     assert refusal(offer, *RIDS, layers=unknown) == "INVALID_ARGUMENT"
     assert refusal(offer, *RIDS, layers=(Layer("q"), Layer("q"))) == "INVALID_ARGUMENT"
@@ -201,11 +201,11 @@ def test_layers_must_go_with_the_offer(offer: str) -> None:
         assert refusal(offer, mode=mode) == "INVALID_ARGUMENT"
 
 
-def test_rids_need_their_extensions(offer: str) -> None:
+def test_rids_require_their_extensions(offer: str) -> None:
     bare = "\r\n".join(line for line in offer.split("\r\n") if "sdes:rtp-stream-id" not in line)
     assert refusal(bare, *RIDS) == "INVALID_SDP"
 
 
-def test_the_bounds_fit_the_engine() -> None:
+def test_the_limits_match_the_engine() -> None:
     assert MAX_ENCODINGS == 4
     assert MAX_RIDS >= MAX_ENCODINGS

@@ -1,4 +1,4 @@
-"""What the engine is told of the sizes of a track's layers."""
+"""The sizes of a track's layers that the engine receives."""
 
 from nexus_sfu.core import watching
 from nexus_sfu.core.model import Codec, Format, Layer, Source, Track, View

@@ -1,4 +1,4 @@
-"""StreamTrack over a real gRPC channel, with the memory engine underneath."""
+"""StreamTrack over a real gRPC channel, with the memory engine."""
 
 from collections.abc import Callable
 from typing import Any
@@ -26,7 +26,7 @@ def packets(*numbers: int) -> MemoryBatch:
 
 
 async def started(running: Running, read_offer: OfferReader, **fields: int) -> tuple[Any, Any, int]:
-    """A publisher, a stream of the camera, and the engine's tap."""
+    """A publisher, a stream of its camera, and the tap in the engine."""
     joined = await running.join("alice", read_offer("chromium_join"))
     request = sfu_pb2.StreamTrackRequest(
         room=running.room, track_id=joined.participant.tracks[CAMERA].id, **fields
@@ -37,7 +37,9 @@ async def started(running: Running, read_offer: OfferReader, **fields: int) -> t
     return joined, stream, tap
 
 
-async def test_batches_pass_through_and_the_end_says_why(running: Running, read_offer: OfferReader) -> None:
+async def test_batches_pass_through_and_the_end_has_a_reason(
+    running: Running, read_offer: OfferReader
+) -> None:
     joined, stream, tap = await started(running, read_offer)
     running.engine.record(tap, packets(1, 2, 3))
     first = await stream.read()
@@ -56,7 +58,9 @@ async def test_batches_pass_through_and_the_end_says_why(running: Running, read_
     await wait_until(lambda: not running.engine.taps)
 
 
-async def test_the_end_of_participant_and_room(running: Running, read_offer: OfferReader) -> None:
+async def test_streams_end_with_the_participant_and_the_room(
+    running: Running, read_offer: OfferReader
+) -> None:
     joined, stream, _ = await started(running, read_offer)
     await running.join("bob", read_offer("firefox_join"))
     await running.stub.Leave(sfu_pb2.LeaveRequest(room=running.room, participant_id=joined.participant.id))
@@ -72,11 +76,11 @@ async def test_lost_media_ends_the_stream(running: Running, read_offer: OfferRea
     (transport,) = running.engine.transports
     running.engine.lose(transport, "consent_lost")
     reason = (await stream.read()).records[0].end.reason
-    # With its last participant the room may be gone already.
+    # The room may already be closed with its last participant.
     assert reason in (ts.STREAM_END_REASON_PARTICIPANT_LEFT, ts.STREAM_END_REASON_ROOM_CLOSED)
 
 
-async def test_a_reader_that_goes_away_leaves_no_tap(running: Running, read_offer: OfferReader) -> None:
+async def test_a_cancelled_stream_removes_its_tap(running: Running, read_offer: OfferReader) -> None:
     _, stream, tap = await started(running, read_offer)
     running.engine.record(tap, packets(1))
     await stream.read()
@@ -85,7 +89,7 @@ async def test_a_reader_that_goes_away_leaves_no_tap(running: Running, read_offe
     assert running.service.taps.count == 0
 
 
-async def test_options_reach_the_engine_and_have_bounds(
+async def test_options_reach_the_engine_and_are_limited(
     running: Running, read_offer: OfferReader, wire_error: WireError
 ) -> None:
     joined, _, tap = await started(running, read_offer, patience_ms=2_000, buffer_bytes=1 << 20, batch_ms=5)
@@ -99,7 +103,9 @@ async def test_options_reach_the_engine_and_have_bounds(
         assert wire_error(refused.value).code == error_pb2.INVALID_ARGUMENT
 
 
-async def test_what_is_not_there(running: Running, read_offer: OfferReader, wire_error: WireError) -> None:
+async def test_unknown_rooms_and_tracks_are_refused(
+    running: Running, read_offer: OfferReader, wire_error: WireError
+) -> None:
     async def code_of(request: sfu_pb2.StreamTrackRequest) -> int:
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await running.stub.StreamTrack(request).read()
@@ -115,8 +121,8 @@ async def test_what_is_not_there(running: Running, read_offer: OfferReader, wire
     assert await code_of(request) == error_pb2.SERVICE_UNAVAILABLE
 
 
-async def test_a_track_with_other_ssrcs_is_the_same_stream(running: Running, read_offer: OfferReader) -> None:
-    """A browser made new SSRCs: for the engine another track, for the reader the same one."""
+async def test_a_track_with_new_ssrcs_continues_the_stream(running: Running, read_offer: OfferReader) -> None:
+    """New SSRCs are another track for the engine and the same stream for the reader."""
     joined, stream, tap = await started(running, read_offer)
     camera = joined.participant.tracks[CAMERA]
     sdp = read_offer("chromium_join")

@@ -1,5 +1,4 @@
-"""Tracks that a subscriber cannot decode: it is told, nothing is bound for them, and what changes is told
-again."""
+"""Tracks that a subscriber cannot decode are reported and get no slot; changes are reported too."""
 
 from collections.abc import Iterable, Sequence
 
@@ -35,19 +34,19 @@ CODEC = room_pb2.PAUSE_REASON_UNSUPPORTED_CODEC
 
 
 def receives(*slots: Iterable[Format]) -> MediaOffer:
-    """A video section (v0, v1, …) for each set of formats."""
+    """One video section (v0, v1, …) for each set of formats."""
     offered = (SlotOffer(f"v{i}", Kind.VIDEO, frozenset(formats)) for i, formats in enumerate(slots))
     return MediaOffer(TRANSPORT, slots=tuple(offered))
 
 
 def sends(*formats: Format) -> MediaOffer:
-    """A camera (p0, p1, …) in each of the formats."""
+    """One camera (p0, p1, …) for each format."""
     offered = (PublicationOffer(f"p{i}", Source.CAMERA, sent) for i, sent in enumerate(formats))
     return MediaOffer(TRANSPORT, publications=tuple(offered))
 
 
 class Scene(Room):
-    """Alice sends, Bob looks."""
+    """Alice publishes, Bob subscribes."""
 
     def __init__(
         self, sent: Sequence[Format], taken: Sequence[Iterable[Format]], grants: Grants = EVERYTHING
@@ -58,12 +57,12 @@ class Scene(Room):
         self.bob = self.do(cmd.Join("bob", grants, receives(*taken))).participant_id
 
     def look(self, *track_ids: str) -> tuple[str, ...]:
-        """Asks for these; what is not placed."""
+        """Bob requests these tracks (default: all); returns those without a slot."""
         return self.do(cmd.UpdateSlots(self.bob, bind=track_ids or tuple(self.sent))).unplaced
 
     @property
     def reported(self) -> list[tuple[str, str]]:
-        """What the last command told Bob of pauses."""
+        """Pauses and resumptions that the last command reported to Bob."""
         found: list[tuple[str, str]] = []
         for event in self.events:
             kind = event.WhichOneof("event")
@@ -76,7 +75,7 @@ class Scene(Room):
 
     @property
     def paused(self) -> list[str]:
-        """As a snapshot says."""
+        """The paused tracks in a snapshot for Bob."""
         return [one.track_id for one in watching.paused_tracks(self.state.participant(self.bob))]
 
 
@@ -86,7 +85,7 @@ def test_a_request_for_an_undecodable_track_is_reported_and_binds_no_slot() -> N
     (track,) = scene.sent
     assert scene.look() == (track,)
     assert scene.reported == [("track_paused", track)]
-    # Nothing for the engine: it asks for no keyframe on behalf of a slot that is not bound.
+    # No effects for the engine, and so no keyframe request for an unbound slot.
     assert scene.engine == []
     assert scene.shown(scene.bob) == {"v0": None, "v1": None}
     # More slots of the same kind would not help.
@@ -114,7 +113,7 @@ def test_a_hidden_participant_is_notified_as_well() -> None:
     assert scene.reported == [("track_paused", scene.sent[0])]
 
 
-def test_slots_go_to_what_can_be_decoded() -> None:
+def test_slots_are_bound_only_to_decodable_tracks() -> None:
     scene = Scene([AV1, VP8, VP9, VP8], [[VP8], [VP8]])
     av1, first, vp9, second = scene.sent
     assert set(scene.look()) == {av1, vp9}
@@ -122,14 +121,14 @@ def test_slots_go_to_what_can_be_decoded() -> None:
     assert scene.shown(scene.bob) == {"v0": first, "v1": second}
 
 
-def test_only_what_can_be_decoded_asks_for_more_slots() -> None:
+def test_only_decodable_tracks_request_more_slots() -> None:
     scene = Scene([VP9, VP8, VP8], [[VP8]])
     scene.look()
     (event,) = [event for event in scene.events if event.HasField("reoffer_needed")]
     assert event.reoffer_needed.pairs == 2
 
 
-def test_a_join_binds_what_can_be_decoded() -> None:
+def test_a_join_binds_only_decodable_tracks() -> None:
     scene = Scene([VP9, AV1, VP8, H264], [[VP8]])
     media = receives([VP8, H264], [VP8, H264])
     carol = scene.do(cmd.Join("carol", EVERYTHING, media, bind_existing=True)).participant_id
@@ -148,7 +147,7 @@ def test_a_track_waits_for_a_slot_that_decodes_it_though_others_are_free() -> No
 
 
 @pytest.mark.parametrize("other", [H264_HIGH, H264_MODE_0])
-def test_of_h264_the_profile_and_the_packetization_count(other: Format) -> None:
+def test_h264_profile_and_packetization_mode_must_match(other: Format) -> None:
     scene = Scene([H264], [[VP8, other]])
     scene.look()
     assert scene.reported == [("track_paused", scene.sent[0])]
@@ -161,7 +160,7 @@ def test_a_participant_without_video_slots_receives_no_codec_pauses() -> None:
     assert "reoffer_needed" in scene.kinds
     scene.do(cmd.Offer(scene.bob, receives([VP8])))
     assert scene.reported == [("track_paused", scene.sent[0])]
-    # What was known stays while there is nothing to tell it by.
+    # The reported state stays while there is no slot to decide by.
     scene.do(cmd.Offer(scene.bob, receives()))
     assert scene.reported == []
     scene.do(cmd.Offer(scene.bob, receives([VP8, VP9])))
@@ -187,14 +186,14 @@ def test_a_reoffer_without_the_codec_pauses_the_video_with_a_reason() -> None:
     revision = scene.state.participant(scene.bob).slot_revision
     scene.do(cmd.Offer(scene.bob, receives([VP8])))
     assert scene.reported == [("track_paused", vp9)]
-    # The one that waited takes the place.
+    # The waiting track takes the slot.
     assert scene.engine == [fx.BindSlot(scene.bob, "v0", vp8)]
     assert scene.state.participant(scene.bob).slot_revision == revision + 1
     scene.do(cmd.UpdateSlots(scene.bob, unbind=(vp8,)))
     assert scene.engine == [fx.UnbindSlot(scene.bob, "v0")]
 
 
-def test_a_publisher_that_changes_its_codec_loses_and_wins_viewers() -> None:
+def test_a_changed_codec_rebinds_slots() -> None:
     scene = Scene([VP8], [[VP8]])
     (track,) = scene.sent
     scene.look()
@@ -241,14 +240,14 @@ def test_a_slow_subscriber_of_such_a_track_receives_both_reasons_in_turn() -> No
         (CodecChoice(108, Codec.H264, 90_000), H264_MODE_0),
     ],
 )
-def test_formats_are_what_the_engine_matches_by(choice: CodecChoice, expected: Format) -> None:
-    """As `CodecTable::Matching`: the level says nothing, and baseline decodes constrained baseline."""
+def test_formats_match_as_in_the_engine(choice: CodecChoice, expected: Format) -> None:
+    """Like `CodecTable::Matching`: the level is ignored, and baseline decodes constrained baseline."""
     assert choice.format == expected
 
 
 @pytest.mark.parametrize("gone", ["H264", "VP9", "AV1"])
-def test_a_section_takes_what_its_own_lines_offer(read_offer: OfferReader, gone: str) -> None:
-    """Chromium's offer, with a codec taken out of all receive sections but the first."""
+def test_the_formats_of_a_section_are_its_own(read_offer: OfferReader, gone: str) -> None:
+    """Chromium's offer, with a codec removed from all receive sections but the first."""
     text = read_offer("chromium_join")
     head, *sections = text.split("m=")
     seen = 0
@@ -266,7 +265,7 @@ def test_a_section_takes_what_its_own_lines_offer(read_offer: OfferReader, gone:
 
 
 def without(section: str, codec: str) -> str:
-    """As a page does it that edits descriptions."""
+    """The section without a codec, like the offer of a page that edits descriptions."""
     lines = section.split("\r\n")
     gone = {line.split()[0].removeprefix("a=rtpmap:") for line in lines if f" {codec}/90000" in line}
     kept_types = [one for one in lines[0].split()[3:] if one not in gone]
@@ -282,7 +281,7 @@ def without(section: str, codec: str) -> str:
     return "\r\n".join(kept)
 
 
-async def test_the_whole_service_reports_it_and_binds_nothing(
+async def test_the_service_reports_undecodable_tracks_and_binds_nothing(
     running: Running, read_offer: OfferReader
 ) -> None:
     offer = read_offer("chromium_join")
@@ -304,7 +303,7 @@ async def test_the_whole_service_reports_it_and_binds_nothing(
     assert reported.target_participant_id == bob.participant.id
     paused = room_pb2.TrackPaused(track_id=camera.id, reason=CODEC)
     assert reported.track_paused == paused
-    # Who missed the event finds it in the snapshot, and older clients find it there as well.
+    # The snapshot has it too, for clients that missed the event.
     snapshot = await running.stub.GetRoom(
         sfu_pb2.GetRoomRequest(room=running.room, participant_id=bob.participant.id)
     )

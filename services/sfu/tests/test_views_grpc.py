@@ -1,4 +1,4 @@
-"""Views, layers, pauses and quality through the whole service, around the engine's twin."""
+"""Views, layers, pauses and quality through the whole service, with the memory engine."""
 
 from collections.abc import Callable
 
@@ -17,7 +17,7 @@ WireError = Callable[[grpc.aio.AioRpcError], error_pb2.Error]
 
 
 async def call(running: Running, read_offer: OfferReader) -> tuple[str, str, str, int]:
-    """Alice publishes, Bob watches: (alice, bob, camera, Bob's slot in the engine)."""
+    """Alice publishes, Bob subscribes: (alice, bob, camera, Bob's slot in the engine)."""
     offer = read_offer("chromium_join")
     alice = await running.join("alice", offer)
     bob = await running.join("bob", offer, publish=False, bind_existing=True)
@@ -46,7 +46,7 @@ async def test_a_view_reaches_the_engine(running: Running, read_offer: OfferRead
         ({"views": [media_pb2.TrackView(track_id="TR_1")] * 257}, "INVALID_ARGUMENT"),
     ],
 )
-async def test_what_cannot_be_is_refused(
+async def test_invalid_views_are_refused(
     running: Running,
     read_offer: OfferReader,
     wire_error: WireError,
@@ -60,7 +60,7 @@ async def test_what_cannot_be_is_refused(
     assert error_pb2.ErrorCode.Name(wire_error(failure.value).code) == code
 
 
-async def test_what_the_engine_says_reaches_whom_it_concerns(
+async def test_reports_of_the_engine_reach_the_right_participant(
     running: Running, read_offer: OfferReader
 ) -> None:
     alice, bob, camera, slot = await call(running, read_offer)
@@ -77,7 +77,7 @@ async def test_what_the_engine_says_reaches_whom_it_concerns(
     (demanded,), (paused,) = running.of_kind("layer_demand_changed"), running.of_kind("track_paused")
     assert demanded.target_participant_id == alice
     assert paused.target_participant_id == bob
-    # Who missed the events finds both in the snapshot.
+    # The snapshot has both, for clients that missed the events.
     for participant, watched, stopped in ((alice, [camera], []), (bob, [], [camera])):
         room = await running.stub.GetRoom(
             sfu_pb2.GetRoomRequest(room=running.room, participant_id=participant)
@@ -86,7 +86,7 @@ async def test_what_the_engine_says_reaches_whom_it_concerns(
         assert [p.track_id for p in room.paused_tracks] == stopped
 
 
-async def test_quality_is_measured_and_shown(running: Running, read_offer: OfferReader) -> None:
+async def test_quality_is_measured_and_reported(running: Running, read_offer: OfferReader) -> None:
     alice, bob, _, _ = await call(running, read_offer)
     await running.service.measure()
     reported = running.of_kind("connection_quality")

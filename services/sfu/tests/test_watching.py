@@ -1,4 +1,4 @@
-"""Views, layers that nobody watches, pauses and quality: what a room makes of them."""
+"""How a room handles views, unwatched layers, pauses and quality."""
 
 import random
 
@@ -14,13 +14,13 @@ from services.sfu.tests.test_room import Room, refused
 
 
 def seen(room: Room) -> tuple[str, str, str]:
-    """Alice's camera, watched by Bob: (alice, bob, track)."""
+    """Alice's camera, which Bob watches: (alice, bob, track)."""
     alice = room.join("alice", Source.CAMERA)
     bob = room.join("bob", bind=True)
     return alice, bob, room.track(alice)
 
 
-def test_a_bound_slot_is_preferred_by_its_tracks_source() -> None:
+def test_a_bound_slot_has_the_default_view_of_its_source() -> None:
     room = Room()
     room.join("alice", Source.CAMERA, Source.SCREEN)
     bob = room.join("bob", bind=True)
@@ -59,7 +59,7 @@ def test_a_view_is_kept_for_a_later_binding_and_goes_with_its_track() -> None:
     assert room.state.participant(bob).views == {}
 
 
-def test_a_rebound_slot_is_preferred_anew() -> None:
+def test_a_rebound_slot_has_the_view_of_its_new_track() -> None:
     room = Room()
     alice, bob, camera = seen(room)
     room.do(cmd.UpdateView(bob, (View(camera, 640, 360),)))
@@ -69,7 +69,7 @@ def test_a_rebound_slot_is_preferred_anew() -> None:
     assert alice
 
 
-def test_looking_needs_the_grant() -> None:
+def test_views_need_the_grant() -> None:
     room = Room()
     deaf = room.join("deaf", grants=Grants(create=True, publish=True))
     assert refused(room, cmd.UpdateView(deaf, (View("TR_1"),))) == "PERMISSION_DENIED"
@@ -134,7 +134,7 @@ def test_a_paused_slot_that_shows_another_track_pauses_that() -> None:
 
 
 def test_quality_is_sent_on_change_and_to_later_participants() -> None:
-    """LiveKit #4838: who subscribes later misses the first rating."""
+    """LiveKit #4838: later subscribers miss the first rating."""
     room = Room()
     alice = room.join("alice", Source.CAMERA)
     room.do(cmd.QualityChanged(alice, Quality.GOOD, 70.0))
@@ -158,7 +158,7 @@ def test_the_quality_of_a_hidden_participant_is_not_published() -> None:
     assert [event.internal for event in room.events] == [True]
 
 
-def test_views_never_outgrow_the_room() -> None:
+def test_the_number_of_views_is_bounded_by_the_rooms_tracks() -> None:
     rng = random.Random(5)
     room = Room()
     _, bob, track = seen(room)
@@ -168,7 +168,7 @@ def test_views_never_outgrow_the_room() -> None:
     assert list(room.state.participant(bob).views) == [track]
 
 
-def test_the_needed_layer_is_the_lowest_that_fills_the_view() -> None:
+def test_the_needed_layer_is_the_lowest_that_is_large_enough() -> None:
     room = Room()
     _, _, camera = seen(room)
     track = room.state.tracks[camera]
