@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def nodes(
     nats_url: Annotated[
         str,
-        typer.Option(help="The broker; `nexus dev` prints the address of its own.", envvar="NEXUS_NATS_URL"),
+        typer.Option(help="URL of the NATS server; `nexus dev` prints its own.", envvar="NEXUS_NATS_URL"),
     ] = "nats://127.0.0.1:4222",
 ) -> None:
     """List the registered SFU nodes and their load."""

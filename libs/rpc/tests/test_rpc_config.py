@@ -29,5 +29,5 @@ def test_each_problem_names_its_variable(tmp_path: Path) -> None:
     config = RpcConfig.from_env(rpc_tls_key=tmp_path / "text", rpc_tls_authority=tmp_path / "missing")
     both, key, authority = config.problems()
     assert "both or neither" in both
-    assert key.startswith("NEXUS_RPC_TLS_KEY: there is no PEM text")
+    assert key == f"NEXUS_RPC_TLS_KEY: {tmp_path / 'text'} contains no PEM text"
     assert authority.startswith("NEXUS_RPC_TLS_AUTHORITY: No such file")

@@ -76,7 +76,7 @@ def media_offers(draw: st.DrawFn) -> MediaOffer:
 
 
 class RoomMachine(RuleBasedStateMachine):
-    people = Bundle("people")
+    participants = Bundle("participants")
 
     def __init__(self) -> None:
         super().__init__()
@@ -114,33 +114,33 @@ class RoomMachine(RuleBasedStateMachine):
     def tracks(self) -> list[str]:
         return list(self.room.tracks)
 
-    @rule(target=people, name=st.sampled_from("abcdefg"), media=media_offers(), bind=st.booleans())
+    @rule(target=participants, name=st.sampled_from("abcdefg"), media=media_offers(), bind=st.booleans())
     def join(self, name: str, media: MediaOffer, bind: bool) -> object:
         joined = self.do(cmd.Join(name, Grants(publish=True, subscribe=True), media, bind_existing=bind))
         return joined or multiple()
 
-    @rule(person=people, media=media_offers())
-    def offer(self, person: str, media: MediaOffer) -> None:
-        self.do(cmd.Offer(person, media))
+    @rule(participant_id=participants, media=media_offers())
+    def offer(self, participant_id: str, media: MediaOffer) -> None:
+        self.do(cmd.Offer(participant_id, media))
 
-    @rule(person=consumes(people))
-    def leave(self, person: str) -> None:
-        self.do(cmd.Leave(person))
+    @rule(participant_id=consumes(participants))
+    def leave(self, participant_id: str) -> None:
+        self.do(cmd.Leave(participant_id))
 
-    @rule(person=people, data=st.data())
-    def slots(self, person: str, data: st.DataObject) -> None:
+    @rule(participant_id=participants, data=st.data())
+    def slots(self, participant_id: str, data: st.DataObject) -> None:
         some = st.lists(st.sampled_from([*self.tracks(), "TR_unknown"]), max_size=5)
-        self.do(cmd.UpdateSlots(person, tuple(data.draw(some)), tuple(data.draw(some))))
+        self.do(cmd.UpdateSlots(participant_id, tuple(data.draw(some)), tuple(data.draw(some))))
 
-    @rule(person=people, data=st.data(), subscribed=st.booleans())
-    def subscribe(self, person: str, data: st.DataObject, subscribed: bool) -> None:
+    @rule(participant_id=participants, data=st.data(), subscribed=st.booleans())
+    def subscribe(self, participant_id: str, data: st.DataObject, subscribed: bool) -> None:
         some = st.lists(st.sampled_from([*self.tracks(), "TR_unknown"]), max_size=3)
-        self.do(cmd.UpdateSubscriptions(person, tuple(data.draw(some)), subscribed))
+        self.do(cmd.UpdateSubscriptions(participant_id, tuple(data.draw(some)), subscribed))
 
-    @rule(person=people, data=st.data())
-    def unpublish(self, person: str, data: st.DataObject) -> None:
+    @rule(participant_id=participants, data=st.data())
+    def unpublish(self, participant_id: str, data: st.DataObject) -> None:
         some = st.lists(st.sampled_from([*self.tracks(), "TR_unknown"]), max_size=2)
-        self.do(cmd.Unpublish(person, tuple(data.draw(some))))
+        self.do(cmd.Unpublish(participant_id, tuple(data.draw(some))))
 
     @rule(levels=st.booleans())
     def speak(self, levels: bool) -> None:
@@ -148,36 +148,36 @@ class RoomMachine(RuleBasedStateMachine):
 
     @invariant()
     def slots_hold_what_they_may(self) -> None:
-        for person in self.room.participants.values():
-            shown = [slot.track_id for slot in person.slots.values() if slot.track_id is not None]
+        for participant_id in self.room.participants.values():
+            shown = [slot.track_id for slot in participant_id.slots.values() if slot.track_id is not None]
             assert len(shown) == len(set(shown))
-            for slot in person.slots.values():
+            for slot in participant_id.slots.values():
                 if slot.track_id is not None:
                     track = self.room.tracks[slot.track_id]
                     assert slot.kind is track.kind is Kind.VIDEO
-                    assert track.participant_id != person.id
-                    assert slot.track_id in person.requested_tracks
+                    assert track.participant_id != participant_id.id
+                    assert slot.track_id in participant_id.requested_tracks
                     assert track.format in slot.formats
-            free = [s for s in person.slots.values() if s.kind is Kind.VIDEO and s.track_id is None]
-            waiting = [self.room.tracks[i].format for i in person.requested_tracks if i not in shown]
+            free = [s for s in participant_id.slots.values() if s.kind is Kind.VIDEO and s.track_id is None]
+            waiting = [self.room.tracks[i].format for i in participant_id.requested_tracks if i not in shown]
             assert not any(wanted in slot.formats for slot in free for wanted in waiting)
-            assert person.requested_tracks.keys() <= self.room.tracks.keys()
-            assert person.unsubscribed <= self.room.tracks.keys()
+            assert participant_id.requested_tracks.keys() <= self.room.tracks.keys()
+            assert participant_id.unsubscribed <= self.room.tracks.keys()
 
     @invariant()
     def undecodable_requests_are_reported(self) -> None:
-        for person in self.room.participants.values():
-            reported = self.reported_undecodable.get(person.id, set()) & self.room.tracks.keys()
-            assert reported == person.undecodable
-            video = [slot for slot in person.slots.values() if slot.kind is Kind.VIDEO]
-            for track_id in person.requested_tracks if video else ():
+        for participant_id in self.room.participants.values():
+            reported = self.reported_undecodable.get(participant_id.id, set()) & self.room.tracks.keys()
+            assert reported == participant_id.undecodable
+            video = [slot for slot in participant_id.slots.values() if slot.kind is Kind.VIDEO]
+            for track_id in participant_id.requested_tracks if video else ():
                 sent = self.room.tracks[track_id].format
                 assert (track_id in reported) is all(sent not in slot.formats for slot in video)
 
     @invariant()
     def a_pair_is_one_audio_and_one_video_slot_at_most(self) -> None:
-        for person in self.room.participants.values():
-            paired = [(s.pair, s.kind) for s in person.slots.values() if s.pair >= 0]
+        for participant_id in self.room.participants.values():
+            paired = [(s.pair, s.kind) for s in participant_id.slots.values() if s.pair >= 0]
             assert len(paired) == len(set(paired))
 
     @invariant()
@@ -188,9 +188,9 @@ class RoomMachine(RuleBasedStateMachine):
 
     @invariant()
     def slot_revisions_only_grow(self) -> None:
-        for person in self.room.participants.values():
-            assert person.slot_revision >= self.slot_revisions.get(person.id, 0)
-            self.slot_revisions[person.id] = person.slot_revision
+        for participant_id in self.room.participants.values():
+            assert participant_id.slot_revision >= self.slot_revisions.get(participant_id.id, 0)
+            self.slot_revisions[participant_id.id] = participant_id.slot_revision
 
     @invariant()
     def the_engine_agrees(self) -> None:
@@ -202,9 +202,9 @@ class RoomMachine(RuleBasedStateMachine):
             for slot, state in self.engine.slots.items()
         }
         reported = {
-            (person.id, slot.mid): slot.track_id
-            for person in self.room.participants.values()
-            for slot in person.slots.values()
+            (participant_id.id, slot.mid): slot.track_id
+            for participant_id in self.room.participants.values()
+            for slot in participant_id.slots.values()
         }
         assert bound == reported
 

@@ -115,7 +115,7 @@ class ChannelPool(Generic[Stub]):
             ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
             # A restarted peer is found within a second, not after gRPC's two minutes.
             ("grpc.max_reconnect_backoff_ms", 1_000),
-            # The environment's proxies are for the internet, not for calls between services.
+            # Proxies in the environment are meant for the internet, not for calls between services.
             ("grpc.enable_http_proxy", 0),
             *self._tls.channel_options(),
         ]

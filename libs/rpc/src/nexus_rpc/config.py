@@ -11,20 +11,20 @@ from nexus_rpc.tls import RpcTls
 class RpcConfig(ServiceConfig):
     rpc_tls_certificate: Path | None = setting(
         None,
-        reason="PEM file: this service's certificate between services; unset: plaintext",
+        reason="PEM file: certificate of this service for gRPC; unset: plaintext",
         validation_alias="NEXUS_RPC_TLS_CERTIFICATE",
     )
     rpc_tls_key: Path | None = setting(
-        None, reason="PEM file: the certificate's key", validation_alias="NEXUS_RPC_TLS_KEY"
+        None, reason="PEM file: private key of the certificate", validation_alias="NEXUS_RPC_TLS_KEY"
     )
     rpc_tls_authority: Path | None = setting(
         None,
-        reason="PEM file: who signs the certificates of other services; a server then demands one (mTLS)",
+        reason="PEM file: authority that signs other services' certificates; set, servers require one (mTLS)",
         validation_alias="NEXUS_RPC_TLS_AUTHORITY",
     )
     rpc_tls_server_name: str = setting(
         "",
-        reason="the name in the certificates of called services; empty: the host that is called",
+        reason="name expected in the certificates of called services; empty: their host",
         validation_alias="NEXUS_RPC_TLS_SERVER_NAME",
     )
 
@@ -39,7 +39,7 @@ class RpcConfig(ServiceConfig):
         ):
             try:
                 if path is not None and b"-----BEGIN " not in path.read_bytes():
-                    yield f"{variable}: there is no PEM text in {path}"
+                    yield f"{variable}: {path} contains no PEM text"
             except OSError as error:
                 yield f"{variable}: {error.strerror or error}: {path}"
 

@@ -43,7 +43,7 @@ class RpcServer:
         observe: CallObserver,
         tls: RpcTls | None = None,
     ) -> None:
-        """Binds the port (0: a free one, then in `self.port`). Raises ClientError."""
+        """Binds the port; 0 takes a free port, and `self.port` is the port in use. Raises ClientError."""
         self._own_services: set[str] = set()
         options = [("grpc.max_receive_message_length", max_message_bytes), ("grpc.so_reuseport", 0)]
         self._server = aio.server(interceptors=[_Calls(self._own_services, observe)], options=options)

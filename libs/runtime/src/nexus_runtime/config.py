@@ -68,13 +68,11 @@ class ServiceConfig(BaseSettings):
 
     nats_url: str = setting(
         "nats://127.0.0.1:4222",
-        reason="the broker; `nexus dev` starts one of its own",
+        reason="the NATS server; `nexus dev` starts its own",
         validation_alias="NEXUS_NATS_URL",
     )
-    health_host: str = setting(
-        "127.0.0.1", reason="health and metrics are for the operator, not for the internet"
-    )
-    health_port: int = setting(0, unit="port", reason="0 takes a free one and logs it", ge=0, le=65535)
+    health_host: str = setting("127.0.0.1", reason="only operators need health and metrics, not clients")
+    health_port: int = setting(0, unit="port", reason="0 takes a free port and logs it", ge=0, le=65535)
     log_level: str = setting(
         "info", reason="debug, info, warning or error", validation_alias="NEXUS_LOG_LEVEL"
     )

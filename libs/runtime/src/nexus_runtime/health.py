@@ -83,7 +83,7 @@ class Health:
 
 
 class HealthServer:
-    """Serves a `Health` over HTTP. Port 0 takes a free one, then in `self.port`."""
+    """Serves a `Health` over HTTP. Port 0 takes a free port; `self.port` is the port in use."""
 
     def __init__(self, health: Health, host: str, port: int, registry: CollectorRegistry = REGISTRY) -> None:
         self._health = health

@@ -25,12 +25,14 @@ class SfuConfig(RpcConfig):
     model_config = service_settings("NEXUS_SFU_")
 
     node_id: str = setting(
-        "", reason="empty: from the host's name and the process id", pattern=r"^[A-Za-z0-9_-]{0,64}$"
+        "", reason="unique in the cluster; empty: host name and process ID", pattern=r"^[A-Za-z0-9_-]{0,64}$"
     )
-    region: str = setting("", reason="signaling prefers nodes of its own region", max_length=64)
+    region: str = setting("", reason="signaling prefers SFU nodes of its region", max_length=64)
 
-    grpc_host: str = setting("127.0.0.1", reason="only signaling calls it; the interface has no login")
-    grpc_port: int = setting(0, unit="port", reason="0 takes a free one", ge=0, le=65_535)
+    grpc_host: str = setting(
+        "127.0.0.1", reason="only signaling may call it: without mTLS there is no authentication"
+    )
+    grpc_port: int = setting(0, unit="port", reason="0 takes a free port", ge=0, le=65_535)
     grpc_address: str = setting("", reason="host:port for signaling; empty: that of the listening socket")
     grpc_message_bytes: int = setting(
         2 << 20, unit="bytes", reason="an offer with 60 sections is 180 kB", ge=65_536
@@ -38,7 +40,7 @@ class SfuConfig(RpcConfig):
 
     media_host: str = setting("", reason="address of the UDP sockets; empty: all of IPv4 and IPv6")
     media_port: int = setting(
-        7882, unit="port", reason="shard k listens on this plus k; 0 takes free ones", ge=0, le=65_535
+        7882, unit="port", reason="shard k listens on this port plus k; 0 takes free ports", ge=0, le=65_535
     )
     media_addresses: TextList = setting(
         (), reason="public addresses for ICE candidates, separated by commas; empty: those of the sockets"
@@ -47,7 +49,7 @@ class SfuConfig(RpcConfig):
     room_shard_participants: int = setting(
         100,
         unit="participants",
-        reason="of one room on one shard before the room uses another shard; 0: no limit",
+        reason="per room on one shard; then the room uses another shard; 0: no limit",
         ge=0,
     )
     udp_gso: bool = setting(True, reason="sends runs of packets in one system call, where the kernel can")
@@ -95,10 +97,10 @@ class SfuConfig(RpcConfig):
 
     max_rooms: int = setting(1_000, unit="rooms", reason="limits memory", ge=1)
     max_participants: int = setting(
-        0, unit="participants", reason="of this node, above which it gets no new room; 0: no limit", ge=0
+        0, unit="participants", reason="on this node before it gets no new rooms; 0: no limit", ge=0
     )
     max_participants_per_room: int = setting(
-        200, unit="participants", reason="the size with which one node is measured", ge=1
+        200, unit="participants", reason="the benchmarks connect 200 participants to one node", ge=1
     )
     max_tracks_per_participant: int = setting(
         8, unit="tracks", reason="camera, screen and their audio, twice", ge=1

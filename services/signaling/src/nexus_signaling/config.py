@@ -41,25 +41,35 @@ class SignalingConfig(RpcConfig):
     public_url: str = setting("", reason="the `url` in development tokens; empty: the page's own origin")
     demo_dir: Path | None = setting(None, reason="the built demo page, served at /; unset: no demo")
 
-    max_connections: int = setting(10_000, reason="open WebSockets of this replica", ge=1)
-    max_rooms_per_app: int = setting(10_000, reason="one app must not fill every node; 0: no limit", ge=0)
+    max_connections: int = setting(10_000, unit="connections", reason="open WebSockets of this replica", ge=1)
+    max_rooms_per_app: int = setting(
+        10_000, unit="rooms", reason="one app must not fill every node; 0: no limit", ge=0
+    )
     max_message_bytes: int = setting(
         256 * 1024, unit="bytes", reason="after inflation; an offer has 20 to 40 kB", ge=1024
     )
     messages_per_second: float = setting(
         50.0, unit="1/s", reason="of each client; a busy client sends one or two", gt=0
     )
-    message_burst: int = setting(100, reason="messages that may exceed the rate at once", ge=1)
+    message_burst: int = setting(
+        100, unit="messages", reason="messages that may exceed the rate at once", ge=1
+    )
     bytes_per_second: int = setting(
         1 << 20, unit="bytes/s", reason="of each client; the cost of parsing grows with size", ge=1024
     )
     bytes_burst: int = setting(2 << 20, unit="bytes", reason="a few offers at once", ge=1024)
-    max_rate_limited: int = setting(100, reason="refused messages before the session is closed", ge=1)
-    max_malformed: int = setting(8, reason="malformed messages before the session is closed", ge=1)
+    max_rate_limited: int = setting(
+        100, unit="messages", reason="refused messages before the session is closed", ge=1
+    )
+    max_malformed: int = setting(
+        8, unit="messages", reason="malformed messages before the session is closed", ge=1
+    )
     data_messages_per_second: float = setting(
         100.0, unit="1/s", reason="POST /v1/data, of each app; each message may have 256 KiB", gt=0
     )
-    data_message_burst: int = setting(200, reason="messages that may exceed that rate at once", ge=1)
+    data_message_burst: int = setting(
+        200, unit="messages", reason="messages that may exceed that rate at once", ge=1
+    )
     data_bytes_per_second: int = setting(
         4 << 20, unit="bytes/s", reason="as much as one participant may send; the SFU multiplies it", ge=1024
     )
@@ -67,7 +77,10 @@ class SignalingConfig(RpcConfig):
     join_timeout_ms: int = setting(10_000, unit="ms", reason="the first message must be the join", gt=0)
     ping_interval_ms: int = setting(10_000, unit="ms", reason="three silent intervals end a session", gt=0)
     outbox_messages: int = setting(
-        2048, reason="events queued for a slow client: enough for a full room that joins at once", ge=1
+        2048,
+        unit="messages",
+        reason="queued for a slow client: enough for a full room that joins at once",
+        ge=1,
     )
     outbox_bytes: int = setting(
         8 << 20,

@@ -79,7 +79,7 @@ async def _plain_errors(request: web.Request, handler: Handler) -> web.StreamRes
 
 
 class HttpServer:
-    """Serves an application. Port 0 takes a free one, then in `self.port`."""
+    """Serves an application. Port 0 takes a free port; `self.port` is the port in use."""
 
     def __init__(self, app: web.Application, host: str, port: int) -> None:
         # `Gateway.shut_down` ends the handlers of WebSockets; the runner waits only for the remaining
