@@ -127,13 +127,13 @@ class Participant:
             self._count_sent(room, player, published)
         for slot in room.peer.slots:
             self._count_received(slot)
-        self._background(self._heed(room))
+        self._background(self._handle_events(room))
         await self._announce_connection(room)
         async for line in commands:
-            asked = json.loads(line)
-            if asked["command"] == "leave":
+            command = json.loads(line)
+            if command["command"] == "leave":
                 break
-            await self._obey(room, asked)
+            await self._execute(room, command)
         await self._leave(room)
 
     def _local(self, player: Player) -> LocalTrack:
@@ -176,7 +176,7 @@ class Participant:
             return
         self._received.setdefault(packet.csrc[0], Stream()).add(name, packet)
 
-    async def _heed(self, room: Room) -> None:
+    async def _handle_events(self, room: Room) -> None:
         async for event in room.events():
             match event:
                 case events.TrackPublished(participant, track):
@@ -187,11 +187,11 @@ class Participant:
                 case events.TrackPaused(track_id):
                     report("track-paused", track=track_id)
                 case events.DataReceived(payload=payload, participant=sender):
-                    self._hear(payload, sender.identity if sender else "")
+                    self._report_message(payload, sender.identity if sender else "")
                 case events.SessionEnded(reason=reason, message=message) if reason != "CLIENT_LEFT":
                     report("error", message=f"the session ended: {reason}: {message}")
 
-    def _hear(self, payload: bytes | str, identity: str) -> None:
+    def _report_message(self, payload: bytes | str, identity: str) -> None:
         content = payload.encode() if isinstance(payload, str) else payload
         text = {"text": payload} if isinstance(payload, str) else {}
         report("message", **{"from": identity}, size=len(content), crc=zlib.crc32(content), **text)
@@ -213,8 +213,8 @@ class Participant:
         await wait_until(lambda: channel.readyState == "open", PATIENCE_SECONDS, "the data channel")
         report("data-open")
 
-    async def _obey(self, room: Room, asked: dict[str, Any]) -> None:
-        match asked["command"]:
+    async def _execute(self, room: Room, command: dict[str, Any]) -> None:
+        match command["command"]:
             case "start":
                 for player in self._players:
                     player.running.set()
@@ -227,10 +227,10 @@ class Participant:
                 for slot in room.peer.slots:
                     if slot.kind == "video":
                         await self._request_keyframe(slot)
-            case "say" if "text" in asked:
-                await room.publish_data(asked["text"])
+            case "say" if "text" in command:
+                await room.publish_data(command["text"])
             case "say":
-                await room.publish_data(bytes(at % 251 for at in range(asked["size"])))
+                await room.publish_data(bytes(at % 251 for at in range(command["size"])))
             case unknown:
                 raise ValueError(f"unknown command {unknown!r}")
 

@@ -1,4 +1,4 @@
-// An IVF file: encoded frames, whatever the codec, and how they become RTP payloads.
+// Reads IVF files of encoded frames, and packetizes frames into RTP payloads.
 // @ts-check
 import { readFileSync } from "node:fs";
 
@@ -9,14 +9,14 @@ import { readFileSync } from "node:fs";
 const codecs = { VP80: "vp8", H264: "h264", OPUS: "opus" };
 const IDR = 5;
 const FU_A = 28;
-// Of a payload: an RTP packet with its extensions stays below the 1,200 bytes that WebRTC stacks send.
+// With header and extensions, an RTP packet stays below the 1,200 bytes that are usual in WebRTC.
 const MAX_PAYLOAD_BYTES = 1100;
 
 /** @param {string} path @returns {Clip} */
 export function readClip(path) {
   const file = readFileSync(path);
   const codec = codecs[file.toString("latin1", 8, 12)];
-  if (file.toString("latin1", 0, 4) !== "DKIF" || codec === undefined) throw new Error(`${path} is no IVF file of a known codec`);
+  if (file.toString("latin1", 0, 4) !== "DKIF" || codec === undefined) throw new Error(`${path} is not an IVF file of a supported codec`);
   const frames = [];
   for (let at = 32; at + 12 <= file.length; ) {
     const size = file.readUInt32LE(at);

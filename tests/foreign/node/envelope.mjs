@@ -6,7 +6,7 @@ const VERSION = 1;
 const TEXT = 0x01;
 const PARTS = 0x08 | 0x10;
 
-/** Addresses a payload of less than 255 KiB to everybody. @param {Buffer} payload @param {boolean} text */
+/** A message with a payload below 255 KiB to all participants. @param {Buffer} payload @param {boolean} text */
 export const wrap = (payload, text) => Buffer.concat([Buffer.from([VERSION, text ? TEXT : 0, 0, 0, 0]), payload]);
 
 /** @param {Buffer} message @returns {{sender: string, text: boolean, payload: Buffer}} */

@@ -55,7 +55,7 @@ function createStack({ players, receiver, pairs, onMessage }) {
       });
     }),
     open: new Promise((resolve) => channel.onOpen(resolve)),
-    say: (message) => void channel.sendMessageBinary(message),
+    sendMessage: (message) => void channel.sendMessageBinary(message),
     sender: (player) => send(/** @type {Publication} */ (publications.get(player)), payloadTypes[player.clip.codec]),
     requestKeyframes() {
       for (const slot of slots) if (slot.type() === "video" && slot.isOpen()) slot.requestKeyframe();

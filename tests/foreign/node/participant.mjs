@@ -1,4 +1,4 @@
-// A participant, whatever the stack: signaling, commands, reports (tests/foreign/README.md, "The protocol").
+// A participant on any stack: signaling, commands, reports (tests/foreign/README.md, "The protocol").
 // @ts-check
 import { createInterface } from "node:readline";
 
@@ -15,8 +15,8 @@ import { Player, Receiver } from "./streams.mjs";
  * @property {(sdp: string) => Promise<void>} answer
  * @property {Promise<void>} connected
  * @property {Promise<void>} open the data channel
- * @property {(message: Buffer) => void} say
- * @property {(player: Player) => (packet: Buffer, timestamp: number) => void} sender where the player's packets go
+ * @property {(message: Buffer) => void} sendMessage
+ * @property {(player: Player) => (packet: Buffer, timestamp: number) => void} sender sends packets of the player
  * @property {() => void} requestKeyframes
  * @property {() => Promise<void>} close
  */
@@ -26,7 +26,7 @@ import { Player, Receiver } from "./streams.mjs";
 
 const codecNames = { vp8: "CODEC_VP8", h264: "CODEC_H264", opus: "CODEC_OPUS" };
 
-/** Runs a client until it is told to leave. @param {(media: Media) => Stack} createStack */
+/** Runs a client until the command `leave` or the end of input. @param {(media: Media) => Stack} createStack */
 export async function main(createStack) {
   const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
   const { value, done } = await lines.next();
@@ -36,7 +36,7 @@ export async function main(createStack) {
   for (let line = await lines.next(); !line.done; line = await lines.next()) {
     const command = JSON.parse(line.value);
     if (command.command === "leave") break;
-    participant.obey(command);
+    participant.execute(command);
   }
   await participant.leave();
 }
@@ -56,7 +56,7 @@ class Participant {
     this.configuration = configuration;
     const { audio, video, pairs } = configuration;
     this.players = [audio, video].filter((path) => path !== "").map((path) => new Player(path));
-    const onMessage = (/** @type {Buffer} */ message) => this.#hear(message);
+    const onMessage = (/** @type {Buffer} */ message) => this.#handleMessage(message);
     this.stack = createStack({ players: this.players, receiver: this.#receiver, pairs, onMessage });
   }
 
@@ -68,7 +68,7 @@ class Participant {
   async join() {
     const { url, token, room, pairs } = this.configuration;
     const { sdp, mids } = await this.stack.offer();
-    this.#session = await Session.connect(url, (event) => this.#heed(event));
+    this.#session = await Session.connect(url, (event) => this.#handleEvent(event));
     const publications = [...mids].map(([player, mid]) => ({
       mid,
       source: player.kind === "video" ? "TRACK_SOURCE_CAMERA" : "TRACK_SOURCE_MICROPHONE",
@@ -77,7 +77,7 @@ class Participant {
     const client = { sdk: this.stack.name, version: "0" };
     const { join } = await this.session.request("join", { token, room, sdp, publications, client, bindExisting: pairs > 0 });
     report("joined", { participant: join.participant.id });
-    for (const participant of join.participants ?? []) this.#meet(participant);
+    for (const participant of join.participants ?? []) this.#addParticipant(participant);
     this.#timers.push(setInterval(() => this.#ping(), join.pingIntervalMs));
     await this.stack.answer(join.sdp);
     await this.stack.connected;
@@ -89,14 +89,14 @@ class Participant {
   }
 
   #ping() {
-    this.session.request("ping", {}).catch(() => {}); // its end is reported once
+    this.session.request("ping", {}).catch(() => {}); // the end of the session is reported once
   }
 
   /** @param {any} event */
-  #heed(event) {
+  #handleEvent(event) {
     if (event.participantJoined) {
       const { participant } = event.participantJoined;
-      this.#meet(participant);
+      this.#addParticipant(participant);
       this.#watch(participant.tracks ?? []).catch(reportError);
     } else if (event.participantLeft) {
       const { identity, reason } = event.participantLeft;
@@ -105,14 +105,14 @@ class Participant {
   }
 
   /** @param {any} participant */
-  #meet(participant) {
+  #addParticipant(participant) {
     this.#identities.set(participant.id, participant.identity);
     for (const { kind, number } of participant.tracks ?? []) {
       report("track", { identity: participant.identity, kind: kind === "TRACK_KIND_VIDEO" ? "video" : "audio", number });
     }
   }
 
-  /** Asks for video; audio is placed by the server. @param {any[]} tracks */
+  /** Requests video; the server binds audio by itself. @param {any[]} tracks */
   async #watch(tracks) {
     const bindTrackIds = tracks.filter(({ kind }) => kind === "TRACK_KIND_VIDEO").map(({ id }) => id);
     if (this.configuration.pairs === 0 || bindTrackIds.length === 0) return;
@@ -121,7 +121,7 @@ class Participant {
   }
 
   /** @param {Buffer} message */
-  #hear(message) {
+  #handleMessage(message) {
     try {
       const { sender, text, payload } = unwrap(message);
       const from = this.#identities.get(sender) ?? "";
@@ -131,9 +131,9 @@ class Participant {
     }
   }
 
-  /** @param {any} asked */
-  obey(asked) {
-    switch (asked.command) {
+  /** @param {any} command */
+  execute(command) {
+    switch (command.command) {
       case "start":
         for (const player of this.players) player.start(this.stack.sender(player));
         this.#timers.push(setInterval(() => this.#report(), 1000));
@@ -146,11 +146,11 @@ class Participant {
         this.stack.requestKeyframes();
         break;
       case "say":
-        if (asked.text !== undefined) this.stack.say(wrap(Buffer.from(asked.text), true));
-        else this.stack.say(wrap(Buffer.from(Array.from({ length: asked.size }, (_, index) => index % 251)), false));
+        if (command.text !== undefined) this.stack.sendMessage(wrap(Buffer.from(command.text), true));
+        else this.stack.sendMessage(wrap(Buffer.from(Array.from({ length: command.size }, (_, index) => index % 251)), false));
         break;
       default:
-        throw new Error(`unknown command ${asked.command}`);
+        throw new Error(`unknown command ${command.command}`);
     }
   }
 

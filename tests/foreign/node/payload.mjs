@@ -1,4 +1,4 @@
-// What one RTP payload carries, as far as the tests compare it.
+// The part of an RTP payload that the tests compare.
 // @ts-check
 
 /** @typedef {import("./clip.mjs").Codec} Codec */
@@ -16,10 +16,10 @@ export function crc32(bytes) {
   return (value ^ 0xffffffff) >>> 0;
 }
 
-/** Of the coded bytes: an SFU may rewrite a VP8 descriptor, and nothing behind it. @param {Codec} codec @param {Buffer} payload */
+/** CRC of the encoded bytes: an SFU may rewrite the VP8 descriptor, but nothing after it. @param {Codec} codec @param {Buffer} payload */
 export const checksum = (codec, payload) => crc32(codec === "vp8" ? afterVp8Descriptor(payload) : payload);
 
-/** For H.264: belongs to an IDR picture. @param {Codec} codec @param {Buffer} payload */
+/** True at the start of a VP8 keyframe and in every packet of an H.264 IDR picture. @param {Codec} codec @param {Buffer} payload */
 export function beginsKeyframe(codec, payload) {
   if (codec === "vp8") {
     const body = afterVp8Descriptor(payload);

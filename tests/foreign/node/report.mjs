@@ -1,4 +1,4 @@
-// One JSON object a line on standard output: what the harness reads.
+// Reports for the harness: one JSON object per line on standard output.
 // @ts-check
 
 /** @param {string} event @param {Record<string, unknown>} [fields] */

@@ -1,4 +1,4 @@
-// RTP and RTCP headers, for stacks that hand out packets as bytes.
+// RTP and RTCP headers, for stacks that deliver packets as bytes.
 // @ts-check
 
 /** RFC 5761 section 4: RTP payload types 64 to 95 are not used. @param {Buffer} packet */

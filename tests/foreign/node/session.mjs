@@ -1,4 +1,4 @@
-// The WebSocket to signaling, in canonical JSON: requests that wait for their reply, and events.
+// The WebSocket to signaling, in canonical JSON: requests with their replies, and events.
 // @ts-check
 import { once } from "node:events";
 import { WebSocket } from "ws";
@@ -13,8 +13,8 @@ export class Session {
   /** @param {WebSocket} socket @param {(event: any) => void} onEvent */
   constructor(socket, onEvent) {
     this.socket = socket;
-    socket.on("message", (data) => this.#hear(JSON.parse(String(data)), onEvent));
-    /** Resolves with why when the session has ended. @type {Promise<string>} */
+    socket.on("message", (data) => this.#handleMessage(JSON.parse(String(data)), onEvent));
+    /** Resolves with the reason when the session has ended. @type {Promise<string>} */
     this.ended = new Promise((resolve) => {
       socket.on("error", (error) => (this.#reason ||= error.message));
       socket.on("close", (code) => resolve(`${code} ${this.#reason}`));
@@ -33,7 +33,7 @@ export class Session {
     return session;
   }
 
-  /** Sends `{requestId, [name]: body}`; the reply, or an error. @param {string} name @param {object} body @returns {Promise<any>} */
+  /** Sends `{requestId, [name]: body}`; resolves with the reply, or rejects. @param {string} name @param {object} body @returns {Promise<any>} */
   request(name, body) {
     if (this.#closed) return Promise.reject(new Error(`the session ended: ${this.#closed}`));
     const requestId = (this.#last += 1);
@@ -42,7 +42,7 @@ export class Session {
   }
 
   /** @param {any} message @param {(event: any) => void} onEvent */
-  #hear(message, onEvent) {
+  #handleMessage(message, onEvent) {
     const waiting = this.#waiting.get(message.requestId);
     if (waiting) {
       this.#waiting.delete(message.requestId);

@@ -1,11 +1,11 @@
-// What is sent and what arrives, counted.
+// Sends clips and counts sent and received packets.
 // @ts-check
 import { isKeyframe, packetize, readClip } from "./clip.mjs";
 import { beginsKeyframe, checksum } from "./payload.mjs";
 
 /** @typedef {import("./clip.mjs").Codec} Codec */
 
-/** Sends a clip at its own pace as RTP, and goes on with the next keyframe when one is requested. */
+/** Sends a clip as RTP at its frame rate, and jumps to the next keyframe on request. */
 export class Player {
   requests = 0;
   /** @type {number[]} */
@@ -32,7 +32,7 @@ export class Player {
     this.#wanted = true;
   }
 
-  /** Late frames leave at once: none is left out. @param {(packet: Buffer, timestamp: number) => void} send */
+  /** Sends late frames immediately and skips none. @param {(packet: Buffer, timestamp: number) => void} send */
   start(send) {
     const began = performance.now();
     let number = 0;
@@ -93,7 +93,7 @@ class Source {
 
 /** @typedef {{csrcs: number[], timestamp: number, marker: boolean, payload: Buffer}} Packet */
 
-/** Counts packets by the track that each names. */
+/** Counts packets by the track number in the CSRC. */
 export class Receiver {
   /** @type {Map<number, Source>} */
   sources = new Map();
@@ -101,7 +101,7 @@ export class Receiver {
 
   /** @param {Codec} codec @param {Packet} packet */
   take(codec, { csrcs, timestamp, marker, payload }) {
-    if (payload.length === 0) return; // padding, which probes the path
+    if (payload.length === 0) return; // padding of a bandwidth probe
     const [number] = csrcs;
     if (number === undefined || csrcs.length > 1) {
       this.unattributed += 1;

@@ -34,7 +34,7 @@ function createStack({ players, receiver, pairs, onMessage }) {
   for (let pair = 0; pair < pairs; pair += 1) {
     for (const kind of /** @type {const} */ (["audio", "video"])) slots.push(connection.addTransceiver(kind, { direction: "recvonly" }));
   }
-  /** Of the video streams that have begun, with the receiver of each. @type {Map<number, import("werift").RTCRtpReceiver>} */
+  /** The receivers of the started video streams, by SSRC. @type {Map<number, import("werift").RTCRtpReceiver>} */
   const video = new Map();
   for (const slot of slots) slot.onTrack.subscribe((track) => track.onReceiveRtp.subscribe((packet) => take(slot, packet)));
 
@@ -61,7 +61,7 @@ function createStack({ players, receiver, pairs, onMessage }) {
       });
     }),
     open: new Promise((resolve) => channel.stateChanged.subscribe((state) => void (state === "open" && resolve()))),
-    say: (message) => channel.send(message),
+    sendMessage: (message) => channel.send(message),
     sender: (player) => (packet) => publications.get(player)?.track.writeRtp(packet),
     requestKeyframes() {
       for (const [ssrc, from] of video) from.sendRtcpPLI(ssrc).catch(reportError);

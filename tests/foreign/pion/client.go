@@ -21,29 +21,29 @@ type client struct {
 	subscribes bool
 
 	mutex      sync.Mutex
-	identities map[string]string // by participant id
+	identities map[string]string // by participant ID
 	sending    bool
 	leaving    bool
 }
 
-func (c *client) hear(got webrtc.DataChannelMessage) {
+func (c *client) handleMessage(got webrtc.DataChannelMessage) {
 	sender, text, payload, err := unwrap(got.Data)
 	if err != nil {
 		c.reports.emit("error", fields{"message": err.Error()})
 		return
 	}
-	heard := fields{"from": c.identityOf(sender), "size": len(payload), "crc": crc32.ChecksumIEEE(payload)}
+	report := fields{"from": c.identityOf(sender), "size": len(payload), "crc": crc32.ChecksumIEEE(payload)}
 	if text {
-		heard["text"] = string(payload)
+		report["text"] = string(payload)
 	}
-	c.reports.emit("message", heard)
+	c.reports.emit("message", report)
 }
 
-// heed runs on the session's reading goroutine, so what it requests is awaited on another.
-func (c *client) heed(event *roomEvent) {
+// handleEvent runs on the session's reading goroutine, so its requests wait on another one.
+func (c *client) handleEvent(event *roomEvent) {
 	switch {
 	case event.ParticipantJoined != nil:
-		c.meet(event.ParticipantJoined.Participant)
+		c.addParticipant(event.ParticipantJoined.Participant)
 		go c.watch(event.ParticipantJoined.Participant.Tracks)
 	case event.ParticipantLeft != nil:
 		left := event.ParticipantLeft
@@ -53,7 +53,7 @@ func (c *client) heed(event *roomEvent) {
 	}
 }
 
-func (c *client) meet(other participant) {
+func (c *client) addParticipant(other participant) {
 	c.mutex.Lock()
 	c.identities[other.ID] = other.Identity
 	c.mutex.Unlock()
@@ -72,7 +72,7 @@ func (c *client) identityOf(id string) string {
 	return c.identities[id]
 }
 
-// watch asks for video; audio is placed by the server.
+// watch requests video; the server binds audio by itself.
 func (c *client) watch(tracks []track) {
 	wanted := []string{}
 	for _, published := range tracks {
@@ -92,8 +92,8 @@ func (c *client) watch(tracks []track) {
 	}
 }
 
-func (c *client) obey(asked command) error {
-	switch asked.Command {
+func (c *client) execute(wanted command) error {
+	switch wanted.Command {
 	case "start":
 		c.start()
 	case "stop":
@@ -101,9 +101,9 @@ func (c *client) obey(asked command) error {
 	case "request-keyframes":
 		return c.connection.WriteRTCP(c.subscriber.keyframeRequests())
 	case "say":
-		return c.say(asked)
+		return c.sendMessage(wanted)
 	default:
-		return fmt.Errorf("unknown command %q", asked.Command)
+		return fmt.Errorf("unknown command %q", wanted.Command)
 	}
 	return nil
 }
@@ -134,11 +134,11 @@ func (c *client) stop() {
 	c.reports.emit("stopped", nil)
 }
 
-func (c *client) say(asked command) error {
-	if asked.Text != "" {
-		return c.channel.Send(wrap([]byte(asked.Text), true))
+func (c *client) sendMessage(wanted command) error {
+	if wanted.Text != "" {
+		return c.channel.Send(wrap([]byte(wanted.Text), true))
 	}
-	large := make([]byte, asked.Size)
+	large := make([]byte, wanted.Size)
 	for i := range large {
 		large[i] = byte(i % 251)
 	}

@@ -11,7 +11,7 @@ const (
 	flagLast     = 0x10
 )
 
-// wrap addresses a payload of less than 255 KiB to everybody.
+// wrap returns a message with a payload below 255 KiB to all participants.
 func wrap(payload []byte, text bool) []byte {
 	flags := byte(0)
 	if text {
@@ -21,7 +21,7 @@ func wrap(payload []byte, text bool) []byte {
 	return append([]byte{dataVersion, flags, 0, 0, 0}, payload...)
 }
 
-// unwrap returns the sender's id, whether the payload is text, and the payload.
+// unwrap returns the sender's ID, whether the payload is text, and the payload.
 func unwrap(message []byte) (sender string, text bool, payload []byte, err error) {
 	short := errors.New("a message that ends inside its header")
 	if len(message) < 2 {

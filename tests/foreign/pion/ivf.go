@@ -6,11 +6,11 @@ import (
 	"os"
 )
 
-// clip is an IVF file in memory: encoded frames, whatever the codec.
+// clip is an IVF file in memory: encoded frames of any codec.
 type clip struct {
 	// "VP80", "H264" (Annex B access units) or "OPUS".
 	fourcc string
-	// Frames a second.
+	// Frames per second.
 	rate   uint32
 	frames [][]byte
 }

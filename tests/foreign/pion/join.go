@@ -7,7 +7,7 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// How long ICE and DTLS may take before the client gives up.
+// Deadline for ICE and DTLS to connect.
 const connectTimeout = 30 * time.Second
 
 // join returns when the server has answered and media is connected.
@@ -32,7 +32,7 @@ func join(wanted configuration, reports *reporter) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.session, err = connect(wanted.URL, c.heed)
+	c.session, err = connect(wanted.URL, c.handleEvent)
 	if err != nil {
 		return nil, err
 	}
@@ -102,8 +102,8 @@ func (c *client) openChannel() error {
 	}
 	c.channel = channel
 	channel.OnOpen(func() { c.reports.emit("data-open", nil) })
-	channel.OnMessage(c.hear)
-	c.connection.OnDataChannel(func(opened *webrtc.DataChannel) { opened.OnMessage(c.hear) })
+	channel.OnMessage(c.handleMessage)
+	c.connection.OnDataChannel(func(opened *webrtc.DataChannel) { opened.OnMessage(c.handleMessage) })
 	return nil
 }
 
@@ -131,11 +131,11 @@ func (c *client) negotiate(wanted configuration, offer string) error {
 			if published.kind() == "video" {
 				source = "TRACK_SOURCE_CAMERA"
 			}
-			// The offer has every codec that Pion knows, and this client sends only the clip's.
+			// The offer has all codecs of Pion, but this client sends only the clip's.
 			publications = append(publications, fields{
 				"mid": transceiver.Mid(), "source": source, "preferredCodec": published.codecName(),
 			})
-			go published.heed()
+			go published.readRTCP()
 		}
 	}
 	reply, err := c.session.request("join", fields{
@@ -154,7 +154,7 @@ func (c *client) negotiate(wanted configuration, offer string) error {
 	}
 	c.reports.emit("joined", fields{"participant": reply.Join.Participant.ID})
 	for _, other := range reply.Join.Participants {
-		c.meet(other)
+		c.addParticipant(other)
 	}
 	go c.session.ping(time.Duration(reply.Join.PingIntervalMs) * time.Millisecond)
 	answer := webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: reply.Join.SDP}

@@ -1,5 +1,5 @@
 // A participant on Pion, as an application that embeds Pion would write it: the default configuration of webrtc.API,
-// tracks of encoded media, RTP read from the tracks that arrive. It is driven over standard input and reports on
+// tracks of encoded media, RTP read from the tracks that arrive. It reads commands from standard input and reports on
 // standard output; tests/foreign/README.md describes both.
 package main
 
@@ -16,9 +16,9 @@ type configuration struct {
 	URL   string `json:"url"`
 	Token string `json:"token"`
 	Room  string `json:"room"`
-	// How many pairs of receive-only sections the offer has.
+	// Number of pairs of receive-only sections in the offer.
 	Pairs int `json:"pairs"`
-	// IVF files of encoded media to publish; empty: none of that kind.
+	// IVF files of encoded media to publish; empty: no track of that kind.
 	Audio string `json:"audio"`
 	Video string `json:"video"`
 }
@@ -50,7 +50,7 @@ func run(reports *reporter) error {
 	if err != nil {
 		return err
 	}
-	// The end of standard input is a request to leave, so that no client outlives its test.
+	// The client leaves at the end of standard input, so that it never outlives its test.
 	for lines.Scan() {
 		var asked command
 		if err := json.Unmarshal(lines.Bytes(), &asked); err != nil {
@@ -59,7 +59,7 @@ func run(reports *reporter) error {
 		if asked.Command == "leave" {
 			break
 		}
-		if err := client.obey(asked); err != nil {
+		if err := client.execute(asked); err != nil {
 			return fmt.Errorf("%s: %w", asked.Command, err)
 		}
 	}

@@ -4,11 +4,11 @@ import (
 	"hash/crc32"
 )
 
-// What one RTP payload carries, as far as the tests compare it.
+// The part of an RTP payload that the tests compare.
 type payload struct {
-	// Of the coded bytes: an SFU may rewrite a VP8 descriptor, and nothing behind it.
+	// CRC of the encoded bytes: an SFU may rewrite the VP8 descriptor, but nothing after it.
 	crc uint32
-	// The packet begins (or, for H.264, belongs to) a keyframe.
+	// True at the start of a VP8 keyframe and in every packet of an H.264 keyframe.
 	keyframe bool
 }
 

@@ -12,13 +12,13 @@ import (
 
 const mtu = 1200
 
-// publisher sends one clip at its own pace and jumps to the next keyframe when one is requested.
+// publisher sends one clip at its frame rate and jumps to the next keyframe on request.
 type publisher struct {
 	clip       *clip
 	track      *webrtc.TrackLocalStaticRTP
 	packetizer rtp.Packetizer
 	sender     *webrtc.RTPSender
-	ticks      uint32 // of the RTP clock in a frame
+	ticks      uint32 // of the RTP clock per frame
 
 	stop    chan struct{}
 	stopped chan struct{}
@@ -65,15 +65,15 @@ func newPublisher(path string) (*publisher, error) {
 	}, nil
 }
 
-// codecName is that of proto/nexus/types/v1/media.proto.
+// codecName is the name in proto/nexus/types/v1/media.proto.
 func (p *publisher) codecName() string {
 	return map[string]string{"VP80": "CODEC_VP8", "H264": "CODEC_H264", "OPUS": "CODEC_OPUS"}[p.clip.fourcc]
 }
 
 func (p *publisher) kind() string { return p.track.Kind().String() }
 
-// heed reads what receivers say of the stream until the connection ends.
-func (p *publisher) heed() {
+// readRTCP handles RTCP about the stream until the connection ends.
+func (p *publisher) readRTCP() {
 	for {
 		packets, _, err := p.sender.ReadRTCP()
 		if err != nil {
@@ -91,7 +91,7 @@ func (p *publisher) heed() {
 	}
 }
 
-// send runs until it is stopped. Frames that are late leave at once: none is left out.
+// send runs until it is stopped. It sends late frames immediately and skips none.
 func (p *publisher) send() error {
 	defer close(p.stopped)
 	period := time.Second / time.Duration(p.clip.rate)
@@ -109,7 +109,7 @@ func (p *publisher) send() error {
 	}
 }
 
-// next is the frame to send: that at `at`, or the first keyframe from there if one is wanted.
+// next is the frame to send: `at`, or the next keyframe if one is requested.
 func (p *publisher) next(at int) int {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()

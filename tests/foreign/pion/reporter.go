@@ -8,7 +8,7 @@ import (
 
 type fields map[string]any
 
-// reporter writes one JSON object a line; any goroutine may report.
+// reporter writes one JSON object per line; all goroutines may use it.
 type reporter struct {
 	mutex   sync.Mutex
 	encoder *json.Encoder

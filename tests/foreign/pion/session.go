@@ -64,11 +64,11 @@ type roomEvent struct {
 	} `json:"trackPaused"`
 }
 
-// session is the WebSocket: requests that wait for their reply, and events.
+// session is the WebSocket: requests with their replies, and events.
 type session struct {
 	socket  *websocket.Conn
 	onEvent func(*roomEvent)
-	// What ended the session; written before `ended` is closed.
+	// Why the session ended; written before `ended` is closed.
 	failure error
 	ended   chan struct{}
 
@@ -144,7 +144,7 @@ func (s *session) request(name string, body any) (*message, error) {
 	}
 }
 
-// ping tells the server now and then that this client lives.
+// ping sends keep-alives until the session ends.
 func (s *session) ping(every time.Duration) {
 	for {
 		select {

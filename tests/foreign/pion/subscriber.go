@@ -11,20 +11,20 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// source is one remote track, by the number that stands in the CSRC of its packets.
+// source is one remote track, identified by the track number in the CSRC of its packets.
 type source struct {
 	packets, frames, keys int
 	lastKey               uint32 // its timestamp
 	crcs                  []uint32
 }
 
-// subscriber counts what arrives, by the track that each packet names.
+// subscriber counts received packets by their track number.
 type subscriber struct {
 	mutex   sync.Mutex
 	sources map[uint32]*source
-	// SSRCs of the video streams that have begun.
+	// SSRCs of the started video streams.
 	video map[webrtc.SSRC]bool
-	// Packets that name no track, or several.
+	// Packets with no track number or with several.
 	unattributed int
 }
 
@@ -32,7 +32,7 @@ func newSubscriber() *subscriber {
 	return &subscriber{sources: map[uint32]*source{}, video: map[webrtc.SSRC]bool{}}
 }
 
-// read runs until the track ends; any other end is returned.
+// read runs until the track ends and returns other errors.
 func (s *subscriber) read(track *webrtc.TrackRemote) error {
 	if track.Kind() == webrtc.RTPCodecTypeVideo {
 		s.mutex.Lock()
@@ -48,7 +48,7 @@ func (s *subscriber) read(track *webrtc.TrackRemote) error {
 			return fmt.Errorf("%s stream %d: %w", track.Kind(), track.SSRC(), err)
 		}
 		if len(packet.Payload) == 0 {
-			continue // padding, which probes the path
+			continue // padding of a bandwidth probe
 		}
 		s.count(packet.CSRC, packet.Timestamp, packet.Marker, inspect(fourccOf(track.Codec()), packet.Payload))
 	}

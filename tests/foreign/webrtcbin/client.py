@@ -83,7 +83,7 @@ class Client:
         self._channel = self._webrtc.emit("create-data-channel", "nexus", options)
         self._channel.connect("on-open", lambda _: report("data-open"))
         self._listen(self._channel)
-        self._session = Session(configuration["url"], self._join, self._heed, self._on_session_end)
+        self._session = Session(configuration["url"], self._join, self._handle_event, self._on_session_end)
         self._pipeline.set_state(Gst.State.PLAYING)
         for publisher in self._publishers:
             publisher.prepare()
@@ -141,7 +141,7 @@ class Client:
         if unused := joined.get("unusedSections"):
             self.fail(f"unused sections: {unused}")
         for other in joined.get("participants", []):
-            self._meet(other)
+            self._add_participant(other)
         self._session.ping_every(joined["pingIntervalMs"])
         _, sdp = GstSdp.SDPMessage.new_from_text(joined["sdp"])
         answer = GstWebRTC.WebRTCSessionDescription.new(GstWebRTC.WebRTCSDPType.ANSWER, sdp)
@@ -163,16 +163,16 @@ class Client:
 
     # The room
 
-    def _heed(self, event: dict[str, Any]) -> None:
+    def _handle_event(self, event: dict[str, Any]) -> None:
         if "participantJoined" in event:
-            self._meet(event["participantJoined"]["participant"], bind=True)
+            self._add_participant(event["participantJoined"]["participant"], bind=True)
         elif "participantLeft" in event:
             left = event["participantLeft"]
             report("participant-left", identity=left["identity"], reason=left["reason"])
         elif "trackPaused" in event:
             report("track-paused", track=event["trackPaused"]["trackId"])
 
-    def _meet(self, other: dict[str, Any], *, bind: bool = False) -> None:
+    def _add_participant(self, other: dict[str, Any], *, bind: bool = False) -> None:
         self._identities[other["id"]] = other["identity"]
         videos = []
         for track in other.get("tracks", []):
@@ -189,12 +189,12 @@ class Client:
     # Data channels
 
     def _listen(self, channel: Any) -> None:
-        channel.connect("on-message-data", lambda _, data: self._hear(data.get_data()))
+        channel.connect("on-message-data", lambda _, data: self._handle_message(data.get_data()))
         channel.connect(
             "on-error", lambda _, error: report("error", message=f"data channel: {error.message}")
         )
 
-    def _hear(self, message: bytes) -> None:
+    def _handle_message(self, message: bytes) -> None:
         sender, is_text, payload = unwrap(message)
         text = {"text": payload.decode()} if is_text else {}
         identity = self._identities.get(sender, "")
@@ -202,8 +202,8 @@ class Client:
 
     # Commands
 
-    def obey(self, asked: dict[str, Any]) -> None:
-        match asked["command"]:
+    def execute(self, command: dict[str, Any]) -> None:
+        match command["command"]:
             case "start":
                 for publisher in self._publishers:
                     publisher.start()
@@ -213,16 +213,16 @@ class Client:
                 report("stopped")
             case "request-keyframes":
                 self._subscriber.request_keyframes()
-            case "say" if "text" in asked:
-                self._say(wrap(asked["text"].encode(), is_text=True))
+            case "say" if "text" in command:
+                self._send_message(wrap(command["text"].encode(), is_text=True))
             case "say":
-                self._say(wrap(bytes(at % 251 for at in range(asked["size"])), is_text=False))
+                self._send_message(wrap(bytes(at % 251 for at in range(command["size"])), is_text=False))
             case "leave":
                 self._leave()
             case unknown:
                 self.fail(f"unknown command {unknown!r}")
 
-    def _say(self, message: bytes) -> None:
+    def _send_message(self, message: bytes) -> None:
         self._channel.emit("send-data", GLib.Bytes.new(message))
 
     def _stop(self) -> None:
@@ -276,8 +276,8 @@ def read_commands(client: Client) -> None:
     """Reads commands. The end of standard input counts as the command to leave, so that no client outlives
     its test."""
     for line in sys.stdin:
-        GLib.idle_add(client.obey, json.loads(line))
-    GLib.idle_add(client.obey, {"command": "leave"})
+        GLib.idle_add(client.execute, json.loads(line))
+    GLib.idle_add(client.execute, {"command": "leave"})
 
 
 def main() -> int:
