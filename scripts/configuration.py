@@ -23,7 +23,15 @@ VARIABLE = re.compile(r"\bNEXUS_[A-Z0-9_]*[A-Z0-9]\b(?![*_])")
 ROW = re.compile(r"^\| *`(NEXUS_[A-Z0-9_]+)`", re.MULTILINE)
 # Variables of the command line, the tests and the build.
 OTHERS = frozenset(
-    {"NEXUS_APP", "NEXUS_APP_SECRET", "NEXUS_TOKEN", "NEXUS_URL", "NEXUS_TEST_DATA", "NEXUS_IPSEC_MB"}
+    {
+        "NEXUS_APP",
+        "NEXUS_APP_SECRET",
+        "NEXUS_TOKEN",
+        "NEXUS_URL",
+        "NEXUS_TEST_DATA",
+        "NEXUS_IPSEC_MB",
+        "NEXUS_WRITE_VECTORS",
+    }
 )
 # Decisions describe the past.
 SKIPPED = "docs/decisions/"
