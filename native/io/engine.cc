@@ -251,9 +251,7 @@ CallError Engine::Send(nexus::SetSubscribed command) {
   return Post(transports_, command.transport.value, command);
 }
 
-CallError Engine::Send(nexus::SetSlotPreferences command) {
-  return Post(slots_, command.slot.value, command);
-}
+CallError Engine::Send(nexus::SetSlotPreferences command) { return Post(slots_, command.slot.value, command); }
 CallError Engine::Send(nexus::ConfigureData command) {
   const uint32_t id = command.transport.value;
   return Post(transports_, id, std::move(command));

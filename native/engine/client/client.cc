@@ -50,7 +50,7 @@ std::optional<Received> Client::HandleRtp(const IncomingRtp& incoming, Timestamp
     // The header is in clear; payload and padding are not, and are not looked at.
     packet = RtpPacketView(incoming.header, incoming.datagram, 0);
   }
-  // Every number is told, also of streams that are not known: the sender measures the path, not the streams.
+  // Every number is reported, also of unknown streams: the sender measures the path, not the streams.
   if (const auto value =
           packet->FindExtension(config_.extensions.id(RtpExtension::kTransportSequenceNumber))) {
     if (const auto number = ParseTransportSequenceNumber(*value)) twcc_.OnPacket(*number, received);

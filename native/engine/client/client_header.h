@@ -1,7 +1,7 @@
-// The header of a packet that a client sends (RFC 3550 section 5.1, RFC 8285): no CSRC, and the extensions by
-// which an SFU knows whose it is (MID, RID), measures the path (transport-wide number, abs-send-time) and
-// hears (audio level). What is negotiated and has a value is written, in an order that never changes: packets
-// of a stream are of one length and fit one GSO run.
+// The RTP header of a client's packets (RFC 3550 section 5.1, RFC 8285): no CSRC, and the extensions by which
+// an SFU identifies the stream (MID, RID), measures the path (transport-wide number, abs-send-time) and
+// detects speech (audio level). Negotiated extensions with a value are written in a fixed order, so that
+// packets of a stream have one length and fit one GSO run.
 #pragma once
 
 #include <optional>

@@ -1,5 +1,5 @@
-// Which codec a client sends: what was negotiated, narrowed to what its device can do well, in its own order
-// of preference.
+// Choice of the codec that a client sends: among the negotiated ones, those that its device encodes well, in
+// its order of preference.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +28,7 @@ struct SendDemand {
 };
 
 // The negotiated binding to send with; capabilities come in order of preference. Where none is fast enough
-// the first that is negotiated at all is better than silence. Nothing: no codec in common.
+// the first negotiated one is chosen. Nothing: no codec in common.
 std::optional<CodecBinding> ChooseCodec(std::span<const CodecBinding> negotiated,
                                         std::span<const EncoderCapability> capabilities,
                                         const SendDemand& demand);

@@ -6,7 +6,7 @@
 namespace nexus {
 namespace {
 
-// What a layer that is off needs beyond its minimum before it comes back: without it, it would flap.
+// Share of its minimum at which a layer is resumed: with 100 % it would flap.
 constexpr uint64_t kComeBackPercent = 120;
 
 }  // namespace
@@ -34,14 +34,14 @@ std::span<const uint64_t> EncodingRates::Allocate(uint64_t available_bps) {
       cut = true;
       continue;
     }
-    // The lowest goes on at its minimum even where that does not fit: something is better than nothing.
+    // The lowest layer is sent at its minimum even when that does not fit.
     rates_[i] = first ? std::clamp(left, limit.min_bps, std::max(limit.min_bps, limit.target_bps))
                       : std::min(left, limit.target_bps);
     left -= std::min(left, rates_[i]);
     first = false;
     top = i;
   }
-  // What is left improves the highest layer.
+  // The highest layer gets the remaining rate.
   if (top < limits_.size() && limits_[top].max_bps > rates_[top]) {
     rates_[top] += std::min(left, limits_[top].max_bps - rates_[top]);
   }

@@ -1,6 +1,6 @@
-// How a sender spreads its rate over the encodings of one simulcast source, lowest first, as libwebrtc's
-// senders do: a layer is on only when its minimum fits beside the targets of all below it, and comes back
-// only with room to spare.
+// Allocation of a sender's rate to the encodings of one simulcast source, lowest first, as in libwebrtc: a
+// layer is on only when its minimum fits in addition to the targets of all below it, and is resumed only with
+// a margin.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@ struct EncodingLimits {
   uint64_t min_bps = 0;
   uint64_t target_bps = 0;
   uint64_t max_bps = 0;
-  bool wanted = true;  // false: the SFU said that nobody watches it (dynacast)
+  bool wanted = true;  // false: outside of the layer demand that the SFU has reported
 };
 
 class EncodingRates {

@@ -1,5 +1,5 @@
-// The engine's send-side estimator (engine/bwe) as a client's: the same delays, the same losses, seen from a
-// publisher. Its probes are not sent here: a publisher's rate grows as its encoder does.
+// The engine's send-side estimator (engine/bwe) for a client. Its probes are not sent, because a publisher's
+// rate grows with that of its encoder.
 #pragma once
 
 #include <algorithm>

@@ -1,6 +1,7 @@
-// An encoded frame cut into RTP payloads: VP8 (RFC 7741), VP9 non-flexible of one layer (RFC 9628), H.264 in
-// packetization mode 1 (RFC 6184), AV1 (AV1 RTP specification). Parts are of about equal size, as libwebrtc
-// cuts, but the larger ones come first: a GSO run may end in a shorter packet and may not hold a longer one.
+// Splitting of an encoded frame into RTP payloads: VP8 (RFC 7741), VP9 non-flexible of one layer (RFC 9628),
+// H.264 in packetization mode 1 (RFC 6184), AV1 (AV1 RTP specification). Parts have about equal sizes, as in
+// libwebrtc, but the larger ones come first: a GSO run may end with a shorter packet and may not contain a
+// longer one.
 #pragma once
 
 #include <cstdint>
@@ -37,7 +38,7 @@ class Packetizer {
   explicit Packetizer(const PacketizerConfig& config)
       : config_(config), picture_id_(config.first_picture_id & 0x7FFF) {}
 
-  // Good until the next call and as long as the frame's memory. Empty: the bitstream is not of this codec.
+  // Valid until the next call and as long as the frame's memory. Empty: the bitstream is not of this codec.
   const std::vector<PacketPayload>& Cut(const FrameToSend& frame);
 
  private:

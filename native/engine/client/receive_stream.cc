@@ -12,7 +12,7 @@ ReceiveStream::ReceiveStream(ReceiveStreamConfig config)
 
 bool ReceiveStream::SeenBefore(int64_t sequence) {
   int64_t& place = seen_[static_cast<size_t>(sequence) % seen_.size()];
-  // Further behind than the window: too old to be of use, so it counts as seen.
+  // A packet below the window is too old to be of use, so it counts as a duplicate.
   if (place >= sequence) return true;
   place = sequence;
   return false;
@@ -38,7 +38,7 @@ std::optional<ReceivedMedia> ReceiveStream::OnRtx(const RtpPacketView& packet, P
 std::optional<ReceivedMedia> ReceiveStream::Take(const RtpPacketView& packet, bool opened, bool repaired,
                                                  const RtpExtensionIds& ids, Timestamp now) {
   const RtpHeader& header = packet.header();
-  // A repaired packet is old by nature: it must not move the unwrapper's idea of where the stream is.
+  // A repaired packet is old, so it must not move the unwrapper.
   const int64_t sequence =
       repaired ? sequence_.Peek(header.sequence_number) : sequence_.Unwrap(header.sequence_number);
   if (SeenBefore(sequence)) {
@@ -48,7 +48,7 @@ std::optional<ReceivedMedia> ReceiveStream::Take(const RtpPacketView& packet, bo
   nacks_.OnPacket(sequence, now);
   stats_.OnPacket(sequence, header.timestamp, now, packet.packet().size(), repaired);
   if (config_.kind == MediaKind::kVideo && nacks_.counters().given_up > given_up_) {
-    // RFC 4585 section 6.3.1: what cannot be repaired needs a fresh start.
+    // A loss that cannot be repaired needs a keyframe (RFC 4585 section 6.3.1).
     given_up_ = nacks_.counters().given_up;
     keyframes_.Request();
   }

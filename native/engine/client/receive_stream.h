@@ -1,7 +1,6 @@
-// One stream that a client receives: one SSRC with its RTX stream. Knows what is missing and when to ask
-// (NACK, PLI), what to report (RFC 3550), whose media it is at the moment (the CSRC that the SFU writes), and
-// restores what came by RTX. What it takes in comes out again as an outcome; playing it is the jitter
-// buffer's affair.
+// One stream that a client receives: one SSRC with its RTX stream. Schedules requests for missing packets
+// (NACK, PLI), measures for receiver reports (RFC 3550), notes whose media it is (the CSRC that the SFU
+// writes), and restores packets from RTX. Each packet is returned to the caller; the jitter buffer plays it.
 #pragma once
 
 #include <array>
@@ -35,7 +34,7 @@ struct ReceiveStreamCounters {
   uint64_t rtx_unusable = 0;  // probes, or a number that restores nothing
 };
 
-// A media packet that was taken in. The views are good until the client gets the next datagram.
+// A received media packet. The views are valid until the client gets the next datagram.
 struct ReceivedMedia {
   int64_t sequence_number = 0;  // unwrapped
   uint32_t timestamp = 0;
@@ -43,7 +42,7 @@ struct ReceivedMedia {
   bool repaired = false;  // it came by RTX
   bool opened = false;    // false: authenticity unknown and payload unread (sampling, see ClientConfig)
   PayloadType payload_type;
-  uint32_t source = 0;  // CSRC: whose media this is; 0: not told
+  uint32_t source = 0;  // CSRC: whose media this is; 0: none
   ByteView payload;     // without padding; empty unless opened, and of a probe
   ByteView dependency_descriptor;
   std::optional<AudioLevel> audio_level;
@@ -62,11 +61,11 @@ class ReceiveStream {
                                      const RtpExtensionIds& ids, Timestamp now);
   void OnSenderReport(const SenderReport& report, Timestamp now);
 
-  // The decoder, or whoever stands for it, cannot go on.
+  // The decoder cannot continue.
   void RequestKeyframe() { keyframes_.Request(); }
   void OnKeyframe(Timestamp now) { keyframes_.OnKeyframe(now); }
 
-  // Whoever samples (ClientConfig::open_one_in) wants to read all of this one for now.
+  // All packets of this stream are opened, in spite of sampling (ClientConfig::open_one_in).
   bool opened_whole = false;
 
   const ReceiveStreamConfig& config() const { return config_; }

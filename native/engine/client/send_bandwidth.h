@@ -1,6 +1,6 @@
-// The seam to whatever estimates how much a client may send. The client tells it what left and what the peer
-// answered; it tells a rate. `ReportedBandwidth` stands here for peers without transport-wide feedback;
-// `EstimatedBandwidth` is the engine's send-side estimator.
+// Interface to an estimator of a client's sending rate: its inputs are sent packets and the peer's feedback.
+// `ReportedBandwidth` is for peers without transport-wide feedback; `EstimatedBandwidth` is the engine's
+// send-side estimator.
 #pragma once
 
 #include <algorithm>
@@ -15,7 +15,7 @@ namespace nexus {
 class SendBandwidth {
  public:
   virtual ~SendBandwidth() = default;
-  // Keys and path are there.
+  // The client is connected.
   virtual void Start(Timestamp now) = 0;
   virtual void OnPacketSent(int64_t transport_sequence, size_t size, Timestamp now) = 0;
   virtual void OnFeedback(const TwccFeedbackView& feedback, Timestamp now) = 0;
@@ -45,7 +45,7 @@ class ReportedBandwidth final : public SendBandwidth {
   void OnPacketSent(int64_t, size_t, Timestamp) override {}
   void OnFeedback(const TwccFeedbackView&, Timestamp) override {}
   void OnReport(uint8_t fraction_lost, std::optional<Duration>, Timestamp now) override {
-    // Several streams report at about the same time; one step a second, by the worst of them.
+    // Several streams report at about the same time: one step a second, for the highest loss.
     worst_loss_ = std::max(worst_loss_, fraction_lost);
     if (last_step_ && now - *last_step_ < std::chrono::milliseconds(900)) return;
     last_step_ = now;

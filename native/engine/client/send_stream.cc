@@ -48,7 +48,7 @@ ClientRtpHeader SendStream::Header(const SendPacket& packet, Timestamp now) cons
 }
 
 void SendStream::CountLeft(size_t size, Timestamp now) {
-  // Only what leaves takes a number: a number that never leaves looks like loss to the estimator.
+  // Only a packet that is sent takes a number: a missing number would count as loss.
   path_.bandwidth.OnPacketSent(path_.next_sequence, size, now);
   if (ids_.has(RtpExtension::kTransportSequenceNumber)) ++path_.next_sequence;
 }
@@ -111,7 +111,7 @@ void SendStream::Retransmit(uint16_t wire_sequence, Duration rtt, Timestamp now)
   }
   Resent& resent = resent_[static_cast<size_t>(sequence) % resent_.size()];
   if (resent.sequence != sequence) resent = {sequence, Timestamp::min(), 0};
-  // RFC 4585 section 6.2.1: what is on its way need not be sent again.
+  // A packet that is still in flight need not be sent again (RFC 4585 section 6.2.1).
   const bool too_soon = resent.times > 0 && now < resent.at + rtt;
   if (too_soon || resent.times >= config_.max_retransmissions) {
     ++counters_.retransmit_suppressed;
@@ -183,7 +183,7 @@ void SendStream::OnReportBlock(const ReportBlock& block, std::optional<Duration>
 bool SendStream::TakeKeyframeRequest() { return std::exchange(keyframe_wanted_, false); }
 
 void SendStream::SetActive(bool active) {
-  if (active && !active_) keyframe_wanted_ = true;  // a layer that comes back begins with a keyframe
+  if (active && !active_) keyframe_wanted_ = true;  // a layer resumes with a keyframe
   active_ = active;
 }
 

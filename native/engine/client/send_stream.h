@@ -1,6 +1,6 @@
-// One encoding that a client sends: one SSRC with its RTX stream (RFC 4588). Owns numbers and clock, keeps
-// what was sent in a bounded history, answers NACKs from it, and knows when a keyframe is wanted. A simulcast
-// source is several of these that share a MID and differ by RID (RFC 8853).
+// One encoding that a client sends: one SSRC with its RTX stream (RFC 4588). Owns sequence numbers and clock,
+// keeps sent packets in a bounded history, answers NACKs from it, and records keyframe requests. A simulcast
+// source has several of them, which share a MID and differ by RID (RFC 8853).
 #pragma once
 
 #include <optional>
@@ -37,7 +37,7 @@ struct SendStreamConfig {
   uint8_t max_retransmissions = 10;  // of one packet
 };
 
-// One packet's content; the stream adds what is the stream's.
+// Content of one packet; the stream adds header fields and extensions.
 struct SendPacket {
   uint32_t timestamp = 0;  // of the source's clock; the stream's offset is added
   bool marker = false;
@@ -53,12 +53,13 @@ struct SendStreamCounters {
   uint64_t nacked = 0;
   uint64_t retransmitted = 0;
   uint64_t retransmit_missing = 0;     // no longer in the history
-  uint64_t retransmit_suppressed = 0;  // asked for again within a round trip, or too often
+  uint64_t retransmit_suppressed = 0;  // requested again within a round trip, or too often
   uint64_t keyframe_requests = 0;
   uint64_t too_large = 0;
 };
 
-// What all streams of one transport share: the number of each packet that leaves, and who estimates by it.
+// Parts that all streams of one transport share: the transport-wide sequence number, and the bandwidth
+// estimator.
 struct SendPath {
   explicit SendPath(SendBandwidth& estimator) : bandwidth(estimator) {}
   int64_t next_sequence = 1;
@@ -69,14 +70,14 @@ class SendStream {
  public:
   SendStream(SendStreamConfig config, const RtpExtensionIds& ids, ClientTransport& transport, SendPath& path);
 
-  // False: not connected, too large, or the batch is full. The number is taken only when it left.
+  // False: not connected, too large, or the batch is full. Only a packet that is sent takes a number.
   bool Send(const SendPacket& packet, Timestamp now);
   void OnNack(const Nack& nack, Duration rtt, Timestamp now);
   // PLI, or FIR with its sequence number: a repeated FIR is one request (RFC 5104 section 4.3.1.2).
   void OnPictureLoss();
   void OnFullIntra(uint8_t sequence);
   void OnReportBlock(const ReportBlock& block, std::optional<Duration> rtt);
-  // True once for each request: the encoder's next frame is to be a keyframe.
+  // True once for each request: the next frame of the encoder must be a keyframe.
   bool TakeKeyframeRequest();
   // Padding up to `size` bytes on the RTX stream, for probes (RFC 4588 section 8.8 has no better use of it).
   bool SendPadding(size_t size, Timestamp now);
@@ -87,7 +88,7 @@ class SendStream {
   const SendStreamCounters& counters() const { return counters_; }
   uint8_t fraction_lost() const { return fraction_lost_; }
   bool keyframe_wanted() const { return keyframe_wanted_; }
-  // Whether the encoding is sent at all: the sender's own bitrate adaptation, or the SFU's dynacast wish.
+  // Starts or stops the encoding, for the sender's own bitrate adaptation or the layer demand of the SFU.
   void SetActive(bool active);
   bool active() const { return active_; }
 

@@ -1,5 +1,5 @@
-// What the control side asks of a shard: closed set, carried through the shard thread's queue. Ids are given
-// out by the engine's facade, so that every call has its answer at once and a command needs no reply.
+// Commands of the control side to a shard: a closed set, carried through the shard thread's queue. The
+// engine's facade assigns ids, so that every call returns at once and a command needs no reply.
 #pragma once
 
 #include <optional>
@@ -29,7 +29,7 @@ struct TransportSettings {
   RtpExtensionIds extensions;
   bool forward_descriptors = false;  // all video slots have negotiated dependency descriptors
   bool reduced_size_rtcp = true;     // RFC 5506
-  // Ours: the client when the peer offers `a=setup:passive` (RFC 8842 section 5.3).
+  // Our role: the client when the peer offers `a=setup:passive` (RFC 8842 section 5.3).
   DtlsRole dtls_role = DtlsRole::kServer;
 };
 
@@ -40,11 +40,11 @@ struct TrackSettings {
   std::vector<Ssrc> ssrcs;
   std::vector<Ssrc> rtx_ssrcs;
   std::vector<std::string> rids;
-  // Of its codec, retransmissions and redundancy, as answered for its section. A packet without a MID and
-  // with an unknown SSRC belongs to the one track of the transport that has its payload type (RFC 9143
-  // section 9.2).
+  // Payload types of its codec, retransmissions and redundancy, as answered for its section. A packet without
+  // a MID and with an unknown SSRC belongs to the one track of the transport that has its payload type
+  // (RFC 9143 section 9.2).
   std::vector<PayloadType> payload_types;
-  // Of its encodings or spatial layers, low to high, as the publisher says; fewer, or none: not known.
+  // Sizes of its encodings or spatial layers, low to high, as the publisher says; fewer, or none: not known.
   std::vector<PictureSize> sizes;
   int group = 0;
   bool muted = false;
@@ -95,7 +95,7 @@ struct MuteTrack {
   TrackId track;
   bool muted = false;
 };
-// The sizes of its encodings or spatial layers are these from now on.
+// New sizes of a track's encodings or spatial layers.
 struct ResizeTrack {
   TrackId track;
   std::vector<PictureSize> sizes;
@@ -123,28 +123,26 @@ struct SetSubscribed {
   TrackId track;
   bool subscribed = true;
 };
-// What the subscriber shows in a video slot and how much it matters: the allocator shares the bandwidth by
-// it.
+// How the subscriber shows a video slot, and its priority; the allocator shares the bandwidth accordingly.
 struct SlotPreferences {
-  // Pixels on the subscriber's screen; layers that are larger are not sent. 0: not told, the largest is
-  // wanted.
+  // Pixels on the subscriber's screen; larger layers are not sent. 0: not known, the largest is sent.
   uint16_t width = 0;
   uint16_t height = 0;
-  uint8_t priority = 0;  // the higher comes first, before everything else
+  uint8_t priority = 0;  // a higher one precedes, whatever the other members say
   bool pinned = false;
-  bool visible = true;  // false: nothing is sent, and nothing said about it
+  bool visible = true;  // false: nothing is sent, and no event reports it
   std::optional<LayerTarget> max;
 };
 struct SetSlotPreferences {
   SlotId slot;
   SlotPreferences preferences;
 };
-// The room lives on these shards, its home first; told to each of them whenever one is added.
+// The shards of a room, its home first; sent to each of them when one is added.
 struct SpreadRoom {
   RoomId room;
   std::vector<uint16_t> shards;
 };
-// Frames out: see track_tap.h.
+// A tap on a track (track_tap.h).
 struct AddTap {
   TapId tap;
   TrackId track;
@@ -153,7 +151,7 @@ struct AddTap {
 struct RemoveTap {
   TapId tap;
 };
-// The tap's reader has lost something: the next keyframe is asked for.
+// The tap's reader has lost something: a keyframe is requested.
 struct RefreshTap {
   TapId tap;
 };
@@ -162,7 +160,7 @@ struct ConfigureData {
   TransportId transport;
   DataSettings data;
 };
-// A message of the server's own, by WriteDataMessages; to everybody in the room when nobody is named.
+// Messages from the server, made by WriteDataMessages; to all participants of the room when `to` is empty.
 struct SendData {
   RoomId room;
   std::vector<TransportId> to;
@@ -172,7 +170,7 @@ struct SendData {
 struct RequestReport {
   uint32_t request = 0;
   std::optional<RoomId> room;
-  bool details = true;  // or the engine's own figures alone
+  bool details = true;  // false: EngineStats alone
 };
 
 using Command =

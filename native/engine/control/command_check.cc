@@ -15,7 +15,7 @@ bool IsUsablePayloadType(PayloadType type) {
   return type.value <= kMaxPayloadType && (type.value < 64 || type.value > 95);
 }
 
-// Bytes of the digest; nothing for a name that DTLS does not verify.
+// Bytes of the digest; nothing for a hash function that DTLS does not verify.
 std::optional<size_t> DigestSize(std::string name) {
   std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
   if (name == "sha-256") return 32;

@@ -1,4 +1,4 @@
-// What cannot be right in a command's settings, before it is queued: the caller hears of it at once.
+// Checks of a command's settings before it is queued, so that the caller gets the error at once.
 #pragma once
 
 #include <optional>
@@ -8,7 +8,7 @@
 
 namespace nexus {
 
-// A sentence about what is wrong, or nothing.
+// A sentence about the fault, or nothing.
 std::optional<std::string> CheckIceCredentials(const IceCredentials& credentials);
 std::optional<std::string> CheckFingerprints(const std::vector<DtlsFingerprint>& fingerprints);
 std::optional<std::string> CheckCodecs(const std::vector<CodecBinding>& codecs);

@@ -1,4 +1,4 @@
-// What a shard tells the control side: closed set, polled from the core and carried through a bounded ring.
+// Events of a shard for the control side: a closed set, polled from the core, carried through a bounded ring.
 #pragma once
 
 #include <optional>
@@ -23,13 +23,13 @@ struct TransportChanged {
   std::optional<SocketAddress> remote_address;
 };
 
-// The first packet of a track came.
+// The first packet of a track has arrived.
 struct TrackStarted {
   TrackId track;
   Codec codec = Codec::kOpus;
 };
 
-// A slot now really sends this track; nothing: it sends no more.
+// A slot now sends this track; nothing: it has stopped sending.
 struct SlotChanged {
   SlotId slot;
   std::optional<TrackId> track;
@@ -41,8 +41,8 @@ struct SlotPaused {
   bool paused = false;
 };
 
-// The highest layers of a track that anybody wants, when it changed; nothing: nobody watches it. A publisher
-// need not send more. Until the first of these it sends all.
+// The layer demand of a track has changed; nothing: no subscriber watches it. The publisher need not send
+// more. Until the first of these events it sends all layers.
 struct LayersWanted {
   TrackId track;
   std::optional<LayerTarget> highest;

@@ -1,4 +1,4 @@
-// Events waiting to be polled: bounded, the newest is dropped and counted when nobody polls.
+// Events waiting to be polled. Bounded: when it is full, a new event is dropped and counted.
 #pragma once
 
 #include <deque>

@@ -1,4 +1,4 @@
-// The shard's own measurements: a snapshot, made on request, of what is counted on the way.
+// Statistics of a shard: a snapshot of its counters and measurements, made on request.
 #pragma once
 
 #include <array>
@@ -28,12 +28,12 @@ struct TransportReport {
   uint64_t data_bytes_in = 0;
   uint64_t data_messages_out = 0;
   uint64_t data_bytes_out = 0;
-  uint64_t data_messages_dropped = 0;  // by or for this peer; why: EngineReport::drops
-  // Towards the peer: what its path is thought to carry, what was shared out, what arrived. 0: unknown.
+  uint64_t data_messages_dropped = 0;  // by or for this peer; why: EngineStats::drops
+  // Towards the peer: estimate of the path, bandwidth allocated to slots, rate acknowledged. 0: unknown.
   uint64_t estimate_bps = 0;
   uint64_t target_bps = 0;
   uint64_t acknowledged_bps = 0;
-  double loss = 0;  // of what was sent lately, 0 to 1
+  double loss = 0;  // share of recently sent packets, 0 to 1
   uint64_t pacer_queue_packets = 0;
   uint64_t pacer_queue_bytes = 0;
   uint64_t pacer_drops = 0;
@@ -47,11 +47,11 @@ struct TrackReport {
   uint64_t packets = 0;
   uint64_t bytes = 0;
   int64_t packets_lost = 0;
-  uint64_t red_recovered = 0;  // audio packets that a later one's redundancy brought back
+  uint64_t red_recovered = 0;  // audio packets recovered from redundancy
   uint64_t nacks_sent = 0;
   uint64_t plis_sent = 0;
   uint64_t keyframes = 0;
-  uint64_t keyframe_replays = 0;  // viewers who began with a keyframe from memory
+  uint64_t keyframe_replays = 0;  // slots that started from the keyframe cache
   double jitter_ms = 0;
   LayerRates layer_bitrates{};  // see LayerRates
 };
@@ -66,12 +66,12 @@ struct SlotReport {
   uint64_t plis_received = 0;
   double fraction_lost = 0;
   std::optional<LayerTarget> target;    // nothing: paused
-  std::optional<LayerTarget> layer;     // that is sent; nothing: none is
+  std::optional<LayerTarget> layer;     // currently sent; nothing: none
   uint64_t layer_switches = 0;          // to another encoding of the same track
-  uint64_t layer_packets_left_out = 0;  // of layers above the one that is sent
+  uint64_t layer_packets_left_out = 0;  // packets of layers above the one that is sent
 };
 
-// The core fills what it can see; sockets and threads add theirs at the edge.
+// Filled by the core, then by sockets and threads at the edge.
 struct EngineReport {
   uint64_t datagrams_in = 0;
   uint64_t bytes_in = 0;

@@ -1,4 +1,5 @@
-// What all parts of one shard share: where packets, events and counts go. No part owns any of it.
+// References that all parts of one shard share: destinations of packets, events and counts. The shard owns
+// them.
 #pragma once
 
 #include <random>
@@ -23,12 +24,12 @@ class Room;
 class TrackTap;
 class Transport;
 
-// The parts of a shard that wait for a time; `Shard::HandleTimeout` calls the one whose time has come.
+// Parts of a shard that have a deadline; `Shard::HandleTimeout` calls the one that is due.
 using DeadlineOwner = std::variant<DataRouter*, PublishedTrack*, RelayedTrack*, Room*, TrackTap*, Transport*>;
 using ShardDeadlines = DeadlineHeap<DeadlineOwner>;
 using Deadline = ShardDeadlines::Deadline;
 
-// Finds the ring that holds what a slot sent, also after the slot was bound to something else.
+// Finds the layer whose ring holds what a slot has sent, also after the slot was bound to another one.
 class LayerIndex {
  public:
   LayerId Add(PublishedLayer* layer) {

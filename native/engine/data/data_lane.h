@@ -1,7 +1,7 @@
-// SCTP packets to one subscriber that wait behind its media. SCTP fills whatever queue it finds (its
-// congestion control knows losses only); here it sends at once until the path shows a queue, then keeps to
-// what media leaves, a quarter of the estimate at least, and finds out step by step how much more there is.
-// Pure: told of the estimate, asked when something may leave.
+// Queue and rate of SCTP packets to one subscriber. SCTP's congestion control reacts to loss only and fills
+// any queue on the path. Packets are therefore sent at once until the estimator detects a queue; from then on
+// they keep to the bandwidth that media leaves, at least a quarter of the estimate, and the rate rises step
+// by step.
 #pragma once
 
 #include <algorithm>
@@ -18,7 +18,7 @@ class DataLane {
  public:
   static constexpr size_t kMaxPackets = 512;
 
-  // After each change of the estimate: what it is, what media is to take of it.
+  // After each change of the estimate; `media_bps` of it is allocated to media.
   void OnEstimate(int64_t estimate_bps, int64_t media_bps, bool congested, Timestamp now) {
     const int64_t share = std::max(estimate_bps - media_bps, estimate_bps / kLeastShare);
     if (congested) {
@@ -35,7 +35,7 @@ class DataLane {
 
   bool MayPass(Timestamp now) const { return packets_.empty() && budget_.Allows(now); }
   void OnSent(size_t bytes, Timestamp now) { budget_.OnSent(bytes, now); }
-  // False: too much waits; SCTP takes it for loss and slows down.
+  // False: the queue is full; SCTP treats it as loss and slows down.
   bool Push(ByteView packet) {
     if (packets_.size() >= kMaxPackets) return false;
     packets_.emplace_back(packet.begin(), packet.end());
@@ -52,7 +52,7 @@ class DataLane {
   Timestamp next() const { return packets_.empty() ? kNever : budget_.next(); }
   size_t size() const { return packets_.size(); }
   size_t bytes() const { return bytes_; }
-  // 0: no limit.
+  // Zero means no limit.
   int64_t rate_bps() const { return rate_bps_; }
 
  private:

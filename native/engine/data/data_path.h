@@ -1,4 +1,4 @@
-// The way of one peer's SCTP packets: its DTLS association, as its data channels know it.
+// Interface to one peer's DTLS association, over which its SCTP packets are sent.
 #pragma once
 
 #include "engine/base/bytes.h"
@@ -8,9 +8,9 @@ namespace nexus {
 class DataPath {
  public:
   virtual ~DataPath() = default;
-  // May wait until media leaves room for it.
+  // May queue the packet until media leaves bandwidth for it.
   virtual void SendDataPacket(ByteView packet) = 0;
-  // At once, whatever waits: the association ends.
+  // Sends at once, before anything queued: for the end of the association.
   virtual void SealData(ByteView packet) = 0;
 };
 

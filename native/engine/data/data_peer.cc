@@ -7,7 +7,7 @@
 namespace nexus {
 namespace {
 
-// Who takes less than this while others wait is closed.
+// Least progress of a congested peer in this time; channels of a slower one are closed.
 constexpr Duration kPatience = std::chrono::seconds(2);
 constexpr uint64_t kLeastProgress = 32u << 10;
 
@@ -81,8 +81,8 @@ void DataPeer::HandlePacket(ByteView packet, Timestamp now) {
 bool DataPeer::Read(Timestamp now) {
   if (!channels_) return false;
   while (true) {
-    // Nobody is asked while the peer is over its rate or somebody in the room cannot keep up: its window
-    // closes, and its own queue grows where its application sees it.
+    // Reading stops while the peer exceeds its rate or a participant of the room cannot keep up. Its SCTP
+    // window closes, and the queue grows in its own application.
     const bool allowed = messages_allowed_.available(now) && bytes_allowed_.available(now);
     if (!allowed || router_.Congested(*this)) return true;
     std::optional<DataChannelEvent> event = channels_->Poll();
@@ -100,7 +100,7 @@ bool DataPeer::Read(Timestamp now) {
 void DataPeer::OnOpened(uint16_t stream) {
   const DataChannelOptions* options = channels_->Find(stream);
   if (options == nullptr || options->protocol == kDataProtocol) return;
-  Drop(DropReason::kDataUnknownProtocol);  // its messages would say nothing about where to go
+  Drop(DropReason::kDataUnknownProtocol);  // its messages have no destination
   channels_->Close(stream);
 }
 
@@ -110,7 +110,8 @@ void DataPeer::OnMessage(const DataChannelMessage& message) {
   if (!settings_.publish) return Drop(DropReason::kDataNotPermitted);
   const DataChannelOptions* channel = channels_->Find(message.stream);
   std::optional<DataEnvelope> envelope = ParseDataEnvelope(message.bytes);
-  // Who sent it is ours to say: a sender that is filled in, or a word of the server's, is no mistake.
+  // The sender is filled in here: an envelope that names one, or that claims to be the server's, is an
+  // attack.
   const bool forged = envelope && (!envelope->sender.empty() || envelope->from_server || envelope->directed);
   if (channel == nullptr || !envelope || forged) return Drop(DropReason::kDataMalformed);
   const std::vector<std::string_view> destinations = std::exchange(envelope->destinations, {});
@@ -125,15 +126,15 @@ void DataPeer::OnMessage(const DataChannelMessage& message) {
   }
 }
 
-// The peer's channel of the same kind, whoever opened it; else one of our own.
+// The peer's channel of the same kind, whichever side opened it; else a new one of our own.
 std::optional<uint16_t> DataPeer::StreamFor(const DataChannelOptions& kind) {
   for (const uint16_t stream : channels_->OpenStreams()) {
     const DataChannelOptions* options = channels_->Find(stream);
     if (options->protocol != kDataProtocol || options->ordered != kind.ordered) continue;
     if (options->reliable() == kind.reliable()) return stream;
   }
-  // Closed for being slow: it has to take what it has before anything new is begun, else the room would wait
-  // again.
+  // After a channel was closed for being slow, the peer must first read what was sent before a new one opens;
+  // else the room would wait again.
   if (kind.reliable() && channels_->closing_reliable())
     return Drop(DropReason::kDataSlowReader), std::nullopt;
   DataChannelOptions options = kind;
@@ -144,7 +145,7 @@ std::optional<uint16_t> DataPeer::StreamFor(const DataChannelOptions& kind) {
 }
 
 void DataPeer::Deliver(const RoutedData& data) {
-  // Not there yet, or no longer: who joins later does not hear what was said before either.
+  // Messages to a peer that is not connected are lost, as they are to a participant who joins later.
   if (!settings_.receive || !open()) return;
   const std::optional<uint16_t> stream = StreamFor(data.kind);
   if (!stream) return;  // counted there
@@ -165,7 +166,7 @@ void DataPeer::Deliver(const RoutedData& data) {
   CountDrops();
 }
 
-// A reliable channel that would miss a message is closed instead: its application hears of it.
+// A reliable channel that would miss a message is closed instead, so that its application notices.
 void DataPeer::CloseSlow(uint16_t stream) {
   channels_->Close(stream);
   progress_checked_ = kNever;

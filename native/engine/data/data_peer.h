@@ -1,5 +1,5 @@
-// One peer's data channels in its room: what it sends is stamped with who it is and routed, what others send
-// is put on the channel of the same kind.
+// One peer's data channels in its room. Messages from the peer get its identity as sender and are routed;
+// messages to it are sent on its channel of the same kind.
 #pragma once
 
 #include <memory>
@@ -16,33 +16,32 @@ namespace nexus {
 class DataPath;
 class DataRouter;
 
-// A message on its way: the envelope with its sender filled in, once for all who get it.
+// A message that is being routed: the envelope with its sender, shared by all recipients.
 struct RoutedData {
   SharedBytes message;
-  DataChannelOptions kind;  // the channel that it came by: order and reliability are kept
+  DataChannelOptions kind;  // order and reliability of the channel on which it came
 };
 
 class DataPeer {
  public:
-  // `dtls_client`: our role, which says whose the even streams are (RFC 8832 section 6).
+  // `dtls_client`: our role, which determines our stream ids (RFC 8832 section 6).
   DataPeer(ShardContext& context, DataRouter& router, DataPath& path, TransportId transport, RoomId room,
            bool dtls_client, DataSettings settings, Timestamp now);
   ~DataPeer();
   DataPeer(const DataPeer&) = delete;
   DataPeer& operator=(const DataPeer&) = delete;
 
-  // Grants may change, the association's own numbers do not.
+  // Grants may change; the port and the message size do not.
   void Update(const DataSettings& settings);
-  // DTLS is up.
+  // DTLS is connected.
   void OnConnected();
   void HandlePacket(ByteView packet, Timestamp now);
-  // Takes what the peer sent as far as its rate and its room's readers allow. True when it stopped before the
-  // end.
+  // Reads messages of the peer as far as its rate and the readers of its room allow. True when some are left.
   bool Read(Timestamp now);
   void Deliver(const RoutedData& data);
-  // Packets that SCTP made, into the transport's DTLS; and what waits for room in SCTP.
+  // Passes packets of SCTP to DTLS, and queued messages to SCTP.
   void Transmit();
-  // A peer that others wait for must take something: called while it is congested.
+  // Closes channels of a congested peer that makes no progress while others wait for it.
   void CheckProgress(Timestamp now);
   void Shutdown();
 

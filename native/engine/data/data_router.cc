@@ -5,8 +5,8 @@
 namespace nexus {
 namespace {
 
-// usrsctp's own granularity while something is on its way, and what delayed timers may be late by when
-// nothing is.
+// Intervals of usrsctp's timers: its own granularity while messages are in flight, and a longer one when
+// idle.
 constexpr Duration kBusyTick = std::chrono::milliseconds(10);
 constexpr Duration kIdleTick = std::chrono::milliseconds(200);
 constexpr Duration kBusyFor = std::chrono::seconds(1);
@@ -44,7 +44,7 @@ bool DataRouter::ToParticipant(const DataPeer& sender, std::string_view particip
   return Relay(sender.room(), participant, data);
 }
 
-// To the room's people on other shards. False when there are no others.
+// Sends to the other shards of the room. False when there are none.
 bool DataRouter::Relay(RoomId room, std::string_view participant, const RoutedData& data) {
   const auto found = shards_.find(room);
   if (found == shards_.end()) return false;
@@ -125,8 +125,7 @@ void DataRouter::HandleTimeout(Timestamp now) {
 }
 
 void DataRouter::Transmit() {
-  // What is given to one may, by its answer to a full buffer, wake another; never the same one twice for
-  // nothing.
+  // Transmitting for one association may wake another.
   for (SctpAssociation* association : wake_.Take()) static_cast<DataPeer*>(association->owner())->Transmit();
 }
 

@@ -13,8 +13,7 @@ class TokenBucket {
   TokenBucket(double per_second, double burst, Timestamp now)
       : per_second_(per_second), burst_(burst), tokens_(burst), filled_(now) {}
 
-  // True while there is any; what is taken then may go into debt, so that one item may be larger than the
-  // burst.
+  // True while tokens are left. `Take` may then go below zero, so that one item may be larger than the burst.
   bool available(Timestamp now) {
     if (now > filled_) {
       const double seconds = static_cast<double>((now - filled_).count()) / 1e6;

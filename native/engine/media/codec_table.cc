@@ -12,12 +12,12 @@ bool SameH264Profile(const CodecBinding& a, const CodecBinding& b) {
   return left == right;
 }
 
-// How well `candidate` carries a stream of `source`: 0 not at all.
+// Rank of `candidate` for a stream of `source`; 0: it cannot carry it.
 int Fit(const CodecBinding& candidate, const CodecBinding& source) {
   if (candidate.codec != source.codec) return 0;
   if (source.codec == Codec::kVp9) return candidate.vp9_profile == source.vp9_profile ? 2 : 0;
   if (source.codec != Codec::kH264) return 2;
-  // Packetization is not changed on the way: a mode 1 stream may hold FU-A, which a mode 0 receiver must
+  // The packetization is forwarded as it is: a mode 1 stream may contain FU-A, which a mode 0 receiver must
   // refuse.
   if (candidate.h264_packetization_mode != source.h264_packetization_mode) return 0;
   if (SameH264Profile(candidate, source)) return 3;

@@ -1,4 +1,5 @@
-// The codecs that one peer answered, found by payload type (what it sends) or by codec (what it is sent).
+// Codecs that one peer has negotiated, found by payload type (for what it sends) or by codec (for what it
+// receives).
 #pragma once
 
 #include <array>
@@ -18,9 +19,9 @@ class CodecTable {
   const CodecBinding* ByRtxPayloadType(PayloadType type) const { return Find(rtx_, type); }
   // The codec whose redundant packets have this payload type (RFC 2198).
   const CodecBinding* ByRedPayloadType(PayloadType type) const { return Find(red_, type); }
-  // Some retransmission payload type; nothing when none was negotiated.
+  // Any retransmission payload type; nothing when none was negotiated.
   std::optional<PayloadType> AnyRtxPayloadType() const;
-  // What to send a stream of `source` as; null when this peer cannot decode it.
+  // The binding under which a stream of `source` is sent; null when this peer cannot decode it.
   const CodecBinding* Matching(const CodecBinding& source) const;
 
  private:

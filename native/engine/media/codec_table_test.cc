@@ -1,4 +1,4 @@
-// Which negotiated codec carries a stream.
+// Choice of the codec that carries a stream.
 #include "engine/media/codec_table.h"
 
 #include <gtest/gtest.h>

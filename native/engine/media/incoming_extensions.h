@@ -1,4 +1,4 @@
-// The header extensions of one received packet, found in one walk by the numbers that its sender negotiated.
+// Header extensions of one received packet, read in one pass by the ids that its sender negotiated.
 #pragma once
 
 #include <optional>

@@ -1,4 +1,4 @@
-// Audio or video, as an m= section says (RFC 8866 section 5.14).
+// The kind of an m= section (RFC 8866 section 5.14).
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// What one transport has negotiated for its media: codecs by payload type, and header extensions by id.
+// Codecs and header extensions that one transport has negotiated.
 #pragma once
 
 #include "engine/media/codec_table.h"

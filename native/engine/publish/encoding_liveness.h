@@ -1,6 +1,6 @@
-// Whether an encoding of a simulcast track still comes: publishers pause encodings without a word (Firefox
-// its lowest, Chromium its highest when bandwidth is short; hard problem 22). Silence is counted in frames of
-// the other encodings, so that a screen with a frame a second is not taken for dead.
+// Detection of encodings of a simulcast track that have stopped: publishers pause them without notice
+// (Firefox its lowest, Chromium its highest when bandwidth is short; hard problem 22). Silence is counted in
+// frames of the other encodings, so that a screen with one frame a second does not count as stopped.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@ namespace nexus {
 class EncodingLiveness {
  public:
   bool live() const { return live_; }
-  // A packet of its own. True when it was not live before.
+  // A packet of this encoding arrived. True when it was not live before.
   bool OnOwnPacket(Timestamp now) {
     last_ = now;
     frames_elsewhere_ = 0;
@@ -20,7 +20,7 @@ class EncodingLiveness {
     live_ = true;
     return began;
   }
-  // A frame of another encoding began. True when this one now counts as stopped.
+  // A frame of another encoding began. True when this encoding now counts as stopped.
   bool OnFrameElsewhere(Timestamp now) {
     if (!live_) return false;
     if (frames_elsewhere_ < kFrames) ++frames_elsewhere_;

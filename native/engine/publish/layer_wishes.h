@@ -1,6 +1,6 @@
-// The highest layers of a track that anybody wants, as its publisher is told ("dynacast"): up at once, down
-// only when it has stayed low for a while, so that a switched window or a short pause does not restart
-// encoders.
+// Layer demand: the highest layers of a track that any subscriber can use. It is reported to the publisher
+// ("dynacast"): a rise at once, a fall only when it has lasted for a while, so that a switched window or a
+// short pause does not restart encoders.
 #pragma once
 
 #include <algorithm>
@@ -15,9 +15,9 @@ class LayerWishes {
  public:
   explicit LayerWishes(Duration hold) : hold_(hold) {}
 
-  using Wish = std::optional<LayerTarget>;  // nothing: nobody wants any
+  using Wish = std::optional<LayerTarget>;  // nothing: no subscriber can use any
 
-  // True when `told()` has changed and is to be told.
+  // True when `told()` has changed and is to be reported.
   bool Update(const Wish& wanted, Timestamp now) {
     const Wish risen = Highest(told_, wanted);
     if (risen != told_) {
@@ -39,7 +39,7 @@ class LayerWishes {
   const Wish& told() const { return told_; }
   Timestamp next_deadline() const { return low_since_ ? *low_since_ + hold_ : kNever; }
 
-  // Each dimension for itself: one wants sharp and slow, another small and smooth.
+  // The maximum of each dimension: one subscriber needs a high resolution, another a high frame rate.
   static Wish Highest(const Wish& a, const Wish& b) {
     if (!a || !b) return a ? a : b;
     return LayerTarget{std::max(a->spatial, b->spatial), std::max(a->temporal, b->temporal)};
@@ -47,7 +47,7 @@ class LayerWishes {
 
  private:
   Duration hold_;
-  Wish told_ = kHighestLayer;  // what a publisher sends unless told otherwise
+  Wish told_ = kHighestLayer;  // a publisher sends all until the first report
   std::optional<Timestamp> low_since_;
 };
 

@@ -1,5 +1,5 @@
-// How large the pictures of a track's spatial layers are: as its keyframes say, else as the publisher said,
-// else by the rule that each layer halves the one above.
+// Frame sizes of a track's spatial layers: from its keyframes, else from the publisher's description, else by
+// the rule that each layer has half the size of the one above.
 #pragma once
 
 #include <span>
@@ -11,17 +11,17 @@ namespace nexus {
 
 class PictureSizes {
  public:
-  // `told`: low to high; a size of nothing is not known.
+  // Sizes as the publisher describes them, low to high; a size of 0 is not known.
   void Tell(std::span<const PictureSize> told) {
     for (size_t s = 0; s < told_.size(); ++s) told_[s] = s < told.size() ? told[s] : PictureSize{};
   }
-  // True when it is news.
+  // A size from a keyframe. True when it has changed.
   bool Learn(size_t spatial, PictureSize size) {
     if (spatial >= seen_.size() || seen_[spatial] == size) return false;
     seen_[spatial] = size;
     return true;
   }
-  // The shorter side of a layer's picture, of `count` layers; `largest`: the highest one's, when nothing is
+  // The shorter side of a layer's frames, of `count` layers; `largest` is that of the highest when none is
   // known.
   uint32_t Lines(size_t spatial, size_t count, uint32_t largest) const {
     if (Known(spatial) > 0) return Known(spatial);

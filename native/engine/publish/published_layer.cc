@@ -58,10 +58,10 @@ void PublishedLayer::Count(const Arrival& arrival, int64_t sequence) {
   const RtpHeader& header = arrival.packet.header();
   stats_->OnPacket(sequence, header.timestamp, arrival.received, arrival.packet.packet().size(),
                    arrival.repaired);
-  // Audio is repaired by Opus itself; asking again would come too late for the listener.
+  // Audio is concealed or recovered from redundancy; a retransmission would come too late.
   if (!IsVideo(codec_->codec)) return;
   nacks_.OnPacket(sequence, arrival.now);
-  // More is lost than can be repaired: a fresh start is quicker than waiting until the viewers ask for one.
+  // More is lost than can be repaired: a keyframe now is quicker than waiting for requests of subscribers.
   if (nacks_.TakeOverflow()) keyframe_requests_.Request();
 }
 
@@ -93,7 +93,7 @@ const SourcePacket* PublishedLayer::ReceiveRelayed(SourcePacket packet, const Co
   return Store(packet, packet.payload.size(), now, reason);
 }
 
-// Inspects and stores; `size`: what it takes to forward.
+// Inspects and stores the packet; `size` counts for the rate of its layer.
 const SourcePacket* PublishedLayer::Store(SourcePacket& packet, size_t size, Timestamp now,
                                           DropReason& reason) {
   if (!packet.payload.empty()) {
@@ -123,14 +123,14 @@ const SourcePacket* PublishedLayer::Store(SourcePacket& packet, size_t size, Tim
   return stored;
 }
 
-// Reports go on telling the publisher of the loss: it is what its encoder protects against.
+// Report blocks still count a recovered packet as lost, since the encoder adapts its redundancy to that loss.
 size_t PublishedLayer::Recover(const RedPacket& red, const SourcePacket& primary,
                                std::span<const SourcePacket*> recovered) {
   std::array<LostAudio, kKeptRedBlocks> lost;
   const size_t found = FindLostAudio(*ring_, red, primary, std::span(lost).first(recovered.size()));
   size_t count = 0;
   for (size_t i = 0; i < found; ++i) {
-    SourcePacket packet = primary;  // the CSRCs (RFC 2198 section 3) and, for want of its own, the level
+    SourcePacket packet = primary;  // the CSRCs (RFC 2198 section 3), and the level, as it has none
     packet.sequence_number = lost[i].sequence_number;
     packet.timestamp = lost[i].timestamp;
     packet.media_time -= Duration((primary.timestamp - lost[i].timestamp) * 1'000'000 / codec_->clock_rate);
@@ -143,7 +143,7 @@ size_t PublishedLayer::Recover(const RedPacket& red, const SourcePacket& primary
   return count;
 }
 
-// A structure that came late: what overtook it could not be understood.
+// Inspects packets behind a structure that came late: they could not be interpreted without it.
 void PublishedLayer::ReadAgainBehind(int64_t sequence) {
   for (int64_t next = sequence + 1; next <= *ring_->newest(); ++next) {
     SourcePacket* held = ring_->FindToCorrect(next);

@@ -1,5 +1,5 @@
-// One media SSRC of a publisher, with everything that is known and stored once for all its subscribers. A
-// simulcast track has one for each encoding.
+// One media SSRC of a publisher, with the state that all its subscribers share: packets, keyframes, loss,
+// clock, rates. A simulcast track has one for each encoding.
 #pragma once
 
 #include <optional>
@@ -28,7 +28,7 @@ class PublishedTrack;
 
 class PublishedLayer {
  public:
-  // `nack_patience`: see PublishedTrack.
+  // `nack_patience`: see PublishedTrack::nack_patience.
   PublishedLayer(ShardContext& context, PublishedTrack& track, std::string rid, uint8_t encoding,
                  Duration nack_patience);
   ~PublishedLayer();
@@ -39,26 +39,26 @@ class PublishedLayer {
     const RtpPacketView& packet;
     const IncomingExtensions& extensions;
     const CodecBinding& codec;
-    Timestamp received;  // as the kernel saw it
+    Timestamp received;  // by the kernel
     Timestamp now;
     bool repaired = false;           // restored from RTX
     const RedPacket* red = nullptr;  // the payload, when it is redundant audio
   };
-  // Counts, inspects and stores. Null when the packet goes no further; `reason` says why.
+  // Counts, inspects and stores the packet. Null when it is dropped, for `reason`.
   const SourcePacket* Receive(const Arrival& arrival, RemoteClockOffset& remote, DropReason& reason);
-  // Parameter sets that were sent before the relay began.
+  // Parameter sets that the publisher sent before the relay began.
   void LearnRelayedSets(ByteView payload, const CodecBinding& codec) {
     UseCodec(codec);
     remembered_sets_.OnRelayed(payload, id_);
   }
-  // What `red` brings back of what was lost in front of `primary`, stored; oldest first. Returns how many.
+  // Recovers lost packets before `primary` from `red` and stores them, oldest first. Returns their number.
   size_t Recover(const RedPacket& red, const SourcePacket& primary, std::span<const SourcePacket*> recovered);
-  // A packet of another shard, counted and repaired there.
+  // Stores a packet of another shard, which was counted and repaired there.
   const SourcePacket* ReceiveRelayed(SourcePacket packet, const CodecBinding& codec, Timestamp now,
                                      DropReason& reason);
-  // A muted track's packet: counted, nothing kept.
+  // Counts a packet of a muted track without storing it.
   void ReceiveMuted(const Arrival& arrival);
-  // False before the first packet, which tells the clock rate.
+  // False before the first packet, by which the clock rate is known.
   bool OnSenderReport(const SenderReport& report, Timestamp now);
 
   LayerId id() const { return id_; }
@@ -69,7 +69,7 @@ class PublishedLayer {
   const std::optional<CodecBinding>& codec() const { return codec_; }
   const PacketRing* ring() const { return ring_ ? &*ring_ : nullptr; }
   const RememberedSets& remembered_sets() const { return remembered_sets_; }
-  // What was sent of this layer under this number, while it is kept.
+  // The packet of this layer with this number, while it is kept.
   const SourcePacket* Find(int64_t number) const;
   // See FanOut.
   void Pad(int64_t sequence_number, uint8_t bytes) {
@@ -77,7 +77,7 @@ class PublishedLayer {
   }
   NackGenerator& nacks() { return nacks_; }
   const NackGenerator& nacks() const { return nacks_; }
-  // Whoever begins to watch within a moment of a keyframe is shown it from the ring.
+  // A slot that starts shortly after a keyframe gets it from the ring.
   KeyframeCache& keyframe_cache() { return keyframe_cache_; }
   KeyframeRequester& keyframes() { return keyframe_requests_; }
   const KeyframeRequester& keyframes() const { return keyframe_requests_; }
@@ -85,20 +85,20 @@ class PublishedLayer {
   const ReceiverStats* stats() const { return stats_ ? &*stats_ : nullptr; }
   const LayerMeter& meter() const { return meter_; }
   const PayloadInspector* inspector() const { return inspector_ ? &*inspector_ : nullptr; }
-  // Its place among the track's encodings, low to high.
+  // Index among the track's encodings, low to high.
   uint8_t encoding() const { return encoding_; }
   uint64_t red_recovered() const { return red_recovered_; }
   void CountReplay() { ++keyframe_replays_; }
   uint64_t keyframe_replays() const { return keyframe_replays_; }
   uint64_t keyframe_count() const { return keyframe_count_; }
   Timestamp last_packet() const { return last_packet_; }
-  // Media times come from the publisher's sender reports.
+  // True when media times come from the publisher's sender reports.
   bool synchronised() const { return clock_ && clock_->synchronised(); }
 
   bool live() const { return liveness_.live(); }
-  // True when it was not live before.
+  // A packet of this layer arrived. True when it was not live before.
   bool NoteOwnPacket(Timestamp now) { return liveness_.OnOwnPacket(now); }
-  // A frame of another encoding began. True when this one now counts as stopped; its rates are of the past.
+  // A frame of another encoding began. True when this one now counts as stopped; its rates are then reset.
   bool NoteFrameElsewhere(Timestamp now) {
     const bool stopped = liveness_.OnFrameElsewhere(now);
     if (stopped) meter_.Reset();

@@ -11,9 +11,9 @@
 namespace nexus {
 namespace {
 
-constexpr uint8_t kLevelWithoutExtension = 40;  // -40 dBov: a quiet voice
+constexpr uint8_t kLevelWithoutExtension = 40;  // -40 dBov: quiet speech
 constexpr uint8_t kLevelOfSilence = 127;
-// Between two keyframes that are asked for only to show a subscriber a higher encoding.
+// Least time between two keyframes that are requested only to show a subscriber a higher encoding.
 constexpr Duration kPatienceForEachSubscriber{7'000};
 constexpr Duration kMostPatience{1'000'000};
 
@@ -28,12 +28,12 @@ PublishedTrack::PublishedTrack(ShardContext& context, TrackPublisher& publisher,
       owner_{publisher.id().value << 8 | (static_cast<uint32_t>(settings_.group) & 0xFF)},
       wishes_(context.config.layers_hold) {
   sizes_.Tell(settings_.sizes);
-  // Nobody watches it yet.
+  // It has no subscriber yet.
   if (kind() == MediaKind::kVideo) context_.deadlines.Set(wishes_deadline_, Timestamp{});
 }
 
 PublishedTrack::~PublishedTrack() {
-  // Each slot takes itself out of `subscribers_` when it forgets the track.
+  // Each subscriber removes itself from `subscribers_`.
   const std::vector<TrackSubscriber*> watching = subscribers_;
   for (TrackSubscriber* subscriber : watching) subscriber->OnTrackGone(*this);
   for (TrackSink* sink : std::exchange(sinks_, {})) sink->OnTrackGone(*this);
@@ -150,7 +150,7 @@ void PublishedTrack::SetMuted(bool muted, Timestamp now) {
   if (kind() != MediaKind::kVideo) return;
   for (const auto& layer : layers_) {
     layer->nacks().Clear();
-    layer->keyframe_cache().Forget();  // nobody is shown what was before
+    layer->keyframe_cache().Forget();  // no frame from before is shown
     if (muted) {
       layer->keyframes().Cancel();
     } else if (!subscribers_.empty() || !sinks_.empty()) {
@@ -164,7 +164,8 @@ void PublishedTrack::NoteAudioLevel(const SourcePacket& packet, Timestamp now) {
     tells_level_ = true;
     return level_.OnLevel(packet.audio_level->level, now);
   }
-  // Negotiated or not: whoever never tells must be heard too. One who tells leaves it out in passing only.
+  // A publisher that never sends levels must be heard too, negotiated or not. One that does sometimes omits
+  // them.
   if (tells_level_ || packet.payload.empty()) return;
   const bool speaks = OpusVoiceActivity(packet.payload).value_or(!packet.frame.dtx);
   level_.OnLevel(speaks ? kLevelWithoutExtension : kLevelOfSilence, now);

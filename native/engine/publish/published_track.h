@@ -1,5 +1,5 @@
-// What one participant publishes under one mid, and who watches it. The list of slots is the route: a packet
-// goes to each of them, whatever the size of the room.
+// A track that one participant publishes under one mid, with its layers, subscribers and sinks. Each layer
+// has a route, the list of slots to which its packets are forwarded.
 #pragma once
 
 #include <array>
@@ -28,44 +28,43 @@ class PublishedTrack {
   PublishedTrack(const PublishedTrack&) = delete;
   PublishedTrack& operator=(const PublishedTrack&) = delete;
 
-  // The layer of a RID ("" without simulcast), made when it is new and there is room; null when there is
-  // none.
+  // The layer of a RID ("" without simulcast), created when it is new; null beyond the maximum of layers.
   PublishedLayer* LayerFor(std::string_view rid);
-  // The same by its place among the encodings, for a track of another shard.
+  // Creates the layer of an encoding, for a track of another shard.
   PublishedLayer& LayerAt(std::string_view rid, uint8_t encoding);
-  // A new life for a layer whose SSRC changed; the old one is gone.
+  // Replaces a layer whose SSRC has changed by a new one.
   PublishedLayer* ReplaceLayer(PublishedLayer& layer);
-  // What a slot with this target is to show: the highest living encoding up to it, else the lowest one; null
-  // while there is none.
+  // The encoding for a slot with this target: the highest live one up to it, else the lowest; null while
+  // there is none.
   PublishedLayer* EncodingFor(LayerTarget target) const;
   const std::vector<std::unique_ptr<PublishedLayer>>& layers() const { return layers_; }
 
-  // Several encodings: a LayerTarget's spatial part counts them. Else it counts the layers within the one.
+  // True with several encodings: LayerTarget::spatial then selects one. Else it selects a layer within the
+  // one.
   bool simulcast() const { return settings_.rids.size() > 1 || settings_.ssrcs.size() > 1; }
-  // What forwarding up to each layer takes (see LayerRates).
+  // Bitrate of everything up to each layer (see LayerRates).
   LayerRates LayerBitrates(Timestamp now) const;
   const PictureSizes& sizes() const { return sizes_; }
 
-  // A packet of one of the layers: stored, and inspected. Null when it goes no further; `reason` says why.
+  // Stores a packet of one of the layers. Null when it is dropped, for `reason`.
   const SourcePacket* Receive(PublishedLayer& layer, const PublishedLayer::Arrival& arrival,
                               RemoteClockOffset& remote, DropReason& reason);
-  // The same of a packet of another shard, counted and repaired there.
+  // The same for a packet of another shard, which was counted and repaired there.
   const SourcePacket* ReceiveRelayed(PublishedLayer& layer, const SourcePacket& packet,
                                      const CodecBinding& codec, Timestamp now, DropReason& reason);
   void OnSenderReport(PublishedLayer& layer, const SenderReport& report, Timestamp now);
-  // Which encodings are alive, before the packet is forwarded. True: `OnEncodingsChanged` is due, once what
-  // came before this packet is forwarded.
+  // Notes which encodings are live, before the packet is forwarded. True: `OnEncodingsChanged` is due, once
+  // the packets before this one are forwarded.
   bool NoteArrival(PublishedLayer& layer, const SourcePacket& packet, Timestamp now);
   void OnEncodingsChanged(Timestamp now);
 
-  // Asks the publisher for a keyframe, coalesced with other requests.
+  // Requests a keyframe of the publisher, coalesced with other requests.
   void RequestKeyframe(PublishedLayer& layer);
-  // For a subscriber that is shown a lower encoding meanwhile: the more subscribers would get the keyframe
-  // too, the less often.
+  // The same for a subscriber that is shown a lower encoding meanwhile: the more subscribers would receive
+  // the keyframe too, the less often.
   void RequestBetterKeyframe(PublishedLayer& layer);
 
-  // Who gets a layer's packets; made anew when somebody's choice has changed, not while a burst walks along
-  // it.
+  // Rebuilds the routes if a slot's choice has changed. Not while a burst is forwarded along one.
   void FreshenRoutes() {
     if (routes_stale_) BuildRoutes();
   }
@@ -74,32 +73,32 @@ class PublishedTrack {
   }
   void AddSubscriber(TrackSubscriber& subscriber);
   void RemoveSubscriber(TrackSubscriber& subscriber);
-  // So many watch that a keyframe for one of them costs more than that one gains. Fewer go up as fast as they
-  // can: in a meeting everybody watches a dozen, and whoever begins low in all of them takes ten seconds to
-  // the top.
+  // True with so many subscribers that a keyframe for one of them costs the others more than it gains. With
+  // fewer, each goes up as fast as it can: a participant who watches a dozen tracks and starts low in all of
+  // them takes ten seconds to the top.
   bool crowded() const { return subscribers_.size() >= kCrowd; }
 
-  // Who takes packets beside the slots (track_sink.h). Takes itself out before it goes.
+  // Receivers of packets besides the slots (track_sink.h). A sink removes itself before it is destroyed.
   void AddSink(TrackSink& sink);
   void RemoveSink(TrackSink& sink);
-  // What is missing is asked for as long as the most patient sink wants it.
+  // How long a missing packet is requested: the longest time of any sink.
   Duration nack_patience() const;
   void ToSinks(PublishedLayer& layer, const SourcePacket& packet, Timestamp now);
 
-  // A slot shows or waits for another encoding; its wish is as before.
+  // A slot shows or waits for another encoding; its demand is as before.
   void OnRoutesChanged() { routes_stale_ = true; }
   void OnWishesChanged();
-  // Dynacast: tells the publisher what anybody wants, when it is time.
+  // Dynacast: reports the layer demand to the publisher, when it is time.
   void HandleTimeout(Timestamp now);
 
   void SetMuted(bool muted, Timestamp now);
-  // As the publisher says now, low to high; what keyframes say counts for more.
+  // New sizes from the publisher, low to high; those of keyframes take precedence.
   void SetSizes(std::vector<PictureSize> sizes);
   bool muted() const { return settings_.muted; }
 
-  // Feeds speaker detection: the level that the packet tells (RFC 6464), or what can be guessed without.
+  // Input of speaker detection: the level in the packet (RFC 6464), or an estimate without one.
   void NoteAudioLevel(const SourcePacket& packet, Timestamp now);
-  // As its own shard measures it.
+  // The level as the shard of the publisher measures it.
   struct RelayedLevel {
     double level_dbov;
     bool silent;
@@ -119,7 +118,7 @@ class PublishedTrack {
   // Tracks with the same owner belong together: one transport, one group.
   ParticipantNumber owner() const { return owner_; }
   TrackReport Report(Timestamp now) const;
-  // Its first packet has come. True the first time.
+  // The first packet has arrived. True the first time.
   bool Start() { return !std::exchange(started_, true); }
   bool started() const { return started_; }
 
@@ -128,7 +127,7 @@ class PublishedTrack {
 
   uint8_t EncodingOf(std::string_view rid) const;
   std::unique_ptr<PublishedLayer> MakeLayer(std::string_view rid, uint8_t encoding);
-  // A keyframe says how large its pictures are.
+  // Reads the frame size from a keyframe.
   void LearnSizes(const PublishedLayer& layer, const SourcePacket& keyframe);
   void SpreadNackPatience();
   void BuildRoutes();

@@ -1,5 +1,5 @@
-// The encodings and layers of a published track: which are alive, what they cost, who gets which, and what
-// the publisher is told of it.
+// Encodings and layers of a published track: which are live, their bitrates, the routes to slots, and the
+// layer demand.
 #include <algorithm>
 
 #include "engine/publish/published_track.h"
@@ -10,7 +10,7 @@
 namespace nexus {
 namespace {
 
-// Cost of everything at or below each layer; the table is cumulative over temporal layers already.
+// Bitrate of everything at or below each layer; `rates` is cumulative over temporal layers already.
 LayerRates CumulativeOverSpatial(const LayerRates& rates) {
   LayerRates sums = rates;
   for (size_t s = 1; s < kMaxSpatialLayers; ++s) {
@@ -27,8 +27,7 @@ LayerRates CumulativeOverSpatial(const LayerRates& rates) {
 
 }  // namespace
 
-// RIDs stand low to high in the settings; an SSRC without one is a layer of its own ("#1" and so on), in
-// order.
+// The settings list RIDs low to high; each SSRC without one is a layer ("#1" and so on), in order.
 uint8_t PublishedTrack::EncodingOf(std::string_view rid) const {
   const auto found = std::find(settings_.rids.begin(), settings_.rids.end(), rid);
   const auto index =
@@ -46,7 +45,7 @@ LayerRates PublishedTrack::LayerBitrates(Timestamp now) const {
         rates[simulcast() ? layer->encoding() : s][t] += own[s][t];
     }
   }
-  // Cumulative over what is there; a layer that sends nothing stays 0.
+  // Cumulative over temporal layers; one that sends nothing stays 0.
   for (size_t s = 0; s < kMaxSpatialLayers; ++s) {
     uint64_t sum = 0;
     for (size_t t = 0; t < kMaxTemporalLayers; ++t) {
@@ -73,8 +72,8 @@ PublishedLayer* PublishedTrack::EncodingFor(LayerTarget target) const {
   return best;
 }
 
-// A descriptor's structure and VP9's speak of all layers of one stream; of a simulcast encoding the highest
-// that they name is its size.
+// A structure, of a dependency descriptor or of VP9, lists all layers of one stream; the highest is the size
+// of a simulcast encoding.
 void PublishedTrack::LearnSizes(const PublishedLayer& layer, const SourcePacket& keyframe) {
   bool news = false;
   const auto learn = [&](size_t spatial, PictureSize size) {
@@ -120,7 +119,6 @@ void PublishedTrack::OnEncodingsChanged(Timestamp now) {
   for (TrackSubscriber* subscriber : subscribers_) subscriber->OnEncodingsChanged(now);
 }
 
-// Made anew when somebody's choice has changed, not while a packet walks along it.
 void PublishedTrack::BuildRoutes() {
   routes_stale_ = false;
   for (auto& route : routes_) route.clear();
@@ -146,7 +144,7 @@ void PublishedTrack::RemoveSubscriber(TrackSubscriber& subscriber) {
 
 void PublishedTrack::OnWishesChanged() {
   routes_stale_ = true;
-  // Looked at with the next tick: whoever calls may change several slots.
+  // Evaluated with the next tick, since the caller may change several slots.
   if (kind() == MediaKind::kVideo) context_.deadlines.Set(wishes_deadline_, Timestamp{});
 }
 

@@ -1,4 +1,5 @@
-// Who a published track comes from: a peer of this shard, or another shard where that peer is.
+// Interface to the publisher of a track: a transport of this shard, or a relay from the shard of that
+// transport.
 #pragma once
 
 #include "engine/audio/slot_placement.h"
@@ -15,13 +16,13 @@ class TrackPublisher {
 
   virtual TransportId id() const = 0;
   virtual RoomId room() const = 0;
-  // Something is to be asked of the publisher: a keyframe, a packet.
+  // A request to the publisher is pending: for a keyframe or a packet.
   virtual void Schedule() = 0;
-  // The first slot watches the track, or the last one has left.
+  // The first slot has subscribed to the track, or the last one has left.
   virtual void OnInterest(PublishedTrack&, bool /*wanted*/) {}
-  // The highest layers that slots want have changed. False: the control side is to tell the publisher.
+  // The layer demand has changed. False: the control side is to tell the publisher.
   virtual bool OnWish(PublishedTrack&, const LayerWishes::Wish&) { return false; }
-  // Whether one of the voices that belong to this owner is talking.
+  // True while an audio track of this owner is not silent.
   virtual bool Speaks(ParticipantNumber owner, Timestamp now) const = 0;
 };
 

@@ -1,5 +1,5 @@
-// Who takes a published track's packets beside the slots: a tap, a relay to another shard. Unlike a slot it
-// sees every layer, as received.
+// Interface of receivers of a published track's packets besides the slots: a tap, a relay to another shard.
+// Unlike a slot, a sink receives every layer, as it came.
 #pragma once
 
 #include "engine/forward/source_packet.h"
@@ -15,17 +15,17 @@ class TrackSink {
  public:
   virtual ~TrackSink() = default;
 
-  // Each stored packet once, in order of arrival, repaired ones too; padding only has no payload.
+  // Each stored packet once, in order of arrival, including repaired ones. Pure padding has no payload.
   virtual void OnPacket(PublishedLayer& layer, const SourcePacket& packet, Timestamp now) = 0;
   virtual void OnSenderReport(PublishedLayer& layer, const SenderReport& report, Timestamp now) = 0;
   virtual void OnMuted(bool muted, Timestamp now) = 0;
-  // The publisher says other sizes of the track's pictures.
+  // The publisher has changed the frame sizes of the track.
   virtual void OnSizes(const PublishedTrack& track) = 0;
-  // The track is about to go; it takes the sink out of its list itself.
+  // The track is about to be destroyed; it removes the sink from its list itself.
   virtual void OnTrackGone(PublishedTrack& track) = 0;
-  // The highest layers it can use; nothing: none now.
+  // The highest layers that it can use; nothing: none now.
   virtual LayerWishes::Wish Wish() const { return kHighestLayer; }
-  // So long a missing packet is of use: it is asked for again until then.
+  // How long a missing packet is of use; it is requested again until then.
   virtual Duration nack_patience() const = 0;
 };
 

@@ -1,4 +1,4 @@
-// A subscriber's slot, as the track that it shows or waits for knows it. Packets do not pass through here:
+// Interface of a subscriber's slot to the track that it shows or waits for. Packets do not pass through here:
 // they follow the track's routes (fan_out.h).
 #pragma once
 
@@ -15,19 +15,19 @@ class TrackSubscriber {
  public:
   virtual ~TrackSubscriber() = default;
 
-  // Where the packets of a layer go, if it takes that layer.
+  // Destination of the packets of a layer that it takes.
   virtual SubscriberSlot& slot() = 0;
   virtual bool Takes(const PublishedLayer& layer) const = 0;
   // The highest layer that it can use; nothing: none now.
   virtual LayerWishes::Wish Wish() const = 0;
 
-  // The track is about to go; the subscriber takes itself out of its list.
+  // The track is about to be destroyed; the subscriber removes itself from its list.
   virtual void OnTrackGone(PublishedTrack& track) = 0;
   // Muted or unmuted: the next picture begins with a keyframe, without a gap.
   virtual void OnTrackPaused(PublishedTrack& track) = 0;
   // An encoding of the track began or stopped.
   virtual void OnEncodingsChanged(Timestamp now) = 0;
-  // The pictures of the track's layers have other sizes.
+  // The frame sizes of the track's layers have changed.
   virtual void OnSizesChanged() = 0;
 };
 

@@ -1,5 +1,5 @@
-// One published track on its way to one other shard of its room. Video goes while somebody watches there, a
-// voice while the room hears it.
+// Relay of one published track to one other shard of its room: of video while the other shard has a demand,
+// of audio while the room hears it.
 #pragma once
 
 #include <array>
@@ -14,7 +14,7 @@ class Room;
 
 class RelaySink final : public TrackSink {
  public:
-  // Tells the other shard of the track.
+  // Announces the track to the other shard.
   RelaySink(ShardContext& context, const Room& room, PublishedTrack& track, uint16_t to);
   ~RelaySink() override;
   RelaySink(const RelaySink&) = delete;
@@ -22,7 +22,7 @@ class RelaySink final : public TrackSink {
 
   void OnPacket(PublishedLayer& layer, const SourcePacket& packet, Timestamp now) override;
   void OnSenderReport(PublishedLayer&, const SenderReport&, Timestamp) override {
-  }  // times are told by packets
+  }  // relayed packets carry their media time
   void OnMuted(bool muted, Timestamp now) override;
   void OnSizes(const PublishedTrack& track) override;
   void OnTrackGone(PublishedTrack& track) override;
@@ -43,7 +43,7 @@ class RelaySink final : public TrackSink {
   const Room& room_;
   PublishedTrack* track_;
   uint16_t to_;
-  LayerWishes::Wish wish_;  // video: nothing until somebody watches there
+  LayerWishes::Wish wish_;  // of the other shard, for video
   std::array<std::optional<RelaySource>, kMaxRelayedEncodings> told_{};
 };
 

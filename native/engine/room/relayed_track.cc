@@ -14,7 +14,7 @@ TrackSettings SettingsFrom(const RelayTrackAdded& added) {
   settings.number = added.number;
   settings.rids = added.rids;
   settings.sizes = added.sizes;
-  // Only how many there are is asked here; packets are found by their encoding.
+  // Only their number matters; packets are found by their encoding.
   settings.ssrcs.resize(std::min<size_t>(added.encodings, kMaxRelayedEncodings));
   settings.group = added.group;
   settings.muted = added.muted;
@@ -47,7 +47,7 @@ void RelayedTrack::OnSource(const RelaySource& source) {
     encoding.newest.reset();
   }
   encoding.life = source.life;
-  encoding.layer->set_ssrc(Ssrc{source.life});  // nobody is told; statistics want one
+  encoding.layer->set_ssrc(Ssrc{source.life});  // not sent to a peer; statistics need one
   encoding.codec.codec = source.codec;
   encoding.codec.payload_type = source.payload_type;
   encoding.codec.clock_rate = source.clock_rate;
@@ -76,7 +76,7 @@ void RelayedTrack::OnPacket(const RelayPacket& relayed, Timestamp now) {
   DropReason reason = DropReason::kCount;
   const SourcePacket* stored = track_->ReceiveRelayed(*encoding.layer, packet, encoding.codec, now, reason);
   if (stored == nullptr) return context_.drops.Count(reason);
-  // What was repaired comes late and says nothing of whether the encoding is alive.
+  // A repaired packet comes late and does not prove that the encoding is live.
   const bool newest = !encoding.newest || packet.sequence_number > *encoding.newest;
   if (newest) {
     encoding.newest = packet.sequence_number;
@@ -85,7 +85,7 @@ void RelayedTrack::OnPacket(const RelayPacket& relayed, Timestamp now) {
   fan_out_.Deliver(*encoding.layer, *stored, now);
 }
 
-// Keyframes that slots here wait for are asked for once, whoever asks, as a publisher of this shard would be.
+// Keyframe requests of all slots here are coalesced, as they are for a publisher of this shard.
 void RelayedTrack::Schedule() {
   Timestamp next = kNever;
   for (const auto& layer : track_->layers()) next = std::min(next, layer->keyframes().next_deadline());

@@ -1,5 +1,5 @@
-// A track whose publisher is on another shard: the packets come by relay, what is asked of the publisher goes
-// back the same way. To slots it is a track like any other.
+// A track whose publisher is on another shard. Its packets come by relay, and requests to the publisher are
+// sent back over it. For slots it is a track like any other.
 #pragma once
 
 #include <array>
@@ -16,7 +16,7 @@ class Room;
 
 class RelayedTrack final : public TrackPublisher {
  public:
-  // `shard`: where the publisher is.
+  // `shard` is that of the publisher.
   RelayedTrack(ShardContext& context, FanOut& fan_out, const Room& room, uint16_t shard,
                const RelayTrackAdded& added);
   ~RelayedTrack() override;
@@ -39,7 +39,7 @@ class RelayedTrack final : public TrackPublisher {
 
  private:
   struct Encoding {
-    PublishedLayer* layer = nullptr;  // the track's
+    PublishedLayer* layer = nullptr;  // owned by the track
     uint32_t life = 0;
     CodecBinding codec;
     std::optional<int64_t> newest;

@@ -8,11 +8,11 @@
 namespace nexus {
 namespace {
 
-// Levels come every 20 ms; a voice that starts is heard within this.
+// Interval of the selection, within which new speech is heard. Levels come every 20 ms.
 constexpr Duration kAudioTick{40'000};
-// A pause between two sentences: the speaker is still the speaker.
+// How long a participant counts as speaking after the last speech: a pause between two sentences.
 constexpr Duration kSpeakerPause{1'000'000};
-// A level that moved less is not worth a message to the whole room.
+// Least change of a level that is reported to the room.
 constexpr double kSpeakerStepDb = 6;
 
 }  // namespace
@@ -34,7 +34,7 @@ void Room::ForgetTrack(TrackId track) {
 }
 
 void Room::OnAudioTracksChanged(Timestamp now) {
-  // A track that is gone must not be looked at again: choose at once.
+  // The selection must not refer to a track that is gone.
   HandleTimeout(now);
 }
 
@@ -105,7 +105,7 @@ void Room::Place(Transport& subscriber, Timestamp now) {
   }
   selected_.clear();
   for (const Heard& heard : heard_) {
-    // Nobody hears themselves, nor whom they do not want to hear.
+    // Participants do not hear themselves, nor tracks from which they have unsubscribed.
     if (heard.track->publisher().id() == subscriber.id() || !subscriber.audio().Wants(heard.track->id()))
       continue;
     selected_.push_back({heard.track->id(), heard.track->owner(), heard.silent});

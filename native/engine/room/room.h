@@ -1,5 +1,5 @@
-// Who is in a room, and what is heard in it: the loudest few are chosen once for the room, then placed into
-// each subscriber's audio slots.
+// A room: its transports, and the audio that is heard in it. The loudest few tracks are selected once for the
+// room, then placed into each subscriber's audio slots.
 #pragma once
 
 #include <vector>
@@ -25,28 +25,27 @@ class Room {
   void Remove(Transport& transport);
   const std::vector<Transport*>& transports() const { return transports_; }
 
-  // A room may be spread over shards; its home is the first and chooses who is heard. Returns those that are
-  // new.
+  // A room may be spread over shards; the first is its home, which selects the audio. Returns the new ones.
   std::vector<uint16_t> SetShards(const std::vector<uint16_t>& shards, uint16_t own);
   const std::vector<uint16_t>& peers() const { return peers_; }
   void AddRelayed(PublishedTrack& track) { relayed_.push_back(&track); }
   void RemoveRelayed(PublishedTrack& track) { std::erase(relayed_, &track); }
   bool RelayedSpeaks(ParticipantNumber owner, Timestamp now) const;
   void OnChoice(uint16_t from, const std::vector<TrackId>& heard, Timestamp now);
-  // To the other shards, when this is the home.
+  // Sends the selection to the other shards, if this is the home.
   void TellChoice() const;
   bool IsHeard(TrackId track) const;
 
   // The track is gone; nobody's wishes about it need to be kept.
   void ForgetTrack(TrackId track);
-  // Audio tracks came, went or were muted: the choice is made anew, and goes on at intervals while there are
+  // Audio tracks were added, removed or muted: the selection is updated now, and at intervals while there are
   // any.
   void OnAudioTracksChanged(Timestamp now);
   void HandleTimeout(Timestamp now);
 
  private:
   struct Heard {
-    TrackId id;  // compared too: another track may get the address of one that is gone
+    TrackId id;  // compared too, as a new track may get the address of an old one
     PublishedTrack* track = nullptr;
     bool silent = true;
     friend bool operator==(const Heard&, const Heard&) = default;

@@ -1,5 +1,5 @@
-// A room that is spread over shards: each tells the others how loud its own voices are, the home chooses for
-// all.
+// Audio selection of a room that is spread over shards: each shard sends the levels of its own tracks to the
+// others, and the home selects for all.
 #include <algorithm>
 
 #include "engine/room/room.h"
@@ -16,7 +16,7 @@ std::vector<uint16_t> Room::SetShards(const std::vector<uint16_t>& shards, uint1
   }
   home_ = shards.empty() ? own : shards.front();
   is_home_ = home_ == own;
-  if (!fresh.empty()) told_levels_.clear();  // the new ones have heard of none
+  if (!fresh.empty()) told_levels_.clear();  // the new shards have received none
   return fresh;
 }
 
@@ -42,7 +42,7 @@ void Room::TellChoice() const {
   for (const uint16_t shard : peers_) context_.relay.Send(shard, RelayChoice{id_, chosen_});
 }
 
-// What changed since the last time; of the candidates so far, which are this shard's own.
+// Sends levels that have changed. The candidates so far are this shard's own.
 void Room::TellLevels(Timestamp now) {
   if (peers_.empty()) return;
   RelayLevels levels{id_, {}};

@@ -7,8 +7,7 @@
 namespace nexus {
 namespace {
 
-// An encoding that has been silent for so long is not there: the publisher has stopped it, or cannot send it
-// now.
+// How long an encoding must be silent to count as stopped by its publisher.
 constexpr Duration kSilentLayer = std::chrono::seconds(1);
 
 ReorderConfig OrderConfig(const TapSettings& settings) {
@@ -53,7 +52,7 @@ void TrackTap::RequestKeyframe() {
   track_->RequestKeyframe(*layer);
 }
 
-// Whether the packet is of the encoding that is followed, which may change by it.
+// True when the packet is of the encoding that is followed; the packet may change which one that is.
 bool TrackTap::Choose(PublishedLayer& layer, const SourcePacket& packet, Timestamp now) {
   if (layer.id() == layer_) return true;
   const PublishedLayer* current = Current();
@@ -97,14 +96,14 @@ void TrackTap::OnPacket(PublishedLayer& layer, const SourcePacket& packet, Times
   Schedule(now);
 }
 
-// The publisher began anew under its old SSRC; where its numbers went is not known.
+// The publisher restarted under its old SSRC; the number of lost packets is unknown.
 void TrackTap::RestartAt(PublishedLayer& layer, const SourcePacket& packet, Timestamp now) {
   Drain();
   const int64_t expected = order_.next().value_or(packet.sequence_number);
   encoder_.AddGap({GapReason::kRestart, expected, std::max(expected, packet.sequence_number - 1)});
   order_.Restart();
   begins_ = true;
-  told_source_ = 0;  // told again: numbers start anew
+  told_source_ = 0;  // encoded again, as numbers restart
   const uint32_t note = NoteFor(layer);
   order_.Insert(packet, note, now);
   if (track_->kind() == MediaKind::kVideo && !packet.frame.keyframe_start) {
@@ -114,7 +113,7 @@ void TrackTap::RestartAt(PublishedLayer& layer, const SourcePacket& packet, Time
   Emit(packet, note);
 }
 
-// Says by a number what the packets of `layer` are now; the same number as long as that is the same.
+// The number of the source that describes packets of `layer`; a new one when codec or SSRC have changed.
 uint32_t TrackTap::NoteFor(PublishedLayer& layer) {
   const CodecBinding& codec = *layer.codec();
   const Ssrc ssrc = layer.ssrc().value_or(Ssrc{});
@@ -134,7 +133,7 @@ void TrackTap::Emit(const SourcePacket& packet, uint32_t note) {
     encoder_.AddSource(sources_.front());
     told_source_ = note;
   }
-  if (packet.payload.empty()) return;  // it filled a number; there is nothing to record
+  if (packet.payload.empty()) return;  // padding: there is nothing to record
   if (packet.frame.keyframe_start) wants_keyframe_ = false;
   const PublishedLayer* layer = Current();
   if (std::exchange(begins_, false) && packet.frame.needs_parameter_sets && layer != nullptr)
@@ -143,7 +142,7 @@ void TrackTap::Emit(const SourcePacket& packet, uint32_t note) {
   if (encoder_.size() >= settings_.batch_bytes) Flush(false);
 }
 
-// Under the number in front of the keyframe's, which is not told of: the source begins there.
+// Emits parameter sets under the number before that of the keyframe, at which the source begins.
 void TrackTap::EmitParameterSets(const PublishedLayer& layer, const SourcePacket& keyframe) {
   const SourcePacket* sets = layer.remembered_sets().packet();
   if (sets == nullptr) return;
@@ -196,7 +195,7 @@ void TrackTap::OnSenderReport(PublishedLayer& layer, const SenderReport& report,
 void TrackTap::OnMuted(bool muted, Timestamp now) {
   Drain();
   order_.Restart();
-  layer_ = {};  // goes on as it began: video with a keyframe
+  layer_ = {};  // resumes as it began: video with a keyframe
   encoder_.AddMuted(muted, now);
   Schedule(now);
 }

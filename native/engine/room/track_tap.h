@@ -1,6 +1,6 @@
-// A recorder's or transcriber's eye on one track: whole packets, in order, with gaps told. It follows the
-// best encoding that is there, waits for what the call would give up, and asks for a keyframe where its own
-// stream needs one.
+// A tap of a recorder or transcriber on one track: whole packets, in order, with gaps reported. It follows
+// the highest live encoding, waits longer for lost packets than the call does, and requests keyframes for its
+// own stream.
 #pragma once
 
 #include <deque>
@@ -24,16 +24,16 @@ class TrackTap final : public TrackSink {
   void OnPacket(PublishedLayer& layer, const SourcePacket& packet, Timestamp now) override;
   void OnSenderReport(PublishedLayer& layer, const SenderReport& report, Timestamp now) override;
   void OnMuted(bool muted, Timestamp now) override;
-  void OnSizes(const PublishedTrack&) override {}  // readers take sizes from the stream itself
+  void OnSizes(const PublishedTrack&) override {}  // readers find sizes in the stream
   void OnTrackGone(PublishedTrack& track) override;
   Duration nack_patience() const override { return settings_.patience; }
 
   void HandleTimeout(Timestamp now);
-  // The reader lost something behind us: video begins anew.
+  // The reader has lost data: video restarts with a keyframe.
   void RequestKeyframe();
 
   TapId id() const { return id_; }
-  // The track is gone: so is this, once its last batch is out.
+  // True once the track is gone; the tap may be destroyed.
   bool gone() const { return track_ == nullptr; }
 
  private:
@@ -58,12 +58,12 @@ class TrackTap final : public TrackSink {
   TapSettings settings_;
   ReorderBuffer order_;
   TapEncoder encoder_;
-  LayerId layer_;                  // 0: none yet
-  std::deque<TapSource> sources_;  // of what is held; the last is what comes in now
+  LayerId layer_;                  // that is followed; 0: none yet
+  std::deque<TapSource> sources_;  // of packets that are held; the last is the current one
   uint32_t first_source_ = 1;      // the number of sources_.front()
-  uint32_t told_source_ = 0;       // the number of the last that was told
-  bool begins_ = false;            // nothing of this source was emitted yet
-  bool wants_keyframe_ = false;    // from the reader's view: until the next keyframe nothing decodes
+  uint32_t told_source_ = 0;       // the number of the last one that was encoded
+  bool begins_ = false;            // no packet of this source was emitted yet
+  bool wants_keyframe_ = false;    // the reader cannot decode until the next keyframe
   int64_t last_timestamp_ = 0;
   Timestamp flush_at_ = kNever;
   Deadline deadline_{this};

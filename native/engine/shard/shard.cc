@@ -15,7 +15,7 @@ Shard::Shard(ShardConfig config)
       data_(context_) {}
 
 Shard::~Shard() {
-  // Slots point into tracks of other transports; take the people out one by one.
+  // Slots point to tracks of other transports, so transports are removed one by one.
   relayed_.clear();
   while (!transports_.empty()) transports_.erase(transports_.begin());
 }
@@ -25,7 +25,7 @@ void Shard::HandleDatagram(MutableByteView datagram, const SocketAddress& from, 
   const Protocol protocol = Demultiplex(datagram);
   if (protocol == Protocol::kStun) return HandleStun(datagram, from, now);
   if (protocol == Protocol::kUnknown) return drops_.Count(DropReason::kUnknownProtocol);
-  // Only addresses with a valid check are in the map: neither DTLS nor SRTP costs anything before (hard
+  // The map contains only addresses with a valid check, so that other DTLS and SRTP costs nothing (hard
   // problem 13).
   const auto known = by_address_.find(from);
   if (known == by_address_.end()) return drops_.Count(DropReason::kUnknownAddress);
@@ -64,7 +64,7 @@ void Shard::HandleStun(ByteView datagram, const SocketAddress& from, Timestamp n
     const auto old = by_address_.find(*outcome.evicted);
     if (old != by_address_.end() && old->second == transport) by_address_.erase(old);
   }
-  if (outcome.authenticated) by_address_[from] = transport;  // the newest proof counts
+  if (outcome.authenticated) by_address_[from] = transport;  // the newest check counts
   Sweep(*transport, now);
 }
 

@@ -1,5 +1,5 @@
-// The sans-I/O core of one shard: datagrams and commands in, datagrams and events out, no clock, no socket,
-// no thread. A room and its people live on one shard, or on several that relay.
+// The sans-I/O core of one shard: datagrams and commands in, datagrams and events out, without clock, socket
+// or thread. A room and its participants are on one shard, or on several that relay.
 #pragma once
 
 #include <memory>
@@ -27,47 +27,47 @@ class Shard {
   Shard(const Shard&) = delete;
   Shard& operator=(const Shard&) = delete;
 
-  // `received`: when the kernel had it, for feedback and jitter; `now` never goes back.
+  // `received` is the time of the kernel, for feedback and jitter; `now` never goes back.
   void HandleDatagram(MutableByteView datagram, const SocketAddress& from, Timestamp received, Timestamp now);
   void HandleDatagram(MutableByteView datagram, const SocketAddress& from, Timestamp now) {
     HandleDatagram(datagram, from, now, now);
   }
-  // Between the two media is collected and then forwarded run by run, which is what a caller does that has
-  // many datagrams at hand. `ForwardSome` says that there is more when `transmit` has grown large: send it,
-  // and call again. `EndBatch` forwards what is left, and comes before commands, timeouts and `transmit`.
+  // For a caller that has many datagrams at hand: between the two calls, media is collected and then
+  // forwarded run by run. `ForwardSome` returns true when `transmit` has grown large and should be sent
+  // before the next call. `EndBatch` forwards the rest, and precedes commands, timeouts and `transmit`.
   void BeginBatch() { fan_out_.BeginBatch(); }
-  // Time for `ForwardSome`; a batch that is full is forwarded without sending in between.
+  // True when `ForwardSome` should be called; a full batch is forwarded without sending in between.
   bool BatchNearlyFull() const { return fan_out_.nearly_full(); }
   bool ForwardSome(Timestamp now) { return fan_out_.ForwardSome(now); }
   void EndBatch(Timestamp now) {
     fan_out_.Flush(now);
     fan_out_.EndBatch();
   }
-  // A TCP connection is gone (RFC 6544): its address proves nothing any more.
+  // A TCP connection is gone (RFC 6544): its address is no longer validated.
   void HandleConnectionLost(const SocketAddress& from, Timestamp now);
-  // Whether a valid check came from there: what else a connection carries is of a stranger.
+  // True for an address from which a valid check came; a connection from another one is refused other data.
   bool Knows(const SocketAddress& address) const { return by_address_.contains(address); }
   void HandleCommand(const Command& command, Timestamp now);
   Timestamp NextDeadline() const { return deadlines_.next(); }
   void HandleTimeout(Timestamp now);
-  // Says goodbye to every peer and frees everything.
+  // Closes all transports and frees everything.
   void CloseAll(Timestamp now);
 
-  // What is to be sent. The caller sends and clears it after each tick, or sooner when it grows large.
+  // Packets to send. The caller sends and clears them after each tick, or sooner when the batch grows large.
   RunBuilder& transmit() { return out_; }
   std::optional<Event> PollEvent() { return events_.Poll(); }
-  // What taps have recorded; bounded for each by its backlog.
+  // Batches of taps, bounded for each tap by its backlog.
   std::optional<TapBatch> PollTap() { return tap_batches_.Poll(); }
 
-  // To and from the other shards of rooms that are spread. The batches of one shard must come in order and
+  // Batches to and from the other shards of rooms that are spread. Those of one shard must come in order and
   // whole.
   std::optional<RelayBatch> PollRelay() { return relay_.Poll(); }
   void HandleRelay(uint16_t from, ByteView batch, Timestamp now);
-  // The way to that shard is full, or no longer.
+  // The queue to that shard is full, or no longer.
   void SetRelayCongested(uint16_t to, bool congested) { relay_.SetCongested(to, congested); }
 
   const DropCounters& drops() const { return drops_; }
-  // What is alive; a shard without rooms has none of it.
+  // Number of objects; all are 0 without rooms.
   struct Counts {
     size_t rooms = 0;
     size_t transports = 0;
@@ -78,14 +78,14 @@ class Shard {
     size_t addresses = 0;
     size_t deadlines = 0;
     size_t taps = 0;
-    size_t relays = 0;  // tracks to and from other shards, wishes that wait for one
+    size_t relays = 0;  // tracks to and from other shards, slots that wait for one
     friend bool operator==(const Counts&, const Counts&) = default;
   };
   Counts counts() const;
   const Transport* FindTransport(TransportId id) const;
 
  private:
-  // A slot, and whose it is.
+  // A slot and its transport.
   struct SlotPlace {
     Transport* transport = nullptr;
     SubscriberSlot* slot = nullptr;
@@ -94,7 +94,7 @@ class Shard {
   void HandleStun(ByteView datagram, const SocketAddress& from, Timestamp now);
   Transport* TransportFor(ByteView stun, const SocketAddress& from);
 
-  // shard_commands.cc: one for each command.
+  // One for each command, in shard_commands.cc, shard_relay.cc and shard_taps.cc.
   void Handle(const CreateRoom& command, Timestamp now);
   void Handle(const CloseRoom& command, Timestamp now);
   void Handle(const CreateTransport& command, Timestamp now);
@@ -139,7 +139,7 @@ class Shard {
     return track.value != 0 && (track.value - 1) % config_.shards != config_.index;
   }
 
-  // Forgets taps whose track went.
+  // Removes taps whose track is gone.
   void SweepTaps();
   void CloseRoomNow(Room& room, Timestamp now);
 
@@ -161,12 +161,12 @@ class Shard {
   std::unordered_map<SlotId, SlotPlace> slots_;
   std::unordered_map<TrackId, std::unique_ptr<RelayedTrack>> relayed_;
   std::unordered_map<TrackId, std::vector<std::unique_ptr<RelaySink>>> relay_sinks_;
-  // Slots that want a track of another shard that was not told of yet.
+  // Slots that are bound to a track of another shard that has not been announced yet.
   std::unordered_map<SlotId, TrackId> waiting_binds_;
   TapOutbox tap_batches_;
   std::unordered_map<TapId, std::unique_ptr<TrackTap>> taps_;
   std::unordered_map<std::string, Transport*> by_ufrag_;
-  // The whole address is the key: a hash of it would collide one day (hard problem 25).
+  // The whole address is the key, because hashes of addresses could collide (hard problem 25).
   std::unordered_map<SocketAddress, Transport*> by_address_;
 };
 

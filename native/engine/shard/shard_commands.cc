@@ -1,4 +1,5 @@
-// The control side's wishes. One whose subject is gone is no error: media may have ended a moment before.
+// Commands of the control side. If the subject is gone, the command is rejected by an event: media may have
+// ended a moment before.
 #include "engine/shard/shard.h"
 
 namespace nexus {
@@ -65,7 +66,7 @@ void Shard::Handle(const RestartIce& command, Timestamp now) {
     return Reject("restart_ice", id, "bad_credentials");
   }
   by_ufrag_[command.local.ufrag] = transport;
-  // The one before stays until the new one is nominated; older ones are answered by nobody.
+  // The previous username stays valid until the new one is nominated; checks for older ones are not answered.
   while (transport->ufrags().size() > 2) {
     by_ufrag_.erase(transport->ufrags().front());
     transport->ForgetOldestUfrag();
@@ -157,7 +158,7 @@ void Shard::Handle(const BindSlot& command, Timestamp now) {
     return Reject("bind_slot", id, "audio_is_placed_by_the_engine");
   waiting_binds_.erase(command.slot);
   if (track == nullptr && IsForeign(command.track) && !RoomOf(*transport).peers().empty()) {
-    waiting_binds_[command.slot] = command.track;  // its shard has not told of it yet
+    waiting_binds_[command.slot] = command.track;  // its shard has not announced it yet
     return;
   }
   if (track == nullptr) return Reject("bind_slot", id, "unknown_track");

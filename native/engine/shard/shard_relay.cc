@@ -1,4 +1,4 @@
-// Relays: what this shard tells the other shards of its rooms, and what they tell it.
+// Relays: messages to and from the other shards of a room.
 #include <algorithm>
 
 #include "engine/base/overloaded.h"
@@ -31,7 +31,7 @@ void Shard::AnnounceToPeers(PublishedTrack& track) {
 }
 
 void Shard::SweepRelays() {
-  // All of a track's go together: with the track.
+  // All sinks of a track go together with it.
   std::erase_if(relay_sinks_, [](const auto& entry) { return entry.second.front()->gone(); });
 }
 
@@ -44,7 +44,7 @@ RelaySink* Shard::FindSink(TrackId track, uint16_t shard) {
   return nullptr;
 }
 
-// Messages for what is gone here meanwhile are no error, like commands.
+// A message about a track or room that is gone is no error.
 void Shard::HandleRelay(uint16_t from, ByteView batch, Timestamp now) {
   RelayReader reader(batch);
   while (auto message = reader.Next()) {
@@ -99,7 +99,7 @@ void Shard::HandleRelay(uint16_t from, ByteView batch, Timestamp now) {
 
 RelayedTrack* Shard::FindRelayed(TrackId track, uint16_t shard) {
   const auto found = relayed_.find(track);
-  // A shard speaks for its own tracks only.
+  // A shard may send only about its own tracks.
   return found != relayed_.end() && found->second->shard() == shard ? found->second.get() : nullptr;
 }
 

@@ -1,5 +1,5 @@
-// Taps: added to a track, gone with it. Each one's last batch says that it has ended, so a reader never waits
-// for a tap that is not there.
+// Taps: each is added to a track and ends with it. Its last batch says that it has ended, so that a reader
+// never waits for a tap that is gone.
 #include "engine/shard/shard.h"
 
 namespace nexus {
@@ -24,7 +24,7 @@ void Shard::Handle(const AddTap& command, Timestamp now) {
 
 void Shard::Handle(const RemoveTap& command, Timestamp) {
   tap_batches_.Close(command.tap);
-  taps_.erase(command.tap);  // one whose track went is gone already
+  taps_.erase(command.tap);  // one whose track is gone has been removed already
 }
 
 void Shard::Handle(const RefreshTap& command, Timestamp) {

@@ -1,5 +1,5 @@
-// Which audio one participant receives: the tracks that it has unsubscribed from, and where the room's choice
-// is placed among its audio slots.
+// Audio that one participant receives: the tracks from which it has unsubscribed, and the placement of the
+// room's selection in its audio slots.
 #pragma once
 
 #include <cstdint>
@@ -23,9 +23,9 @@ class AudioSubscription {
   // The track is gone.
   void Forget(TrackId track) { unsubscribed_.erase(track); }
 
-  // The slots, or what they show, have changed.
+  // Its slots, or the tracks that they show, have changed.
   void PlaceAnew() { stale_ = true; }
-  // True when the slots do not follow this choice of the room yet; from now on they do.
+  // True when its slots do not follow this selection of the room yet; the caller then places it.
   bool Follow(uint64_t choice) {
     if (choice_ == choice && !stale_) return false;
     choice_ = choice;

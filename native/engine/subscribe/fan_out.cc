@@ -30,7 +30,7 @@ bool FanOut::ForwardSome(Timestamp now) {
   return false;
 }
 
-// Packets of one layer that came one after another.
+// A burst is consecutive packets of one layer.
 bool FanOut::NextBurst() {
   while (position_ < collected_.size() && burst_.empty()) {
     const LayerId id = collected_[position_].layer;
@@ -49,7 +49,8 @@ bool FanOut::NextBurst() {
   return true;
 }
 
-// Each subscriber's state is a dozen cache misses in a chain of three: fetched while those before are served.
+// The state of a subscriber takes a dozen cache misses in a chain of three, so it is prefetched a few slots
+// ahead.
 bool FanOut::ForwardBurst(Timestamp now) {
   constexpr size_t kSlotAhead = 6;
   constexpr size_t kPointersAhead = 4;
@@ -68,9 +69,9 @@ bool FanOut::ForwardBurst(Timestamp now) {
   return out_.bytes() >= kSendAt;
 }
 
-// Encoders cut a picture into parts that differ by a byte or a few, and the kernel takes only equal segments
-// as one run. What is a little shorter than its neighbours is padded (RFC 3550 section 5.1) to their length,
-// once for all subscribers: one run a picture instead of two.
+// Encoders split a frame into packets that differ by a few bytes, and the kernel takes only equal segments as
+// one run. Slightly shorter packets are padded (RFC 3550 section 5.1) to the length of their neighbours, once
+// for all subscribers: one run for each frame instead of two.
 void FanOut::PadBurst(PublishedLayer& layer) {
   for (size_t i = 0; i < burst_.size();) {
     size_t least = burst_[i]->payload.size();

@@ -1,8 +1,8 @@
-// The way of packets from tracks to sinks and slots. While a batch of datagrams is read, packets are
+// Delivery of packets from tracks to sinks and slots. While a batch of datagrams is read, packets are
 // collected, then forwarded subscriber by subscriber: each subscriber's keys, history and pacer are loaded
-// once for a run of packets instead of once for each packet, and the run lies end to end in what is sent.
-// Outside of a batch a packet is forwarded at once. Collected are references, not packets: what a ring has
-// lost meanwhile is not sent.
+// once for a run of packets instead of once for each packet, and the run is contiguous in what is sent.
+// Outside of a batch a packet is forwarded at once. References are collected, not packets: what a ring has
+// dropped meanwhile is not sent.
 #pragma once
 
 #include <cstdint>
@@ -20,9 +20,9 @@ class RunBuilder;
 
 class FanOut {
  public:
-  // More are forwarded at once: far fewer than any ring holds.
+  // Maximum number of collected packets: far fewer than any ring holds.
   static constexpr size_t kMaxCollected = 64;
-  // What waits to be sent should leave before it grows beyond the caches, and beyond the batch's bound.
+  // Size of the outgoing batch at which it is sent, so that it stays within the caches and the batch's bound.
   static constexpr size_t kSendAt = 4u << 20;
 
   FanOut(const LayerIndex& layers, const RunBuilder& out, DropCounters& drops, bool pad_runs)
@@ -34,16 +34,16 @@ class FanOut {
   void BeginBatch() { collecting_ = true; }
   void EndBatch() { collecting_ = false; }
   bool full() const { return collected_.size() >= kMaxCollected; }
-  // One datagram may bring several packets: redundant audio.
+  // Redundant audio: one datagram may bring several packets.
   bool nearly_full() const { return collected_.size() >= kMaxCollected / 2; }
-  // Before `Deliver`, for a packet that its source sent just now: which encodings of its track are alive.
-  // What came before is forwarded first where that changes routes.
+  // Notes which encodings of the track are live, before `Deliver` of a packet that is no retransmission. If
+  // that changes routes, earlier packets are forwarded first.
   void NoteArrival(PublishedLayer& layer, const SourcePacket& packet, Timestamp now);
-  // A packet that its layer's ring holds: to the sinks of its track at once, to its slots with the burst.
+  // Delivers a packet of its layer's ring: to the sinks of its track at once, to its slots with the burst.
   void Deliver(PublishedLayer& layer, const SourcePacket& packet, Timestamp now);
-  // Forwards what was collected. True: not all yet, as enough of it waits to be sent.
+  // Forwards collected packets. True: the outgoing batch is full before all are forwarded.
   bool ForwardSome(Timestamp now);
-  // All of it: before anything that is to be seen behind the packets that came first.
+  // Forwards all of them, before a change that must take effect behind them.
   void Flush(Timestamp now) {
     while (ForwardSome(now)) {
     }
@@ -64,10 +64,10 @@ class FanOut {
   bool pad_runs_;
   bool collecting_ = false;
   std::vector<Collected> collected_;
-  size_t position_ = 0;  // those before are forwarded, or are the burst
+  size_t position_ = 0;  // packets before it are forwarded, or in the burst
   PublishedLayer* layer_ = nullptr;
   std::vector<const SourcePacket*> burst_;
-  size_t next_slot_ = 0;  // those before on the burst's route have it
+  size_t next_slot_ = 0;  // slots before it on the route have the burst
 };
 
 }  // namespace nexus

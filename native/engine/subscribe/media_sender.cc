@@ -9,15 +9,15 @@
 namespace nexus {
 namespace {
 
-constexpr uint8_t kPaddingSize = 224;  // the most that fits the count of one byte, in steps of 32
-// Media comes in bursts (a frame at a time): over a few frames it keeps to the estimate.
+constexpr uint8_t kPaddingSize = 224;  // the largest multiple of 32 that fits the count of one byte
+// Pacing rate as a multiple of the estimate: media comes in bursts, one frame at a time.
 constexpr double kPacingFactor = 2.0;
-// Into a queue that stands nothing comes in bursts.
+// The same while the path has a standing queue.
 constexpr double kCongestedFactor = 1.1;
-// Until the first measurement nothing is known, and a first picture that waits is worse than one that is
+// Minimum pacing rate before the first measurement: a first frame that is delayed is worse than one that is
 // lost.
 constexpr int64_t kUnmeasuredPacingBps = 10'000'000;
-// Sending less than so much of the estimate is "far from the limit".
+// Share of the estimate below which pacing is relaxed.
 constexpr double kRelaxedBelow = 0.5;
 constexpr size_t kRunPackets = 10;
 
@@ -54,7 +54,7 @@ size_t MediaSender::Seal(const OutgoingPacket& packet, uint64_t index, Timestamp
   const size_t size = sealer_->SealRtp(packet.header, packet.prefix, packet.rest, index, out);
   if (size == 0) return context_.drops.Count(DropReason::kSealFailed), 0;
   context_.out.Commit(cursor_, *ice_.selected(), size);
-  // Only what leaves takes a number: a number that never leaves would look like loss to the estimator.
+  // Only a packet that is sent takes a transport-wide number: a missing number would count as loss.
   control_->estimator.OnSent(size, control_->probe ? control_->probe->id() : kNoProbe, now);
   control_->budget.OnSent(size, now);
   if (control_->probe) control_->probe->OnSent(size);
@@ -92,8 +92,8 @@ size_t MediaSender::SealRtx(const OutgoingStream& stream, const SourcePacket& pa
               static_cast<uint64_t>(rtx_sequence), now);
 }
 
-// RFC 4588 has no word for it, libwebrtc does it all the same: a retransmission without an original, of
-// padding alone (RFC 3550 section 5.1), when nothing was sent yet that could be sent again.
+// A retransmission packet of pure padding (RFC 3550 section 5.1) without an original, as libwebrtc sends, for
+// when no packet was sent that could be repeated. RFC 4588 does not describe it.
 size_t MediaSender::SealPadding(const OutgoingStream& stream, int64_t rtx_sequence, Timestamp now) {
   OutgoingRtpHeader header;
   header.payload_type = stream.rtx_payload_type;
@@ -156,7 +156,7 @@ void MediaSender::OnEstimate(Timestamp now) {
   control_->budget.SetRate(rate, relaxed, now);
 }
 
-// True: the packet waits or was dropped, and counted.
+// True: the packet was queued, or dropped and counted.
 bool MediaSender::Hold(const OutgoingStream& stream, const SourcePacket& packet, const Rewritten& rewritten,
                        std::optional<int64_t> rtx_sequence, Timestamp now) {
   if (!stream.video) return false;

@@ -1,7 +1,7 @@
-// Media to one peer: paced to what its path carries, sealed (SRTP) and strung into runs. Header and patch
-// come from the stack and the payload from the publisher's ring, sealed into the batch: without a patch the
-// encryption is the copy. Owns the keys of this direction, the bandwidth estimate, what waits and what
-// probes.
+// Sender of media to one peer: packets are paced to the estimate of its path, sealed (SRTP) and appended to
+// runs. Header and patch come from the stack and the payload from the publisher's ring, so that without a
+// patch the encryption is the only copy. Owns the keys of this direction, the bandwidth estimate, the send
+// queue and probes.
 #pragma once
 
 #include <optional>
@@ -18,44 +18,44 @@ namespace nexus {
 
 class MediaSender {
  public:
-  // `ice` says where the peer is.
+  // `ice` knows the peer's address.
   MediaSender(ShardContext& context, const IceLite& ice, TransportSchedule& schedule,
               bool has_transport_feedback);
 
-  // The keys are there: from now on something may be sent.
+  // DTLS has provided the keys.
   void Open(SrtpProfile profile, const SrtpKeyMaterial& keys) {
     sealer_.emplace(profile, keys, context_.config.gcm);
   }
   void SetConsent(bool given) { consent_ = given; }
   bool ready() const { return sealer_.has_value() && ice_.selected().has_value() && consent_; }
-  // Whether the peer reports transport-wide numbers; the estimate begins anew when that has changed.
+  // Transport-wide feedback was negotiated or withdrawn: the estimate restarts.
   void SetTransportFeedback(bool has_transport_feedback);
   const std::optional<SrtpSealer>& sealer() const { return sealer_; }
 
-  // In two steps, as the second follows pointers that the first brings: what sending looks at.
+  // Prefetch of the state that sending uses, in two steps: the second follows pointers that the first loads.
   void PrefetchPointers() const;
   void Prefetch() const;
 
-  // The bytes on the wire, 0 when it was dropped and counted.
+  // Returns the bytes on the wire, 0 when the packet was dropped and counted.
   size_t SendMedia(const OutgoingStream& stream, const SourcePacket& packet, const Rewritten& rewritten,
                    Timestamp now, ByteView red_prefix = {});
   size_t SendRtx(const OutgoingStream& stream, const SourcePacket& packet, const Rewritten& rewritten,
                  int64_t rtx_sequence, Timestamp now);
-  // Sent at once, whatever waits: a retransmission, or padding alone on a retransmission stream.
+  // Sent at once, before anything queued: a retransmission, or pure padding on a retransmission stream.
   size_t SealRtx(const OutgoingStream& stream, const SourcePacket& packet, const Rewritten& rewritten,
                  int64_t rtx_sequence, Timestamp now);
   size_t SealPadding(const OutgoingStream& stream, int64_t rtx_sequence, Timestamp now);
-  // The same on the media's own stream, for peers without retransmissions.
+  // Padding on the media stream itself, for peers without retransmissions.
   size_t SealMediaPadding(const OutgoingStream& stream, const Rewritten& rewritten, Timestamp now);
   void SealRtcp(ByteView compound);
-  // What waits of a slot is overtaken by what it shows next, a keyframe or nothing.
+  // Empties queued packets of a slot whose source has changed or stopped.
   void DropWaiting(Ssrc ssrc) { control_->stale_drops += control_->queue.MakeEmpty(ssrc); }
 
-  // After every change of the estimate.
+  // To be called after every change of the estimate.
   void OnEstimate(Timestamp now);
-  // What waits, as far as its time has come.
+  // Sends queued packets that are due.
   void SendWaiting(Timestamp now);
-  // Probes that are due: what waits, or what `send_padding()` sends, which returns the bytes on the wire.
+  // Sends probes that are due: queued packets, else `send_padding()`, which returns the bytes on the wire.
   template <class SendPadding>
   void SendProbes(Timestamp now, SendPadding&& send_padding);
   Timestamp next_deadline() const;
@@ -64,20 +64,20 @@ class MediaSender {
     rtt_ = rtt;
     control_->estimator.OnRtt(rtt);
   }
-  // Measured by report blocks; nothing as long as none has come.
+  // From report blocks; nothing before the first.
   const std::optional<Duration>& measured_rtt() const { return rtt_; }
   Duration rtt() const { return rtt_.value_or(kAssumedRtt); }
-  // What the path carries is not measured yet, but will be.
+  // True while the capacity of the path is not measured yet, but will be.
   bool guesses() const { return control_->has_transport_feedback && !control_->estimator.measured(); }
 
-  // What NACKs may cost; slots ask it.
+  // Budget of retransmissions for all slots.
   RetransmissionBudget& retransmissions() { return retransmissions_; }
   SendSideEstimator& estimator() { return control_->estimator; }
   const SendControl& control() const { return *control_; }
   uint64_t packets() const { return packets_; }
   uint64_t bytes() const { return bytes_; }
 
-  static constexpr Duration kAssumedRtt = std::chrono::milliseconds(100);  // until a report block tells
+  static constexpr Duration kAssumedRtt = std::chrono::milliseconds(100);  // before the first report block
 
  private:
   static constexpr int kProbePacketsAtOnce = 10;
@@ -93,7 +93,7 @@ class MediaSender {
   ShardContext& context_;
   const IceLite& ice_;
   TransportSchedule& schedule_;
-  std::optional<SendControl> control_;  // always there; made anew when feedback was renegotiated
+  std::optional<SendControl> control_;  // has a value always; replaced when feedback is renegotiated
   bool consent_ = true;
   std::optional<SrtpSealer> sealer_;
   RunCursor cursor_;
@@ -113,7 +113,7 @@ void MediaSender::SendProbes(Timestamp now, SendPadding&& send_padding) {
       probe.emplace(*cluster, now);
     }
     if (now < probe->due()) return;
-    // What waits anyway probes as well as padding does.
+    // A queued packet probes as well as padding does.
     const std::optional<QueuedPacket> waiting = control_->queue.Pop();
     const size_t sent = waiting ? SendQueued(*waiting, now) : send_padding();
     if (waiting && sent == 0) continue;

@@ -1,4 +1,4 @@
-// The rate at which one transport sends media: the estimate, the budget, what waits, what probes.
+// State of the rate at which one transport sends media: estimate, pacing budget, send queue, probe.
 #pragma once
 
 #include <optional>
@@ -20,11 +20,11 @@ struct SendControl {
   SendQueue queue;
   std::optional<ActiveProbe> probe;
 
-  // Counted for stats.
-  uint64_t queue_drops = 0;    // too much waited
-  uint64_t expired_drops = 0;  // gone from the ring before its turn came
-  uint64_t stale_drops = 0;    // overtaken by a switch down, while they waited
-  uint64_t probe_packets = 0;  // padding
+  // Counters for stats.
+  uint64_t queue_drops = 0;    // the queue was full
+  uint64_t expired_drops = 0;  // gone from the ring before their turn
+  uint64_t stale_drops = 0;    // queued when their slot switched
+  uint64_t probe_packets = 0;  // of pure padding
 };
 
 }  // namespace nexus

@@ -1,5 +1,5 @@
-// Packets to one subscriber that wait for their turn: references, no payload. What is sent is read from the
-// publisher's ring when it leaves. Retransmissions go before media; both are bounded.
+// Queue of packets to one subscriber. It holds references; the payload is read from the publisher's ring when
+// a packet is sent. Retransmissions precede media. Both are bounded.
 #pragma once
 
 #include <deque>
@@ -9,7 +9,7 @@
 
 namespace nexus {
 
-// Header, extensions and tag: what a packet is on the wire beside its payload, about.
+// Typical size of header, extensions and tag of a packet.
 inline constexpr size_t kTypicalOverhead = 44;
 
 struct QueuedPacket {
@@ -17,8 +17,8 @@ struct QueuedPacket {
   Rewritten rewritten;
   LayerId layer;
   int64_t source_sequence = 0;
-  std::optional<int64_t> rtx_sequence;  // it is a retransmission
-  uint16_t size = 0;                    // about what will be on the wire
+  std::optional<int64_t> rtx_sequence;  // of a retransmission
+  uint16_t size = 0;                    // estimate of its bytes on the wire
 };
 
 class SendQueue {
@@ -26,7 +26,7 @@ class SendQueue {
   static constexpr size_t kMaxPackets = 2'048;
   static constexpr size_t kMaxRetransmissions = 512;
 
-  // False: too much waits already.
+  // False: the queue is full.
   bool Push(const QueuedPacket& packet) {
     std::deque<QueuedPacket>& lane = packet.rtx_sequence ? retransmissions_ : media_;
     if (lane.size() >= (packet.rtx_sequence ? kMaxRetransmissions : kMaxPackets)) return false;
@@ -42,8 +42,8 @@ class SendQueue {
     bytes_ -= packet.size;
     return packet;
   }
-  // What waits of this stream is of no use any more: of media only the numbers go out, so that the receiver
-  // misses nothing, of retransmissions nothing. Returns how many.
+  // Drops the payloads of a stream: its media packets are sent empty, so that the receiver misses no number,
+  // and its retransmissions not at all. Returns their number.
   size_t MakeEmpty(Ssrc ssrc) {
     size_t emptied = std::erase_if(retransmissions_, [&](const QueuedPacket& packet) {
       if (packet.stream.ssrc != ssrc) return false;

@@ -55,9 +55,9 @@ void SubscriberSlot::Bind(PublishedTrack& track, Timestamp now) {
   if (wanted_ == &track) return;
   if (wanted_ != nullptr && wanted_ != shown_) wanted_->RemoveSubscriber(*this);
   wanted_ = &track;
-  if (shown_ != &track) track.AddSubscriber(*this);  // else back to what is still shown
-  // Before the path is measured nobody knows what it carries: who began with the highest encoding would have
-  // to go down and up again, at a keyframe each.
+  if (shown_ != &track) track.AddSubscriber(*this);  // else it returns to the track that is still shown
+  // Before the path is measured its capacity is unknown. A slot that began with the highest encoding might
+  // have to go down and up again, at the cost of two keyframes for all subscribers.
   if (target_ && track.crowded() && subscriber_.sender.guesses()) target_->spatial = 0;
   OnChoiceChanged(now);
 }
@@ -95,7 +95,7 @@ void SubscriberSlot::OnTrackGone(PublishedTrack& track) {
 }
 
 void SubscriberSlot::OnTrackPaused(PublishedTrack& track) {
-  // Only when it is still wanted: what is shown on the way to another source ends by that source's keyframe.
+  // Only if it is still bound: a track that is shown until the keyframe of another one continues until then.
   if (shown_ == &track && wanted_ == &track) LeaveShown();
 }
 
@@ -124,16 +124,15 @@ void SubscriberSlot::OnBurst(PublishedLayer& layer, std::span<const SourcePacket
   for (; !burst.empty(); burst = burst.subspan(1)) OnPacket(layer, burst, now);
 }
 
-// The first of `burst`.
+// Forwards the first packet of `burst`.
 void SubscriberSlot::OnPacket(PublishedLayer& layer, std::span<const SourcePacket* const> burst,
                               Timestamp now) {
   const SourcePacket& packet = *burst.front();
-  // What is shown goes on until what is wanted begins: another track, another encoding, another codec or
-  // SSRC.
+  // The old source continues until the new one begins, which may be another track, encoding, codec or SSRC.
   if (!ContinuesSource(layer) && !Start(layer, packet)) return;
   bool first_of_binding = false;
   if (!Forward(layer, packet, now, first_of_binding)) return;
-  // The keyframe's beginning came late: what overtook it follows from the ring, and nobody is asked again.
+  // If the first packet of the keyframe came late, the packets that overtook it follow from the ring.
   if (first_of_binding || packet.frame.keyframe_start)
     ForwardStored(layer, packet.sequence_number + 1, burst.subspan(1), now);
   if (forwarder_.wants_keyframe() && !layer.keyframes().pending()) layer.track().RequestKeyframe(layer);
@@ -184,7 +183,8 @@ bool SubscriberSlot::Forward(PublishedLayer& layer, const SourcePacket& packet, 
   history_.OnSent(layer.id(), packet.sequence_number, *rewritten);
   const size_t sent = Send(layer, packet, *rewritten, now);
   if (sent == 0) return false;
-  if (packets_ == 0) subscriber_.schedule.ReportSoon(now);  // lips are in sync from the first report on
+  if (packets_ == 0)
+    subscriber_.schedule.ReportSoon(now);  // audio and video are in sync from the first report on
   ++packets_;
   bytes_ += sent;
   subscriber_.sender.retransmissions().OnMedia(sent);
@@ -196,7 +196,7 @@ bool SubscriberSlot::Forward(PublishedLayer& layer, const SourcePacket& packet, 
 void SubscriberSlot::SendParameterSets(const PublishedLayer& layer, const Rewritten& keyframe,
                                        Timestamp now) {
   const SourcePacket* sets = layer.remembered_sets().packet();
-  if (sets == nullptr) return;  // forgotten meanwhile: the number is a loss
+  if (sets == nullptr) return;  // no longer kept: the number counts as lost
   Rewritten rewritten = keyframe;
   --rewritten.sequence_number;
   rewritten.marker = false;
@@ -222,7 +222,7 @@ size_t SubscriberSlot::Send(const PublishedLayer& layer, const SourcePacket& pac
   return subscriber_.sender.SendMedia(*stream_, packet, rewritten, now, redundancy);
 }
 
-// Forwards the stored packets from `from` on, except for those in `coming`, which are about to be forwarded.
+// Forwards the stored packets from `from` on, except those in `coming`, which the caller forwards next.
 void SubscriberSlot::ForwardStored(PublishedLayer& layer, int64_t from,
                                    std::span<const SourcePacket* const> coming, Timestamp now) {
   const PacketRing* ring = layer.ring();
@@ -270,8 +270,8 @@ void SubscriberSlot::Resend(const SentPacket& sent, Timestamp now) {
   if (layer == nullptr || layer->ring() == nullptr || !subscriber_.sender.ready()) return;
   const SourcePacket* packet = layer->Find(sent.source_sequence);
   const std::optional<OutgoingStream> stream = StreamFor(*layer->codec());
-  // Never again under the same SRTP index: abs-send-time differs, and GCM must not see one nonce twice with
-  // other data (RFC 7714 section 8.1). Peers without RTX live with the loss until the next keyframe.
+  // A packet is never sent twice under one SRTP index: abs-send-time differs, and GCM must not use one nonce
+  // for different data (RFC 7714 section 8.1). Without RTX the loss lasts until the next keyframe.
   if (packet == nullptr || !stream || stream->rtx_payload_type.value == 0) return;
   if (!subscriber_.sender.retransmissions().Take(packet->payload.size(), now)) {
     return context_.drops.Count(DropReason::kResendLimited);
@@ -285,7 +285,7 @@ void SubscriberSlot::Resend(const SentPacket& sent, Timestamp now) {
 
 void SubscriberSlot::OnReportBlock(const ReportBlock& block, Timestamp now) {
   fraction_lost_ = block.fraction_lost;
-  // Some receivers report streams of which they have read nothing yet, with 0 as the highest number.
+  // Some receivers report streams of which they have read nothing yet, with 0 as the highest sequence number.
   if (const std::optional<int64_t> highest = forwarder_.highest_sequence()) {
     const auto behind = static_cast<uint16_t>(*highest - block.extended_highest_sequence);
     if (behind < packets_) reported_ = true;
@@ -333,7 +333,8 @@ void SubscriberSlot::Announce(std::optional<TrackId> track) {
   if (announced_ == track) return;
   announced_ = track;
   subscriber_.schedule.AllocateSoon();
-  if (settings_.kind == MediaKind::kVideo) subscriber_.audio.PlaceAnew();  // its pair's audio may move here
+  if (settings_.kind == MediaKind::kVideo)
+    subscriber_.audio.PlaceAnew();  // the audio of its pair may move here
   context_.events.Push(SlotChanged{id_, track});
 }
 

@@ -1,6 +1,6 @@
-// One outgoing stream of a subscriber: what it is wished to show, what it really sends, and the answers to
-// the subscriber's feedback about it. A video slot goes on with the old source until the new one's first
-// keyframe.
+// One outgoing stream of a subscriber: the track that it is bound to, the one that it sends, and the handling
+// of the subscriber's feedback about it. A video slot continues with the old source until the first keyframe
+// of the new one.
 #pragma once
 
 #include <optional>
@@ -20,7 +20,7 @@
 
 namespace nexus {
 
-// What the slots of one subscriber share.
+// Parts of a subscriber that its slots share.
 struct SubscriberParts {
   MediaSender& sender;
   const NegotiatedMedia& negotiated;
@@ -41,52 +41,53 @@ class SubscriberSlot final : public TrackSubscriber {
   SubscriberSlot& slot() override { return *this; }
   void OnTrackGone(PublishedTrack& track) override;
   void OnTrackPaused(PublishedTrack& track) override;
-  // The subscriber's connection is up: what it waits for may be asked for.
+  // The subscriber is connected: a keyframe may be requested.
   void OnReady(Timestamp now);
   // The subscriber's codecs or extensions changed.
   void OnRenegotiated();
 
-  // In two steps, as the second follows pointers that the first brings: what `OnBurst` will look at.
+  // Prefetch of the state that `OnBurst` uses, in two steps: the second follows pointers that the first
+  // loads.
   void PrefetchPointers() const;
   void Prefetch() const;
-  // Packets of one layer, in the order in which they came.
+  // Forwards packets of one layer, in the order of their arrival.
   void OnBurst(PublishedLayer& layer, std::span<const SourcePacket* const> burst, Timestamp now);
 
-  // How far up to go, until told otherwise as high as there is; nothing: send nothing, until a target comes
-  // again.
+  // The highest layer to send; initially the highest there is. Nothing: send nothing until there is a target.
   void SetTarget(std::optional<LayerTarget> target, Timestamp now);
-  // The path has collapsed: an encoding above the target is not shown until that comes, what waits of it is
-  // not sent.
+  // The path has collapsed: an encoding above the target stops at once, without waiting for that of the
+  // target, and its queued packets are dropped.
   void LetGo(Timestamp now);
   const std::optional<LayerTarget>& target() const { return target_; }
-  // How far up it would be shown if bandwidth were no matter; nothing: it is not looked at. Not the target: a
-  // publisher that stops what is not affordable could never be measured again.
+  // The highest layer that the slot could use, whatever the bandwidth; nothing: it is not visible. It differs
+  // from the target, because a layer that the publisher stops for want of bandwidth could never be measured
+  // again.
   void SetWish(std::optional<LayerTarget> wish);
   std::optional<LayerTarget> Wish() const override;
   void OnWishChanged();
   void OnEncodingsChanged(Timestamp now) override;
   void OnSizesChanged() override { subscriber_.schedule.AllocateSoon(); }
-  // What is sent; nothing when nothing is.
+  // The layer that is sent; nothing while none is.
   std::optional<LayerTarget> CurrentLayer() const;
-  // It is shown from this encoding or waits for it.
+
   bool Takes(const PublishedLayer& layer) const override;
 
-  // For want of bandwidth; told once for each change.
+  // Paused for want of bandwidth; each change is reported once.
   void SetPaused(bool paused);
 
-  // A packet that brings nothing new, for probing: the bytes on the wire, 0 when there is no way to send one.
+  // Sends a packet without new media, for probing. Returns the bytes on the wire, 0 when it cannot.
   size_t SendPadding(Timestamp now);
 
   void OnNack(const Nack& nack, Timestamp now);
-  // PLI or FIR.
+  // The subscriber sent a PLI or FIR.
   void OnKeyframeRequest();
   void OnReportBlock(const ReportBlock& block, Timestamp now);
 
-  // How the subscriber shows it; read by the allocator.
+  // The view of the subscriber; read by the allocator.
   void SetPreferences(const SlotPreferences& preferences);
   const SlotPreferences& preferences() const { return preferences_; }
 
-  // Nothing before the first packet.
+  // No report before the first packet.
   std::optional<SenderReportFields> MakeSenderReport(Timestamp now) const;
 
   SlotId id() const { return id_; }
@@ -101,7 +102,7 @@ class SubscriberSlot final : public TrackSubscriber {
   bool Start(PublishedLayer& layer, const SourcePacket& packet);
   bool ContinuesSource(const PublishedLayer& layer) const;
 
-  // subscriber_slot_layers.cc
+  // Implemented in subscriber_slot_layers.cc.
   PublishedLayer* Bound() const;
   PublishedLayer* WantedEncoding() const;
   void OnChoiceChanged(Timestamp now);
@@ -142,7 +143,7 @@ class SubscriberSlot final : public TrackSubscriber {
   bool reported_ = false;  // the subscriber has read media of this stream
   uint64_t packets_ = 0;
   uint64_t bytes_ = 0;          // on the wire
-  uint64_t payload_bytes_ = 0;  // as sender reports count (RFC 3550 section 6.4.1)
+  uint64_t payload_bytes_ = 0;  // as in sender reports (RFC 3550 section 6.4.1)
   uint64_t nacks_received_ = 0;
   uint64_t retransmissions_ = 0;
   uint64_t keyframe_requests_ = 0;

@@ -1,5 +1,5 @@
-// Which encoding and which layers a slot shows: chosen by its target among what the publisher sends, changed
-// at a keyframe of the one to come.
+// Selection of the encoding and layers that a slot sends: by its target, among those that are live. A switch
+// takes place at a keyframe of the new encoding.
 #include <algorithm>
 
 #include "engine/subscribe/subscriber_slot.h"
@@ -7,7 +7,7 @@
 namespace nexus {
 namespace {
 
-// Behind what the slot shows of the same track a switch steps back no further than the eye forgives.
+// Maximum age of a keyframe, behind what the slot shows of the same track, from which a switch may start.
 constexpr Duration kMaxStepBack{100'000};
 
 }  // namespace
@@ -38,7 +38,7 @@ bool SubscriberSlot::Takes(const PublishedLayer& layer) const {
 void SubscriberSlot::SetTarget(std::optional<LayerTarget> target, Timestamp now) {
   if (target_ == target) return;
   target_ = target;
-  // A pause ends the binding; what comes after it begins with a keyframe and goes on without a gap.
+  // A pause ends the binding; the slot resumes with a keyframe and without a gap.
   if (!target_) {
     forwarder_.Unbind();
     subscriber_.sender.DropWaiting(settings_.ssrc);
@@ -83,7 +83,7 @@ void SubscriberSlot::OnWishChanged() {
 
 void SubscriberSlot::OnEncodingsChanged(Timestamp now) {
   OnChoiceChanged(now);
-  subscriber_.schedule.AllocateSoon();  // there is more to share the bandwidth with, or less
+  subscriber_.schedule.AllocateSoon();  // the bandwidth is shared among other layers now
 }
 
 void SubscriberSlot::OnChoiceChanged(Timestamp now) {
@@ -94,8 +94,9 @@ void SubscriberSlot::OnChoiceChanged(Timestamp now) {
   AskForWanted(now);
 }
 
-// Of simulcast the target's spatial part chooses the encoding, and its temporal part holds in that one. On
-// the way down the bound encoding is thinned out at once: its keyframe to go on with may take a while.
+// With simulcast, the spatial part of the target selects the encoding, and its temporal part applies within
+// it. On the way down the old encoding loses temporal layers at once, as the keyframe of the new one may take
+// a while.
 void SubscriberSlot::LimitLayers() {
   if (!target_) return;
   const PublishedLayer* bound = Bound();
@@ -106,8 +107,7 @@ void SubscriberSlot::LimitLayers() {
   forwarder_.SetLimit(limit);
 }
 
-// A keyframe of the encoding that is to come: from memory if there is one, else coalesced with everybody
-// else's requests.
+// Starts the selected encoding from a cached keyframe, or requests one, coalesced with other requests.
 void SubscriberSlot::AskForWanted(Timestamp now) {
   if (!subscriber_.sender.ready() || wanted_ == nullptr || wanted_->muted()) return;
   if (settings_.kind != MediaKind::kVideo) return;

@@ -1,10 +1,10 @@
-// What a slot can send that costs its receiver nothing (hard problem 4): probes.
+// Probing packets of a slot, which carry no new media (hard problem 4).
 #include "engine/subscribe/subscriber_slot.h"
 
 namespace nexus {
 namespace {
 
-// Of the packets sent last, so that no decoder's buffer is troubled with what it has long forgotten.
+// Number of recent packets that are repeated: older ones could disturb a receiver's jitter buffer.
 constexpr uint32_t kRepeatable = 16;
 
 }  // namespace
@@ -12,7 +12,7 @@ constexpr uint32_t kRepeatable = 16;
 size_t SubscriberSlot::SendPadding(Timestamp now) {
   if (!settings_.rtx_ssrc || !subscriber_.negotiated.codecs.AnyRtxPayloadType()) return SendMediaPadding(now);
   // Only once the subscriber has read media of the stream: Pion 4 learns the codec from the first packet that
-  // it takes off the stream, and a repeat that is taken first has none; the track then stays dead for good.
+  // it reads, a repeat has none, and the track would then never play.
   for (uint32_t i = 0; reported_ && i < kRepeatable; ++i) {
     const std::optional<SentPacket> sent =
         history_.Find(*forwarder_.highest_sequence() - padding_turn_++ % kRepeatable);
@@ -36,8 +36,8 @@ size_t SubscriberSlot::SendPadding(Timestamp now) {
   return size;
 }
 
-// Without a retransmission stream padding takes numbers of the media's own, and only between frames. One that
-// is lost is a gap that nobody can fill: the receiver has to find by the picture numbers that no frame is
+// Without a retransmission stream, padding uses sequence numbers of the media, and only between frames. If
+// one is lost, the gap cannot be repaired, and the receiver must find by the picture ids that no frame is
 // missing.
 size_t SubscriberSlot::SendMediaPadding(Timestamp now) {
   if (!stream_ || shown_ == nullptr) return 0;

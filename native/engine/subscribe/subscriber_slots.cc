@@ -8,24 +8,24 @@
 namespace nexus {
 namespace {
 
-// While nothing changes; rates of layers are measured over a second.
+// Intervals of allocation while nothing changes; rates of layers are measured over a second.
 constexpr Duration kInterval = std::chrono::milliseconds(500);
 constexpr Duration kRelaxedInterval = std::chrono::seconds(1);
-// Estimates come ten times a second and more.
+// Least interval: estimates come ten times a second and more.
 constexpr Duration kLeastInterval = std::chrono::milliseconds(50);
-// A change of the estimate that is worth looking at at once.
+// Rise of the estimate at which bandwidth is allocated at once.
 constexpr double kWorthRaising = 1.05;
-// Opus at its usual rates, with headers and a redundant copy now and then: kept free for each voice that is
-// heard.
+// Bandwidth reserved for each audio slot that sends: Opus at its usual rates, with headers and some
+// redundancy.
 constexpr int64_t kVoiceBps = 60'000;
-// By SDP's convention of this project (TrackSettings::group) the screen and its sound are group 1.
+// TrackSettings::group of a screen share and its audio, by convention of this project.
 constexpr int kScreenGroup = 1;
-// When neither the publisher nor a keyframe says how large the pictures are: of the highest layer.
+// Assumed height of the highest layer when neither the publisher nor a keyframe has given it.
 constexpr uint32_t kLargestHeight = 720;
 constexpr uint32_t kLargestScreenHeight = 1'080;
-// A picture may be shown a little larger than it is.
+// Factor by which a layer may be scaled up before a higher one is sent.
 constexpr double kStretch = 1.15;
-// What an encoding takes as long as nothing of it was seen (bits per second, low to high).
+// Assumed bitrates of encodings that have not been measured (bits per second, low to high).
 constexpr std::array<uint64_t, kMaxSpatialLayers> kTypicalBps = {150'000, 500'000, 1'700'000, 4'000'000};
 
 size_t Encodings(const PublishedTrack& track, const LayerRates& rates) {
@@ -37,12 +37,12 @@ size_t Encodings(const PublishedTrack& track, const LayerRates& rates) {
   return std::min(track.simulcast() ? std::max(seen, negotiated) : seen, kMaxSpatialLayers);
 }
 
-// The smallest layer that fills the picture.
+// The smallest layer that fills the view.
 uint8_t SpatialFor(const SlotPreferences& preferences, const PictureSizes& sizes, size_t encodings,
                    bool screen) {
   const auto highest = static_cast<uint8_t>(kMaxSpatialLayers - 1);
   if (preferences.height == 0 || preferences.width == 0 || encodings < 2) return highest;
-  // Of an upright picture the shorter side counts.
+  // The shorter side counts, for portrait video too.
   const auto shown = static_cast<double>(std::min(preferences.height, preferences.width));
   const uint32_t largest = screen ? kLargestScreenHeight : kLargestHeight;
   for (size_t s = 0; s + 1 < encodings; ++s) {
@@ -115,7 +115,7 @@ void SubscriberSlots::CollectDemands(Timestamp now) {
     }
     const SlotPreferences& preferences = slot->preferences();
     if (!preferences.visible) {
-      slot->SetPaused(false);  // nobody looks: no reason to say anything
+      slot->SetPaused(false);  // it is not visible, so that a pause is not reported
       slot->SetTarget(std::nullopt, now);
       continue;
     }

@@ -1,5 +1,5 @@
-// What a transport does later: one entry among the shard's deadlines, and the times of what its slots ask
-// for.
+// Schedule of a transport: its entry among the shard's deadlines, and the times of its next allocation and
+// report.
 #pragma once
 
 #include <algorithm>
@@ -13,7 +13,8 @@ class TransportSchedule {
   TransportSchedule(ShardContext& context, Transport* transport)
       : deadlines_(context.deadlines), deadline_(transport) {}
 
-  // A deadline that has passed by our clock but not by OpenSSL's must not spin.
+  // Least time between two timeouts: a deadline that has passed by our clock but not by OpenSSL's must not
+  // spin.
   static constexpr Duration kGranularity{1'000};
 
   // The transport is called at `at`, or as soon as the granularity allows.
@@ -28,13 +29,13 @@ class TransportSchedule {
   void OnTimeout(Timestamp now) { last_timeout_ = now; }
   Timestamp last_timeout() const { return last_timeout_; }
 
-  // What slots show has changed: the bandwidth is shared out anew with the next tick. May be called from the
-  // midst of changes, also of this transport's own tracks: only the deadline moves.
+  // Allocates bandwidth with the next tick, because what slots show has changed. May be called in the middle
+  // of a change, also of this transport's own tracks: it only moves the deadline.
   void AllocateSoon() {
     next_allocation = Timestamp{};
     NoLaterThan(next_allocation);
   }
-  // A sender report within a few milliseconds: a slot has begun to send.
+  // Sends a report within a few milliseconds, because a slot has begun to send.
   void ReportSoon(Timestamp now) {
     if (next_report <= now + kReportSoon) return;
     next_report = now + kReportSoon;
@@ -45,7 +46,7 @@ class TransportSchedule {
   Timestamp next_report = kNever;
 
  private:
-  // Several slots that begin together share a report.
+  // Delay of that report, so that slots that begin together share it.
   static constexpr Duration kReportSoon{20'000};
 
   ShardDeadlines& deadlines_;

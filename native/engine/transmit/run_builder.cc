@@ -8,11 +8,12 @@
 namespace nexus {
 namespace {
 
-// A destination has a picture or two and some voices in a batch.
+// Number of earlier runs of a destination that are searched: a batch has a frame or two and some audio
+// packets for each.
 constexpr size_t kMaxLookBack = 8;
 
-// An RTP packet's SSRC, which encryption leaves readable. What is no RTP (RFC 7983 section 7, RFC 5761
-// section 4) keeps its order among its like.
+// The SSRC of an RTP packet, which SRTP leaves readable. All other packets (RFC 7983 section 7, RFC 5761
+// section 4) count as one stream.
 uint32_t StreamOf(const TransmitPacket& packet) {
   const ByteView bytes(packet.bytes, packet.size);
   if (bytes.size() < 12 || (bytes[0] & 0xC0) != 0x80 || (bytes[1] >= 192 && bytes[1] <= 223)) return 0;
@@ -98,7 +99,8 @@ void RunBuilder::Arrange() {
   }
 }
 
-// Between this run and those before it: whichever is a single packet may move to the end of the other.
+// Joins this run with an earlier one: of the two, the one that is a single packet may move to the end of the
+// other.
 void RunBuilder::Arrange(uint32_t run) {
   TransmitRun& later = runs_[run];
   std::array<uint32_t, kMaxLookBack> between;

@@ -1,6 +1,6 @@
-// What leaves the shard in one tick: packets in an arena, strung into runs of one destination and one length,
-// as UDP GSO wants them (the last packet of a run may be shorter). Order per destination is kept. Nothing is
-// allocated once the arena has grown to what a tick needs.
+// Batch of the packets that are sent in one tick: packets in an arena, linked into runs of one destination
+// and one length, as UDP GSO requires (the last packet of a run may be shorter). Order per destination is
+// kept. Nothing is allocated once the arena has grown to what a tick needs.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@ namespace nexus {
 
 inline constexpr uint32_t kNoPacket = UINT32_MAX;
 inline constexpr uint32_t kNoRun = UINT32_MAX;
-// Of one UDP datagram over IPv4: what the kernel takes in one GSO call, too.
+// Maximum size of a UDP datagram over IPv4, which is also the most that one GSO call takes.
 inline constexpr size_t kMaxRunBytes = 65'507;
 inline constexpr size_t kMaxRunSegments = 64;
 
@@ -30,12 +30,12 @@ struct TransmitRun {
   uint32_t last = kNoPacket;
   uint32_t bytes = 0;
   uint16_t segment_size = 0;
-  uint16_t count = 0;  // 0: what it held was put into another one
+  uint16_t count = 0;  // 0: its packet was moved to another run
   bool closed = false;
   uint32_t previous = kNoRun;  // of the same destination, in this batch
 };
 
-// Remembers the open run of one destination, so that appending needs no look-up. Owned by the transport.
+// The open run of one destination, so that appending needs no look-up. Kept by the sender.
 struct RunCursor {
   uint64_t batch = 0;
   uint32_t run = 0;
@@ -45,19 +45,20 @@ class RunBuilder {
  public:
   explicit RunBuilder(size_t max_bytes = 16u << 20) : max_bytes_(max_bytes) {}
 
-  // Room for one packet of at most `size` bytes; empty when the batch is full. Valid until Commit or the next
-  // Reserve.
+  // Space for one packet of at most `size` bytes; empty when the batch is full. Valid until Commit or the
+  // next Reserve.
   MutableByteView Reserve(size_t size);
-  // Takes the first `size` bytes of what was reserved last.
+  // Appends the first `size` bytes of the last reservation.
   void Commit(RunCursor& cursor, const SocketAddress& destination, size_t size);
-  // A packet of its own (STUN, DTLS).
+  // Appends a packet that joins no run (STUN, DTLS).
   void CommitSingle(const SocketAddress& destination, size_t size);
   // Copies a packet in; false when the batch is full.
   bool Append(RunCursor& cursor, const SocketAddress& destination, ByteView packet);
   bool AppendSingle(const SocketAddress& destination, ByteView packet);
 
-  // When the batch is complete: a packet that stands alone becomes the end of another run of its destination,
-  // where that changes the order of no stream. A voice that came just before a picture goes behind it.
+  // When the batch is complete: a single packet is moved to the end of another run of its destination, if
+  // that changes the order of no stream. An audio packet that came just before a video frame is sent after
+  // it.
   void Arrange();
 
   const std::vector<TransmitRun>& runs() const { return runs_; }

@@ -7,11 +7,11 @@
 namespace nexus {
 namespace {
 
-constexpr size_t kNacksAtOnce = 256;     // of one layer
+constexpr size_t kNacksAtOnce = 256;     // maximum of one layer
 constexpr size_t kBlocksPerReport = 31;  // RFC 3550 section 6.4.1: a 5-bit count
-constexpr int kTwccPacketsAtOnce = 8;    // feedback packets in one go
+constexpr int kTwccPacketsAtOnce = 8;    // maximum of feedback packets in one call
 
-// RFC 7022 section 4.2: short-term, random. One clock, one name for all slots of a peer.
+// A short-term random CNAME (RFC 7022 section 4.2). All slots of a peer share one clock and one name.
 std::string RandomCname(std::mt19937_64& random) {
   static constexpr std::string_view kAlphabet =
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -32,8 +32,8 @@ FeedbackWriter::FeedbackWriter(ShardContext& context, RtpReceiver& receiver, Med
       local_ssrc_{static_cast<uint32_t>(context.random() | 1)},
       cname_(RandomCname(context.random)) {}
 
-// Spread over the interval, so that a room that joined at once does not report at once (RFC 3550
-// section 6.2).
+// First reports are spread over the interval, so that participants who join together do not report together
+// (RFC 3550 section 6.2).
 void FeedbackWriter::Start(Timestamp now) {
   const auto interval = static_cast<uint64_t>(context_.config.rtcp_interval.count());
   schedule_.next_report =
@@ -56,7 +56,7 @@ Duration FeedbackWriter::RttTo(const PublishedLayer& layer) const {
   return sender_.measured_rtt().value_or(layer.nacks().response_time().value_or(MediaSender::kAssumedRtt));
 }
 
-// RFC 5506 section 3.4.2: without reduced size each compound begins with a report and carries a CNAME.
+// Without reduced size each compound begins with a report and carries a CNAME (RFC 5506 section 3.4.2).
 void FeedbackWriter::BeginCompound(RtcpCompoundWriter& writer) const {
   writer.Clear();
   if (reduced_size_) return;

@@ -1,5 +1,5 @@
-// RTCP to one peer: what its published streams need (NACK, PLI, transport-wide feedback, report blocks), and
-// sender reports of its slots.
+// Writer of RTCP to one peer: feedback about the streams that it publishes (NACK, PLI, transport-wide
+// feedback, report blocks), and sender reports of its slots.
 #pragma once
 
 #include <string>
@@ -15,13 +15,13 @@ class FeedbackWriter {
   FeedbackWriter(ShardContext& context, RtpReceiver& receiver, MediaSender& sender,
                  TransportSchedule& schedule, bool reduced_size);
 
-  // The first report comes within the interval.
+  // Schedules the first report within the interval.
   void Start(Timestamp now);
-  // NACKs, keyframe requests and transport-wide feedback that are due.
+  // Sends NACKs, keyframe requests and transport-wide feedback that are due.
   void SendFeedback(Timestamp now);
-  // Report blocks about what is published, sender reports of the slots.
+  // Sends report blocks about published streams, and sender reports of the slots.
   void SendReports(const SubscriberSlots& slots, Timestamp now);
-  // Of `SendFeedback`.
+  // When `SendFeedback` is due.
   Timestamp next_deadline() const;
 
  private:
@@ -29,8 +29,8 @@ class FeedbackWriter {
   void Send(RtcpCompoundWriter& writer);
   void WriteNacks(PublishedLayer& layer, RtcpCompoundWriter& writer, Timestamp now);
   void WriteTwcc(RtcpCompoundWriter& writer, Timestamp now);
-  // Measured by report blocks, else by how fast NACKs are answered: a peer that only publishes sends no
-  // report blocks.
+  // From report blocks, else from how fast NACKs are answered: a peer that only publishes sends no report
+  // blocks.
   Duration RttTo(const PublishedLayer& layer) const;
 
   ShardContext& context_;

@@ -79,7 +79,7 @@ PublishedTrack* RtpReceiver::TrackByMid(std::string_view mid) const {
   return nullptr;
 }
 
-// The only one that has it. Encodings of a track cannot be told from one another so.
+// The only track with this payload type; null for one with several encodings, which it does not distinguish.
 PublishedTrack* RtpReceiver::TrackByPayloadType(PayloadType type) const {
   PublishedTrack* found = nullptr;
   for (const auto& track : tracks_) {
@@ -91,9 +91,9 @@ PublishedTrack* RtpReceiver::TrackByPayloadType(PayloadType type) const {
   return found;
 }
 
-// RFC 9143 section 9.2: a packet's MID names its section, or a payload type that no other has; RFC 8852: its
-// RID the layer. State is made only for what was negotiated, one SSRC a layer, so that invented SSRCs cost
-// nothing (hard problem 9).
+// The MID of a packet identifies its section, or else a payload type that no other section has (RFC 9143
+// section 9.2); its RID identifies the layer (RFC 8852). State is created only for negotiated layers, with
+// one SSRC each, so that invented SSRCs cost nothing (hard problem 9).
 RtpReceiver::SsrcBinding RtpReceiver::Learn(const RtpHeader& header, const IncomingExtensions& extensions,
                                             Timestamp now) {
   PublishedTrack* track =
@@ -109,7 +109,7 @@ RtpReceiver::SsrcBinding RtpReceiver::Learn(const RtpHeader& header, const Incom
   PublishedLayer* layer = track->LayerFor(rid);
   if (layer == nullptr) return context_.drops.Count(DropReason::kSsrcTableFull), SsrcBinding{};
   if (rtx) {
-    // It changes only together with the layer's own: what is restored from it counts as the layer's packets.
+    // The RTX SSRC changes only together with that of the layer, because it restores packets of the layer.
     if (layer->rtx_ssrc()) return context_.drops.Count(DropReason::kSsrcTableFull), SsrcBinding{};
     layer->set_rtx_ssrc(header.ssrc);
   } else if (!layer->ssrc()) {
@@ -136,7 +136,7 @@ void RtpReceiver::HandleRetransmission(PublishedLayer& layer, const RtpPacketVie
   if (!layer.ssrc() || !layer.codec()) return context_.drops.Count(DropReason::kRtxUnusable);
   std::array<uint8_t, 2048> buffer;
   const size_t size = RestoreFromRtx(packet, *layer.ssrc(), codec->payload_type, buffer);
-  // Nothing to restore: bandwidth probes come as RTX without an original (hard problem 4).
+  // Bandwidth probes are RTX packets without an original (hard problem 4).
   if (size == 0) return context_.drops.Count(DropReason::kRtxUnusable);
   const std::optional<RtpPacketView> original = ParseRtp(ByteView(buffer).first(size));
   if (!original) return context_.drops.Count(DropReason::kRtxUnusable);
@@ -201,7 +201,7 @@ PublishedTrack* RtpReceiver::AddTrack(TrackId id, const TrackSettings& settings,
                             : i == 0                 ? ""
                                                      : "#" + std::to_string(i);
     PublishedLayer* layer = track.LayerFor(rid);
-    if (layer == nullptr || layer->ssrc()) continue;  // two SSRCs under one RID: the first counts
+    if (layer == nullptr || layer->ssrc()) continue;  // of two SSRCs with one RID the first counts
     layer->set_ssrc(settings.ssrcs[i]);
     ssrcs_[settings.ssrcs[i]] = {layer, false};
     if (i >= settings.rtx_ssrcs.size()) continue;

@@ -1,5 +1,6 @@
-// RTP from one peer: opened (SRTP), recorded for feedback, given to the published layer that it belongs to,
-// delivered. Owns the keys of this direction, the peer's published tracks and their SSRCs.
+// Receiver of RTP from one peer: packets are opened (SRTP), recorded for feedback, stored in the published
+// layer to which they belong, and delivered. Owns the keys of this direction, the peer's published tracks and
+// their SSRCs.
 #pragma once
 
 #include <memory>
@@ -18,34 +19,34 @@ namespace nexus {
 
 class RtpReceiver {
  public:
-  // `publisher` is the peer, as its tracks know it.
+  // `publisher` is the transport of the peer.
   RtpReceiver(ShardContext& context, FanOut& fan_out, const NegotiatedMedia& negotiated,
               TrackPublisher& publisher)
       : context_(context), fan_out_(fan_out), negotiated_(negotiated), publisher_(publisher) {}
 
-  // The keys are there: from now on something can be opened.
+  // DTLS has provided the keys.
   void Open(SrtpProfile profile, const SrtpKeyMaterial& keys) {
     opener_.emplace(profile, keys, SrtpOpenerConfig{.library = context_.config.gcm});
   }
   bool open() const { return opener_.has_value(); }
 
-  // `received`: when the kernel had it. Whether it was authentic and no replay; what is dropped is counted.
+  // `received`: the time of the kernel. True when the packet was authentic and no replay. Drops are counted.
   bool HandleRtp(MutableByteView datagram, Timestamp received, Timestamp now);
-  // The compound packet; nothing when it was not authentic or a replay, which is counted.
+  // The opened compound packet; nothing when it is not authentic or a replay, which is counted.
   std::optional<ByteView> OpenRtcp(MutableByteView datagram);
   void OnSenderReport(const SenderReport& report, Timestamp now);
 
-  // Null, with a reason, when it cannot be.
+  // Null, with a reason, when it is refused.
   PublishedTrack* AddTrack(TrackId id, const TrackSettings& settings, std::string_view& refusal);
   void RemoveTrack(PublishedTrack& track);
   void Clear() { tracks_.clear(); }
   const std::vector<std::unique_ptr<PublishedTrack>>& tracks() const { return tracks_; }
-  // Whether the audio of this owner is not silent.
+  // True while an audio track of this owner is not silent.
   bool Speaks(ParticipantNumber owner, Timestamp now) const;
 
   TwccRecorder& twcc() { return twcc_; }
   const TwccRecorder& twcc() const { return twcc_; }
-  // Of the last packet with a transport-wide number.
+  // The SSRC of the last packet with a transport-wide number.
   Ssrc last_media_ssrc() const { return last_media_ssrc_; }
   size_t ssrc_count() const { return ssrcs_.size(); }
   uint64_t packets() const { return packets_; }
@@ -63,7 +64,7 @@ class RtpReceiver {
   PublishedTrack* TrackByPayloadType(PayloadType type) const;
   void HandleMedia(PublishedLayer& layer, const RtpPacketView& packet, const IncomingExtensions& extensions,
                    Timestamp received, Timestamp now, bool repaired);
-  // Lost audio that `red` brings back goes out in front of its primary.
+  // Delivers lost audio that `red` recovers, before its primary.
   void DeliverRecovered(PublishedLayer& layer, const RedPacket& red, const SourcePacket& primary,
                         Timestamp now);
   void HandleRetransmission(PublishedLayer& layer, const RtpPacketView& packet, Timestamp received,

@@ -8,12 +8,13 @@
 namespace nexus {
 namespace {
 
-// Two checks of RFC 7675 section 5.1 may be lost before the peer counts as disconnected.
+// Share of the consent timeout after which a peer counts as disconnected: two checks of RFC 7675 section 5.1
+// may be lost.
 constexpr int kDisconnectedShare = 2;
-// Of one datagram; they are read before the next one comes.
+// Maximum number of application data records of one datagram.
 constexpr size_t kMaxDataRecords = 64;
-// What may as well be a little later happens for all transports of a shard at once: a wake-up of the thread
-// costs more than what is done then.
+// Granularity of deadlines that may be a little late. All transports of a shard share them, because waking
+// the thread costs more than the work done.
 constexpr Duration kLaxGranularity{10'000};
 
 Timestamp WithOthers(Timestamp at) {
@@ -73,7 +74,7 @@ Transport::Transport(ShardContext& context, FanOut& fan_out, DataRouter& data_ro
 }
 
 Transport::~Transport() {
-  // Slots first: they sit in lists of tracks, of this transport too.
+  // Slots go first, because lists of tracks contain them, also of tracks of this transport.
   slots_.Clear();
   receiver_.Clear();
 }
@@ -89,7 +90,8 @@ IceStunOutcome Transport::HandleStun(ByteView datagram, const SocketAddress& fro
   if (!outcome.response.empty() && !context_.out.AppendSingle(from, outcome.response)) {
     context_.drops.Count(DropReason::kTransmitOverflow);
   }
-  // The client begins when it has somewhere to send to: behind the answer, so that the path is known there.
+  // As DTLS client we begin when an address is known, after the response, so that the peer knows the path
+  // too.
   if (outcome.authenticated && !dtls_ && dtls_role_ == DtlsRole::kClient) {
     StartDtls(now);
     PumpDtls(now);
@@ -304,7 +306,8 @@ void Transport::HandleRtcpItem(const RtcpItem& item, Timestamp now) {
                    if (SubscriberSlot* slot = slots_.Find(loss.media)) slot->OnKeyframeRequest();
                  },
                  [&](const FullIntra& request) {
-                   // RFC 5104 section 4.3.1.2: the target stands in the item, the header's media SSRC is 0.
+                   // The item names the target; the media SSRC of the header is 0 (RFC 5104
+                   // section 4.3.1.2).
                    for (size_t i = 0; i < request.size(); ++i) {
                      if (SubscriberSlot* slot = slots_.Find(request.target(i))) slot->OnKeyframeRequest();
                    }
@@ -319,7 +322,7 @@ void Transport::HandleRtcpItem(const RtcpItem& item, Timestamp now) {
                        static_cast<int64_t>(std::min<uint64_t>(remb.bitrate_bps, INT64_MAX)), now);
                    OnEstimate(now);
                  },
-                 [](const SdesCname&) {}, [](const Goodbye&) {},  // tracks end by signaling
+                 [](const SdesCname&) {}, [](const Goodbye&) {},  // signaling ends tracks
              },
              item);
 }
@@ -372,8 +375,7 @@ void Transport::ReadData(Timestamp now) {
   }
 }
 
-// Media has its own rate; data takes what it leaves, once a queue has shown that there is not enough for
-// both.
+// Data is sent at once until the path has shown a queue; then it takes the bandwidth that media leaves.
 void Transport::SendDataPacket(ByteView packet) {
   const Timestamp now = schedule_.last_timeout();
   if (data_lane_.MayPass(now)) {

@@ -1,5 +1,5 @@
-// One participant's association on this shard: ICE, DTLS and consent of its one connection. What it carries
-// is the work of its members: RtpReceiver (what the peer publishes), SubscriberSlots and MediaSender (what it
+// One participant's association on this shard: ICE, DTLS and consent of its one connection. Its members do
+// the rest: RtpReceiver (the tracks that the peer publishes), SubscriberSlots and MediaSender (those that it
 // receives), FeedbackWriter (RTCP to it), DataPeer (its data channels).
 #pragma once
 
@@ -34,17 +34,17 @@ class Transport final : public TrackPublisher, private DataPath {
 
   // The caller keeps the map of addresses: one that is authenticated is added, `evicted` is taken out.
   IceStunOutcome HandleStun(ByteView datagram, const SocketAddress& from, Timestamp now);
-  // Only from validated addresses (hard problem 13).
+  // The following accept only datagrams from validated addresses (hard problem 13).
   void HandleDtls(ByteView datagram, const SocketAddress& from, Timestamp now);
   void HandleRtp(MutableByteView datagram, const SocketAddress& from, Timestamp received, Timestamp now);
   void HandleRtcp(MutableByteView datagram, const SocketAddress& from, Timestamp now);
   void HandleTimeout(Timestamp now);
   void OnPathLost(const SocketAddress& address, Timestamp now);
-  // Moves this transport's entry among the shard's deadlines to where it belongs now.
+  // Recomputes this transport's deadline.
   void Schedule() override;
   bool Speaks(ParticipantNumber owner, Timestamp now) const override { return receiver_.Speaks(owner, now); }
 
-  // Set once: the owner removes the transport and tells why.
+  // Set once; the owner then removes the transport and reports the reason.
   struct Ending {
     TransportState state;
     std::string reason;
@@ -58,7 +58,7 @@ class Transport final : public TrackPublisher, private DataPath {
   bool RestartIce(const IceCredentials& local, const IceCredentials& remote, Timestamp now);
   void ConfigureData(const DataSettings& settings, Timestamp now);
 
-  // Null, with a reason, when it cannot be.
+  // Null, with a reason, when it is refused.
   PublishedTrack* AddTrack(TrackId track, const TrackSettings& settings, std::string_view& refusal) {
     return receiver_.AddTrack(track, settings, refusal);
   }
@@ -68,13 +68,13 @@ class Transport final : public TrackPublisher, private DataPath {
     return slots_.Add(slot, settings, now, refusal);
   }
   void RemoveSlot(SubscriberSlot& slot) { slots_.Remove(slot); }
-  // What slots show has changed: the bandwidth is shared out anew with the next tick.
+  // Allocates bandwidth with the next tick, because what slots show has changed.
   void AllocateSoon() { schedule_.AllocateSoon(); }
 
   TransportId id() const override { return id_; }
   RoomId room() const override { return room_; }
   TransportState state() const { return state_; }
-  // Media may be sent to it.
+  // True while media may be sent to the peer.
   bool ready() const { return sender_.ready(); }
   const IceLite& ice() const { return ice_; }
   const std::vector<std::unique_ptr<PublishedTrack>>& tracks() const { return receiver_.tracks(); }
@@ -84,7 +84,7 @@ class Transport final : public TrackPublisher, private DataPath {
   TransportReport Report() const;
   TransportChanged Changed(TransportState state, std::string reason) const;
 
-  // Usernames under which checks for this transport come, oldest first; the shard's map follows it.
+  // Local usernames of its connectivity checks, oldest first; keys of the shard's map.
   const std::vector<std::string>& ufrags() const { return ufrags_; }
   void ForgetOldestUfrag() { ufrags_.erase(ufrags_.begin()); }
 
@@ -94,14 +94,13 @@ class Transport final : public TrackPublisher, private DataPath {
   void OnDtlsConnected(Timestamp now);
   void ChangeState(TransportState state, std::string reason);
   void CheckConsent(Timestamp now);
-  // What came from there has passed authentication and was no replay.
+  // A packet from this address was authentic and no replay.
   void NoteTraffic(const SocketAddress& from, Timestamp now) {
     ice_.NoteTraffic(from, now);
     if (state_ == TransportState::kDisconnected) CheckConsent(now);
   }
-  // Consent that has expired is not renewed by checks under the same credentials (RFC 7675 section 5.1):
-  // first ICE restarts, then an address is nominated. Unless consent is strict, a transport without it has
-  // ended.
+  // Expired consent is not renewed by checks under the same credentials (RFC 7675 section 5.1), only by an
+  // ICE restart and a nomination. Unless consent is strict, a transport without consent ends.
   enum class Consent : uint8_t { kGiven, kExpired, kRestarting };
   void SetConsent(Consent consent);
   bool MaySend() const { return consent_ == Consent::kGiven; }
@@ -111,9 +110,9 @@ class Transport final : public TrackPublisher, private DataPath {
   void HandleRtcpItem(const RtcpItem& item, Timestamp now);
   void HandleReportBlocks(const ReportBlocks& blocks, Timestamp now);
 
-  // After every change of the estimate.
+  // To be called after every change of the estimate.
   void OnEstimate(Timestamp now);
-  // What waits and what probes, as far as their time has come.
+  // Sends queued packets and probes that are due.
   void PumpSending(Timestamp now);
 
   void ReadData(Timestamp now);

@@ -99,7 +99,7 @@ AudioPlayout AudioJitterBuffer::PlayNothing() {
   out.timestamp = next_.value_or(0);
   const bool known_lost = !packets_.empty();
   if (quiet_) {
-    // RFC 7587 section 3.1.3: the encoder sends nothing while nobody speaks; its time goes on.
+    // RFC 7587 section 3.1.3: the encoder sends nothing while there is no speech; its time goes on.
     ++counters_.comfort_noise;
     out.decision = AudioDecision::kComfortNoise;
     *next_ += duration_;
@@ -118,7 +118,7 @@ AudioPlayout AudioJitterBuffer::PlayNothing() {
   if (known_lost) {
     *next_ += duration_;  // it is lost: what stands behind it has come
   } else if (Time(concealed_ticks_) > config_.max_concealment) {
-    playing_ = false;  // begins anew, with a buffer filled to the target
+    playing_ = false;  // restarts with a buffer filled to the target
     return out;
   }
   // Otherwise it is only late: the time is not moved, which makes the buffer longer by what is concealed.

@@ -16,7 +16,7 @@ namespace nexus {
 
 struct AudioJitterBufferConfig {
   uint32_t clock_rate = 48'000;
-  Duration packet_duration = std::chrono::milliseconds(20);  // until packets have told it
+  Duration packet_duration = std::chrono::milliseconds(20);  // until packets have shown it
   DelayEstimatorConfig delay = {.quantile = 0.97,
                                 .min_target = std::chrono::milliseconds(20),
                                 .max_target = std::chrono::milliseconds(1'000)};

@@ -60,11 +60,7 @@ class FrameAssembler {
   const FrameAssemblerCounters& counters() const { return counters_; }
 
  private:
-  enum class Use : uint8_t {
-    kFree,
-    kHeld,
-    kTaken
-  };  // taken: its frame was given out, its place is remembered
+  enum class Use : uint8_t { kFree, kHeld, kTaken };  // taken: its frame was returned, its place is kept
   struct Slot {
     int64_t sequence = -1;
     Use use = Use::kFree;
