@@ -238,14 +238,14 @@ describe("videos", () => {
   it("release their slot some time after the last element was detached", async () => {
     const { platform, join } = world({ others: [bob], bound: { "1": "TR_bob" } });
     const room = await join();
-    const picture = trackOf(room, "PA_bob", "camera");
+    const video = trackOf(room, "PA_bob", "camera");
     const element = new FakeElement().asMediaElement();
-    picture.attach(element);
-    picture.detach(element);
-    picture.attach(element);
+    video.attach(element);
+    video.detach(element);
+    video.attach(element);
     await platform.advance(3_000);
     expect(platform.server.named("updateSlots")).toEqual([]);
-    picture.detach();
+    video.detach();
     await platform.advance(1_000);
     expect(platform.server.named("updateSlots")).toEqual([]);
     await platform.advance(1_500);
@@ -274,9 +274,9 @@ describe("audio", () => {
   it("follows the CSRC with volume and local muting", async () => {
     const { platform, join } = world({ others: [bob] });
     const room = await join();
-    const voice = trackOf(room, "PA_bob", "microphone");
-    voice.setVolume(0.5);
-    voice.setLocallyMuted(true);
+    const audio = trackOf(room, "PA_bob", "microphone");
+    audio.setVolume(0.5);
+    audio.setLocallyMuted(true);
     platform.peer.playFrom("8", 1, 10);
     await platform.advance(100);
     expect(platform.audioElements.map(({ muted }) => muted)).toEqual([false, false, false, false, true, false, false]);
@@ -335,12 +335,12 @@ describe("publishing", () => {
   it("publishes several tracks of one turn together", async () => {
     const { platform, join } = world();
     const room = await join();
-    const [camera, voice] = [await room.createCameraVideoTrack(), await room.createMicrophoneAudioTrack()];
-    await Promise.all([room.publish(camera), room.publish(voice)]);
+    const [camera, audio] = [await room.createCameraVideoTrack(), await room.createMicrophoneAudioTrack()];
+    await Promise.all([room.publish(camera), room.publish(audio)]);
     const offers = platform.server.named("offer");
     // The first offer may be in flight when the second track is published.
     expect(offers.at(-1)?.value["publications"]).toMatchObject([{ mid: "11" }, { mid: "12" }]);
-    expect([camera.id, voice.id]).toEqual(["TR_own11", "TR_own12"]);
+    expect([camera.id, audio.id]).toEqual(["TR_own11", "TR_own12"]);
   });
 
   it("ends a publication that the server rejects", async () => {

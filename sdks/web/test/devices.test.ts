@@ -112,15 +112,15 @@ describe("muting", () => {
   it("releases a microphone at once, even while another one is being opened", async () => {
     const world = new SlowWorld();
     const room = await world.join();
-    const voice = await room.createMicrophoneAudioTrack();
-    await room.publish(voice);
+    const microphone = await room.createMicrophoneAudioTrack();
+    await room.publish(microphone);
     world.devices.slow = true;
-    const requests = [voice.setDevice("headset"), voice.setMuted(true, { releaseDevice: true })];
+    const requests = [microphone.setDevice("headset"), microphone.setMuted(true, { releaseDevice: true })];
     expect(await outcomes(world, requests)).toEqual(["resolved", "resolved"]);
     expect(liveDevices(world)).toEqual([]);
     await world.finish();
-    expect([liveDevices(world), world.senderOf(voice)?.track]).toEqual([[], null]);
-    const unmuted = voice.setMuted(false);
+    expect([liveDevices(world), world.senderOf(microphone)?.track]).toEqual([[], null]);
+    const unmuted = microphone.setMuted(false);
     await world.finish();
     await unmuted;
     expect(liveDevices(world)).toEqual(["headset"]);
@@ -220,27 +220,27 @@ describe("another device", () => {
   it("leaves a microphone unchanged if it does not open", async () => {
     const world = new SlowWorld();
     const room = await world.join();
-    const voice = await room.createMicrophoneAudioTrack();
-    await room.publish(voice);
+    const microphone = await room.createMicrophoneAudioTrack();
+    await room.publish(microphone);
     world.devices.slow = true;
-    const changed = voice.setDevice("headset");
+    const changed = microphone.setDevice("headset");
     expect(liveDevices(world)).toEqual(["default"]);
     await world.failDevice("NotFoundError");
     expect(await outcomes(world, [changed])).toEqual(["DEVICE_NOT_FOUND"]);
-    expect([world.devices.pending, liveDevices(world), voice.muted]).toEqual([[], ["default"], false]);
+    expect([world.devices.pending, liveDevices(world), microphone.muted]).toEqual([[], ["default"], false]);
   });
 
   it("replaces one that is unplugged in the meantime", async () => {
     const world = new SlowWorld();
     const room = await world.join();
-    const voice = await room.createMicrophoneAudioTrack();
-    await room.publish(voice);
+    const microphone = await room.createMicrophoneAudioTrack();
+    await room.publish(microphone);
     world.devices.slow = true;
-    const changed = voice.setDevice("built-in");
+    const changed = microphone.setDevice("built-in");
     world.devices.opened[0]?.endFromOutside();
     await world.finish();
     expect(await outcomes(world, [changed])).toEqual(["resolved"]);
-    expect([liveDevices(world), room.localParticipant.tracks.has(voice)]).toEqual([["built-in"], true]);
+    expect([liveDevices(world), room.localParticipant.tracks.has(microphone)]).toEqual([["built-in"], true]);
   });
 
   it("is shown in the preview and reaches a pending publication", async () => {
