@@ -109,6 +109,8 @@ class Participant:
             with self.log.with_suffix(".jsonl").open("wb") as transcript:
                 async for line in self.process.stdout:
                     transcript.write(line)
+                    if not line.endswith(b"\n"):
+                        break  # the process was killed while it wrote
                     event = json.loads(line)
                     async with self._changed:
                         self.events.append(event)

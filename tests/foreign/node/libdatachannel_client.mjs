@@ -121,7 +121,7 @@ function description(kind, mid, direction, codecs) {
 }
 
 main(createStack).then(
-  () => process.exit(0),
+  () => process.stdout.write("", () => process.exit(0)), // after all reports are written
   (error) => {
     reportError(error);
     process.exit(1);

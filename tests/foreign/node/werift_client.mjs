@@ -71,7 +71,7 @@ function createStack({ players, receiver, pairs, onMessage }) {
 }
 
 main(createStack).then(
-  () => process.exit(0),
+  () => process.stdout.write("", () => process.exit(0)), // after all reports are written
   (error) => {
     reportError(error);
     process.exit(1);
