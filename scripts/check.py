@@ -40,9 +40,7 @@ PROSE = [
     "proto/nexus",
     "scripts",
     "bench",
-    "tests/e2e",
-    "tests/scenario",
-    "tests/services",
+    "tests",
 ]
 
 

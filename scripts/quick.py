@@ -75,7 +75,7 @@ def native_stages(changed: list[Path]) -> Iterator[Stage]:
 
 
 def other_stages(changed: list[Path]) -> Iterator[Stage]:
-    written = {".md", ".py", ".h", ".cc", ".ts", ".mjs", ".proto"}
+    written = {".md", ".py", ".h", ".cc", ".ts", ".mjs", ".go", ".proto"}
     prose = [str(path) for path in changed if path.suffix in written and str(path).startswith(tuple(PROSE))]
     if prose:
         yield Stage("prose", [Command([f"{BIN}/vale", "--output=line", *prose])])

@@ -1,3 +1,5 @@
+"""Fixtures: the single run with all clients, which every test of this folder evaluates."""
+
 import asyncio
 import sys
 from collections.abc import Iterator

@@ -1,5 +1,5 @@
-"""A counter stands in three places: the struct of the engine, one line of its binding and a field of the
-message. A counter that is missing from one of them fails here."""
+"""A counter is declared in three places: in a struct of the engine, in one line of its binding and as a field
+of the message. A counter that is missing in one of them fails a test here."""
 
 import re
 from pathlib import Path

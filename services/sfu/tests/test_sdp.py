@@ -312,7 +312,7 @@ def test_tokens_that_look_like_numbers_are_unchanged(read_offer: OfferReader) ->
 
 
 def test_a_payload_type_has_one_meaning_in_the_group(read_offer: OfferReader) -> None:
-    """Where sections disagree, the first meaning applies."""
+    """If sections disagree, the first meaning applies."""
     parts = read_offer("chromium_join").split("m=")
     parts[4] = parts[4].replace("a=rtpmap:96 VP8/90000", "a=rtpmap:96 VP9/90000")
     parts[4] = parts[4].replace("a=extmap:13 urn:3gpp", "a=extmap:12 urn:3gpp")
