@@ -1,4 +1,5 @@
-// RTCP of a client, both ways: what the peer says about our streams, and what we say about its.
+// RTCP of a client in both directions: handles the peer's feedback about sent streams, and writes feedback
+// about received ones.
 #include <algorithm>
 #include <array>
 

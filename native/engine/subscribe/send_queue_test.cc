@@ -1,3 +1,4 @@
+// The send queue: retransmissions first, bounds, and media that is emptied because it was overtaken.
 #include "engine/subscribe/send_queue.h"
 
 #include <gtest/gtest.h>

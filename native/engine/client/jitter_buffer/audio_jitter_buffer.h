@@ -1,7 +1,7 @@
-// Audio packets in order, one for each time the device asks, and what to do where there is none. The codec
-// and the stretching of sound are outside: what is decided here comes out as a word (the decisions are those
-// of NetEq). The buffer's level follows the target by stretching alone; a stretched packet simply makes the
-// device ask later or sooner.
+// Jitter buffer for audio: orders packets, and decides each time the device needs audio how to play the next
+// packet or how to replace a missing one (`AudioDecision`; the decisions are those of NetEq). The caller
+// decodes and stretches. The buffer's level follows its target only by stretching: after a packet that was
+// lengthened or shortened, the device needs the next one later or sooner.
 #pragma once
 
 #include <map>
@@ -64,7 +64,7 @@ class AudioJitterBuffer {
   explicit AudioJitterBuffer(const AudioJitterBufferConfig& config = {});
 
   void Insert(const ReceivedMedia& media, Timestamp now);
-  // The device needs more.
+  // Returns the next audio for the device.
   AudioPlayout Pull(Timestamp now);
 
   Duration target() const { return delay_.target(); }

@@ -1,9 +1,9 @@
-// How long media must wait before it is played so that nearly all of it has come by then. Looks at how much
-// later than the fastest each unit (an audio packet, a whole video frame) comes, keeps a histogram that
-// forgets, and takes a high quantile: the method of libwebrtc's NetEq delay manager, for audio and video
-// alike.
+// Estimates how long to delay playout so that nearly all media arrives in time. For each unit (an audio
+// packet or a whole video frame) it measures how much later than the fastest one it arrived; the target is a
+// high quantile of a histogram in which old values fade. This is the method of libwebrtc's NetEq delay
+// manager, here for audio and video.
 //
-// Clock drift and route changes: the fastest is that of the last two windows only.
+// The fastest unit is that of the last two windows, so that clock drift and route changes are followed.
 #pragma once
 
 #include <array>

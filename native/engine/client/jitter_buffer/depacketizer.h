@@ -1,6 +1,6 @@
-// One packet of a video stream as the frame assembler sees it, and the packets of one frame turned into what
-// a decoder takes: VP8 (RFC 7741) and VP9 (RFC 9628) frames, H.264 access units in Annex B form (RFC 6184),
-// AV1 temporal units in the low-overhead form (AV1 specification section 5.2).
+// Reads from one packet what the frame assembler needs, and converts the packets of one frame to the input of
+// a decoder: VP8 (RFC 7741) and VP9 (RFC 9628) frames, H.264 access units in Annex B form (RFC 6184), AV1
+// temporal units in the low-overhead form (AV1 specification section 5.2).
 #pragma once
 
 #include <optional>

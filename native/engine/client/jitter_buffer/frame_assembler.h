@@ -1,6 +1,6 @@
-// Packets of one video stream in any order become whole frames. A frame is what shares a timestamp and stands
-// without a hole between its first packet (told by its descriptor, or by what stands in front of it) and its
-// marker. Bounded by a ring of packets; nothing here knows time.
+// Assembles whole frames from the packets of one video stream, in any order. A frame is complete when all
+// packets of its timestamp are there, from the first (known by its payload descriptor, or because the packet
+// before it ends a frame) to the one with the marker. Bounded by a ring of packets; time plays no role.
 #pragma once
 
 #include <cstdint>

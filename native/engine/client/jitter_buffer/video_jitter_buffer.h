@@ -1,7 +1,7 @@
-// Whole frames, in decoding order, each at the time at which it is to be shown. In order means: each
-// continues the one before without a missing number, or is a keyframe. What cannot be continued is waited for
-// until a keyframe is due; when nothing is there to go on with, a keyframe is asked for. Bounded in frames;
-// what is dropped is counted.
+// Jitter buffer for video: returns whole frames in decoding order, each at its playout time. A frame follows
+// the previous one if no sequence number is missing between them, or if it is a keyframe. While the next
+// frame is missing, the buffer waits for it until the playout time of a later keyframe; without one it
+// requests a keyframe. Bounded in frames; dropped frames are counted.
 #pragma once
 
 #include <map>
@@ -49,7 +49,7 @@ class VideoJitterBuffer {
   // The next frame whose time has come.
   std::optional<VideoFrame> Poll(Timestamp now);
   Timestamp next_deadline() const;
-  // True when the publisher is to be asked for a keyframe now.
+  // True if a keyframe is to be requested from the publisher now.
   bool TakeKeyframeRequest(Timestamp now);
 
   Duration target() const { return delay_.target(); }
