@@ -1,4 +1,4 @@
-// The words under which dropped packets are counted.
+// Each drop reason has its own stable name.
 #include "engine/control/drop_reason.h"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-// A rate with room for bursts, in the caller's time.
+// A token bucket: a rate limit that allows bursts. Time is a parameter.
 #pragma once
 
 #include <algorithm>

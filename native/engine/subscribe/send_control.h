@@ -1,4 +1,4 @@
-// State of the rate at which one transport sends media: estimate, pacing budget, send queue, probe.
+// The state by which one transport limits the rate of its media: estimate, pacing budget, send queue, probe.
 #pragma once
 
 #include <optional>
