@@ -1,4 +1,4 @@
-// Bits one after another, as dependency descriptors are written (AV1 RTP specification, appendix A).
+// A writer of bits, as dependency descriptors need it (AV1 RTP specification, appendix A).
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// A link with a rate and a drop-tail queue, in emulated time: when a packet gets through, or that it does
-// not.
+// A link with a rate and a drop-tail queue, in emulated time: computes when a packet has passed or that it is
+// dropped.
 #pragma once
 
 #include <algorithm>
@@ -13,7 +13,7 @@ namespace nexus::testing {
 
 class Bottleneck {
  public:
-  // 0: no limit. What waits goes on at the new rate.
+  // 0: no limit. Queued packets continue at the new rate.
   void SetRate(int64_t bps, Timestamp now) {
     const int64_t waiting = QueuedBits(now);
     rate_bps_ = bps;
@@ -22,7 +22,7 @@ class Bottleneck {
   }
   void SetQueue(size_t bytes) { queue_bytes_ = bytes; }
 
-  // When its last bit is through; nothing: the queue is full.
+  // Time at which its last bit has passed; nothing when the queue is full.
   std::optional<Timestamp> Pass(size_t bytes, Timestamp now) {
     if (rate_bps_ == 0) return now;
     if (QueuedBits(now) / 8 + static_cast<int64_t>(bytes) > static_cast<int64_t>(queue_bytes_)) {
@@ -41,7 +41,7 @@ class Bottleneck {
   uint64_t dropped() const { return dropped_; }
   uint64_t passed() const { return passed_; }
   uint64_t passed_bytes() const { return passed_bytes_; }
-  // The longest wait since it was asked for last.
+  // The longest wait since the last call.
   Duration TakeLongestDelay() { return std::exchange(longest_, Duration(0)); }
 
  private:

@@ -57,7 +57,7 @@ void AppendObu(Bytes& out, const Bytes& obu) {
   out.insert(out.end(), obu.begin() + static_cast<long>(header), obu.end());
 }
 
-// AV1 RTP specification section 4.4; `open` is the OBU that goes on in the next packet.
+// AV1 RTP specification section 4.4; `open` is the OBU that continues in the next packet.
 void AppendAv1(Bytes& out, Bytes& open, ByteView payload) {
   ByteReader reader(payload);
   const uint8_t head = reader.U8();
@@ -102,7 +102,7 @@ std::vector<Bytes> ElementaryStream::WholeFrames() const {
   bool starts = true;
   for (const auto& [sequence, packet] : packets_) {
     if (before && sequence != *before + 1) {
-      // What was begun lacks its end; what comes may lack its beginning.
+      // The frame before lacks its end; the next one may lack its start.
       frame.clear();
       open.clear();
       whole = starts = packet.frame_start;

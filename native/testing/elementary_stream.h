@@ -1,5 +1,5 @@
-// Puts RTP back together as a receiver does, into a file that ffmpeg can decode: IVF (VP8, VP9, AV1) or Annex
-// B (H.264). Frames that lack a packet are left out, as a receiver leaves them out.
+// Assembles RTP packets into a file that ffmpeg can decode: IVF (VP8, VP9, AV1) or Annex B (H.264). As in a
+// receiver, frames that lack a packet are left out.
 #pragma once
 
 #include <filesystem>
@@ -13,7 +13,7 @@ namespace nexus::testing {
 struct StreamPacket {
   uint32_t timestamp = 0;
   bool marker = false;
-  bool frame_start = false;  // as the payload tells
+  bool frame_start = false;  // as the payload says
   std::vector<uint8_t> payload;
 };
 
@@ -22,7 +22,7 @@ class ElementaryStream {
   explicit ElementaryStream(Codec codec) : codec_(codec) {}
   // In any order; `sequence` is unwrapped.
   void Add(int64_t sequence, StreamPacket packet) { packets_.emplace(sequence, std::move(packet)); }
-  // How many frames it wrote; those that lack a packet are not among them.
+  // Number of frames written, without those that lack a packet.
   size_t Write(const std::filesystem::path& path) const;
 
  private:

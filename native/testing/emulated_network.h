@@ -1,5 +1,5 @@
 // A network in emulated time: loss, reordering, duplication and delay between addresses, from a seeded
-// generator. It is sans-I/O too: datagrams are put in at one time and come out at another.
+// generator. It is sans-I/O: datagrams are put in at one time and taken out at another.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@ struct LinkConditions {
   double loss = 0;
   double duplication = 0;
   Duration delay = std::chrono::milliseconds(10);
-  Duration jitter{0};  // up to so much more; more than the spacing of packets reorders them
+  Duration jitter{0};  // maximum addition to the delay; above the spacing of packets it reorders them
 };
 
 struct Datagram {
@@ -34,9 +34,9 @@ class EmulatedNetwork {
   explicit EmulatedNetwork(uint64_t seed) : random_(seed) {}
 
   LinkConditions conditions;
-  // Of one direction instead of `conditions`: what goes to an address.
+  // Conditions of one direction, to an address, instead of `conditions`.
   void SetConditionsTo(const SocketAddress& to, const LinkConditions& given) { conditions_to_[to] = given; }
-  // What goes to these addresses passes one link with a rate and a queue.
+  // Datagrams to these addresses pass one link with a rate and a queue.
   std::shared_ptr<Bottleneck> Narrow(const std::vector<SocketAddress>& to, int64_t bps, size_t queue_bytes,
                                      Timestamp now) {
     auto link = std::make_shared<Bottleneck>();

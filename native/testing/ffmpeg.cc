@@ -12,8 +12,7 @@
 namespace nexus::testing {
 namespace {
 
-// Errors go to a file of their own: in one stream they would stand in the middle of the lines that are
-// counted.
+// Errors are written to a file of their own, because they would interrupt the lines that are counted.
 Decoded Decode(const std::filesystem::path& path) {
   const std::string errors = path.string() + ".errors";
   const std::string command =

@@ -1,4 +1,4 @@
-// What ffmpeg makes of a stream: the decoder that nobody here wrote.
+// Decodes a stream by ffmpeg, an independent decoder.
 #pragma once
 
 #include <string>

@@ -35,8 +35,7 @@ LayeredFrame& LayeredSource::AddFrame(uint8_t spatial, uint8_t temporal, bool ke
   return frames_.back();
 }
 
-// Of which frames the decode target's chain consists: layer 0 in time of its spatial layer and those below
-// it.
+// Frames of the decode target's chain: temporal layer 0 of its spatial layer and of those below it.
 bool LayeredSource::InChain(const LayeredFrame& frame, uint8_t chain) const {
   if (frame.temporal != 0 || frame.spatial > chain) return false;
   return frame.spatial == chain || frame.key || !options_.key_only;

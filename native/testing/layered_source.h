@@ -1,6 +1,7 @@
-// A made-up encoder with layers, for what no capture shows: temporal layers of VP8, spatial and temporal ones
-// of VP9 (flexible and not, K-SVC), and any codec by its dependency descriptor. Each frame says which frames
-// it needs, so that a test can tell whether what a subscriber got can be decoded.
+// A synthetic encoder with layers, for streams of which there are no captures: temporal layers of VP8,
+// spatial and temporal layers of VP9 (flexible and not, K-SVC), and any codec with dependency descriptors.
+// Each frame lists the frames that it refers to, so that a test can check whether a subscriber can decode
+// what it received.
 #pragma once
 
 #include <deque>
@@ -16,8 +17,8 @@ enum class LayerSignal : uint8_t { kVp8, kVp9Flexible, kVp9NonFlexible, kDescrip
 
 struct LayeredSourceOptions {
   LayerSignal signal = LayerSignal::kVp8;
-  Codec codec = Codec::kVp8;  // of kDescriptor: its payload is noise, as if encrypted
-  bool descriptors = false;   // beside what the payload says
+  Codec codec = Codec::kVp8;  // with kDescriptor the payload is noise, as if encrypted
+  bool descriptors = false;   // in addition to the payload
   uint8_t spatial = 1;
   uint8_t temporal = 3;
   bool key_only = false;  // K-SVC: layers refer to one another in key pictures only
@@ -54,7 +55,7 @@ class LayeredSource {
         frame_number_(options.first_frame_number),
         tl0_(options.first_tl0) {}
 
-  // The packets of the next picture, in order; they live as long as the source.
+  // The packets of the next picture, in order. They live as long as the source.
   std::vector<LayeredPacket> NextPicture(bool key);
   const std::vector<LayeredFrame>& frames() const { return frames_; }
   uint32_t pictures() const { return picture_; }
@@ -83,7 +84,7 @@ class LayeredSource {
   uint8_t structures_ = 0;
   std::map<std::pair<uint8_t, uint8_t>, size_t> last_;  // newest frame of each layer
   std::map<uint8_t, uint16_t> chain_last_;              // frame number of the newest frame of each chain
-  std::map<uint8_t, uint8_t> chain_diff_;               // of the frame in hand
+  std::map<uint8_t, uint8_t> chain_diff_;               // of the current frame
 };
 
 }  // namespace nexus::testing

@@ -1,4 +1,4 @@
-// A capture as a published layer would see it: unwrapped, inspected, with the extensions that forwarding
+// A capture as a published layer receives it: unwrapped, inspected, with the extensions that forwarding
 // reads.
 #pragma once
 
@@ -44,8 +44,8 @@ inline CapturedStream LoadStream(std::vector<CapturedDatagram> datagrams, Codec 
   return stream;
 }
 
-// The AV1 capture was made without dependency descriptors: gives each packet one, of a structure with one
-// template.
+// Adds a dependency descriptor of a structure with one template to each packet of the AV1 capture, which has
+// none.
 inline CapturedStream WithDescriptors(CapturedStream stream) {
   PayloadInspector inspector(Codec::kAv1);
   uint16_t frame = 65'000;

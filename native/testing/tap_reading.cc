@@ -83,7 +83,7 @@ std::vector<TapRecord> TapReading::Of(TapRecord::Kind kind) const {
 std::string TapReading::Faults(bool video) const {
   std::ostringstream faults;
   if (malformed) faults << "malformed; ";
-  std::optional<int64_t> next;  // nothing: whatever comes
+  std::optional<int64_t> next;  // nothing: any number
   bool keyframe_due = video;
   bool source = false;
   for (const TapRecord& record : records) {

@@ -1,4 +1,4 @@
-// What a reader of a tap sees: the records of track_stream.proto, read back from their bytes.
+// The records that a reader of a tap receives (track_stream.proto), parsed from their bytes.
 #pragma once
 
 #include <optional>
@@ -30,13 +30,13 @@ struct TapReading {
   size_t batches = 0;
   bool ended = false;
 
-  // Fails the reading for good when the bytes are not what they should be.
+  // Sets `malformed` for good when the bytes do not parse.
   void Add(const TapBatch& batch);
   bool malformed = false;
 
   std::vector<TapRecord> Of(TapRecord::Kind kind) const;
-  // What is wrong in words, empty when nothing is: a packet missing that no gap tells, a number twice or
-  // back, video that begins without a keyframe.
+  // Describes the faults; empty when there are none: a missing packet without a gap record, a repeated or
+  // decreasing number, video that begins without a keyframe.
   std::string Faults(bool video) const;
 };
 

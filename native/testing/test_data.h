@@ -1,4 +1,4 @@
-// The data channels of a test peer: what came, kept in order.
+// The data channels of a test peer, which keep what they receive in order.
 #pragma once
 
 #include <memory>

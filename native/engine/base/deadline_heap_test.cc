@@ -11,7 +11,7 @@ namespace nexus {
 namespace {
 
 // Against a naive model: random moves, removals and deaths.
-TEST(DeadlineHeap, GivesOutTheEarliestAlways) {
+TEST(DeadlineHeap, ReturnsTheEarliestDeadline) {
   constexpr uint64_t kSeed = 42;
   std::mt19937 random(kSeed);
   using Heap = DeadlineHeap<size_t>;

@@ -1,5 +1,5 @@
-// A publisher that follows its estimate over a narrow uplink, codec choice, and how a rate is spread over
-// encodings.
+// A publisher that follows its estimate over a narrow uplink, the choice of a codec, and the distribution of
+// a rate over encodings.
 #include <gtest/gtest.h>
 
 #include "engine/client/client_call_test.h"
@@ -10,7 +10,7 @@
 namespace nexus::testing {
 namespace {
 
-// A camera whose encoder follows the client's target, over a link of so many bits a second.
+// A camera whose encoder follows the client's target, over a link of `bps`.
 struct NarrowUplink {
   explicit NarrowUplink(int64_t bps)
       : bandwidth(
@@ -66,7 +66,7 @@ TEST(ClientRate, APublisherFollowsItsUplinkDownAndUp) {
   EXPECT_GT(uplink.TargetAfter(seconds(40)), 1'000'000);
 }
 
-TEST(ReportedBandwidth, RembIsTheCeilingAndLossTheBrake) {
+TEST(ReportedBandwidth, RembIsTheLimitAndLossReducesTheRate) {
   ReportedBandwidth bandwidth({.start_bps = 1'000'000, .min_bps = 50'000, .max_bps = 3'000'000});
   Timestamp now = TimestampFromMicros(1'000'000);
   for (int i = 0; i < 100; ++i) bandwidth.OnReport(0, std::nullopt, now += seconds(1));
@@ -74,12 +74,12 @@ TEST(ReportedBandwidth, RembIsTheCeilingAndLossTheBrake) {
   bandwidth.OnRemb(700'000, now);
   EXPECT_EQ(bandwidth.target_bps(), 700'000u);
   bandwidth.OnRemb(5'000'000, now);
-  bandwidth.OnReport(128, std::nullopt, now += seconds(1));  // half of it lost: by a quarter down
+  bandwidth.OnReport(128, std::nullopt, now += seconds(1));  // half is lost: a quarter less
   EXPECT_EQ(bandwidth.target_bps(), 2'250'000u);
   bandwidth.OnReport(128, std::nullopt, now);  // another stream's report of the same second
   EXPECT_EQ(bandwidth.target_bps(), 2'250'000u);
   bandwidth.OnReport(13, std::nullopt,
-                     now += seconds(1));  // 5 %: neither up nor down (but the worst of the second counts)
+                     now += seconds(1));  // 5 %: no change, but the worst report of the second counts
   EXPECT_LT(bandwidth.target_bps(), 2'250'000u);
 }
 
@@ -87,7 +87,7 @@ std::vector<EncodingLimits> ThreeEncodings() {
   return {{30'000, 150'000, 200'000}, {150'000, 500'000, 700'000}, {600'000, 1'500'000, 2'500'000}};
 }
 
-TEST(EncodingRates, FromBelowAndNeverMoreThanThereIs) {
+TEST(EncodingRates, FillFromTheLowestAndStayWithinTheAvailableRate) {
   for (uint64_t available = 30'000; available < 4'000'000; available += 7'000) {
     EncodingRates rates(ThreeEncodings());
     uint64_t sum = 0;
@@ -104,16 +104,16 @@ TEST(EncodingRates, FromBelowAndNeverMoreThanThereIs) {
   EXPECT_EQ(rates.Allocate(10'000)[0], 30'000u) << "the lowest is never off";
 }
 
-TEST(EncodingRates, ALayerComesBackOnlyWithRoomToSpare) {
+TEST(EncodingRates, ALayerReturnsOnlyWithAMargin) {
   EncodingRates rates(ThreeEncodings());
   const uint64_t just_enough = 150'000 + 500'000 + 600'000;
   EXPECT_EQ(rates.Allocate(just_enough)[2], 0u);
   EXPECT_GT(rates.Allocate(just_enough + 130'000)[2], 0u);
-  EXPECT_GT(rates.Allocate(just_enough)[2], 0u) << "once on it stays on its minimum";
+  EXPECT_GT(rates.Allocate(just_enough)[2], 0u) << "an active layer stays at its minimum";
   EXPECT_EQ(rates.Allocate(just_enough - 1'000)[2], 0u);
 }
 
-TEST(EncodingRates, WhatNobodyWatchesIsNotSent) {
+TEST(EncodingRates, AnUnwantedLayerIsNotSent) {
   EncodingRates rates(ThreeEncodings());
   rates.SetWanted(2, false);
   EXPECT_EQ(rates.Allocate(5'000'000)[2], 0u);
@@ -123,7 +123,7 @@ TEST(EncodingRates, WhatNobodyWatchesIsNotSent) {
   EXPECT_GT(rates.Allocate(10'000)[1], 0u) << "the lowest that is wanted is never off";
 }
 
-TEST(ChooseCodec, PrefersWhatTheDeviceCanDoInRealTime) {
+TEST(ChooseCodec, PrefersCodecsThatTheDeviceEncodesInRealTime) {
   CodecBinding vp8 = TestCodecs()[0];
   CodecBinding h264 = vp8;
   h264.codec = Codec::kH264;
@@ -145,7 +145,7 @@ TEST(ChooseCodec, PrefersWhatTheDeviceCanDoInRealTime) {
   EXPECT_EQ(choose({640, 360, 30, 1, false}), Codec::kAv1);
   EXPECT_EQ(choose({1280, 720, 30, 1, false}), Codec::kVp8) << "AV1 would be too slow";
   EXPECT_EQ(choose({1280, 720, 30, 3, true}), Codec::kH264) << "hardware first";
-  EXPECT_EQ(choose({3840, 2160, 60, 1, true}), Codec::kAv1) << "none is fast enough: the first";
+  EXPECT_EQ(choose({3840, 2160, 60, 1, true}), Codec::kAv1) << "none is fast enough, so the first";
   EXPECT_FALSE(ChooseCodec(std::span(negotiated).first(0), capabilities, {}));
   h264.h264_profile_level_id = 0x640C1F;  // another profile
   EXPECT_FALSE(ChooseCodec(std::span(&h264, 1), std::span(capabilities).last(1), {}));

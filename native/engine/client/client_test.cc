@@ -52,16 +52,16 @@ TEST(Client, PublishesAndReceives) {
   EXPECT_EQ(counters.unknown_ssrcs, 0u);
   EXPECT_EQ(counters.rtcp_malformed, 0u);
   EXPECT_GT(pair.publisher.client->counters().twcc_received, 50u);
-  // Connected, and told whose media it is.
+  // The application learns the state and the source of each stream.
   ASSERT_GE(pair.subscriber.EventsOf<ClientStateChanged>().size(), 2u);
   EXPECT_EQ(pair.subscriber.EventsOf<ClientStateChanged>().back().state, ClientState::kConnected);
   EXPECT_EQ(pair.subscriber.EventsOf<SourceChanged>().size(), 2u);
   EXPECT_EQ(pair.TakenVideo().sources.size(), 1u);
-  // The shard asked for a keyframe when the slot began.
+  // The shard requested a keyframe when the slot was bound.
   EXPECT_FALSE(pair.publisher.EventsOf<KeyframeRequested>().empty());
 }
 
-TEST(Client, KnowsTheRoundTripFromReports) {
+TEST(Client, MeasuresTheRoundTripByReports) {
   ClientCall call;
   call.network.conditions.delay = milliseconds(35);
   Pair pair(call);
@@ -74,7 +74,7 @@ TEST(Client, KnowsTheRoundTripFromReports) {
 
 class LossyClient : public ::testing::TestWithParam<uint64_t> {};
 
-// RTX in both directions, over the sequence numbers' wrap (hard problems 5 and 8).
+// RTX in both directions, across the wrap of sequence numbers (hard problems 5 and 8).
 TEST_P(LossyClient, EveryLossIsRepaired) {
   SCOPED_TRACE("seed " + std::to_string(GetParam()));
   ClientCall call(GetParam());
@@ -96,8 +96,8 @@ TEST_P(LossyClient, EveryLossIsRepaired) {
 
 INSTANTIATE_TEST_SUITE_P(Seeds, LossyClient, ::testing::Values(1, 2, 3, 4, 5, 6));
 
-// The whole way: lost, repaired and reordered packets, frames, the screen and the speaker.
-TEST_P(LossyClient, ThePictureGoesOnAndTheSoundIsHeard) {
+// The whole path: lost, repaired and reordered packets, frames, and both jitter buffers.
+TEST_P(LossyClient, VideoAndAudioPlayContinuously) {
   SCOPED_TRACE("seed " + std::to_string(GetParam()));
   ClientCall call(GetParam());
   call.network.conditions = {
@@ -116,14 +116,14 @@ TEST_P(LossyClient, ThePictureGoesOnAndTheSoundIsHeard) {
     EXPECT_GT(shown[i].frame.timestamp, shown[i - 1].frame.timestamp);
     EXPECT_EQ(shown[i].frame.source, shown[0].frame.source);
     if (shown[i].frame.first_sequence != shown[i - 1].frame.last_sequence + 1) {
-      EXPECT_TRUE(shown[i].frame.keyframe) << "shown without what it refers to";
+      EXPECT_TRUE(shown[i].frame.keyframe) << "shown without its reference frames";
     }
   }
   EXPECT_LE(pair.subscriber.screen->counters().gaps, 5u);
   EXPECT_GT(
       heard[AudioDecision::kNormal] + heard[AudioDecision::kAccelerate] + heard[AudioDecision::kDecelerate],
       900);
-  EXPECT_GT(heard[AudioDecision::kFec], 5);  // audio is not asked for again: the codec's own copy helps
+  EXPECT_GT(heard[AudioDecision::kFec], 5);  // audio is not retransmitted: the codec's FEC replaces it
   EXPECT_LT(heard[AudioDecision::kSilence], 60);
 }
 
@@ -145,7 +145,7 @@ TEST(Client, MeasuresWithoutOpeningEveryPacket) {
   EXPECT_LT(video.missing().size(), 10u);
 }
 
-TEST(Client, OpensAStreamWholeWhereItIsAskedToThoughItSamples) {
+TEST(Client, OpensEveryPacketOfAStreamOnRequestWhileItSamples) {
   ClientCall call(4);
   ClientConfig sampling;
   sampling.open_one_in = 32;
@@ -159,11 +159,12 @@ TEST(Client, OpensAStreamWholeWhereItIsAskedToThoughItSamples) {
   EXPECT_LT(pair.TakenAudio().opened, pair.TakenAudio().sequences.size() / 10);
 }
 
-TEST(Client, ATriedOutCandidateDoesNotKeepItFromConnecting) {
+TEST(Client, DeadCandidatesDoNotPreventAConnection) {
   ClientCall call;
   std::vector<IceRemoteCandidate> candidates;
   for (uint8_t i = 0; i < 5; ++i) {
-    candidates.push_back({SocketAddress::V4({203, 0, 113, i}, 9), 0x7EFFFFFFu - i});  // better, and dead
+    candidates.push_back(
+        {SocketAddress::V4({203, 0, 113, i}, 9), 0x7EFFFFFFu - i});  // of higher priority, and dead
   }
   ClientMember& member = call.Join({}, candidates);
   ASSERT_TRUE(call.RunUntilConnected());
@@ -172,7 +173,7 @@ TEST(Client, ATriedOutCandidateDoesNotKeepItFromConnecting) {
   EXPECT_EQ(member.client->transport().ice().selected(), call.server);
 }
 
-TEST(Client, MediaGoesOnThroughAnIceRestart) {
+TEST(Client, MediaContinuesThroughAnIceRestart) {
   ClientCall call;
   Pair pair(call);
   ASSERT_TRUE(call.RunUntilConnected());
@@ -181,7 +182,7 @@ TEST(Client, MediaGoesOnThroughAnIceRestart) {
   const IceCredentials server{"server-again", "serverpasswordserveragain"};
   call.shard().HandleCommand(RestartIce{pair.subscriber.transport, server, local}, call.now);
   ASSERT_TRUE(pair.subscriber.client->RestartIce(local, server, call.now));
-  call.RunFor(seconds(45));  // past the old consent
+  call.RunFor(seconds(45));  // longer than the old consent lasts
   EXPECT_EQ(pair.subscriber.client->state(), ClientState::kConnected);
   EXPECT_TRUE(pair.subscriber.client->transport().ice().nominated());
   EXPECT_TRUE(pair.TakenVideo().missing().empty());
@@ -199,7 +200,7 @@ TEST(Client, EndsWhenConsentIsLost) {
   EXPECT_EQ(member.client->NextDeadline(), kNever);
 }
 
-TEST(Client, ClosingTellsTheShard) {
+TEST(Client, ClosingNotifiesTheShard) {
   ClientCall call;
   ClientMember& member = call.Join();
   ASSERT_TRUE(call.RunUntilConnected());
@@ -217,7 +218,7 @@ TEST(Client, RefusesAnotherCertificate) {
   EXPECT_EQ(member.EventsOf<ClientStateChanged>().back().end, ClientEnd::kDtlsFailed);
 }
 
-TEST(Client, NothingButStunIsLookedAtFromAnAddressThatProvedNothing) {
+TEST(Client, OnlyStunIsAcceptedFromAnUnvalidatedAddress) {
   ClientCall call;
   ClientMember& member = call.Join();
   ASSERT_TRUE(call.RunUntilConnected());

@@ -8,7 +8,7 @@
 namespace nexus {
 namespace {
 
-TEST(CommandCheck, RefusesWhatCannotBeRight) {
+TEST(CommandCheck, RefusesInvalidCommands) {
   EXPECT_FALSE(CheckIceCredentials({"abcd", std::string(22, 'p')}));
   EXPECT_TRUE(CheckIceCredentials({"abc", std::string(22, 'p')}));
   EXPECT_TRUE(CheckIceCredentials({"abcd", std::string(21, 'p')}));

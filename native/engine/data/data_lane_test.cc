@@ -11,7 +11,7 @@ using std::chrono::milliseconds;
 
 class DataLaneTest : public ::testing::Test {
  protected:
-  // How much leaves in a second, of as much as there is room for.
+  // Bytes that leave within a second of a sender that always has more.
   int64_t SentInASecond() {
     int64_t bits = 0;
     for (const Timestamp end = now_ + std::chrono::seconds(1); now_ < end; now_ += milliseconds(1)) {
@@ -30,14 +30,14 @@ class DataLaneTest : public ::testing::Test {
   Timestamp now_ = TimestampFromMicros(1'000'000);
 };
 
-TEST_F(DataLaneTest, HoldsNothingBackUntilThereIsAQueue) {
+TEST_F(DataLaneTest, DelaysNothingUntilThereIsAQueue) {
   EXPECT_TRUE(lane_.MayPass(now_));
   lane_.OnEstimate(500'000, 400'000, false, now_);
   EXPECT_EQ(lane_.rate_bps(), 0);
   EXPECT_TRUE(lane_.MayPass(now_));
 }
 
-TEST_F(DataLaneTest, KeepsToWhatMediaLeavesAndThenGrows) {
+TEST_F(DataLaneTest, UsesTheRateThatMediaLeavesAndThenGrows) {
   lane_.OnEstimate(1'000'000, 400'000, true, now_);
   EXPECT_EQ(lane_.rate_bps(), 600'000);
   EXPECT_NEAR(static_cast<double>(SentInASecond()), 600'000, 60'000);
@@ -46,7 +46,7 @@ TEST_F(DataLaneTest, KeepsToWhatMediaLeavesAndThenGrows) {
   for (int i = 0; i < 20; ++i) lane_.OnEstimate(1'000'000, 950'000, false, now_ += milliseconds(100));
   EXPECT_GT(lane_.rate_bps(), 500'000);
   for (int i = 0; i < 200; ++i) lane_.OnEstimate(1'000'000, 950'000, false, now_ += milliseconds(100));
-  EXPECT_EQ(lane_.rate_bps(), 0) << "no queue comes of it: no limit";
+  EXPECT_EQ(lane_.rate_bps(), 0) << "without a queue there is no limit";
 }
 
 TEST_F(DataLaneTest, IsBounded) {

@@ -1,6 +1,6 @@
-// Send-side bandwidth in whole calls: a simulcast publisher, subscribers behind bottlenecks, SRTP and RTCP
-// and all, in emulated time. The numbers of "hard problem" are the rows of the design's list of what broke
-// other media servers.
+// Send-side bandwidth estimation in calls: a simulcast publisher and subscribers behind bottlenecks, with
+// SRTP and RTCP, in emulated time. A "hard problem" is a row of the design's list of faults that other media
+// servers had.
 #include <gtest/gtest.h>
 
 #include "engine/dtls/emulated_wall_clock.h"
@@ -57,9 +57,10 @@ TEST_P(Bandwidth, AfterADropVideoIsUnderTheLimitWithinTwoSecondsAndBackWithinFiv
   link->SetRate(500'000, scene.call.now());
   link->TakeLongestDelay();
   scene.call.RunFor(milliseconds(1'400));
-  // 820 kbit/s too many for the two feedbacks that it takes to notice: 60,000 bytes would be a second.
+  // Two feedback intervals pass before the estimator notices that 820 kbit/s are too much. The queue of
+  // 60,000 bytes would hold a second.
   EXPECT_LT(link->TakeLongestDelay(), milliseconds(700));
-  EXPECT_LT(link->Delay(scene.call.now()), milliseconds(100)) << "what waited has drained";
+  EXPECT_LT(link->Delay(scene.call.now()), milliseconds(100)) << "the queue has drained";
   scene.call.RunFor(milliseconds(600));
   const SceneShare low = scene.Observe(0, seconds(10));
   EXPECT_LT(low.sent_bps, 500'000);
@@ -69,15 +70,15 @@ TEST_P(Bandwidth, AfterADropVideoIsUnderTheLimitWithinTwoSecondsAndBackWithinFiv
   EXPECT_TRUE(scene.call.RunUntil(seconds(5), [&] { return scene.Spatial(0) == 2; }));
 }
 
-// Hard problem 7: no media, so no probe, so no media.
-TEST_P(Bandwidth, IsNotStuckAfterTenSecondsOfNextToNothing) {
+// Hard problem 7: without media there are no probes, and without probes no media.
+TEST_P(Bandwidth, RecoversAfterTenSecondsOfAlmostNoCapacity) {
   SCOPED_TRACE("seed " + std::to_string(GetParam()));
   BandwidthScene scene = Scene();
   const auto link = scene.Narrow({0}, 3'000'000, 60'000);
   scene.call.RunFor(seconds(8));
   link->SetRate(100'000, scene.call.now());
   scene.call.RunFor(seconds(10));
-  EXPECT_FALSE(scene.call.EventsOf<SlotPaused>().empty()) << "the lowest layer does not fit beside the voice";
+  EXPECT_FALSE(scene.call.EventsOf<SlotPaused>().empty()) << "the lowest layer does not fit beside the audio";
   link->SetRate(3'000'000, scene.call.now());
   EXPECT_TRUE(scene.call.RunUntil(seconds(5), [&] { return scene.Spatial(0) == 2; }));
   EXPECT_FALSE(scene.call.EventsOf<SlotPaused>().back().paused);
@@ -92,13 +93,13 @@ TEST_P(Bandwidth, UnderTenPercentRandomLossNearlyEveryPacketArrivesWithinThreeRo
   const Duration round_trip = lossy.delay + scene.call.network().conditions.delay;
   scene.SetConditions(0, lossy);
   scene.call.RunFor(seconds(5));
-  EXPECT_EQ(scene.Spatial(0), 2) << "random loss is no reason to send less";
+  EXPECT_EQ(scene.Spatial(0), 2) << "random loss does not lower the layer";
   const Timestamp from = scene.call.now();
   scene.call.RunFor(seconds(20));
   const Timestamp until = scene.call.now();
   scene.call.RunFor(seconds(1));
-  // That a frame's last packet is missing only the next frame tells, 40 ms later; and a packet may be lost
-  // again and again.
+  // The loss of a frame's last packet is noticed with the next frame, 40 ms later. A packet may be lost
+  // repeatedly.
   const Duration frame = milliseconds(40);
   EXPECT_GT(scene.DeliveredWithin(0, from, until, 3 * round_trip + frame, lossy.delay), 0.99);
   EXPECT_EQ(scene.Spatial(0), 2);
@@ -115,13 +116,13 @@ TEST_P(Bandwidth, TwoSubscribersOnOneLinkGetTheSame) {
   EXPECT_GT(first / (first + second), 0.35);
   EXPECT_LT(first / (first + second), 0.65);
   EXPECT_LT(seen.loss, 0.03);
-  // Both have the middle layer (half a megabit with the voice) nearly all the time.
+  // Both receive the middle layer (half a megabit with the audio) nearly all the time.
   EXPECT_GT(first + second, 850'000);
 }
 
 // Hard problem 4: probes reach the receiver as repeats or padding on the retransmission stream, never as a
 // gap.
-TEST_P(Bandwidth, ProbesAreSeenByNobody) {
+TEST_P(Bandwidth, ProbesLeaveNoTraceInTheStream) {
   SCOPED_TRACE("seed " + std::to_string(GetParam()));
   BandwidthScene scene = Scene();
   scene.Narrow({0}, 1'000'000, 50'000);
@@ -134,7 +135,7 @@ TEST_P(Bandwidth, ProbesAreSeenByNobody) {
   EXPECT_EQ(scene.video(0).Faults(scene.call.csrcs()), "");
 }
 
-TEST_P(Bandwidth, ASmallPictureGetsASmallLayerAndAHiddenOneNothing) {
+TEST_P(Bandwidth, ASmallViewGetsALowLayerAndAHiddenOneNothing) {
   SCOPED_TRACE("seed " + std::to_string(GetParam()));
   BandwidthScene scene = Scene();
   scene.call.RunFor(seconds(3));
@@ -152,14 +153,14 @@ TEST_P(Bandwidth, ASmallPictureGetsASmallLayerAndAHiddenOneNothing) {
   const size_t before = scene.video(0).packets.size();
   scene.call.RunFor(seconds(2));
   EXPECT_EQ(scene.video(0).packets.size(), before);
-  EXPECT_TRUE(scene.call.EventsOf<SlotPaused>().empty()) << "nobody looks, so nobody is told";
+  EXPECT_TRUE(scene.call.EventsOf<SlotPaused>().empty()) << "a hidden view is not paused";
   scene.Prefer(0, {});
   EXPECT_TRUE(scene.call.RunUntil(seconds(2), [&] { return scene.Spatial(0) == 2; }));
   EXPECT_EQ(scene.video(0).Faults(scene.call.csrcs()), "");
 }
 
-// What the publisher says of its encodings counts, until a keyframe says otherwise.
-TEST(BandwidthSizes, AreThoseOfThePublisherAndOfItsKeyframes) {
+// The sizes that the publisher announces hold until a keyframe contains others.
+TEST(BandwidthSizes, AreAnnouncedByThePublisherAndCorrectedByKeyframes) {
   BandwidthSceneOptions options;
   options.call.on_time = SetEmulatedWallClock;
   options.sizes = {{640, 360}, {1'280, 720}, {2'560, 1'440}};
@@ -170,7 +171,7 @@ TEST(BandwidthSizes, AreThoseOfThePublisherAndOfItsKeyframes) {
   shown.height = 360;
   scene.Prefer(0, shown);
   scene.call.RunFor(seconds(1));
-  EXPECT_EQ(scene.Spatial(0), 0) << "by halving from 720 lines it would be the middle one";
+  EXPECT_EQ(scene.Spatial(0), 0) << "halving from 720 lines would give the middle one";
   for (size_t i = 0; i < scene.publisher->encodings.size(); ++i) {
     PublishedStream& encoding = *scene.publisher->encodings[i];
     encoding.options.size = {static_cast<uint16_t>(160 << i), static_cast<uint16_t>(90 << i)};
@@ -180,8 +181,8 @@ TEST(BandwidthSizes, AreThoseOfThePublisherAndOfItsKeyframes) {
   EXPECT_EQ(scene.Spatial(0), 2) << "the encoder has scaled down";
 }
 
-// Sizes that cannot be read (H.264, or encrypted from end to end) are those of the publisher's word.
-TEST(BandwidthSizes, FollowThePublishersWord) {
+// Sizes that cannot be read (H.264, or end-to-end encrypted media) are those that the publisher announces.
+TEST(BandwidthSizes, FollowTheAnnouncement) {
   BandwidthSceneOptions options;
   options.call.on_time = SetEmulatedWallClock;
   options.sizes = {{320, 180}, {640, 360}, {1'280, 720}};
@@ -199,8 +200,8 @@ TEST(BandwidthSizes, FollowThePublishersWord) {
   EXPECT_EQ(scene.video(0).Faults(scene.call.csrcs()), "");
 }
 
-// SCTP alone would fill the whole queue, and voices with it.
-TEST_P(Bandwidth, ABulkTransferLeavesTheCallItsPlace) {
+// Without a limit SCTP would fill the whole queue, and delay the audio.
+TEST_P(Bandwidth, ABulkTransferLeavesRoomForMedia) {
   SCOPED_TRACE("seed " + std::to_string(GetParam()));
   BandwidthScene scene = Scene();
   Member& subscriber = *scene.subscribers[0];
@@ -235,8 +236,8 @@ TEST_P(Bandwidth, ABulkTransferLeavesTheCallItsPlace) {
   EXPECT_LT(scene.AudioLoss(0), 0.01);
 }
 
-// Hard problem 6 through the whole engine.
-TEST(BandwidthNumbers, AnyFirstTransportSequenceNumberWillDo) {
+// Hard problem 6, with the whole engine.
+TEST(BandwidthNumbers, AnyFirstTransportSequenceNumberWorks) {
   for (const uint16_t first : {uint16_t{0}, uint16_t{65'000}, uint16_t{65'300}, uint16_t{65'535}}) {
     SCOPED_TRACE("first " + std::to_string(first));
     BandwidthSceneOptions options;
@@ -251,9 +252,9 @@ TEST(BandwidthNumbers, AnyFirstTransportSequenceNumberWillDo) {
   }
 }
 
-// Pion cannot begin a stream with a retransmission: until a report says that media of it was read, padding
-// probes.
-TEST(BandwidthPeers, NothingIsRepeatedBeforeTheStreamIsReported) {
+// Pion cannot begin a stream with a retransmission. Probes are therefore padding until a receiver report
+// covers the stream.
+TEST(BandwidthPeers, NothingIsRepeatedBeforeAReportCoversTheStream) {
   for (const bool reports : {false, true}) {
     BandwidthSceneOptions options;
     options.call.on_time = SetEmulatedWallClock;
@@ -268,8 +269,8 @@ TEST(BandwidthPeers, NothingIsRepeatedBeforeTheStreamIsReported) {
   }
 }
 
-// Hard problem 4 where there is no retransmission stream: padding stands between frames, and closes no gap.
-TEST(BandwidthPeers, WithoutRetransmissionsPaddingStandsBetweenFrames) {
+// Hard problem 4 without a retransmission stream: padding is sent between frames and hides no gap.
+TEST(BandwidthPeers, WithoutRetransmissionsPaddingIsSentBetweenFrames) {
   for (const uint64_t seed : {1, 2, 3, 4}) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     BandwidthSceneOptions options;
@@ -298,7 +299,7 @@ TEST(BandwidthPeers, WithoutRetransmissionsPaddingStandsBetweenFrames) {
   }
 }
 
-TEST(BandwidthPeers, WithoutFeedbackNothingIsHeldBack) {
+TEST(BandwidthPeers, WithoutFeedbackNothingIsLimited) {
   BandwidthSceneOptions options;
   options.call.on_time = SetEmulatedWallClock;
   options.transport_feedback = false;

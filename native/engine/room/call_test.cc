@@ -1,5 +1,5 @@
-// Calls through the shard in emulated time, over good and bad networks. The numbers of "hard problem" are the
-// rows of the design's list of what broke other media servers.
+// Calls through the shard in emulated time, over good and bad networks. A "hard problem" is a row of the
+// design's list of faults that other media servers had.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -35,7 +35,7 @@ struct TwoPeople {
 
 class CallWithProfile : public ::testing::TestWithParam<SrtpProfile> {};
 
-TEST_P(CallWithProfile, VideoAndAudioArriveWholeAndUnderTheRightNumber) {
+TEST_P(CallWithProfile, VideoAndAudioArriveCompleteAndWithTheRightCsrc) {
   EmulatedCallOptions options = EmulatedOptions();
   options.shard.srtp_profiles = {GetParam()};
   EmulatedCall call(options);
@@ -66,8 +66,8 @@ INSTANTIATE_TEST_SUITE_P(Profiles, CallWithProfile,
 
 class LossyCall : public ::testing::TestWithParam<uint64_t> {};
 
-// Both ways: the publisher's losses are asked for by the shard, the subscriber's are answered from the ring
-// (RTX both times). Hard problem 5, 8: the numbers start near a wrap.
+// The shard requests what it has lost from the publisher, and answers the subscriber's requests from its
+// ring; both use RTX. The sequence numbers start near a wrap (hard problems 5 and 8).
 TEST_P(LossyCall, EveryLossIsRepaired) {
   SCOPED_TRACE("seed " + std::to_string(GetParam()));
   EmulatedCall call(EmulatedOptions(GetParam()));
@@ -77,7 +77,7 @@ TEST_P(LossyCall, EveryLossIsRepaired) {
   people.publisher.video->sequence = 65'500;
   ASSERT_TRUE(call.RunUntilConnected());
   call.RunFor(seconds(20));
-  // Quiet at the end, so that what was lost last can still be repaired.
+  // A network without loss at the end, so that the last losses can still be repaired.
   const int64_t settled = people.video().packets.rbegin()->first - 60;
   call.network().conditions = {};
   call.RunFor(seconds(1));
@@ -92,7 +92,7 @@ TEST_P(LossyCall, EveryLossIsRepaired) {
 
 INSTANTIATE_TEST_SUITE_P(Seeds, LossyCall, ::testing::Values(1, 2, 3, 4));
 
-// Hard problem 5: RTX is one continuous stream, whatever is asked for.
+// Hard problem 5: the RTX stream is continuous, whatever is requested.
 TEST(Call, RetransmissionsAreNumberedWithoutAGap) {
   EmulatedCall call(EmulatedOptions(7));
   TwoPeople people(call);
@@ -133,7 +133,7 @@ TEST(Call, AJoinStormCostsThePublisherOnePliPerInterval) {
   call.RunFor(seconds(1));
   for (const auto& member : call.members) {
     for (const Member::Slot& slot : member->slots) {
-      ASSERT_FALSE(slot.stream->packets.empty()) << "no picture within a second";
+      ASSERT_FALSE(slot.stream->packets.empty()) << "no video within a second";
       EXPECT_EQ(slot.stream->Faults(call.csrcs()), "");
       EXPECT_LE(slot.stream->packets.begin()->second.arrival, connected + seconds(1));
     }
@@ -144,9 +144,9 @@ TEST(Call, AJoinStormCostsThePublisherOnePliPerInterval) {
   EXPECT_GT(call.runs_of_several, 100u);
 }
 
-// Hard problem 2: the old source is shown until the new one's keyframe, then numbers, time and picture ids go
-// on.
-TEST(Call, RebindingASlotGoesOnWithoutAGapAtAnyPositionInAFrame) {
+// Hard problem 2: the old source is forwarded until the new one's keyframe; sequence numbers, timestamps and
+// picture ids then continue.
+TEST(Call, RebindingASlotAtAnyPositionInAFrameLeavesNoGap) {
   EmulatedCall call(EmulatedOptions(11));
   Member& first = call.Join();
   Member& second = call.Join({.ntp_offset = seconds(3600)});
@@ -167,7 +167,7 @@ TEST(Call, RebindingASlotGoesOnWithoutAGapAtAnyPositionInAFrame) {
   call.network().conditions.loss = 0;
   call.RunFor(seconds(1));
   ReceivedStream& video = *subscriber.slots[0].stream;
-  // What a switch cut off may stay open; everything else is whole.
+  // Only frames that a switch has cut off may stay incomplete.
   EXPECT_EQ(video.Faults(call.csrcs()), "");
   size_t switches = 0;
   uint32_t shown = 0;
@@ -177,7 +177,7 @@ TEST(Call, RebindingASlotGoesOnWithoutAGapAtAnyPositionInAFrame) {
   EXPECT_EQ(call.EventsOf<SlotChanged>().size(), switches);
 }
 
-TEST(Call, ALateJoinerSeesAPictureSoon) {
+TEST(Call, ALateJoinerIsShownVideoWithinHalfASecond) {
   EmulatedCall call(EmulatedOptions(5));
   TwoPeople people(call);
   ASSERT_TRUE(call.RunUntilConnected());
@@ -192,9 +192,9 @@ TEST(Call, ALateJoinerSeesAPictureSoon) {
   EXPECT_TRUE(late.slots[0].stream->packets.begin()->second.keyframe_start);
 }
 
-// Lips: audio and video that were sampled together are presented together, by the sender reports alone, also
-// after a rebind to somebody whose clocks have nothing in common with the first one's.
-TEST(Call, LipsStayInSyncAcrossARebind) {
+// Audio and video that were sampled together are presented together, by the sender reports alone, also after
+// a rebind to a publisher whose clocks are unrelated to those of the first.
+TEST(Call, LipSyncHoldsAcrossARebind) {
   EmulatedCall call(EmulatedOptions(13));
   Member& first = call.Join();
   Member& second = call.Join({.ntp_offset = seconds(98'765)});
@@ -239,7 +239,7 @@ TEST(Call, LipsStayInSyncAcrossARebind) {
   check(second);
 }
 
-TEST(Call, NobodyHearsThemselves) {
+TEST(Call, AParticipantDoesNotReceiveItsOwnAudio) {
   EmulatedCall call(EmulatedOptions(17));
   for (int i = 0; i < 3; ++i) {
     Member& member = call.Join();
@@ -261,7 +261,7 @@ TEST(Call, NobodyHearsThemselves) {
   }
 }
 
-TEST(Call, AnUnsubscribedVoiceIsNotHeardUntilItIsWantedAgain) {
+TEST(Call, UnsubscribedAudioIsNotSentUntilItIsSubscribedAgain) {
   EmulatedCall call(EmulatedOptions(19));
   TwoPeople people(call);
   call.Command(SetSubscribed{people.subscriber.transport, people.publisher.audio_track, false});
@@ -273,13 +273,13 @@ TEST(Call, AnUnsubscribedVoiceIsNotHeardUntilItIsWantedAgain) {
   EXPECT_GT(people.audio().packets.size(), 30u);
 }
 
-TEST(Call, AMutedCameraSendsNothingAndComesBackWithAKeyframeAndWithoutAGap) {
+TEST(Call, AMutedCameraIsNotForwardedAndResumesWithAKeyframeAndNoGap) {
   EmulatedCall call(EmulatedOptions(23));
   TwoPeople people(call);
   ASSERT_TRUE(call.RunUntilConnected());
   call.RunFor(seconds(2));
   call.Command(MuteTrack{people.publisher.video_track, true});
-  call.RunFor(milliseconds(100));  // what is on the way
+  call.RunFor(milliseconds(100));  // packets in flight arrive
   const size_t before = people.video().packets.size();
   call.RunFor(seconds(3));
   EXPECT_EQ(people.video().packets.size(), before);
@@ -290,7 +290,7 @@ TEST(Call, AMutedCameraSendsNothingAndComesBackWithAKeyframeAndWithoutAGap) {
   EXPECT_EQ(people.video().Faults(call.csrcs()), "");
 }
 
-TEST(Call, SpeakersAreToldWhenTheyChange) {
+TEST(Call, SpeakersAreReportedWhenTheyChange) {
   EmulatedCall call(EmulatedOptions(29));
   Member& member = call.Join();
   call.Publish(member, MediaKind::kAudio);
@@ -303,20 +303,20 @@ TEST(Call, SpeakersAreToldWhenTheyChange) {
   EXPECT_TRUE(call.EventsOf<SpeakersChanged>().empty());
   level = 15;
   call.RunFor(seconds(2));
-  std::vector<SpeakersChanged> told = call.EventsOf<SpeakersChanged>();
-  ASSERT_FALSE(told.empty());
-  ASSERT_EQ(told.back().speakers.size(), 1u);
-  EXPECT_EQ(told.back().speakers[0].first, member.audio_track);
-  EXPECT_NEAR(told.back().speakers[0].second, -15, 6);
+  std::vector<SpeakersChanged> reported = call.EventsOf<SpeakersChanged>();
+  ASSERT_FALSE(reported.empty());
+  ASSERT_EQ(reported.back().speakers.size(), 1u);
+  EXPECT_EQ(reported.back().speakers[0].first, member.audio_track);
+  EXPECT_NEAR(reported.back().speakers[0].second, -15, 6);
   level = 127;
   call.RunFor(seconds(2));
   EXPECT_TRUE(call.EventsOf<SpeakersChanged>().back().speakers.empty());
-  // On change only: far fewer than the intervals that passed.
+  // Far fewer events than intervals have passed, because only changes are reported.
   EXPECT_LT(call.EventsOf<SpeakersChanged>().size(), 8u);
 }
 
 // Hard problem 25.
-TEST(Call, TheSameSsrcFromTwoPeopleIsNoCollision) {
+TEST(Call, TheSameSsrcFromTwoPublishersIsNoCollision) {
   EmulatedCall call(EmulatedOptions(31));
   Member& first = call.Join();
   Member& second = call.Join();
@@ -339,7 +339,7 @@ TEST(Call, TheSameSsrcFromTwoPeopleIsNoCollision) {
             subscriber.slots[1].stream->packets.begin()->second.csrc);
 }
 
-// Hard problem 25, 22: numbers of payload types and extensions are each peer's own.
+// Hard problems 22 and 25: each peer numbers payload types and extensions for itself.
 TEST(Call, PayloadTypesAndExtensionIdsMayDifferByPeer) {
   EmulatedCall call(EmulatedOptions(37));
   TwoPeople people(call, {.first_payload_type = 96, .first_extension_id = 1},
@@ -354,7 +354,7 @@ TEST(Call, PayloadTypesAndExtensionIdsMayDifferByPeer) {
   EXPECT_GT(people.audio().packets.size(), 200u);
 }
 
-TEST(Call, ReportsTellRoundTripAndLoss) {
+TEST(Call, ReportsContainRoundTripAndLoss) {
   EmulatedCall call(EmulatedOptions(41));
   call.network().conditions.delay = milliseconds(40);
   TwoPeople people(call);

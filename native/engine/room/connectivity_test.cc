@@ -1,5 +1,5 @@
-// Paths that change under a call: NAT rebinding, flapping nominations, TCP connections that end (hard problem
-// 14).
+// Paths that change during a call: NAT rebinding, flapping nominations, TCP connections that end (hard
+// problem 14).
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -12,7 +12,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// One sends a picture to the other.
+// A publisher of video and a subscriber.
 class Connectivity : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -34,12 +34,12 @@ class Connectivity : public ::testing::Test {
   bool Follows(const Member& member, const SocketAddress& address) {
     return call_.RunUntil(seconds(20), [&] { return selected(member) == address; });
   }
-  void ExpectThatPicturesGoOn() {
+  void ExpectThatVideoContinues() {
     const size_t before = video().packets.size();
     call_.RunFor(seconds(2));
     EXPECT_GE(video().packets.size(), before + 100);
   }
-  void ExpectThatNobodyWasLost() {
+  void ExpectThatNoTransportFailed() {
     for (const TransportChanged& change : call_.EventsOf<TransportChanged>()) {
       EXPECT_NE(change.state, TransportState::kFailed) << change.reason;
     }
@@ -58,24 +58,24 @@ class Connectivity : public ::testing::Test {
 TEST_F(Connectivity, ANatThatRebindsTheSubscriberIsFollowed) {
   const SocketAddress moved = call_.NewAddress();
   call_.MoveTo(*subscriber_, moved);
-  ASSERT_TRUE(Follows(*subscriber_, moved)) << "the next consent check proves the new address (RFC 7675)";
-  ExpectThatPicturesGoOn();
-  ExpectThatNobodyWasLost();
-  // Only the two proved addresses are known; the old one goes with the transport.
+  ASSERT_TRUE(Follows(*subscriber_, moved)) << "the next consent check validates the new address (RFC 7675)";
+  ExpectThatVideoContinues();
+  ExpectThatNoTransportFailed();
+  // Only the two validated addresses are known; the old one is removed with the transport.
   EXPECT_LE(call_.shard().counts().addresses, 3u);
   ExpectThatEverythingIsFreed();
 }
 
-TEST_F(Connectivity, ANatThatRebindsThePublisherCostsNoFault) {
+TEST_F(Connectivity, ANatThatRebindsThePublisherIsFollowed) {
   const SocketAddress moved = call_.NewAddress();
   call_.MoveTo(*publisher_, moved);
   ASSERT_TRUE(Follows(*publisher_, moved));
-  ExpectThatPicturesGoOn();
-  ExpectThatNobodyWasLost();
+  ExpectThatVideoContinues();
+  ExpectThatNoTransportFailed();
   ExpectThatEverythingIsFreed();
 }
 
-TEST_F(Connectivity, MediaFromAnUnprovedAddressIsDropped) {
+TEST_F(Connectivity, MediaFromAnUnvalidatedAddressIsDropped) {
   const uint64_t before = call_.shard().drops()[DropReason::kUnknownAddress];
   call_.MoveTo(*publisher_, call_.NewAddress());
   call_.RunFor(milliseconds(400));
@@ -93,11 +93,11 @@ TEST_F(Connectivity, FlappingBetweenTwoPathsLosesNothing) {
   call_.RunFor(seconds(1));
   EXPECT_EQ(video().Faults(call_.csrcs()), "");
   EXPECT_TRUE(video().Missing().empty());
-  ExpectThatNobodyWasLost();
+  ExpectThatNoTransportFailed();
   ExpectThatEverythingIsFreed();
 }
 
-TEST_F(Connectivity, AnEndedTcpConnectionGivesWayToTheOtherPath) {
+TEST_F(Connectivity, WhenATcpConnectionEndsTheOtherPathIsSelected) {
   const SocketAddress udp = subscriber_->peer->address();
   const SocketAddress tcp = call_.NewAddress().OverTcp();
   call_.MoveTo(*subscriber_, tcp);
@@ -105,13 +105,13 @@ TEST_F(Connectivity, AnEndedTcpConnectionGivesWayToTheOtherPath) {
   call_.MoveTo(*subscriber_, udp);
   call_.shard().HandleConnectionLost(tcp, call_.now());
   EXPECT_FALSE(call_.shard().Knows(tcp));
-  EXPECT_EQ(selected(*subscriber_), udp) << "it was proved before";
-  ExpectThatPicturesGoOn();
+  EXPECT_EQ(selected(*subscriber_), udp) << "it was validated before";
+  ExpectThatVideoContinues();
   call_.shard().HandleConnectionLost(udp, call_.now());
   EXPECT_FALSE(selected(*subscriber_));
-  ASSERT_TRUE(Follows(*subscriber_, udp)) << "the next check proves it again";
-  ExpectThatPicturesGoOn();
-  ExpectThatNobodyWasLost();
+  ASSERT_TRUE(Follows(*subscriber_, udp)) << "the next check validates it again";
+  ExpectThatVideoContinues();
+  ExpectThatNoTransportFailed();
   ExpectThatEverythingIsFreed();
 }
 

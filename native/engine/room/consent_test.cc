@@ -1,5 +1,5 @@
-// Peers that stop to send ICE checks while other packets of theirs go on arriving, and peers that only seem
-// to: docs/decisions/0026.
+// Consent without ICE checks: peers whose authenticated packets keep arriving when their checks have stopped,
+// and packets that only look as if a peer had sent them (docs/decisions/0026).
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -23,7 +23,7 @@ class ConsentTest : public ::testing::Test {
     options.shard.strict_consent = strict;
     return options;
   }
-  // A member that sends nothing of its own accord but checks, until `member.peer->StopChecks()`.
+  // A member that sends nothing but ICE checks, until `member.peer->StopChecks()`.
   Member& Connect(TestPeerOptions options = {}) {
     Member& member = call_.Join(std::move(options));
     call_.Publish(member, MediaKind::kVideo);
@@ -31,7 +31,7 @@ class ConsentTest : public ::testing::Test {
     return member;
   }
   const Transport* Find(const Member& member) { return call_.shard().FindTransport(member.transport); }
-  // What the peer has just made and was about to send.
+  // Takes the datagrams that the peer was about to send.
   std::vector<Datagram> Capture(Member& member) { return member.peer->TakeDatagrams(); }
   void Send(const std::vector<Datagram>& datagrams) {
     for (const Datagram& datagram : datagrams) call_.network().Send(Datagram(datagram), call_.now());
@@ -46,9 +46,9 @@ class ConsentTest : public ::testing::Test {
   void ExpectThatItEndsWithinTheTimeout(const Member& member) {
     const TransportId transport = member.transport;
     call_.RunFor(seconds(25));
-    EXPECT_NE(Find(member), nullptr) << "it ended before its time";
+    EXPECT_NE(Find(member), nullptr) << "it ended early";
     call_.RunFor(seconds(7));
-    ASSERT_EQ(Find(member), nullptr) << "it lives on packets that prove nothing";
+    ASSERT_EQ(Find(member), nullptr) << "packets that prove nothing kept it";
     const std::vector<TransportChanged> changes = call_.EventsOf<TransportChanged>();
     const auto last = std::find_if(changes.rbegin(), changes.rend(), [&](const TransportChanged& change) {
       return change.transport == transport;
@@ -94,10 +94,10 @@ TEST_F(ConsentTest, SrtcpKeepsAViewerWithoutChecks) {
   EXPECT_EQ(StatesOf(viewer.transport), std::vector{TransportState::kConnected});
   const size_t before = viewer.slots[0].stream->packets.size();
   call_.RunFor(seconds(10));
-  EXPECT_GE(viewer.slots[0].stream->packets.size(), before + 700) << "media to it goes on";
+  EXPECT_GE(viewer.slots[0].stream->packets.size(), before + 700) << "media to it continues";
 }
 
-TEST_F(ConsentTest, DtlsKeepsAPeerOfDataChannelsWithoutChecks) {
+TEST_F(ConsentTest, DtlsKeepsAPeerWithDataChannelsWithoutChecks) {
   Member& member = Connect();
   call_.Command(ConfigureData{member.transport, {.participant = "PA_1", .publish = true, .receive = true}});
   TestData& data = member.peer->UseData();
@@ -110,7 +110,7 @@ TEST_F(ConsentTest, DtlsKeepsAPeerOfDataChannelsWithoutChecks) {
   EXPECT_EQ(StatesOf(member.transport), std::vector{TransportState::kConnected});
 }
 
-TEST_F(ConsentTest, SilenceForHalfTheTimeIsADisconnectUntilTheNextPacket) {
+TEST_F(ConsentTest, SilenceForHalfTheTimeoutIsADisconnectUntilTheNextPacket) {
   Member& publisher = Connect();
   publisher.peer->StopChecks();
   call_.RunFor(seconds(20));
@@ -121,7 +121,7 @@ TEST_F(ConsentTest, SilenceForHalfTheTimeIsADisconnectUntilTheNextPacket) {
       (std::vector{TransportState::kConnected, TransportState::kDisconnected, TransportState::kConnected}));
 }
 
-TEST_F(ConsentTest, WhatEndsBothChecksAndMediaEndsTheTransport) {
+TEST_F(ConsentTest, WithoutChecksAndMediaTheTransportEnds) {
   Member& publisher = Connect();
   publisher.peer->StopChecks();
   for (int i = 0; i < 12; ++i) {
@@ -151,7 +151,7 @@ TEST_F(ConsentTest, ReplayedPacketsProveNothing) {
   }
   ASSERT_EQ(kinds[0], 3u);
   ASSERT_EQ(kinds[1], 1u);
-  ASSERT_GE(kinds[2], 1u) << "a record of DTLS";
+  ASSERT_GE(kinds[2], 1u) << "a DTLS record";
   Send(captured);
   call_.RunFor(milliseconds(200));
   const uint64_t rejected = call_.shard().drops()[DropReason::kSrtpRejected];
@@ -170,7 +170,7 @@ TEST_F(ConsentTest, ForgedPacketsFromTheSelectedAddressProveNothing) {
     publisher.peer->SendSenderReport(*publisher.video, call_.now());
     std::vector<Datagram> forged = Capture(publisher);
     for (Datagram& datagram : forged) datagram.bytes.back() ^= 1;  // of the tag, or of what it protects
-    // A record of epoch 1 as DTLS would have it, whose seal is none.
+    // A DTLS record of epoch 1 that is not encrypted.
     std::vector<uint8_t> record = {23, 0xFE, 0xFD, 0, 1, 0, 0, 0, 0, 0, 99, 0, 64};
     record.resize(record.size() + 64, 0x5A);
     forged.push_back({forged[0].from, forged[0].to, std::move(record)});
@@ -190,7 +190,7 @@ TEST_F(ConsentTest, PacketsFromAnUnknownAddressProveNothing) {
   EXPECT_GE(call_.shard().drops()[DropReason::kUnknownAddress], unknown + 50 * 3);
 }
 
-TEST_F(ConsentTest, PacketsFromAProvedAddressThatIsNotSelectedProveNothing) {
+TEST_F(ConsentTest, PacketsFromAValidatedAddressThatIsNotSelectedProveNothing) {
   TestPeerOptions options;
   options.ice.nominate = false;
   Member& publisher = Connect(options);
@@ -206,7 +206,7 @@ TEST_F(ConsentTest, PacketsFromAProvedAddressThatIsNotSelectedProveNothing) {
     if (const Transport* transport = Find(publisher)) before = transport->Report().packets_in;
   });
   ExpectThatItEndsWithinTheTimeout(publisher);
-  EXPECT_GE(before, 50u * 3u) << "they were taken nevertheless";
+  EXPECT_GE(before, 50u * 3u) << "they were accepted nevertheless";
 }
 
 TEST_F(ConsentTest, IndicationsAreCountedAndProveNothing) {
@@ -227,7 +227,7 @@ class StrictConsentTest : public ConsentTest {
   StrictConsentTest() : ConsentTest(true) {}
 };
 
-TEST_F(StrictConsentTest, EndsSendingAfterTheTimeoutAndReceivingLater) {
+TEST_F(StrictConsentTest, EndsSendingAfterTheTimeoutAndReceivingAfterAnother) {
   Member& member = Connect();
   Member& other = call_.Join();
   call_.Publish(other, MediaKind::kVideo);
@@ -251,13 +251,13 @@ TEST_F(StrictConsentTest, EndsSendingAfterTheTimeoutAndReceivingLater) {
   call_.RunFor(seconds(60));
   EXPECT_EQ(member.peer->rtp_received, rtp) << "RFC 7675 section 5.1: nothing is sent without consent";
   EXPECT_EQ(member.peer->rtcp_received, rtcp);
-  EXPECT_GE(other.slots[0].stream->packets.size(), seen + 1'000) << "what it sends is taken";
+  EXPECT_GE(other.slots[0].stream->packets.size(), seen + 1'000) << "what it sends is accepted";
   EXPECT_EQ(StatesOf(member.transport),
             (std::vector{TransportState::kConnected, TransportState::kDisconnected}));
   sending = false;
   const uint64_t to_it = member.peer->datagrams_received;
   ExpectThatItEndsWithinTheTimeout(member);
-  EXPECT_EQ(member.peer->datagrams_received, to_it) << "not even a goodbye";
+  EXPECT_EQ(member.peer->datagrams_received, to_it) << "not even a close_notify";
 }
 
 TEST_F(StrictConsentTest, OnlyARestartRenewsConsentThatHasExpired) {

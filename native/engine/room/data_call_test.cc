@@ -1,4 +1,5 @@
-// Data messages through the shard: who gets them, who may send, what a slow or hostile peer can do to others.
+// Data messages through the shard: their receivers, the rights of senders, and what slow or hostile peers
+// cost others.
 #include <gtest/gtest.h>
 
 #include "testing/emulated_options.h"
@@ -68,7 +69,7 @@ TEST_F(DataCallTest, AMessageToTheRoomReachesAllOthersUnderTheSendersName) {
   EXPECT_EQ(Report(ben).data_messages_out, 1u);
 }
 
-TEST_F(DataCallTest, AMessageToSomeReachesOnlyThemAndUnknownOnesAreCounted) {
+TEST_F(DataCallTest, ADirectedMessageReachesOnlyItsDestinationsAndUnknownOnesAreCounted) {
   const Talker anna = Join("PA_anna");
   const Talker ben = Join("PA_ben");
   const Talker cleo = Join("PA_cleo");
@@ -98,7 +99,7 @@ TEST_F(DataCallTest, AReceiverOfSmallMessagesMissesLargeOnesAndNothingElse) {
   EXPECT_EQ(Report(ben).data_messages_dropped, 1u);
 }
 
-TEST_F(DataCallTest, LossyStaysLossyAndOrderIsKeptAsAsked) {
+TEST_F(DataCallTest, ReliabilityAndOrderAreThoseOfTheSender) {
   const Talker anna = Join("PA_anna");
   const Talker ben = Join("PA_ben");
   ASSERT_TRUE(Connected());
@@ -111,7 +112,7 @@ TEST_F(DataCallTest, LossyStaysLossyAndOrderIsKeptAsAsked) {
   EXPECT_EQ(kinds.size(), 4u);
 }
 
-TEST_F(DataCallTest, WithoutTheGrantNothingIsPassedOnAndWithoutSubscribeNothingComes) {
+TEST_F(DataCallTest, WithoutTheGrantNothingIsForwardedAndWithoutSubscribeNothingIsReceived) {
   const Talker anna = Join("PA_anna", /*publish=*/false);
   const Talker ben = Join("PA_ben");
   const Talker cleo = Join("PA_cleo", true, /*receive=*/false);
@@ -124,7 +125,7 @@ TEST_F(DataCallTest, WithoutTheGrantNothingIsPassedOnAndWithoutSubscribeNothingC
   EXPECT_EQ(Drops(DropReason::kDataNotPermitted), 1u);
 }
 
-TEST_F(DataCallTest, NobodySpeaksInAnothersNameOrTheServers) {
+TEST_F(DataCallTest, SenderNamesCannotBeForged) {
   const Talker anna = Join("PA_anna");
   const Talker ben = Join("PA_ben");
   ASSERT_TRUE(Connected());
@@ -152,11 +153,11 @@ TEST_F(DataCallTest, AHiddenSenderHasNoName) {
   EXPECT_FALSE(ben.data->received[0]->envelope->from_server);
 }
 
-TEST_F(DataCallTest, TheServerSpeaksToAllAndToOne) {
+TEST_F(DataCallTest, TheServerSendsToAllAndToOne) {
   const Talker anna = Join("PA_anna");
   const Talker ben = Join("PA_ben");
   ASSERT_TRUE(Connected());
-  call_.RunFor(seconds(1));  // the server's side is up a little after the client's
+  call_.RunFor(seconds(1));  // the server's side is up slightly later than the client's
   DataEnvelope envelope;
   envelope.from_server = true;
   envelope.topic = "news";
@@ -172,7 +173,7 @@ TEST_F(DataCallTest, TheServerSpeaksToAllAndToOne) {
   EXPECT_EQ(anna.data->received.size(), 1u);
 }
 
-TEST_F(DataCallTest, AMessageOf256KiBCrossesALossyNetwork) {
+TEST_F(DataCallTest, AMessageOf256KiBSurvivesALossyNetwork) {
   const Talker anna = Join("PA_anna");
   const Talker ben = Join("PA_ben");
   ASSERT_TRUE(Connected());
@@ -184,7 +185,7 @@ TEST_F(DataCallTest, AMessageOf256KiBCrossesALossyNetwork) {
   EXPECT_EQ(ben.data->received[0]->Payload(), payload);
 }
 
-TEST_F(DataCallTest, TheLargestPayloadCrossesInTwoPartsInOrder) {
+TEST_F(DataCallTest, TheLargestPayloadArrivesInTwoPartsInOrder) {
   const Talker anna = Join("PA_anna");
   const Talker ben = Join("PA_ben");
   ASSERT_TRUE(Connected());
@@ -205,7 +206,7 @@ TEST_F(DataCallTest, TheLargestPayloadCrossesInTwoPartsInOrder) {
   EXPECT_EQ(first->Payload() + last->Payload(), payload);
 }
 
-TEST_F(DataCallTest, MessagesMayCrossWhileMediaFlows) {
+TEST_F(DataCallTest, MessagesArriveWhileMediaFlows) {
   const Talker anna = Join("PA_anna");
   const Talker ben = Join("PA_ben");
   call_.Publish(*anna.member, MediaKind::kVideo);
@@ -234,9 +235,9 @@ TEST_F(DataCallTest, ForeignChannelsAreClosed) {
   EXPECT_EQ(Drops(DropReason::kDataUnknownProtocol), 1u);
 }
 
-// Hard problem 17: a reader that takes nothing costs the sender its patience and the room some seconds, no
-// memory.
-TEST_F(DataCallTest, AStalledReaderHoldsTheSenderBackAndIsThenClosed) {
+// Hard problem 17: a receiver that reads nothing delays the sender and the room for some seconds, and costs
+// no memory.
+TEST_F(DataCallTest, AStalledReaderDelaysTheSenderAndIsThenClosed) {
   const Talker anna = Join("PA_anna");
   const Talker ben = Join("PA_ben");
   const Talker slow = Join("PA_slow");
@@ -253,17 +254,17 @@ TEST_F(DataCallTest, AStalledReaderHoldsTheSenderBackAndIsThenClosed) {
     }
   });
   call_.RunFor(seconds(4));
-  EXPECT_GT(refused, 0);  // the sender was held back
+  EXPECT_GT(refused, 0);  // the sender was delayed
   call_.RunFor(seconds(20));
   EXPECT_GE(Drops(DropReason::kDataSlowReader), 1u);
   const size_t before = ben.data->received.size();
   call_.RunFor(seconds(5));
-  EXPECT_GT(ben.data->received.size(), before + 100);  // and the others go on
-  // Everything that the fast reader was promised came, in order and once.
+  EXPECT_GT(ben.data->received.size(), before + 100);  // the others continue
+  // The fast reader received every accepted message, in order and once.
   EXPECT_LE(ben.data->received.size(), sent);
 }
 
-TEST_F(DataCallTest, AFloodIsHeldToTheRateAndNothingIsLost) {
+TEST_F(DataCallTest, AFloodIsLimitedToTheRateAndNothingIsLost) {
   const Talker anna = Join("PA_anna");
   const Talker ben = Join("PA_ben");
   ASSERT_TRUE(Connected());
@@ -273,13 +274,13 @@ TEST_F(DataCallTest, AFloodIsHeldToTheRateAndNothingIsLost) {
     if (anna.data->Send(stream, "0123456789") == DataSendOutcome::kQueued) ++sent;
   }
   call_.RunFor(seconds(3));
-  // A second's burst and three seconds of the rate.
+  // The burst of one second, and three seconds at the rate.
   EXPECT_LE(Report(anna).data_messages_in, 4'100u);
   EXPECT_GE(Report(anna).data_messages_in, 3'000u);
   ASSERT_TRUE(call_.RunUntil(seconds(60), [&] { return ben.data->received.size() == sent; }));
 }
 
-TEST_F(DataCallTest, LeavingAndComingLeavesNothingBehind) {
+TEST_F(DataCallTest, JoiningAndLeavingLeavesNothingBehind) {
   const Talker anna = Join("PA_anna");
   ASSERT_TRUE(Connected());
   const uint16_t stream = anna.data->Open();
@@ -295,7 +296,7 @@ TEST_F(DataCallTest, LeavingAndComingLeavesNothingBehind) {
   EXPECT_EQ(call_.shard().counts(), Shard::Counts{});
 }
 
-TEST_F(DataCallTest, DataOfAPeerWithoutChannelsIsCounted) {
+TEST_F(DataCallTest, DataFromAPeerWithoutChannelsIsCounted) {
   Member& member = call_.Join();
   member.peer->UseData();
   ASSERT_TRUE(call_.RunUntilConnected());

@@ -1,6 +1,6 @@
-// Dependency descriptors (AV1 RTP specification, appendix A) of every codec on their way to subscribers, in
-// emulated time: frame numbers and structures go on through switches, rebinds and losses, and reach only
-// those who asked.
+// Dependency descriptors (AV1 RTP specification, appendix A) of every codec as subscribers receive them, in
+// emulated time: frame numbers and structures continue through switches, rebinds and losses, and only
+// subscribers that have negotiated the extension receive it.
 #include <gtest/gtest.h>
 
 #include "testing/emulated_options.h"
@@ -12,7 +12,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// Numbers of the extensions differ between publisher and subscriber, as everybody chooses their own.
+// Publisher and subscriber number the extensions differently.
 TestPeerOptions Describing(Codec codec) { return {.video = codec, .descriptors = true}; }
 TestPeerOptions Described(Codec codec) {
   return {.video = codec, .first_payload_type = 110, .first_extension_id = 3, .descriptors = true};
@@ -26,9 +26,9 @@ size_t WithDescriptor(const ReceivedStream& stream) {
 
 class DescriptorCall : public ::testing::TestWithParam<Codec> {};
 
-// Each encoding has a structure and numbers of its own; libwebrtc counts the frames of all encodings
+// Each encoding has its own structure and frame numbers; libwebrtc numbers the frames of all encodings
 // together.
-TEST_P(DescriptorCall, GoesOnThroughSwitchesOfEncodingsUnderLoss) {
+TEST_P(DescriptorCall, ContinuesThroughSwitchesOfEncodingsUnderLoss) {
   EmulatedCall call(EmulatedOptions(71));
   Member& publisher = call.Join(Describing(GetParam()));
   Member& subscriber = call.Join(Described(GetParam()));
@@ -65,7 +65,7 @@ TEST_P(DescriptorCall, GoesOnThroughSwitchesOfEncodingsUnderLoss) {
   EXPECT_GT(switches, 15u);
 }
 
-// A keyframe is found by its descriptor alone, and nothing is changed in what cannot be read.
+// A keyframe is recognised by its descriptor alone, and payloads that cannot be read are not changed.
 TEST_P(DescriptorCall, EncryptedPayloadsAreForwardedAsTheyAre) {
   EmulatedCall call(EmulatedOptions(73));
   Member& publisher = call.Join(Describing(GetParam()));
@@ -101,7 +101,7 @@ INSTANTIATE_TEST_SUITE_P(Codecs, DescriptorCall,
                          ::testing::Values(Codec::kVp8, Codec::kVp9, Codec::kH264, Codec::kAv1),
                          [](const auto& info) { return std::string(CodecName(info.param)); });
 
-// A publisher that offers descriptors for what it sends has said nothing of what it wants to get.
+// Negotiating descriptors for what a peer sends says nothing about what it receives.
 TEST(Descriptors, ReachOnlySlotsThatHaveNegotiatedThem) {
   EmulatedCall call(EmulatedOptions(79));
   Member& publisher = call.Join(Describing(Codec::kVp8));
@@ -122,9 +122,9 @@ TEST(Descriptors, ReachOnlySlotsThatHaveNegotiatedThem) {
   for (const Member* member : {&other, &without}) {
     EXPECT_GT(member->slots[0].stream->packets.size(), 100u);
     EXPECT_EQ(WithDescriptor(*member->slots[0].stream), 0u);
-    EXPECT_EQ(member->slots[0].stream->Faults(call.csrcs()), "") << "picture ids go on";
+    EXPECT_EQ(member->slots[0].stream->Faults(call.csrcs()), "") << "picture ids continue";
   }
-  // A later offer asks for them: they come from the next structure on.
+  // After a later offer negotiates them they are sent from the next structure on.
   const TransportSettings settings = other.peer->Settings();
   call.Command(UpdateTransport{other.transport, settings.codecs, settings.extensions, true});
   call.RunFor(milliseconds(400));
@@ -139,8 +139,8 @@ TEST(Descriptors, ReachOnlySlotsThatHaveNegotiatedThem) {
   EXPECT_EQ(other.slots[0].stream->Faults(call.csrcs()), "");
 }
 
-// A slot that is bound to sources with and without descriptors, and to another codec in between.
-TEST(Descriptors, GoOnThroughRebindsToSourcesWithoutThem) {
+// The slot is bound to sources with and without descriptors, and to another codec in between.
+TEST(Descriptors, ContinueThroughRebindsToSourcesWithoutThem) {
   EmulatedCall call(EmulatedOptions(83));
   Member& described = call.Join(Describing(Codec::kVp8));
   Member& twin = call.Join(Describing(Codec::kVp8));
@@ -160,7 +160,7 @@ TEST(Descriptors, GoOnThroughRebindsToSourcesWithoutThem) {
     call.RunFor(milliseconds(1'500));
   }
   ReceivedStream video = *subscriber.slots[0].stream;
-  EXPECT_EQ(video.Faults(call.csrcs()), "") << "picture ids go on";
+  EXPECT_EQ(video.Faults(call.csrcs()), "") << "picture ids continue";
   const uint32_t plain_csrc = call.csrcs().at(plain.video->options.mark);
   size_t of_plain = 0;
   for (auto packet = video.packets.begin(); packet != video.packets.end();) {
@@ -170,7 +170,7 @@ TEST(Descriptors, GoOnThroughRebindsToSourcesWithoutThem) {
     packet = is_plain ? video.packets.erase(packet) : std::next(packet);
   }
   EXPECT_GT(of_plain, 100u);
-  EXPECT_EQ(video.DescriptorFaults(), "") << "as if the others had not been there";
+  EXPECT_EQ(video.DescriptorFaults(), "") << "as if the other sources had not been bound";
 }
 
 // The room is spread over two shards.

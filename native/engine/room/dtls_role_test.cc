@@ -58,8 +58,8 @@ INSTANTIATE_TEST_SUITE_P(Roles, DtlsRoles,
                                            RoleCase{true, true, 0.2},
                                            RoleCase{true, true, 0, SrtpProfile::kAes128CmHmacSha1_80}));
 
-// RFC 8832 section 6: the streams of the two sides do not collide, whoever is the client.
-TEST(DtlsRole, DataChannelsOfBothSidesHaveStreamsOfTheirOwn) {
+// RFC 8832 section 6: the stream ids of the two sides do not collide in either role.
+TEST(DtlsRole, DataChannelsOfBothSidesUseDistinctStreams) {
   EmulatedCall call(EmulatedOptions(32));
   Member& passive = call.Join(Passive());
   Member& other = call.Join();
@@ -81,7 +81,7 @@ TEST(DtlsRole, DataChannelsOfBothSidesHaveStreamsOfTheirOwn) {
   const uint16_t others = to.Open();
   EXPECT_EQ(others % 2, 0);
   EXPECT_EQ(to.Send(others, "to the server of DTLS"), DataSendOutcome::kQueued);
-  // And one on a channel that the shard has to open for it: lossy, as it has none.
+  // The receiver has no lossy channel yet, so the shard opens one.
   const uint16_t lossy = to.Open(false, false);
   EXPECT_EQ(to.Send(lossy, "on a channel of the shard's own"), DataSendOutcome::kQueued);
   ASSERT_TRUE(
@@ -109,7 +109,7 @@ TEST(DtlsRole, AServerWithAnotherCertificateIsRefused) {
   }));
 }
 
-TEST(DtlsRole, NothingIsSentBeforeAnAddressIsProved) {
+TEST(DtlsRole, NothingIsSentBeforeAnAddressIsValidated) {
   EmulatedCall call(EmulatedOptions(34));
   Member& member = call.Join(Passive());
   member.peer->TakeDatagrams();  // the first check, which is lost

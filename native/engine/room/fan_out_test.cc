@@ -1,5 +1,5 @@
-// Bursts: what is forwarded subscriber by subscriber is what would have been forwarded packet by packet, and
-// a picture is one run.
+// Bursts: forwarding a batch subscriber by subscriber gives the same packets as forwarding it packet by
+// packet, and a frame leaves as one run.
 #include <gtest/gtest.h>
 
 #include "engine/dtls/emulated_wall_clock.h"
@@ -20,7 +20,7 @@ EmulatedCallOptions Options(bool batches, bool pad_runs = true) {
   return options;
 }
 
-// A camera with pictures of several packets, two who watch.
+// A camera with frames of several packets and two viewers.
 struct Show {
   explicit Show(const EmulatedCallOptions& options, size_t uneven = 0)
       : call(options), publisher(call.Join()) {
@@ -49,7 +49,7 @@ std::vector<std::vector<uint8_t>> Payloads(const ReceivedStream& stream) {
   return payloads;
 }
 
-TEST(FanOut, ABatchBringsWhatSinglePacketsBring) {
+TEST(FanOut, ABatchDeliversTheSameAsSinglePackets) {
   std::array<std::vector<std::vector<uint8_t>>, 2> seen;
   for (const bool batches : {false, true}) {
     Show show(Options(batches), 1);
@@ -64,7 +64,7 @@ TEST(FanOut, ABatchBringsWhatSinglePacketsBring) {
   EXPECT_EQ(seen[0], seen[1]);
 }
 
-TEST(FanOut, UnevenPacketsOfAPictureLeaveAsOneRun) {
+TEST(FanOut, PacketsOfAFrameWithUnequalLengthsLeaveAsOneRun) {
   std::array<uint64_t, 2> runs{};
   for (const bool pad : {false, true}) {
     Show show(Options(true, pad), 3);
@@ -75,11 +75,12 @@ TEST(FanOut, UnevenPacketsOfAPictureLeaveAsOneRun) {
     runs[pad] = show.call.runs - before;
     for (size_t who = 0; who < 2; ++who) EXPECT_EQ(show.seen(who).Faults(show.call.csrcs()), "");
   }
-  // 25 pictures a second for two: six packets of two lengths in turn are three runs and more, or one.
+  // 25 frames a second for two viewers. Six packets of two alternating lengths are at least three runs, or
+  // one.
   EXPECT_GT(runs[0], 2 * runs[1]);
 }
 
-TEST(FanOut, PacketsThatDifferByMoreAreLeftAlone) {
+TEST(FanOut, PacketsThatDifferByMoreAreNotPadded) {
   Show show(Options(true), kMaxRunPadding + 1);
   ASSERT_TRUE(show.call.RunUntilConnected());
   show.call.RunFor(seconds(1));
@@ -87,11 +88,11 @@ TEST(FanOut, PacketsThatDifferByMoreAreLeftAlone) {
   EXPECT_EQ(show.seen(0).Faults(show.call.csrcs()), "");
 }
 
-// The beginning of a keyframe overtaken by its rest: what the ring holds follows at once, and nothing of what
-// the same batch brings is sent twice.
-TEST(FanOut, WhatComesInTheSameBatchIsNotSentFromTheRingAsWell) {
+// The first packet of a keyframe arrives after the others. The ring's packets follow at once, and none from
+// the same batch is sent twice.
+TEST(FanOut, PacketsOfTheSameBatchAreNotSentFromTheRingAsWell) {
   Show show(Options(true));
-  show.call.network().conditions.jitter = Duration(300);  // within a picture; some arrive at one moment
+  show.call.network().conditions.jitter = Duration(300);  // within a frame; some arrive at one moment
   ASSERT_TRUE(show.call.RunUntilConnected());
   for (int i = 0; i < 20; ++i) {
     show.publisher.video->keyframe_wanted = true;

@@ -25,7 +25,7 @@ struct Pair {
   Member& subscriber;
 };
 
-// Hard problem 15: checks stop; media stops within 30 s (RFC 7675 section 5.1) and everything is freed.
+// Hard problem 15: when checks stop, media stops within 30 s (RFC 7675 section 5.1) and everything is freed.
 TEST(Hostile, LostConsentStopsMediaAndFreesEverything) {
   EmulatedCall call(EmulatedOptions(1));
   const Shard::Counts empty_room = call.shard().counts();
@@ -54,7 +54,7 @@ TEST(Hostile, LostConsentStopsMediaAndFreesEverything) {
   EXPECT_EQ(call.shard().counts(), empty_room);
 }
 
-TEST(Hostile, AShortOutageIsADisconnectThatComesBack) {
+TEST(Hostile, AShortOutageIsADisconnectAndAReconnect) {
   EmulatedCall call(EmulatedOptions(2));
   Pair pair(call);
   ASSERT_TRUE(call.RunUntilConnected());
@@ -76,7 +76,7 @@ TEST(Hostile, AWrongFingerprintFailsTheTransport) {
   TestPeerOptions liar;
   liar.certificate = DtlsCertificate::Generate();
   Member& member = call.Join(liar);
-  // Signaling was told of another certificate than the peer has.
+  // Signaling names another certificate than the peer has.
   Member& other = call.Join();
   TransportSettings settings = member.peer->Settings();
   settings.fingerprints = other.peer->Settings().fingerprints;
@@ -96,7 +96,7 @@ TEST(Hostile, AWrongFingerprintFailsTheTransport) {
   EXPECT_TRUE(told);
 }
 
-TEST(Hostile, WhoeverNeverConnectsIsForgottenAfterTheTimeout) {
+TEST(Hostile, APeerThatNeverConnectsIsRemovedAfterTheTimeout) {
   EmulatedCall call(EmulatedOptions(4));
   const Shard::Counts empty_room = call.shard().counts();
   call.Join().peer->Vanish();
@@ -181,7 +181,7 @@ TEST(Hostile, AFloodOfGarbageBesideACallChangesNothingInIt) {
 }
 
 // Hard problem 9: an authenticated peer invents SSRCs.
-TEST(Hostile, AHundredThousandInventedSsrcsMakeNoState) {
+TEST(Hostile, AHundredThousandInventedSsrcsCreateNoState) {
   EmulatedCall call(EmulatedOptions(7));
   Pair pair(call);
   ASSERT_TRUE(call.RunUntilConnected());
@@ -296,7 +296,7 @@ TEST_P(RandomCloses, HarmNobodyAndLeaveNothing) {
 
 INSTANTIATE_TEST_SUITE_P(Seeds, RandomCloses, ::testing::Values(1, 2, 3, 4, 5, 6));
 
-// Hard problem 4: the publisher's probes never reach a subscriber, neither as packets nor as gaps.
+// Hard problem 4: a publisher's probes reach subscribers neither as packets nor as gaps.
 TEST(Hostile, PaddingOnlyProbesLeaveNoGap) {
   EmulatedCall call(EmulatedOptions(8));
   Pair pair(call);
@@ -346,7 +346,7 @@ TEST(Hostile, AnIceRestartUnderMediaLosesNothing) {
   EXPECT_EQ(call.shard().FindTransport(pair.subscriber.transport)->state(), TransportState::kConnected);
 }
 
-TEST(Hostile, CommandsAboutWhatIsGoneAreToldAndHarmless) {
+TEST(Hostile, CommandsAboutRemovedPartsAreRejectedAndHarmless) {
   EmulatedCall call(EmulatedOptions(10));
   Pair pair(call);
   call.Command(CloseTransport{pair.publisher.transport});
@@ -363,7 +363,7 @@ TEST(Hostile, CommandsAboutWhatIsGoneAreToldAndHarmless) {
                                                 "set_track_sizes", "set_subscribed", "add_track"}));
 }
 
-TEST(Hostile, EventsThatNobodyFetchesAreBoundedAndCounted) {
+TEST(Hostile, EventsThatAreNotFetchedAreBoundedAndCounted) {
   EmulatedCallOptions options = EmulatedOptions(11);
   options.shard.max_events = 10;
   options.shard.certificate = DtlsCertificate::Generate();

@@ -1,4 +1,5 @@
-// Whoever begins to watch within a moment of a keyframe is shown it from memory (hard problem 1).
+// A subscriber that begins to watch shortly after a keyframe receives it from the keyframe cache (hard
+// problem 1).
 #include <gtest/gtest.h>
 
 #include "testing/emulated_options.h"
@@ -9,12 +10,12 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// A camera with nobody watching, and people who are connected and do not watch yet.
+// A camera, and connected viewers that do not watch yet.
 struct Audience {
-  explicit Audience(uint64_t seed, size_t people = 1) : call(EmulatedOptions(seed)), publisher(call.Join()) {
+  explicit Audience(uint64_t seed, size_t count = 1) : call(EmulatedOptions(seed)), publisher(call.Join()) {
     call.Publish(publisher, MediaKind::kVideo);
     call.StartMedia(publisher);
-    for (size_t i = 0; i < people; ++i) {
+    for (size_t i = 0; i < count; ++i) {
       viewers.push_back(&call.Join({.transport_feedback = false}));
       viewers.back()->peer->fraction_lost = 0;
       call.AddSlot(*viewers.back(), MediaKind::kVideo);
@@ -26,7 +27,7 @@ struct Audience {
     call.RunFor(seconds(2));
     publisher.video->plis.clear();
   }
-  // A keyframe that the publisher made of itself.
+  // The publisher makes a keyframe without a request.
   void Keyframe() {
     publisher.video->keyframe_wanted = true;
     const uint64_t before = publisher.video->keyframes;
@@ -46,7 +47,7 @@ struct Audience {
   std::vector<Member*> viewers;
 };
 
-TEST(KeyframeReplay, AFreshKeyframeIsShownAtOnceAndThePublisherIsNotAsked) {
+TEST(KeyframeReplay, AFreshKeyframeIsSentAtOnceWithoutAPli) {
   for (const int64_t wait_ms : {0, 50, 100, 200, 300, 370}) {
     SCOPED_TRACE(wait_ms);
     Audience audience(1);
@@ -64,12 +65,12 @@ TEST(KeyframeReplay, AFreshKeyframeIsShownAtOnceAndThePublisherIsNotAsked) {
     EXPECT_EQ(first.mark->frame, keyframe);
     EXPECT_TRUE(audience.publisher.video->plis.empty());
     EXPECT_EQ(audience.seen().Faults(audience.call.csrcs()), "");
-    EXPECT_GT(audience.seen().packets.size(), 140u) << "it goes on with what is live";
+    EXPECT_GT(audience.seen().packets.size(), 140u) << "live media follows";
     EXPECT_EQ(audience.Replays(), 1u);
   }
 }
 
-TEST(KeyframeReplay, AnOldKeyframeIsNot) {
+TEST(KeyframeReplay, AnOldKeyframeIsNotReplayed) {
   Audience audience(2);
   audience.Connect();
   audience.Keyframe();
@@ -81,7 +82,7 @@ TEST(KeyframeReplay, AnOldKeyframeIsNot) {
   EXPECT_EQ(audience.Replays(), 0u);
 }
 
-TEST(KeyframeReplay, WhatWasBeforeAMuteIsNotShown) {
+TEST(KeyframeReplay, AKeyframeFromBeforeAMuteIsNotReplayed) {
   Audience audience(3);
   audience.Connect();
   audience.Keyframe();
@@ -95,8 +96,8 @@ TEST(KeyframeReplay, WhatWasBeforeAMuteIsNotShown) {
   EXPECT_GT(audience.seen().packets.size(), 30u);
 }
 
-// From one person to another and back: what is shown stays without a fault, with and without replay.
-TEST(KeyframeReplay, ARebindToAFreshKeyframeGoesOnWithoutAGap) {
+// The slot alternates between two publishers, with and without replays.
+TEST(KeyframeReplay, ARebindToAFreshKeyframeLeavesNoGap) {
   Audience audience(4);
   Member& other = audience.call.Join();
   audience.call.Publish(other, MediaKind::kVideo);
@@ -117,19 +118,20 @@ TEST(KeyframeReplay, ARebindToAFreshKeyframeGoesOnWithoutAGap) {
   EXPECT_GT(audience.Replays(), 5u);
 }
 
-// 500 people begin to watch within a second: a picture within a second for each, one PLI per 300 ms at most.
-TEST(KeyframeReplay, AStormOfViewersIsServedFromMemory) {
-  constexpr size_t kPeople = 500;
-  Audience audience(5, kPeople);
+// 500 viewers begin to watch within a second. Each is shown video within a second, at the cost of one PLI per
+// 300 ms.
+TEST(KeyframeReplay, AStormOfViewersIsServedFromTheCache) {
+  constexpr size_t kViewers = 500;
+  Audience audience(5, kViewers);
   audience.Connect();
   std::vector<Timestamp> asked;
-  for (size_t i = 0; i < kPeople; ++i) {
+  for (size_t i = 0; i < kViewers; ++i) {
     asked.push_back(audience.call.now());
     audience.Watch(i);
     audience.call.RunFor(milliseconds(2));
   }
   audience.call.RunFor(seconds(1));
-  for (size_t i = 0; i < kPeople; ++i) {
+  for (size_t i = 0; i < kViewers; ++i) {
     ASSERT_FALSE(audience.seen(i).packets.empty());
     EXPECT_LE(audience.seen(i).packets.begin()->second.arrival - asked[i], seconds(1));
     EXPECT_EQ(audience.seen(i).Faults(audience.call.csrcs()), "");
@@ -137,7 +139,7 @@ TEST(KeyframeReplay, AStormOfViewersIsServedFromMemory) {
   const std::vector<Timestamp>& plis = audience.publisher.video->plis;
   for (size_t i = 1; i < plis.size(); ++i) EXPECT_GE(plis[i] - plis[i - 1], milliseconds(299));
   EXPECT_LE(plis.size(), 4u);
-  EXPECT_GT(audience.Replays(), kPeople / 2);
+  EXPECT_GT(audience.Replays(), kViewers / 2);
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// An H.264 source that sends its parameter sets once, as many encoders of hardware do: whoever comes later
-// gets them in front of the keyframe (hard problem 20).
+// An H.264 source that sends its parameter sets once, as many hardware encoders do. Later subscribers receive
+// them before the keyframe (hard problem 20).
 #include <gtest/gtest.h>
 
 #include "testing/emulated_options.h"
@@ -41,8 +41,7 @@ struct SetsOnce {
     ++next_;
     if (marker) timestamp_ += 3'600;
   }
-  // One frame, an IDR when one was asked for, in three fragments; larger ones have more behind the same
-  // bytes.
+  // One frame in three fragments, an IDR when one was requested. Larger fragments begin with the same bytes.
   void Frame(const Bytes& sets = {}) {
     const bool key = std::exchange(publisher.video->keyframe_wanted, false);
     if (!sets.empty()) Packet(sets, false);
@@ -60,9 +59,9 @@ struct SetsOnce {
   }
   void Watch(Member& viewer) {
     call.Command(BindSlot{viewer.slots[0].id, publisher.video_track}, viewer.shard);
-    call.RunFor(milliseconds(30));  // the publisher hears of it
+    call.RunFor(milliseconds(30));  // the request reaches the publisher
   }
-  // What the viewer got, in order; without holes.
+  // The payloads that the viewer received, in order. Expects no gaps.
   static std::vector<Bytes> Seen(const Member& viewer) {
     EXPECT_TRUE(viewer.slots[0].stream->Missing().empty());
     std::vector<Bytes> payloads;
@@ -79,7 +78,7 @@ struct SetsOnce {
   uint32_t timestamp_ = 90'000;
 };
 
-TEST(ParameterSetsOnce, WhoComesLaterGetsThemInFrontOfTheKeyframe) {
+TEST(ParameterSetsOnce, ALaterViewerReceivesThemBeforeTheKeyframe) {
   SetsOnce once(1);
   Member& early = once.Viewer();
   Member& late = once.Viewer();
@@ -99,10 +98,11 @@ TEST(ParameterSetsOnce, WhoComesLaterGetsThemInFrontOfTheKeyframe) {
   EXPECT_FALSE(packets.begin()->second.marker);
   const std::vector<Bytes> of_early = once.Seen(early);
   EXPECT_EQ(of_early.size(), 2 + 26 * 3u);
-  EXPECT_EQ(std::ranges::count(of_early, kSets), 2) << "with each keyframe, for who has lost the first";
+  EXPECT_EQ(std::ranges::count(of_early, kSets), 2)
+      << "with each keyframe, for receivers that have lost the first";
 }
 
-// The newest keyframe is shown from memory, with what it needs.
+// The cached keyframe is sent with the parameter sets that it needs.
 TEST(ParameterSetsOnce, AReplayedKeyframeHasThemToo) {
   SetsOnce once(2);
   Member& late = once.Viewer();
@@ -119,7 +119,7 @@ TEST(ParameterSetsOnce, AReplayedKeyframeHasThemToo) {
   EXPECT_EQ(seen[0], kSets);
 }
 
-TEST(ParameterSetsOnce, TheNewestAreGiven) {
+TEST(ParameterSetsOnce, TheNewestAreSent) {
   SetsOnce once(3);
   Member& late = once.Viewer();
   once.Connect();
@@ -134,8 +134,8 @@ TEST(ParameterSetsOnce, TheNewestAreGiven) {
   EXPECT_EQ(once.Seen(late)[0], kOtherSets);
 }
 
-// A keyframe whose parameter sets are lost or late on the way here must not begin with old ones.
-TEST(ParameterSetsOnce, ANumberThatIsMissingInFrontOfTheIdrMayHoldNewOnes) {
+// When a keyframe's own parameter sets are lost or late, old ones are not sent in their place.
+TEST(ParameterSetsOnce, AMissingPacketBeforeTheIdrMayContainNewOnes) {
   SetsOnce once(4);
   Member& late = once.Viewer();
   once.Connect();
@@ -150,7 +150,7 @@ TEST(ParameterSetsOnce, ANumberThatIsMissingInFrontOfTheIdrMayHoldNewOnes) {
   EXPECT_TRUE(late.slots[0].stream->packets.empty());
 }
 
-TEST(ParameterSetsOnce, ALostOneIsSentAgainWhenItIsAskedFor) {
+TEST(ParameterSetsOnce, ALostOneIsRetransmittedOnRequest) {
   size_t sets_again = 0;
   for (uint64_t seed = 10; seed < 20; ++seed) {
     SCOPED_TRACE(seed);
@@ -185,8 +185,8 @@ TEST(ParameterSetsOnce, ALostOneIsSentAgainWhenItIsAskedFor) {
   EXPECT_GT(sets_again, 3u);
 }
 
-// They were sent before anything of the track was relayed.
-TEST(ParameterSetsOnce, AViewerOnAnotherShardGetsThem) {
+// The source sent them before the track was relayed.
+TEST(ParameterSetsOnce, AViewerOnAnotherShardReceivesThem) {
   SetsOnce once(6, 2);
   Member& late = once.Viewer(1);
   once.Connect();
@@ -203,8 +203,8 @@ TEST(ParameterSetsOnce, AViewerOnAnotherShardGetsThem) {
   EXPECT_EQ(std::ranges::count(seen, kSets), std::ranges::count(seen, Bytes{0x7C, 0x85, 1}));
 }
 
-// Where media waits for its turn they do, in front of their keyframe.
-TEST(ParameterSetsOnce, ANarrowPathGetsThemToo) {
+// In the pacer's queue they wait before their keyframe.
+TEST(ParameterSetsOnce, AViewerOnANarrowPathReceivesThem) {
   SetsOnce once(7);
   once.fragment_size = 900;
   Member& late = once.Viewer();
@@ -215,7 +215,7 @@ TEST(ParameterSetsOnce, ANarrowPathGetsThemToo) {
   once.Watch(late);
   for (int i = 0; i < 20; ++i) {
     once.Frames(9);
-    // A keyframe right behind a frame so large that it still waits.
+    // A keyframe directly after a frame that is so large that it still waits.
     for (int fragment = 0; fragment < 20; ++fragment) {
       Bytes payload = {0x7C, static_cast<uint8_t>(fragment == 0 ? 0x81 : fragment == 19 ? 0x41 : 0x01)};
       payload.resize(900, 0x33);
@@ -235,7 +235,7 @@ TEST(ParameterSetsOnce, ANarrowPathGetsThemToo) {
     }
     before = &packet.payload;
     if (packet.payload == kSets) {
-      EXPECT_FALSE(packet.repaired) << "it was sent, not asked for again";
+      EXPECT_FALSE(packet.repaired) << "it was sent, not retransmitted";
     }
   }
   EXPECT_GT(keyframes, 5u);

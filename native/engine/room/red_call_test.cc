@@ -1,5 +1,5 @@
-// Redundant audio through the shard (RFC 2198; hard problem 21): passed, stripped, added, and used where the
-// SFU itself has lost a packet.
+// Redundant audio through the shard (RFC 2198; hard problem 21): forwarded, stripped, added, and used to
+// recover packets that the SFU itself has lost.
 #include <gtest/gtest.h>
 
 #include <sstream>
@@ -19,7 +19,7 @@ EmulatedCallOptions Options(uint64_t seed, uint8_t red_distance = 1) {
   return options;
 }
 
-// One who speaks, sent as `packet` says, and one who listens.
+// A speaker, whose packets are sent as `packet` says, and a listener.
 struct Talk {
   Talk(EmulatedCall& emulated, bool speaker_has_red, bool listener_has_red)
       : call(emulated),
@@ -44,7 +44,7 @@ struct Talk {
         heard().packets.begin(), heard().packets.end(),
         [&](const auto& p) { return p.second.payload_type == listener.peer->red_payload_type().value; }));
   }
-  // What rode along must be what was sent under its own number, if that came too.
+  // Redundant blocks that differ from the packets of their own sequence numbers.
   std::string RedFaults() {
     std::ostringstream faults;
     for (const auto& [sequence, with] : heard().packets) {
@@ -107,7 +107,7 @@ TEST(RedCall, IsAddedToPlainOpusWhileTheListenerLosesPackets) {
   talk.listener.peer->fraction_lost = 0;
   ASSERT_TRUE(call.RunUntilConnected());
   call.RunFor(seconds(4));
-  EXPECT_EQ(talk.WithRed(), 0u) << "nothing is lost: nothing is repeated";
+  EXPECT_EQ(talk.WithRed(), 0u) << "without loss there is no redundancy";
   talk.listener.peer->fraction_lost = 13;  // 5 %
   call.RunFor(seconds(3));
   const size_t with_red = talk.WithRed();
@@ -122,8 +122,9 @@ TEST(RedCall, IsAddedToPlainOpusWhileTheListenerLosesPackets) {
   EXPECT_EQ(talk.RedFaults(), "");
 }
 
-// A lossy way up: what the publisher's own redundancy brings back reaches everybody, also those without RED.
-TEST(RedCall, WhatTheSfuLostIsBroughtBackForEverybody) {
+// On a lossy uplink, packets that the publisher's redundancy recovers reach all listeners, also those without
+// RED.
+TEST(RedCall, PacketsThatTheSfuLostAreRecoveredForAllListeners) {
   for (const bool listener_has_red : {false, true}) {
     EmulatedCall call(Options(4));
     Talk talk(call, true, listener_has_red);
@@ -140,11 +141,11 @@ TEST(RedCall, WhatTheSfuLostIsBroughtBackForEverybody) {
     const ReportReady report = call.EventsOf<ReportReady>().back();
     ASSERT_EQ(report.tracks.size(), 1u);
     EXPECT_GT(report.tracks[0].red_recovered, 60u);
-    EXPECT_GT(report.tracks[0].packets_lost, 60) << "the publisher is still told";
+    EXPECT_GT(report.tracks[0].packets_lost, 60) << "receiver reports still count them as lost";
   }
 }
 
-// DTX: between words only every twentieth packet is sent. Numbers and time go on without a fault.
+// DTX: between words every twentieth packet is sent. Sequence numbers and timestamps continue without fault.
 TEST(RedCall, SilenceIsNeitherLossNorRedundancy) {
   EmulatedCall call(Options(5));
   Talk talk(call, true, true);
@@ -174,11 +175,11 @@ TEST(RedCall, SilenceIsNeitherLossNorRedundancy) {
     }
     before = &packet;
   }
-  EXPECT_GE(comfort_noise, 10u) << "behind a long silence they travel alone";
+  EXPECT_GE(comfort_noise, 10u) << "after a long silence they have no redundancy";
 }
 
-// Two speakers in one slot, one with RED and one without: no packet carries the other's voice.
-TEST(RedCall, ASlotThatMovesOnCarriesNothingOver) {
+// Two speakers alternate in one slot, one with RED and one without. No packet contains audio of the other.
+TEST(RedCall, ARebindDropsTheOldSpeakersRedundancy) {
   EmulatedCall call(Options(6));
   Talk talk(call, true, true);
   talk.packet.redundancy = 2;
@@ -203,7 +204,7 @@ TEST(RedCall, ASlotThatMovesOnCarriesNothingOver) {
   EXPECT_EQ(talk.RedFaults(), "");
 }
 
-TEST(RedCall, TurnedOffItIsStrippedForEverybody) {
+TEST(RedCall, WhenTurnedOffItIsStrippedForAll) {
   EmulatedCall call(Options(7, 0));
   Talk talk(call, true, true);
   talk.packet.redundancy = 1;
@@ -213,7 +214,7 @@ TEST(RedCall, TurnedOffItIsStrippedForEverybody) {
   EXPECT_EQ(talk.WithRed(), 0u);
 }
 
-// Hard problem 24: counted, dropped, and the call goes on.
+// Hard problem 24: malformed packets are counted and dropped, and the call continues.
 TEST(RedCall, MalformedRedundancyIsDropped) {
   EmulatedCall call(Options(8));
   Talk talk(call, true, true);
@@ -235,7 +236,7 @@ TEST(RedCall, MalformedRedundancyIsDropped) {
   send({100, 1, 2, 3});                           // another codec's
   call.RunFor(seconds(1));
   EXPECT_EQ(call.shard().drops()[DropReason::kRedMalformed], 3u);
-  // Their numbers were used up, so they are missing; what came behind them was not hurt.
+  // Their sequence numbers are missing; the packets after them are forwarded.
   EXPECT_EQ(talk.heard().Missing().size(), 3u);
   EXPECT_GT(talk.heard().packets.size(), 90u);
   EXPECT_EQ(talk.RedFaults(), "");

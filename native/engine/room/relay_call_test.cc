@@ -1,5 +1,5 @@
-// Rooms over several shards, in emulated time: people on one see and hear those of another as if it were one
-// shard.
+// Rooms over several shards, in emulated time: participants on one shard see and hear those of another as if
+// they were on the same.
 #include <gtest/gtest.h>
 
 #include <set>
@@ -12,7 +12,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// Each sees the other and hears everybody; Alice is on the room's home shard, Bob on the other.
+// Two participants who see and hear each other. Alice is on the room's home shard, Bob on the last.
 struct AliceAndBob {
   explicit AliceAndBob(EmulatedCall& call)
       : alice(call.Join({}, 0)), bob(call.Join({}, call.shard_count() - 1)) {
@@ -36,22 +36,22 @@ struct AliceAndBob {
 
 class SpreadRoomLossy : public ::testing::TestWithParam<uint64_t> {};
 
-TEST_P(SpreadRoomLossy, PeopleOnTwoShardsSeeAndHearEachOther) {
+TEST_P(SpreadRoomLossy, ParticipantsOnTwoShardsSeeAndHearEachOther) {
   SCOPED_TRACE("seed " + std::to_string(GetParam()));
   EmulatedCall call(EmulatedOptions(GetParam(), 2));
-  AliceAndBob people(call);
+  AliceAndBob pair(call);
   ASSERT_TRUE(call.RunUntilConnected());
   call.RunFor(seconds(2));
   call.network().conditions = {.loss = 0.02, .delay = milliseconds(15), .jitter = milliseconds(8)};
   call.RunFor(seconds(8));
   call.network().conditions = {};
   call.RunFor(seconds(1));
-  for (Member* member : {&people.alice, &people.bob}) {
+  for (Member* member : {&pair.alice, &pair.bob}) {
     ReceivedStream& audio = *member->slots[0].stream;
     ReceivedStream& video = *member->slots[1].stream;
     EXPECT_GT(video.packets.size(), 700u);
     EXPECT_GT(audio.packets.size(), 450u);
-    // Losses are repaired out of the own shard's ring, and by the publisher's shard.
+    // Losses are repaired from the ring of the subscriber's shard, and by the publisher's shard.
     EXPECT_TRUE(video.Missing().empty());
     EXPECT_GT(video.rtx_sequences.size(), 0u);
   }
@@ -60,24 +60,24 @@ TEST_P(SpreadRoomLossy, PeopleOnTwoShardsSeeAndHearEachOther) {
 
 INSTANTIATE_TEST_SUITE_P(Seeds, SpreadRoomLossy, ::testing::Values(1, 2, 3));
 
-TEST(Relay, StreamsHaveNoFaultsAndTheRightNumber) {
+TEST(Relay, StreamsHaveNoFaultsAndTheRightCsrc) {
   EmulatedCall call(EmulatedOptions(1, 2));
-  AliceAndBob people(call);
+  AliceAndBob pair(call);
   ASSERT_TRUE(call.RunUntilConnected());
   call.RunFor(seconds(5));
-  for (Member* member : {&people.alice, &people.bob}) {
+  for (Member* member : {&pair.alice, &pair.bob}) {
     for (const Member::Slot& slot : member->slots) EXPECT_EQ(slot.stream->Faults(call.csrcs()), "");
   }
 }
 
-// Lips in sync over the relay: media times cross with the packets.
-TEST(Relay, PresentationTimesCross) {
+// Lip sync over the relay: media times are relayed with the packets.
+TEST(Relay, PresentationTimesAreRelayed) {
   EmulatedCall call(EmulatedOptions(1, 2));
-  AliceAndBob people(call);
+  AliceAndBob pair(call);
   ASSERT_TRUE(call.RunUntilConnected());
   call.RunFor(seconds(5));
-  ReceivedStream& audio = *people.alice.slots[0].stream;
-  ReceivedStream& video = *people.alice.slots[1].stream;
+  ReceivedStream& audio = *pair.alice.slots[0].stream;
+  ReceivedStream& video = *pair.alice.slots[1].stream;
   const auto lag = [](const ReceivedStream& stream) {
     const ReceivedPacket& last = stream.packets.rbegin()->second;
     return *stream.PresentationUs(last) - last.mark->sampled_us;
@@ -85,9 +85,9 @@ TEST(Relay, PresentationTimesCross) {
   EXPECT_NEAR(static_cast<double>(lag(audio)), static_cast<double>(lag(video)), 15'000);
 }
 
-// Before somebody watches nothing crosses; 1,000 packets a second of everybody to everywhere would be the
-// end.
-TEST(Relay, VideoCrossesOnlyWhileItIsWatched) {
+// Relaying all tracks to all shards would cost too much: video is relayed only to shards on which it is
+// bound.
+TEST(Relay, VideoIsRelayedOnlyWhileItIsWatched) {
   EmulatedCall call(EmulatedOptions(1, 2));
   Member& alice = call.Join({}, 0);
   Member& bob = call.Join({}, 1);
@@ -111,7 +111,7 @@ TEST(Relay, VideoCrossesOnlyWhileItIsWatched) {
   EXPECT_EQ(call.relayed_bytes_from(0), after);
 }
 
-// A bind may overtake the other shard's word of the track.
+// A bind may arrive before the other shard has announced the track.
 TEST(Relay, ABindWaitsForItsTrack) {
   EmulatedCall call(EmulatedOptions(1, 2));
   Member& alice = call.Join({}, 0);
@@ -131,18 +131,18 @@ TEST(Relay, ABindWaitsForItsTrack) {
   EXPECT_TRUE(call.EventsOf<CommandRejected>().empty());
 }
 
-// The loudest few are of the room, not of a shard: the same everywhere.
+// The loudest speakers are chosen for the room, not by shard.
 TEST(Relay, TheLoudestOfTheRoomAreHeardOnAllShards) {
   EmulatedCallOptions options = EmulatedOptions(1, 3);
   options.shard.audio_loudest = 2;
   EmulatedCall call(options);
-  std::vector<Member*> people;
+  std::vector<Member*> members;
   for (size_t i = 0; i < 6; ++i) {
-    people.push_back(&call.Join({}, i % 3));
-    call.Publish(*people.back(), MediaKind::kAudio);
-    for (int slot = 0; slot < 3; ++slot) call.AddSlot(*people.back(), MediaKind::kAudio, -1);
-    // The fourth and the fifth are loud: one on shard 0, one on shard 1.
-    call.StartMedia(*people.back(), i == 3 || i == 4 ? 10 : 70);
+    members.push_back(&call.Join({}, i % 3));
+    call.Publish(*members.back(), MediaKind::kAudio);
+    for (int slot = 0; slot < 3; ++slot) call.AddSlot(*members.back(), MediaKind::kAudio, -1);
+    // The fourth and the fifth are loud: one is on shard 0, one on shard 1.
+    call.StartMedia(*members.back(), i == 3 || i == 4 ? 10 : 70);
   }
   ASSERT_TRUE(call.RunUntilConnected());
   call.RunFor(seconds(8));
@@ -155,35 +155,35 @@ TEST(Relay, TheLoudestOfTheRoomAreHeardOnAllShards) {
     }
     return numbers;
   };
-  const uint32_t loud[] = {call.csrcs().at(people[3]->audio->options.mark),
-                           call.csrcs().at(people[4]->audio->options.mark)};
-  for (size_t i = 0; i < people.size(); ++i) {
+  const uint32_t loud[] = {call.csrcs().at(members[3]->audio->options.mark),
+                           call.csrcs().at(members[4]->audio->options.mark)};
+  for (size_t i = 0; i < members.size(); ++i) {
     std::set<uint32_t> expected(std::begin(loud), std::end(loud));
-    expected.erase(call.csrcs().at(people[i]->audio->options.mark));
-    EXPECT_EQ(heard(*people[i]), expected) << i;
+    expected.erase(call.csrcs().at(members[i]->audio->options.mark));
+    EXPECT_EQ(heard(*members[i]), expected) << i;
   }
-  // One voice of the room for the control side, from the home.
+  // Only the home shard reports the speakers to the control side.
   for (const SpeakersChanged& told : call.EventsOf<SpeakersChanged>()) EXPECT_EQ(told.room, call.room());
   EXPECT_FALSE(call.EventsOf<SpeakersChanged>().empty());
 }
 
-TEST(Relay, AMuteCrossesAndVideoComesBackWithAKeyframe) {
+TEST(Relay, AMuteIsRelayedAndVideoResumesWithAKeyframe) {
   EmulatedCall call(EmulatedOptions(1, 2));
-  AliceAndBob people(call);
+  AliceAndBob pair(call);
   ASSERT_TRUE(call.RunUntilConnected());
   call.RunFor(seconds(1));
-  call.Command(MuteTrack{people.alice.video_track, true}, 0);
+  call.Command(MuteTrack{pair.alice.video_track, true}, 0);
   call.RunFor(milliseconds(200));
-  const size_t before = people.bob.slots[1].stream->packets.size();
+  const size_t before = pair.bob.slots[1].stream->packets.size();
   call.RunFor(seconds(1));
-  EXPECT_EQ(people.bob.slots[1].stream->packets.size(), before);
-  call.Command(MuteTrack{people.alice.video_track, false}, 0);
+  EXPECT_EQ(pair.bob.slots[1].stream->packets.size(), before);
+  call.Command(MuteTrack{pair.alice.video_track, false}, 0);
   call.RunFor(seconds(1));
-  EXPECT_GT(people.bob.slots[1].stream->packets.size(), before + 40);
-  EXPECT_EQ(people.bob.slots[1].stream->Faults(call.csrcs()), "");
+  EXPECT_GT(pair.bob.slots[1].stream->packets.size(), before + 40);
+  EXPECT_EQ(pair.bob.slots[1].stream->Faults(call.csrcs()), "");
 }
 
-TEST(Relay, SizesCrossAndAreToldAnew) {
+TEST(Relay, SizesAreRelayedAndUpdated) {
   EmulatedCall call(EmulatedOptions(1, 2));
   Member& alice = call.Join({}, 0);
   call.PublishSimulcast(alice, {{1, 400}, {1, 800}, {2, 1'000}}, {{320, 180}, {640, 360}, {1'280, 720}});
@@ -196,13 +196,13 @@ TEST(Relay, SizesCrossAndAreToldAnew) {
   call.Command(SetSlotPreferences{bob.slots[0].id, shown}, 1);
   call.StartMedia(alice);
   ASSERT_TRUE(call.RunUntilConnected());
-  call.RunFor(seconds(10));  // each of the two shards holds a wish that falls for four
+  call.RunFor(seconds(10));  // each of the two shards holds a falling demand for four seconds
   EXPECT_FALSE(bob.slots[0].stream->packets.empty());
   const auto wanted = [&] { return call.EventsOf<LayersWanted>().back().highest; };
   ASSERT_FALSE(call.EventsOf<LayersWanted>().empty());
   ASSERT_TRUE(wanted());
   EXPECT_EQ(wanted()->spatial, 1) << "180 lines are too few";
-  // The camera is exchanged for one of 640 x 480; the third encoding has no pixels left.
+  // A camera of 640 x 480 replaces the first; the third encoding adds no pixels.
   call.Command(ResizeTrack{alice.video_track, {{320, 240}, {640, 480}, {640, 480}}}, 0);
   call.RunFor(seconds(10));
   ASSERT_TRUE(wanted());
@@ -210,7 +210,7 @@ TEST(Relay, SizesCrossAndAreToldAnew) {
   EXPECT_TRUE(call.EventsOf<CommandRejected>().empty());
 }
 
-TEST(Relay, KeyframeRequestsCrossCoalesced) {
+TEST(Relay, KeyframeRequestsAreCoalescedAndRelayed) {
   EmulatedCall call(EmulatedOptions(1, 2));
   Member& alice = call.Join({}, 0);
   call.Publish(alice, MediaKind::kVideo);
@@ -231,10 +231,10 @@ TEST(Relay, KeyframeRequestsCrossCoalesced) {
 
 TEST(Relay, LeavingFreesEverythingOnBothShards) {
   EmulatedCall call(EmulatedOptions(1, 2));
-  AliceAndBob people(call);
+  AliceAndBob pair(call);
   ASSERT_TRUE(call.RunUntilConnected());
   call.RunFor(seconds(1));
-  call.Command(CloseTransport{people.alice.transport}, 0);
+  call.Command(CloseTransport{pair.alice.transport}, 0);
   call.RunFor(milliseconds(1));
   EXPECT_EQ(call.shard(0).counts().transports, 0u);
   EXPECT_EQ(call.shard(1).counts().tracks, 2u) << "Bob's own";
@@ -245,23 +245,23 @@ TEST(Relay, LeavingFreesEverythingOnBothShards) {
   for (size_t i = 0; i < 2; ++i) EXPECT_EQ(call.shard(i).counts(), Shard::Counts{}) << i;
 }
 
-// A full way costs packets, never the state of a room.
-TEST(Relay, ACongestedWayDropsPacketsAndRecovers) {
+// A full relay queue drops packets, never changes of state.
+TEST(Relay, ACongestedRelayDropsPacketsAndRecovers) {
   EmulatedCall call(EmulatedOptions(1, 2));
-  AliceAndBob people(call);
+  AliceAndBob pair(call);
   ASSERT_TRUE(call.RunUntilConnected());
   call.RunFor(seconds(1));
   call.shard(0).SetRelayCongested(1, true);
   call.RunFor(seconds(1));
   EXPECT_GT(call.shard(0).drops()[DropReason::kRelayCongested], 50u);
-  const size_t before = people.bob.slots[1].stream->packets.size();
+  const size_t before = pair.bob.slots[1].stream->packets.size();
   call.shard(0).SetRelayCongested(1, false);
-  people.bob.peer->SendPli(people.bob.slots[1].stream->ssrc);
+  pair.bob.peer->SendPli(pair.bob.slots[1].stream->ssrc);
   call.RunFor(seconds(1));
-  EXPECT_GT(people.bob.slots[1].stream->packets.size(), before + 40);
+  EXPECT_GT(pair.bob.slots[1].stream->packets.size(), before + 40);
 }
 
-// Another shard's bytes are not trusted with more than their own tracks.
+// A shard's messages may change its own tracks only.
 TEST(Relay, HostileBatchesChangeNothing) {
   EmulatedCall call(EmulatedOptions(1, 3));
   Member& alice = call.Join({}, 0);

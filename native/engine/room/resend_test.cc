@@ -1,6 +1,6 @@
-// NACK and RTX towards a subscriber, byte by byte (RFC 4585 section 6.2.1, RFC 4588): hard problem 5, and the
-// two faults of another server that the field notes tell of (section 1.2): every second number of a NACK
-// ignored, and all but the first NACK of a compound.
+// NACK and RTX towards a subscriber, byte by byte (RFC 4585 section 6.2.1, RFC 4588): hard problem 5, and two
+// faults that the field notes report of another server (section 1.2), which ignored every second number of a
+// NACK and all NACKs of a compound but the first.
 #include <gtest/gtest.h>
 
 #include <numeric>
@@ -19,8 +19,8 @@ EmulatedCallOptions Options(uint64_t seed) {
   return options;
 }
 
-// A camera and somebody who sees it over a network without loss or limit, so that only the test asks for
-// anything, and nothing probes.
+// A camera and a viewer over a network without loss or limit, so that only the test requests retransmissions
+// and nothing probes.
 struct Screening {
   explicit Screening(EmulatedCall& emulated)
       : call(emulated), publisher(call.Join()), viewer(call.Join({.transport_feedback = false})) {
@@ -32,7 +32,7 @@ struct Screening {
     call.StartMedia(viewer);
   }
   ReceivedStream& seen() { return *viewer.slots[0].stream; }
-  // So many numbers ending `back` before the newest.
+  // `count` sequence numbers that end `back` before the newest.
   std::vector<uint16_t> Newest(size_t count, int64_t back = 3) {
     std::vector<uint16_t> numbers;
     const int64_t last = seen().packets.rbegin()->first - back;
@@ -41,8 +41,8 @@ struct Screening {
     }
     return numbers;
   }
-  // What the shard sends again for these blocks.
-  size_t Ask(const std::vector<std::vector<uint16_t>>& blocks) {
+  // The number of packets that the shard retransmits for these blocks.
+  size_t Request(const std::vector<std::vector<uint16_t>>& blocks) {
     const size_t before = seen().rtx_sequences.size();
     viewer.peer->SendNacks(seen().ssrc, blocks);
     call.RunFor(milliseconds(50));
@@ -64,11 +64,11 @@ TEST(Resend, EveryNumberOfANackIsAnswered) {
   EmulatedCall call(Options(1));
   Screening screening(call);
   ASSERT_TRUE(call.RunUntilConnected());
-  call.RunFor(seconds(3));  // what probes the path at first resends packets too
+  call.RunFor(seconds(3));  // the first probes of the path are retransmissions too
   const uint64_t before = screening.seen().duplicates;
   for (const size_t count : {1, 2, 3, 17, 40}) {
     call.RunFor(seconds(1));
-    EXPECT_EQ(screening.Ask({screening.Newest(count)}), count);
+    EXPECT_EQ(screening.Request({screening.Newest(count)}), count);
   }
   EXPECT_EQ(screening.seen().duplicates - before, 1u + 2 + 3 + 17 + 40);
   EXPECT_EQ(screening.seen().altered, 0u) << "the original, byte for byte";
@@ -80,7 +80,7 @@ TEST(Resend, EveryNackOfACompoundIsAnswered) {
   Screening screening(call);
   ASSERT_TRUE(call.RunUntilConnected());
   call.RunFor(seconds(2));
-  EXPECT_EQ(screening.Ask({screening.Newest(3, 60), screening.Newest(17, 30), screening.Newest(2)}), 22u);
+  EXPECT_EQ(screening.Request({screening.Newest(3, 60), screening.Newest(17, 30), screening.Newest(2)}), 22u);
   EXPECT_EQ(screening.seen().altered, 0u);
   screening.ExpectContinuousRtx();
 }
@@ -108,13 +108,13 @@ TEST(Resend, NumbersAreFoundAcrossTheWrap) {
   for (const size_t count : {1, 2, 3, 17}) {
     std::vector<uint16_t> across(count);
     std::iota(across.begin(), across.end(), static_cast<uint16_t>(wrap - static_cast<int64_t>(count / 2)));
-    EXPECT_EQ(screening.Ask({across}), count);
+    EXPECT_EQ(screening.Request({across}), count);
   }
   EXPECT_EQ(screening.seen().altered, 0u);
   screening.ExpectContinuousRtx();
 }
 
-// A NACK that was on the way when the slot moved on asks for the old source's packets, and gets them.
+// A NACK that was in flight during a rebind requests packets of the old source, and is answered.
 TEST(Resend, ANackFromBeforeASwitchIsAnsweredWithTheOldSource) {
   EmulatedCall call(Options(4));
   Screening screening(call);
@@ -135,17 +135,17 @@ TEST(Resend, ANackFromBeforeASwitchIsAnsweredWithTheOldSource) {
   for (int64_t i = first_of_new - 12; i < first_of_new + 3; ++i) {
     if (screening.seen().packets.contains(i)) across.push_back(static_cast<uint16_t>(i));
   }
-  EXPECT_EQ(screening.Ask({across}), across.size());
-  EXPECT_EQ(screening.seen().altered, 0u) << "the old source's packets under the old source's name";
+  EXPECT_EQ(screening.Request({across}), across.size());
+  EXPECT_EQ(screening.seen().altered, 0u) << "packets of the old source keep its CSRC";
   screening.ExpectContinuousRtx();
 }
 
-TEST(Resend, APacketIsSentAgainOncePerRoundTripAndNotForever) {
+TEST(Resend, APacketIsRetransmittedOncePerRoundTripAndAFewTimes) {
   EmulatedCall call(Options(5));
   call.network().conditions.delay = milliseconds(50);
   Screening screening(call);
   ASSERT_TRUE(call.RunUntilConnected());
-  call.RunFor(seconds(3));  // a report has told the round trip
+  call.RunFor(seconds(3));  // a report has measured the round trip
   const std::vector<uint16_t> one = screening.Newest(1);
   const size_t before = screening.seen().rtx_sequences.size();
   for (int i = 0; i < 190; ++i) {
@@ -157,14 +157,14 @@ TEST(Resend, APacketIsSentAgainOncePerRoundTripAndNotForever) {
   EXPECT_LE(answers, SlotHistoryConfig{}.max_resends);
 }
 
-// Everything asked for, again and again: repair is bounded by a share of the media.
+// Every packet is requested repeatedly: retransmissions are limited to a share of the media.
 TEST(Resend, AStormIsBoundedAndCounted) {
   EmulatedCall call(Options(6));
   Screening screening(call);
   ASSERT_TRUE(call.RunUntilConnected());
   call.RunFor(seconds(1));
   call.Every(milliseconds(15), [&] {
-    // 600 numbers back: all that the ring still has.
+    // 150 numbers back.
     for (int64_t back = 0; back < 150; back += 50) {
       screening.viewer.peer->SendNacks(screening.seen().ssrc, {screening.Newest(50, back)});
     }
@@ -184,7 +184,7 @@ TEST(Resend, AStormIsBoundedAndCounted) {
   screening.ExpectContinuousRtx();
 }
 
-// Numbers that were never sent, of a slot that sends nothing, of an SSRC that nobody has: no answer, no harm.
+// Numbers that were never sent, of a slot that sends nothing, or of an unknown SSRC.
 TEST(Resend, ForeignNumbersAreNotAnswered) {
   EmulatedCall call(Options(7));
   Screening screening(call);
@@ -193,8 +193,9 @@ TEST(Resend, ForeignNumbersAreNotAnswered) {
   call.RunFor(seconds(3));
   for (const Member::Slot& slot : screening.viewer.slots) slot.stream->rtx_sequences.clear();
   const auto newest = static_cast<uint16_t>(screening.seen().packets.rbegin()->first);
-  EXPECT_EQ(screening.Ask({{static_cast<uint16_t>(newest + 1000), static_cast<uint16_t>(newest + 30'000)}}),
-            0u);
+  EXPECT_EQ(
+      screening.Request({{static_cast<uint16_t>(newest + 1000), static_cast<uint16_t>(newest + 30'000)}}),
+      0u);
   screening.viewer.peer->SendNacks(screening.viewer.slots[1].stream->ssrc, {{1, 2, 3}});
   screening.viewer.peer->SendNacks(Ssrc{42}, {{newest}});
   call.RunFor(milliseconds(100));

@@ -1,5 +1,5 @@
-// Packets whose section only their payload type can tell: neither SDP lists their SSRC nor do they carry a
-// MID (RFC 9143 section 9.2).
+// Packets whose section only their payload type identifies: SDP does not list their SSRC and they have no MID
+// (RFC 9143 section 9.2).
 #include <gtest/gtest.h>
 
 #include "testing/emulated_options.h"
@@ -31,7 +31,7 @@ class SectionIdentification : public ::testing::Test {
   Member& viewer_;
 };
 
-TEST_F(SectionIdentification, APayloadTypeOfItsOwnTellsWhoseAPacketIs) {
+TEST_F(SectionIdentification, APayloadTypeOfOneSectionIdentifiesIt) {
   call_.PublishUnnamed(publisher_, MediaKind::kVideo);
   call_.PublishUnnamed(publisher_, MediaKind::kAudio);
   Show(publisher_.video_track);
@@ -43,12 +43,12 @@ TEST_F(SectionIdentification, APayloadTypeOfItsOwnTellsWhoseAPacketIs) {
   EXPECT_GT(video().packets.size(), 700u);
   EXPECT_GT(audio().packets.size(), 400u);
   EXPECT_EQ(video().Faults(call_.csrcs()), "");
-  EXPECT_TRUE(video().Missing().empty()) << "retransmissions are told by theirs";
+  EXPECT_TRUE(video().Missing().empty()) << "retransmissions are identified by theirs";
   EXPECT_GT(publisher_.video->nacked, 10u);
   EXPECT_EQ(Drops(DropReason::kUnknownSsrc), 0u);
 }
 
-TEST_F(SectionIdentification, APayloadTypeOfTwoTellsNothing) {
+TEST_F(SectionIdentification, APayloadTypeOfTwoSectionsIdentifiesNeither) {
   PublishedStream& first = call_.PublishUnnamed(publisher_, MediaKind::kVideo);
   const TrackId track = publisher_.video_track;
   call_.PublishUnnamed(publisher_, MediaKind::kVideo);
@@ -60,7 +60,7 @@ TEST_F(SectionIdentification, APayloadTypeOfTwoTellsNothing) {
   }
   EXPECT_EQ(Drops(DropReason::kUnknownSsrc), 75u);
   EXPECT_TRUE(video().packets.empty());
-  // Once the other one is gone it tells again.
+  // After the other track is removed it identifies this one.
   call_.Command(RemoveTrack{publisher_.video_track});
   for (int i = 0; i < 25; ++i) {
     publisher_.peer->SendVideoFrame(first, call_.now());
@@ -69,7 +69,7 @@ TEST_F(SectionIdentification, APayloadTypeOfTwoTellsNothing) {
   EXPECT_EQ(Drops(DropReason::kUnknownSsrc), 75u);
 }
 
-TEST_F(SectionIdentification, AMidThatNobodyHasIsNotOverruled) {
+TEST_F(SectionIdentification, AnUnknownMidIsNotOverruled) {
   call_.PublishUnnamed(publisher_, MediaKind::kVideo);
   PublishedStreamOptions stranger;
   stranger.kind = MediaKind::kVideo;
@@ -82,7 +82,7 @@ TEST_F(SectionIdentification, AMidThatNobodyHasIsNotOverruled) {
   EXPECT_EQ(Drops(DropReason::kUnknownSsrc), 3u);
 }
 
-TEST_F(SectionIdentification, ANewSsrcIsTakenWhenTheOldOneHasFallenSilent) {
+TEST_F(SectionIdentification, ANewSsrcIsAcceptedWhenTheOldOneIsSilent) {
   PublishedStream& first = call_.PublishUnnamed(publisher_, MediaKind::kVideo);
   Show(publisher_.video_track);
   PublishedStreamOptions restarted = first.options;
@@ -100,7 +100,7 @@ TEST_F(SectionIdentification, ANewSsrcIsTakenWhenTheOldOneHasFallenSilent) {
   const size_t before = video().packets.size();
   EXPECT_EQ(before, 75u);
   send(second, 25);
-  EXPECT_EQ(Drops(DropReason::kSsrcTableFull), 75u) << "the first was heard a moment ago";
+  EXPECT_EQ(Drops(DropReason::kSsrcTableFull), 75u) << "the first was active a moment ago";
   call_.RunFor(seconds(2));
   second.keyframe_wanted = true;
   send(second, 25);

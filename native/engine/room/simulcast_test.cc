@@ -1,5 +1,5 @@
-// Simulcast through the shard in emulated time: encodings found by RID and by SSRC, switched without a gap,
-// told to stop when nobody wants them. Hard problems 2, 22, 25.
+// Simulcast through the shard in emulated time: encodings are found by RID and by SSRC, switched without a
+// gap, and reported as unwanted when no subscriber uses them. Hard problems 2, 22 and 25.
 #include "testing/simulcast.h"
 
 #include <gtest/gtest.h>
@@ -53,7 +53,7 @@ TEST_P(Simulcast, SwitchesUpAndDownWithoutAGap) {
   EmulatedCall call(EmulatedOptions(41));
   Scene scene(call, GetParam());
   ASSERT_TRUE(call.RunUntilConnected());
-  ASSERT_TRUE(scene.Reaches(2)) << "the highest, until told otherwise";
+  ASSERT_TRUE(scene.Reaches(2)) << "the highest without preferences";
   std::uniform_int_distribution<int64_t> pause(50'000, 400'000);
   for (int i = 0; i < 24; ++i) {
     const auto wanted = static_cast<uint8_t>(i % 2 == 0 ? 0 : 1 + i % 4 / 2);
@@ -65,7 +65,7 @@ TEST_P(Simulcast, SwitchesUpAndDownWithoutAGap) {
   EXPECT_TRUE(scene.video().Missing().size() <= 24u);
   EXPECT_GE(scene.Shown().size(), 24u);
   EXPECT_GE(scene.slot().Report().layer_switches, 24u);
-  // All encodings are received, whoever watches: each has its report blocks.
+  // The shard receives and reports on all encodings, whether or not they are forwarded.
   for (size_t i = 0; i < SimulcastCamera::kEncodings; ++i)
     EXPECT_FALSE(scene.camera.encoding(i).reports.empty());
 }
@@ -85,16 +85,16 @@ TEST_P(Simulcast, UnderLossEveryEncodingIsRepairedAndSwitchesGoOn) {
   call.RunFor(seconds(1));
   for (size_t i = 0; i < SimulcastCamera::kEncodings; ++i)
     EXPECT_GT(scene.camera.encoding(i).nacked, 0u) << i;
-  // Time advances and sources begin with keyframes, whatever was lost; holes are of frames that a switch cut
-  // off.
+  // Timestamps advance and sources begin with keyframes under any loss; only frames that a switch cut off
+  // have gaps.
   const std::string faults = scene.video().Faults(scene.camera.csrcs());
   EXPECT_EQ(faults.find("without a keyframe"), std::string::npos) << faults;
   EXPECT_EQ(faults.find("time steps"), std::string::npos) << faults;
   EXPECT_GE(scene.Shown().size(), 8u);
 }
 
-// Hard problem 22: Firefox pauses its lowest encoding, Chromium its highest, without a word.
-TEST_P(Simulcast, FallsBackWhenAnEncodingStopsAndReturnsWhenItComesAgain) {
+// Hard problem 22: Firefox pauses its lowest encoding and Chromium its highest, without signaling it.
+TEST_P(Simulcast, FallsBackWhenAnEncodingStopsAndReturnsWhenItResumes) {
   EmulatedCall call(EmulatedOptions(47));
   Scene scene(call, GetParam());
   ASSERT_TRUE(call.RunUntilConnected());
@@ -106,7 +106,7 @@ TEST_P(Simulcast, FallsBackWhenAnEncodingStopsAndReturnsWhenItComesAgain) {
   scene.WantAtMost(0);
   ASSERT_TRUE(scene.Reaches(0));
   scene.camera.Pause(0, true);
-  ASSERT_TRUE(scene.Reaches(1, seconds(2))) << "the lowest that lives";
+  ASSERT_TRUE(scene.Reaches(1, seconds(2))) << "the lowest active one";
   scene.camera.Pause(0, false);
   ASSERT_TRUE(scene.Reaches(0, seconds(3)));
   call.RunFor(seconds(1));
@@ -126,7 +126,7 @@ TEST_P(Simulcast, MeasuresEachEncoding) {
   const LayerRates& rates = reports[0].tracks[0].layer_bitrates;
   ASSERT_GT(rates[0][0], 0u);
   EXPECT_NEAR(static_cast<double>(rates[1][0]) / static_cast<double>(rates[0][0]), 2, 0.1)
-      << "of twice the packets";
+      << "with twice the packets";
   EXPECT_NEAR(static_cast<double>(rates[2][0]) / static_cast<double>(rates[0][0]), 4, 0.2);
   EXPECT_EQ(rates[3][0], 0u);
   EXPECT_EQ(rates[0][1], 0u);
@@ -135,8 +135,8 @@ TEST_P(Simulcast, MeasuresEachEncoding) {
 INSTANTIATE_TEST_SUITE_P(FoundBy, Simulcast, ::testing::Values(FoundBy::kRid, FoundBy::kSsrc),
                          [](const auto& info) { return info.param == FoundBy::kRid ? "Rid" : "Ssrc"; });
 
-// Dynacast: up at once, down after a while, nothing when nobody watches.
-TEST(Dynacast, TellsWhatAnybodyWants) {
+// Dynacast: the demand rises at once, falls after a delay, and is empty without subscribers.
+TEST(Dynacast, ReportsTheHighestDemand) {
   EmulatedCall call(EmulatedOptions(59));
   Scene scene(call, FoundBy::kRid);
   ASSERT_TRUE(call.RunUntilConnected());
@@ -154,15 +154,15 @@ TEST(Dynacast, TellsWhatAnybodyWants) {
   call.Command(UnbindSlot{scene.subscriber.slots[0].id});
   call.RunFor(seconds(6));
   ASSERT_EQ(call.EventsOf<LayersWanted>().size(), 3u);
-  EXPECT_FALSE(call.EventsOf<LayersWanted>().back().highest) << "nobody watches";
+  EXPECT_FALSE(call.EventsOf<LayersWanted>().back().highest) << "without subscribers";
   call.Command(BindSlot{scene.subscriber.slots[0].id, scene.camera.track()});
   call.RunFor(milliseconds(50));
   ASSERT_EQ(call.EventsOf<LayersWanted>().size(), 4u);
   EXPECT_TRUE(call.EventsOf<LayersWanted>().back().highest);
 }
 
-// However many wait for an encoding, its publisher is asked once.
-TEST(SimulcastKeyframes, AreAskedForOnceByMany) {
+// Many subscribers that wait for one encoding cause one request.
+TEST(SimulcastKeyframes, AreRequestedOnceForManySubscribers) {
   EmulatedCall call(EmulatedOptions(61));
   Scene scene(call, FoundBy::kSsrc);
   std::vector<Member*> watchers;

@@ -1,5 +1,6 @@
-// Sources whose RTP time leaves the line of their sender reports: it stands still through a pause, falls
-// back, leaps. What subscribers get, in emulated time: one step that follows the arrival, and none behind it.
+// Sources whose RTP timestamps leave the line of their sender reports: they stand still during a pause, go
+// back or jump ahead. Subscribers receive one step that follows the arrival times, and none after it; in
+// emulated time.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -15,19 +16,19 @@ using std::chrono::seconds;
 
 struct Change {
   const char* name;
-  Duration pause{0};  // no packets, while reports go on
-  Duration jump{0};   // of the source's RTP time; a pause of the same length undone: it stood still
+  Duration pause{0};  // no packets, while reports continue
+  Duration jump{0};   // of the source's RTP time; minus the pause: it stood still
   friend void PrintTo(const Change& change, std::ostream* out) { *out << change.name; }
 };
 
 constexpr Change kChanges[] = {
-    {"StandsStillThroughAPause", seconds(8), -seconds(8)},
-    {"FallsBack", {}, -seconds(3)},
-    {"FallsBackFar", {}, -seconds(10)},
-    {"LeapsAhead", {}, seconds(10)},
-    {"FallsBackALittle", {}, -milliseconds(1'500)},
-    {"LeapsFar", {}, seconds(9'999)},
-    {"GoesOnThroughAPause", seconds(8), {}},
+    {"StandsStillDuringAPause", seconds(8), -seconds(8)},
+    {"GoesBack", {}, -seconds(3)},
+    {"GoesBackFar", {}, -seconds(10)},
+    {"JumpsAhead", {}, seconds(10)},
+    {"GoesBackSlightly", {}, -milliseconds(1'500)},
+    {"JumpsFar", {}, seconds(9'999)},
+    {"ContinuesThroughAPause", seconds(8), {}},
 };
 
 // Camera and microphone of one participant, either of which may change, and one pair of slots.
@@ -78,10 +79,10 @@ class SourceTime : public ::testing::TestWithParam<std::tuple<Change, int, uint6
   ReceivedStream& Stream(MediaKind kind) {
     return *subscriber_->slots[kind == MediaKind::kVideo ? 1 : 0].stream;
   }
-  // Of a frame's first packet, against the frame before it.
+  // The difference between a frame's first packet and that of the frame before.
   struct FrameStep {
-    int64_t time_us;     // of the slot's RTP time
-    int64_t sampled_us;  // of what really passed
+    int64_t time_us;     // by the slot's RTP time
+    int64_t sampled_us;  // by the time that really passed
     Timestamp arrival;
   };
   std::vector<FrameStep> StepsAfter(MediaKind kind, Timestamp from) {
@@ -90,7 +91,7 @@ class SourceTime : public ::testing::TestWithParam<std::tuple<Change, int, uint6
     const ReceivedPacket* before = nullptr;
     for (const auto& [sequence, packet] : Stream(kind).packets) {
       if (before != nullptr && packet.mark->frame == before->mark->frame) {
-        EXPECT_EQ(packet.timestamp, before->timestamp) << "one frame, one time";
+        EXPECT_EQ(packet.timestamp, before->timestamp) << "a frame has one timestamp";
         continue;
       }
       if (before != nullptr && packet.arrival >= from) {
@@ -102,8 +103,8 @@ class SourceTime : public ::testing::TestWithParam<std::tuple<Change, int, uint6
     }
     return steps;
   }
-  // How much later than the sound the picture of the same moment is shown; by the newest of each.
-  int64_t PictureBehindSound() {
+  // How much later video is presented than audio of the same moment, by the newest packet of each.
+  int64_t VideoBehindAudioUs() {
     const auto shown_late = [this](MediaKind kind) {
       const ReceivedPacket& packet = Stream(kind).packets.rbegin()->second;
       return Stream(kind).PresentationUs(packet).value() - packet.mark->sampled_us;
@@ -117,7 +118,7 @@ class SourceTime : public ::testing::TestWithParam<std::tuple<Change, int, uint6
   bool paused_ = false;
 };
 
-TEST_P(SourceTime, TheSlotsTimeFollowsTheArrivalOnceAndNeverLeapsAfterwards) {
+TEST_P(SourceTime, TheSlotsTimeFollowsTheArrivalOnceAndDoesNotJumpAfterwards) {
   const Change& change = std::get<0>(GetParam());
   call_->RunFor(seconds(6));
   for (int round = 0; round < 2; ++round) {
@@ -125,9 +126,9 @@ TEST_P(SourceTime, TheSlotsTimeFollowsTheArrivalOnceAndNeverLeapsAfterwards) {
     Apply(change);
     const Timestamp resumed = call_->now();
     call_->RunFor(milliseconds(300));
-    EXPECT_LT(std::abs(PictureBehindSound()), 40'000) << "by arrival alone";
+    EXPECT_LT(std::abs(VideoBehindAudioUs()), 40'000) << "by arrival alone";
     call_->RunFor(seconds(15));
-    EXPECT_LT(std::abs(PictureBehindSound()), 15'000) << "by the reports again";
+    EXPECT_LT(std::abs(VideoBehindAudioUs()), 15'000) << "by the reports again";
     for (const MediaKind kind : {MediaKind::kVideo, MediaKind::kAudio}) {
       SCOPED_TRACE(kind == MediaKind::kVideo ? "video" : "audio");
       const std::vector<FrameStep> steps = StepsAfter(kind, changed);
@@ -135,7 +136,7 @@ TEST_P(SourceTime, TheSlotsTimeFollowsTheArrivalOnceAndNeverLeapsAfterwards) {
       for (const FrameStep& step : steps) {
         EXPECT_GT(step.time_us, 0);
         EXPECT_NEAR(static_cast<double>(step.time_us), static_cast<double>(step.sampled_us), 35'000)
-            << (step.arrival - resumed).count() << " us behind the change";
+            << (step.arrival - resumed).count() << " us after the change";
       }
     }
   }
@@ -143,8 +144,8 @@ TEST_P(SourceTime, TheSlotsTimeFollowsTheArrivalOnceAndNeverLeapsAfterwards) {
   EXPECT_EQ(Stream(MediaKind::kAudio).Faults(call_->csrcs()), "");
 }
 
-// As a recorder and a transcriber get it (StreamPacket.media_time_us).
-TEST_P(SourceTime, MediaTimesOfATapAreThoseOfTheSampling) {
+// Media times as recorders and transcribers receive them (StreamPacket.media_time_us).
+TEST_P(SourceTime, MediaTimesOfATapAreThoseOfSampling) {
   call_->Command(AddTap{TapId{1}, publisher_->video_track, {}});
   call_->Command(AddTap{TapId{2}, publisher_->audio_track, {}});
   call_->RunFor(seconds(6));

@@ -1,6 +1,6 @@
-// Taps through the shard in emulated time: what a recorder gets of a call over bad networks, through mutes,
-// silences and restarts, and when it reads slowly. Rows "Recording" of the design's list of what broke other
-// media servers.
+// Taps through the shard in emulated time: what a recorder receives of a call over bad networks, through
+// mutes, silences and restarts, and when it reads slowly. The rows "Recording" of the design's list of faults
+// that other media servers had.
 #include <gtest/gtest.h>
 
 #include "testing/emulated_options.h"
@@ -14,7 +14,7 @@ using std::chrono::seconds;
 constexpr TapId kVideoTap{501};
 constexpr TapId kAudioTap{502};
 
-// One publisher, recorded; nobody watches.
+// A recorded publisher without subscribers.
 struct Recorded {
   explicit Recorded(uint64_t seed = 1, TapSettings given = {})
       : call(EmulatedOptions(seed)), settings(given) {
@@ -39,7 +39,7 @@ struct Recorded {
   Member* publisher = nullptr;
 };
 
-// Payloads as the publisher sent them, in the order of its frames.
+// Expects the payloads that the publisher has sent.
 void ExpectWhole(const TapReading& reading, const PublishedStream& stream) {
   size_t compared = 0;
   for (const TapRecord& record : reading.Of(TapRecord::kPacket)) {
@@ -51,7 +51,7 @@ void ExpectWhole(const TapReading& reading, const PublishedStream& stream) {
   EXPECT_GT(compared, 0u);
 }
 
-TEST(Tap, GivesWholePacketsInOrder) {
+TEST(Tap, DeliversWholePacketsInOrder) {
   Recorded recorded;
   recorded.Start();
   recorded.call.RunFor(seconds(5));
@@ -96,12 +96,12 @@ TEST_P(LossyTap, HasNoGapWhenThePublisherAnswers) {
 INSTANTIATE_TEST_SUITE_P(Seeds, LossyTap, ::testing::Values(1, 2, 3, 4, 5, 6));
 
 // "Picture frozen only in the recording after one lost keyframe" (bigbluebutton #14202).
-TEST(Tap, TellsWhatIsLostForGoodAndAsksForAKeyframe) {
+TEST(Tap, ReportsLostPacketsAndRequestsAKeyframe) {
   Recorded recorded;
   recorded.Start();
   recorded.call.RunFor(seconds(2));
   const uint64_t keyframes = recorded.publisher->video->keyframes;
-  // A keyframe is lost, and nothing of it is sent again.
+  // A keyframe is lost and not retransmitted.
   recorded.publisher->video->keyframe_wanted = true;
   recorded.call.network().SetDown(recorded.publisher->peer->address(), true);
   recorded.call.RunFor(milliseconds(80));
@@ -113,7 +113,7 @@ TEST(Tap, TellsWhatIsLostForGoodAndAsksForAKeyframe) {
   ASSERT_EQ(gaps.size(), 1u);
   EXPECT_EQ(gaps[0].number(1), 1u) << "lost";
   EXPECT_EQ(gaps[0].integer(3) - gaps[0].integer(2) + 1, 6) << "two frames of three packets";
-  EXPECT_GE(recorded.publisher->video->keyframes, keyframes + 2) << "asked for after the gap";
+  EXPECT_GE(recorded.publisher->video->keyframes, keyframes + 2) << "requested after the gap";
   const auto& records = recorded.video().records;
   bool behind = false;
   bool keyframe = false;
@@ -124,8 +124,8 @@ TEST(Tap, TellsWhatIsLostForGoodAndAsksForAKeyframe) {
   EXPECT_TRUE(keyframe);
 }
 
-// The publisher can repair a second later only: too late for the call, not for the recording.
-TEST(Tap, IsMorePatientThanTheCall) {
+// The publisher can retransmit only after a second: too late for the call, but not for the recording.
+TEST(Tap, WaitsLongerForRepairThanTheCall) {
   for (const bool tapped : {true, false}) {
     SCOPED_TRACE(tapped ? "with a tap" : "without");
     EmulatedCall call(EmulatedOptions());
@@ -150,7 +150,7 @@ TEST(Tap, IsMorePatientThanTheCall) {
   }
 }
 
-TEST(Tap, ASlowReaderCostsABoundedBufferAndFindsAGap) {
+TEST(Tap, ASlowReaderHasABoundedBufferAndReceivesAGap) {
   TapSettings settings;
   settings.backlog_bytes = 64 << 10;
   Recorded recorded(1, settings);
@@ -159,7 +159,7 @@ TEST(Tap, ASlowReaderCostsABoundedBufferAndFindsAGap) {
   recorded.call.read_taps = false;
   recorded.call.RunFor(seconds(30));
   recorded.call.read_taps = true;
-  recorded.call.Command(RefreshTap{kVideoTap});  // as the edge does when it passes the gap on
+  recorded.call.Command(RefreshTap{kVideoTap});  // as the edge does when it forwards the gap
   recorded.call.RunFor(seconds(2));
   EXPECT_EQ(recorded.video().Faults(true), "");
   const auto gaps = recorded.video().Of(TapRecord::kGap);
@@ -170,7 +170,7 @@ TEST(Tap, ASlowReaderCostsABoundedBufferAndFindsAGap) {
   EXPECT_TRUE(recorded.video().Of(TapRecord::kPacket).back().number(7) > 0);
 }
 
-TEST(Tap, AMuteIsARecordAndVideoComesBackWithAKeyframe) {
+TEST(Tap, AMuteIsARecordAndVideoResumesWithAKeyframe) {
   Recorded recorded;
   recorded.Start();
   recorded.call.RunFor(seconds(1));
@@ -188,12 +188,13 @@ TEST(Tap, AMuteIsARecordAndVideoComesBackWithAKeyframe) {
     EXPECT_EQ(mutes[0].number(1), 1u);
     EXPECT_EQ(mutes[1].number(1), 0u);
     EXPECT_NEAR(static_cast<double>(mutes[1].integer(2) - mutes[0].integer(2)), 2e6, 1e3);
-    EXPECT_NE(reading->records.back().kind, TapRecord::kMuted) << "media goes on";
+    EXPECT_NE(reading->records.back().kind, TapRecord::kMuted) << "media continues";
   }
 }
 
-// "Silence under DTX makes the file shorter than the call" (livekit egress #142): times tell the silence.
-TEST(Tap, SilenceUnderDtxIsNoGapAndTakesItsTime) {
+// "Silence under DTX makes the file shorter than the call" (livekit egress #142): the times contain the
+// silence.
+TEST(Tap, SilenceUnderDtxIsNoGapAndKeepsItsDuration) {
   Recorded recorded;
   ASSERT_TRUE(recorded.call.RunUntilConnected());
   recorded.Tap();
@@ -211,8 +212,8 @@ TEST(Tap, SilenceUnderDtxIsNoGapAndTakesItsTime) {
   EXPECT_EQ(packets[50].media_time_us() - packets[49].media_time_us(), 5'020'000);
 }
 
-// "RTP time that stands still across a phone call" (janus PR #2573): the media time does not.
-TEST(Tap, MediaTimeGoesOnWhenRtpTimeStoodStill) {
+// "RTP time that stands still across a phone call" (janus PR #2573): the media time advances.
+TEST(Tap, MediaTimeAdvancesWhenRtpTimeStandsStill) {
   Recorded recorded;
   recorded.Start();
   recorded.call.RunFor(seconds(5));
@@ -221,7 +222,7 @@ TEST(Tap, MediaTimeGoesOnWhenRtpTimeStoodStill) {
   recorded.call.RunFor(seconds(20));
   recorded.publisher->audio->timestamp_offset -= 20 * 48'000;
   recorded.publisher->video->timestamp_offset -= 20 * 90'000;
-  // Its numbers stood still too.
+  // Its sequence numbers stood still too.
   recorded.publisher->audio->sequence -= 20 * 50;
   recorded.publisher->video->sequence -= 20 * 75;
   recorded.call.network().SetDown(recorded.publisher->peer->address(), false);
@@ -234,8 +235,8 @@ TEST(Tap, MediaTimeGoesOnWhenRtpTimeStoodStill) {
   EXPECT_NEAR(elapsed / 1e6, 30, 0.3);
 }
 
-// A publisher that restarts its encoder comes back under another SSRC; "unmute as new track kills the
-// recorder" (mediasoup3-record-demo #64) begins so.
+// A publisher that restarts its encoder resumes with another SSRC, as in "unmute as new track kills the
+// recorder" (mediasoup3-record-demo #64).
 TEST(Tap, AnotherSsrcIsAnotherSourceOfTheSameStream) {
   EmulatedCall call(EmulatedOptions());
   Member& publisher = call.Join();
@@ -254,7 +255,7 @@ TEST(Tap, AnotherSsrcIsAnotherSourceOfTheSameStream) {
   const auto sources = call.taps[kVideoTap].Of(TapRecord::kSource);
   ASSERT_EQ(sources.size(), 2u);
   EXPECT_EQ(sources[1].number(4), 0xABCDEFu);
-  EXPECT_GT(call.taps[kVideoTap].Of(TapRecord::kPacket).back().sequence(), 65'536 + 100) << "media goes on";
+  EXPECT_GT(call.taps[kVideoTap].Of(TapRecord::kPacket).back().sequence(), 65'536 + 100) << "media continues";
 }
 
 TEST(Tap, EndsWithItsTrackAndNothingIsLeft) {
@@ -272,7 +273,7 @@ TEST(Tap, EndsWithItsTrackAndNothingIsLeft) {
   EXPECT_EQ(recorded.call.shard().counts(), Shard::Counts{});
 }
 
-TEST(Tap, OfATrackThatIsGoneEndsAtOnce) {
+TEST(Tap, OfARemovedTrackEndsAtOnce) {
   Recorded recorded;
   recorded.call.Command(AddTap{kVideoTap, TrackId{999}, {}});
   recorded.call.RunFor(milliseconds(1));
@@ -280,7 +281,7 @@ TEST(Tap, OfATrackThatIsGoneEndsAtOnce) {
   EXPECT_EQ(recorded.call.EventsOf<CommandRejected>().size(), 1u);
 }
 
-TEST(Tap, RemovedByItsReaderSaysNothingMore) {
+TEST(Tap, RemovedByItsReaderDeliversNothingMore) {
   Recorded recorded;
   recorded.Start();
   recorded.call.RunFor(seconds(1));
@@ -292,7 +293,7 @@ TEST(Tap, RemovedByItsReaderSaysNothingMore) {
   EXPECT_EQ(recorded.call.shard().counts().taps, 1u);
 }
 
-// A tap on a muted track says so first.
+// The first record of a tap on a muted track is the mute.
 TEST(Tap, BeginsWithTheMuteOfAMutedTrack) {
   Recorded recorded;
   recorded.call.Command(MuteTrack{recorded.publisher->audio_track, true});

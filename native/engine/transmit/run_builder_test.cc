@@ -62,7 +62,7 @@ std::vector<uint8_t> Media(uint32_t ssrc, uint16_t number, size_t size) {
   return packet;
 }
 
-TEST(RunBuilder, AVoiceThatCameBeforeAPictureGoesBehindIt) {
+TEST(RunBuilder, AudioThatPrecedesAVideoFrameIsSentAfterIt) {
   RunBuilder batch;
   RunCursor cursor;
   batch.Append(cursor, To(1), Media(1, 0, 80));
@@ -73,7 +73,7 @@ TEST(RunBuilder, AVoiceThatCameBeforeAPictureGoesBehindIt) {
   EXPECT_EQ(batch.packet(batch.runs()[1].last).size, 80);
 }
 
-TEST(RunBuilder, AVoiceThatFoundItsPlaceTakenGoesBehindAnotherPicture) {
+TEST(RunBuilder, AudioWhosePlaceIsTakenIsSentAfterAnotherFrame) {
   RunBuilder batch;
   RunCursor cursor;
   for (uint16_t i = 0; i < 3; ++i) batch.Append(cursor, To(1), Media(1, i, 1'000));

@@ -1,5 +1,5 @@
-// Frames out of packets in any order: generated ones against what was cut, and those of real browsers against
-// ffmpeg.
+// Frames assembled from packets in any order: generated frames against their source, captures of real
+// browsers against ffmpeg.
 #include "engine/client/jitter_buffer/frame_assembler.h"
 
 #include <gtest/gtest.h>
@@ -30,7 +30,7 @@ struct OwnedPacket {
   Bytes payload;
 };
 
-// An H.264 access unit or an AV1 temporal unit, or bytes that VP8 and VP9 can be cut out of.
+// An H.264 access unit, an AV1 temporal unit, or bytes that can be packetised as VP8 and VP9.
 Bytes MakeFrame(Codec codec, bool key, size_t size, Random& random) {
   Bytes body;
   for (size_t i = 0; i < size; ++i)
@@ -96,7 +96,7 @@ Stream MakeStream(Codec codec, size_t count, uint64_t seed) {
 
 class Assembling : public ::testing::TestWithParam<std::tuple<Codec, uint64_t>> {};
 
-TEST_P(Assembling, EveryFrameComesOutAsItWasCutHoweverThePacketsCome) {
+TEST_P(Assembling, EveryFrameIsRestoredWhateverTheOrderOfPackets) {
   const auto [codec, seed] = GetParam();
   Stream stream = MakeStream(codec, 100, seed);
   Random random(seed + 77);
@@ -117,7 +117,7 @@ TEST_P(Assembling, EveryFrameComesOutAsItWasCutHoweverThePacketsCome) {
     assembler.Insert(packet);
     while (auto frame = assembler.Poll()) {
       const int64_t timestamp = frame->timestamp;
-      EXPECT_TRUE(out.emplace(timestamp, std::move(*frame)).second) << "a frame came twice";
+      EXPECT_TRUE(out.emplace(timestamp, std::move(*frame)).second) << "a frame was returned twice";
     }
     EXPECT_LE(assembler.held(), 1024u);
   }
@@ -154,15 +154,15 @@ TEST(FrameAssembler, ALostPacketCostsItsFrameAndNoOther) {
         assembler.Insert(packet);
         while (auto frame = assembler.Poll()) ++frames;
       }
-      // Without a start in the payload (H.264, AV1) the frame behind a lost marker cannot know that it
-      // begins.
+      // H.264 and AV1 payloads do not mark a frame's start, so the start of the frame after a lost marker is
+      // unknown.
       EXPECT_GE(frames, 38u);
       EXPECT_LE(frames, 39u);
     }
   }
 }
 
-TEST(FrameAssembler, ProbesBetweenFramesHideNothing) {
+TEST(FrameAssembler, ProbesBetweenFramesHideNoLoss) {
   Stream stream = MakeStream(Codec::kH264, 30, 2);
   FrameAssembler assembler(Codec::kH264);
   int64_t probes = 0;

@@ -1,5 +1,5 @@
-// The jitter buffers over generated networks: what comes out is in order, once, in time and bounded, whatever
-// goes in.
+// The jitter buffers over generated networks: whatever the input, the output is in order, without duplicates,
+// in time and bounded.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -53,7 +53,7 @@ TEST(DelayEstimator, RisesAtOnceAndFallsSlowly) {
   const Duration calm = TargetAfter(milliseconds(5), 1, estimator);
   const Duration rough = TargetAfter(milliseconds(200), 2, estimator, 200);
   EXPECT_GT(rough, calm + milliseconds(120));
-  const Duration soon = TargetAfter(milliseconds(5), 3, estimator, 50);  // a second later
+  const Duration soon = TargetAfter(milliseconds(5), 3, estimator, 50);  // after a second
   EXPECT_GT(soon, rough - milliseconds(40));
   const Duration later = TargetAfter(milliseconds(5), 4, estimator, 1'500);
   EXPECT_LT(later, calm + milliseconds(15));
@@ -147,7 +147,7 @@ TEST_P(VideoOverJitter, EveryFrameOnceInOrderAndEvenly) {
   for (size_t i = 1; i < shown.frames.size(); ++i) {
     EXPECT_EQ(shown.frames[i].frame.first_sequence, shown.frames[i - 1].frame.last_sequence + 1);
     EXPECT_EQ(shown.frames[i].frame.timestamp - shown.frames[i - 1].frame.timestamp, 3'000);
-    // Settled, the display is even although the network is not.
+    // After the start, display times are even although arrival times are not.
     if (i > 100) {
       EXPECT_LT(shown.at[i] - shown.at[i - 1], milliseconds(33 + 25)) << i;
     }
@@ -158,8 +158,8 @@ TEST_P(VideoOverJitter, EveryFrameOnceInOrderAndEvenly) {
   EXPECT_LT(buffer.target(), milliseconds(80));
 }
 
-// Nothing is repaired here: after each loss the picture goes on at a keyframe, and only there.
-TEST_P(VideoOverJitter, WhatIsLostIsSkippedToAKeyframe) {
+// Without repair, video resumes at the next keyframe after each loss, and only there.
+TEST_P(VideoOverJitter, ALossIsSkippedToTheNextKeyframe) {
   SCOPED_TRACE("seed " + std::to_string(GetParam()));
   Random random(GetParam());
   std::vector<int64_t> lost;
@@ -199,7 +199,7 @@ TEST(VideoJitterBuffer, IsBoundedWithoutAKeyframe) {
   EXPECT_LT(shown.requests, 200u);  // not one a frame
 }
 
-TEST(VideoJitterBuffer, AMutedCameraIsNotAskedForKeyframes) {
+TEST(VideoJitterBuffer, KeyframesOfAMutedCameraAreNotRequested) {
   Random random(4);
   const Network network = VideoOver(random, 60, 100, milliseconds(5), 0);
   VideoJitterBuffer buffer({});
@@ -217,7 +217,7 @@ struct Heard {
   Duration silent_for{0};
 };
 
-// Speech with pauses of DTX; the device pulls each 20 ms, sooner and later where a packet was stretched.
+// Speech with DTX pauses. The device pulls every 20 ms, earlier or later after a packet was stretched.
 struct AudioCall {
   AudioCall(uint64_t seed, Duration jitter, unsigned loss_percent, int packets = 1'500, bool pauses = false)
       : random(seed) {
@@ -279,8 +279,8 @@ TEST_P(AudioOverJitter, PlaysInOrderOnceAndConcealsTheRest) {
   EXPECT_GT(static_cast<double>(heard.timestamps.size()), arrived * 0.96);
   EXPECT_LE(static_cast<double>(heard.timestamps.size()), 1'500);
   EXPECT_LT(call.max_packets, 30u);
-  // Losses whose follower is there are given to the codec's FEC; others are concealed. Few more than there
-  // were losses.
+  // A loss is recovered by the codec's FEC when the next packet is there, and concealed otherwise. There are
+  // few more of both than there were losses.
   const double repaired = static_cast<double>(buffer.counters().fec + buffer.counters().concealed);
   EXPECT_LT(repaired, 1'500.0 * loss / 100 * 1.5 + 60);
   EXPECT_GE(buffer.counters().fec, loss > 0 ? 10u : 0u);
@@ -296,7 +296,7 @@ TEST(AudioJitterBuffer, TheDelayFollowsTheJitterDownAgain) {
   rough.Listen(buffer, kStart + seconds(10));
   const Duration high = buffer.target();
   EXPECT_GT(high, milliseconds(100));
-  // The same stream goes on over a calm path.
+  // The same stream continues over a path without jitter.
   AudioCall calm(2, milliseconds(3), 0, 3'000);
   calm.network.erase(calm.network.begin(), calm.network.lower_bound(kStart + seconds(10)));
   auto next = calm.network.begin();
@@ -314,7 +314,7 @@ TEST(AudioJitterBuffer, TheDelayFollowsTheJitterDownAgain) {
   EXPECT_GT(buffer.counters().accelerated, 3u);
 }
 
-TEST(AudioJitterBuffer, PausesOfTheEncoderAreComfortNoiseAndNoConcealment) {
+TEST(AudioJitterBuffer, EncoderPausesAreComfortNoiseAndNoConcealment) {
   AudioCall call(1, milliseconds(5), 0, 1'000, true);
   AudioJitterBuffer buffer;
   Heard heard = call.Listen(buffer, kStart + seconds(20));
@@ -323,7 +323,7 @@ TEST(AudioJitterBuffer, PausesOfTheEncoderAreComfortNoiseAndNoConcealment) {
   EXPECT_EQ(buffer.counters().fec, 0u);
 }
 
-TEST(AudioJitterBuffer, WhatStopsFadesOutAndBeginsAnew) {
+TEST(AudioJitterBuffer, AStreamThatStopsFadesOutAndRestarts) {
   AudioCall call(1, milliseconds(5), 0, 100);
   AudioJitterBuffer buffer;
   const Heard heard = call.Listen(buffer, kStart + seconds(4));
@@ -332,7 +332,7 @@ TEST(AudioJitterBuffer, WhatStopsFadesOutAndBeginsAnew) {
   EXPECT_EQ(buffer.Pull(kStart + seconds(4)).decision, AudioDecision::kSilence);
 }
 
-TEST(AudioJitterBuffer, IsBoundedWhenNobodyPulls) {
+TEST(AudioJitterBuffer, IsBoundedWithoutPulls) {
   AudioCall call(1, milliseconds(5), 0, 5'000);
   AudioJitterBuffer buffer;
   for (const auto& [at, arriving] : call.network) {
