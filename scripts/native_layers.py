@@ -1,6 +1,6 @@
 """Checks the includes of native/: a folder includes only what its feature may use by `native/CMakeLists.txt`.
 
-The linker detects neither a header that includes an upper folder nor a circle of features; this check does.
+The linker detects neither a header that includes an upper folder nor a cycle of features; this check does.
 Tests may include everything.
 """
 
@@ -50,13 +50,13 @@ def reachable(features: Mapping[str, Feature], start: frozenset[str]) -> set[str
 
 
 def find_faults(native: Path) -> list[str]:
-    """A sentence about each fault."""
+    """One sentence for each fault."""
     features = read_features((native / "CMakeLists.txt").read_text())
     graph = {name: feature.uses & features.keys() for name, feature in features.items()}
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
-        return [f"CMakeLists.txt: features depend on one another in a circle: {' → '.join(error.args[1])}"]
+        return [f"CMakeLists.txt: features form a dependency cycle: {' → '.join(error.args[1])}"]
     by_folder = {feature.folder: name for name, feature in features.items()}
     faults = []
     for name, feature in features.items():

@@ -1,4 +1,4 @@
-"""The check of native/ finds includes against the layering, and circles."""
+"""The check of native/ finds includes against the layering, and cycles."""
 
 import sys
 from pathlib import Path
@@ -24,11 +24,11 @@ def write(native: Path, cmake: str = FEATURES, **includes: str) -> None:
         path.write_text(f'#pragma once\n#include "{included}"\n')
 
 
-def test_the_repository_has_no_fault() -> None:
+def test_the_repository_has_no_faults() -> None:
     assert native_layers.find_faults(native_layers.ROOT / "native") == []
 
 
-def test_includes_downwards_and_of_its_own_are_no_fault(tmp_path: Path) -> None:
+def test_includes_downwards_and_inside_a_feature_are_allowed(tmp_path: Path) -> None:
     write(tmp_path, room="engine/base/ids.h", shard="engine/base/ids.h", base="engine/base/time.h")
     assert native_layers.find_faults(tmp_path) == []
 
@@ -43,14 +43,14 @@ def test_a_folder_below_a_feature_belongs_to_it(tmp_path: Path) -> None:
     assert native_layers.find_faults(tmp_path) == ["engine/base/base.h: base may not include room"]
 
 
-def test_tests_may_include_what_they_like(tmp_path: Path) -> None:
+def test_tests_may_include_anything(tmp_path: Path) -> None:
     write(tmp_path)
     (tmp_path / "engine" / "room").mkdir(parents=True)
     (tmp_path / "engine" / "room" / "room_test.cc").write_text('#include "engine/shard/shard.h"\n')
     assert native_layers.find_faults(tmp_path) == []
 
 
-def test_a_circle_of_features_is_a_fault(tmp_path: Path) -> None:
+def test_a_cycle_of_features_is_a_fault(tmp_path: Path) -> None:
     write(tmp_path, FEATURES.replace("engine/base)", "engine/base DEPS nexus_shard)"))
     (fault,) = native_layers.find_faults(tmp_path)
-    assert "circle" in fault
+    assert "cycle" in fault

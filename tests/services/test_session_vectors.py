@@ -1,4 +1,4 @@
-"""The transcripts in proto/vectors/session are what the services really send and accept.
+"""Checks that the transcripts in proto/vectors/session are the messages that the services send and accept.
 
 Each test performs one session with signaling and the SFU and compares every message with the transcript.
 After a deliberate change of the protocol, `NEXUS_WRITE_VECTORS=1` writes the transcripts; see their README.

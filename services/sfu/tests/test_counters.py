@@ -20,7 +20,7 @@ from nexus_sfu.stats import counters_of
 ENGINE = Path(__file__).parents[3] / "native/engine"
 SCALAR = r"u?int(?:8|16|32|64)_t|double|std::string|TransportState"
 COUNTER = re.compile(rf"^ +(?:{SCALAR}) (\w+)(?: = [\w:.]+)?;", re.M)
-# Members of the binding that are no counters: the engine's numbers, and what has a shape of its own.
+# Members of the binding that are not counters: the engine's numbers, and nested values.
 SHAPED = {"transport", "track", "slot", "target", "layer", "layer_bitrates", "drops"}
 # Counters of the struct that the binding adds to `drops`.
 IN_DROPS = {"send_backlog_drops", "send_errors", "receive_truncated"}

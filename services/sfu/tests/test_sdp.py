@@ -362,7 +362,7 @@ DESCRIPTOR = (
 
 
 def with_descriptor(offer: str, *mids: int, line: str = DESCRIPTOR) -> str:
-    """The offer of a page that knows dependency descriptors in some of its sections."""
+    """The offer of a page that supports dependency descriptors in some sections."""
     head, *media = offer.split("m=")
     for mid in mids:
         assert media[mid].startswith("video")
@@ -387,8 +387,8 @@ def test_dependency_descriptors_are_for_all_video_slots_or_for_none(read_offer: 
     assert dict(some.media.transport.extensions)[Extension.DEPENDENCY_DESCRIPTOR] == 12
 
 
-def test_descriptors_that_a_publication_sends_request_none_for_slots(read_offer: OfferReader) -> None:
-    """Chromium offers them by itself where it sends layers, Firefox where it sends video."""
+def test_descriptors_of_a_publication_do_not_count_for_slots(read_offer: OfferReader) -> None:
+    """Chromium offers descriptors in sections that send layers, Firefox in sections that send video."""
     result = negotiated(with_descriptor(read_offer("chromium_join"), 1), *REQUESTS)
     assert dict(result.media.transport.extensions)[Extension.DEPENDENCY_DESCRIPTOR] == 12
     assert DESCRIPTOR in sections(answer(result))[1]
@@ -412,8 +412,8 @@ def test_descriptors_follow_the_direction_of_the_extension(
 
 
 def test_descriptors_need_allow_mixed(read_offer: OfferReader) -> None:
-    """RFC 8285 section 4.1.2: without it a stream has elements of one form, and a structure fits the longer
-    form alone."""
+    """RFC 8285 section 4.1.2: without it all elements of a stream have the same form, and a template
+    structure fits only into the two-byte form."""
     join = read_offer("chromium_join")
     text = with_descriptor(join, *video_slots(negotiated(join, *REQUESTS)))
     result = negotiated(text.replace("a=extmap-allow-mixed\r\n", ""), *REQUESTS)

@@ -38,7 +38,7 @@ class KeyExists(BusError):
 
 class RevisionMismatch(BusError):
     """`update` or `delete` named a revision that is not the key's last: another writer was faster. Read the
-    key again and decide again."""
+    key and decide again."""
 
 
 @dataclass(frozen=True, slots=True)

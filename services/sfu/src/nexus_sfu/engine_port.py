@@ -107,8 +107,8 @@ class DataMessage:
 
 
 class EngineStats(Protocol):
-    """The statistics that the service itself reads. All others have the names of the fields of
-    `sfu_pb2.EngineStats`, into which `stats` copies them. This holds for the classes below as well."""
+    """The statistics that the service reads itself. All others have the field names of `sfu_pb2.EngineStats`,
+    into which `stats` copies them. The classes below work the same way."""
 
     datagrams_in: int
     datagrams_out: int

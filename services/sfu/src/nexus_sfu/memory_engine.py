@@ -69,7 +69,7 @@ class MemorySlot:
 
 
 class MemoryCounters:
-    """Statistics of which every counter that is not set is 0."""
+    """Statistics whose unset counters are 0."""
 
     def __getattr__(self, name: str) -> int:
         if name.startswith("_"):

@@ -1,4 +1,4 @@
-"""WatchStats: the engine's stats as messages, with the service's ids.
+"""WatchStats: the engine's stats as messages, with the service's IDs.
 
 The engine answers a request by an event, which is matched to the waiting caller by the request's number.
 """
@@ -18,7 +18,7 @@ from nexus_sfu.media import Media
 STATS_TIMEOUT_SECONDS = 5.0
 # Maximum number of pending requests; each watcher has one at a time.
 MAX_WAITING = 1_024
-# Fields that identify what the counters are of, in place of the engine's numbers.
+# Fields that identify the object of the counters, where the engine has numbers.
 IDS = frozenset({"participant_id", "track_id", "mid"})
 M = TypeVar("M", bound=Message)
 
@@ -118,7 +118,7 @@ def _position(layer: tuple[int, int] | None) -> sfu_pb2.LayerPosition | None:
 
 
 def counters_of(message: type[Message]) -> tuple[str, ...]:
-    """The fields that have the name of the engine's own counter: all but ids and messages."""
+    """The fields with the same name as a counter of the engine: all but IDs and nested messages."""
     fields = message.DESCRIPTOR.fields
     return tuple(f.name for f in fields if f.message_type is None and f.name not in IDS)
 

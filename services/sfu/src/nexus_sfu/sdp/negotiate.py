@@ -354,8 +354,8 @@ def _formats(plan: Plan) -> frozenset[Format]:
 
 
 def _all_take_descriptors(plans: Sequence[Plan], group: _Group) -> bool:
-    """A slot is sent what any other is sent: dependency descriptors are for all video slots of a client or
-    for none. A publication's say nothing of them: browsers offer descriptors where they send layers."""
+    """Any slot may receive any track, so dependency descriptors are sent to all video slots of a client or to
+    none. Publications do not count: browsers offer descriptors there because they send layers."""
     slots = [plan for plan in plans if plan.role is Role.SLOT and plan.section.kind == "video"]
     return bool(slots) and all(
         any(
