@@ -1,4 +1,4 @@
-// Each drop reason has its own stable name.
+// Each drop reason has a name of its own, of lower-case letters and underscores.
 #include "engine/control/drop_reason.h"
 
 #include <gtest/gtest.h>
