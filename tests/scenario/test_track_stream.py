@@ -56,7 +56,7 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Development]:
 def _grpc_port(log: str) -> int:
     for line in log.splitlines():
         start = line.find("{")
-        if "ready" in line and start >= 0:
+        if start >= 0 and '"grpc_port"' in line:  # signaling logs "ready" as well
             return int(json.loads(line[start:])["grpc_port"])
     raise AssertionError(f"the log names no gRPC port: {log[-2000:]}")
 
