@@ -19,7 +19,7 @@ namespace {
 using testing::Datagram;
 using testing::PublishedStreamOptions;
 using testing::TestPeer;
-using testing::TestPeerOptions;
+using testing::PeerOptions;
 
 std::unique_ptr<Engine> OpenEngine(size_t shards = 1, bool gso = true, size_t room_share = 0) {
   EngineConfig config;
@@ -41,7 +41,7 @@ struct RealPeer {
           return *UdpSocket::Bind(*SocketAddress::Parse("127.0.0.1", 0), {}, error);
         }()),
         peer([&] {
-          TestPeerOptions options;
+          PeerOptions options;
           options.address = socket.local();
           options.seed = seed;
           return options;
@@ -49,8 +49,8 @@ struct RealPeer {
 
   void Pump() {
     const Timestamp now = MonotonicNow();
-    socket.Receive(clock, now, [&](MutableByteView bytes, const SocketAddress&, Timestamp) {
-      peer.HandleDatagram(bytes, now);
+    socket.Receive(clock, now, [&](MutableByteView bytes, const SocketAddress& from, Timestamp) {
+      peer.HandleDatagram(bytes, from, now);
     });
     if (peer.NextDeadline() <= now) peer.HandleTimeout(now);
     RunBuilder batch;
@@ -259,7 +259,7 @@ TEST(Engine, SpreadsRoomsOverShardsAndNamesTheShardInTheUfrag) {
   std::unique_ptr<Engine> engine = OpenEngine(2);
   const std::vector<uint16_t> ports = engine->ports();
   ASSERT_EQ(ports.size(), 2u);
-  TestPeer peer(TestPeerOptions{});
+  TestPeer peer(PeerOptions{});
   std::set<uint16_t> used;
   std::set<std::string> prefixes;
   for (int i = 0; i < 2; ++i) {
@@ -290,7 +290,7 @@ TEST(Engine, RefusesTransportsAboveTheMaximumUntilOneCloses) {
   config.max_transports = 2;
   int error = 0;
   std::unique_ptr<Engine> engine = Engine::Open(std::move(config), error);
-  TestPeer peer(TestPeerOptions{});
+  TestPeer peer(PeerOptions{});
   RoomId room;
   ASSERT_EQ(engine->CreateRoom(room), CallError::kNone);
   TransportDescription description;
@@ -307,7 +307,7 @@ TEST(Engine, RefusesTransportsAboveTheMaximumUntilOneCloses) {
 // Hard problem 23, for TSan: many threads call while events are polled and the engine closes.
 TEST(Engine, MayBeCalledFromManyThreadsWhileItCloses) {
   std::unique_ptr<Engine> engine = OpenEngine(2);
-  const TestPeer peer(TestPeerOptions{});
+  const TestPeer peer(PeerOptions{});
   const TransportSettings settings = peer.Settings();
   std::atomic<int> closed_seen{0};
   std::atomic<int> calls{0};

@@ -4,8 +4,8 @@
 #include <cstdlib>
 #include <new>
 
-#include "engine/dtls/emulated_wall_clock.h"
-#include "testing/emulated_call.h"
+#include "testing/emulated_options.h"
+#include "testing/test_call.h"
 
 // If they are inlined, the compiler takes the pair below for mismatched allocators.
 #ifndef __clang__
@@ -45,11 +45,9 @@ TEST(ForwardAllocation, CountsAllocations) {
 }
 
 TEST(ForwardAllocation, MediaInSteadyStateAllocatesNothing) {
-  EmulatedCallOptions options;
-  options.seed = 8;
-  options.on_time = SetEmulatedWallClock;
+  EmulatedCallOptions options = EmulatedOptions(8);
   options.around_media = [](bool begin) { counting = begin; };
-  EmulatedCall call(options);
+  TestCall call(options);
   Member& publisher = call.Join();
   call.Publish(publisher, MediaKind::kVideo);
   call.Publish(publisher, MediaKind::kAudio);

@@ -10,7 +10,7 @@ BandwidthScene::BandwidthScene(BandwidthSceneOptions options) : call(options.cal
   // About 130, 440 and 1,260 kbit/s at 25 frames a second.
   call.PublishSimulcast(*publisher, {{1, 600}, {2, 1'050}, {6, 1'020}}, options.sizes);
   for (int i = 0; i < options.subscribers; ++i) {
-    TestPeerOptions peer;
+    PeerOptions peer;
     peer.transport_feedback = options.transport_feedback;
     peer.receiver_reports = options.receiver_reports;
     Member& member = call.Join(std::move(peer));

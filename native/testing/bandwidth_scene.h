@@ -1,8 +1,8 @@
-// A scene for send-side bandwidth: one publisher with a voice and a camera in three encodings, subscribers
-// who watch it through links of their own. Used by tests and by the report in bench/.
+// A call for send-side bandwidth estimation: one publisher with audio and a video of three encodings, and
+// subscribers behind links of their own. Used by tests and by bench/network.py.
 #pragma once
 
-#include "testing/emulated_call.h"
+#include "testing/test_call.h"
 
 namespace nexus::testing {
 
@@ -11,8 +11,8 @@ struct BandwidthSceneOptions {
   int subscribers = 1;
   bool transport_feedback = true;
   bool receiver_reports = true;
-  bool rtx = true;                 // the subscribers take retransmissions
-  std::vector<PictureSize> sizes;  // of the encodings, as told
+  bool rtx = true;                 // the subscribers negotiate retransmissions
+  std::vector<PictureSize> sizes;  // of the encodings, as the publisher announces them
 };
 
 struct SceneShare {
@@ -31,26 +31,26 @@ class BandwidthScene {
  public:
   explicit BandwidthScene(BandwidthSceneOptions options);
 
-  // One link for all of `who`.
+  // Puts one link in front of all subscribers in `who`.
   std::shared_ptr<Bottleneck> Narrow(const std::vector<size_t>& who, int64_t bps, size_t queue_bytes);
   void SetConditions(size_t who, const LinkConditions& conditions);
   void Prefer(size_t who, const SlotPreferences& preferences);
 
-  // Which encoding the subscriber saw last, by the marks in the payload; -1: none lately.
+  // The encoding that the subscriber received last, by the marks in payloads; -1: none recently.
   int Spatial(size_t who) const;
   ReceivedStream& video(size_t who) { return *subscribers[who]->slots[1].stream; }
   ReceivedStream& audio(size_t who) { return *subscribers[who]->slots[0].stream; }
-  // Of audio packets that never came.
+  // Share of audio packets that never arrived.
   double AudioLoss(size_t who);
-  // Video packets that never came, less the last second's.
+  // Number of video packets that never arrived, except for those of the last second.
   size_t Unrepaired(size_t who);
-  // Share of the packets sampled in the time that came within `late` after they could have come at best, with
-  // this delay on the way from the server.
+  // Share of the packets sampled in the interval that arrived at most `late` after the earliest possible
+  // time, given the delay from the server.
   double DeliveredWithin(size_t who, Timestamp from, Timestamp until, Duration late, Duration last_leg);
   TransportReport Report(size_t who);
   SceneShare Observe(size_t who, Duration duration, Duration step = std::chrono::milliseconds(50));
 
-  EmulatedCall call;
+  TestCall call;
   Member* publisher = nullptr;
   std::vector<Member*> subscribers;
   std::shared_ptr<Bottleneck> link;

@@ -1,9 +1,9 @@
-// A call in which OpenSSL's clock is the emulated one too. Apart from emulated_call.h, for it takes the place
-// of libc's clock in the whole program (nexus_emulated_wall_clock).
+// Options of a call in which OpenSSL's clock is emulated too. Apart from emulated_room.h, because that clock
+// replaces libc's in the whole program (nexus_emulated_wall_clock).
 #pragma once
 
 #include "engine/dtls/emulated_wall_clock.h"
-#include "testing/emulated_call.h"
+#include "testing/emulated_room.h"
 
 namespace nexus::testing {
 

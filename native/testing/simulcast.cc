@@ -2,7 +2,7 @@
 
 namespace nexus::testing {
 
-SimulcastCamera::SimulcastCamera(EmulatedCall& call, Member& member, FoundBy found_by) {
+SimulcastCamera::SimulcastCamera(TestCall& call, Member& member, FoundBy found_by) {
   static constexpr const char* kRids[kEncodings] = {"q", "h", "f"};
   TrackSettings settings;
   settings.kind = MediaKind::kVideo;
@@ -16,7 +16,7 @@ SimulcastCamera::SimulcastCamera(EmulatedCall& call, Member& member, FoundBy fou
     options.mid = settings.mid;
     options.mark = 7000 + n;
     options.first_sequence = static_cast<uint16_t>(65'400 + 100 * i);  // wraps, at different times
-    options.first_timestamp = 0xFFFF0000u + 77'777u * n;  // nothing in common but the sender reports
+    options.first_timestamp = 0xFFFF0000u + 77'777u * n;               // related by the sender reports only
     if (found_by == FoundBy::kRid) {
       options.rid = kRids[i];
       settings.rids.emplace_back(kRids[i]);
@@ -36,7 +36,7 @@ SimulcastCamera::SimulcastCamera(EmulatedCall& call, Member& member, FoundBy fou
   });
 }
 
-void SimulcastCamera::SendFrame(EmulatedCall& call, Member& member) {
+void SimulcastCamera::SendFrame(TestCall& call, Member& member) {
   if (!member.peer->connected()) return;
   for (size_t i = 0; i < kEncodings; ++i) {
     if (!paused_[i]) member.peer->SendVideoFrame(*encodings_[i], call.now(), size_t{1} << i);
@@ -45,7 +45,7 @@ void SimulcastCamera::SendFrame(EmulatedCall& call, Member& member) {
 
 void SimulcastCamera::Pause(size_t index, bool paused) {
   paused_[index] = paused;
-  encodings_[index]->keyframe_wanted = true;  // what comes after a pause begins with one
+  encodings_[index]->keyframe_wanted = true;  // an encoding resumes with a keyframe
 }
 
 std::optional<size_t> SimulcastCamera::EncodingOf(uint32_t mark) const {

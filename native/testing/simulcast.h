@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "testing/emulated_call.h"
+#include "testing/test_call.h"
 
 namespace nexus::testing {
 
@@ -15,19 +15,19 @@ class SimulcastCamera {
   static constexpr uint32_t kCsrc = 4242;
 
   // Publishes it for `member` and starts it: 25 frames a second, of 1, 2 and 4 packets, with sender reports.
-  SimulcastCamera(EmulatedCall& call, Member& member, FoundBy found_by);
+  SimulcastCamera(TestCall& call, Member& member, FoundBy found_by);
 
   TrackId track() const { return track_; }
   PublishedStream& encoding(size_t index) { return *encodings_[index]; }
-  // A publisher pauses encodings without a word.
+  // Publishers pause encodings without signaling it.
   void Pause(size_t index, bool paused);
-  // Which encoding a payload is of.
+  // The encoding of a payload, by its mark.
   std::optional<size_t> EncodingOf(uint32_t mark) const;
   // For ReceivedStream::Faults.
   std::map<uint32_t, uint32_t> csrcs() const;
 
  private:
-  void SendFrame(EmulatedCall& call, Member& member);
+  void SendFrame(TestCall& call, Member& member);
 
   TrackId track_{90'001};
   std::vector<PublishedStream*> encodings_;

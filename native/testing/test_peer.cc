@@ -3,24 +3,16 @@
 #include <algorithm>
 #include <utility>
 
-#include "engine/media/incoming_extensions.h"
 #include "engine/rtp/demultiplexer.h"
 #include "engine/rtp/red.h"
-#include "engine/rtp/rtp_extensions.h"
 #include "engine/rtp/rtx.h"
+#include "engine/stun/stun_writer.h"
 #include "testing/bits.h"
 
 namespace nexus::testing {
 namespace {
 
-constexpr Ssrc kFeedbackSender{0xFEEDBACC};
-
-std::string Credential(uint64_t seed, size_t size) {
-  std::mt19937_64 random(seed);
-  std::string text;
-  for (size_t i = 0; i < size; ++i) text += static_cast<char>('a' + random() % 26);
-  return text;
-}
+constexpr Ssrc kReporter{0xFEEDBACC};
 
 // RFC 8285 one-byte elements, padded to a multiple of four.
 std::vector<uint8_t> ExtensionBlock(const std::vector<std::pair<uint8_t, std::vector<uint8_t>>>& elements) {
@@ -47,7 +39,7 @@ std::vector<uint8_t> FixedHeader(bool marker, uint8_t payload_type, uint16_t seq
   return header;
 }
 
-// RFC 2198: as libwebrtc does it, what came right before rides along while its offset fits.
+// RFC 2198: like libwebrtc, adds the preceding packets whose timestamp offsets fit.
 std::vector<uint8_t> WithRedundancy(const PublishedStream& stream, size_t distance, PayloadType opus) {
   const auto& [timestamp, primary] = stream.sent_audio.front();
   std::vector<RedBlock> blocks;
@@ -62,8 +54,8 @@ std::vector<uint8_t> WithRedundancy(const PublishedStream& stream, size_t distan
   return payload;
 }
 
-// AV1 RTP specification, appendix A.8, of a stream of one layer: one template, one decode target, one chain.
-// Where the frame before is stands in each frame.
+// AV1 RTP specification, appendix A.8, for a stream of one layer: one template, one decode target, one chain.
+// Each frame contains the distance to the one before.
 std::vector<uint8_t> Descriptor(const PublishedStream& stream, bool key, bool first, bool last) {
   const uint8_t step = key ? 0 : static_cast<uint8_t>(stream.options.frame_number_step);
   const bool structure = key && first;
@@ -92,134 +84,73 @@ void RenameRid(std::vector<uint8_t>& header, const std::string& rid, uint8_t fir
   if (found != header.end()) *found = static_cast<uint8_t>((first_extension_id + 5) << 4 | size);
 }
 
+constexpr Duration kNeverByItself = std::chrono::hours(10'000);
+
+// Reports are made by hand, and the peer stays whatever the network does: tests say when it stops.
+ClientConfig TestPeerConfig() {
+  ClientConfig config;
+  config.rtcp_interval = kNeverByItself;
+  config.transport.ice_agent.connect_timeout = kNeverByItself;
+  config.transport.ice_agent.consent_timeout = kNeverByItself;
+  config.transport.max_application_data = 64;
+  return config;
+}
+
 }  // namespace
 
-TestPeer::TestPeer(TestPeerOptions options)
-    : options_(std::move(options)),
-      local_{Credential(options_.seed * 2 + 1, 8), Credential(options_.seed * 2 + 2, 24)} {
-  if (options_.certificate == nullptr) options_.certificate = DtlsCertificate::Generate();
-}
+TestPeer::TestPeer(PeerOptions options) : EmulatedPeer(std::move(options), TestPeerConfig()) {}
 
-TransportSettings TestPeer::Settings() const {
-  TransportSettings settings;
-  settings.remote = local_;
-  settings.fingerprints = {{"sha-256", options_.certificate->fingerprint()}};
-  settings.dtls_role = options_.dtls == DtlsRole::kClient ? DtlsRole::kServer : DtlsRole::kClient;
-  const uint8_t first = options_.first_payload_type;
-  CodecBinding vp8;
-  vp8.payload_type = PayloadType{first};
-  vp8.rtx_payload_type = PayloadType{static_cast<uint8_t>(first + 1)};
-  vp8.codec = options_.video;
-  vp8.clock_rate = 90'000;
-  CodecBinding opus;
-  opus.payload_type = PayloadType{static_cast<uint8_t>(first + 2)};
-  opus.codec = Codec::kOpus;
-  opus.clock_rate = 48'000;
-  if (options_.red) opus.red_payload_type = red_payload_type();
-  settings.codecs = {vp8, opus};
-  const uint8_t id = options_.first_extension_id;
-  settings.extensions.Set(RtpExtension::kAudioLevel, id);
-  settings.extensions.Set(RtpExtension::kAbsSendTime, id + 1);
-  settings.extensions.Set(RtpExtension::kTransportSequenceNumber, id + 2);
-  settings.extensions.Set(RtpExtension::kMid, id + 3);
-  settings.extensions.Set(RtpExtension::kRid, id + 4);
-  settings.extensions.Set(RtpExtension::kRepairedRid, id + 5);
-  if (options_.descriptors) settings.extensions.Set(RtpExtension::kDependencyDescriptor, id + 6);
-  settings.forward_descriptors = options_.descriptors && options_.descriptors_to_slots;
-  return settings;
-}
-
-void TestPeer::Connect(const ServerDescription& server, Timestamp now) {
-  server_ = server.address;
-  ice_.emplace(local_, server.ice, options_.ice, options_.seed, now);
-  DtlsConfig config;
-  config.role = options_.dtls;
-  config.certificate = options_.certificate;
-  config.remote_fingerprints = {{"sha-256", server.fingerprint}};
-  config.profiles = options_.profiles;
-  config.max_received = 64;
-  dtls_.emplace(std::move(config));
-  HandleTimeout(now);
-}
-
-void TestPeer::RestartIce(const IceCredentials& local, const IceCredentials& server, Timestamp now) {
-  local_ = local;
-  ice_.emplace(local_, server, options_.ice, options_.seed + 1, now);
-  HandleTimeout(now);
-}
-
-std::optional<SrtpProfile> TestPeer::profile() const {
-  if (!sealer_) return std::nullopt;
-  return sealer_->profile();
-}
-
-void TestPeer::HandleDatagram(ByteView datagram, Timestamp now) {
-  if (vanished_ || !ice_) return;
-  ++datagrams_received;
-  switch (Demultiplex(datagram)) {
-    case Protocol::kStun: {
-      const bool before = ice_->connected();
-      ice_->HandleStun(datagram, now);
-      if (!before && ice_->connected()) {
-        dtls_->Start(now);
-        PumpDtls();
-      }
-      break;
+void TestPeer::HandleDatagram(MutableByteView datagram, const SocketAddress& from, Timestamp now) {
+  if (vanished()) return;
+  const Protocol protocol = Demultiplex(datagram);
+  if (protocol != Protocol::kRtp && protocol != Protocol::kRtcp) {
+    GiveToClient(datagram, from, now);
+    if (!witness_ && connected()) {
+      witness_.emplace(*client().transport().srtp_keys(), options().dtls == DtlsRole::kClient);
     }
-    case Protocol::kDtls:
-      dtls_->HandleDatagram(datagram, now);
-      PumpDtls();
-      PumpData();
-      break;
-    case Protocol::kRtp:
-      HandleRtp({datagram.begin(), datagram.end()}, now);
-      break;
-    case Protocol::kRtcp:
-      HandleRtcp({datagram.begin(), datagram.end()}, now);
-      break;
-    case Protocol::kUnknown:
-      break;
+    return PumpData();
   }
-}
-
-void TestPeer::PumpDtls() {
-  while (auto datagram = dtls_->PollTransmit()) SendRaw(std::move(*datagram));
-  if (opener_ || !dtls_->srtp_keys()) return;
-  const SrtpKeys& keys = *dtls_->srtp_keys();
-  const bool client = options_.dtls == DtlsRole::kClient;
-  opener_.emplace(keys.profile, client ? keys.server : keys.client);
-  sealer_.emplace(keys.profile, client ? keys.client : keys.server);
-}
-
-void TestPeer::HandleTimeout(Timestamp now) {
-  if (vanished_ || !ice_) return;
-  while (auto check = checks_stopped_ ? std::nullopt : ice_->PollTransmit(now)) SendRaw(std::move(*check));
-  if (dtls_ && now >= dtls_->next_deadline()) {
-    dtls_->HandleTimeout(now);
-    PumpDtls();
+  const std::vector<uint8_t> sealed(datagram.begin(), datagram.end());
+  const SrtpCounters before = witness_ ? *client().transport().srtp_counters() : SrtpCounters{};
+  GiveToClient(datagram, from, now);
+  if (!witness_) return;
+  const SrtpCounters& after = *client().transport().srtp_counters();
+  const bool opened = after.rtp_opened + after.rtcp_opened > before.rtp_opened + before.rtcp_opened;
+  const bool refused = after.malformed + after.unauthenticated + after.replayed + after.too_old >
+                       before.malformed + before.unauthenticated + before.replayed + before.too_old;
+  if (!opened && !refused) return;  // the client did not look at it
+  const std::vector<uint8_t> plain = witness_->OpenIncoming(sealed, opened, datagram);
+  if (!opened) {
+    ++rejected;
+  } else if (protocol == Protocol::kRtp) {
+    ++rtp_received;
+    bytes_received += sealed.size();
+    RecordRtp(plain, now);
+  } else {
+    ++rtcp_received;
+    RecordRtcp(plain, now);
   }
-  if (connected() && now >= next_nack_) SendNacks(now);
-  if (connected() && twcc_.due(now)) SendTransportFeedback(now);
-}
-
-Timestamp TestPeer::NextDeadline() const {
-  if (vanished_ || !ice_) return kNever;
-  Timestamp next = checks_stopped_ ? kNever : ice_->next_deadline();
-  if (dtls_) next = std::min(next, dtls_->next_deadline());
-  for (const ReceivedStream& stream : received_) {
-    if (stream.rtx_ssrc) next = std::min(next, stream.nacks.next_deadline(Duration(50'000)));
-  }
-  return std::min(std::max(next, next_nack_), twcc_.next_deadline());
 }
 
 std::vector<Datagram> TestPeer::TakeDatagrams() {
   PumpData();
-  return std::exchange(outgoing_, {});
+  std::vector<Datagram> datagrams = EmulatedPeer::TakeDatagrams();
+  if (!witness_) return datagrams;
+  for (const Datagram& datagram : datagrams) {
+    const Protocol protocol = Demultiplex(datagram.bytes);
+    const auto header =
+        protocol == Protocol::kRtp ? ParseRtpHeader(datagram.bytes) : std::optional<RtpHeader>();
+    // SSRCs that a test invents are left out: libsrtp would keep state for each.
+    const bool judged = protocol == Protocol::kRtcp || (header && Publishes(header->ssrc));
+    if (judged) witness_->OpenOutgoing(datagram.bytes);
+  }
+  return datagrams;
 }
 
-void TestPeer::SendRaw(std::vector<uint8_t> datagram) {
-  if (vanished_) return;
-  outgoing_.push_back({options_.address, server_, std::move(datagram)});
+bool TestPeer::Publishes(Ssrc ssrc) const {
+  return std::ranges::any_of(published_, [&](const PublishedStream& stream) {
+    return stream.options.ssrc == ssrc || stream.options.rtx_ssrc == ssrc;
+  });
 }
 
 PublishedStream& TestPeer::Publish(const PublishedStreamOptions& options) {
@@ -227,14 +158,28 @@ PublishedStream& TestPeer::Publish(const PublishedStreamOptions& options) {
 }
 
 ReceivedStream& TestPeer::Receive(Ssrc ssrc, std::optional<Ssrc> rtx_ssrc, MediaKind kind) {
+  ReceiveStreamConfig config;
+  config.kind = kind;
+  config.clock_rate = kind == MediaKind::kVideo ? 90'000 : 48'000;
+  config.ssrc = ssrc;
+  config.rtx_ssrc = rtx_ssrc;
+  client().AddReceiveStream(config);
   return received_.emplace_back(ssrc, rtx_ssrc, kind);
 }
 
 void TestPeer::SendRtp(ByteView header, ByteView payload, uint64_t index) {
-  if (!sealer_) return;
-  std::vector<uint8_t> out(header.size() + payload.size() + kSrtpMaxRtpOverhead);
-  out.resize(sealer_->SealRtp(header, payload, index, out));
-  SendRaw(std::move(out));
+  client().transport().SendRtp(header, {}, payload, index);
+}
+
+std::vector<uint8_t> TestPeer::MakeCheck(const IceCredentials& server, bool nominate) const {
+  StunWriter writer(StunClass::kRequest, kStunBinding, StunTransactionId{0x7E});
+  writer.Username(server.ufrag + ":" + Settings().remote.ufrag);
+  writer.IceControlling(1);
+  if (nominate) writer.UseCandidate();
+  writer.Priority(0x6E7F00FF);
+  writer.MessageIntegrity(server.pwd);
+  writer.Fingerprint();
+  return writer.ToVector();
 }
 
 void TestPeer::SendVideoFrame(PublishedStream& stream, Timestamp now, size_t packets) {
@@ -247,9 +192,9 @@ void TestPeer::SendVideoFrame(PublishedStream& stream, Timestamp now, size_t pac
   for (size_t i = 0; i < packets; ++i) {
     const bool last = i + 1 == packets;
     const auto sequence = static_cast<uint16_t>(stream.sequence);
-    std::vector<uint8_t> header = FixedHeader(last, options_.first_payload_type, sequence,
+    std::vector<uint8_t> header = FixedHeader(last, options().first_payload_type, sequence,
                                               stream.TimestampAt(now), stream.options.ssrc);
-    const uint8_t id = options_.first_extension_id;
+    const uint8_t id = options().first_extension_id;
     std::vector<std::pair<uint8_t, std::vector<uint8_t>>> extensions = {
         {static_cast<uint8_t>(id + 2),
          {static_cast<uint8_t>(stream.packets >> 8), static_cast<uint8_t>(stream.packets)}}};
@@ -288,7 +233,7 @@ void TestPeer::SendVideoFrame(PublishedStream& stream, Timestamp now, size_t pac
       payload.push_back(0xAA);
     }
     if (stream.options.encrypted) {
-      // What follows the payload descriptor is noise, of the same length.
+      // Replaces all bytes after the payload descriptor by noise.
       std::transform(payload.begin() + 4, payload.end(), payload.begin() + 4,
                      [&](uint8_t byte) { return static_cast<uint8_t>(byte ^ (0xA5 + stream.frames * 31)); });
     }
@@ -304,12 +249,12 @@ void TestPeer::SendVideoFrame(PublishedStream& stream, Timestamp now, size_t pac
 
 void TestPeer::SendAudio(PublishedStream& stream, Timestamp now, const AudioPacketOptions& packet) {
   const bool red = packet.red || packet.redundancy > 0;
-  const auto opus = static_cast<uint8_t>(options_.first_payload_type + 2);
+  const auto opus = static_cast<uint8_t>(options().first_payload_type + 2);
   const uint32_t timestamp = stream.TimestampAt(now);
   std::vector<uint8_t> header =
       FixedHeader(false, red ? red_payload_type().value : opus, static_cast<uint16_t>(stream.sequence),
                   timestamp, stream.options.ssrc);
-  const uint8_t id = options_.first_extension_id;
+  const uint8_t id = options().first_extension_id;
   std::vector<std::pair<uint8_t, std::vector<uint8_t>>> extensions;
   if (packet.with_level) extensions.push_back({id, {static_cast<uint8_t>(0x80 | packet.level)}});
   if (stream.options.with_mid) {
@@ -331,10 +276,7 @@ void TestPeer::SendAudio(PublishedStream& stream, Timestamp now, const AudioPack
 }
 
 void TestPeer::SendRtcp(const RtcpCompoundWriter& writer) {
-  if (!sealer_ || writer.empty()) return;
-  std::vector<uint8_t> out(writer.bytes().size() + kSrtpMaxRtcpOverhead);
-  out.resize(sealer_->SealRtcp(writer.bytes(), out));
-  SendRaw(std::move(out));
+  if (!writer.empty()) client().transport().SendRtcp(writer.bytes());
 }
 
 void TestPeer::SendSenderReport(const PublishedStream& stream, Timestamp now) {
@@ -354,14 +296,14 @@ void TestPeer::SendReceiverReports(Timestamp now) {
   std::array<uint8_t, kRtcpMtu> buffer;
   RtcpCompoundWriter writer(buffer);
   for (const ReceivedStream& stream : received_) {
-    if (stream.packets.empty() || !options_.receiver_reports) continue;
+    if (stream.packets.empty() || !options().receiver_reports) continue;
     ReportBlock block;
     block.source = stream.ssrc;
     block.extended_highest_sequence = static_cast<uint32_t>(stream.packets.rbegin()->first);
     block.fraction_lost = fraction_lost;
     block.last_sr = stream.sr_compact;
     block.delay_since_last_sr = static_cast<uint32_t>((now - stream.sr_arrival).count() * 65536 / 1'000'000);
-    writer.AddReceiverReport(kFeedbackSender, std::span(&block, 1));
+    writer.AddReceiverReport(kReporter, std::span(&block, 1));
   }
   SendRtcp(writer);
 }
@@ -369,85 +311,63 @@ void TestPeer::SendReceiverReports(Timestamp now) {
 void TestPeer::SendPli(Ssrc media) {
   std::array<uint8_t, kRtcpMtu> buffer;
   RtcpCompoundWriter writer(buffer);
-  writer.AddPli(kFeedbackSender, media);
+  writer.AddPli(kReporter, media);
   SendRtcp(writer);
 }
 
 void TestPeer::SendNacks(Ssrc media, const std::vector<std::vector<uint16_t>>& blocks) {
   std::array<uint8_t, kRtcpMtu> buffer;
   RtcpCompoundWriter writer(buffer);
-  for (const std::vector<uint16_t>& block : blocks) writer.AddNack(kFeedbackSender, media, block);
+  for (const std::vector<uint16_t>& block : blocks) writer.AddNack(kReporter, media, block);
   SendRtcp(writer);
 }
 
-void TestPeer::SendNacks(Timestamp now) {
-  next_nack_ = now + Duration(5'000);
-  std::array<uint8_t, kRtcpMtu> buffer;
-  RtcpCompoundWriter writer(buffer);
-  std::array<uint16_t, 128> missing;
-  for (ReceivedStream& stream : received_) {
-    if (!stream.rtx_ssrc) continue;
-    const size_t count = stream.nacks.Collect(now, Duration(50'000), missing);
-    if (count > 0) writer.AddNack(kFeedbackSender, stream.ssrc, std::span(missing).first(count));
-  }
-  SendRtcp(writer);
+ByteView TestPeer::DescriptorIn(const RtpPacketView& packet) const {
+  const uint8_t id = Settings().extensions.id(RtpExtension::kDependencyDescriptor);
+  return id == 0 ? ByteView() : packet.FindExtension(id).value_or(ByteView());
 }
 
-void TestPeer::SendTransportFeedback(Timestamp now) {
-  std::array<uint8_t, kRtcpMtu> buffer;
-  std::array<uint8_t, kRtcpMtu - 100> feedback;
-  while (const size_t size = twcc_.WriteFeedback(feedback, kFeedbackSender, Ssrc{1}, now)) {
-    RtcpCompoundWriter writer(buffer);
-    writer.AddPacket(ByteView(feedback).first(size));
-    SendRtcp(writer);
-  }
-}
-
-void TestPeer::HandleRtp(std::vector<uint8_t> datagram, Timestamp now) {
-  const auto header = ParseRtpHeader(datagram);
-  if (!opener_ || !header) return;
-  const auto size = opener_->OpenRtp(datagram, header->header_size);
-  if (!size) {
-    ++rejected;
-    return;
-  }
-  ++rtp_received;
-  bytes_received += datagram.size();
-  const auto packet = CompleteRtp(*header, ByteView(datagram).first(*size));
-  if (packet && options_.transport_feedback) {
-    const auto extensions = ReadExtensions(*packet, Settings().extensions);
-    if (extensions.transport_sequence_number) twcc_.OnPacket(*extensions.transport_sequence_number, now);
-  }
-  const uint8_t descriptor_id = Settings().extensions.id(RtpExtension::kDependencyDescriptor);
-  const auto descriptor = [&](const RtpPacketView& view) {
-    return descriptor_id == 0 ? ByteView() : view.FindExtension(descriptor_id).value_or(ByteView());
-  };
+void TestPeer::RecordRtp(ByteView plain, Timestamp now) {
+  const auto header = ParseRtpHeader(plain);
+  const auto packet = header ? CompleteRtp(*header, plain) : std::nullopt;
+  if (!packet) return;
   for (ReceivedStream& stream : received_) {
-    if (packet && stream.ssrc == header->ssrc) {
-      const bool red = options_.red && header->payload_type == red_payload_type();
-      return stream.OnPacket(*packet, now, false, red, descriptor(*packet));
+    bool keyframe = false;
+    if (stream.ssrc == header->ssrc) {
+      const bool red = options().red && header->payload_type == red_payload_type();
+      keyframe = stream.OnPacket(*packet, now, false, red, DescriptorIn(*packet));
+    } else if (stream.rtx_ssrc == header->ssrc) {
+      stream.rtx_sequences.push_back(header->sequence_number);
+      std::array<uint8_t, 2048> original;
+      const size_t restored = RestoreFromRtx(*packet, stream.ssrc, PayloadTypeAt(0), original);
+      const auto view = ParseRtp(ByteView(original).first(restored));
+      if (view) keyframe = stream.OnPacket(*view, now, true, false, DescriptorIn(*view));
+    } else {
+      continue;
     }
-    if (!packet || stream.rtx_ssrc != header->ssrc) continue;
-    stream.rtx_sequences.push_back(header->sequence_number);
-    std::array<uint8_t, 2048> original;
-    const size_t restored =
-        RestoreFromRtx(*packet, stream.ssrc, PayloadType{options_.first_payload_type}, original);
-    const auto view = ParseRtp(ByteView(original).first(restored));
-    if (view) stream.OnPacket(*view, now, true, false, descriptor(*view));
+    if (keyframe) client().FindReceiveStream(stream.ssrc)->OnKeyframe(now);
     return;
   }
   ++unknown_ssrcs;
 }
 
-void TestPeer::HandleRtcp(std::vector<uint8_t> datagram, Timestamp now) {
-  if (!opener_) return;
-  const auto size = opener_->OpenRtcp(datagram);
-  if (!size) {
-    ++rejected;
-    return;
-  }
-  ++rtcp_received;
-  RtcpReader reader(ByteView(datagram).first(*size));
+void TestPeer::Retransmit(PublishedStream& stream, uint16_t sequence) {
+  ++stream.nacked;
+  const auto stored = stream.history.find(sequence);
+  if (stored == stream.history.end()) return;
+  // RFC 4588 section 4: the header of the retransmission stream, the original number in front.
+  std::vector<uint8_t> header = stored->second.header;
+  header[1] = static_cast<uint8_t>((header[1] & 0x80) | PayloadTypeAt(1).value);
+  ByteWriter(MutableByteView(header).subspan(2)).U16(static_cast<uint16_t>(stream.rtx_sequence));
+  ByteWriter(MutableByteView(header).subspan(8)).U32(stream.options.rtx_ssrc.value);
+  RenameRid(header, stream.options.rid, options().first_extension_id);
+  std::vector<uint8_t> payload = {static_cast<uint8_t>(sequence >> 8), static_cast<uint8_t>(sequence)};
+  payload.insert(payload.end(), stored->second.payload.begin(), stored->second.payload.end());
+  SendRtp(header, payload, static_cast<uint64_t>(stream.rtx_sequence++));
+}
+
+void TestPeer::RecordRtcp(ByteView plain, Timestamp now) {
+  RtcpReader reader(plain);
   while (const auto item = reader.Next()) {
     for (PublishedStream& stream : published_) {
       if (const auto* loss = std::get_if<PictureLoss>(&*item); loss && loss->media == stream.options.ssrc) {
@@ -455,21 +375,7 @@ void TestPeer::HandleRtcp(std::vector<uint8_t> datagram, Timestamp now) {
         stream.keyframe_wanted = true;
       }
       if (const auto* nack = std::get_if<Nack>(&*item); nack && nack->media == stream.options.ssrc) {
-        nack->ForEach([&](uint16_t sequence) {
-          ++stream.nacked;
-          const auto stored = stream.history.find(sequence);
-          if (stored == stream.history.end()) return;
-          // RFC 4588 section 4: the header of the retransmission stream, the original number in front.
-          std::vector<uint8_t> header = stored->second.header;
-          header[1] = static_cast<uint8_t>((header[1] & 0x80) | (options_.first_payload_type + 1));
-          ByteWriter(MutableByteView(header).subspan(2)).U16(static_cast<uint16_t>(stream.rtx_sequence));
-          ByteWriter(MutableByteView(header).subspan(8)).U32(stream.options.rtx_ssrc.value);
-          RenameRid(header, stream.options.rid, options_.first_extension_id);
-          std::vector<uint8_t> payload = {static_cast<uint8_t>(sequence >> 8),
-                                          static_cast<uint8_t>(sequence)};
-          payload.insert(payload.end(), stored->second.payload.begin(), stored->second.payload.end());
-          SendRtp(header, payload, static_cast<uint64_t>(stream.rtx_sequence++));
-        });
+        nack->ForEach([&](uint16_t sequence) { Retransmit(stream, sequence); });
       }
       if (std::holds_alternative<TwccFeedbackView>(*item)) ++stream.twcc_feedbacks;
       if (const auto* report = std::get_if<ReceiverReport>(&*item)) {
@@ -493,24 +399,18 @@ void TestPeer::HandleRtcp(std::vector<uint8_t> datagram, Timestamp now) {
 }
 
 TestData& TestPeer::UseData() {
-  if (!data_) data_ = std::make_unique<TestData>(options_.dtls == DtlsRole::kClient);
+  if (!data_) data_ = std::make_unique<TestData>(options().dtls == DtlsRole::kClient);
   return *data_;
 }
 
 void TestPeer::PumpData() {
   if (!data_ || !connected()) return;
+  ClientTransport& transport = client().transport();
   if (!std::exchange(data_connected_, true)) data_->channels.Connect();
-  while (auto packet = dtls_->PollApplicationData()) data_->channels.HandlePacket(*packet);
+  while (auto packet = transport.PollApplicationData()) data_->channels.HandlePacket(*packet);
   data_->Read();
   data_->channels.Flush();
-  while (auto packet = data_->channels.PollTransmit()) dtls_->SendApplicationData(*packet);
-  while (auto datagram = dtls_->PollTransmit()) SendRaw(std::move(*datagram));
-}
-
-void TestPeer::Close() {
-  if (!dtls_) return;
-  dtls_->Close();
-  PumpDtls();
+  while (auto packet = data_->channels.PollTransmit()) transport.SendApplicationData(*packet);
 }
 
 }  // namespace nexus::testing

@@ -36,7 +36,7 @@ std::optional<PayloadMark> PayloadMark::Read(ByteView bytes) {
 }
 
 ReceivedStream::ReceivedStream(Ssrc ssrc, std::optional<Ssrc> rtx_ssrc, MediaKind kind)
-    : ssrc(ssrc), rtx_ssrc(rtx_ssrc), kind(kind), nacks(NackConfig{}) {}
+    : ssrc(ssrc), rtx_ssrc(rtx_ssrc), kind(kind) {}
 
 namespace {
 
@@ -46,7 +46,7 @@ std::optional<PayloadMark> MarkOfAudio(ByteView payload) {
 
 }  // namespace
 
-void ReceivedStream::OnPacket(const RtpPacketView& packet, Timestamp now, bool repaired, bool red,
+bool ReceivedStream::OnPacket(const RtpPacketView& packet, Timestamp now, bool repaired, bool red,
                               ByteView descriptor) {
   ReceivedPacket received;
   received.sequence = sequence_.Unwrap(packet.header().sequence_number);
@@ -77,15 +77,15 @@ void ReceivedStream::OnPacket(const RtpPacketView& packet, Timestamp now, bool r
     }
   }
   received.mark = kind == MediaKind::kVideo ? PayloadMark::Read(rest) : MarkOfAudio(rest);
-  if (kind == MediaKind::kVideo) nacks.OnPacket(received.sequence, now);
   const auto [first, fresh] = packets.emplace(received.sequence, received);
-  if (fresh) return;
+  if (fresh) return received.keyframe_start;
   ++duplicates;
   const ReceivedPacket& before = first->second;
   const bool same = before.payload == received.payload && before.timestamp == received.timestamp &&
                     before.marker == received.marker && before.csrc == received.csrc &&
                     before.descriptor == received.descriptor;
   if (!same) ++altered;
+  return received.keyframe_start;
 }
 
 std::vector<int64_t> ReceivedStream::Missing() const {
@@ -118,7 +118,7 @@ std::string ReceivedStream::Faults(const std::map<uint32_t, uint32_t>& csrc_of_m
   int64_t padding = 0;
   for (const auto& [sequence, packet] : packets) {
     if (kind == MediaKind::kVideo && packet.payload_size == 0 && before != nullptr) {
-      // Nothing but a number, of the time of the frame before.
+      // Padding takes a sequence number and has the timestamp of the frame before.
       if (packet.csrc != before->csrc || packet.timestamp != before->timestamp)
         faults << sequence << ": padding of another frame\n";
       ++padding;

@@ -110,6 +110,8 @@ class Client {
 
   ClientState state() const { return transport_.state(); }
   const ClientTransport& transport() const { return transport_; }
+  // For packets that are no stream's: data channels, and what tests make by hand.
+  ClientTransport& transport() { return transport_; }
   const ClientCounters& counters() const { return counters_; }
   const std::deque<SendStream>& send_streams() const { return send_streams_; }
   const std::vector<std::unique_ptr<ReceiveStream>>& receive_streams() const { return receive_streams_; }

@@ -2,49 +2,53 @@
 // a rate over encodings.
 #include <gtest/gtest.h>
 
-#include "engine/client/client_call_test.h"
 #include "engine/client/codec_choice.h"
 #include "engine/client/encoding_rates.h"
 #include "engine/client/estimated_bandwidth.h"
+#include "testing/client_call.h"
+#include "testing/emulated_options.h"
 
 namespace nexus::testing {
 namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
 
 // A camera whose encoder follows the client's target, over a link of `bps`.
 struct NarrowUplink {
   explicit NarrowUplink(int64_t bps)
       : bandwidth(
             std::make_shared<EstimatedBandwidth>(BweConfig{.start_bps = 500'000, .max_bps = 4'000'000})) {
-    ClientConfig config;
-    config.bandwidth = bandwidth;
-    member = &call.Join(config);
+    ClientPeerOptions options;
+    options.bandwidth = bandwidth;
+    member = &call.Join(std::move(options));
     stream = &call.Publish(*member, MediaKind::kVideo);
-    call.network.conditions.delay = milliseconds(20);
-    link = call.network.Narrow({call.server}, bps, static_cast<size_t>(bps / 8 * 3 / 10), call.now);
+    call.network().conditions.delay = milliseconds(20);
+    link = call.network().Narrow({call.server()}, bps, static_cast<size_t>(bps / 8 * 3 / 10), call.now());
     call.Every(milliseconds(40), [this] {
-      if (member->client->state() == ClientState::kConnected) SendFrame();
+      if (member->peer->connected()) SendFrame();
     });
   }
   void SendFrame() {
     (void)stream->TakeKeyframeRequest();
-    owed += static_cast<double>(member->client->target_bps()) * 0.95 * 0.04 / 8;
+    owed += static_cast<double>(member->peer->client().target_bps()) * 0.95 * 0.04 / 8;
     const std::vector<uint8_t> payload(900, 0x55);
     const std::array<uint8_t, 4> descriptor = {0x90, 0x80, 0x80, 1};
     while (owed > 0) {
       owed -= 960;
       SendPacket packet;
-      packet.timestamp = static_cast<uint32_t>(call.now.time_since_epoch().count() * 9 / 100);
+      packet.timestamp = static_cast<uint32_t>(call.now().time_since_epoch().count() * 9 / 100);
       packet.prefix = descriptor;
       packet.payload = payload;
       packet.marker = owed <= 0;
-      stream->Send(packet, call.now);
+      stream->Send(packet, call.now());
     }
   }
   double TargetAfter(Duration time) {
     call.RunFor(time);
-    return static_cast<double>(member->client->target_bps());
+    return static_cast<double>(member->peer->client().target_bps());
   }
-  ClientCall call{5};
+  ClientCall call{EmulatedOptions(5)};
   std::shared_ptr<EstimatedBandwidth> bandwidth;
   ClientMember* member;
   SendStream* stream;
@@ -58,11 +62,11 @@ TEST(ClientRate, APublisherFollowsItsUplinkDownAndUp) {
   const double at_first = uplink.TargetAfter(seconds(30));
   EXPECT_GT(at_first, 600'000);
   EXPECT_LT(at_first, 1'150'000);
-  uplink.link->SetRate(400'000, uplink.call.now);
+  uplink.link->SetRate(400'000, uplink.call.now());
   const double narrowed = uplink.TargetAfter(seconds(6));
   EXPECT_LT(narrowed, 480'000);
   EXPECT_GT(narrowed, 150'000);
-  uplink.link->SetRate(2'000'000, uplink.call.now);
+  uplink.link->SetRate(2'000'000, uplink.call.now());
   EXPECT_GT(uplink.TargetAfter(seconds(40)), 1'000'000);
 }
 
@@ -124,7 +128,9 @@ TEST(EncodingRates, AnUnwantedLayerIsNotSent) {
 }
 
 TEST(ChooseCodec, PrefersCodecsThatTheDeviceEncodesInRealTime) {
-  CodecBinding vp8 = TestCodecs()[0];
+  CodecBinding vp8;
+  vp8.codec = Codec::kVp8;
+  vp8.payload_type = PayloadType{96};
   CodecBinding h264 = vp8;
   h264.codec = Codec::kH264;
   h264.payload_type = PayloadType{102};

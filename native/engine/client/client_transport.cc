@@ -14,10 +14,11 @@ void ClientTransport::Start(const ClientRemote& remote, Timestamp now) {
   if (state_ != ClientState::kNew) return;
   state_ = ClientState::kConnecting;
   DtlsConfig dtls;
-  dtls.role = DtlsRole::kClient;
+  dtls.role = config_.dtls_role;
   dtls.certificate = config_.certificate;
   dtls.remote_fingerprints = remote.fingerprints;
   dtls.profiles = config_.srtp_profiles;
+  dtls.max_received = config_.max_application_data;
   dtls_.emplace(std::move(dtls));
   ice_.Start(remote.ice, now);
   for (const IceRemoteCandidate& candidate : remote.candidates) ice_.AddRemoteCandidate(candidate, now);
@@ -48,14 +49,14 @@ Incoming ClientTransport::HandleDatagram(MutableByteView datagram, const SocketA
     // RFC 8445 section 12.1: a valid pair is enough to send on, nominated or not.
     if (ice_.selected() && dtls_->state() == DtlsState::kNew) {
       dtls_->Start(now);
-      PumpDtls(now);
+      PumpDtls();
     }
     return {};
   }
   if (!ice_.IsValidated(from)) return ++counters_.dropped_unknown_address, Incoming{};
   if (protocol == Protocol::kDtls) {
     dtls_->HandleDatagram(datagram, now);
-    PumpDtls(now);
+    PumpDtls();
     return {};
   }
   if (!opener_) return ++counters_.dropped_no_keys, Incoming{};
@@ -88,7 +89,7 @@ void ClientTransport::PumpIce(Timestamp now) {
   while (const auto message = ice_.PollTransmit(now)) SendSingle(message->to, message->bytes);
 }
 
-void ClientTransport::PumpDtls(Timestamp) {
+void ClientTransport::PumpDtls() {
   while (const auto datagram = dtls_->PollTransmit()) {
     if (ice_.selected()) SendSingle(*ice_.selected(), *datagram);
   }
@@ -96,8 +97,9 @@ void ClientTransport::PumpDtls(Timestamp) {
     case DtlsState::kConnected:
       if (opener_) break;
       if (const auto& keys = dtls_->srtp_keys()) {
-        opener_.emplace(keys->profile, keys->server);
-        sealer_.emplace(keys->profile, keys->client);
+        const bool client = config_.dtls_role == DtlsRole::kClient;
+        opener_.emplace(keys->profile, client ? keys->server : keys->client);
+        sealer_.emplace(keys->profile, client ? keys->client : keys->server);
         state_ = ClientState::kConnected;
       }
       break;
@@ -126,7 +128,7 @@ void ClientTransport::HandleTimeout(Timestamp now) {
   PumpIce(now);
   if (now >= dtls_->next_deadline()) {
     dtls_->HandleTimeout(now);
-    PumpDtls(now);
+    PumpDtls();
   }
 }
 
@@ -149,6 +151,23 @@ void ClientTransport::Close() {
 std::optional<SrtpProfile> ClientTransport::srtp_profile() const {
   if (!sealer_) return std::nullopt;
   return sealer_->profile();
+}
+
+const SrtpKeys* ClientTransport::srtp_keys() const {
+  if (!dtls_) return nullptr;
+  const auto& keys = dtls_->srtp_keys();
+  return keys ? &*keys : nullptr;
+}
+
+bool ClientTransport::SendApplicationData(ByteView record) {
+  if (!ready() || !dtls_->SendApplicationData(record)) return false;
+  PumpDtls();
+  return true;
+}
+
+std::optional<std::vector<uint8_t>> ClientTransport::PollApplicationData() {
+  if (!dtls_) return std::nullopt;
+  return dtls_->PollApplicationData();
 }
 
 size_t ClientTransport::SendRtp(ByteView header, ByteView prefix, ByteView payload, uint64_t index) {

@@ -26,6 +26,9 @@ struct ClientTransportConfig {
   std::shared_ptr<const DtlsCertificate> certificate;
   std::vector<SrtpProfile> srtp_profiles = {SrtpProfile::kAeadAes128Gcm, SrtpProfile::kAes128CmHmacSha1_80};
   uint64_t seed = 1;
+  DtlsRole dtls_role = DtlsRole::kClient;  // RFC 8842 section 5.3
+  // Maximum number of application data records that wait for PollApplicationData; 0: none is taken.
+  size_t max_application_data = 0;
 };
 
 // What signaling says about the peer.
@@ -84,15 +87,20 @@ class ClientTransport {
   // Header in clear, `prefix` and `payload` sealed into the batch. Bytes that leave, 0: it did not leave.
   size_t SendRtp(ByteView header, ByteView prefix, ByteView payload, uint64_t index);
   bool SendRtcp(ByteView compound);
+  // One record of application data, which is one SCTP packet (RFC 8261 section 5).
+  bool SendApplicationData(ByteView record);
+  std::optional<std::vector<uint8_t>> PollApplicationData();
 
   const IceAgent& ice() const { return ice_; }
+  // The keys that DTLS agreed on; null before.
+  const SrtpKeys* srtp_keys() const;
   const SrtpCounters* srtp_counters() const { return opener_ ? &opener_->counters() : nullptr; }
   const ClientTransportCounters& counters() const { return counters_; }
 
  private:
   void SendSingle(const SocketAddress& to, ByteView bytes);
   void PumpIce(Timestamp now);
-  void PumpDtls(Timestamp now);
+  void PumpDtls();
   void End(ClientState state, ClientEnd end);
 
   ClientTransportConfig config_;

@@ -103,8 +103,11 @@ std::optional<IceTransmit> IceAgent::PollTransmit(Timestamp now) {
     // RFC 7675 section 5.1: each consent check is a new transaction and is not retransmitted.
     for (uint8_t& byte : consent_) byte = static_cast<uint8_t>(random_());
     consent_outstanding_ = true;
+    // As libwebrtc does, the pair in use is nominated again each time: a lite peer then follows a NAT that
+    // has given us another address.
     Pair asked;
     asked.transaction = consent_;
+    asked.nominate = nominated_;
     ++counters_.checks_sent;
     return IceTransmit{*selected_, MakeCheck(asked, false, now)};
   }
@@ -224,7 +227,8 @@ bool IceAgent::HandleRequest(const StunMessage& message, const SocketAddress& fr
   }
   if (!controlling_ && message.use_candidate) {  // section 7.3.1.5
     pair->remote_nominated = true;
-    if (pair->state == PairState::kSucceeded) Select(*pair, true, now);
+    const bool in_use = nominated_ && selected_ == from;
+    if (pair->state == PairState::kSucceeded && !in_use) Select(*pair, true, now);
   }
   return true;
 }

@@ -6,6 +6,8 @@
 #include <utility>
 
 #include "testing/emulated_options.h"
+#include "testing/one_to_one.h"
+#include "testing/test_call.h"
 
 namespace nexus::testing {
 namespace {
@@ -13,49 +15,29 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// A publisher with camera and microphone, and a subscriber with one pair that shows it.
-struct TwoPeople {
-  explicit TwoPeople(EmulatedCall& call, TestPeerOptions publisher_options = {},
-                     TestPeerOptions subscriber_options = {})
-      : publisher(call.Join(std::move(publisher_options))),
-        subscriber(call.Join(std::move(subscriber_options))) {
-    call.Publish(publisher, MediaKind::kVideo);
-    call.Publish(publisher, MediaKind::kAudio);
-    call.AddSlot(subscriber, MediaKind::kAudio);
-    call.AddSlot(subscriber, MediaKind::kVideo);
-    call.Command(BindSlot{subscriber.slots[1].id, publisher.video_track});
-    call.StartMedia(publisher);
-    call.StartMedia(subscriber);
-  }
-  ReceivedStream& audio() { return *subscriber.slots[0].stream; }
-  ReceivedStream& video() { return *subscriber.slots[1].stream; }
-  Member& publisher;
-  Member& subscriber;
-};
-
 class CallWithProfile : public ::testing::TestWithParam<SrtpProfile> {};
 
 TEST_P(CallWithProfile, VideoAndAudioArriveCompleteAndWithTheRightCsrc) {
   EmulatedCallOptions options = EmulatedOptions();
   options.shard.srtp_profiles = {GetParam()};
-  EmulatedCall call(options);
-  TwoPeople people(call);
+  TestCall call(options);
+  OneToOne pair(call);
   ASSERT_TRUE(call.RunUntilConnected());
   call.RunFor(seconds(5));
-  EXPECT_EQ(people.subscriber.peer->profile(), GetParam());
-  EXPECT_GT(people.video().packets.size(), 300u);
-  EXPECT_GT(people.audio().packets.size(), 200u);
-  EXPECT_EQ(people.video().Faults(call.csrcs()), "");
-  EXPECT_EQ(people.audio().Faults(call.csrcs()), "");
-  EXPECT_EQ(people.subscriber.peer->rejected, 0u);
-  EXPECT_EQ(people.subscriber.peer->unknown_ssrcs, 0u);
-  EXPECT_GT(people.publisher.video->twcc_feedbacks, 20u);
-  EXPECT_GE(people.publisher.video->reports.size(), 3u);
+  EXPECT_EQ(pair.subscriber.peer->profile(), GetParam());
+  EXPECT_GT(pair.video().packets.size(), 300u);
+  EXPECT_GT(pair.audio().packets.size(), 200u);
+  EXPECT_EQ(pair.video().Faults(call.csrcs()), "");
+  EXPECT_EQ(pair.audio().Faults(call.csrcs()), "");
+  EXPECT_EQ(pair.subscriber.peer->rejected, 0u);
+  EXPECT_EQ(pair.subscriber.peer->unknown_ssrcs, 0u);
+  EXPECT_GT(pair.publisher.video->twcc_feedbacks, 20u);
+  EXPECT_GE(pair.publisher.video->reports.size(), 3u);
   const std::vector<SlotChanged> changes = call.EventsOf<SlotChanged>();
   ASSERT_EQ(changes.size(), 2u);
   for (const SlotChanged& change : changes) {
-    const bool video = change.slot == people.subscriber.slots[1].id;
-    EXPECT_EQ(change.track, video ? people.publisher.video_track : people.publisher.audio_track);
+    const bool video = change.slot == pair.subscriber.slots[1].id;
+    EXPECT_EQ(change.track, video ? pair.publisher.video_track : pair.publisher.audio_track);
   }
   EXPECT_EQ(call.EventsOf<TrackStarted>().size(), 2u);
   EXPECT_TRUE(call.EventsOf<CommandRejected>().empty());
@@ -70,23 +52,23 @@ class LossyCall : public ::testing::TestWithParam<uint64_t> {};
 // ring; both use RTX. The sequence numbers start near a wrap (hard problems 5 and 8).
 TEST_P(LossyCall, EveryLossIsRepaired) {
   SCOPED_TRACE("seed " + std::to_string(GetParam()));
-  EmulatedCall call(EmulatedOptions(GetParam()));
+  TestCall call(EmulatedOptions(GetParam()));
   call.network().conditions = {
       .loss = 0.05, .duplication = 0.02, .delay = milliseconds(15), .jitter = milliseconds(8)};
-  TwoPeople people(call);
-  people.publisher.video->sequence = 65'500;
+  OneToOne pair(call);
+  pair.publisher.video->sequence = 65'500;
   ASSERT_TRUE(call.RunUntilConnected());
   call.RunFor(seconds(20));
   // A network without loss at the end, so that the last losses can still be repaired.
-  const int64_t settled = people.video().packets.rbegin()->first - 60;
+  const int64_t settled = pair.video().packets.rbegin()->first - 60;
   call.network().conditions = {};
   call.RunFor(seconds(1));
   ASSERT_GT(call.network().lost(), 100u);
-  EXPECT_GT(people.publisher.video->nacked, 0u);
-  EXPECT_GT(people.video().rtx_sequences.size(), 20u);
-  for (const int64_t missing : people.video().Missing()) EXPECT_GE(missing, settled) << "never repaired";
+  EXPECT_GT(pair.publisher.video->nacked, 0u);
+  EXPECT_GT(pair.video().rtx_sequences.size(), 20u);
+  for (const int64_t missing : pair.video().Missing()) EXPECT_GE(missing, settled) << "never repaired";
   uint64_t repaired = 0;
-  for (const auto& [sequence, packet] : people.video().packets) repaired += packet.repaired ? 1 : 0;
+  for (const auto& [sequence, packet] : pair.video().packets) repaired += packet.repaired ? 1 : 0;
   EXPECT_GT(repaired, 20u);
 }
 
@@ -94,15 +76,15 @@ INSTANTIATE_TEST_SUITE_P(Seeds, LossyCall, ::testing::Values(1, 2, 3, 4));
 
 // Hard problem 5: the RTX stream is continuous, whatever is requested.
 TEST(Call, RetransmissionsAreNumberedWithoutAGap) {
-  EmulatedCall call(EmulatedOptions(7));
-  TwoPeople people(call);
+  TestCall call(EmulatedOptions(7));
+  OneToOne pair(call);
   ASSERT_TRUE(call.RunUntilConnected());
   call.RunFor(seconds(1));
   call.network().conditions.loss = 0.1;
   call.RunFor(seconds(5));
   call.network().conditions.loss = 0;
   call.RunFor(seconds(1));
-  std::vector<int64_t> numbers = people.video().rtx_sequences;
+  std::vector<int64_t> numbers = pair.video().rtx_sequences;
   ASSERT_GT(numbers.size(), 10u);
   std::sort(numbers.begin(), numbers.end());
   EXPECT_EQ(std::adjacent_find(numbers.begin(), numbers.end()), numbers.end())
@@ -113,7 +95,7 @@ TEST(Call, RetransmissionsAreNumberedWithoutAGap) {
 
 // Hard problem 1: 500 subscribers join within a second.
 TEST(Call, AJoinStormCostsThePublisherOnePliPerInterval) {
-  EmulatedCall call(EmulatedOptions(3));
+  TestCall call(EmulatedOptions(3));
   Member& publisher = call.Join();
   call.Publish(publisher, MediaKind::kVideo);
   call.StartMedia(publisher);
@@ -147,7 +129,7 @@ TEST(Call, AJoinStormCostsThePublisherOnePliPerInterval) {
 // Hard problem 2: the old source is forwarded until the new one's keyframe; sequence numbers, timestamps and
 // picture ids then continue.
 TEST(Call, RebindingASlotAtAnyPositionInAFrameLeavesNoGap) {
-  EmulatedCall call(EmulatedOptions(11));
+  TestCall call(EmulatedOptions(11));
   Member& first = call.Join();
   Member& second = call.Join({.ntp_offset = seconds(3600)});
   Member& subscriber = call.Join();
@@ -178,13 +160,13 @@ TEST(Call, RebindingASlotAtAnyPositionInAFrameLeavesNoGap) {
 }
 
 TEST(Call, ALateJoinerIsShownVideoWithinHalfASecond) {
-  EmulatedCall call(EmulatedOptions(5));
-  TwoPeople people(call);
+  TestCall call(EmulatedOptions(5));
+  OneToOne pair(call);
   ASSERT_TRUE(call.RunUntilConnected());
   call.RunFor(seconds(10));
   Member& late = call.Join();
   call.AddSlot(late, MediaKind::kVideo);
-  call.Command(BindSlot{late.slots[0].id, people.publisher.video_track});
+  call.Command(BindSlot{late.slots[0].id, pair.publisher.video_track});
   ASSERT_TRUE(call.RunUntilConnected());
   const Timestamp connected = call.now();
   ASSERT_TRUE(call.RunUntil(seconds(2), [&] { return !late.slots[0].stream->packets.empty(); }));
@@ -195,7 +177,7 @@ TEST(Call, ALateJoinerIsShownVideoWithinHalfASecond) {
 // Audio and video that were sampled together are presented together, by the sender reports alone, also after
 // a rebind to a publisher whose clocks are unrelated to those of the first.
 TEST(Call, LipSyncHoldsAcrossARebind) {
-  EmulatedCall call(EmulatedOptions(13));
+  TestCall call(EmulatedOptions(13));
   Member& first = call.Join();
   Member& second = call.Join({.ntp_offset = seconds(98'765)});
   Member& subscriber = call.Join();
@@ -240,7 +222,7 @@ TEST(Call, LipSyncHoldsAcrossARebind) {
 }
 
 TEST(Call, AParticipantDoesNotReceiveItsOwnAudio) {
-  EmulatedCall call(EmulatedOptions(17));
+  TestCall call(EmulatedOptions(17));
   for (int i = 0; i < 3; ++i) {
     Member& member = call.Join();
     call.Publish(member, MediaKind::kAudio);
@@ -262,36 +244,36 @@ TEST(Call, AParticipantDoesNotReceiveItsOwnAudio) {
 }
 
 TEST(Call, UnsubscribedAudioIsNotSentUntilItIsSubscribedAgain) {
-  EmulatedCall call(EmulatedOptions(19));
-  TwoPeople people(call);
-  call.Command(SetSubscribed{people.subscriber.transport, people.publisher.audio_track, false});
+  TestCall call(EmulatedOptions(19));
+  OneToOne pair(call);
+  call.Command(SetSubscribed{pair.subscriber.transport, pair.publisher.audio_track, false});
   ASSERT_TRUE(call.RunUntilConnected());
   call.RunFor(seconds(2));
-  EXPECT_TRUE(people.audio().packets.empty());
-  call.Command(SetSubscribed{people.subscriber.transport, people.publisher.audio_track, true});
+  EXPECT_TRUE(pair.audio().packets.empty());
+  call.Command(SetSubscribed{pair.subscriber.transport, pair.publisher.audio_track, true});
   call.RunFor(seconds(1));
-  EXPECT_GT(people.audio().packets.size(), 30u);
+  EXPECT_GT(pair.audio().packets.size(), 30u);
 }
 
 TEST(Call, AMutedCameraIsNotForwardedAndResumesWithAKeyframeAndNoGap) {
-  EmulatedCall call(EmulatedOptions(23));
-  TwoPeople people(call);
+  TestCall call(EmulatedOptions(23));
+  OneToOne pair(call);
   ASSERT_TRUE(call.RunUntilConnected());
   call.RunFor(seconds(2));
-  call.Command(MuteTrack{people.publisher.video_track, true});
+  call.Command(MuteTrack{pair.publisher.video_track, true});
   call.RunFor(milliseconds(100));  // packets in flight arrive
-  const size_t before = people.video().packets.size();
+  const size_t before = pair.video().packets.size();
   call.RunFor(seconds(3));
-  EXPECT_EQ(people.video().packets.size(), before);
+  EXPECT_EQ(pair.video().packets.size(), before);
   EXPECT_GT(call.shard().drops()[DropReason::kMuted], 100u);
-  call.Command(MuteTrack{people.publisher.video_track, false});
+  call.Command(MuteTrack{pair.publisher.video_track, false});
   call.RunFor(seconds(2));
-  EXPECT_GT(people.video().packets.size(), before + 100);
-  EXPECT_EQ(people.video().Faults(call.csrcs()), "");
+  EXPECT_GT(pair.video().packets.size(), before + 100);
+  EXPECT_EQ(pair.video().Faults(call.csrcs()), "");
 }
 
 TEST(Call, SpeakersAreReportedWhenTheyChange) {
-  EmulatedCall call(EmulatedOptions(29));
+  TestCall call(EmulatedOptions(29));
   Member& member = call.Join();
   call.Publish(member, MediaKind::kAudio);
   uint8_t level = 127;
@@ -317,12 +299,12 @@ TEST(Call, SpeakersAreReportedWhenTheyChange) {
 
 // Hard problem 25.
 TEST(Call, TheSameSsrcFromTwoPublishersIsNoCollision) {
-  EmulatedCall call(EmulatedOptions(31));
+  TestCall call(EmulatedOptions(31));
   Member& first = call.Join();
   Member& second = call.Join();
   Member& subscriber = call.Join();
   for (Member* publisher : {&first, &second}) {
-    call.Publish(*publisher, MediaKind::kVideo, false, false);  // found by MID
+    call.Publish(*publisher, MediaKind::kVideo, {.announce_ssrc = false});  // found by MID
     publisher->video->options.ssrc = Ssrc{0xABCD};
     publisher->video->options.rtx_ssrc = Ssrc{0xABCE};
     call.StartMedia(*publisher);
@@ -341,23 +323,24 @@ TEST(Call, TheSameSsrcFromTwoPublishersIsNoCollision) {
 
 // Hard problems 22 and 25: each peer numbers payload types and extensions for itself.
 TEST(Call, PayloadTypesAndExtensionIdsMayDifferByPeer) {
-  EmulatedCall call(EmulatedOptions(37));
-  TwoPeople people(call, {.first_payload_type = 96, .first_extension_id = 1},
-                   {.first_payload_type = 110, .first_extension_id = 9});
+  TestCall call(EmulatedOptions(37));
+  OneToOne pair(call, {MediaKind::kAudio, MediaKind::kVideo},
+                {.first_payload_type = 96, .first_extension_id = 1},
+                {.first_payload_type = 110, .first_extension_id = 9});
   ASSERT_TRUE(call.RunUntilConnected());
   call.network().conditions.loss = 0.03;
   call.RunFor(seconds(5));
   call.network().conditions.loss = 0;
   call.RunFor(seconds(1));
-  EXPECT_GT(people.video().packets.size(), 300u);
-  EXPECT_TRUE(people.video().Missing().empty());
-  EXPECT_GT(people.audio().packets.size(), 200u);
+  EXPECT_GT(pair.video().packets.size(), 300u);
+  EXPECT_TRUE(pair.video().Missing().empty());
+  EXPECT_GT(pair.audio().packets.size(), 200u);
 }
 
 TEST(Call, ReportsContainRoundTripAndLoss) {
-  EmulatedCall call(EmulatedOptions(41));
+  TestCall call(EmulatedOptions(41));
   call.network().conditions.delay = milliseconds(40);
-  TwoPeople people(call);
+  OneToOne pair(call);
   ASSERT_TRUE(call.RunUntilConnected());
   call.RunFor(seconds(5));
   call.Command(RequestReport{9, call.room()});
@@ -368,7 +351,7 @@ TEST(Call, ReportsContainRoundTripAndLoss) {
   bool measured = false;
   for (const TransportReport& transport : reports[0].transports) {
     EXPECT_EQ(transport.state, TransportState::kConnected);
-    if (transport.transport != people.subscriber.transport) continue;
+    if (transport.transport != pair.subscriber.transport) continue;
     EXPECT_NEAR(transport.rtt_ms, 80, 5);
     measured = true;
   }

@@ -5,6 +5,8 @@
 #include <algorithm>
 
 #include "testing/emulated_options.h"
+#include "testing/one_to_one.h"
+#include "testing/test_call.h"
 
 namespace nexus::testing {
 namespace {
@@ -16,18 +18,11 @@ using std::chrono::seconds;
 class Connectivity : public ::testing::Test {
  protected:
   void SetUp() override {
-    publisher_ = &call_.Join();
-    subscriber_ = &call_.Join();
-    call_.Publish(*publisher_, MediaKind::kVideo);
-    call_.AddSlot(*subscriber_, MediaKind::kVideo);
-    call_.Command(BindSlot{subscriber_->slots[0].id, publisher_->video_track});
-    call_.StartMedia(*publisher_);
-    call_.StartMedia(*subscriber_);
     ASSERT_TRUE(call_.RunUntilConnected());
     call_.RunFor(seconds(2));
     ASSERT_FALSE(video().packets.empty());
   }
-  ReceivedStream& video() { return *subscriber_->slots[0].stream; }
+  ReceivedStream& video() { return pair_.video(); }
   const std::optional<SocketAddress>& selected(const Member& member) {
     return call_.shard().FindTransport(member.transport)->ice().selected();
   }
@@ -50,15 +45,16 @@ class Connectivity : public ::testing::Test {
     EXPECT_EQ(call_.shard().counts(), nothing);
   }
 
-  EmulatedCall call_{EmulatedOptions(11)};
-  Member* publisher_ = nullptr;
-  Member* subscriber_ = nullptr;
+  TestCall call_{EmulatedOptions(11)};
+  OneToOne<TestPeer> pair_{call_, {MediaKind::kVideo}};
+  Member& publisher_ = pair_.publisher;
+  Member& subscriber_ = pair_.subscriber;
 };
 
 TEST_F(Connectivity, ANatThatRebindsTheSubscriberIsFollowed) {
   const SocketAddress moved = call_.NewAddress();
-  call_.MoveTo(*subscriber_, moved);
-  ASSERT_TRUE(Follows(*subscriber_, moved)) << "the next consent check validates the new address (RFC 7675)";
+  call_.MoveTo(subscriber_, moved);
+  ASSERT_TRUE(Follows(subscriber_, moved)) << "the next consent check validates the new address (RFC 7675)";
   ExpectThatVideoContinues();
   ExpectThatNoTransportFailed();
   // Only the two validated addresses are known; the old one is removed with the transport.
@@ -68,8 +64,8 @@ TEST_F(Connectivity, ANatThatRebindsTheSubscriberIsFollowed) {
 
 TEST_F(Connectivity, ANatThatRebindsThePublisherIsFollowed) {
   const SocketAddress moved = call_.NewAddress();
-  call_.MoveTo(*publisher_, moved);
-  ASSERT_TRUE(Follows(*publisher_, moved));
+  call_.MoveTo(publisher_, moved);
+  ASSERT_TRUE(Follows(publisher_, moved));
   ExpectThatVideoContinues();
   ExpectThatNoTransportFailed();
   ExpectThatEverythingIsFreed();
@@ -77,18 +73,18 @@ TEST_F(Connectivity, ANatThatRebindsThePublisherIsFollowed) {
 
 TEST_F(Connectivity, MediaFromAnUnvalidatedAddressIsDropped) {
   const uint64_t before = call_.shard().drops()[DropReason::kUnknownAddress];
-  call_.MoveTo(*publisher_, call_.NewAddress());
+  call_.MoveTo(publisher_, call_.NewAddress());
   call_.RunFor(milliseconds(400));
   EXPECT_GT(call_.shard().drops()[DropReason::kUnknownAddress], before);
 }
 
 TEST_F(Connectivity, FlappingBetweenTwoPathsLosesNothing) {
-  const SocketAddress home = subscriber_->peer->address();
+  const SocketAddress home = subscriber_.peer->address();
   const SocketAddress away = call_.NewAddress();
   for (int turn = 0; turn < 40; ++turn) {
     const SocketAddress& to = turn % 2 == 0 ? away : home;
-    call_.MoveTo(*subscriber_, to);
-    ASSERT_TRUE(Follows(*subscriber_, to)) << "turn " << turn;
+    call_.MoveTo(subscriber_, to);
+    ASSERT_TRUE(Follows(subscriber_, to)) << "turn " << turn;
   }
   call_.RunFor(seconds(1));
   EXPECT_EQ(video().Faults(call_.csrcs()), "");
@@ -98,18 +94,18 @@ TEST_F(Connectivity, FlappingBetweenTwoPathsLosesNothing) {
 }
 
 TEST_F(Connectivity, WhenATcpConnectionEndsTheOtherPathIsSelected) {
-  const SocketAddress udp = subscriber_->peer->address();
+  const SocketAddress udp = subscriber_.peer->address();
   const SocketAddress tcp = call_.NewAddress().OverTcp();
-  call_.MoveTo(*subscriber_, tcp);
-  ASSERT_TRUE(Follows(*subscriber_, tcp));
-  call_.MoveTo(*subscriber_, udp);
+  call_.MoveTo(subscriber_, tcp);
+  ASSERT_TRUE(Follows(subscriber_, tcp));
+  call_.MoveTo(subscriber_, udp);
   call_.shard().HandleConnectionLost(tcp, call_.now());
   EXPECT_FALSE(call_.shard().Knows(tcp));
-  EXPECT_EQ(selected(*subscriber_), udp) << "it was validated before";
+  EXPECT_EQ(selected(subscriber_), udp) << "it was validated before";
   ExpectThatVideoContinues();
   call_.shard().HandleConnectionLost(udp, call_.now());
-  EXPECT_FALSE(selected(*subscriber_));
-  ASSERT_TRUE(Follows(*subscriber_, udp)) << "the next check validates it again";
+  EXPECT_FALSE(selected(subscriber_));
+  ASSERT_TRUE(Follows(subscriber_, udp)) << "the next check validates it again";
   ExpectThatVideoContinues();
   ExpectThatNoTransportFailed();
   ExpectThatEverythingIsFreed();

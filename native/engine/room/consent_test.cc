@@ -7,6 +7,7 @@
 #include "engine/rtp/demultiplexer.h"
 #include "engine/stun/stun_writer.h"
 #include "testing/emulated_options.h"
+#include "testing/test_call.h"
 
 namespace nexus::testing {
 namespace {
@@ -24,7 +25,7 @@ class ConsentTest : public ::testing::Test {
     return options;
   }
   // A member that sends nothing but ICE checks, until `member.peer->StopChecks()`.
-  Member& Connect(TestPeerOptions options = {}) {
+  Member& Connect(PeerOptions options = {}) {
     Member& member = call_.Join(std::move(options));
     call_.Publish(member, MediaKind::kVideo);
     EXPECT_TRUE(call_.RunUntilConnected());
@@ -36,28 +37,20 @@ class ConsentTest : public ::testing::Test {
   void Send(const std::vector<Datagram>& datagrams) {
     for (const Datagram& datagram : datagrams) call_.network().Send(Datagram(datagram), call_.now());
   }
-  std::vector<TransportState> StatesOf(TransportId transport) {
-    std::vector<TransportState> states;
-    for (const TransportChanged& change : call_.EventsOf<TransportChanged>()) {
-      if (change.transport == transport) states.push_back(change.state);
-    }
-    return states;
-  }
+  std::vector<TransportState> StatesOf(TransportId transport) { return call_.StatesOf(transport); }
   void ExpectThatItEndsWithinTheTimeout(const Member& member) {
     const TransportId transport = member.transport;
     call_.RunFor(seconds(25));
     EXPECT_NE(Find(member), nullptr) << "it ended early";
     call_.RunFor(seconds(7));
     ASSERT_EQ(Find(member), nullptr) << "packets that prove nothing kept it";
-    const std::vector<TransportChanged> changes = call_.EventsOf<TransportChanged>();
-    const auto last = std::find_if(changes.rbegin(), changes.rend(), [&](const TransportChanged& change) {
-      return change.transport == transport;
-    });
+    const auto last = call_.LastChangeOf(transport);
+    ASSERT_TRUE(last);
     EXPECT_EQ(last->state, TransportState::kFailed);
     EXPECT_EQ(last->reason, "consent_lost");
   }
 
-  EmulatedCall call_;
+  TestCall call_;
 };
 
 TEST_F(ConsentTest, SrtpKeepsAPublisherWithoutChecks) {
@@ -78,7 +71,7 @@ TEST_F(ConsentTest, SrtpKeepsAPublisherWithoutChecks) {
 
 TEST_F(ConsentTest, SrtcpKeepsAViewerWithoutChecks) {
   Member& publisher = Connect();
-  TestPeerOptions options;
+  PeerOptions options;
   options.transport_feedback = false;
   Member& viewer = call_.Join(options);
   call_.AddSlot(viewer, MediaKind::kVideo);
@@ -173,7 +166,7 @@ TEST_F(ConsentTest, ForgedPacketsFromTheSelectedAddressProveNothing) {
     // A DTLS record of epoch 1 that is not encrypted.
     std::vector<uint8_t> record = {23, 0xFE, 0xFD, 0, 1, 0, 0, 0, 0, 0, 99, 0, 64};
     record.resize(record.size() + 64, 0x5A);
-    forged.push_back({forged[0].from, forged[0].to, std::move(record)});
+    forged.push_back({publisher.peer->address(), call_.server(), std::move(record)});
     Send(forged);
   });
   ExpectThatItEndsWithinTheTimeout(publisher);
@@ -191,15 +184,15 @@ TEST_F(ConsentTest, PacketsFromAnUnknownAddressProveNothing) {
 }
 
 TEST_F(ConsentTest, PacketsFromAValidatedAddressThatIsNotSelectedProveNothing) {
-  TestPeerOptions options;
-  options.ice.nominate = false;
-  Member& publisher = Connect(options);
+  Member& publisher = Connect();
+  publisher.peer->StopChecks();
   const SocketAddress selected = publisher.peer->address();
   const SocketAddress other = call_.NewAddress();
   call_.MoveTo(publisher, other);
+  publisher.peer->SendRaw(
+      publisher.peer->MakeCheck(call_.ServerIce(publisher.transport), /*nominate=*/false));
   ASSERT_TRUE(call_.RunUntil(seconds(10), [&] { return call_.shard().Knows(other); }));
   ASSERT_EQ(Find(publisher)->ice().selected(), selected);
-  publisher.peer->StopChecks();
   uint64_t before = 0;
   call_.Every(milliseconds(500), [&] {
     publisher.peer->SendVideoFrame(*publisher.video, call_.now());

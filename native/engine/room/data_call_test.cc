@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "testing/emulated_options.h"
+#include "testing/test_call.h"
 
 namespace nexus::testing {
 namespace {
@@ -43,7 +44,7 @@ class DataCallTest : public ::testing::Test {
     return call_.shard().FindTransport(talker.member->transport)->Report();
   }
 
-  EmulatedCall call_;
+  TestCall call_;
 };
 
 TEST_F(DataCallTest, AMessageToTheRoomReachesAllOthersUnderTheSendersName) {

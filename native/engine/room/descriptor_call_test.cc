@@ -5,6 +5,7 @@
 
 #include "testing/emulated_options.h"
 #include "testing/simulcast.h"
+#include "testing/test_call.h"
 
 namespace nexus::testing {
 namespace {
@@ -13,8 +14,8 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 // Publisher and subscriber number the extensions differently.
-TestPeerOptions Describing(Codec codec) { return {.video = codec, .descriptors = true}; }
-TestPeerOptions Described(Codec codec) {
+PeerOptions Describing(Codec codec) { return {.video = codec, .descriptors = true}; }
+PeerOptions Described(Codec codec) {
   return {.video = codec, .first_payload_type = 110, .first_extension_id = 3, .descriptors = true};
 }
 
@@ -29,7 +30,7 @@ class DescriptorCall : public ::testing::TestWithParam<Codec> {};
 // Each encoding has its own structure and frame numbers; libwebrtc numbers the frames of all encodings
 // together.
 TEST_P(DescriptorCall, ContinuesThroughSwitchesOfEncodingsUnderLoss) {
-  EmulatedCall call(EmulatedOptions(71));
+  TestCall call(EmulatedOptions(71));
   Member& publisher = call.Join(Describing(GetParam()));
   Member& subscriber = call.Join(Described(GetParam()));
   SimulcastCamera camera(call, publisher, FoundBy::kSsrc);
@@ -67,7 +68,7 @@ TEST_P(DescriptorCall, ContinuesThroughSwitchesOfEncodingsUnderLoss) {
 
 // A keyframe is recognised by its descriptor alone, and payloads that cannot be read are not changed.
 TEST_P(DescriptorCall, EncryptedPayloadsAreForwardedAsTheyAre) {
-  EmulatedCall call(EmulatedOptions(73));
+  TestCall call(EmulatedOptions(73));
   Member& publisher = call.Join(Describing(GetParam()));
   Member& subscriber = call.Join(Described(GetParam()));
   call.Publish(publisher, MediaKind::kVideo);
@@ -103,9 +104,9 @@ INSTANTIATE_TEST_SUITE_P(Codecs, DescriptorCall,
 
 // Negotiating descriptors for what a peer sends says nothing about what it receives.
 TEST(Descriptors, ReachOnlySlotsThatHaveNegotiatedThem) {
-  EmulatedCall call(EmulatedOptions(79));
+  TestCall call(EmulatedOptions(79));
   Member& publisher = call.Join(Describing(Codec::kVp8));
-  TestPeerOptions sends_only = Described(Codec::kVp8);
+  PeerOptions sends_only = Described(Codec::kVp8);
   sends_only.descriptors_to_slots = false;
   Member& other = call.Join(sends_only);
   Member& without = call.Join({});
@@ -141,7 +142,7 @@ TEST(Descriptors, ReachOnlySlotsThatHaveNegotiatedThem) {
 
 // The slot is bound to sources with and without descriptors, and to another codec in between.
 TEST(Descriptors, ContinueThroughRebindsToSourcesWithoutThem) {
-  EmulatedCall call(EmulatedOptions(83));
+  TestCall call(EmulatedOptions(83));
   Member& described = call.Join(Describing(Codec::kVp8));
   Member& twin = call.Join(Describing(Codec::kVp8));
   Member& plain = call.Join({});
@@ -175,7 +176,7 @@ TEST(Descriptors, ContinueThroughRebindsToSourcesWithoutThem) {
 
 // The room is spread over two shards.
 TEST(Descriptors, CrossShards) {
-  EmulatedCall call(EmulatedOptions(89, 2));
+  TestCall call(EmulatedOptions(89, 2));
   Member& publisher = call.Join(Describing(Codec::kVp8), 0);
   Member& subscriber = call.Join(Described(Codec::kVp8), 1);
   call.Publish(publisher, MediaKind::kVideo);

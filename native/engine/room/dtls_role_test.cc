@@ -4,6 +4,8 @@
 #include <algorithm>
 
 #include "testing/emulated_options.h"
+#include "testing/one_to_one.h"
+#include "testing/test_call.h"
 
 namespace nexus::testing {
 namespace {
@@ -11,8 +13,8 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-TestPeerOptions Passive() {
-  TestPeerOptions options;
+PeerOptions Passive() {
+  PeerOptions options;
   options.dtls = DtlsRole::kServer;
   return options;
 }
@@ -29,27 +31,21 @@ class DtlsRoles : public ::testing::TestWithParam<RoleCase> {};
 TEST_P(DtlsRoles, MediaFlowsBetweenPeersOfEitherRole) {
   EmulatedCallOptions options = EmulatedOptions(31);
   options.shard.srtp_profiles = {GetParam().profile};
-  EmulatedCall call(options);
+  TestCall call(options);
   call.network().conditions = {.loss = GetParam().loss, .delay = milliseconds(15)};
-  Member& publisher = call.Join(GetParam().passive_publisher ? Passive() : TestPeerOptions{});
-  Member& viewer = call.Join(GetParam().passive_viewer ? Passive() : TestPeerOptions{});
-  for (const MediaKind kind : {MediaKind::kAudio, MediaKind::kVideo}) {
-    call.Publish(publisher, kind);
-    call.AddSlot(viewer, kind);
-  }
-  call.Command(BindSlot{viewer.slots[1].id, publisher.video_track});
+  OneToOne pair(call, {MediaKind::kAudio, MediaKind::kVideo},
+                GetParam().passive_publisher ? Passive() : PeerOptions{},
+                GetParam().passive_viewer ? Passive() : PeerOptions{});
   ASSERT_TRUE(call.RunUntilConnected(seconds(25)));
   call.network().conditions = {};
-  call.StartMedia(publisher);
-  call.StartMedia(viewer);
   call.RunFor(seconds(5));
-  EXPECT_EQ(viewer.peer->profile(), GetParam().profile);
-  EXPECT_GT(viewer.slots[0].stream->packets.size(), 200u);
-  EXPECT_GT(viewer.slots[1].stream->packets.size(), 300u);
-  EXPECT_EQ(viewer.slots[1].stream->Faults(call.csrcs()), "");
-  EXPECT_TRUE(viewer.slots[1].stream->Missing().empty());
-  EXPECT_GT(publisher.video->twcc_feedbacks, 20u) << "the way back is encrypted with the right keys";
-  EXPECT_EQ(viewer.peer->rejected + publisher.peer->rejected, 0u);
+  EXPECT_EQ(pair.subscriber.peer->profile(), GetParam().profile);
+  EXPECT_GT(pair.audio().packets.size(), 200u);
+  EXPECT_GT(pair.video().packets.size(), 300u);
+  EXPECT_EQ(pair.video().Faults(call.csrcs()), "");
+  EXPECT_TRUE(pair.video().Missing().empty());
+  EXPECT_GT(pair.publisher.video->twcc_feedbacks, 20u) << "the way back is encrypted with the right keys";
+  EXPECT_EQ(pair.subscriber.peer->rejected + pair.publisher.peer->rejected, 0u);
   EXPECT_EQ(call.shard().drops()[DropReason::kSrtpRejected], 0u);
 }
 
@@ -60,7 +56,7 @@ INSTANTIATE_TEST_SUITE_P(Roles, DtlsRoles,
 
 // RFC 8832 section 6: the stream ids of the two sides do not collide in either role.
 TEST(DtlsRole, DataChannelsOfBothSidesUseDistinctStreams) {
-  EmulatedCall call(EmulatedOptions(32));
+  TestCall call(EmulatedOptions(32));
   Member& passive = call.Join(Passive());
   Member& other = call.Join();
   DataSettings settings;
@@ -91,26 +87,18 @@ TEST(DtlsRole, DataChannelsOfBothSidesUseDistinctStreams) {
 }
 
 TEST(DtlsRole, AServerWithAnotherCertificateIsRefused) {
-  EmulatedCall call(EmulatedOptions(33));
-  TestPeerOptions options = Passive();
-  options.certificate = DtlsCertificate::Generate();
-  Member& member = call.Join(options);
-  TransportSettings settings = member.peer->Settings();
-  settings.fingerprints = call.Join().peer->Settings().fingerprints;
-  call.Command(CloseTransport{member.transport});
-  const IceCredentials local{"serverX", "serverpasswordserverpassX"};
-  call.Command(CreateTransport{TransportId{900}, call.room(), local, settings});
-  member.peer->Connect(call.Describe(local), call.now());
-  ASSERT_TRUE(
-      call.RunUntil(seconds(10), [&] { return call.shard().FindTransport(TransportId{900}) == nullptr; }));
-  const std::vector<TransportChanged> changes = call.EventsOf<TransportChanged>();
-  EXPECT_TRUE(std::ranges::any_of(changes, [](const TransportChanged& change) {
-    return change.transport == TransportId{900} && change.reason == "dtls_fingerprint_mismatch";
-  }));
+  TestCall call(EmulatedOptions(33));
+  PeerOptions options = Passive();
+  options.announced_fingerprint = DtlsCertificate::Generate()->fingerprint();
+  const TransportId transport = call.Join(options).transport;
+  ASSERT_TRUE(call.RunUntil(seconds(10), [&] { return call.shard().FindTransport(transport) == nullptr; }));
+  const auto last = call.LastChangeOf(transport);
+  ASSERT_TRUE(last);
+  EXPECT_EQ(last->reason, "dtls_fingerprint_mismatch");
 }
 
 TEST(DtlsRole, NothingIsSentBeforeAnAddressIsValidated) {
-  EmulatedCall call(EmulatedOptions(34));
+  TestCall call(EmulatedOptions(34));
   Member& member = call.Join(Passive());
   member.peer->TakeDatagrams();  // the first check, which is lost
   member.peer->StopChecks();
@@ -121,7 +109,7 @@ TEST(DtlsRole, NothingIsSentBeforeAnAddressIsValidated) {
 }
 
 TEST(DtlsRole, ASilentServerEndsWithTheTimeout) {
-  EmulatedCall call(EmulatedOptions(35));
+  TestCall call(EmulatedOptions(35));
   Member& member = call.Join(Passive());
   ASSERT_TRUE(call.RunUntil(seconds(5), [&] { return call.datagrams_from_server > 0; }));
   member.peer->Vanish();

@@ -2,8 +2,8 @@
 // packet, and a frame leaves as one run.
 #include <gtest/gtest.h>
 
-#include "engine/dtls/emulated_wall_clock.h"
-#include "testing/emulated_call.h"
+#include "testing/emulated_options.h"
+#include "testing/test_call.h"
 
 namespace nexus::testing {
 namespace {
@@ -12,9 +12,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 EmulatedCallOptions Options(bool batches, bool pad_runs = true) {
-  EmulatedCallOptions options;
-  options.seed = 4;
-  options.on_time = SetEmulatedWallClock;
+  EmulatedCallOptions options = EmulatedOptions(4);
   options.batches = batches;
   options.shard.pad_runs = pad_runs;
   return options;
@@ -38,7 +36,7 @@ struct Show {
   }
   ReceivedStream& seen(size_t who) { return *viewers[who]->slots[0].stream; }
 
-  EmulatedCall call;
+  TestCall call;
   Member& publisher;
   std::vector<Member*> viewers;
 };

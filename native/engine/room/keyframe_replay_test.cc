@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "testing/emulated_options.h"
+#include "testing/test_call.h"
 
 namespace nexus::testing {
 namespace {
@@ -42,7 +43,7 @@ struct Audience {
     return call.EventsOf<ReportReady>().back().tracks.at(0).keyframe_replays;
   }
 
-  EmulatedCall call;
+  TestCall call;
   Member& publisher;
   std::vector<Member*> viewers;
 };

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "testing/emulated_options.h"
+#include "testing/test_call.h"
 
 namespace nexus::testing {
 namespace {
@@ -35,7 +36,7 @@ struct Audience {
     });
     return shown;
   }
-  EmulatedCall call;
+  TestCall call;
   Member& publisher;
 };
 

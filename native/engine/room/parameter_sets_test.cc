@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "testing/emulated_options.h"
+#include "testing/test_call.h"
 
 namespace nexus::testing {
 namespace {
@@ -69,7 +70,7 @@ struct SetsOnce {
     return payloads;
   }
 
-  EmulatedCall call;
+  TestCall call;
   Member& publisher;
   size_t fragment_size = 3;
 

@@ -6,6 +6,7 @@
 
 #include "engine/rtp/red.h"
 #include "testing/emulated_options.h"
+#include "testing/test_call.h"
 
 namespace nexus::testing {
 namespace {
@@ -21,7 +22,7 @@ EmulatedCallOptions Options(uint64_t seed, uint8_t red_distance = 1) {
 
 // A speaker, whose packets are sent as `packet` says, and a listener.
 struct Talk {
-  Talk(EmulatedCall& emulated, bool speaker_has_red, bool listener_has_red)
+  Talk(TestCall& emulated, bool speaker_has_red, bool listener_has_red)
       : call(emulated),
         speaker(call.Join({.red = speaker_has_red})),
         listener(call.Join({.first_payload_type = 110, .red = listener_has_red})) {
@@ -66,7 +67,7 @@ struct Talk {
     return faults.str();
   }
 
-  EmulatedCall& call;
+  TestCall& call;
   AudioPacketOptions packet;
   bool silent = false;
   std::function<bool(int64_t)> lose = [](int64_t) { return false; };
@@ -75,7 +76,7 @@ struct Talk {
 };
 
 TEST(RedCall, IsPassedWhereBothSidesHaveIt) {
-  EmulatedCall call(Options(1));
+  TestCall call(Options(1));
   Talk talk(call, true, true);
   talk.packet.redundancy = 1;
   ASSERT_TRUE(call.RunUntilConnected());
@@ -88,7 +89,7 @@ TEST(RedCall, IsPassedWhereBothSidesHaveIt) {
 }
 
 TEST(RedCall, IsStrippedForAListenerWithoutIt) {
-  EmulatedCall call(Options(2));
+  TestCall call(Options(2));
   Talk talk(call, true, false);
   talk.packet.redundancy = 2;
   ASSERT_TRUE(call.RunUntilConnected());
@@ -102,7 +103,7 @@ TEST(RedCall, IsStrippedForAListenerWithoutIt) {
 }
 
 TEST(RedCall, IsAddedToPlainOpusWhileTheListenerLosesPackets) {
-  EmulatedCall call(Options(3));
+  TestCall call(Options(3));
   Talk talk(call, false, true);
   talk.listener.peer->fraction_lost = 0;
   ASSERT_TRUE(call.RunUntilConnected());
@@ -126,7 +127,7 @@ TEST(RedCall, IsAddedToPlainOpusWhileTheListenerLosesPackets) {
 // RED.
 TEST(RedCall, PacketsThatTheSfuLostAreRecoveredForAllListeners) {
   for (const bool listener_has_red : {false, true}) {
-    EmulatedCall call(Options(4));
+    TestCall call(Options(4));
     Talk talk(call, true, listener_has_red);
     talk.packet.redundancy = 1;
     talk.lose = [](int64_t sequence) { return sequence % 7 == 0; };
@@ -147,7 +148,7 @@ TEST(RedCall, PacketsThatTheSfuLostAreRecoveredForAllListeners) {
 
 // DTX: between words every twentieth packet is sent. Sequence numbers and timestamps continue without fault.
 TEST(RedCall, SilenceIsNeitherLossNorRedundancy) {
-  EmulatedCall call(Options(5));
+  TestCall call(Options(5));
   Talk talk(call, true, true);
   talk.packet.redundancy = 1;
   ASSERT_TRUE(call.RunUntilConnected());
@@ -180,7 +181,7 @@ TEST(RedCall, SilenceIsNeitherLossNorRedundancy) {
 
 // Two speakers alternate in one slot, one with RED and one without. No packet contains audio of the other.
 TEST(RedCall, ARebindDropsTheOldSpeakersRedundancy) {
-  EmulatedCall call(Options(6));
+  TestCall call(Options(6));
   Talk talk(call, true, true);
   talk.packet.redundancy = 2;
   Member& other = call.Join();
@@ -205,7 +206,7 @@ TEST(RedCall, ARebindDropsTheOldSpeakersRedundancy) {
 }
 
 TEST(RedCall, WhenTurnedOffItIsStrippedForAll) {
-  EmulatedCall call(Options(7, 0));
+  TestCall call(Options(7, 0));
   Talk talk(call, true, true);
   talk.packet.redundancy = 1;
   ASSERT_TRUE(call.RunUntilConnected());
@@ -216,7 +217,7 @@ TEST(RedCall, WhenTurnedOffItIsStrippedForAll) {
 
 // Hard problem 24: malformed packets are counted and dropped, and the call continues.
 TEST(RedCall, MalformedRedundancyIsDropped) {
-  EmulatedCall call(Options(8));
+  TestCall call(Options(8));
   Talk talk(call, true, true);
   talk.packet.redundancy = 1;
   ASSERT_TRUE(call.RunUntilConnected());

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "testing/emulated_options.h"
+#include "testing/test_call.h"
 
 namespace nexus::testing {
 namespace {
@@ -14,8 +15,7 @@ using std::chrono::seconds;
 
 // Two participants who see and hear each other. Alice is on the room's home shard, Bob on the last.
 struct AliceAndBob {
-  explicit AliceAndBob(EmulatedCall& call)
-      : alice(call.Join({}, 0)), bob(call.Join({}, call.shard_count() - 1)) {
+  explicit AliceAndBob(TestCall& call) : alice(call.Join({}, 0)), bob(call.Join({}, call.shard_count() - 1)) {
     for (Member* member : {&alice, &bob}) {
       call.Publish(*member, MediaKind::kVideo);
       call.Publish(*member, MediaKind::kAudio);
@@ -27,7 +27,7 @@ struct AliceAndBob {
     call.StartMedia(alice);
     call.StartMedia(bob);
   }
-  static void See(EmulatedCall& call, Member& who, Member& whom) {
+  static void See(TestCall& call, Member& who, Member& whom) {
     call.Command(BindSlot{who.slots[1].id, whom.video_track}, who.shard);
   }
   Member& alice;
@@ -38,7 +38,7 @@ class SpreadRoomLossy : public ::testing::TestWithParam<uint64_t> {};
 
 TEST_P(SpreadRoomLossy, ParticipantsOnTwoShardsSeeAndHearEachOther) {
   SCOPED_TRACE("seed " + std::to_string(GetParam()));
-  EmulatedCall call(EmulatedOptions(GetParam(), 2));
+  TestCall call(EmulatedOptions(GetParam(), 2));
   AliceAndBob pair(call);
   ASSERT_TRUE(call.RunUntilConnected());
   call.RunFor(seconds(2));
@@ -61,7 +61,7 @@ TEST_P(SpreadRoomLossy, ParticipantsOnTwoShardsSeeAndHearEachOther) {
 INSTANTIATE_TEST_SUITE_P(Seeds, SpreadRoomLossy, ::testing::Values(1, 2, 3));
 
 TEST(Relay, StreamsHaveNoFaultsAndTheRightCsrc) {
-  EmulatedCall call(EmulatedOptions(1, 2));
+  TestCall call(EmulatedOptions(1, 2));
   AliceAndBob pair(call);
   ASSERT_TRUE(call.RunUntilConnected());
   call.RunFor(seconds(5));
@@ -72,7 +72,7 @@ TEST(Relay, StreamsHaveNoFaultsAndTheRightCsrc) {
 
 // Lip sync over the relay: media times are relayed with the packets.
 TEST(Relay, PresentationTimesAreRelayed) {
-  EmulatedCall call(EmulatedOptions(1, 2));
+  TestCall call(EmulatedOptions(1, 2));
   AliceAndBob pair(call);
   ASSERT_TRUE(call.RunUntilConnected());
   call.RunFor(seconds(5));
@@ -88,7 +88,7 @@ TEST(Relay, PresentationTimesAreRelayed) {
 // Relaying all tracks to all shards would cost too much: video is relayed only to shards on which it is
 // bound.
 TEST(Relay, VideoIsRelayedOnlyWhileItIsWatched) {
-  EmulatedCall call(EmulatedOptions(1, 2));
+  TestCall call(EmulatedOptions(1, 2));
   Member& alice = call.Join({}, 0);
   Member& bob = call.Join({}, 1);
   call.Publish(alice, MediaKind::kVideo);
@@ -113,7 +113,7 @@ TEST(Relay, VideoIsRelayedOnlyWhileItIsWatched) {
 
 // A bind may arrive before the other shard has announced the track.
 TEST(Relay, ABindWaitsForItsTrack) {
-  EmulatedCall call(EmulatedOptions(1, 2));
+  TestCall call(EmulatedOptions(1, 2));
   Member& alice = call.Join({}, 0);
   Member& bob = call.Join({}, 1);
   call.AddSlot(bob, MediaKind::kVideo);
@@ -135,7 +135,7 @@ TEST(Relay, ABindWaitsForItsTrack) {
 TEST(Relay, TheLoudestOfTheRoomAreHeardOnAllShards) {
   EmulatedCallOptions options = EmulatedOptions(1, 3);
   options.shard.audio_loudest = 2;
-  EmulatedCall call(options);
+  TestCall call(options);
   std::vector<Member*> members;
   for (size_t i = 0; i < 6; ++i) {
     members.push_back(&call.Join({}, i % 3));
@@ -163,12 +163,12 @@ TEST(Relay, TheLoudestOfTheRoomAreHeardOnAllShards) {
     EXPECT_EQ(heard(*members[i]), expected) << i;
   }
   // Only the home shard reports the speakers to the control side.
-  for (const SpeakersChanged& told : call.EventsOf<SpeakersChanged>()) EXPECT_EQ(told.room, call.room());
+  for (const SpeakersChanged& change : call.EventsOf<SpeakersChanged>()) EXPECT_EQ(change.room, call.room());
   EXPECT_FALSE(call.EventsOf<SpeakersChanged>().empty());
 }
 
 TEST(Relay, AMuteIsRelayedAndVideoResumesWithAKeyframe) {
-  EmulatedCall call(EmulatedOptions(1, 2));
+  TestCall call(EmulatedOptions(1, 2));
   AliceAndBob pair(call);
   ASSERT_TRUE(call.RunUntilConnected());
   call.RunFor(seconds(1));
@@ -184,7 +184,7 @@ TEST(Relay, AMuteIsRelayedAndVideoResumesWithAKeyframe) {
 }
 
 TEST(Relay, SizesAreRelayedAndUpdated) {
-  EmulatedCall call(EmulatedOptions(1, 2));
+  TestCall call(EmulatedOptions(1, 2));
   Member& alice = call.Join({}, 0);
   call.PublishSimulcast(alice, {{1, 400}, {1, 800}, {2, 1'000}}, {{320, 180}, {640, 360}, {1'280, 720}});
   Member& bob = call.Join({}, 1);
@@ -211,7 +211,7 @@ TEST(Relay, SizesAreRelayedAndUpdated) {
 }
 
 TEST(Relay, KeyframeRequestsAreCoalescedAndRelayed) {
-  EmulatedCall call(EmulatedOptions(1, 2));
+  TestCall call(EmulatedOptions(1, 2));
   Member& alice = call.Join({}, 0);
   call.Publish(alice, MediaKind::kVideo);
   call.StartMedia(alice);
@@ -230,7 +230,7 @@ TEST(Relay, KeyframeRequestsAreCoalescedAndRelayed) {
 }
 
 TEST(Relay, LeavingFreesEverythingOnBothShards) {
-  EmulatedCall call(EmulatedOptions(1, 2));
+  TestCall call(EmulatedOptions(1, 2));
   AliceAndBob pair(call);
   ASSERT_TRUE(call.RunUntilConnected());
   call.RunFor(seconds(1));
@@ -247,7 +247,7 @@ TEST(Relay, LeavingFreesEverythingOnBothShards) {
 
 // A full relay queue drops packets, never changes of state.
 TEST(Relay, ACongestedRelayDropsPacketsAndRecovers) {
-  EmulatedCall call(EmulatedOptions(1, 2));
+  TestCall call(EmulatedOptions(1, 2));
   AliceAndBob pair(call);
   ASSERT_TRUE(call.RunUntilConnected());
   call.RunFor(seconds(1));
@@ -263,7 +263,7 @@ TEST(Relay, ACongestedRelayDropsPacketsAndRecovers) {
 
 // A shard's messages may change its own tracks only.
 TEST(Relay, HostileBatchesChangeNothing) {
-  EmulatedCall call(EmulatedOptions(1, 3));
+  TestCall call(EmulatedOptions(1, 3));
   Member& alice = call.Join({}, 0);
   call.Publish(alice, MediaKind::kVideo);
   call.RunFor(milliseconds(1));

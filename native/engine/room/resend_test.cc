@@ -6,6 +6,8 @@
 #include <numeric>
 
 #include "testing/emulated_options.h"
+#include "testing/one_to_one.h"
+#include "testing/test_call.h"
 
 namespace nexus::testing {
 namespace {
@@ -22,16 +24,14 @@ EmulatedCallOptions Options(uint64_t seed) {
 // A camera and a viewer over a network without loss or limit, so that only the test requests retransmissions
 // and nothing probes.
 struct Screening {
-  explicit Screening(EmulatedCall& emulated)
-      : call(emulated), publisher(call.Join()), viewer(call.Join({.transport_feedback = false})) {
+  explicit Screening(TestCall& emulated)
+      : call(emulated),
+        pair(call, {MediaKind::kVideo}, {}, {.transport_feedback = false}),
+        publisher(pair.publisher),
+        viewer(pair.subscriber) {
     viewer.peer->fraction_lost = 0;
-    call.Publish(publisher, MediaKind::kVideo);
-    call.AddSlot(viewer, MediaKind::kVideo);
-    call.Command(BindSlot{viewer.slots[0].id, publisher.video_track});
-    call.StartMedia(publisher);
-    call.StartMedia(viewer);
   }
-  ReceivedStream& seen() { return *viewer.slots[0].stream; }
+  ReceivedStream& seen() { return pair.video(); }
   // `count` sequence numbers that end `back` before the newest.
   std::vector<uint16_t> Newest(size_t count, int64_t back = 3) {
     std::vector<uint16_t> numbers;
@@ -55,13 +55,14 @@ struct Screening {
     }
   }
 
-  EmulatedCall& call;
+  TestCall& call;
+  OneToOne<TestPeer> pair;
   Member& publisher;
   Member& viewer;
 };
 
 TEST(Resend, EveryNumberOfANackIsAnswered) {
-  EmulatedCall call(Options(1));
+  TestCall call(Options(1));
   Screening screening(call);
   ASSERT_TRUE(call.RunUntilConnected());
   call.RunFor(seconds(3));  // the first probes of the path are retransmissions too
@@ -76,7 +77,7 @@ TEST(Resend, EveryNumberOfANackIsAnswered) {
 }
 
 TEST(Resend, EveryNackOfACompoundIsAnswered) {
-  EmulatedCall call(Options(2));
+  TestCall call(Options(2));
   Screening screening(call);
   ASSERT_TRUE(call.RunUntilConnected());
   call.RunFor(seconds(2));
@@ -86,7 +87,7 @@ TEST(Resend, EveryNackOfACompoundIsAnswered) {
 }
 
 TEST(Resend, NumbersAreFoundAcrossTheWrap) {
-  EmulatedCall call(Options(3));
+  TestCall call(Options(3));
   Screening screening(call);
   ASSERT_TRUE(call.RunUntilConnected());
   call.RunFor(milliseconds(500));
@@ -116,7 +117,7 @@ TEST(Resend, NumbersAreFoundAcrossTheWrap) {
 
 // A NACK that was in flight during a rebind requests packets of the old source, and is answered.
 TEST(Resend, ANackFromBeforeASwitchIsAnsweredWithTheOldSource) {
-  EmulatedCall call(Options(4));
+  TestCall call(Options(4));
   Screening screening(call);
   Member& other = call.Join();
   call.Publish(other, MediaKind::kVideo);
@@ -141,7 +142,7 @@ TEST(Resend, ANackFromBeforeASwitchIsAnsweredWithTheOldSource) {
 }
 
 TEST(Resend, APacketIsRetransmittedOncePerRoundTripAndAFewTimes) {
-  EmulatedCall call(Options(5));
+  TestCall call(Options(5));
   call.network().conditions.delay = milliseconds(50);
   Screening screening(call);
   ASSERT_TRUE(call.RunUntilConnected());
@@ -159,7 +160,7 @@ TEST(Resend, APacketIsRetransmittedOncePerRoundTripAndAFewTimes) {
 
 // Every packet is requested repeatedly: retransmissions are limited to a share of the media.
 TEST(Resend, AStormIsBoundedAndCounted) {
-  EmulatedCall call(Options(6));
+  TestCall call(Options(6));
   Screening screening(call);
   ASSERT_TRUE(call.RunUntilConnected());
   call.RunFor(seconds(1));
@@ -186,7 +187,7 @@ TEST(Resend, AStormIsBoundedAndCounted) {
 
 // Numbers that were never sent, of a slot that sends nothing, or of an unknown SSRC.
 TEST(Resend, ForeignNumbersAreNotAnswered) {
-  EmulatedCall call(Options(7));
+  TestCall call(Options(7));
   Screening screening(call);
   call.AddSlot(screening.viewer, MediaKind::kVideo);
   ASSERT_TRUE(call.RunUntilConnected());

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "testing/emulated_options.h"
+#include "testing/test_call.h"
 
 namespace nexus::testing {
 namespace {
@@ -16,6 +17,11 @@ class SectionIdentification : public ::testing::Test {
     call_.AddSlot(viewer_, MediaKind::kAudio);
     call_.AddSlot(viewer_, MediaKind::kVideo);
   }
+  // Neither signaling nor the packets say which section they belong to; only the payload type can tell.
+  PublishedStream& PublishUnnamed(MediaKind kind) {
+    return call_.Publish(publisher_, kind,
+                         {.announce_ssrc = false, .with_mid = false, .announce_payload_types = true});
+  }
   void Show(TrackId track) { call_.Command(BindSlot{viewer_.slots[1].id, track}); }
   void Start() {
     call_.StartMedia(publisher_);
@@ -26,14 +32,14 @@ class SectionIdentification : public ::testing::Test {
   ReceivedStream& video() { return *viewer_.slots[1].stream; }
   uint64_t Drops(DropReason reason) { return call_.shard().drops()[reason]; }
 
-  EmulatedCall call_;
+  TestCall call_;
   Member& publisher_;
   Member& viewer_;
 };
 
 TEST_F(SectionIdentification, APayloadTypeOfOneSectionIdentifiesIt) {
-  call_.PublishUnnamed(publisher_, MediaKind::kVideo);
-  call_.PublishUnnamed(publisher_, MediaKind::kAudio);
+  PublishUnnamed(MediaKind::kVideo);
+  PublishUnnamed(MediaKind::kAudio);
   Show(publisher_.video_track);
   call_.network().conditions = {.loss = 0.05, .delay = milliseconds(15)};
   Start();
@@ -49,9 +55,9 @@ TEST_F(SectionIdentification, APayloadTypeOfOneSectionIdentifiesIt) {
 }
 
 TEST_F(SectionIdentification, APayloadTypeOfTwoSectionsIdentifiesNeither) {
-  PublishedStream& first = call_.PublishUnnamed(publisher_, MediaKind::kVideo);
+  PublishedStream& first = PublishUnnamed(MediaKind::kVideo);
   const TrackId track = publisher_.video_track;
-  call_.PublishUnnamed(publisher_, MediaKind::kVideo);
+  PublishUnnamed(MediaKind::kVideo);
   Show(track);
   ASSERT_TRUE(call_.RunUntilConnected());
   for (int i = 0; i < 25; ++i) {
@@ -70,7 +76,7 @@ TEST_F(SectionIdentification, APayloadTypeOfTwoSectionsIdentifiesNeither) {
 }
 
 TEST_F(SectionIdentification, AnUnknownMidIsNotOverruled) {
-  call_.PublishUnnamed(publisher_, MediaKind::kVideo);
+  PublishUnnamed(MediaKind::kVideo);
   PublishedStreamOptions stranger;
   stranger.kind = MediaKind::kVideo;
   stranger.ssrc = Ssrc{0xABCD};
@@ -83,7 +89,7 @@ TEST_F(SectionIdentification, AnUnknownMidIsNotOverruled) {
 }
 
 TEST_F(SectionIdentification, ANewSsrcIsAcceptedWhenTheOldOneIsSilent) {
-  PublishedStream& first = call_.PublishUnnamed(publisher_, MediaKind::kVideo);
+  PublishedStream& first = PublishUnnamed(MediaKind::kVideo);
   Show(publisher_.video_track);
   PublishedStreamOptions restarted = first.options;
   restarted.ssrc = Ssrc{0xBEEF};

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "testing/emulated_options.h"
+#include "testing/test_call.h"
 
 namespace nexus::testing {
 namespace {
@@ -13,7 +14,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 struct Scene {
-  explicit Scene(EmulatedCall& emulated, FoundBy found_by)
+  explicit Scene(TestCall& emulated, FoundBy found_by)
       : call(emulated), publisher(call.Join()), subscriber(call.Join()), camera(call, publisher, found_by) {
     call.AddSlot(subscriber, MediaKind::kVideo);
     call.Command(BindSlot{subscriber.slots[0].id, camera.track()});
@@ -41,7 +42,7 @@ struct Scene {
     }
     return shown;
   }
-  EmulatedCall& call;
+  TestCall& call;
   Member& publisher;
   Member& subscriber;
   SimulcastCamera camera;
@@ -50,7 +51,7 @@ struct Scene {
 class Simulcast : public ::testing::TestWithParam<FoundBy> {};
 
 TEST_P(Simulcast, SwitchesUpAndDownWithoutAGap) {
-  EmulatedCall call(EmulatedOptions(41));
+  TestCall call(EmulatedOptions(41));
   Scene scene(call, GetParam());
   ASSERT_TRUE(call.RunUntilConnected());
   ASSERT_TRUE(scene.Reaches(2)) << "the highest without preferences";
@@ -71,7 +72,7 @@ TEST_P(Simulcast, SwitchesUpAndDownWithoutAGap) {
 }
 
 TEST_P(Simulcast, UnderLossEveryEncodingIsRepairedAndSwitchesGoOn) {
-  EmulatedCall call(EmulatedOptions(43));
+  TestCall call(EmulatedOptions(43));
   call.network().conditions = {.loss = 0.03, .delay = milliseconds(15), .jitter = milliseconds(8)};
   Scene scene(call, GetParam());
   ASSERT_TRUE(call.RunUntilConnected());
@@ -95,7 +96,7 @@ TEST_P(Simulcast, UnderLossEveryEncodingIsRepairedAndSwitchesGoOn) {
 
 // Hard problem 22: Firefox pauses its lowest encoding and Chromium its highest, without signaling it.
 TEST_P(Simulcast, FallsBackWhenAnEncodingStopsAndReturnsWhenItResumes) {
-  EmulatedCall call(EmulatedOptions(47));
+  TestCall call(EmulatedOptions(47));
   Scene scene(call, GetParam());
   ASSERT_TRUE(call.RunUntilConnected());
   ASSERT_TRUE(scene.Reaches(2));
@@ -114,7 +115,7 @@ TEST_P(Simulcast, FallsBackWhenAnEncodingStopsAndReturnsWhenItResumes) {
 }
 
 TEST_P(Simulcast, MeasuresEachEncoding) {
-  EmulatedCall call(EmulatedOptions(53));
+  TestCall call(EmulatedOptions(53));
   Scene scene(call, GetParam());
   ASSERT_TRUE(call.RunUntilConnected());
   call.RunFor(seconds(5));
@@ -137,7 +138,7 @@ INSTANTIATE_TEST_SUITE_P(FoundBy, Simulcast, ::testing::Values(FoundBy::kRid, Fo
 
 // Dynacast: the demand rises at once, falls after a delay, and is empty without subscribers.
 TEST(Dynacast, ReportsTheHighestDemand) {
-  EmulatedCall call(EmulatedOptions(59));
+  TestCall call(EmulatedOptions(59));
   Scene scene(call, FoundBy::kRid);
   ASSERT_TRUE(call.RunUntilConnected());
   scene.WantAtMost(1);
@@ -163,7 +164,7 @@ TEST(Dynacast, ReportsTheHighestDemand) {
 
 // Many subscribers that wait for one encoding cause one request.
 TEST(SimulcastKeyframes, AreRequestedOnceForManySubscribers) {
-  EmulatedCall call(EmulatedOptions(61));
+  TestCall call(EmulatedOptions(61));
   Scene scene(call, FoundBy::kSsrc);
   std::vector<Member*> watchers;
   for (int i = 0; i < 20; ++i) {

@@ -7,6 +7,7 @@
 #include <ostream>
 
 #include "testing/emulated_options.h"
+#include "testing/test_call.h"
 
 namespace nexus::testing {
 namespace {
@@ -112,7 +113,7 @@ class SourceTime : public ::testing::TestWithParam<std::tuple<Change, int, uint6
     return shown_late(MediaKind::kVideo) - shown_late(MediaKind::kAudio);
   }
 
-  std::optional<EmulatedCall> call_;
+  std::optional<TestCall> call_;
   Member* publisher_ = nullptr;
   Member* subscriber_ = nullptr;
   bool paused_ = false;

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "testing/emulated_options.h"
+#include "testing/test_call.h"
 
 namespace nexus::testing {
 namespace {
@@ -34,7 +35,7 @@ struct Recorded {
   TapReading& video() { return call.taps[kVideoTap]; }
   TapReading& audio() { return call.taps[kAudioTap]; }
 
-  EmulatedCall call;
+  TestCall call;
   TapSettings settings;
   Member* publisher = nullptr;
 };
@@ -128,7 +129,7 @@ TEST(Tap, ReportsLostPacketsAndRequestsAKeyframe) {
 TEST(Tap, WaitsLongerForRepairThanTheCall) {
   for (const bool tapped : {true, false}) {
     SCOPED_TRACE(tapped ? "with a tap" : "without");
-    EmulatedCall call(EmulatedOptions());
+    TestCall call(EmulatedOptions());
     Member& publisher = call.Join();
     call.Publish(publisher, MediaKind::kVideo);
     call.StartMedia(publisher);
@@ -238,9 +239,9 @@ TEST(Tap, MediaTimeAdvancesWhenRtpTimeStandsStill) {
 // A publisher that restarts its encoder resumes with another SSRC, as in "unmute as new track kills the
 // recorder" (mediasoup3-record-demo #64).
 TEST(Tap, AnotherSsrcIsAnotherSourceOfTheSameStream) {
-  EmulatedCall call(EmulatedOptions());
+  TestCall call(EmulatedOptions());
   Member& publisher = call.Join();
-  call.Publish(publisher, MediaKind::kVideo, false, false);
+  call.Publish(publisher, MediaKind::kVideo, {.announce_ssrc = false});
   call.StartMedia(publisher);
   ASSERT_TRUE(call.RunUntilConnected());
   call.Command(AddTap{kVideoTap, publisher.video_track, {}});
