@@ -91,7 +91,7 @@ class Run {
 
   void Sample() {
     const SceneShare seen = scene_.Observe(0, kSample, kSample);
-    const TransportReport report = scene_.Report(0);
+    const TransportStats report = scene_.Stats(0);
     const auto capacity = static_cast<double>(scene_.link ? scene_.link->rate_bps() : 0);
     time_ += Seconds(kSample);
     for (const int64_t bps : seen.received_bps)

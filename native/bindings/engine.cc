@@ -13,7 +13,7 @@
 #include "bindings/calls.h"
 #include "bindings/extension_ids.h"
 #include "bindings/picture_sizes.h"
-#include "bindings/slot_preferences.h"
+#include "bindings/slot_view.h"
 #include "engine/control/command_check.h"
 
 namespace nexus::bindings {
@@ -193,9 +193,9 @@ void AddEngine(nb::module_& module) {
           "set_slot_view",
           [](Engine& e, int64_t slot, int64_t width, int64_t height, int64_t priority, bool pinned,
              bool visible, std::optional<int64_t> max_spatial, std::optional<int64_t> max_temporal) {
-            const nexus::SetSlotPreferences command{
+            const nexus::SetSlotView command{
                 As<SlotId>(slot),
-                ToSlotPreferences(width, height, priority, pinned, visible, max_spatial, max_temporal)};
+                ToSlotView(width, height, priority, pinned, visible, max_spatial, max_temporal)};
             Do([&] { return e.Send(command); });
           },
           nb::arg("slot"), nb::kw_only(), nb::arg("width") = 0, nb::arg("height") = 0,
@@ -207,7 +207,7 @@ void AddEngine(nb::module_& module) {
             std::optional<RoomId> id;
             if (room) id = As<RoomId>(*room);
             uint32_t request = 0;
-            Do([&] { return e.RequestReport(id, request, details); });
+            Do([&] { return e.RequestStats(id, request, details); });
             return request;
           },
           nb::arg("room") = nb::none(), nb::arg("details") = true);

@@ -1,6 +1,6 @@
 #include "bindings/bindings.h"
 #include "engine/control/command.h"
-#include "engine/control/report.h"
+#include "engine/control/stats.h"
 
 namespace nexus::bindings {
 

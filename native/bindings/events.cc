@@ -29,9 +29,9 @@ void AddEvents(nb::module_& module) {
   nb::class_<SlotPaused>(module, "SlotPaused")
       .def_prop_ro("slot", [](const SlotPaused& e) { return e.slot.value; })
       .def_ro("paused", &SlotPaused::paused);
-  nb::class_<LayersWanted>(module, "LayerDemandChanged")
-      .def_prop_ro("track", [](const LayersWanted& e) { return e.track.value; })
-      .def_prop_ro("highest", [](const LayersWanted& e) { return ToPython(e.highest); });
+  nb::class_<LayerDemandChanged>(module, "LayerDemandChanged")
+      .def_prop_ro("track", [](const LayerDemandChanged& e) { return e.track.value; })
+      .def_prop_ro("highest", [](const LayerDemandChanged& e) { return ToPython(e.highest); });
   nb::class_<SpeakersChanged>(module, "SpeakersChanged")
       .def_prop_ro("room", [](const SpeakersChanged& e) { return e.room.value; })
       .def_prop_ro("speakers", [](const SpeakersChanged& e) {
@@ -43,12 +43,12 @@ void AddEvents(nb::module_& module) {
       .def_ro("command", &CommandRejected::command)
       .def_ro("id", &CommandRejected::id)
       .def_ro("reason", &CommandRejected::reason);
-  nb::class_<ReportReady>(module, "StatsReady")
-      .def_ro("request", &ReportReady::request)
-      .def_ro("engine", &ReportReady::engine)
-      .def_ro("transports", &ReportReady::transports)
-      .def_ro("tracks", &ReportReady::tracks)
-      .def_ro("slots", &ReportReady::slots);
+  nb::class_<StatsReady>(module, "StatsReady")
+      .def_ro("request", &StatsReady::request)
+      .def_ro("engine", &StatsReady::engine)
+      .def_ro("transports", &StatsReady::transports)
+      .def_ro("tracks", &StatsReady::tracks)
+      .def_ro("slots", &StatsReady::slots);
 }
 
 }  // namespace nexus::bindings

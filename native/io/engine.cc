@@ -31,7 +31,7 @@ uint32_t Scatter(uint32_t value) {
   return value;
 }
 
-void Add(EngineReport& sum, const EngineReport& part) {
+void Add(EngineStats& sum, const EngineStats& part) {
   sum.datagrams_in += part.datagrams_in;
   sum.bytes_in += part.bytes_in;
   sum.datagrams_out += part.datagrams_out;
@@ -219,7 +219,7 @@ CallError Engine::AddSlot(TransportId transport, MediaKind kind, int pair, SlotD
   return posted ? CallError::kNone : CallError::kQueueFull;
 }
 
-CallError Engine::RequestReport(std::optional<RoomId> room, uint32_t& request, bool details) {
+CallError Engine::RequestStats(std::optional<RoomId> room, uint32_t& request, bool details) {
   const std::lock_guard lock(mutex_);
   if (closed_) return CallError::kClosed;
   if (room && ShardOf(rooms_, room->value) == nullptr) return CallError::kUnknownId;
@@ -228,7 +228,7 @@ CallError Engine::RequestReport(std::optional<RoomId> room, uint32_t& request, b
   while (pending_reports_.size() >= kMaxPendingReports) pending_reports_.erase(pending_reports_.begin());
   pending_reports_[request] = PendingReport{shards_.size(), {}};
   for (const auto& shard : shards_) {
-    if (!shard->Post(nexus::RequestReport{request, room, details})) return CallError::kQueueFull;
+    if (!shard->Post(nexus::RequestStats{request, room, details})) return CallError::kQueueFull;
   }
   return CallError::kNone;
 }
@@ -251,7 +251,7 @@ CallError Engine::Send(nexus::SetSubscribed command) {
   return Post(transports_, command.transport.value, command);
 }
 
-CallError Engine::Send(nexus::SetSlotPreferences command) { return Post(slots_, command.slot.value, command); }
+CallError Engine::Send(nexus::SetSlotView command) { return Post(slots_, command.slot.value, command); }
 CallError Engine::Send(nexus::ConfigureData command) {
   const uint32_t id = command.transport.value;
   return Post(transports_, id, std::move(command));
@@ -284,7 +284,7 @@ std::vector<Event> Engine::PollEvents(size_t limit) {
 }
 
 bool Engine::MergeReport(Event& event) {
-  auto* part = std::get_if<ReportReady>(&event);
+  auto* part = std::get_if<StatsReady>(&event);
   if (part == nullptr) return true;
   const auto found = pending_reports_.find(part->request);
   if (found == pending_reports_.end()) return false;

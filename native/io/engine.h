@@ -80,7 +80,7 @@ class Engine {
   // A video slot gets an SSRC for retransmissions unless the subscriber takes none in this section.
   CallError AddSlot(TransportId transport, MediaKind kind, int pair, SlotDescription& description,
                     bool rtx = true);
-  CallError RequestReport(std::optional<RoomId> room, uint32_t& request, bool details = true);
+  CallError RequestStats(std::optional<RoomId> room, uint32_t& request, bool details = true);
   // The tap's records can be read until a batch has `ended`, or until RemoveTap.
   CallError AddTap(TrackId track, TapSettings settings, TapId& tap);
   CallError RemoveTap(TapId tap);
@@ -99,7 +99,7 @@ class Engine {
   CallError Send(nexus::BindSlot command);
   CallError Send(nexus::UnbindSlot command);
   CallError Send(nexus::SetSubscribed command);
-  CallError Send(nexus::SetSlotPreferences command);
+  CallError Send(nexus::SetSlotView command);
   CallError Send(nexus::ConfigureData command);
   CallError Send(nexus::SendData command);
 
@@ -110,7 +110,7 @@ class Engine {
   };
   struct PendingReport {
     size_t shards_left = 0;
-    ReportReady merged;
+    StatsReady merged;
   };
 
   explicit Engine(EngineConfig config);

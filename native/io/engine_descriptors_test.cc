@@ -118,13 +118,13 @@ TEST(Descriptors, ConnectionsAndAbortsLeaveNoDescriptor) {
   EXPECT_EQ(OpenDescriptors(), before);
   // The shards' count agrees: a report is answered after all commands before it.
   uint32_t request = 0;
-  ASSERT_EQ(engine->RequestReport(std::nullopt, request), CallError::kNone);
-  std::optional<ReportReady> report;
+  ASSERT_EQ(engine->RequestStats(std::nullopt, request), CallError::kNone);
+  std::optional<StatsReady> report;
   while (!report) {
     pollfd waiting{engine->event_fd(), POLLIN, 0};
     ASSERT_GT(poll(&waiting, 1, 60'000), 0) << "no report";
     for (Event& event : engine->PollEvents(1'000)) {
-      if (auto* ready = std::get_if<ReportReady>(&event)) report = std::move(*ready);
+      if (auto* ready = std::get_if<StatsReady>(&event)) report = std::move(*ready);
     }
   }
   EXPECT_EQ(report->engine.transports, 0u);

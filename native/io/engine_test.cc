@@ -17,9 +17,9 @@ namespace nexus {
 namespace {
 
 using testing::Datagram;
+using testing::PeerOptions;
 using testing::PublishedStreamOptions;
 using testing::TestPeer;
-using testing::PeerOptions;
 
 std::unique_ptr<Engine> OpenEngine(size_t shards = 1, bool gso = true, size_t room_share = 0) {
   EngineConfig config;
@@ -150,11 +150,11 @@ TEST_P(EngineWithOffload, ForwardsVideoOverLoopback) {
   }
 
   uint32_t request = 0;
-  ASSERT_EQ(engine->RequestReport(std::nullopt, request), CallError::kNone);
-  const ReportReady* report = nullptr;
+  ASSERT_EQ(engine->RequestStats(std::nullopt, request), CallError::kNone);
+  const StatsReady* report = nullptr;
   ASSERT_TRUE(RunUntil(*engine, peers, events, [&] {
     for (const Event& event : events)
-      report = std::get_if<ReportReady>(&event) ? std::get_if<ReportReady>(&event) : report;
+      report = std::get_if<StatsReady>(&event) ? std::get_if<StatsReady>(&event) : report;
     return report != nullptr;
   }));
   EXPECT_EQ(report->request, request);
@@ -277,11 +277,11 @@ TEST(Engine, SpreadsRoomsOverShardsAndNamesTheShardInTheUfrag) {
 TEST(Engine, MergesTheReportsOfAllShards) {
   std::unique_ptr<Engine> engine = OpenEngine(3);
   uint32_t request = 0;
-  ASSERT_EQ(engine->RequestReport(std::nullopt, request), CallError::kNone);
+  ASSERT_EQ(engine->RequestStats(std::nullopt, request), CallError::kNone);
   std::vector<Event> events;
   ASSERT_TRUE(RunUntil(*engine, {}, events, [&] { return !events.empty(); }));
   ASSERT_EQ(events.size(), 1u);
-  EXPECT_EQ(std::get<ReportReady>(events[0]).request, request);
+  EXPECT_EQ(std::get<StatsReady>(events[0]).request, request);
 }
 
 TEST(Engine, RefusesTransportsAboveTheMaximumUntilOneCloses) {

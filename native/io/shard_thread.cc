@@ -198,7 +198,7 @@ void ShardThread::SendAll() {
 
 void ShardThread::PassEvents() {
   while (auto event = shard_.PollEvent()) {
-    if (auto* report = std::get_if<ReportReady>(&*event)) CompleteReport(report->engine);
+    if (auto* report = std::get_if<StatsReady>(&*event)) CompleteStats(report->engine);
     if (const auto* changed = std::get_if<TransportChanged>(&*event)) {
       const bool over =
           changed->state == TransportState::kFailed || changed->state == TransportState::kClosed;
@@ -238,7 +238,7 @@ void ShardThread::PassTaps() {
   taps_.Push(recorded_);
 }
 
-void ShardThread::CompleteReport(EngineReport& report) const {
+void ShardThread::CompleteStats(EngineStats& report) const {
   for (const UdpSocket& socket : sockets_) {
     const UdpSocketCounters& counters = socket.counters();
     report.datagrams_in += counters.datagrams_in;

@@ -60,7 +60,7 @@ class ShardThread {
   void PassTaps();
   void TakeRelays();
   void PassRelays();
-  void CompleteReport(EngineReport& report) const;
+  void CompleteStats(EngineStats& report) const;
   Timestamp Now();
 
   Shard shard_;

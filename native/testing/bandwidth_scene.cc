@@ -37,8 +37,8 @@ void BandwidthScene::SetConditions(size_t who, const LinkConditions& conditions)
   call.network().SetConditionsTo(subscribers[who]->peer->address(), conditions);
 }
 
-void BandwidthScene::Prefer(size_t who, const SlotPreferences& preferences) {
-  call.Command(SetSlotPreferences{subscribers[who]->slots[1].id, preferences});
+void BandwidthScene::Prefer(size_t who, const SlotView& view) {
+  call.Command(SetSlotView{subscribers[who]->slots[1].id, view});
 }
 
 int BandwidthScene::Spatial(size_t who) const {
@@ -91,13 +91,13 @@ double BandwidthScene::DeliveredWithin(size_t who, Timestamp from, Timestamp unt
   return all == 0 ? 0 : static_cast<double>(in_time) / static_cast<double>(all);
 }
 
-TransportReport BandwidthScene::Report(size_t who) {
-  return call.shard().FindTransport(subscribers[who]->transport)->Report();
+TransportStats BandwidthScene::Stats(size_t who) {
+  return call.shard().FindTransport(subscribers[who]->transport)->Stats();
 }
 
 SceneShare BandwidthScene::Observe(size_t who, Duration duration, Duration step) {
   SceneShare seen;
-  const TransportReport before = Report(who);
+  const TransportStats before = Stats(who);
   std::vector<uint64_t> bytes;
   for (const Member* member : subscribers) bytes.push_back(member->peer->bytes_received);
   const uint64_t passed = link ? link->passed_bytes() : 0;
@@ -109,7 +109,7 @@ SceneShare BandwidthScene::Observe(size_t who, Duration duration, Duration step)
   int64_t sum = 0;
   for (Duration past{0}; past < duration; past += step, ++samples) {
     call.RunFor(step);
-    const auto estimate = static_cast<int64_t>(Report(who).estimate_bps);
+    const auto estimate = static_cast<int64_t>(Stats(who).estimate_bps);
     sum += estimate;
     seen.lowest_estimate = std::min(seen.lowest_estimate, estimate);
     seen.highest_estimate = std::max(seen.highest_estimate, estimate);
@@ -119,7 +119,7 @@ SceneShare BandwidthScene::Observe(size_t who, Duration duration, Duration step)
   const double seconds = static_cast<double>(duration.count()) / 1e6;
   seen.mean_estimate = sum / std::max(samples, 1);
   seen.sent_bps =
-      static_cast<int64_t>(static_cast<double>(Report(who).bytes_out - before.bytes_out) * 8 / seconds);
+      static_cast<int64_t>(static_cast<double>(Stats(who).bytes_out - before.bytes_out) * 8 / seconds);
   for (size_t i = 0; i < subscribers.size(); ++i) {
     const uint64_t got = subscribers[i]->peer->bytes_received - bytes[i];
     seen.received_bps.push_back(static_cast<int64_t>(static_cast<double>(got) * 8 / seconds));

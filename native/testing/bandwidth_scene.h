@@ -34,7 +34,7 @@ class BandwidthScene {
   // Puts one link in front of all subscribers in `who`.
   std::shared_ptr<Bottleneck> Narrow(const std::vector<size_t>& who, int64_t bps, size_t queue_bytes);
   void SetConditions(size_t who, const LinkConditions& conditions);
-  void Prefer(size_t who, const SlotPreferences& preferences);
+  void Prefer(size_t who, const SlotView& view);
 
   // The encoding that the subscriber received last, by the marks in payloads; -1: none recently.
   int Spatial(size_t who) const;
@@ -47,7 +47,7 @@ class BandwidthScene {
   // Share of the packets sampled in the interval that arrived at most `late` after the earliest possible
   // time, given the delay from the server.
   double DeliveredWithin(size_t who, Timestamp from, Timestamp until, Duration late, Duration last_leg);
-  TransportReport Report(size_t who);
+  TransportStats Stats(size_t who);
   SceneShare Observe(size_t who, Duration duration, Duration step = std::chrono::milliseconds(50));
 
   TestCall call;

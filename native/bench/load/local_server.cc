@@ -133,15 +133,15 @@ bool LocalServer::Join(const SceneOptions& options, LoadGenerator& generator) {
   return true;
 }
 
-std::optional<EngineReport> LocalServer::Report() {
+std::optional<EngineStats> LocalServer::Report() {
   engine_->PollEvents(1'000'000);
   uint32_t request = 0;
-  if (engine_->RequestReport(std::nullopt, request, false) != CallError::kNone) return std::nullopt;
+  if (engine_->RequestStats(std::nullopt, request, false) != CallError::kNone) return std::nullopt;
   for (int tries = 0; tries < 100; ++tries) {
     pollfd waiting{engine_->event_fd(), POLLIN, 0};
     poll(&waiting, 1, 100);
     for (Event& event : engine_->PollEvents(1'000'000)) {
-      if (const auto* report = std::get_if<ReportReady>(&event); report && report->request == request)
+      if (const auto* report = std::get_if<StatsReady>(&event); report && report->request == request)
         return report->engine;
     }
   }

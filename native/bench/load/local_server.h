@@ -28,7 +28,7 @@ class LocalServer {
   // Creates the scene's participants in a room and their peers in the generator, and connects them.
   bool Join(const SceneOptions& options, LoadGenerator& generator);
   // Requests the shard's own counters and waits for them.
-  std::optional<EngineReport> Report();
+  std::optional<EngineStats> Report();
 
  private:
   struct Person {

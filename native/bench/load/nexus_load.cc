@@ -55,7 +55,7 @@ int RunLocal(const Arguments& arguments, Scene scene) {
   generator.BeginMeasuring();
   // Other work on the machine only slows a window down: the best windows show the engine's own cost.
   std::vector<double> windows;
-  EngineReport last = *before;
+  EngineStats last = *before;
   for (int64_t left = arguments.Number("seconds", 10) * 4; left > 0; --left) {
     generator.RunUntil(MonotonicNow() + std::chrono::milliseconds(250));
     const auto next = server->Report();

@@ -129,7 +129,7 @@ class RandomCloses : public ::testing::TestWithParam<uint64_t> {
       case 13:
         return call_.Command(RequestKeyframe{one.video_track});
       case 14:
-        return call_.Command(RequestReport{1, std::nullopt});
+        return call_.Command(RequestStats{1, std::nullopt});
       default:
         if (!random_.Percent(5)) return;
         call_.Command(CloseRoom{call_.room()});

@@ -124,7 +124,7 @@ struct SetSubscribed {
   bool subscribed = true;
 };
 // How the subscriber shows a video slot, and its priority; the allocator shares the bandwidth accordingly.
-struct SlotPreferences {
+struct SlotView {
   // Pixels on the subscriber's screen; larger layers are not sent. 0: not known, the largest is sent.
   uint16_t width = 0;
   uint16_t height = 0;
@@ -133,9 +133,9 @@ struct SlotPreferences {
   bool visible = true;  // false: nothing is sent, and no event reports it
   std::optional<LayerTarget> max;
 };
-struct SetSlotPreferences {
+struct SetSlotView {
   SlotId slot;
-  SlotPreferences preferences;
+  SlotView view;
 };
 // The shards of a room, its home first; sent to each of them when one is added.
 struct SpreadRoom {
@@ -167,7 +167,7 @@ struct SendData {
   DataChannelOptions kind;
   std::vector<SharedBytes> messages;
 };
-struct RequestReport {
+struct RequestStats {
   uint32_t request = 0;
   std::optional<RoomId> room;
   bool details = true;  // false: EngineStats alone
@@ -176,7 +176,7 @@ struct RequestReport {
 using Command =
     std::variant<CreateRoom, CloseRoom, CreateTransport, UpdateTransport, RestartIce, CloseTransport,
                  AddTrack, RemoveTrack, MuteTrack, ResizeTrack, RequestKeyframe, AddSlot, RemoveSlot,
-                 BindSlot, UnbindSlot, SetSubscribed, SetSlotPreferences, RequestReport, AddTap, RemoveTap,
+                 BindSlot, UnbindSlot, SetSubscribed, SetSlotView, RequestStats, AddTap, RemoveTap,
                  RefreshTap, ConfigureData, SendData, SpreadRoom>;
 
 }  // namespace nexus

@@ -10,7 +10,7 @@
 #include "engine/base/ids.h"
 #include "engine/base/socket_address.h"
 #include "engine/codec/codec.h"
-#include "engine/control/report.h"
+#include "engine/control/stats.h"
 #include "engine/forward/layer_target.h"
 
 namespace nexus {
@@ -43,7 +43,7 @@ struct SlotPaused {
 
 // The layer demand of a track has changed; nothing: no subscriber watches it. The publisher need not send
 // more. Until the first of these events it sends all layers.
-struct LayersWanted {
+struct LayerDemandChanged {
   TrackId track;
   std::optional<LayerTarget> highest;
 };
@@ -59,15 +59,15 @@ struct CommandRejected {
   std::string reason;
 };
 
-struct ReportReady {
+struct StatsReady {
   uint32_t request = 0;
-  EngineReport engine;
-  std::vector<TransportReport> transports;
-  std::vector<TrackReport> tracks;
-  std::vector<SlotReport> slots;
+  EngineStats engine;
+  std::vector<TransportStats> transports;
+  std::vector<TrackStats> tracks;
+  std::vector<SlotStats> slots;
 };
 
-using Event = std::variant<TransportChanged, TrackStarted, SlotChanged, SlotPaused, LayersWanted,
-                           SpeakersChanged, CommandRejected, ReportReady>;
+using Event = std::variant<TransportChanged, TrackStarted, SlotChanged, SlotPaused, LayerDemandChanged,
+                           SpeakersChanged, CommandRejected, StatsReady>;
 
 }  // namespace nexus

@@ -217,7 +217,7 @@ void DataPeer::CountDrops() {
   }
 }
 
-void DataPeer::Report(TransportReport& report) const {
+void DataPeer::Stats(TransportStats& report) const {
   report.data_messages_in = messages_in_;
   report.data_bytes_in = bytes_in_;
   report.data_messages_out = messages_out_;

@@ -6,8 +6,8 @@
 #include <optional>
 
 #include "engine/control/data_settings.h"
-#include "engine/control/report.h"
 #include "engine/control/shard_context.h"
+#include "engine/control/stats.h"
 #include "engine/data/token_bucket.h"
 #include "engine/sctp/data_channels.h"
 
@@ -51,7 +51,7 @@ class DataPeer {
   bool congested() const { return channels_ && channels_->congested(); }
   bool open() const { return channels_ && channels_->up(); }
   bool paused = false;
-  void Report(TransportReport& report) const;
+  void Stats(TransportStats& report) const;
 
  private:
   void OnMessage(const DataChannelMessage& message);

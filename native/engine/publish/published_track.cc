@@ -26,10 +26,10 @@ PublishedTrack::PublishedTrack(ShardContext& context, TrackPublisher& publisher,
       id_(id),
       settings_(std::move(settings)),
       owner_{publisher.id().value << 8 | (static_cast<uint32_t>(settings_.group) & 0xFF)},
-      wishes_(context.config.layers_hold) {
+      reported_demand_(context.config.layers_hold) {
   sizes_.Tell(settings_.sizes);
   // It has no subscriber yet.
-  if (kind() == MediaKind::kVideo) context_.deadlines.Set(wishes_deadline_, Timestamp{});
+  if (kind() == MediaKind::kVideo) context_.deadlines.Set(demand_deadline_, Timestamp{});
 }
 
 PublishedTrack::~PublishedTrack() {
@@ -72,13 +72,13 @@ PublishedLayer* PublishedTrack::ReplaceLayer(PublishedLayer& layer) {
 
 void PublishedTrack::AddSink(TrackSink& sink) {
   sinks_.push_back(&sink);
-  OnWishesChanged();
+  OnDemandChanged();
   SpreadNackPatience();
 }
 
 void PublishedTrack::RemoveSink(TrackSink& sink) {
   std::erase(sinks_, &sink);
-  OnWishesChanged();
+  OnDemandChanged();
   SpreadNackPatience();
 }
 
@@ -171,8 +171,8 @@ void PublishedTrack::NoteAudioLevel(const SourcePacket& packet, Timestamp now) {
   level_.OnLevel(speaks ? kLevelWithoutExtension : kLevelOfSilence, now);
 }
 
-TrackReport PublishedTrack::Report(Timestamp now) const {
-  TrackReport report;
+TrackStats PublishedTrack::Stats(Timestamp now) const {
+  TrackStats report;
   report.layer_bitrates = LayerBitrates(now);
   report.track = id_;
   for (const auto& layer : layers_) {

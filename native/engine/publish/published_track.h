@@ -10,7 +10,7 @@
 
 #include "engine/audio/audio_level_smoother.h"
 #include "engine/audio/slot_placement.h"
-#include "engine/publish/layer_wishes.h"
+#include "engine/publish/layer_demand.h"
 #include "engine/publish/picture_sizes.h"
 #include "engine/publish/published_layer.h"
 
@@ -87,7 +87,7 @@ class PublishedTrack {
 
   // A slot shows or waits for another encoding; its demand is as before.
   void OnRoutesChanged() { routes_stale_ = true; }
-  void OnWishesChanged();
+  void OnDemandChanged();
   // Dynacast: reports the layer demand to the publisher, when it is time.
   void HandleTimeout(Timestamp now);
 
@@ -117,7 +117,7 @@ class PublishedTrack {
   TrackPublisher& publisher() const { return publisher_; }
   // Tracks with the same owner belong together: one transport, one group.
   ParticipantNumber owner() const { return owner_; }
-  TrackReport Report(Timestamp now) const;
+  TrackStats Stats(Timestamp now) const;
   // The first packet has arrived. True the first time.
   bool Start() { return !std::exchange(started_, true); }
   bool started() const { return started_; }
@@ -142,8 +142,8 @@ class PublishedTrack {
   std::array<std::vector<SubscriberSlot*>, kMaxSpatialLayers> routes_;  // by encoding: slots of subscribers_
   bool routes_stale_ = true;
   PictureSizes sizes_;
-  LayerWishes wishes_;
-  Deadline wishes_deadline_{this};
+  ReportedDemand reported_demand_;
+  Deadline demand_deadline_{this};
   AudioLevelSmoother level_;
   std::optional<RelayedLevel> relayed_level_;
   std::vector<TrackSink*> sinks_;

@@ -132,31 +132,30 @@ void PublishedTrack::BuildRoutes() {
 void PublishedTrack::AddSubscriber(TrackSubscriber& subscriber) {
   subscribers_.push_back(&subscriber);
   if (subscribers_.size() == 1) publisher_.OnInterest(*this, true);
-  OnWishesChanged();
+  OnDemandChanged();
 }
 
 void PublishedTrack::RemoveSubscriber(TrackSubscriber& subscriber) {
   std::erase(subscribers_, &subscriber);
   for (auto& route : routes_) std::erase(route, &subscriber.slot());
   if (subscribers_.empty()) publisher_.OnInterest(*this, false);
-  OnWishesChanged();
+  OnDemandChanged();
 }
 
-void PublishedTrack::OnWishesChanged() {
+void PublishedTrack::OnDemandChanged() {
   routes_stale_ = true;
   // Evaluated with the next tick, since the caller may change several slots.
-  if (kind() == MediaKind::kVideo) context_.deadlines.Set(wishes_deadline_, Timestamp{});
+  if (kind() == MediaKind::kVideo) context_.deadlines.Set(demand_deadline_, Timestamp{});
 }
 
 void PublishedTrack::HandleTimeout(Timestamp now) {
-  LayerWishes::Wish wanted;
-  for (const TrackSink* sink : sinks_) wanted = LayerWishes::Highest(wanted, sink->Wish());
-  for (const TrackSubscriber* subscriber : subscribers_)
-    wanted = LayerWishes::Highest(wanted, subscriber->Wish());
-  if (wishes_.Update(wanted, now) && !publisher_.OnWish(*this, wishes_.told())) {
-    context_.events.Push(LayersWanted{id_, wishes_.told()});
+  LayerDemand demand;
+  for (const TrackSink* sink : sinks_) demand = HighestDemand(demand, sink->Demand());
+  for (const TrackSubscriber* subscriber : subscribers_) demand = HighestDemand(demand, subscriber->Demand());
+  if (reported_demand_.Update(demand, now) && !publisher_.OnDemand(*this, reported_demand_.reported())) {
+    context_.events.Push(LayerDemandChanged{id_, reported_demand_.reported()});
   }
-  context_.deadlines.Set(wishes_deadline_, wishes_.next_deadline());
+  context_.deadlines.Set(demand_deadline_, reported_demand_.next_deadline());
 }
 
 }  // namespace nexus

@@ -4,7 +4,7 @@
 
 #include "engine/audio/slot_placement.h"
 #include "engine/base/ids.h"
-#include "engine/publish/layer_wishes.h"
+#include "engine/publish/layer_demand.h"
 
 namespace nexus {
 
@@ -21,7 +21,7 @@ class TrackPublisher {
   // The first slot has subscribed to the track, or the last one has left.
   virtual void OnInterest(PublishedTrack&, bool /*wanted*/) {}
   // The layer demand has changed. False: the control side is to tell the publisher.
-  virtual bool OnWish(PublishedTrack&, const LayerWishes::Wish&) { return false; }
+  virtual bool OnDemand(PublishedTrack&, const LayerDemand&) { return false; }
   // True while an audio track of this owner is not silent.
   virtual bool Speaks(ParticipantNumber owner, Timestamp now) const = 0;
 };

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "engine/forward/source_packet.h"
-#include "engine/publish/layer_wishes.h"
+#include "engine/publish/layer_demand.h"
 #include "engine/rtcp/rtcp_packet.h"
 
 namespace nexus {
@@ -24,7 +24,7 @@ class TrackSink {
   // The track is about to be destroyed; it removes the sink from its list itself.
   virtual void OnTrackGone(PublishedTrack& track) = 0;
   // The highest layers that it can use; nothing: none now.
-  virtual LayerWishes::Wish Wish() const { return kHighestLayer; }
+  virtual LayerDemand Demand() const { return kHighestLayer; }
   // How long a missing packet is of use; it is requested again until then.
   virtual Duration nack_patience() const = 0;
 };

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "engine/base/time.h"
-#include "engine/publish/layer_wishes.h"
+#include "engine/publish/layer_demand.h"
 
 namespace nexus {
 
@@ -19,7 +19,7 @@ class TrackSubscriber {
   virtual SubscriberSlot& slot() = 0;
   virtual bool Takes(const PublishedLayer& layer) const = 0;
   // The highest layer that it can use; nothing: none now.
-  virtual LayerWishes::Wish Wish() const = 0;
+  virtual LayerDemand Demand() const = 0;
 
   // The track is about to be destroyed; the subscriber removes itself from its list.
   virtual void OnTrackGone(PublishedTrack& track) = 0;

@@ -128,7 +128,7 @@ TEST_P(Bandwidth, ProbesLeaveNoTraceInTheStream) {
   BandwidthScene scene = Scene();
   scene.Narrow({0}, 1'000'000, 50'000);
   scene.call.RunFor(seconds(20));
-  const TransportReport report = scene.Report(0);
+  const TransportStats report = scene.Stats(0);
   EXPECT_GT(report.probe_clusters, 5u);
   EXPECT_GT(report.probe_packets, 20u);
   EXPECT_EQ(scene.subscribers[0]->peer->rejected, 0u);
@@ -140,13 +140,13 @@ TEST_P(Bandwidth, ASmallViewGetsALowLayerAndAHiddenOneNothing) {
   BandwidthScene scene = Scene();
   scene.call.RunFor(seconds(3));
   EXPECT_EQ(scene.Spatial(0), 2);
-  SlotPreferences small;
+  SlotView small;
   small.width = 320;
   small.height = 180;
   scene.Prefer(0, small);
   scene.call.RunFor(seconds(1));
   EXPECT_EQ(scene.Spatial(0), 0);
-  SlotPreferences hidden;
+  SlotView hidden;
   hidden.visible = false;
   scene.Prefer(0, hidden);
   scene.call.RunFor(seconds(1));
@@ -165,7 +165,7 @@ TEST(BandwidthSizes, AreAnnouncedByThePublisherAndCorrectedByKeyframes) {
   options.sizes = {{640, 360}, {1'280, 720}, {2'560, 1'440}};
   BandwidthScene scene(options);
   scene.call.RunFor(seconds(3));
-  SlotPreferences shown;
+  SlotView shown;
   shown.width = 640;
   shown.height = 360;
   scene.Prefer(0, shown);
@@ -186,7 +186,7 @@ TEST(BandwidthSizes, FollowTheAnnouncement) {
   options.sizes = {{320, 180}, {640, 360}, {1'280, 720}};
   BandwidthScene scene(options);
   scene.call.RunFor(seconds(3));
-  SlotPreferences shown;
+  SlotView shown;
   shown.width = 320;
   shown.height = 240;
   scene.Prefer(0, shown);
@@ -242,7 +242,7 @@ TEST(BandwidthNumbers, AnyFirstTransportSequenceNumberWorks) {
     BandwidthScene scene(options);
     scene.Narrow({0}, 1'000'000, 50'000);
     scene.call.RunFor(seconds(10));
-    const TransportReport report = scene.Report(0);
+    const TransportStats report = scene.Stats(0);
     EXPECT_GT(report.estimate_bps, 850'000u);
     EXPECT_LT(report.estimate_bps, 1'150'000u);
   }
@@ -257,7 +257,7 @@ TEST(BandwidthPeers, NothingIsRepeatedBeforeAReportCoversTheStream) {
     BandwidthScene scene(options);
     scene.Narrow({0}, 1'000'000, 50'000);
     scene.call.RunFor(seconds(10));
-    EXPECT_GT(scene.Report(0).probe_packets, 20u);
+    EXPECT_GT(scene.Stats(0).probe_packets, 20u);
     EXPECT_EQ(scene.video(0).duplicates == 0, !reports);
     EXPECT_GE(scene.Spatial(0), 1);
     EXPECT_EQ(scene.video(0).Faults(scene.call.csrcs()), "");
@@ -275,7 +275,7 @@ TEST(BandwidthPeers, WithoutRetransmissionsPaddingIsSentBetweenFrames) {
     EXPECT_TRUE(scene.call.RunUntil(seconds(15), [&] { return scene.Spatial(0) == 1; }));
     link->SetRate(3'000'000, scene.call.now());
     EXPECT_TRUE(scene.call.RunUntil(seconds(6), [&] { return scene.Spatial(0) == 2; }));
-    EXPECT_GT(scene.Report(0).probe_packets, 20u);
+    EXPECT_GT(scene.Stats(0).probe_packets, 20u);
     EXPECT_EQ(scene.subscribers[0]->peer->rejected, 0u);
     EXPECT_EQ(scene.video(0).Faults(scene.call.csrcs()), "");
     EXPECT_EQ(scene.Unrepaired(0), 0u);

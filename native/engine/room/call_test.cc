@@ -343,13 +343,13 @@ TEST(Call, ReportsContainRoundTripAndLoss) {
   OneToOne pair(call);
   ASSERT_TRUE(call.RunUntilConnected());
   call.RunFor(seconds(5));
-  call.Command(RequestReport{9, call.room()});
+  call.Command(RequestStats{9, call.room()});
   call.RunFor(milliseconds(1));
-  const std::vector<ReportReady> reports = call.EventsOf<ReportReady>();
+  const std::vector<StatsReady> reports = call.EventsOf<StatsReady>();
   ASSERT_EQ(reports.size(), 1u);
   EXPECT_EQ(reports[0].request, 9u);
   bool measured = false;
-  for (const TransportReport& transport : reports[0].transports) {
+  for (const TransportStats& transport : reports[0].transports) {
     EXPECT_EQ(transport.state, TransportState::kConnected);
     if (transport.transport != pair.subscriber.transport) continue;
     EXPECT_NEAR(transport.rtt_ms, 80, 5);
@@ -357,9 +357,9 @@ TEST(Call, ReportsContainRoundTripAndLoss) {
   }
   EXPECT_TRUE(measured);
   ASSERT_EQ(reports[0].slots.size(), 2u);
-  for (const SlotReport& slot : reports[0].slots) EXPECT_NEAR(slot.fraction_lost, 0.25, 0.01);
+  for (const SlotStats& slot : reports[0].slots) EXPECT_NEAR(slot.fraction_lost, 0.25, 0.01);
   ASSERT_EQ(reports[0].tracks.size(), 2u);
-  for (const TrackReport& track : reports[0].tracks) EXPECT_GT(track.packets, 100u);
+  for (const TrackStats& track : reports[0].tracks) EXPECT_GT(track.packets, 100u);
 }
 
 }  // namespace

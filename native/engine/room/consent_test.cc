@@ -196,7 +196,7 @@ TEST_F(ConsentTest, PacketsFromAValidatedAddressThatIsNotSelectedProveNothing) {
   uint64_t before = 0;
   call_.Every(milliseconds(500), [&] {
     publisher.peer->SendVideoFrame(*publisher.video, call_.now());
-    if (const Transport* transport = Find(publisher)) before = transport->Report().packets_in;
+    if (const Transport* transport = Find(publisher)) before = transport->Stats().packets_in;
   });
   ExpectThatItEndsWithinTheTimeout(publisher);
   EXPECT_GE(before, 50u * 3u) << "they were accepted nevertheless";

@@ -40,8 +40,8 @@ class DataCallTest : public ::testing::Test {
     });
   }
   uint64_t Drops(DropReason reason) { return call_.shard().drops()[reason]; }
-  TransportReport Report(const Talker& talker) {
-    return call_.shard().FindTransport(talker.member->transport)->Report();
+  TransportStats Stats(const Talker& talker) {
+    return call_.shard().FindTransport(talker.member->transport)->Stats();
   }
 
   TestCall call_;
@@ -66,8 +66,8 @@ TEST_F(DataCallTest, AMessageToTheRoomReachesAllOthersUnderTheSendersName) {
     EXPECT_TRUE(data.kind.reliable() && data.kind.ordered);
   }
   EXPECT_TRUE(anna.data->received.empty());
-  EXPECT_EQ(Report(anna).data_messages_in, 1u);
-  EXPECT_EQ(Report(ben).data_messages_out, 1u);
+  EXPECT_EQ(Stats(anna).data_messages_in, 1u);
+  EXPECT_EQ(Stats(ben).data_messages_out, 1u);
 }
 
 TEST_F(DataCallTest, ADirectedMessageReachesOnlyItsDestinationsAndUnknownOnesAreCounted) {
@@ -97,7 +97,7 @@ TEST_F(DataCallTest, AReceiverOfSmallMessagesMissesLargeOnesAndNothingElse) {
   EXPECT_EQ(ben.data->received.size(), 1u);
   EXPECT_EQ(ben.data->received[0]->Payload(), "small");
   EXPECT_EQ(Drops(DropReason::kDataTooLarge), 1u);
-  EXPECT_EQ(Report(ben).data_messages_dropped, 1u);
+  EXPECT_EQ(Stats(ben).data_messages_dropped, 1u);
 }
 
 TEST_F(DataCallTest, ReliabilityAndOrderAreThoseOfTheSender) {
@@ -141,7 +141,7 @@ TEST_F(DataCallTest, SenderNamesCannotBeForged) {
   call_.RunFor(seconds(2));
   EXPECT_TRUE(ben.data->received.empty());
   EXPECT_EQ(Drops(DropReason::kDataMalformed), 3u);
-  EXPECT_EQ(Report(anna).data_messages_dropped, 3u);
+  EXPECT_EQ(Stats(anna).data_messages_dropped, 3u);
 }
 
 TEST_F(DataCallTest, AHiddenSenderHasNoName) {
@@ -276,8 +276,8 @@ TEST_F(DataCallTest, AFloodIsLimitedToTheRateAndNothingIsLost) {
   }
   call_.RunFor(seconds(3));
   // The burst of one second, and three seconds at the rate.
-  EXPECT_LE(Report(anna).data_messages_in, 4'100u);
-  EXPECT_GE(Report(anna).data_messages_in, 3'000u);
+  EXPECT_LE(Stats(anna).data_messages_in, 4'100u);
+  EXPECT_GE(Stats(anna).data_messages_in, 3'000u);
   ASSERT_TRUE(call_.RunUntil(seconds(60), [&] { return ben.data->received.size() == sent; }));
 }
 

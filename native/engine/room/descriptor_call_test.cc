@@ -47,9 +47,9 @@ TEST_P(DescriptorCall, ContinuesThroughSwitchesOfEncodingsUnderLoss) {
   call.network().conditions = {.loss = 0.02, .delay = milliseconds(15), .jitter = milliseconds(5)};
   std::uniform_int_distribution<int64_t> pause(300'000, 900'000);
   for (int i = 0; i < 24; ++i) {
-    SlotPreferences preferences;
-    preferences.max = LayerTarget{static_cast<uint8_t>(i * 2 % 3), kMaxTemporalLayers - 1};
-    call.Command(SetSlotPreferences{subscriber.slots[0].id, preferences});
+    SlotView view;
+    view.max = LayerTarget{static_cast<uint8_t>(i * 2 % 3), kMaxTemporalLayers - 1};
+    call.Command(SetSlotView{subscriber.slots[0].id, view});
     call.RunFor(Duration(pause(call.network().random())));
   }
   call.network().conditions = {};

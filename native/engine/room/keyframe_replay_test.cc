@@ -38,9 +38,9 @@ struct Audience {
   void Watch(size_t who = 0) { call.Command(BindSlot{viewers[who]->slots[0].id, publisher.video_track}); }
   ReceivedStream& seen(size_t who = 0) { return *viewers[who]->slots[0].stream; }
   uint64_t Replays() {
-    call.Command(RequestReport{1, call.room()});
+    call.Command(RequestStats{1, call.room()});
     call.RunFor(milliseconds(1));
-    return call.EventsOf<ReportReady>().back().tracks.at(0).keyframe_replays;
+    return call.EventsOf<StatsReady>().back().tracks.at(0).keyframe_replays;
   }
 
   TestCall call;

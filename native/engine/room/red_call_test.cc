@@ -137,9 +137,9 @@ TEST(RedCall, PacketsThatTheSfuLostAreRecoveredForAllListeners) {
     EXPECT_TRUE(talk.heard().Missing().empty());
     EXPECT_EQ(talk.heard().Faults(call.csrcs()), "");
     EXPECT_EQ(talk.RedFaults(), "");
-    call.Command(RequestReport{1, call.room()});
+    call.Command(RequestStats{1, call.room()});
     call.RunFor(milliseconds(1));
-    const ReportReady report = call.EventsOf<ReportReady>().back();
+    const StatsReady report = call.EventsOf<StatsReady>().back();
     ASSERT_EQ(report.tracks.size(), 1u);
     EXPECT_GT(report.tracks[0].red_recovered, 60u);
     EXPECT_GT(report.tracks[0].packets_lost, 60) << "receiver reports still count them as lost";

@@ -190,16 +190,16 @@ TEST(Relay, SizesAreRelayedAndUpdated) {
   Member& bob = call.Join({}, 1);
   call.AddSlot(bob, MediaKind::kVideo);
   call.Command(BindSlot{bob.slots[0].id, alice.video_track}, 1);
-  SlotPreferences shown;
+  SlotView shown;
   shown.width = 320;
   shown.height = 240;
-  call.Command(SetSlotPreferences{bob.slots[0].id, shown}, 1);
+  call.Command(SetSlotView{bob.slots[0].id, shown}, 1);
   call.StartMedia(alice);
   ASSERT_TRUE(call.RunUntilConnected());
   call.RunFor(seconds(10));  // each of the two shards holds a falling demand for four seconds
   EXPECT_FALSE(bob.slots[0].stream->packets.empty());
-  const auto wanted = [&] { return call.EventsOf<LayersWanted>().back().highest; };
-  ASSERT_FALSE(call.EventsOf<LayersWanted>().empty());
+  const auto wanted = [&] { return call.EventsOf<LayerDemandChanged>().back().highest; };
+  ASSERT_FALSE(call.EventsOf<LayerDemandChanged>().empty());
   ASSERT_TRUE(wanted());
   EXPECT_EQ(wanted()->spatial, 1) << "180 lines are too few";
   // A camera of 640 x 480 replaces the first; the third encoding adds no pixels.

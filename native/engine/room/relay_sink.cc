@@ -54,7 +54,7 @@ void RelaySink::TellSource(const PublishedLayer& layer) {
 void RelaySink::OnPacket(PublishedLayer& layer, const SourcePacket& packet, Timestamp) {
   if (layer.encoding() >= kMaxRelayedEncodings) return;
   const bool video = track_->kind() == MediaKind::kVideo;
-  if (video ? !wish_ || (track_->simulcast() && layer.encoding() > wish_->spatial)
+  if (video ? !demand_ || (track_->simulcast() && layer.encoding() > demand_->spatial)
             : !room_.IsHeard(track_->id()))
     return;
   TellSource(layer);
@@ -80,9 +80,9 @@ void RelaySink::SendPacket(const PublishedLayer& layer, const SourcePacket& pack
 
 void RelaySink::OnInterest(const RelayInterest& interest) {
   if (track_ == nullptr) return;
-  wish_.reset();
-  if (interest.wanted) wish_ = LayerTarget{interest.spatial, interest.temporal};
-  track_->OnWishesChanged();
+  demand_.reset();
+  if (interest.wanted) demand_ = LayerTarget{interest.spatial, interest.temporal};
+  track_->OnDemandChanged();
 }
 
 void RelaySink::OnMuted(bool muted, Timestamp) {

@@ -29,7 +29,7 @@ class RelaySink final : public TrackSink {
   Duration nack_patience() const override { return Duration(0); }
 
   void OnInterest(const RelayInterest& interest);
-  LayerWishes::Wish Wish() const override { return wish_; }
+  LayerDemand Demand() const override { return demand_; }
   void OnKeyframeRequest(uint8_t encoding);
 
   uint16_t to() const { return to_; }
@@ -43,7 +43,7 @@ class RelaySink final : public TrackSink {
   const Room& room_;
   PublishedTrack* track_;
   uint16_t to_;
-  LayerWishes::Wish wish_;  // of the other shard, for video
+  LayerDemand demand_;  // of the other shard, for video
   std::array<std::optional<RelaySource>, kMaxRelayedEncodings> told_{};
 };
 

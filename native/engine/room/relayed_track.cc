@@ -104,11 +104,11 @@ void RelayedTrack::OnInterest(PublishedTrack& track, bool wanted) {
   if (track.kind() == MediaKind::kVideo) context_.relay.Send(shard_, RelayInterest{track.id(), wanted});
 }
 
-bool RelayedTrack::OnWish(PublishedTrack& track, const LayerWishes::Wish& wish) {
-  RelayInterest interest{track.id(), wish.has_value()};
-  if (wish) {
-    interest.spatial = wish->spatial;
-    interest.temporal = wish->temporal;
+bool RelayedTrack::OnDemand(PublishedTrack& track, const LayerDemand& demand) {
+  RelayInterest interest{track.id(), demand.has_value()};
+  if (demand) {
+    interest.spatial = demand->spatial;
+    interest.temporal = demand->temporal;
   }
   context_.relay.Send(shard_, interest);
   return true;

@@ -31,7 +31,7 @@ class RelayedTrack final : public TrackPublisher {
   RoomId room() const override;
   void Schedule() override;
   void OnInterest(PublishedTrack& track, bool wanted) override;
-  bool OnWish(PublishedTrack& track, const LayerWishes::Wish& wish) override;
+  bool OnDemand(PublishedTrack& track, const LayerDemand& demand) override;
   bool Speaks(ParticipantNumber owner, Timestamp now) const override;
 
   PublishedTrack& track() { return *track_; }

@@ -36,7 +36,7 @@ class Room {
   void TellChoice() const;
   bool IsHeard(TrackId track) const;
 
-  // The track is gone; nobody's wishes about it need to be kept.
+  // The track is gone; no participant's subscription to it needs to be kept.
   void ForgetTrack(TrackId track);
   // Audio tracks were added, removed or muted: the selection is updated now, and at intervals while there are
   // any.

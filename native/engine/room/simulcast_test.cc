@@ -23,9 +23,9 @@ struct Scene {
   SubscriberSlot& slot() { return *call.shard().FindTransport(subscriber.transport)->slots()[0]; }
   ReceivedStream& video() { return *subscriber.slots[0].stream; }
   void WantAtMost(uint8_t spatial) {
-    SlotPreferences preferences;
-    preferences.max = LayerTarget{spatial, kMaxTemporalLayers - 1};
-    call.Command(SetSlotPreferences{subscriber.slots[0].id, preferences});
+    SlotView view;
+    view.max = LayerTarget{spatial, kMaxTemporalLayers - 1};
+    call.Command(SetSlotView{subscriber.slots[0].id, view});
   }
   bool Reaches(uint8_t spatial, Duration within = seconds(10)) {
     return call.RunUntil(within, [&] {
@@ -65,7 +65,7 @@ TEST_P(Simulcast, SwitchesUpAndDownWithoutAGap) {
   EXPECT_EQ(scene.video().Faults(scene.camera.csrcs()), "");
   EXPECT_TRUE(scene.video().Missing().size() <= 24u);
   EXPECT_GE(scene.Shown().size(), 24u);
-  EXPECT_GE(scene.slot().Report().layer_switches, 24u);
+  EXPECT_GE(scene.slot().Stats().layer_switches, 24u);
   // The shard receives and reports on all encodings, whether or not they are forwarded.
   for (size_t i = 0; i < SimulcastCamera::kEncodings; ++i)
     EXPECT_FALSE(scene.camera.encoding(i).reports.empty());
@@ -119,9 +119,9 @@ TEST_P(Simulcast, MeasuresEachEncoding) {
   Scene scene(call, GetParam());
   ASSERT_TRUE(call.RunUntilConnected());
   call.RunFor(seconds(5));
-  call.Command(RequestReport{77, std::nullopt});
+  call.Command(RequestStats{77, std::nullopt});
   call.RunFor(milliseconds(10));
-  const auto reports = call.EventsOf<ReportReady>();
+  const auto reports = call.EventsOf<StatsReady>();
   ASSERT_EQ(reports.size(), 1u);
   ASSERT_EQ(reports[0].tracks.size(), 1u);
   const LayerRates& rates = reports[0].tracks[0].layer_bitrates;
@@ -143,23 +143,23 @@ TEST(Dynacast, ReportsTheHighestDemand) {
   ASSERT_TRUE(call.RunUntilConnected());
   scene.WantAtMost(1);
   call.RunFor(seconds(2));
-  EXPECT_TRUE(call.EventsOf<LayersWanted>().empty()) << "not at once";
+  EXPECT_TRUE(call.EventsOf<LayerDemandChanged>().empty()) << "not at once";
   call.RunFor(seconds(4));
-  ASSERT_EQ(call.EventsOf<LayersWanted>().size(), 1u);
-  EXPECT_EQ(call.EventsOf<LayersWanted>().back().track, scene.camera.track());
-  EXPECT_EQ(call.EventsOf<LayersWanted>().back().highest, (LayerTarget{1, 3}));
+  ASSERT_EQ(call.EventsOf<LayerDemandChanged>().size(), 1u);
+  EXPECT_EQ(call.EventsOf<LayerDemandChanged>().back().track, scene.camera.track());
+  EXPECT_EQ(call.EventsOf<LayerDemandChanged>().back().highest, (LayerTarget{1, 3}));
   scene.WantAtMost(2);
   call.RunFor(milliseconds(50));
-  ASSERT_EQ(call.EventsOf<LayersWanted>().size(), 2u) << "at once";
-  EXPECT_EQ(call.EventsOf<LayersWanted>().back().highest, (LayerTarget{2, 3}));
+  ASSERT_EQ(call.EventsOf<LayerDemandChanged>().size(), 2u) << "at once";
+  EXPECT_EQ(call.EventsOf<LayerDemandChanged>().back().highest, (LayerTarget{2, 3}));
   call.Command(UnbindSlot{scene.subscriber.slots[0].id});
   call.RunFor(seconds(6));
-  ASSERT_EQ(call.EventsOf<LayersWanted>().size(), 3u);
-  EXPECT_FALSE(call.EventsOf<LayersWanted>().back().highest) << "without subscribers";
+  ASSERT_EQ(call.EventsOf<LayerDemandChanged>().size(), 3u);
+  EXPECT_FALSE(call.EventsOf<LayerDemandChanged>().back().highest) << "without subscribers";
   call.Command(BindSlot{scene.subscriber.slots[0].id, scene.camera.track()});
   call.RunFor(milliseconds(50));
-  ASSERT_EQ(call.EventsOf<LayersWanted>().size(), 4u);
-  EXPECT_TRUE(call.EventsOf<LayersWanted>().back().highest);
+  ASSERT_EQ(call.EventsOf<LayerDemandChanged>().size(), 4u);
+  EXPECT_TRUE(call.EventsOf<LayerDemandChanged>().back().highest);
 }
 
 // Many subscribers that wait for one encoding cause one request.
@@ -177,9 +177,9 @@ TEST(SimulcastKeyframes, AreRequestedOnceForManySubscribers) {
   ASSERT_TRUE(scene.Reaches(2));
   call.RunFor(seconds(3));
   for (size_t i = 0; i < 3; ++i) scene.camera.encoding(i).plis.clear();
-  SlotPreferences low;
+  SlotView low;
   low.max = LayerTarget{0, 3};
-  for (Member* member : watchers) call.Command(SetSlotPreferences{member->slots[0].id, low});
+  for (Member* member : watchers) call.Command(SetSlotView{member->slots[0].id, low});
   call.RunFor(milliseconds(250));
   EXPECT_EQ(scene.camera.encoding(0).plis.size(), 1u);
   EXPECT_TRUE(scene.camera.encoding(1).plis.empty());

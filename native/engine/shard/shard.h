@@ -111,14 +111,14 @@ class Shard {
   void Handle(const BindSlot& command, Timestamp now);
   void Handle(const UnbindSlot& command, Timestamp now);
   void Handle(const SetSubscribed& command, Timestamp now);
-  void Handle(const SetSlotPreferences& command, Timestamp now);
+  void Handle(const SetSlotView& command, Timestamp now);
   void Handle(const AddTap& command, Timestamp now);
   void Handle(const RemoveTap& command, Timestamp now);
   void Handle(const RefreshTap& command, Timestamp now);
   void Handle(const ConfigureData& command, Timestamp now);
   void Handle(const SendData& command, Timestamp now);
   void Handle(const SpreadRoom& command, Timestamp now);
-  void Handle(const RequestReport& command, Timestamp now);
+  void Handle(const RequestStats& command, Timestamp now);
   SlotPlace FindSlot(SlotId id) const;
   Room& RoomOf(const TrackPublisher& publisher) const { return *rooms_.at(publisher.room()); }
   void Reject(std::string_view command, uint32_t id, std::string_view reason);

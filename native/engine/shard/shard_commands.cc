@@ -191,12 +191,12 @@ void Shard::Handle(const SetSubscribed& command, Timestamp now) {
   RoomOf(*transport).HandleTimeout(now);
 }
 
-void Shard::Handle(const SetSlotPreferences& command, Timestamp) {
+void Shard::Handle(const SetSlotView& command, Timestamp) {
   const uint32_t id = command.slot.value;
   SubscriberSlot* slot = FindSlot(command.slot).slot;
-  if (slot == nullptr) return Reject("set_slot_preferences", id, "unknown_slot");
-  if (slot->settings().kind != MediaKind::kVideo) return Reject("set_slot_preferences", id, "not_video");
-  slot->SetPreferences(command.preferences);
+  if (slot == nullptr) return Reject("set_slot_view", id, "unknown_slot");
+  if (slot->settings().kind != MediaKind::kVideo) return Reject("set_slot_view", id, "not_video");
+  slot->SetView(command.view);
 }
 
 void Shard::Handle(const ConfigureData& command, Timestamp now) {
@@ -214,17 +214,17 @@ void Shard::Handle(const SendData& command, Timestamp now) {
   data_.Transmit();
 }
 
-void Shard::Handle(const RequestReport& command, Timestamp now) {
-  ReportReady report;
+void Shard::Handle(const RequestStats& command, Timestamp now) {
+  StatsReady report;
   report.request = command.request;
   report.engine.drops = drops_;
   report.engine.transports = transports_.size();
   for (const auto& [id, transport] : transports_) {
     if (!command.details) break;
     if (command.room && transport->room() != *command.room) continue;
-    report.transports.push_back(transport->Report());
-    for (const auto& track : transport->tracks()) report.tracks.push_back(track->Report(now));
-    for (const auto& slot : transport->slots()) report.slots.push_back(slot->Report());
+    report.transports.push_back(transport->Stats());
+    for (const auto& track : transport->tracks()) report.tracks.push_back(track->Stats(now));
+    for (const auto& slot : transport->slots()) report.slots.push_back(slot->Stats());
   }
   events_.Push(std::move(report));
 }

@@ -114,11 +114,11 @@ void Shard::AddRelayed(uint16_t from, const RelayTrackAdded& added, Timestamp no
   tracks_[added.track] = &track;
   relayed_[added.track] = std::move(relayed);
   room->second->AddRelayed(track);
-  for (auto wish = waiting_binds_.begin(); wish != waiting_binds_.end();) {
-    const auto slot = slots_.find(wish->first);
-    const bool due = wish->second == added.track;
+  for (auto bind = waiting_binds_.begin(); bind != waiting_binds_.end();) {
+    const auto slot = slots_.find(bind->first);
+    const bool due = bind->second == added.track;
     if (due && slot != slots_.end()) slot->second.slot->Bind(track, now);
-    wish = due ? waiting_binds_.erase(wish) : std::next(wish);
+    bind = due ? waiting_binds_.erase(bind) : std::next(bind);
   }
   if (track.kind() == MediaKind::kAudio) room->second->OnAudioTracksChanged(now);
 }

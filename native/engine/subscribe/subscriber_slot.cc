@@ -312,8 +312,8 @@ std::optional<SenderReportFields> SubscriberSlot::MakeSenderReport(Timestamp now
   return report;
 }
 
-SlotReport SubscriberSlot::Report() const {
-  SlotReport report;
+SlotStats SubscriberSlot::Stats() const {
+  SlotStats report;
   report.slot = id_;
   if (shown_ != nullptr) report.track = shown_->id();
   report.packets = packets_;

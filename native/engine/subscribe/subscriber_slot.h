@@ -62,9 +62,9 @@ class SubscriberSlot final : public TrackSubscriber {
   // The highest layer that the slot could use, whatever the bandwidth; nothing: it is not visible. It differs
   // from the target, because a layer that the publisher stops for want of bandwidth could never be measured
   // again.
-  void SetWish(std::optional<LayerTarget> wish);
-  std::optional<LayerTarget> Wish() const override;
-  void OnWishChanged();
+  void SetDemand(std::optional<LayerTarget> demand);
+  std::optional<LayerTarget> Demand() const override;
+  void OnDemandChanged();
   void OnEncodingsChanged(Timestamp now) override;
   void OnSizesChanged() override { subscriber_.schedule.AllocateSoon(); }
   // The layer that is sent; nothing while none is.
@@ -84,8 +84,8 @@ class SubscriberSlot final : public TrackSubscriber {
   void OnReportBlock(const ReportBlock& block, Timestamp now);
 
   // The view of the subscriber; read by the allocator.
-  void SetPreferences(const SlotPreferences& preferences);
-  const SlotPreferences& preferences() const { return preferences_; }
+  void SetView(const SlotView& view);
+  const SlotView& view() const { return view_; }
 
   // No report before the first packet.
   std::optional<SenderReportFields> MakeSenderReport(Timestamp now) const;
@@ -95,7 +95,7 @@ class SubscriberSlot final : public TrackSubscriber {
   PublishedTrack* wanted() const { return wanted_; }
   PublishedTrack* shown() const { return shown_; }
   const SlotForwarder& forwarder() const { return forwarder_; }
-  SlotReport Report() const;
+  SlotStats Stats() const;
 
  private:
   void OnPacket(PublishedLayer& layer, std::span<const SourcePacket* const> burst, Timestamp now);
@@ -127,7 +127,7 @@ class SubscriberSlot final : public TrackSubscriber {
   SubscriberParts subscriber_;
   SlotId id_;
   SlotSettings settings_;
-  SlotPreferences preferences_;
+  SlotView view_;
   SlotForwarder forwarder_;
   SlotHistory history_;
   RedSender red_;
@@ -136,7 +136,7 @@ class SubscriberSlot final : public TrackSubscriber {
   PublishedTrack* shown_ = nullptr;
   std::optional<TrackId> announced_;
   std::optional<LayerTarget> target_ = kHighestLayer;
-  std::optional<LayerTarget> wish_ = kHighestLayer;
+  std::optional<LayerTarget> demand_ = kHighestLayer;
   int64_t rtx_sequence_;
   uint32_t padding_turn_ = 0;
   bool paused_ = false;

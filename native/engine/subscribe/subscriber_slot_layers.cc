@@ -58,27 +58,27 @@ void SubscriberSlot::LetGo(Timestamp now) {
   OnChoiceChanged(now);
 }
 
-void SubscriberSlot::SetWish(std::optional<LayerTarget> wish) {
-  if (wish_ == wish) return;
-  wish_ = wish;
-  OnWishChanged();
+void SubscriberSlot::SetDemand(std::optional<LayerTarget> demand) {
+  if (demand_ == demand) return;
+  demand_ = demand;
+  OnDemandChanged();
 }
 
-std::optional<LayerTarget> SubscriberSlot::Wish() const {
-  if (!wish_ || !preferences_.visible) return std::nullopt;
-  if (!preferences_.max) return wish_;
-  return LayerTarget{std::min(wish_->spatial, preferences_.max->spatial),
-                     std::min(wish_->temporal, preferences_.max->temporal)};
+std::optional<LayerTarget> SubscriberSlot::Demand() const {
+  if (!demand_ || !view_.visible) return std::nullopt;
+  if (!view_.max) return demand_;
+  return LayerTarget{std::min(demand_->spatial, view_.max->spatial),
+                     std::min(demand_->temporal, view_.max->temporal)};
 }
 
-void SubscriberSlot::SetPreferences(const SlotPreferences& preferences) {
-  preferences_ = preferences;
+void SubscriberSlot::SetView(const SlotView& view) {
+  view_ = view;
   subscriber_.schedule.AllocateSoon();
-  OnWishChanged();
+  OnDemandChanged();
 }
 
-void SubscriberSlot::OnWishChanged() {
-  if (wanted_ != nullptr) wanted_->OnWishesChanged();
+void SubscriberSlot::OnDemandChanged() {
+  if (wanted_ != nullptr) wanted_->OnDemandChanged();
 }
 
 void SubscriberSlot::OnEncodingsChanged(Timestamp now) {

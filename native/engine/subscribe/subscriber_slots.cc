@@ -38,12 +38,11 @@ size_t Encodings(const PublishedTrack& track, const LayerRates& rates) {
 }
 
 // The smallest layer that fills the view.
-uint8_t SpatialFor(const SlotPreferences& preferences, const PictureSizes& sizes, size_t encodings,
-                   bool screen) {
+uint8_t SpatialFor(const SlotView& view, const PictureSizes& sizes, size_t encodings, bool screen) {
   const auto highest = static_cast<uint8_t>(kMaxSpatialLayers - 1);
-  if (preferences.height == 0 || preferences.width == 0 || encodings < 2) return highest;
+  if (view.height == 0 || view.width == 0 || encodings < 2) return highest;
   // The shorter side counts, for portrait video too.
-  const auto shown = static_cast<double>(std::min(preferences.height, preferences.width));
+  const auto shown = static_cast<double>(std::min(view.height, view.width));
   const uint32_t largest = screen ? kLargestScreenHeight : kLargestHeight;
   for (size_t s = 0; s + 1 < encodings; ++s) {
     if (static_cast<double>(sizes.Lines(s, encodings, largest)) * kStretch >= shown)
@@ -52,13 +51,12 @@ uint8_t SpatialFor(const SlotPreferences& preferences, const PictureSizes& sizes
   return highest;
 }
 
-LayerTarget MaxFor(const SlotPreferences& preferences, const PictureSizes& sizes, size_t encodings,
-                   bool screen) {
+LayerTarget MaxFor(const SlotView& view, const PictureSizes& sizes, size_t encodings, bool screen) {
   LayerTarget max = kHighestLayer;
-  max.spatial = SpatialFor(preferences, sizes, encodings, screen);
-  if (preferences.max) {
-    max.spatial = std::min(max.spatial, preferences.max->spatial);
-    max.temporal = std::min(max.temporal, preferences.max->temporal);
+  max.spatial = SpatialFor(view, sizes, encodings, screen);
+  if (view.max) {
+    max.spatial = std::min(max.spatial, view.max->spatial);
+    max.temporal = std::min(max.temporal, view.max->temporal);
   }
   return max;
 }
@@ -113,8 +111,8 @@ void SubscriberSlots::CollectDemands(Timestamp now) {
       slot->SetPaused(false);
       continue;
     }
-    const SlotPreferences& preferences = slot->preferences();
-    if (!preferences.visible) {
+    const SlotView& view = slot->view();
+    if (!view.visible) {
       slot->SetPaused(false);  // it is not visible, so that a pause is not reported
       slot->SetTarget(std::nullopt, now);
       continue;
@@ -126,11 +124,11 @@ void SubscriberSlots::CollectDemands(Timestamp now) {
     demand.screen = track->settings().group == kScreenGroup;
     const size_t encodings = Encodings(*track, demand.rates);
     AssumeTypical(demand.rates, *track, encodings);
-    demand.max = MaxFor(preferences, track->sizes(), encodings, demand.screen);
-    slot->SetWish(demand.max);
-    demand.priority = preferences.priority;
-    demand.pinned = preferences.pinned;
-    demand.area = uint32_t{preferences.width} * preferences.height;
+    demand.max = MaxFor(view, track->sizes(), encodings, demand.screen);
+    slot->SetDemand(demand.max);
+    demand.priority = view.priority;
+    demand.pinned = view.pinned;
+    demand.area = uint32_t{view.width} * view.height;
     demand.speaking = track->publisher().Speaks(track->owner(), now);
     demands_.push_back(demand);
     demanding_.push_back(slot.get());

@@ -395,8 +395,8 @@ void Transport::SealData(ByteView packet) {
   }
 }
 
-TransportReport Transport::Report() const {
-  TransportReport report;
+TransportStats Transport::Stats() const {
+  TransportStats report;
   report.transport = id_;
   report.state = state_;
   if (sender_.sealer()) report.srtp_profile = SrtpProfileName(sender_.sealer()->profile());
@@ -415,7 +415,7 @@ TransportReport Transport::Report() const {
   report.pacer_drops = control.queue_drops + control.expired_drops + control.stale_drops;
   report.probe_clusters = control.estimator.probe_clusters();
   report.probe_packets = control.probe_packets;
-  if (data_) data_->Report(report);
+  if (data_) data_->Stats(report);
   if (const auto& rtt = sender_.measured_rtt()) report.rtt_ms = static_cast<double>(rtt->count()) / 1000.0;
   return report;
 }

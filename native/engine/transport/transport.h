@@ -81,7 +81,7 @@ class Transport final : public TrackPublisher, private DataPath {
   const std::vector<std::unique_ptr<SubscriberSlot>>& slots() const { return slots_.all(); }
   AudioSubscription& audio() { return audio_; }
   size_t ssrc_count() const { return receiver_.ssrc_count(); }
-  TransportReport Report() const;
+  TransportStats Stats() const;
   TransportChanged Changed(TransportState state, std::string reason) const;
 
   // Local usernames of its connectivity checks, oldest first; keys of the shard's map.

@@ -15,7 +15,7 @@ namespace nexus {
 
 enum class TransportState : uint8_t { kNew = 0, kConnected = 1, kDisconnected = 2, kFailed = 3, kClosed = 4 };
 
-struct TransportReport {
+struct TransportStats {
   TransportId transport;
   TransportState state = TransportState::kNew;
   std::string srtp_profile;
@@ -42,7 +42,7 @@ struct TransportReport {
   uint64_t slots_paused = 0;
 };
 
-struct TrackReport {
+struct TrackStats {
   TrackId track;
   uint64_t packets = 0;
   uint64_t bytes = 0;
@@ -56,7 +56,7 @@ struct TrackReport {
   LayerRates layer_bitrates{};  // see LayerRates
 };
 
-struct SlotReport {
+struct SlotStats {
   SlotId slot;
   std::optional<TrackId> track;
   uint64_t packets = 0;
@@ -72,7 +72,7 @@ struct SlotReport {
 };
 
 // Filled by the core, then by sockets and threads at the edge.
-struct EngineReport {
+struct EngineStats {
   uint64_t datagrams_in = 0;
   uint64_t bytes_in = 0;
   uint64_t datagrams_out = 0;
