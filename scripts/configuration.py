@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 
-from documents import tracked_texts
+from documents import line_of, tracked_texts
 from nexus_runtime import ServiceConfig, describe
 from stages import ROOT
 
@@ -79,10 +79,6 @@ def check(texts: Iterable[tuple[str, str]], expected: Mapping[str, str]) -> Iter
         if name not in expected:
             for match in ROW.finditer(text):
                 yield f"{name}:{line_of(text, match)}: {match[1]} belongs in the README of its service"
-
-
-def line_of(text: str, match: re.Match[str]) -> int:
-    return text.count("\n", 0, match.start()) + 1
 
 
 def main() -> int:

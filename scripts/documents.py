@@ -93,13 +93,15 @@ def check_references(name: str, text: str, decisions: Iterable[Decision]) -> Ite
     for reference in REFERENCE.finditer(text):
         actual = names.get(int(reference["number"]))
         if actual is None or (reference["name"] and reference["number"] + reference["name"] != actual):
-            line = text.count("\n", 0, reference.start()) + 1
-            yield f"{name}:{line}: there is no {reference[0]}"
+            yield f"{name}:{line_of(text, reference)}: there is no {reference[0]}"
     if name.startswith("docs/"):
         for bare in BARE_NUMBER.finditer(text):
             if int(bare["number"]) not in names:
-                line = text.count("\n", 0, bare.start()) + 1
-                yield f"{name}:{line}: there is no decision {bare['number']}"
+                yield f"{name}:{line_of(text, bare)}: there is no decision {bare['number']}"
+
+
+def line_of(text: str, match: re.Match[str]) -> int:
+    return text.count("\n", 0, match.start()) + 1
 
 
 def check_links(root: Path, name: str, text: str) -> Iterator[str]:
@@ -111,8 +113,7 @@ def check_links(root: Path, name: str, text: str) -> Iterator[str]:
             fault = f"links to #{link['anchor']}, which is no heading of {link['path'] or 'this page'}"
         else:
             continue
-        line = text.count("\n", 0, link.start()) + 1
-        yield f"{name}:{line}: {fault}"
+        yield f"{name}:{line_of(text, link)}: {fault}"
 
 
 def anchors(text: str) -> set[str]:
@@ -124,8 +125,7 @@ def anchors(text: str) -> set[str]:
 def check_paths(name: str, text: str, tracked: "Tracked") -> Iterator[str]:
     for found in PATH.finditer(text):
         if not NO_PATH.match(found["path"]) and not tracked.has(found["path"]):
-            line = text.count("\n", 0, found.start()) + 1
-            yield f"{name}:{line}: names {found['path']}, which does not exist"
+            yield f"{name}:{line_of(text, found)}: names {found['path']}, which does not exist"
 
 
 class Tracked:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from stages import ROOT
+
 FEATURE = re.compile(r"nexus_feature\(\s*(\w+)\s+(.*?)\)", re.DOTALL)
 INCLUDE = re.compile(r'^#include "((?:\w+/)+)\w+\.h"', re.MULTILINE)
 

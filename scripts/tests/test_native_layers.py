@@ -6,6 +6,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import native_layers
+from stages import ROOT
 
 FEATURES = """
 nexus_feature(base FOLDER engine/base)
@@ -25,7 +26,7 @@ def write(native: Path, cmake: str = FEATURES, **includes: str) -> None:
 
 
 def test_the_repository_has_no_faults() -> None:
-    assert native_layers.find_faults(native_layers.ROOT / "native") == []
+    assert native_layers.find_faults(ROOT / "native") == []
 
 
 def test_includes_downwards_and_inside_a_feature_are_allowed(tmp_path: Path) -> None:
