@@ -249,11 +249,10 @@ void TestPeer::SendVideoFrame(PublishedStream& stream, Timestamp now, size_t pac
 
 void TestPeer::SendAudio(PublishedStream& stream, Timestamp now, const AudioPacketOptions& packet) {
   const bool red = packet.red || packet.redundancy > 0;
-  const auto opus = static_cast<uint8_t>(options().first_payload_type + 2);
   const uint32_t timestamp = stream.TimestampAt(now);
   std::vector<uint8_t> header =
-      FixedHeader(false, red ? red_payload_type().value : opus, static_cast<uint16_t>(stream.sequence),
-                  timestamp, stream.options.ssrc);
+      FixedHeader(false, (red ? red_payload_type() : opus_payload_type()).value,
+                  static_cast<uint16_t>(stream.sequence), timestamp, stream.options.ssrc);
   const uint8_t id = options().first_extension_id;
   std::vector<std::pair<uint8_t, std::vector<uint8_t>>> extensions;
   if (packet.with_level) extensions.push_back({id, {static_cast<uint8_t>(0x80 | packet.level)}});
@@ -268,7 +267,7 @@ void TestPeer::SendAudio(PublishedStream& stream, Timestamp now, const AudioPack
   PayloadMark{stream.options.mark, stream.frames, 0, now.time_since_epoch().count()}.Write(payload);
   payload.resize(packet.size, 0x66);
   stream.sent_audio.push_front({timestamp, payload});
-  if (red) payload = WithRedundancy(stream, packet.redundancy, PayloadType{opus});
+  if (red) payload = WithRedundancy(stream, packet.redundancy, opus_payload_type());
   if (stream.sent_audio.size() > kKeptRedBlocks) stream.sent_audio.pop_back();
   if (!packet.lost) SendRtp(header, payload, static_cast<uint64_t>(stream.sequence));
   ++stream.sequence;
