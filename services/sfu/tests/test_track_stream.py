@@ -25,7 +25,7 @@ def packets(*numbers: int) -> MemoryBatch:
     return MemoryBatch(ts.StreamTrackResponse(records=records).SerializeToString(), packets=len(numbers))
 
 
-async def started(running: Running, read_offer: OfferReader, **fields: int) -> tuple[Any, Any, int]:
+async def started(running: Running, read_offer: OfferReader, **fields: Any) -> tuple[Any, Any, int]:
     """A publisher, a stream of its camera, and the tap in the engine."""
     joined = await running.join("alice", read_offer("chromium_join"))
     request = sfu_pb2.StreamTrackRequest(
@@ -94,7 +94,8 @@ async def test_options_reach_the_engine_and_are_limited(
 ) -> None:
     joined, _, tap = await started(running, read_offer, patience_ms=2_000, buffer_bytes=1 << 20, batch_ms=5)
     assert running.engine.taps[tap].options == TapOptions(2_000, 5, 1 << 20)
-    for fields in ({"patience_ms": 10_001}, {"buffer_bytes": 1_000}, {"batch_ms": 1_001}):
+    refusals: list[dict[str, Any]] = [{"patience_ms": 10_001}, {"buffer_bytes": 1_000}, {"batch_ms": 1_001}]
+    for fields in refusals:
         request = sfu_pb2.StreamTrackRequest(
             room=running.room, track_id=joined.participant.tracks[CAMERA].id, **fields
         )

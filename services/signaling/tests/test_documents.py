@@ -31,7 +31,7 @@ def test_every_error_has_meaning_sender_and_remedy(row: list[str]) -> None:
     _, meaning, sender, _, cure = row
     assert meaning
     assert cure
-    assert set(sender.split(", ")) <= {"signaling", "sfu", "none"}
+    assert set(sender.split(", ")) <= {"signaling", "sfu", "recorder", "none"}
 
 
 @pytest.mark.parametrize("row", rows(ERRORS, r"`[A-Z_]+`"), ids=lambda row: row[0].strip("`"))

@@ -56,12 +56,18 @@ _HTTP_STATUS: Final[Mapping[ErrorCode.ValueType, int]] = {
     ErrorCode.PERMISSION_DENIED: 403,
     ErrorCode.ROOM_NOT_FOUND: 404,
     ErrorCode.PARTICIPANT_NOT_FOUND: 404,
+    ErrorCode.TRACK_NOT_FOUND: 404,
+    ErrorCode.RECORDING_NOT_FOUND: 404,
+    ErrorCode.STORE_NOT_FOUND: 404,
+    ErrorCode.RECORDING_ENDED: 409,
     ErrorCode.DATA_TOO_LARGE: 413,
     ErrorCode.INVALID_ARGUMENT: 400,
     ErrorCode.RATE_LIMITED: 429,
+    ErrorCode.STORAGE_REFUSED: 502,
     ErrorCode.SFU_UNREACHABLE: 503,
     ErrorCode.NO_SFU_AVAILABLE: 503,
     ErrorCode.SERVICE_UNAVAILABLE: 503,
+    ErrorCode.NO_CAPACITY: 503,
 }
 
 

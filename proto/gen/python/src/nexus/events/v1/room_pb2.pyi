@@ -74,6 +74,7 @@ class RoomEvent(_message.Message):
     TRACK_RESUMED_FIELD_NUMBER: _builtins.int
     CONNECTION_QUALITY_FIELD_NUMBER: _builtins.int
     TRACK_UPDATED_FIELD_NUMBER: _builtins.int
+    ROOM_UPDATED_FIELD_NUMBER: _builtins.int
     app: _builtins.str
     """The app's key id and the room's name, as in the token."""
     room: _builtins.str
@@ -118,6 +119,8 @@ class RoomEvent(_message.Message):
     def connection_quality(self) -> Global___ConnectionQualityChanged: ...
     @_builtins.property
     def track_updated(self) -> Global___TrackUpdated: ...
+    @_builtins.property
+    def room_updated(self) -> Global___RoomUpdated: ...
     def __init__(
         self,
         *,
@@ -144,12 +147,13 @@ class RoomEvent(_message.Message):
         track_resumed: Global___TrackResumed | None = ...,
         connection_quality: Global___ConnectionQualityChanged | None = ...,
         track_updated: Global___TrackUpdated | None = ...,
+        room_updated: Global___RoomUpdated | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["active_speakers", b"active_speakers", "connection_quality", b"connection_quality", "event", b"event", "layer_demand_changed", b"layer_demand_changed", "media_connected", b"media_connected", "participant_joined", b"participant_joined", "participant_left", b"participant_left", "participant_updated", b"participant_updated", "reoffer_needed", b"reoffer_needed", "room_closed", b"room_closed", "slots_changed", b"slots_changed", "track_muted", b"track_muted", "track_paused", b"track_paused", "track_published", b"track_published", "track_resumed", b"track_resumed", "track_unpublished", b"track_unpublished", "track_updated", b"track_updated"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["active_speakers", b"active_speakers", "connection_quality", b"connection_quality", "event", b"event", "layer_demand_changed", b"layer_demand_changed", "media_connected", b"media_connected", "participant_joined", b"participant_joined", "participant_left", b"participant_left", "participant_updated", b"participant_updated", "reoffer_needed", b"reoffer_needed", "room_closed", b"room_closed", "room_updated", b"room_updated", "slots_changed", b"slots_changed", "track_muted", b"track_muted", "track_paused", b"track_paused", "track_published", b"track_published", "track_resumed", b"track_resumed", "track_unpublished", b"track_unpublished", "track_updated", b"track_updated"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_speakers", b"active_speakers", "app", b"app", "at_ms", b"at_ms", "connection_quality", b"connection_quality", "event", b"event", "internal", b"internal", "layer_demand_changed", b"layer_demand_changed", "media_connected", b"media_connected", "participant_joined", b"participant_joined", "participant_left", b"participant_left", "participant_updated", b"participant_updated", "reoffer_needed", b"reoffer_needed", "revision", b"revision", "room", b"room", "room_closed", b"room_closed", "room_id", b"room_id", "slots_changed", b"slots_changed", "target_participant_id", b"target_participant_id", "track_muted", b"track_muted", "track_paused", b"track_paused", "track_published", b"track_published", "track_resumed", b"track_resumed", "track_unpublished", b"track_unpublished", "track_updated", b"track_updated"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_speakers", b"active_speakers", "app", b"app", "at_ms", b"at_ms", "connection_quality", b"connection_quality", "event", b"event", "internal", b"internal", "layer_demand_changed", b"layer_demand_changed", "media_connected", b"media_connected", "participant_joined", b"participant_joined", "participant_left", b"participant_left", "participant_updated", b"participant_updated", "reoffer_needed", b"reoffer_needed", "revision", b"revision", "room", b"room", "room_closed", b"room_closed", "room_id", b"room_id", "room_updated", b"room_updated", "slots_changed", b"slots_changed", "target_participant_id", b"target_participant_id", "track_muted", b"track_muted", "track_paused", b"track_paused", "track_published", b"track_published", "track_resumed", b"track_resumed", "track_unpublished", b"track_unpublished", "track_updated", b"track_updated"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["participant_joined", "participant_left", "participant_updated", "track_published", "track_unpublished", "track_muted", "active_speakers", "slots_changed", "reoffer_needed", "room_closed", "media_connected", "layer_demand_changed", "track_paused", "track_resumed", "connection_quality", "track_updated"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["participant_joined", "participant_left", "participant_updated", "track_published", "track_unpublished", "track_muted", "active_speakers", "slots_changed", "reoffer_needed", "room_closed", "media_connected", "layer_demand_changed", "track_paused", "track_resumed", "connection_quality", "track_updated", "room_updated"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
@@ -523,6 +527,28 @@ class TrackResumed(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TrackResumed: _TypeAlias = TrackResumed  # noqa: Y015
+
+@_typing.final
+class RoomUpdated(_message.Message):
+    """The recorder or the transcriber of the room has started, paused or stopped."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROOM_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def room(self) -> _media_pb2.Room: ...
+    def __init__(
+        self,
+        *,
+        room: _media_pb2.Room | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["room", b"room"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["room", b"room"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RoomUpdated: _TypeAlias = RoomUpdated  # noqa: Y015
 
 @_typing.final
 class ConnectionQualityChanged(_message.Message):

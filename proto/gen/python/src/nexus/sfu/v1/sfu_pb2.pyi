@@ -796,6 +796,10 @@ class StreamTrackRequest(_message.Message):
     PATIENCE_MS_FIELD_NUMBER: _builtins.int
     BUFFER_BYTES_FIELD_NUMBER: _builtins.int
     BATCH_MS_FIELD_NUMBER: _builtins.int
+    TAP_FIELD_NUMBER: _builtins.int
+    RETAIN_MS_FIELD_NUMBER: _builtins.int
+    RESUME_AFTER_FIELD_NUMBER: _builtins.int
+    DEMAND_FIELD_NUMBER: _builtins.int
     track_id: _builtins.str
     patience_ms: _builtins.int
     """How long to wait for a missing packet, which is requested again. 0: 1500; at most 10000."""
@@ -803,8 +807,22 @@ class StreamTrackRequest(_message.Message):
     """How much is buffered for a slow reader before the oldest is dropped. 0: 4 MiB; 64 KiB to 64 MiB."""
     batch_ms: _builtins.int
     """How long a record may wait to be batched with others. 0: 50; at most 1000."""
+    tap: _builtins.str
+    """Name of the tap, at most 128 bytes: it outlives this stream. A second stream with the same name takes over; the
+    first ends with TAP_TAKEN. Empty: the tap ends with this stream.
+    """
+    retain_ms: _builtins.int
+    """How long records of a named tap are kept until they are acknowledged, also without a reader and after the end of
+    the track. At most 60000; 0: 30000. The memory is bounded for each tap (64 MiB) and each node.
+    """
+    resume_after: _builtins.int
+    """Continues a named tap after this position. A position that is no longer kept is continued at the oldest one, with
+    a gap. 0: the oldest record that is kept.
+    """
     @_builtins.property
     def room(self) -> Global___RoomKey: ...
+    @_builtins.property
+    def demand(self) -> Global___TapDemand: ...
     def __init__(
         self,
         *,
@@ -813,14 +831,168 @@ class StreamTrackRequest(_message.Message):
         patience_ms: _builtins.int = ...,
         buffer_bytes: _builtins.int = ...,
         batch_ms: _builtins.int = ...,
+        tap: _builtins.str = ...,
+        retain_ms: _builtins.int = ...,
+        resume_after: _builtins.int = ...,
+        demand: Global___TapDemand | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["room", b"room"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["demand", b"demand", "room", b"room"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_ms", b"batch_ms", "buffer_bytes", b"buffer_bytes", "patience_ms", b"patience_ms", "room", b"room", "track_id", b"track_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_ms", b"batch_ms", "buffer_bytes", b"buffer_bytes", "demand", b"demand", "patience_ms", b"patience_ms", "resume_after", b"resume_after", "retain_ms", b"retain_ms", "room", b"room", "tap", b"tap", "track_id", b"track_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___StreamTrackRequest: _TypeAlias = StreamTrackRequest  # noqa: Y015
+
+@_typing.final
+class TapDemand(_message.Message):
+    """The needs of a tap, as the track's publisher is asked for them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEYFRAME_INTERVAL_MS_FIELD_NUMBER: _builtins.int
+    MAX_WIDTH_FIELD_NUMBER: _builtins.int
+    MAX_HEIGHT_FIELD_NUMBER: _builtins.int
+    keyframe_interval_ms: _builtins.int
+    """A keyframe at least this often. 0: only where one is needed. 500 to 60000."""
+    max_width: _builtins.int
+    """The size that is needed, in pixels. The tap follows the lowest encoding that is large enough. 0: the best."""
+    max_height: _builtins.int
+    def __init__(
+        self,
+        *,
+        keyframe_interval_ms: _builtins.int = ...,
+        max_width: _builtins.int = ...,
+        max_height: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["keyframe_interval_ms", b"keyframe_interval_ms", "max_height", b"max_height", "max_width", b"max_width"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TapDemand: _TypeAlias = TapDemand  # noqa: Y015
+
+@_typing.final
+class UpdateTapRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROOM_FIELD_NUMBER: _builtins.int
+    TRACK_ID_FIELD_NUMBER: _builtins.int
+    TAP_FIELD_NUMBER: _builtins.int
+    ACKNOWLEDGED_FIELD_NUMBER: _builtins.int
+    REQUEST_KEYFRAME_FIELD_NUMBER: _builtins.int
+    DEMAND_FIELD_NUMBER: _builtins.int
+    REMOVE_FIELD_NUMBER: _builtins.int
+    track_id: _builtins.str
+    tap: _builtins.str
+    acknowledged: _builtins.int
+    """All records up to this position are safe with the reader, and are no longer kept. It never runs backwards. 0: none."""
+    request_keyframe: _builtins.bool
+    """Requests one keyframe. It is joined with the requests of subscribers and other taps."""
+    remove: _builtins.bool
+    """Ends the tap and frees what it keeps."""
+    @_builtins.property
+    def room(self) -> Global___RoomKey: ...
+    @_builtins.property
+    def demand(self) -> Global___TapDemand:
+        """Replaces the demand of the stream; unset: unchanged."""
+
+    def __init__(
+        self,
+        *,
+        room: Global___RoomKey | None = ...,
+        track_id: _builtins.str = ...,
+        tap: _builtins.str = ...,
+        acknowledged: _builtins.int = ...,
+        request_keyframe: _builtins.bool = ...,
+        demand: Global___TapDemand | None = ...,
+        remove: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["demand", b"demand", "room", b"room"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged", "demand", b"demand", "remove", b"remove", "request_keyframe", b"request_keyframe", "room", b"room", "tap", b"tap", "track_id", b"track_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateTapRequest: _TypeAlias = UpdateTapRequest  # noqa: Y015
+
+@_typing.final
+class UpdateTapResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RETAINED_BYTES_FIELD_NUMBER: _builtins.int
+    RETAINED_RECORDS_FIELD_NUMBER: _builtins.int
+    retained_bytes: _builtins.int
+    """The size and number of the records that are kept at present."""
+    retained_records: _builtins.int
+    def __init__(
+        self,
+        *,
+        retained_bytes: _builtins.int = ...,
+        retained_records: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["retained_bytes", b"retained_bytes", "retained_records", b"retained_records"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateTapResponse: _TypeAlias = UpdateTapResponse  # noqa: Y015
+
+@_typing.final
+class UpdateRoomRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROOM_FIELD_NUMBER: _builtins.int
+    RECORDING_FIELD_NUMBER: _builtins.int
+    TRANSCRIBING_FIELD_NUMBER: _builtins.int
+    recording: _builtins.bool
+    """Unset: unchanged."""
+    transcribing: _builtins.bool
+    @_builtins.property
+    def room(self) -> Global___RoomKey: ...
+    def __init__(
+        self,
+        *,
+        room: Global___RoomKey | None = ...,
+        recording: _builtins.bool | None = ...,
+        transcribing: _builtins.bool | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_recording", b"_recording", "_transcribing", b"_transcribing", "recording", b"recording", "room", b"room", "transcribing", b"transcribing"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_recording", b"_recording", "_transcribing", b"_transcribing", "recording", b"recording", "room", b"room", "transcribing", b"transcribing"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__recording: _TypeAlias = _typing.Literal["recording"]  # noqa: Y015
+    _WhichOneofArgType__recording: _TypeAlias = _typing.Literal["_recording", b"_recording"]  # noqa: Y015
+    _WhichOneofReturnType__transcribing: _TypeAlias = _typing.Literal["transcribing"]  # noqa: Y015
+    _WhichOneofArgType__transcribing: _TypeAlias = _typing.Literal["_transcribing", b"_transcribing"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__recording) -> _WhichOneofReturnType__recording | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__transcribing) -> _WhichOneofReturnType__transcribing | None: ...
+
+Global___UpdateRoomRequest: _TypeAlias = UpdateRoomRequest  # noqa: Y015
+
+@_typing.final
+class UpdateRoomResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROOM_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def room(self) -> _media_pb2.Room: ...
+    def __init__(
+        self,
+        *,
+        room: _media_pb2.Room | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["room", b"room"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["room", b"room"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateRoomResponse: _TypeAlias = UpdateRoomResponse  # noqa: Y015
 
 @_typing.final
 class WatchStatsRequest(_message.Message):

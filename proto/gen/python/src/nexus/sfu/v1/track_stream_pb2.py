@@ -25,31 +25,31 @@ _sym_db = _symbol_database.Default()
 from nexus.types.v1 import media_pb2 as nexus_dot_types_dot_v1_dot_media__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fnexus/sfu/v1/track_stream.proto\x12\x0cnexus.sfu.v1\x1a\x1anexus/types/v1/media.proto\"B\n\x13StreamTrackResponse\x12+\n\x07records\x18\x01 \x03(\x0b\x32\x1a.nexus.sfu.v1.StreamRecord\"\xab\x02\n\x0cStreamRecord\x12,\n\x06packet\x18\x01 \x01(\x0b\x32\x1a.nexus.sfu.v1.StreamPacketH\x00\x12&\n\x03gap\x18\x02 \x01(\x0b\x32\x17.nexus.sfu.v1.StreamGapH\x00\x12,\n\x06source\x18\x03 \x01(\x0b\x32\x1a.nexus.sfu.v1.StreamSourceH\x00\x12*\n\x05muted\x18\x04 \x01(\x0b\x32\x19.nexus.sfu.v1.StreamMutedH\x00\x12\x39\n\rsender_report\x18\x05 \x01(\x0b\x32 .nexus.sfu.v1.StreamSenderReportH\x00\x12&\n\x03\x65nd\x18\x06 \x01(\x0b\x32\x17.nexus.sfu.v1.StreamEndH\x00\x42\x08\n\x06record\"y\n\x0cStreamSource\x12$\n\x05\x63odec\x18\x01 \x01(\x0e\x32\x15.nexus.types.v1.Codec\x12\x14\n\x0cpayload_type\x18\x02 \x01(\r\x12\x12\n\nclock_rate\x18\x03 \x01(\r\x12\x0c\n\x04ssrc\x18\x04 \x01(\r\x12\x0b\n\x03rid\x18\x05 \x01(\t\"\xac\x02\n\x0cStreamPacket\x12\x17\n\x0fsequence_number\x18\x01 \x01(\x03\x12\x15\n\rrtp_timestamp\x18\x02 \x01(\x03\x12\x0e\n\x06marker\x18\x03 \x01(\x08\x12\x10\n\x08keyframe\x18\x04 \x01(\x08\x12\x18\n\x0b\x61udio_level\x18\x05 \x01(\rH\x00\x88\x01\x01\x12\r\n\x05voice\x18\x06 \x01(\x08\x12\x15\n\rmedia_time_us\x18\x07 \x01(\x03\x12\x14\n\x0csynchronised\x18\x08 \x01(\x08\x12\x0f\n\x07payload\x18\t \x01(\x0c\x12\x1d\n\x15\x64\x65pendency_descriptor\x18\n \x01(\x0c\x12\x1e\n\x11video_orientation\x18\x0b \x01(\rH\x01\x88\x01\x01\x42\x0e\n\x0c_audio_levelB\x14\n\x12_video_orientation\"\x90\x01\n\tStreamGap\x12-\n\x06reason\x18\x01 \x01(\x0e\x32\x1d.nexus.sfu.v1.StreamGapReason\x12\x1d\n\x15\x66irst_sequence_number\x18\x02 \x01(\x03\x12\x1c\n\x14last_sequence_number\x18\x03 \x01(\x03\x12\x17\n\x0fpackets_dropped\x18\x04 \x01(\x04\"3\n\x0bStreamMuted\x12\r\n\x05muted\x18\x01 \x01(\x08\x12\x15\n\rmedia_time_us\x18\x02 \x01(\x03\"=\n\x12StreamSenderReport\x12\x15\n\rrtp_timestamp\x18\x01 \x01(\x03\x12\x10\n\x08ntp_time\x18\x02 \x01(\x06\":\n\tStreamEnd\x12-\n\x06reason\x18\x01 \x01(\x0e\x32\x1d.nexus.sfu.v1.StreamEndReason*\xb6\x01\n\x0fStreamGapReason\x12!\n\x1dSTREAM_GAP_REASON_UNSPECIFIED\x10\x00\x12\x1a\n\x16STREAM_GAP_REASON_LOST\x10\x01\x12\"\n\x1eSTREAM_GAP_REASON_REORDER_FULL\x10\x02\x12\x1d\n\x19STREAM_GAP_REASON_RESTART\x10\x03\x12!\n\x1dSTREAM_GAP_REASON_SLOW_READER\x10\x04*\xa2\x01\n\x0fStreamEndReason\x12!\n\x1dSTREAM_END_REASON_UNSPECIFIED\x10\x00\x12!\n\x1dSTREAM_END_REASON_TRACK_ENDED\x10\x01\x12&\n\"STREAM_END_REASON_PARTICIPANT_LEFT\x10\x02\x12!\n\x1dSTREAM_END_REASON_ROOM_CLOSED\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fnexus/sfu/v1/track_stream.proto\x12\x0cnexus.sfu.v1\x1a\x1anexus/types/v1/media.proto\"T\n\x13StreamTrackResponse\x12+\n\x07records\x18\x01 \x03(\x0b\x32\x1a.nexus.sfu.v1.StreamRecord\x12\x10\n\x08position\x18\x02 \x01(\x04\"\xab\x02\n\x0cStreamRecord\x12,\n\x06packet\x18\x01 \x01(\x0b\x32\x1a.nexus.sfu.v1.StreamPacketH\x00\x12&\n\x03gap\x18\x02 \x01(\x0b\x32\x17.nexus.sfu.v1.StreamGapH\x00\x12,\n\x06source\x18\x03 \x01(\x0b\x32\x1a.nexus.sfu.v1.StreamSourceH\x00\x12*\n\x05muted\x18\x04 \x01(\x0b\x32\x19.nexus.sfu.v1.StreamMutedH\x00\x12\x39\n\rsender_report\x18\x05 \x01(\x0b\x32 .nexus.sfu.v1.StreamSenderReportH\x00\x12&\n\x03\x65nd\x18\x06 \x01(\x0b\x32\x17.nexus.sfu.v1.StreamEndH\x00\x42\x08\n\x06record\"\x93\x01\n\x0cStreamSource\x12$\n\x05\x63odec\x18\x01 \x01(\x0e\x32\x15.nexus.types.v1.Codec\x12\x14\n\x0cpayload_type\x18\x02 \x01(\r\x12\x12\n\nclock_rate\x18\x03 \x01(\r\x12\x0c\n\x04ssrc\x18\x04 \x01(\r\x12\x0b\n\x03rid\x18\x05 \x01(\t\x12\x18\n\x10scalability_mode\x18\x06 \x01(\t\"\xac\x02\n\x0cStreamPacket\x12\x17\n\x0fsequence_number\x18\x01 \x01(\x03\x12\x15\n\rrtp_timestamp\x18\x02 \x01(\x03\x12\x0e\n\x06marker\x18\x03 \x01(\x08\x12\x10\n\x08keyframe\x18\x04 \x01(\x08\x12\x18\n\x0b\x61udio_level\x18\x05 \x01(\rH\x00\x88\x01\x01\x12\r\n\x05voice\x18\x06 \x01(\x08\x12\x15\n\rmedia_time_us\x18\x07 \x01(\x03\x12\x14\n\x0csynchronised\x18\x08 \x01(\x08\x12\x0f\n\x07payload\x18\t \x01(\x0c\x12\x1d\n\x15\x64\x65pendency_descriptor\x18\n \x01(\x0c\x12\x1e\n\x11video_orientation\x18\x0b \x01(\rH\x01\x88\x01\x01\x42\x0e\n\x0c_audio_levelB\x14\n\x12_video_orientation\"\xcb\x01\n\tStreamGap\x12-\n\x06reason\x18\x01 \x01(\x0e\x32\x1d.nexus.sfu.v1.StreamGapReason\x12\x1d\n\x15\x66irst_sequence_number\x18\x02 \x01(\x03\x12\x1c\n\x14last_sequence_number\x18\x03 \x01(\x03\x12\x17\n\x0fpackets_dropped\x18\x04 \x01(\x04\x12\x1c\n\x14media_time_before_us\x18\x05 \x01(\x03\x12\x1b\n\x13media_time_after_us\x18\x06 \x01(\x03\"3\n\x0bStreamMuted\x12\r\n\x05muted\x18\x01 \x01(\x08\x12\x15\n\rmedia_time_us\x18\x02 \x01(\x03\"=\n\x12StreamSenderReport\x12\x15\n\rrtp_timestamp\x18\x01 \x01(\x03\x12\x10\n\x08ntp_time\x18\x02 \x01(\x06\":\n\tStreamEnd\x12-\n\x06reason\x18\x01 \x01(\x0e\x32\x1d.nexus.sfu.v1.StreamEndReason*\xd7\x01\n\x0fStreamGapReason\x12!\n\x1dSTREAM_GAP_REASON_UNSPECIFIED\x10\x00\x12\x1a\n\x16STREAM_GAP_REASON_LOST\x10\x01\x12\"\n\x1eSTREAM_GAP_REASON_REORDER_FULL\x10\x02\x12\x1d\n\x19STREAM_GAP_REASON_RESTART\x10\x03\x12!\n\x1dSTREAM_GAP_REASON_SLOW_READER\x10\x04\x12\x1f\n\x1bSTREAM_GAP_REASON_RETENTION\x10\x05*\xbf\x01\n\x0fStreamEndReason\x12!\n\x1dSTREAM_END_REASON_UNSPECIFIED\x10\x00\x12!\n\x1dSTREAM_END_REASON_TRACK_ENDED\x10\x01\x12&\n\"STREAM_END_REASON_PARTICIPANT_LEFT\x10\x02\x12!\n\x1dSTREAM_END_REASON_ROOM_CLOSED\x10\x03\x12\x1b\n\x17STREAM_END_REASON_MOVED\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'nexus.sfu.v1.track_stream_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_STREAMGAPREASON']._serialized_start=1197
-  _globals['_STREAMGAPREASON']._serialized_end=1379
-  _globals['_STREAMENDREASON']._serialized_start=1382
-  _globals['_STREAMENDREASON']._serialized_end=1544
+  _globals['_STREAMGAPREASON']._serialized_start=1301
+  _globals['_STREAMGAPREASON']._serialized_end=1516
+  _globals['_STREAMENDREASON']._serialized_start=1519
+  _globals['_STREAMENDREASON']._serialized_end=1710
   _globals['_STREAMTRACKRESPONSE']._serialized_start=77
-  _globals['_STREAMTRACKRESPONSE']._serialized_end=143
-  _globals['_STREAMRECORD']._serialized_start=146
-  _globals['_STREAMRECORD']._serialized_end=445
-  _globals['_STREAMSOURCE']._serialized_start=447
-  _globals['_STREAMSOURCE']._serialized_end=568
-  _globals['_STREAMPACKET']._serialized_start=571
-  _globals['_STREAMPACKET']._serialized_end=871
-  _globals['_STREAMGAP']._serialized_start=874
-  _globals['_STREAMGAP']._serialized_end=1018
-  _globals['_STREAMMUTED']._serialized_start=1020
-  _globals['_STREAMMUTED']._serialized_end=1071
-  _globals['_STREAMSENDERREPORT']._serialized_start=1073
-  _globals['_STREAMSENDERREPORT']._serialized_end=1134
-  _globals['_STREAMEND']._serialized_start=1136
-  _globals['_STREAMEND']._serialized_end=1194
+  _globals['_STREAMTRACKRESPONSE']._serialized_end=161
+  _globals['_STREAMRECORD']._serialized_start=164
+  _globals['_STREAMRECORD']._serialized_end=463
+  _globals['_STREAMSOURCE']._serialized_start=466
+  _globals['_STREAMSOURCE']._serialized_end=613
+  _globals['_STREAMPACKET']._serialized_start=616
+  _globals['_STREAMPACKET']._serialized_end=916
+  _globals['_STREAMGAP']._serialized_start=919
+  _globals['_STREAMGAP']._serialized_end=1122
+  _globals['_STREAMMUTED']._serialized_start=1124
+  _globals['_STREAMMUTED']._serialized_end=1175
+  _globals['_STREAMSENDERREPORT']._serialized_start=1177
+  _globals['_STREAMSENDERREPORT']._serialized_end=1238
+  _globals['_STREAMEND']._serialized_start=1240
+  _globals['_STREAMEND']._serialized_end=1298
 # @@protoc_insertion_point(module_scope)

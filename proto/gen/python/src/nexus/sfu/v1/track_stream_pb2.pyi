@@ -39,6 +39,8 @@ class _StreamGapReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Strea
     """The publisher's sequence numbers jumped: it restarted its stream."""
     STREAM_GAP_REASON_SLOW_READER: _StreamGapReason.ValueType  # 4
     """This stream was not read fast enough."""
+    STREAM_GAP_REASON_RETENTION: _StreamGapReason.ValueType  # 5
+    """The records of a named tap were not acknowledged before its retention or its memory was used up."""
 
 class StreamGapReason(_StreamGapReason, metaclass=_StreamGapReasonEnumTypeWrapper): ...
 
@@ -51,6 +53,8 @@ STREAM_GAP_REASON_RESTART: StreamGapReason.ValueType  # 3
 """The publisher's sequence numbers jumped: it restarted its stream."""
 STREAM_GAP_REASON_SLOW_READER: StreamGapReason.ValueType  # 4
 """This stream was not read fast enough."""
+STREAM_GAP_REASON_RETENTION: StreamGapReason.ValueType  # 5
+"""The records of a named tap were not acknowledged before its retention or its memory was used up."""
 Global___StreamGapReason: _TypeAlias = StreamGapReason  # noqa: Y015
 
 class _StreamEndReason:
@@ -64,6 +68,8 @@ class _StreamEndReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Strea
     """Unpublished."""
     STREAM_END_REASON_PARTICIPANT_LEFT: _StreamEndReason.ValueType  # 2
     STREAM_END_REASON_ROOM_CLOSED: _StreamEndReason.ValueType  # 3
+    STREAM_END_REASON_MOVED: _StreamEndReason.ValueType  # 4
+    """The room now lives on another node. Stream the track again there, under the same tap name."""
 
 class StreamEndReason(_StreamEndReason, metaclass=_StreamEndReasonEnumTypeWrapper): ...
 
@@ -72,25 +78,34 @@ STREAM_END_REASON_TRACK_ENDED: StreamEndReason.ValueType  # 1
 """Unpublished."""
 STREAM_END_REASON_PARTICIPANT_LEFT: StreamEndReason.ValueType  # 2
 STREAM_END_REASON_ROOM_CLOSED: StreamEndReason.ValueType  # 3
+STREAM_END_REASON_MOVED: StreamEndReason.ValueType  # 4
+"""The room now lives on another node. Stream the track again there, under the same tap name."""
 Global___StreamEndReason: _TypeAlias = StreamEndReason  # noqa: Y015
 
 @_typing.final
 class StreamTrackResponse(_message.Message):
-    """A batch. The first record of a stream is a `source`."""
+    """A batch. The first record of a stream is a `source`, except when a named tap is resumed."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     RECORDS_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    position: _builtins.int
+    """Number of the last record of this batch. Records of a tap are numbered from 1; a number is never given twice. The
+    engine joins batches by appending them, so the last value is the one that counts. A named tap keeps records until
+    `UpdateTap` acknowledges their position.
+    """
     @_builtins.property
     def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___StreamRecord]: ...
     def __init__(
         self,
         *,
         records: _abc.Iterable[Global___StreamRecord] | None = ...,
+        position: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["records", b"records"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["position", b"position", "records", b"records"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -154,6 +169,7 @@ class StreamSource(_message.Message):
     CLOCK_RATE_FIELD_NUMBER: _builtins.int
     SSRC_FIELD_NUMBER: _builtins.int
     RID_FIELD_NUMBER: _builtins.int
+    SCALABILITY_MODE_FIELD_NUMBER: _builtins.int
     codec: _media_pb2.Codec.ValueType
     payload_type: _builtins.int
     clock_rate: _builtins.int
@@ -161,6 +177,8 @@ class StreamSource(_message.Message):
     ssrc: _builtins.int
     rid: _builtins.str
     """The simulcast encoding (RFC 8851); empty without simulcast."""
+    scalability_mode: _builtins.str
+    """The publisher's W3C scalability mode ("L3T3_KEY"); empty: no SVC."""
     def __init__(
         self,
         *,
@@ -169,10 +187,11 @@ class StreamSource(_message.Message):
         clock_rate: _builtins.int = ...,
         ssrc: _builtins.int = ...,
         rid: _builtins.str = ...,
+        scalability_mode: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock_rate", b"clock_rate", "codec", b"codec", "payload_type", b"payload_type", "rid", b"rid", "ssrc", b"ssrc"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock_rate", b"clock_rate", "codec", b"codec", "payload_type", b"payload_type", "rid", b"rid", "scalability_mode", b"scalability_mode", "ssrc", b"ssrc"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -207,7 +226,9 @@ class StreamPacket(_message.Message):
     voice: _builtins.bool
     media_time_us: _builtins.int
     """Sampling time: Unix time in microseconds by the SFU's clock, on one time line for all tracks of this node, so that
-    it aligns them. It never steps with the wall clock, and continues when RTP time stands still.
+    it aligns them. It never steps with the wall clock, and continues when RTP time stands still. It never runs
+    backwards within a track, and is adjusted by at most 1 ms per second, except directly after a gap, a mute or a
+    source, and once when `synchronised` becomes true.
     """
     synchronised: _builtins.bool
     """media_time_us is derived from the publisher's sender reports. Before the first one, and while they contradict the
@@ -258,12 +279,17 @@ class StreamGap(_message.Message):
     FIRST_SEQUENCE_NUMBER_FIELD_NUMBER: _builtins.int
     LAST_SEQUENCE_NUMBER_FIELD_NUMBER: _builtins.int
     PACKETS_DROPPED_FIELD_NUMBER: _builtins.int
+    MEDIA_TIME_BEFORE_US_FIELD_NUMBER: _builtins.int
+    MEDIA_TIME_AFTER_US_FIELD_NUMBER: _builtins.int
     reason: Global___StreamGapReason.ValueType
     first_sequence_number: _builtins.int
-    """Both inclusive. With SLOW_READER they may belong to two sources, if a source record was dropped."""
+    """Both inclusive. With SLOW_READER or RETENTION they may belong to two sources, if a source record was dropped."""
     last_sequence_number: _builtins.int
     packets_dropped: _builtins.int
-    """Packets that had arrived and were dropped (SLOW_READER); otherwise 0."""
+    """Packets that had arrived and were dropped (SLOW_READER, RETENTION); otherwise 0."""
+    media_time_before_us: _builtins.int
+    """Media times of the packets before and after the gap; 0: there is none, or it is not known."""
+    media_time_after_us: _builtins.int
     def __init__(
         self,
         *,
@@ -271,10 +297,12 @@ class StreamGap(_message.Message):
         first_sequence_number: _builtins.int = ...,
         last_sequence_number: _builtins.int = ...,
         packets_dropped: _builtins.int = ...,
+        media_time_before_us: _builtins.int = ...,
+        media_time_after_us: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_sequence_number", b"first_sequence_number", "last_sequence_number", b"last_sequence_number", "packets_dropped", b"packets_dropped", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_sequence_number", b"first_sequence_number", "last_sequence_number", b"last_sequence_number", "media_time_after_us", b"media_time_after_us", "media_time_before_us", b"media_time_before_us", "packets_dropped", b"packets_dropped", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -56,12 +56,23 @@ class _ErrorCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorCode.V
     ROOM_FULL: _ErrorCode.ValueType  # 44
     TOO_MANY_ROOMS: _ErrorCode.ValueType  # 45
     TOO_MANY_TRACKS: _ErrorCode.ValueType  # 46
+    TAP_NOT_FOUND: _ErrorCode.ValueType  # 47
+    RECORDING_NOT_FOUND: _ErrorCode.ValueType  # 48
+    STORE_NOT_FOUND: _ErrorCode.ValueType  # 49
+    RECORDING_ENDED: _ErrorCode.ValueType  # 50
+    """The recording has ended, and cannot be changed."""
     NO_SFU_AVAILABLE: _ErrorCode.ValueType  # 60
     """Faults of the server."""
     SFU_UNREACHABLE: _ErrorCode.ValueType  # 61
     NODE_DRAINING: _ErrorCode.ValueType  # 62
     INTERNAL: _ErrorCode.ValueType  # 63
     SERVICE_UNAVAILABLE: _ErrorCode.ValueType  # 64
+    TAP_TAKEN: _ErrorCode.ValueType  # 65
+    """Another reader has taken over the tap."""
+    STORAGE_REFUSED: _ErrorCode.ValueType  # 66
+    """The store refuses what is asked of it: `details` has its own code."""
+    NO_CAPACITY: _ErrorCode.ValueType  # 67
+    """No replica had the capacity in time."""
 
 class ErrorCode(_ErrorCode, metaclass=_ErrorCodeEnumTypeWrapper):
     """The name itself is shown to users ("ROOM_NOT_FOUND"), so values have no prefix."""
@@ -95,12 +106,23 @@ SLOTS_EXHAUSTED: ErrorCode.ValueType  # 43
 ROOM_FULL: ErrorCode.ValueType  # 44
 TOO_MANY_ROOMS: ErrorCode.ValueType  # 45
 TOO_MANY_TRACKS: ErrorCode.ValueType  # 46
+TAP_NOT_FOUND: ErrorCode.ValueType  # 47
+RECORDING_NOT_FOUND: ErrorCode.ValueType  # 48
+STORE_NOT_FOUND: ErrorCode.ValueType  # 49
+RECORDING_ENDED: ErrorCode.ValueType  # 50
+"""The recording has ended, and cannot be changed."""
 NO_SFU_AVAILABLE: ErrorCode.ValueType  # 60
 """Faults of the server."""
 SFU_UNREACHABLE: ErrorCode.ValueType  # 61
 NODE_DRAINING: ErrorCode.ValueType  # 62
 INTERNAL: ErrorCode.ValueType  # 63
 SERVICE_UNAVAILABLE: ErrorCode.ValueType  # 64
+TAP_TAKEN: ErrorCode.ValueType  # 65
+"""Another reader has taken over the tap."""
+STORAGE_REFUSED: ErrorCode.ValueType  # 66
+"""The store refuses what is asked of it: `details` has its own code."""
+NO_CAPACITY: ErrorCode.ValueType  # 67
+"""No replica had the capacity in time."""
 Global___ErrorCode: _TypeAlias = ErrorCode  # noqa: Y015
 
 @_typing.final

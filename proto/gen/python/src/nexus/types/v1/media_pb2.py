@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1anexus/types/v1/media.proto\x12\x0enexus.types.v1\"t\n\nVideoLayer\x12\x0b\n\x03rid\x18\x01 \x01(\t\x12\x0f\n\x07spatial\x18\x02 \x01(\r\x12\r\n\x05width\x18\x03 \x01(\r\x12\x0e\n\x06height\x18\x04 \x01(\r\x12\x17\n\x0fmax_bitrate_bps\x18\x05 \x01(\r\x12\x10\n\x08inactive\x18\x06 \x01(\x08\"\xc6\x02\n\x05Track\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\r\x12\x16\n\x0eparticipant_id\x18\x03 \x01(\t\x12\'\n\x04kind\x18\x04 \x01(\x0e\x32\x19.nexus.types.v1.TrackKind\x12+\n\x06source\x18\x05 \x01(\x0e\x32\x1b.nexus.types.v1.TrackSource\x12\x0c\n\x04name\x18\x06 \x01(\t\x12$\n\x05\x63odec\x18\x07 \x01(\x0e\x32\x15.nexus.types.v1.Codec\x12\r\n\x05muted\x18\x08 \x01(\x08\x12\r\n\x05width\x18\t \x01(\r\x12\x0e\n\x06height\x18\n \x01(\r\x12\x0b\n\x03mid\x18\x0b \x01(\t\x12*\n\x06layers\x18\x0c \x03(\x0b\x32\x1a.nexus.types.v1.VideoLayer\x12\x18\n\x10scalability_mode\x18\r \x01(\t\"\xbb\x02\n\x0bParticipant\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08identity\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x10\n\x08metadata\x18\x04 \x01(\t\x12?\n\nattributes\x18\x05 \x03(\x0b\x32+.nexus.types.v1.Participant.AttributesEntry\x12\x14\n\x0cjoined_at_ms\x18\x06 \x01(\x03\x12%\n\x06tracks\x18\x07 \x03(\x0b\x32\x15.nexus.types.v1.Track\x12=\n\x12\x63onnection_quality\x18\x08 \x01(\x0e\x32!.nexus.types.v1.ConnectionQuality\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"7\n\x04Room\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x15\n\rcreated_at_ms\x18\x03 \x01(\x03\"{\n\x06Grants\x12\x0e\n\x06\x63reate\x18\x01 \x01(\x08\x12\x0f\n\x07publish\x18\x02 \x01(\x08\x12\x11\n\tsubscribe\x18\x03 \x01(\x08\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x08\x12\x0e\n\x06hidden\x18\x05 \x01(\x08\x12\x10\n\x08recorder\x18\x06 \x01(\x08\x12\r\n\x05\x61\x64min\x18\x07 \x01(\x08\"j\n\x04Slot\x12\x0b\n\x03mid\x18\x01 \x01(\t\x12\'\n\x04kind\x18\x02 \x01(\x0e\x32\x19.nexus.types.v1.TrackKind\x12\x0c\n\x04pair\x18\x03 \x01(\x05\x12\x0c\n\x04ssrc\x18\x04 \x01(\r\x12\x10\n\x08track_id\x18\x05 \x01(\t\"B\n\tSlotTable\x12\x10\n\x08revision\x18\x01 \x01(\r\x12#\n\x05slots\x18\x02 \x03(\x0b\x32\x14.nexus.types.v1.Slot\",\n\rUnusedSection\x12\x0b\n\x03mid\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\xf9\x01\n\x0bPublication\x12\x0b\n\x03mid\x18\x01 \x01(\t\x12+\n\x06source\x18\x02 \x01(\x0e\x32\x1b.nexus.types.v1.TrackSource\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\r\n\x05muted\x18\x04 \x01(\x08\x12\r\n\x05width\x18\x05 \x01(\r\x12\x0e\n\x06height\x18\x06 \x01(\r\x12.\n\x0fpreferred_codec\x18\x07 \x01(\x0e\x32\x15.nexus.types.v1.Codec\x12*\n\x06layers\x18\x08 \x03(\x0b\x32\x1a.nexus.types.v1.VideoLayer\x12\x18\n\x10scalability_mode\x18\t \x01(\t\"\xc4\x01\n\tTrackView\x12\x10\n\x08track_id\x18\x01 \x01(\t\x12\r\n\x05width\x18\x02 \x01(\r\x12\x0e\n\x06height\x18\x03 \x01(\r\x12\x0e\n\x06hidden\x18\x04 \x01(\x08\x12\x0e\n\x06pinned\x18\x05 \x01(\x08\x12\x10\n\x08priority\x18\x06 \x01(\r\x12\x18\n\x0bmax_spatial\x18\x07 \x01(\rH\x00\x88\x01\x01\x12\x19\n\x0cmax_temporal\x18\x08 \x01(\rH\x01\x88\x01\x01\x42\x0e\n\x0c_max_spatialB\x0f\n\r_max_temporal\"i\n\x0bLayerDemand\x12\x10\n\x08track_id\x18\x01 \x01(\t\x12\x0f\n\x07watched\x18\x02 \x01(\x08\x12\x13\n\x0bmax_spatial\x18\x03 \x01(\r\x12\x14\n\x0cmax_temporal\x18\x04 \x01(\r\x12\x0c\n\x04rids\x18\x05 \x03(\t\"?\n\tIceServer\x12\x0c\n\x04urls\x18\x01 \x03(\t\x12\x10\n\x08username\x18\x02 \x01(\t\x12\x12\n\ncredential\x18\x03 \x01(\t*S\n\tTrackKind\x12\x1a\n\x16TRACK_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10TRACK_KIND_AUDIO\x10\x01\x12\x14\n\x10TRACK_KIND_VIDEO\x10\x02*\x99\x01\n\x0bTrackSource\x12\x1c\n\x18TRACK_SOURCE_UNSPECIFIED\x10\x00\x12\x1b\n\x17TRACK_SOURCE_MICROPHONE\x10\x01\x12\x17\n\x13TRACK_SOURCE_CAMERA\x10\x02\x12\x17\n\x13TRACK_SOURCE_SCREEN\x10\x03\x12\x1d\n\x19TRACK_SOURCE_SCREEN_AUDIO\x10\x04*k\n\x05\x43odec\x12\x15\n\x11\x43ODEC_UNSPECIFIED\x10\x00\x12\x0e\n\nCODEC_OPUS\x10\x01\x12\r\n\tCODEC_VP8\x10\x02\x12\r\n\tCODEC_VP9\x10\x03\x12\x0e\n\nCODEC_H264\x10\x04\x12\r\n\tCODEC_AV1\x10\x05*\xb0\x01\n\x11\x43onnectionQuality\x12\"\n\x1e\x43ONNECTION_QUALITY_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x43ONNECTION_QUALITY_LOST\x10\x01\x12\x1b\n\x17\x43ONNECTION_QUALITY_POOR\x10\x02\x12\x1b\n\x17\x43ONNECTION_QUALITY_GOOD\x10\x03\x12 \n\x1c\x43ONNECTION_QUALITY_EXCELLENT\x10\x04*\xf7\x02\n\x10\x44isconnectReason\x12!\n\x1d\x44ISCONNECT_REASON_UNSPECIFIED\x10\x00\x12!\n\x1d\x44ISCONNECT_REASON_CLIENT_LEFT\x10\x01\x12\x1e\n\x1a\x44ISCONNECT_REASON_REPLACED\x10\x02\x12\x1d\n\x19\x44ISCONNECT_REASON_REMOVED\x10\x03\x12!\n\x1d\x44ISCONNECT_REASON_ROOM_CLOSED\x10\x04\x12%\n!DISCONNECT_REASON_SERVER_SHUTDOWN\x10\x05\x12\"\n\x1e\x44ISCONNECT_REASON_MEDIA_FAILED\x10\x06\x12$\n DISCONNECT_REASON_SIGNALING_LOST\x10\x07\x12$\n DISCONNECT_REASON_PROTOCOL_ERROR\x10\x08\x12$\n DISCONNECT_REASON_TOKEN_REJECTED\x10\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1anexus/types/v1/media.proto\x12\x0enexus.types.v1\"t\n\nVideoLayer\x12\x0b\n\x03rid\x18\x01 \x01(\t\x12\x0f\n\x07spatial\x18\x02 \x01(\r\x12\r\n\x05width\x18\x03 \x01(\r\x12\x0e\n\x06height\x18\x04 \x01(\r\x12\x17\n\x0fmax_bitrate_bps\x18\x05 \x01(\r\x12\x10\n\x08inactive\x18\x06 \x01(\x08\"\xc6\x02\n\x05Track\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\r\x12\x16\n\x0eparticipant_id\x18\x03 \x01(\t\x12\'\n\x04kind\x18\x04 \x01(\x0e\x32\x19.nexus.types.v1.TrackKind\x12+\n\x06source\x18\x05 \x01(\x0e\x32\x1b.nexus.types.v1.TrackSource\x12\x0c\n\x04name\x18\x06 \x01(\t\x12$\n\x05\x63odec\x18\x07 \x01(\x0e\x32\x15.nexus.types.v1.Codec\x12\r\n\x05muted\x18\x08 \x01(\x08\x12\r\n\x05width\x18\t \x01(\r\x12\x0e\n\x06height\x18\n \x01(\r\x12\x0b\n\x03mid\x18\x0b \x01(\t\x12*\n\x06layers\x18\x0c \x03(\x0b\x32\x1a.nexus.types.v1.VideoLayer\x12\x18\n\x10scalability_mode\x18\r \x01(\t\"\xbb\x02\n\x0bParticipant\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08identity\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x10\n\x08metadata\x18\x04 \x01(\t\x12?\n\nattributes\x18\x05 \x03(\x0b\x32+.nexus.types.v1.Participant.AttributesEntry\x12\x14\n\x0cjoined_at_ms\x18\x06 \x01(\x03\x12%\n\x06tracks\x18\x07 \x03(\x0b\x32\x15.nexus.types.v1.Track\x12=\n\x12\x63onnection_quality\x18\x08 \x01(\x0e\x32!.nexus.types.v1.ConnectionQuality\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"`\n\x04Room\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x15\n\rcreated_at_ms\x18\x03 \x01(\x03\x12\x11\n\trecording\x18\x04 \x01(\x08\x12\x14\n\x0ctranscribing\x18\x05 \x01(\x08\"\x9f\x01\n\x06Grants\x12\x0e\n\x06\x63reate\x18\x01 \x01(\x08\x12\x0f\n\x07publish\x18\x02 \x01(\x08\x12\x11\n\tsubscribe\x18\x03 \x01(\x08\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x08\x12\x0e\n\x06hidden\x18\x05 \x01(\x08\x12\x10\n\x08recorder\x18\x06 \x01(\x08\x12\r\n\x05\x61\x64min\x18\x07 \x01(\x08\x12\x0e\n\x06record\x18\x08 \x01(\x08\x12\x12\n\ntranscribe\x18\t \x01(\x08\"j\n\x04Slot\x12\x0b\n\x03mid\x18\x01 \x01(\t\x12\'\n\x04kind\x18\x02 \x01(\x0e\x32\x19.nexus.types.v1.TrackKind\x12\x0c\n\x04pair\x18\x03 \x01(\x05\x12\x0c\n\x04ssrc\x18\x04 \x01(\r\x12\x10\n\x08track_id\x18\x05 \x01(\t\"B\n\tSlotTable\x12\x10\n\x08revision\x18\x01 \x01(\r\x12#\n\x05slots\x18\x02 \x03(\x0b\x32\x14.nexus.types.v1.Slot\",\n\rUnusedSection\x12\x0b\n\x03mid\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\xf9\x01\n\x0bPublication\x12\x0b\n\x03mid\x18\x01 \x01(\t\x12+\n\x06source\x18\x02 \x01(\x0e\x32\x1b.nexus.types.v1.TrackSource\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\r\n\x05muted\x18\x04 \x01(\x08\x12\r\n\x05width\x18\x05 \x01(\r\x12\x0e\n\x06height\x18\x06 \x01(\r\x12.\n\x0fpreferred_codec\x18\x07 \x01(\x0e\x32\x15.nexus.types.v1.Codec\x12*\n\x06layers\x18\x08 \x03(\x0b\x32\x1a.nexus.types.v1.VideoLayer\x12\x18\n\x10scalability_mode\x18\t \x01(\t\"\xc4\x01\n\tTrackView\x12\x10\n\x08track_id\x18\x01 \x01(\t\x12\r\n\x05width\x18\x02 \x01(\r\x12\x0e\n\x06height\x18\x03 \x01(\r\x12\x0e\n\x06hidden\x18\x04 \x01(\x08\x12\x0e\n\x06pinned\x18\x05 \x01(\x08\x12\x10\n\x08priority\x18\x06 \x01(\r\x12\x18\n\x0bmax_spatial\x18\x07 \x01(\rH\x00\x88\x01\x01\x12\x19\n\x0cmax_temporal\x18\x08 \x01(\rH\x01\x88\x01\x01\x42\x0e\n\x0c_max_spatialB\x0f\n\r_max_temporal\"i\n\x0bLayerDemand\x12\x10\n\x08track_id\x18\x01 \x01(\t\x12\x0f\n\x07watched\x18\x02 \x01(\x08\x12\x13\n\x0bmax_spatial\x18\x03 \x01(\r\x12\x14\n\x0cmax_temporal\x18\x04 \x01(\r\x12\x0c\n\x04rids\x18\x05 \x03(\t\"?\n\tIceServer\x12\x0c\n\x04urls\x18\x01 \x03(\t\x12\x10\n\x08username\x18\x02 \x01(\t\x12\x12\n\ncredential\x18\x03 \x01(\t*S\n\tTrackKind\x12\x1a\n\x16TRACK_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10TRACK_KIND_AUDIO\x10\x01\x12\x14\n\x10TRACK_KIND_VIDEO\x10\x02*\x99\x01\n\x0bTrackSource\x12\x1c\n\x18TRACK_SOURCE_UNSPECIFIED\x10\x00\x12\x1b\n\x17TRACK_SOURCE_MICROPHONE\x10\x01\x12\x17\n\x13TRACK_SOURCE_CAMERA\x10\x02\x12\x17\n\x13TRACK_SOURCE_SCREEN\x10\x03\x12\x1d\n\x19TRACK_SOURCE_SCREEN_AUDIO\x10\x04*k\n\x05\x43odec\x12\x15\n\x11\x43ODEC_UNSPECIFIED\x10\x00\x12\x0e\n\nCODEC_OPUS\x10\x01\x12\r\n\tCODEC_VP8\x10\x02\x12\r\n\tCODEC_VP9\x10\x03\x12\x0e\n\nCODEC_H264\x10\x04\x12\r\n\tCODEC_AV1\x10\x05*\xb0\x01\n\x11\x43onnectionQuality\x12\"\n\x1e\x43ONNECTION_QUALITY_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x43ONNECTION_QUALITY_LOST\x10\x01\x12\x1b\n\x17\x43ONNECTION_QUALITY_POOR\x10\x02\x12\x1b\n\x17\x43ONNECTION_QUALITY_GOOD\x10\x03\x12 \n\x1c\x43ONNECTION_QUALITY_EXCELLENT\x10\x04*\xf7\x02\n\x10\x44isconnectReason\x12!\n\x1d\x44ISCONNECT_REASON_UNSPECIFIED\x10\x00\x12!\n\x1d\x44ISCONNECT_REASON_CLIENT_LEFT\x10\x01\x12\x1e\n\x1a\x44ISCONNECT_REASON_REPLACED\x10\x02\x12\x1d\n\x19\x44ISCONNECT_REASON_REMOVED\x10\x03\x12!\n\x1d\x44ISCONNECT_REASON_ROOM_CLOSED\x10\x04\x12%\n!DISCONNECT_REASON_SERVER_SHUTDOWN\x10\x05\x12\"\n\x1e\x44ISCONNECT_REASON_MEDIA_FAILED\x10\x06\x12$\n DISCONNECT_REASON_SIGNALING_LOST\x10\x07\x12$\n DISCONNECT_REASON_PROTOCOL_ERROR\x10\x08\x12$\n DISCONNECT_REASON_TOKEN_REJECTED\x10\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,16 +33,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PARTICIPANT_ATTRIBUTESENTRY']._loaded_options = None
   _globals['_PARTICIPANT_ATTRIBUTESENTRY']._serialized_options = b'8\001'
-  _globals['_TRACKKIND']._serialized_start=1838
-  _globals['_TRACKKIND']._serialized_end=1921
-  _globals['_TRACKSOURCE']._serialized_start=1924
-  _globals['_TRACKSOURCE']._serialized_end=2077
-  _globals['_CODEC']._serialized_start=2079
-  _globals['_CODEC']._serialized_end=2186
-  _globals['_CONNECTIONQUALITY']._serialized_start=2189
-  _globals['_CONNECTIONQUALITY']._serialized_end=2365
-  _globals['_DISCONNECTREASON']._serialized_start=2368
-  _globals['_DISCONNECTREASON']._serialized_end=2743
+  _globals['_TRACKKIND']._serialized_start=1916
+  _globals['_TRACKKIND']._serialized_end=1999
+  _globals['_TRACKSOURCE']._serialized_start=2002
+  _globals['_TRACKSOURCE']._serialized_end=2155
+  _globals['_CODEC']._serialized_start=2157
+  _globals['_CODEC']._serialized_end=2264
+  _globals['_CONNECTIONQUALITY']._serialized_start=2267
+  _globals['_CONNECTIONQUALITY']._serialized_end=2443
+  _globals['_DISCONNECTREASON']._serialized_start=2446
+  _globals['_DISCONNECTREASON']._serialized_end=2821
   _globals['_VIDEOLAYER']._serialized_start=46
   _globals['_VIDEOLAYER']._serialized_end=162
   _globals['_TRACK']._serialized_start=165
@@ -52,21 +52,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PARTICIPANT_ATTRIBUTESENTRY']._serialized_start=760
   _globals['_PARTICIPANT_ATTRIBUTESENTRY']._serialized_end=809
   _globals['_ROOM']._serialized_start=811
-  _globals['_ROOM']._serialized_end=866
-  _globals['_GRANTS']._serialized_start=868
-  _globals['_GRANTS']._serialized_end=991
-  _globals['_SLOT']._serialized_start=993
-  _globals['_SLOT']._serialized_end=1099
-  _globals['_SLOTTABLE']._serialized_start=1101
-  _globals['_SLOTTABLE']._serialized_end=1167
-  _globals['_UNUSEDSECTION']._serialized_start=1169
-  _globals['_UNUSEDSECTION']._serialized_end=1213
-  _globals['_PUBLICATION']._serialized_start=1216
-  _globals['_PUBLICATION']._serialized_end=1465
-  _globals['_TRACKVIEW']._serialized_start=1468
-  _globals['_TRACKVIEW']._serialized_end=1664
-  _globals['_LAYERDEMAND']._serialized_start=1666
-  _globals['_LAYERDEMAND']._serialized_end=1771
-  _globals['_ICESERVER']._serialized_start=1773
-  _globals['_ICESERVER']._serialized_end=1836
+  _globals['_ROOM']._serialized_end=907
+  _globals['_GRANTS']._serialized_start=910
+  _globals['_GRANTS']._serialized_end=1069
+  _globals['_SLOT']._serialized_start=1071
+  _globals['_SLOT']._serialized_end=1177
+  _globals['_SLOTTABLE']._serialized_start=1179
+  _globals['_SLOTTABLE']._serialized_end=1245
+  _globals['_UNUSEDSECTION']._serialized_start=1247
+  _globals['_UNUSEDSECTION']._serialized_end=1291
+  _globals['_PUBLICATION']._serialized_start=1294
+  _globals['_PUBLICATION']._serialized_end=1543
+  _globals['_TRACKVIEW']._serialized_start=1546
+  _globals['_TRACKVIEW']._serialized_end=1742
+  _globals['_LAYERDEMAND']._serialized_start=1744
+  _globals['_LAYERDEMAND']._serialized_end=1849
+  _globals['_ICESERVER']._serialized_start=1851
+  _globals['_ICESERVER']._serialized_end=1914
 # @@protoc_insertion_point(module_scope)

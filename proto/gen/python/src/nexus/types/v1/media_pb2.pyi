@@ -323,20 +323,28 @@ class Room(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     CREATED_AT_MS_FIELD_NUMBER: _builtins.int
+    RECORDING_FIELD_NUMBER: _builtins.int
+    TRANSCRIBING_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """"RM_…": one life of a room."""
     name: _builtins.str
     created_at_ms: _builtins.int
+    recording: _builtins.bool
+    """The room is being recorded; not while the recording is paused."""
+    transcribing: _builtins.bool
+    """The audio of the room is being transcribed."""
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
         name: _builtins.str = ...,
         created_at_ms: _builtins.int = ...,
+        recording: _builtins.bool = ...,
+        transcribing: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_at_ms", b"created_at_ms", "id", b"id", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_at_ms", b"created_at_ms", "id", b"id", "name", b"name", "recording", b"recording", "transcribing", b"transcribing"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -355,6 +363,8 @@ class Grants(_message.Message):
     HIDDEN_FIELD_NUMBER: _builtins.int
     RECORDER_FIELD_NUMBER: _builtins.int
     ADMIN_FIELD_NUMBER: _builtins.int
+    RECORD_FIELD_NUMBER: _builtins.int
+    TRANSCRIBE_FIELD_NUMBER: _builtins.int
     create: _builtins.bool
     publish: _builtins.bool
     subscribe: _builtins.bool
@@ -363,6 +373,10 @@ class Grants(_message.Message):
     """Hidden from other participants."""
     recorder: _builtins.bool
     admin: _builtins.bool
+    record: _builtins.bool
+    """May start, stop, pause and read recordings of the room."""
+    transcribe: _builtins.bool
+    """May start and stop the transcription of the room."""
     def __init__(
         self,
         *,
@@ -373,10 +387,12 @@ class Grants(_message.Message):
         hidden: _builtins.bool = ...,
         recorder: _builtins.bool = ...,
         admin: _builtins.bool = ...,
+        record: _builtins.bool = ...,
+        transcribe: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["admin", b"admin", "create", b"create", "data", b"data", "hidden", b"hidden", "publish", b"publish", "recorder", b"recorder", "subscribe", b"subscribe"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["admin", b"admin", "create", b"create", "data", b"data", "hidden", b"hidden", "publish", b"publish", "record", b"record", "recorder", b"recorder", "subscribe", b"subscribe", "transcribe", b"transcribe"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

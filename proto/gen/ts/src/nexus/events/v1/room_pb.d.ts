@@ -7,7 +7,7 @@
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { ConnectionQuality, DisconnectReason, LayerDemand, Participant, SlotTable, Track } from "../../types/v1/media_pb.js";
+import type { ConnectionQuality, DisconnectReason, LayerDemand, Participant, Room, SlotTable, Track } from "../../types/v1/media_pb.js";
 
 /**
  * Describes the file nexus/events/v1/room.proto.
@@ -162,6 +162,12 @@ export declare type RoomEvent = Message<"nexus.events.v1.RoomEvent"> & {
      */
     value: TrackUpdated;
     case: "trackUpdated";
+  } | {
+    /**
+     * @generated from field: nexus.events.v1.RoomUpdated room_updated = 26;
+     */
+    value: RoomUpdated;
+    case: "roomUpdated";
   } | { case: undefined; value?: undefined };
 };
 
@@ -511,6 +517,24 @@ export declare type TrackResumed = Message<"nexus.events.v1.TrackResumed"> & {
  * Use `create(TrackResumedSchema)` to create a new message.
  */
 export declare const TrackResumedSchema: GenMessage<TrackResumed>;
+
+/**
+ * The recorder or the transcriber of the room has started, paused or stopped.
+ *
+ * @generated from message nexus.events.v1.RoomUpdated
+ */
+export declare type RoomUpdated = Message<"nexus.events.v1.RoomUpdated"> & {
+  /**
+   * @generated from field: nexus.types.v1.Room room = 1;
+   */
+  room?: Room | undefined;
+};
+
+/**
+ * Describes the message nexus.events.v1.RoomUpdated.
+ * Use `create(RoomUpdatedSchema)` to create a new message.
+ */
+export declare const RoomUpdatedSchema: GenMessage<RoomUpdated>;
 
 /**
  * @generated from message nexus.events.v1.ConnectionQualityChanged

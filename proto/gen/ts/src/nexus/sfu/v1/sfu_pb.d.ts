@@ -768,6 +768,35 @@ export declare type StreamTrackRequest = Message<"nexus.sfu.v1.StreamTrackReques
    * @generated from field: uint32 batch_ms = 5;
    */
   batchMs: number;
+
+  /**
+   * Name of the tap, at most 128 bytes: it outlives this stream. A second stream with the same name takes over; the
+   * first ends with TAP_TAKEN. Empty: the tap ends with this stream.
+   *
+   * @generated from field: string tap = 6;
+   */
+  tap: string;
+
+  /**
+   * How long records of a named tap are kept until they are acknowledged, also without a reader and after the end of
+   * the track. At most 60000; 0: 30000. The memory is bounded for each tap (64 MiB) and each node.
+   *
+   * @generated from field: uint32 retain_ms = 7;
+   */
+  retainMs: number;
+
+  /**
+   * Continues a named tap after this position. A position that is no longer kept is continued at the oldest one, with
+   * a gap. 0: the oldest record that is kept.
+   *
+   * @generated from field: uint64 resume_after = 8;
+   */
+  resumeAfter: bigint;
+
+  /**
+   * @generated from field: nexus.sfu.v1.TapDemand demand = 9;
+   */
+  demand?: TapDemand | undefined;
 };
 
 /**
@@ -775,6 +804,159 @@ export declare type StreamTrackRequest = Message<"nexus.sfu.v1.StreamTrackReques
  * Use `create(StreamTrackRequestSchema)` to create a new message.
  */
 export declare const StreamTrackRequestSchema: GenMessage<StreamTrackRequest>;
+
+/**
+ * The needs of a tap, as the track's publisher is asked for them.
+ *
+ * @generated from message nexus.sfu.v1.TapDemand
+ */
+export declare type TapDemand = Message<"nexus.sfu.v1.TapDemand"> & {
+  /**
+   * A keyframe at least this often. 0: only where one is needed. 500 to 60000.
+   *
+   * @generated from field: uint32 keyframe_interval_ms = 1;
+   */
+  keyframeIntervalMs: number;
+
+  /**
+   * The size that is needed, in pixels. The tap follows the lowest encoding that is large enough. 0: the best.
+   *
+   * @generated from field: uint32 max_width = 2;
+   */
+  maxWidth: number;
+
+  /**
+   * @generated from field: uint32 max_height = 3;
+   */
+  maxHeight: number;
+};
+
+/**
+ * Describes the message nexus.sfu.v1.TapDemand.
+ * Use `create(TapDemandSchema)` to create a new message.
+ */
+export declare const TapDemandSchema: GenMessage<TapDemand>;
+
+/**
+ * @generated from message nexus.sfu.v1.UpdateTapRequest
+ */
+export declare type UpdateTapRequest = Message<"nexus.sfu.v1.UpdateTapRequest"> & {
+  /**
+   * @generated from field: nexus.sfu.v1.RoomKey room = 1;
+   */
+  room?: RoomKey | undefined;
+
+  /**
+   * @generated from field: string track_id = 2;
+   */
+  trackId: string;
+
+  /**
+   * @generated from field: string tap = 3;
+   */
+  tap: string;
+
+  /**
+   * All records up to this position are safe with the reader, and are no longer kept. It never runs backwards. 0: none.
+   *
+   * @generated from field: uint64 acknowledged = 4;
+   */
+  acknowledged: bigint;
+
+  /**
+   * Requests one keyframe. It is joined with the requests of subscribers and other taps.
+   *
+   * @generated from field: bool request_keyframe = 5;
+   */
+  requestKeyframe: boolean;
+
+  /**
+   * Replaces the demand of the stream; unset: unchanged.
+   *
+   * @generated from field: nexus.sfu.v1.TapDemand demand = 6;
+   */
+  demand?: TapDemand | undefined;
+
+  /**
+   * Ends the tap and frees what it keeps.
+   *
+   * @generated from field: bool remove = 7;
+   */
+  remove: boolean;
+};
+
+/**
+ * Describes the message nexus.sfu.v1.UpdateTapRequest.
+ * Use `create(UpdateTapRequestSchema)` to create a new message.
+ */
+export declare const UpdateTapRequestSchema: GenMessage<UpdateTapRequest>;
+
+/**
+ * @generated from message nexus.sfu.v1.UpdateTapResponse
+ */
+export declare type UpdateTapResponse = Message<"nexus.sfu.v1.UpdateTapResponse"> & {
+  /**
+   * The size and number of the records that are kept at present.
+   *
+   * @generated from field: uint64 retained_bytes = 1;
+   */
+  retainedBytes: bigint;
+
+  /**
+   * @generated from field: uint64 retained_records = 2;
+   */
+  retainedRecords: bigint;
+};
+
+/**
+ * Describes the message nexus.sfu.v1.UpdateTapResponse.
+ * Use `create(UpdateTapResponseSchema)` to create a new message.
+ */
+export declare const UpdateTapResponseSchema: GenMessage<UpdateTapResponse>;
+
+/**
+ * @generated from message nexus.sfu.v1.UpdateRoomRequest
+ */
+export declare type UpdateRoomRequest = Message<"nexus.sfu.v1.UpdateRoomRequest"> & {
+  /**
+   * @generated from field: nexus.sfu.v1.RoomKey room = 1;
+   */
+  room?: RoomKey | undefined;
+
+  /**
+   * Unset: unchanged.
+   *
+   * @generated from field: optional bool recording = 2;
+   */
+  recording?: boolean | undefined;
+
+  /**
+   * @generated from field: optional bool transcribing = 3;
+   */
+  transcribing?: boolean | undefined;
+};
+
+/**
+ * Describes the message nexus.sfu.v1.UpdateRoomRequest.
+ * Use `create(UpdateRoomRequestSchema)` to create a new message.
+ */
+export declare const UpdateRoomRequestSchema: GenMessage<UpdateRoomRequest>;
+
+/**
+ * @generated from message nexus.sfu.v1.UpdateRoomResponse
+ */
+export declare type UpdateRoomResponse = Message<"nexus.sfu.v1.UpdateRoomResponse"> & {
+  /**
+   * @generated from field: nexus.types.v1.Room room = 1;
+   */
+  room?: Room | undefined;
+};
+
+/**
+ * Describes the message nexus.sfu.v1.UpdateRoomResponse.
+ * Use `create(UpdateRoomResponseSchema)` to create a new message.
+ */
+export declare const UpdateRoomResponseSchema: GenMessage<UpdateRoomResponse>;
 
 /**
  * @generated from message nexus.sfu.v1.WatchStatsRequest

@@ -17,7 +17,7 @@ import type { Codec } from "../../types/v1/media_pb.js";
 export declare const file_nexus_sfu_v1_track_stream: GenFile;
 
 /**
- * A batch. The first record of a stream is a `source`.
+ * A batch. The first record of a stream is a `source`, except when a named tap is resumed.
  *
  * @generated from message nexus.sfu.v1.StreamTrackResponse
  */
@@ -26,6 +26,15 @@ export declare type StreamTrackResponse = Message<"nexus.sfu.v1.StreamTrackRespo
    * @generated from field: repeated nexus.sfu.v1.StreamRecord records = 1;
    */
   records: StreamRecord[];
+
+  /**
+   * Number of the last record of this batch. Records of a tap are numbered from 1; a number is never given twice. The
+   * engine joins batches by appending them, so the last value is the one that counts. A named tap keeps records until
+   * `UpdateTap` acknowledges their position.
+   *
+   * @generated from field: uint64 position = 2;
+   */
+  position: bigint;
 };
 
 /**
@@ -124,6 +133,13 @@ export declare type StreamSource = Message<"nexus.sfu.v1.StreamSource"> & {
    * @generated from field: string rid = 5;
    */
   rid: string;
+
+  /**
+   * The publisher's W3C scalability mode ("L3T3_KEY"); empty: no SVC.
+   *
+   * @generated from field: string scalability_mode = 6;
+   */
+  scalabilityMode: string;
 };
 
 /**
@@ -177,7 +193,9 @@ export declare type StreamPacket = Message<"nexus.sfu.v1.StreamPacket"> & {
 
   /**
    * Sampling time: Unix time in microseconds by the SFU's clock, on one time line for all tracks of this node, so that
-   * it aligns them. It never steps with the wall clock, and continues when RTP time stands still.
+   * it aligns them. It never steps with the wall clock, and continues when RTP time stands still. It never runs
+   * backwards within a track, and is adjusted by at most 1 ms per second, except directly after a gap, a mute or a
+   * source, and once when `synchronised` becomes true.
    *
    * @generated from field: int64 media_time_us = 7;
    */
@@ -229,7 +247,7 @@ export declare type StreamGap = Message<"nexus.sfu.v1.StreamGap"> & {
   reason: StreamGapReason;
 
   /**
-   * Both inclusive. With SLOW_READER they may belong to two sources, if a source record was dropped.
+   * Both inclusive. With SLOW_READER or RETENTION they may belong to two sources, if a source record was dropped.
    *
    * @generated from field: int64 first_sequence_number = 2;
    */
@@ -241,11 +259,23 @@ export declare type StreamGap = Message<"nexus.sfu.v1.StreamGap"> & {
   lastSequenceNumber: bigint;
 
   /**
-   * Packets that had arrived and were dropped (SLOW_READER); otherwise 0.
+   * Packets that had arrived and were dropped (SLOW_READER, RETENTION); otherwise 0.
    *
    * @generated from field: uint64 packets_dropped = 4;
    */
   packetsDropped: bigint;
+
+  /**
+   * Media times of the packets before and after the gap; 0: there is none, or it is not known.
+   *
+   * @generated from field: int64 media_time_before_us = 5;
+   */
+  mediaTimeBeforeUs: bigint;
+
+  /**
+   * @generated from field: int64 media_time_after_us = 6;
+   */
+  mediaTimeAfterUs: bigint;
 };
 
 /**
@@ -354,6 +384,13 @@ export enum StreamGapReason {
    * @generated from enum value: STREAM_GAP_REASON_SLOW_READER = 4;
    */
   SLOW_READER = 4,
+
+  /**
+   * The records of a named tap were not acknowledged before its retention or its memory was used up.
+   *
+   * @generated from enum value: STREAM_GAP_REASON_RETENTION = 5;
+   */
+  RETENTION = 5,
 }
 
 /**
@@ -386,6 +423,13 @@ export enum StreamEndReason {
    * @generated from enum value: STREAM_END_REASON_ROOM_CLOSED = 3;
    */
   ROOM_CLOSED = 3,
+
+  /**
+   * The room now lives on another node. Stream the track again there, under the same tap name.
+   *
+   * @generated from enum value: STREAM_END_REASON_MOVED = 4;
+   */
+  MOVED = 4,
 }
 
 /**

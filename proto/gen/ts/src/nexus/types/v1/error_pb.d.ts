@@ -200,6 +200,28 @@ export enum ErrorCode {
   TOO_MANY_TRACKS = 46,
 
   /**
+   * @generated from enum value: TAP_NOT_FOUND = 47;
+   */
+  TAP_NOT_FOUND = 47,
+
+  /**
+   * @generated from enum value: RECORDING_NOT_FOUND = 48;
+   */
+  RECORDING_NOT_FOUND = 48,
+
+  /**
+   * @generated from enum value: STORE_NOT_FOUND = 49;
+   */
+  STORE_NOT_FOUND = 49,
+
+  /**
+   * The recording has ended, and cannot be changed.
+   *
+   * @generated from enum value: RECORDING_ENDED = 50;
+   */
+  RECORDING_ENDED = 50,
+
+  /**
    * Faults of the server.
    *
    * @generated from enum value: NO_SFU_AVAILABLE = 60;
@@ -225,6 +247,27 @@ export enum ErrorCode {
    * @generated from enum value: SERVICE_UNAVAILABLE = 64;
    */
   SERVICE_UNAVAILABLE = 64,
+
+  /**
+   * Another reader has taken over the tap.
+   *
+   * @generated from enum value: TAP_TAKEN = 65;
+   */
+  TAP_TAKEN = 65,
+
+  /**
+   * The store refuses what is asked of it: `details` has its own code.
+   *
+   * @generated from enum value: STORAGE_REFUSED = 66;
+   */
+  STORAGE_REFUSED = 66,
+
+  /**
+   * No replica had the capacity in time.
+   *
+   * @generated from enum value: NO_CAPACITY = 67;
+   */
+  NO_CAPACITY = 67,
 }
 
 /**

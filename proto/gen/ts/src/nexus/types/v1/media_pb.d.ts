@@ -237,6 +237,20 @@ export declare type Room = Message<"nexus.types.v1.Room"> & {
    * @generated from field: int64 created_at_ms = 3;
    */
   createdAtMs: bigint;
+
+  /**
+   * The room is being recorded; not while the recording is paused.
+   *
+   * @generated from field: bool recording = 4;
+   */
+  recording: boolean;
+
+  /**
+   * The audio of the room is being transcribed.
+   *
+   * @generated from field: bool transcribing = 5;
+   */
+  transcribing: boolean;
 };
 
 /**
@@ -287,6 +301,20 @@ export declare type Grants = Message<"nexus.types.v1.Grants"> & {
    * @generated from field: bool admin = 7;
    */
   admin: boolean;
+
+  /**
+   * May start, stop, pause and read recordings of the room.
+   *
+   * @generated from field: bool record = 8;
+   */
+  record: boolean;
+
+  /**
+   * May start and stop the transcription of the room.
+   *
+   * @generated from field: bool transcribe = 9;
+   */
+  transcribe: boolean;
 };
 
 /**
