@@ -9,7 +9,7 @@ from av.video.codeccontext import VideoCodecContext
 from harness.clips import GROUP_FRAMES, Noise, make_audio, make_video, read_ivf
 from harness.participant import ClientFailed, Participant
 from harness.payload import after_vp8_descriptor, begins_keyframe, checksum
-from harness.verdicts import invented, missing, stalls
+from harness.verdicts import invented, missing, missing_runs, stalls
 from nexus_rtc.synthetic import colour_of
 
 COLOUR = (220, 30, 30)
@@ -27,6 +27,8 @@ def test_loss_and_foreign_packets_are_distinguished() -> None:
     assert missing([1, 2, 3, 4], [4, 3, 2, 1, 1]) == 0
     assert missing([1, 2, 3, 4], [1, 2, 9]) == 0.5
     assert missing([], [1]) == 1.0  # nothing sent proves nothing
+    assert missing_runs([1, 2, 3, 4, 5], [1, 4]) == [(1, 2), (4, 1)]
+    assert missing_runs([1, 2], [2, 1]) == []
     assert invented([1, 2, 3], [3, 1, 1]) == 0
     assert invented([1, 2, 3], [3, 4, 4]) == 2
 

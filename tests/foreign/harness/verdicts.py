@@ -18,6 +18,21 @@ def missing(sent: Sequence[int], received: Sequence[int]) -> float:
     return sum(checksum not in there for checksum in sent) / len(sent) if sent else 1.0
 
 
+def missing_runs(sent: Sequence[int], received: Sequence[int]) -> list[tuple[int, int]]:
+    """First place and length of each run of packets that never arrived. One long run is a pause of a process;
+    many short ones are losses on the way."""
+    there = set(received)
+    runs: list[tuple[int, int]] = []
+    for at, checksum in enumerate(sent):
+        if checksum in there:
+            continue
+        if runs and sum(runs[-1]) == at:
+            runs[-1] = (runs[-1][0], runs[-1][1] + 1)
+        else:
+            runs.append((at, 1))
+    return runs
+
+
 def invented(sent: Sequence[int], received: Sequence[int]) -> int:
     """Number of packets that arrived but were not sent: altered, or from another publisher."""
     known = set(sent)

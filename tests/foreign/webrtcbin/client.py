@@ -30,6 +30,7 @@ from webrtcbin.subscriber import Subscriber  # noqa: E402
 
 # How long ICE and DTLS may take before the client gives up.
 CONNECT_SECONDS = 30
+LATENCY_MS = 1_000
 POLL_MILLISECONDS = 20
 
 _STANDARD_OUTPUT = sys.stdout
@@ -64,6 +65,10 @@ class Client:
         self._pipeline.get_bus().connect("message::error", self._on_pipeline_error)
         self._pipeline.get_bus().connect("message::latency", lambda *_: self._pipeline.recalculate_latency())
         self._webrtc = Gst.ElementFactory.make("webrtcbin")
+        # The jitter buffer drops packets that arrive later than its latency, 200 ms by default. A busy
+        # machine may pause this process for longer, which the run does not test.
+        # Packets in order do not wait.
+        self._webrtc.set_property("latency", LATENCY_MS)
         self._webrtc.set_property("bundle-policy", GstWebRTC.WebRTCBundlePolicy.MAX_BUNDLE)
         self._webrtc.connect("notify::ice-gathering-state", self._on_gathering)
         self._webrtc.connect("notify::connection-state", self._on_connection_state)
