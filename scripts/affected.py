@@ -17,6 +17,7 @@ PACKAGES = (
     "nexus_rpc",
     "nexus_rooms",
     "nexus_testkit",
+    "nexus_recorder",
     "nexus_sfu",
     "nexus_signaling",
     "nexus_rtc",

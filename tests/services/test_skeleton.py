@@ -33,6 +33,11 @@ class Kind:
 
 SERVICES = [
     Kind(
+        "recorder",
+        {"NEXUS_RECORDER_GRPC_PORT": "0"},
+        ("NEXUS_RECORDER_GRPC_PORT", "70000"),
+    ),
+    Kind(
         "sfu",
         {"NEXUS_SFU_MEDIA_HOST": "127.0.0.1", "NEXUS_SFU_MEDIA_PORT": "0"},
         ("NEXUS_SFU_MEDIA_PORT", "70000"),

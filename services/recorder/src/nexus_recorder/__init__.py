@@ -1,0 +1,1 @@
+"""The recorder: it keeps the tracks of rooms, and makes files from them."""
