@@ -50,6 +50,6 @@ lock: ## pin the Python dependencies again (LOCK_FLAGS=--upgrade for newer versi
 	@scripts/lock $(LOCK_FLAGS)
 
 clean: ## remove build results; .venv, node_modules and ccache stay
-	rm -rf build .setup-stamps sdks/web/dist native/python/nexus_media/*.so
+	rm -rf build .setup-stamps sdks/web/dist native/python/nexus_media/*.so libs/frames/src/nexus_frames/*.so
 	find . -name __pycache__ -type d -not -path './.venv/*' -not -path './node_modules/*' -prune -exec rm -rf {} +
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis

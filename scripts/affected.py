@@ -16,6 +16,7 @@ PACKAGES = (
     "nexus_runtime",
     "nexus_rpc",
     "nexus_rooms",
+    "nexus_frames",
     "nexus_testkit",
     "nexus_recorder",
     "nexus_sfu",

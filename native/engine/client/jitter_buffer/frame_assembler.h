@@ -8,7 +8,7 @@
 #include <optional>
 #include <vector>
 
-#include "engine/client/jitter_buffer/depacketizer.h"
+#include "engine/frames/depacketizer.h"
 
 namespace nexus {
 

@@ -1,7 +1,8 @@
-#include "engine/client/jitter_buffer/depacketizer.h"
+#include "engine/frames/depacketizer.h"
 
 #include "engine/codec/av1/av1_inspector.h"
 #include "engine/codec/h264/h264_inspector.h"
+#include "engine/frames/superframe_index.h"
 
 namespace nexus {
 namespace {
@@ -18,11 +19,15 @@ bool DepacketizeVp8(std::span<const ByteView> payloads, std::vector<uint8_t>& ou
 }
 
 bool DepacketizeVp9(std::span<const ByteView> payloads, std::vector<uint8_t>& out) {
+  SuperframeIndex index;
   for (const ByteView payload : payloads) {
     const auto descriptor = ParseVp9Descriptor(payload);
     if (!descriptor) return false;
-    Append(out, payload.subspan(descriptor->size));
+    const ByteView rest = payload.subspan(descriptor->size);
+    if (!index.Add(rest.size(), descriptor->start_of_frame)) return false;
+    Append(out, rest);
   }
+  index.Write(out);
   return true;
 }
 

@@ -1,6 +1,7 @@
 // Reads from one packet what the frame assembler needs, and converts the packets of one frame to the input of
 // a decoder: VP8 (RFC 7741) and VP9 (RFC 9628) frames, H.264 access units in Annex B form (RFC 6184), AV1
-// temporal units in the low-overhead form (AV1 specification section 5.2).
+// temporal units in the low-overhead form (AV1 specification section 5.2). The spatial layers of a VP9
+// picture become a superframe, whose index tells the decoder that more than one frame is inside.
 #pragma once
 
 #include <optional>
