@@ -14,10 +14,16 @@ rooms and their placement             KV ``rooms``, key <app>.<room>         ``n
 participants of a room                KV ``participants``,                   ``nexus.types.v1``
                                       key <app>.<room>.<identity>
 SFU nodes that are alive, their load  KV ``nodes``, key <node>               ``nexus.types.v1``
+events of a room's recordings         nexus.v1.<app>.recording.<room>        ``nexus.recorder.v1``
+recordings                            KV ``recordings``,                     ``nexus.recorder.v1``
+                                      key <app>.<recording>
+rules that start recordings           KV ``recording_rules``,                ``nexus.recorder.v1``
+                                      key <app>.<rule>
 ====================================  =====================================  =========================
 
 Room events are core NATS messages: a service that is not subscribed misses them, and detects the gap by the
-room's revision, which each event carries. The stream ``QOE`` stores the quality samples.
+room's revision, which each event carries. The stream ``QOE`` stores the quality samples, and
+``RECORDINGS`` the events of recordings.
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -28,10 +34,14 @@ ROOT: Final = "nexus.v1"
 ROOMS: Final = "rooms"
 PARTICIPANTS: Final = "participants"
 NODES: Final = "nodes"
-BUCKETS: Final = (ROOMS, PARTICIPANTS, NODES)
+RECORDINGS: Final = "recordings"
+RECORDING_RULES: Final = "recording_rules"
+BUCKETS: Final = (ROOMS, PARTICIPANTS, NODES, RECORDINGS, RECORDING_RULES)
 
 QOE_STREAM: Final = "QOE"
 QOE_STREAM_SUBJECTS: Final = (f"{ROOT}.*.qoe.*",)
+RECORDINGS_STREAM: Final = "RECORDINGS"
+RECORDINGS_STREAM_SUBJECTS: Final = (f"{ROOT}.*.recording.*",)
 
 _NAME_CHARACTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
 
@@ -83,6 +93,32 @@ def all_room_events(app: str | None = None) -> str:
 def qoe(app: str, room: str) -> str:
     """The subject of one room's quality samples, which the stream `QOE_STREAM` stores."""
     return f"{ROOT}.{token(app)}.qoe.{token(room)}"
+
+
+def recording_events(app: str, room: str) -> str:
+    """The subject of the events of a room's recordings, which the stream `RECORDINGS_STREAM` stores."""
+    return f"{ROOT}.{token(app)}.recording.{token(room)}"
+
+
+def recording_key(app: str, recording: str) -> str:
+    """The key of a recording in KV `recordings`. Raises ValueError for an id that no recording can have."""
+    return f"{token(app)}.{_plain(recording)}"
+
+
+def parse_recording_key(key: str) -> tuple[str, str]:
+    """(app, id) of a key made by `recording_key`."""
+    app, recording = key.split(".")
+    return untoken(app), _plain(recording)
+
+
+def recording_rule_key(app: str, rule: str) -> str:
+    """The key of a rule in KV `recording_rules`."""
+    return f"{token(app)}.{token(rule)}"
+
+
+def app_filter(app: str) -> str:
+    """The pattern for all keys of one app, for `KeyValue.watch` and `KeyValue.keys`."""
+    return f"{token(app)}.>"
 
 
 def parse_room_event(subject: str) -> tuple[str, str, str]:

@@ -1,9 +1,16 @@
-"""The recorder's metrics. The values of labels are closed sets: no name that a client chose ever becomes
-one."""
+"""The recorder's metrics. The values of labels are closed sets: no name that a client chose becomes one."""
 
 from nexus_runtime import MetricSet
 
 
 class Metrics:
     def __init__(self, metrics: MetricSet) -> None:
-        self.requests = metrics.counter("requests", "gRPC requests by method and outcome.", "method", "code")
+        counter, gauge = metrics.counter, metrics.gauge
+        self.requests = counter("requests", "gRPC requests by method and outcome.", "method", "code")
+        self.recordings = gauge("recordings", "Recordings that exist, of all apps and in every state.")
+        self.refused = counter("starts_refused", "Starts refused because there are too many recordings.")
+        self.conflicts = counter("record_conflicts", "Changes of a record that another writer preceded.")
+        self.events_delayed = counter("events_delayed", "Publications of events that are tried again.")
+        self.segments_unreported = counter(
+            "segments_unreported", "Segments without an event, because too many events waited."
+        )
