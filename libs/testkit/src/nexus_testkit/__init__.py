@@ -1,20 +1,33 @@
-"""Tools for tests: a NATS server, a clock that tests move, free ports, and conditions to wait for."""
+"""Tools for tests: servers of NATS and S3, a proxy that fails, a clock that tests move, free ports, and
+conditions to wait for."""
 
 from nexus_testkit.clock import ManualClock
+from nexus_testkit.fault_proxy import Answer, Fault, FaultProxy, Hang, Reset, Seen, Truncate
 from nexus_testkit.nats_server import NatsServer, NatsServerFailed, nats_server_binary
 from nexus_testkit.ports import free_port
+from nexus_testkit.s3_server import S3Server, S3ServerFailed, versitygw_binary
 from nexus_testkit.surroundings import make_runtime
 from nexus_testkit.tcp_link import TcpLink
 from nexus_testkit.waiting import ConditionNotMet, wait_until
 
 __all__ = [
+    "Answer",
     "ConditionNotMet",
+    "Fault",
+    "FaultProxy",
+    "Hang",
     "ManualClock",
     "NatsServer",
     "NatsServerFailed",
+    "Reset",
+    "S3Server",
+    "S3ServerFailed",
+    "Seen",
     "TcpLink",
+    "Truncate",
     "free_port",
     "make_runtime",
     "nats_server_binary",
+    "versitygw_binary",
     "wait_until",
 ]

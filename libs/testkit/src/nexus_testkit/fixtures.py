@@ -1,11 +1,13 @@
 """Pytest plugin with fixtures for every test of the workspace."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
 
 from nexus_testkit.clock import ManualClock
 from nexus_testkit.nats_server import NatsServer
+from nexus_testkit.s3_server import S3Server, S3ServerFailed, versitygw_binary
 
 
 @pytest.fixture
@@ -24,4 +26,21 @@ def shared_nats_server() -> Iterator[NatsServer]:
 def nats_server() -> Iterator[NatsServer]:
     """A server for this test only, which it may stop and start."""
     with NatsServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def shared_s3_server() -> Iterator[S3Server]:
+    """One server for the whole run, for tests that make a bucket of their own and do not stop it.
+
+    Only `scripts/setup test` builds the server. Without it these tests are skipped, as in `make quick`, but
+    never in CI.
+    """
+    try:
+        versitygw_binary()
+    except S3ServerFailed as error:
+        if "CI" in os.environ:
+            raise
+        pytest.skip(str(error))
+    with S3Server() as server:
         yield server
