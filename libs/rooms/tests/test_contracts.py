@@ -170,6 +170,8 @@ class TestSfu:
         room = await case.sfu.get_room(case.address, sfu_pb2.GetRoomRequest(room=KEY))
         assert [participant.id for participant in room.participants] == [joined.participant.id]
         await case.sfu.send_data(case.address, sfu_pb2.SendDataRequest(room=KEY, payload=b"x"))
+        update = sfu_pb2.UpdateRoomRequest(room=KEY, recording=True)
+        assert (await case.sfu.update_room(case.address, update)).room.recording
         leave = sfu_pb2.LeaveRequest(room=KEY, participant_id=joined.participant.id)
         await case.sfu.leave(case.address, leave)
         assert case.fake.rooms["app", "lobby"].participants == {}

@@ -282,6 +282,26 @@ async def test_slots_mute_profile_and_snapshot(running: Running, read_offer: Off
     assert len(running.of_kind("participant_left")) == 2
 
 
+async def test_the_state_of_the_room_is_in_its_snapshot_and_in_later_joins(
+    running: Running, read_offer: OfferReader, wire_error: WireError
+) -> None:
+    nowhere = sfu_pb2.RoomKey(app="devkey", room="nowhere")
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await running.stub.UpdateRoom(sfu_pb2.UpdateRoomRequest(room=nowhere, recording=True))
+    assert wire_error(refused.value).code == error_pb2.ROOM_NOT_FOUND
+    first = await running.join("alice", read_offer("chromium_join"))
+    assert not first.room.recording
+    updated = await running.stub.UpdateRoom(sfu_pb2.UpdateRoomRequest(room=running.room, recording=True))
+    (event,) = running.of_kind("room_updated")
+    assert event.room_updated.room == updated.room
+    assert (updated.room.recording, updated.room.transcribing) == (True, False)
+    await running.stub.UpdateRoom(sfu_pb2.UpdateRoomRequest(room=running.room, recording=True))
+    assert len(running.of_kind("room_updated")) == 1
+    snapshot = await running.stub.GetRoom(sfu_pb2.GetRoomRequest(room=running.room))
+    assert snapshot.room == updated.room
+    assert (await running.join("bob", read_offer("chromium_join"))).room == updated.room
+
+
 async def test_draining(running: Running, read_offer: OfferReader, wire_error: WireError) -> None:
     await running.join("alice", read_offer("chromium_join"))
     await running.stub.SetDraining(sfu_pb2.SetDrainingRequest(draining=True))

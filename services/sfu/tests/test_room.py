@@ -408,6 +408,28 @@ def test_profile_changes_merge_attributes() -> None:
     assert room.events == []
 
 
+def test_a_change_of_the_room_is_one_event_and_its_repetition_none() -> None:
+    room = Room()
+    room.join("alice")
+    changes: list[tuple[dict[str, bool], tuple[bool, bool]]] = [
+        ({"recording": True}, (True, False)),
+        ({"transcribing": True}, (True, True)),
+        ({"recording": False, "transcribing": True}, (False, True)),
+    ]
+    for flags, expected in changes:
+        room.do(cmd.UpdateRoom(**flags))
+        (event,) = room.events
+        updated = event.room_updated.room
+        assert (updated.recording, updated.transcribing) == expected
+        assert (updated.id, updated.name, event.target_participant_id) == ("RM_1", "room", "")
+        assert updated == room.state.message()
+        room.do(cmd.UpdateRoom(**flags))
+        assert room.last.effects == ()
+    room.do(cmd.UpdateRoom())
+    assert room.last.effects == ()
+    assert room.revisions == [1, 2, 3, 4]
+
+
 def test_speakers_have_no_revision_and_only_known_tracks() -> None:
     room = Room()
     alice = room.join("alice", Source.MICROPHONE)

@@ -89,6 +89,8 @@ class RoomMachine(RuleBasedStateMachine):
         self.slot_revisions: dict[str, int] = {}
         # By participant: the present tracks that were reported to it as undecodable.
         self.reported_undecodable: dict[str, set[str]] = {}
+        # Whether the room is recorded and transcribed, by the last event.
+        self.reported_room = (False, False)
 
     def do(self, command: cmd.Command) -> str:
         try:
@@ -101,6 +103,7 @@ class RoomMachine(RuleBasedStateMachine):
                 self.revision += 1
                 assert effect.event.revision == self.revision
                 self.note_pauses(effect.event)
+                self.note_room(effect.event)
         return outcome.participant_id
 
     def note_pauses(self, event: room_pb2.RoomEvent) -> None:
@@ -110,6 +113,12 @@ class RoomMachine(RuleBasedStateMachine):
             reported.add(event.track_paused.track_id)
         elif event.HasField("track_resumed"):
             reported.remove(event.track_resumed.track_id)
+
+    def note_room(self, event: room_pb2.RoomEvent) -> None:
+        if event.HasField("room_updated"):
+            updated = event.room_updated.room
+            assert self.reported_room != (updated.recording, updated.transcribing)
+            self.reported_room = (updated.recording, updated.transcribing)
 
     def tracks(self) -> list[str]:
         return list(self.room.tracks)
@@ -145,6 +154,14 @@ class RoomMachine(RuleBasedStateMachine):
     @rule(levels=st.booleans())
     def speak(self, levels: bool) -> None:
         self.do(cmd.Speakers(tuple((track, -30.0) for track in self.tracks() if levels)))
+
+    @rule(recording=st.none() | st.booleans(), transcribing=st.none() | st.booleans())
+    def update_room(self, recording: bool | None, transcribing: bool | None) -> None:
+        self.do(cmd.UpdateRoom(recording, transcribing))
+
+    @invariant()
+    def the_last_event_has_the_state_of_the_room(self) -> None:
+        assert self.reported_room == (self.room.recording, self.room.transcribing)
 
     @invariant()
     def slots_hold_what_they_may(self) -> None:

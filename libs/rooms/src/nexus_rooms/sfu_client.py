@@ -55,6 +55,10 @@ class Sfu(Protocol):
 
     async def get_room(self, address: str, request: sfu_pb2.GetRoomRequest) -> sfu_pb2.GetRoomResponse: ...
 
+    async def update_room(
+        self, address: str, request: sfu_pb2.UpdateRoomRequest
+    ) -> sfu_pb2.UpdateRoomResponse: ...
+
     async def leave(self, address: str, request: sfu_pb2.LeaveRequest) -> sfu_pb2.LeaveResponse: ...
 
     async def send_data(self, address: str, request: sfu_pb2.SendDataRequest) -> sfu_pb2.SendDataResponse: ...
@@ -104,6 +108,11 @@ class SfuClient:
 
     async def get_room(self, address: str, request: sfu_pb2.GetRoomRequest) -> sfu_pb2.GetRoomResponse:
         return await self._call("GetRoom", self._pool.stub(address).GetRoom, request)
+
+    async def update_room(
+        self, address: str, request: sfu_pb2.UpdateRoomRequest
+    ) -> sfu_pb2.UpdateRoomResponse:
+        return await self._call("UpdateRoom", self._pool.stub(address).UpdateRoom, request)
 
     async def leave(self, address: str, request: sfu_pb2.LeaveRequest) -> sfu_pb2.LeaveResponse:
         return await self._call("Leave", self._pool.stub(address).Leave, request)

@@ -13,7 +13,6 @@ from nexus_sfu.config import SfuConfig
 from nexus_sfu.core import commands as cmd
 from nexus_sfu.core import watching
 from nexus_sfu.core.model import Reason, RoomKey
-from nexus_sfu.core.room import RoomState
 from nexus_sfu.core.wire import participant_message, slot_table_message, track_message
 from nexus_sfu.engine_port import DataMessage
 from nexus_sfu.metrics import Metrics
@@ -51,7 +50,7 @@ class SfuServicer(sfu_pb2_grpc.SfuServiceServicer):
             slots=len(participant.slots),
         )
         return sfu_pb2.JoinResponse(
-            room=_room_message(room),
+            room=room.message(),
             participant=participant_message(participant, with_mids=True),
             participants=[participant_message(p) for p in room.visible_participants(participant.id)],
             sdp=answered.sdp,
@@ -128,12 +127,19 @@ class SfuServicer(sfu_pb2_grpc.SfuServiceServicer):
         participant = self._sfu.node.room(key).participant(request.participant_id)
         return sfu_pb2.UpdateParticipantResponse(participant=participant_message(participant))
 
+    async def UpdateRoom(
+        self, request: sfu_pb2.UpdateRoomRequest, context: Context
+    ) -> sfu_pb2.UpdateRoomResponse:
+        key = requests.room_key(request.room)
+        self._sfu.handle(key, requests.update_room(request))
+        return sfu_pb2.UpdateRoomResponse(room=self._sfu.node.room(key).message())
+
     async def GetRoom(self, request: sfu_pb2.GetRoomRequest, context: Context) -> sfu_pb2.GetRoomResponse:
         room = self._sfu.node.room(requests.room_key(request.room))
         requester = room.participant(request.participant_id) if request.participant_id else None
         visible = [p for p in room.participants.values() if not p.grants.hidden or p is requester]
         return sfu_pb2.GetRoomResponse(
-            room=_room_message(room),
+            room=room.message(),
             participants=[participant_message(p, with_mids=p is requester) for p in visible],
             slots=slot_table_message(requester) if requester else None,
             revision=room.revision,
@@ -197,10 +203,6 @@ class SfuServicer(sfu_pb2_grpc.SfuServiceServicer):
 
 def _unused_sections(answered: Answered) -> list[media_pb2.UnusedSection]:
     return [media_pb2.UnusedSection(mid=mid, reason=reason) for mid, reason in answered.unused.items()]
-
-
-def _room_message(room: RoomState) -> media_pb2.Room:
-    return media_pb2.Room(id=room.room_id, name=room.key.room, created_at_ms=room.created_at_ms)
 
 
 def make_server(config: SfuConfig, metrics: Metrics) -> RpcServer:

@@ -126,6 +126,13 @@ def update_participant(request: sfu_pb2.UpdateParticipantRequest) -> cmd.UpdateP
     )
 
 
+def update_room(request: sfu_pb2.UpdateRoomRequest) -> cmd.UpdateRoom:
+    return cmd.UpdateRoom(
+        request.recording if request.HasField("recording") else None,
+        request.transcribing if request.HasField("transcribing") else None,
+    )
+
+
 def _member(kind: type[E], value: int, field: str) -> E:
     try:
         return kind(value)

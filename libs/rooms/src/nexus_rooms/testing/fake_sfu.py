@@ -22,11 +22,19 @@ class FakeRoom:
     name: str
     room_id: str
     revision: int = 0
+    recording: bool = False
+    transcribing: bool = False
     participants: dict[str, media_pb2.Participant] = field(default_factory=dict)
     grants: dict[str, media_pb2.Grants] = field(default_factory=dict)
 
     def message(self) -> media_pb2.Room:
-        return media_pb2.Room(id=self.room_id, name=self.name, created_at_ms=1)
+        return media_pb2.Room(
+            id=self.room_id,
+            name=self.name,
+            created_at_ms=1,
+            recording=self.recording,
+            transcribing=self.transcribing,
+        )
 
 
 class FakeSfu(sfu_pb2_grpc.SfuServiceServicer):
@@ -232,6 +240,19 @@ class FakeSfu(sfu_pb2_grpc.SfuServiceServicer):
             participant.name = request.name
         participant.attributes.update(request.attributes)
         return sfu_pb2.UpdateParticipantResponse(participant=participant)
+
+    async def UpdateRoom(
+        self, request: sfu_pb2.UpdateRoomRequest, context: Context
+    ) -> sfu_pb2.UpdateRoomResponse:
+        room = await self._begin(request, context)
+        before = room.message()
+        if request.HasField("recording"):
+            room.recording = request.recording
+        if request.HasField("transcribing"):
+            room.transcribing = request.transcribing
+        if room.message() != before:
+            await self.emit(room, "room-updated", room_updated=room_pb2.RoomUpdated(room=room.message()))
+        return sfu_pb2.UpdateRoomResponse(room=room.message())
 
     async def GetRoom(self, request: sfu_pb2.GetRoomRequest, context: Context) -> sfu_pb2.GetRoomResponse:
         self.get_room_calls += 1

@@ -108,6 +108,11 @@ class MemorySfu:
     async def get_room(self, address: str, request: sfu_pb2.GetRoomRequest) -> sfu_pb2.GetRoomResponse:
         return await self._answer(address, "GetRoom", request, sfu_pb2.GetRoomResponse)
 
+    async def update_room(
+        self, address: str, request: sfu_pb2.UpdateRoomRequest
+    ) -> sfu_pb2.UpdateRoomResponse:
+        return await self._answer(address, "UpdateRoom", request, sfu_pb2.UpdateRoomResponse)
+
     async def leave(self, address: str, request: sfu_pb2.LeaveRequest) -> sfu_pb2.LeaveResponse:
         return await self._answer(address, "Leave", request, sfu_pb2.LeaveResponse)
 

@@ -83,6 +83,14 @@ class UpdateParticipant:
 
 
 @dataclass(frozen=True, slots=True)
+class UpdateRoom:
+    """Changes only the flags that are not None."""
+
+    recording: bool | None = None
+    transcribing: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Close:
     reason: Reason = Reason.ROOM_CLOSED
 
@@ -140,6 +148,7 @@ Command = (
     | SetMuted
     | Unpublish
     | UpdateParticipant
+    | UpdateRoom
     | Close
     | MediaUp
     | Speakers

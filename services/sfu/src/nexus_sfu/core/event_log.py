@@ -91,6 +91,9 @@ class EventLog:
         )
         return self._event(state=False, internal=participant.grants.hidden, connection_quality=event)
 
+    def room_updated(self, room: media_pb2.Room) -> Emit:
+        return self._event(room_updated=room_pb2.RoomUpdated(room=room))
+
     def closed(self, reason: Reason) -> Emit:
         return self._event(room_closed=room_pb2.RoomClosed(reason=_reason(reason)))
 

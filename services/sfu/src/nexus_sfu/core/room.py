@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nexus.events.v1 import room_pb2
+from nexus.types.v1 import media_pb2
 from nexus_runtime import Now
 
 from nexus_sfu import errors
@@ -29,6 +30,7 @@ from nexus_sfu.core.commands import (
     Speakers,
     Unpublish,
     UpdateParticipant,
+    UpdateRoom,
     UpdateSlots,
     UpdateSubscriptions,
     UpdateView,
@@ -58,6 +60,9 @@ class RoomState:
         self.room_id = room_id
         self.created_at_ms = now.epoch_ms
         self.participants: dict[str, Participant] = {}
+        # Whether a service records or transcribes the room at present, which all participants are shown.
+        self.recording = False
+        self.transcribing = False
         # Monotonic time since which the room has no participants that keep it open.
         self.empty_since_ms: int | None = now.monotonic_ms
         self.closed = False
@@ -101,6 +106,15 @@ class RoomState:
             raise errors.participant_not_found(participant_id)
         return found
 
+    def message(self) -> media_pb2.Room:
+        return media_pb2.Room(
+            id=self.room_id,
+            name=self.key.room,
+            created_at_ms=self.created_at_ms,
+            recording=self.recording,
+            transcribing=self.transcribing,
+        )
+
     def visible_participants(self, except_id: str = "") -> list[Participant]:
         return [p for p in self.participants.values() if not p.grants.hidden and p.id != except_id]
 
@@ -124,6 +138,8 @@ class RoomState:
                 self._unpublish(command)
             case UpdateParticipant():
                 self._update_participant(command)
+            case UpdateRoom():
+                self._update_room(command)
             case MediaUp():
                 self._media_up(command)
             case Speakers():
@@ -365,6 +381,14 @@ class RoomState:
             return
         participant.name, participant.metadata, participant.attributes = name, metadata, attributes
         self._effects.append(self._log.updated(participant))
+
+    def _update_room(self, command: UpdateRoom) -> None:
+        recording = self.recording if command.recording is None else command.recording
+        transcribing = self.transcribing if command.transcribing is None else command.transcribing
+        if (recording, transcribing) == (self.recording, self.transcribing):
+            return
+        self.recording, self.transcribing = recording, transcribing
+        self._effects.append(self._log.room_updated(self.message()))
 
     # Reports of the engine
 

@@ -81,6 +81,11 @@ class SfuServiceStub:
                 request_serializer=nexus_dot_sfu_dot_v1_dot_sfu__pb2.UpdateParticipantRequest.SerializeToString,
                 response_deserializer=nexus_dot_sfu_dot_v1_dot_sfu__pb2.UpdateParticipantResponse.FromString,
                 _registered_method=True)
+        self.UpdateRoom = channel.unary_unary(
+                '/nexus.sfu.v1.SfuService/UpdateRoom',
+                request_serializer=nexus_dot_sfu_dot_v1_dot_sfu__pb2.UpdateRoomRequest.SerializeToString,
+                response_deserializer=nexus_dot_sfu_dot_v1_dot_sfu__pb2.UpdateRoomResponse.FromString,
+                _registered_method=True)
         self.GetRoom = channel.unary_unary(
                 '/nexus.sfu.v1.SfuService/GetRoom',
                 request_serializer=nexus_dot_sfu_dot_v1_dot_sfu__pb2.GetRoomRequest.SerializeToString,
@@ -174,6 +179,13 @@ class SfuServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateRoom(self, request, context):
+        """Sets what the participants of a room must know about it. Idempotent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetRoom(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -262,6 +274,11 @@ def add_SfuServiceServicer_to_server(servicer, server):
                     servicer.UpdateParticipant,
                     request_deserializer=nexus_dot_sfu_dot_v1_dot_sfu__pb2.UpdateParticipantRequest.FromString,
                     response_serializer=nexus_dot_sfu_dot_v1_dot_sfu__pb2.UpdateParticipantResponse.SerializeToString,
+            ),
+            'UpdateRoom': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateRoom,
+                    request_deserializer=nexus_dot_sfu_dot_v1_dot_sfu__pb2.UpdateRoomRequest.FromString,
+                    response_serializer=nexus_dot_sfu_dot_v1_dot_sfu__pb2.UpdateRoomResponse.SerializeToString,
             ),
             'GetRoom': grpc.unary_unary_rpc_method_handler(
                     servicer.GetRoom,
@@ -538,6 +555,33 @@ class SfuService:
             '/nexus.sfu.v1.SfuService/UpdateParticipant',
             nexus_dot_sfu_dot_v1_dot_sfu__pb2.UpdateParticipantRequest.SerializeToString,
             nexus_dot_sfu_dot_v1_dot_sfu__pb2.UpdateParticipantResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateRoom(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/nexus.sfu.v1.SfuService/UpdateRoom',
+            nexus_dot_sfu_dot_v1_dot_sfu__pb2.UpdateRoomRequest.SerializeToString,
+            nexus_dot_sfu_dot_v1_dot_sfu__pb2.UpdateRoomResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -31,6 +31,8 @@ class SfuServiceStub:
     SetMuted: _aio.UnaryUnaryMultiCallable[_sfu_pb2.SetMutedRequest, _sfu_pb2.SetMutedResponse]
     Unpublish: _aio.UnaryUnaryMultiCallable[_sfu_pb2.UnpublishRequest, _sfu_pb2.UnpublishResponse]
     UpdateParticipant: _aio.UnaryUnaryMultiCallable[_sfu_pb2.UpdateParticipantRequest, _sfu_pb2.UpdateParticipantResponse]
+    UpdateRoom: _aio.UnaryUnaryMultiCallable[_sfu_pb2.UpdateRoomRequest, _sfu_pb2.UpdateRoomResponse]
+    """Sets what the participants of a room must know about it. Idempotent."""
     GetRoom: _aio.UnaryUnaryMultiCallable[_sfu_pb2.GetRoomRequest, _sfu_pb2.GetRoomResponse]
     SendData: _aio.UnaryUnaryMultiCallable[_sfu_pb2.SendDataRequest, _sfu_pb2.SendDataResponse]
     """A message of the server on data channels. A participant without one, or not connected yet, does not receive it."""
@@ -112,6 +114,14 @@ class SfuServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sfu_pb2.UpdateParticipantRequest,
         context: _aio.ServicerContext[_sfu_pb2.UpdateParticipantRequest, _abc.Awaitable[_sfu_pb2.UpdateParticipantResponse]],
     ) -> _abc.Awaitable[_sfu_pb2.UpdateParticipantResponse]: ...
+
+    @_abc_1.abstractmethod
+    def UpdateRoom(
+        self,
+        request: _sfu_pb2.UpdateRoomRequest,
+        context: _aio.ServicerContext[_sfu_pb2.UpdateRoomRequest, _abc.Awaitable[_sfu_pb2.UpdateRoomResponse]],
+    ) -> _abc.Awaitable[_sfu_pb2.UpdateRoomResponse]:
+        """Sets what the participants of a room must know about it. Idempotent."""
 
     @_abc_1.abstractmethod
     def GetRoom(

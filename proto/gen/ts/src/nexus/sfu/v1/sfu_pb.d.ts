@@ -1552,6 +1552,16 @@ export declare const SfuService: GenService<{
     output: typeof UpdateParticipantResponseSchema;
   },
   /**
+   * Sets what the participants of a room must know about it. Idempotent.
+   *
+   * @generated from rpc nexus.sfu.v1.SfuService.UpdateRoom
+   */
+  updateRoom: {
+    methodKind: "unary";
+    input: typeof UpdateRoomRequestSchema;
+    output: typeof UpdateRoomResponseSchema;
+  },
+  /**
    * @generated from rpc nexus.sfu.v1.SfuService.GetRoom
    */
   getRoom: {
