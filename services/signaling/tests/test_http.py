@@ -246,6 +246,15 @@ async def test_a_development_token_joins(harness: Harness) -> None:
     assert "url" not in jwt.decode(body["token"], SECRET, algorithms=["HS256"])
 
 
+async def test_a_development_token_may_record_only_on_request(harness: Harness) -> None:
+    granted = []
+    for body in ({}, {"record": False}, {"record": True}):
+        _, answer, _ = await ask_token(harness, {"room": "r", "identity": "i", **body})
+        client = await harness.connect()
+        granted.append((await client.join(answer["token"], room="r", app_id=APP)).join.grants.record)
+    assert granted == [False, False, True]
+
+
 async def test_a_page_of_another_local_origin_receives_the_url(harness: Harness) -> None:
     origin = "http://localhost:5173"
     _, body, response = await ask_token(harness, {"room": "r", "identity": "i"}, Origin=origin)
@@ -272,6 +281,7 @@ async def test_a_page_of_a_foreign_origin_receives_no_token(harness: Harness) ->
         {"room": "", "identity": "i"},
         {"room": "r"},
         {"room": 5, "identity": "i"},
+        {"room": "r", "identity": "i", "record": "yes"},
         {"room": "r" * 300, "identity": "i"},
     ],
 )

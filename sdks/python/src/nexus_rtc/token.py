@@ -11,7 +11,17 @@ from typing import Any, Final
 
 import jwt
 
-GRANTS: Final = ("create", "publish", "subscribe", "data", "hidden", "recorder", "admin")
+GRANTS: Final = (
+    "create",
+    "publish",
+    "subscribe",
+    "data",
+    "hidden",
+    "recorder",
+    "admin",
+    "record",
+    "transcribe",
+)
 """The grants of a token, as in its `grants` claim."""
 
 USUAL_GRANTS: Final = ("create", "publish", "subscribe", "data")

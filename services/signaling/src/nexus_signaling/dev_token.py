@@ -3,6 +3,7 @@ mints them."""
 
 import json
 import secrets
+from dataclasses import dataclass
 from typing import Any, Final
 
 import jwt
@@ -15,6 +16,16 @@ from nexus_signaling.origins import OriginPolicy
 
 LIFETIME_SECONDS: Final = 6 * 3600
 MAX_BODY_BYTES: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """The body of a request."""
+
+    room: str
+    identity: str
+    name: str
+    record: bool
 
 
 class DevTokens:
@@ -35,28 +46,31 @@ class DevTokens:
         return web.Response(status=204, headers=headers)
 
     async def mint(self, request: web.Request) -> web.Response:
-        """`{"room", "identity", "name"?}` -> `{"token", "app_id"}`."""
+        """`{"room", "identity", "name"?, "record"?}` -> `{"token", "app_id"}`. `record` adds that grant."""
         headers = self._cors(request) | {hdrs.CACHE_CONTROL: "no-store"}
         fields = await _read_fields(request)
         if fields is None:
-            body = {"error": "room and identity must be texts of 1 to 256 bytes, and name a text"}
+            error = "room and identity must be texts of 1 to 256 bytes, name a text, and record a boolean"
+            body = {"error": error}
             return web.json_response(body, status=400, headers=headers)
         token = self._sign(fields, self._url_for(request))
         return web.json_response({"token": token, "app_id": self._app.app_id}, headers=headers)
 
-    def _sign(self, fields: dict[str, str], url: str) -> str:
+    def _sign(self, fields: Fields, url: str) -> str:
         now = self._clock.epoch_ms() // 1000
         claims: dict[str, Any] = {
             "iss": self._app.app_id,
-            "sub": fields["identity"],
-            "room": fields["room"],
+            "sub": fields.identity,
+            "room": fields.room,
             "iat": now,
             "exp": now + LIFETIME_SECONDS,
             "jti": secrets.token_urlsafe(12),
             "grants": {"create": True, "publish": True, "subscribe": True, "data": True},
         }
-        if fields.get("name"):
-            claims["name"] = fields["name"]
+        if fields.record:
+            claims["grants"]["record"] = True
+        if fields.name:
+            claims["name"] = fields.name
         if url:
             claims["url"] = url
         assert self._app.secret is not None
@@ -80,7 +94,7 @@ class DevTokens:
         return {"Access-Control-Allow-Origin": origin, "Vary": "Origin"} if origin is not None else {}
 
 
-async def _read_fields(request: web.Request) -> dict[str, str] | None:
+async def _read_fields(request: web.Request) -> Fields | None:
     # A page of another origin cannot send this type without a preflight, which checks its origin.
     if request.content_type != "application/json":
         return None
@@ -92,8 +106,11 @@ async def _read_fields(request: web.Request) -> dict[str, str] | None:
     if not isinstance(fields, dict):
         return None
     room, identity, name = fields.get("room"), fields.get("identity"), fields.get("name") or ""
+    record = fields.get("record", False)
     if not isinstance(room, str) or not isinstance(identity, str) or not isinstance(name, str):
+        return None
+    if not isinstance(record, bool):
         return None
     if not is_name(room) or not is_name(identity) or (name and not is_name(name)):
         return None
-    return {"room": room, "identity": identity, "name": name}
+    return Fields(room, identity, name, record)

@@ -25,7 +25,17 @@ from nexus_signaling.key_source import KeySource
 MAX_TOKEN_BYTES: Final = 32 * 1024
 ISSUED_LEEWAY_SECONDS: Final = 30
 MAX_ID_BYTES: Final = 256
-GRANTS: Final = ("create", "publish", "subscribe", "data", "hidden", "recorder", "admin")
+GRANTS: Final = (
+    "create",
+    "publish",
+    "subscribe",
+    "data",
+    "hidden",
+    "recorder",
+    "admin",
+    "record",
+    "transcribe",
+)
 _DEFAULT_GRANTS: Final = ("create", "publish", "subscribe", "data")
 
 
