@@ -5,6 +5,7 @@ After a deliberate change of the protocol, `NEXUS_WRITE_VECTORS=1` writes the tr
 """
 
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 from nexus_sfu.core import commands as cmd
@@ -204,7 +205,8 @@ async def test_snapshot_after_loss(deployment: Deployment) -> None:
         deployment,
         "snapshot_after_loss",
         "Signaling loses its broker and with it some events. A snapshot with the whole state follows: one"
-        " participant has left, another one was renamed and has muted a track, and a video is paused.",
+        " participant has left, another one was renamed and has muted a track, a video is paused, and the"
+        " room is being recorded.",
     )
     await one.join()
     carol = next(p for p in one.client.joined["participants"] if p["identity"] == "carol")
@@ -214,10 +216,31 @@ async def test_snapshot_after_loss(deployment: Deployment) -> None:
     deployment.handle(cmd.Leave(carol["id"]))
     deployment.handle(cmd.UpdateParticipant(bob_id, name="Bob"))
     deployment.handle(cmd.SetMuted(bob_id, microphone, True))
+    deployment.handle(cmd.UpdateRoom(recording=True))
     await deployment.settle(SlotPaused(slot, True))
     await one.transcript.room(
         "signaling reaches its broker again", lambda: deployment.signaling_bus.set_connected(True)
     )
+    one.transcript.finish()
+
+
+async def test_recording_and_transcribing(deployment: Deployment) -> None:
+    await deployment.join("bob")
+    deployment.handle(cmd.UpdateRoom(recording=True))
+    one = await scene(
+        deployment,
+        "recording_and_transcribing",
+        "The client joins a room that is being recorded. The recording is paused, the transcription starts,"
+        " the recording is resumed, and both stop.",
+    )
+    await one.join()
+    for happens, change in (
+        ("the recording is paused", cmd.UpdateRoom(recording=False)),
+        ("the transcription starts", cmd.UpdateRoom(transcribing=True)),
+        ("the recording is resumed", cmd.UpdateRoom(recording=True)),
+        ("recording and transcription stop", cmd.UpdateRoom(recording=False, transcribing=False)),
+    ):
+        await one.transcript.room(happens, partial(deployment.handle, change))
     one.transcript.finish()
 
 

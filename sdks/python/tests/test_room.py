@@ -13,13 +13,17 @@ from nexus.types.v1 import media_pb2 as media
 from nexus.types.v1.error_pb2 import Error, ErrorCode
 from nexus_rtc import (
     ConnectionFailed,
+    Event,
     LocalTrack,
     NexusClient,
     ParticipantJoined,
+    RecordingChanged,
     SessionEnded,
     TokenRejected,
     TrackPublished,
+    TranscribingChanged,
 )
+from nexus_rtc.event_stream import EventStream
 from nexus_rtc.testing import FakeServer
 from nexus_rtc.wire import BINARY, JSON, Subprotocol
 from nexus_testkit import wait_until
@@ -34,6 +38,10 @@ def track(number: int, kind: media.TrackKind.ValueType) -> media.Track:
 
 def ada(*tracks: media.Track) -> media.Participant:
     return media.Participant(id="PA_ada", identity="ada", name="Ada", tracks=tracks)
+
+
+async def collect(events: EventStream, heard: list[Event]) -> None:
+    heard += [event async for event in events]
 
 
 def published(number: int, revision: int = 2) -> wire.ServerMessage:
@@ -68,6 +76,28 @@ async def test_join_and_leave(server: FakeServer, token: str, subprotocol: Subpr
     assert server.kinds()[-1] == "leave"
     assert isinstance(room.ended, SessionEnded)
     assert room.ended.reason == "CLIENT_LEFT"
+
+
+async def test_a_recording_is_known_from_the_join_on(server: FakeServer, token: str) -> None:
+    async with await NexusClient(server_url=server.url, token=token).join() as room:
+        assert (room.recording, room.transcribing) == (False, False)
+        heard: list[Event] = []
+        listening = asyncio.create_task(collect(room.events(), heard))
+        for revision, flags in enumerate(
+            ({"recording": True}, {"recording": True, "transcribing": True}), 20
+        ):
+            updated = room_events.RoomUpdated(room=media.Room(id="RM_1", name="lobby", **flags))
+            event = room_events.RoomEvent(revision=revision, room_updated=updated)
+            await server.push(wire.ServerMessage(event=event))
+        await wait_until(lambda: room.transcribing)
+        assert room.recording
+        # A later reader receives what runs already.
+        later: list[Event] = []
+        others = asyncio.create_task(collect(room.events(), later))
+    await asyncio.gather(listening, others)
+    for events in (heard, later):
+        assert events[:2] == [RecordingChanged(True), TranscribingChanged(True)]
+        assert isinstance(events[2], SessionEnded)
 
 
 async def test_the_offer_follows_the_contract(server: FakeServer, token: str) -> None:

@@ -58,6 +58,10 @@ def described(event: events.Event) -> tuple[str, str]:
             return f"connection-quality {participant_id} {quality}", participant_id
         case events.ActiveSpeakers(speakers):
             return " ".join(["active-speakers", *(one.participant_id for one in speakers)]), ""
+        case events.RecordingChanged(recording):
+            return f"recording-changed {str(recording).lower()}", ""
+        case events.TranscribingChanged(transcribing):
+            return f"transcribing-changed {str(transcribing).lower()}", ""
         case events.SessionEnded(reason):
             return f"ended {reason}", ""
         case _:
@@ -208,6 +212,10 @@ class Replay:
             "slots": {slot.mid: slot.track_id for slot in self.session.slots if slot.track_id},
             "speakers": [speaker.participant_id for speaker in self.session.speakers],
             "paused": {i: reason.replace("_", "-") for i, reason in self.session.paused.items()},
+            "room": {
+                "recording": self.session.roster.recording,
+                "transcribing": self.session.roster.transcribing,
+            },
         }
 
 

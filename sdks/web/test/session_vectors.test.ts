@@ -63,6 +63,10 @@ function described(notice: Notice): readonly [line: string, subject: string] {
       return [`${notice.type} ${notice.id} ${notice.quality}`, notice.id];
     case "active-speakers":
       return [[notice.type, ...notice.speakers.map((one) => one.participantId)].join(" "), ""];
+    case "recording-changed":
+      return [`${notice.type} ${notice.recording}`, ""];
+    case "transcribing-changed":
+      return [`${notice.type} ${notice.transcribing}`, ""];
     case "closed": {
       const refused = notice.reason === "join-failed" || notice.reason === "protocol-error";
       const reason = notice.reason.replaceAll("-", "_").toUpperCase();
@@ -80,7 +84,13 @@ class Replay {
   #sent: unknown[] = [];
   #lines: string[] = [];
   #offerWanted = false;
-  #expected: unknown = { participants: {}, slots: {}, speakers: [], paused: {} };
+  #expected: unknown = {
+    participants: {},
+    slots: {},
+    speakers: [],
+    paused: {},
+    room: { recording: false, transcribing: false },
+  };
   #left = false;
 
   run(steps: readonly Step[]): void {
@@ -175,6 +185,7 @@ class Replay {
       slots: Object.fromEntries(slots.slots.flatMap(({ mid, trackId }) => (trackId === null ? [] : [[mid, trackId]]))),
       speakers: roster.speaking.speakers.map((one) => one.participantId),
       paused: Object.fromEntries(watching.paused),
+      room: roster.activity,
     };
   }
 }

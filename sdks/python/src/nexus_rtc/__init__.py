@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         ParticipantJoined,
         ParticipantLeft,
         ParticipantUpdated,
+        RecordingChanged,
         ReofferNeeded,
         SessionEnded,
         SlotsChanged,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
         TrackResumed,
         TrackUnpublished,
         TrackUpdated,
+        TranscribingChanged,
     )
     from nexus_rtc.model import Participant, Slot, Track, VideoLayer
     from nexus_rtc.publishing import LocalTrack
@@ -76,6 +78,7 @@ _HOMES = {
         "ParticipantJoined",
         "ParticipantLeft",
         "ParticipantUpdated",
+        "RecordingChanged",
         "ReofferNeeded",
         "SessionEnded",
         "SlotsChanged",
@@ -86,6 +89,7 @@ _HOMES = {
         "TrackResumed",
         "TrackUnpublished",
         "TrackUpdated",
+        "TranscribingChanged",
     ),
     "model": ("Participant", "Slot", "Track", "VideoLayer"),
     "publishing": ("LocalTrack",),
@@ -117,6 +121,7 @@ __all__ = [
     "ParticipantLeft",
     "ParticipantUpdated",
     "PermissionDenied",
+    "RecordingChanged",
     "RemoteMedia",
     "ReofferNeeded",
     "RequestInvalid",
@@ -134,6 +139,7 @@ __all__ = [
     "TrackResumed",
     "TrackUnpublished",
     "TrackUpdated",
+    "TranscribingChanged",
     "VideoLayer",
     "mint_token",
     "send_data",

@@ -88,6 +88,20 @@ class ActiveSpeakers:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordingChanged:
+    """The recording of the room has started or resumed, or it has paused or stopped."""
+
+    recording: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TranscribingChanged:
+    """The transcription of the room has started or stopped."""
+
+    transcribing: bool
+
+
+@dataclass(frozen=True, slots=True)
 class SlotsChanged:
     slots: Sequence[Slot]
 
@@ -143,6 +157,8 @@ Event = (
     | TrackResumed
     | ConnectionQualityChanged
     | ActiveSpeakers
+    | RecordingChanged
+    | TranscribingChanged
     | SlotsChanged
     | ReofferNeeded
     | DataReceived

@@ -76,6 +76,16 @@ class Room:
         return self._running.session.speakers
 
     @property
+    def recording(self) -> bool:
+        """Whether the room is being recorded; not while the recording is paused."""
+        return self._running.session.roster.recording
+
+    @property
+    def transcribing(self) -> bool:
+        """Whether the audio of the room is being transcribed."""
+        return self._running.session.roster.transcribing
+
+    @property
     def slots(self) -> Sequence[Slot]:
         return self._running.session.slots
 
@@ -108,7 +118,7 @@ class Room:
 
     def events(self) -> EventStream:
         """Returns the events from now on, after those of the participants, tracks and speakers that are there
-        already."""
+        already, and of a recording or transcription that runs."""
         stream = EventStream()
         for participant in self.participants.values():
             stream.put(happened.ParticipantJoined(participant))
@@ -116,6 +126,10 @@ class Room:
                 stream.put(happened.TrackPublished(participant, track))
         if self.active_speakers:
             stream.put(happened.ActiveSpeakers(self.active_speakers))
+        if self.recording:
+            stream.put(happened.RecordingChanged(True))
+        if self.transcribing:
+            stream.put(happened.TranscribingChanged(True))
         if self.ended is not None:
             stream.put(self.ended)
         self._listeners.append(stream)

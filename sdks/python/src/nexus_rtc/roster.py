@@ -1,4 +1,4 @@
-"""The participants of the room: applies events and snapshots to the last known state and says what changed.
+"""The participants and the state of the room: applies events and snapshots, and says what changed.
 
 No I/O and no clock. Events older than the state (they were overtaken by a snapshot or an answer) change
 nothing.
@@ -15,10 +15,12 @@ from nexus_rtc.model import ConnectionQuality, Participant, Track
 
 
 class Roster:
-    """The remote participants, by id."""
+    """The remote participants, by id, and whether the room is recorded or transcribed."""
 
     def __init__(self) -> None:
         self.revision = 0
+        self.recording = False
+        self.transcribing = False
         self._participants: dict[str, Participant] = {}
 
     @property
@@ -39,11 +41,13 @@ class Roster:
                     return track
         return None
 
-    def replace(self, participants: Iterable[media_pb2.Participant], revision: int) -> list[events.Event]:
+    def replace(
+        self, room: media_pb2.Room, participants: Iterable[media_pb2.Participant], revision: int
+    ) -> list[events.Event]:
         """Replaces the state by that of a join's answer or a snapshot. Returns the differences as events."""
         now = {one.id: Participant.from_wire(one) for one in participants}
         before, self._participants, self.revision = self._participants, now, revision
-        changes: list[events.Event] = []
+        changes = self._set_activity(room)
         for participant in before.values():
             if participant.id not in now:
                 changes += [
@@ -77,7 +81,19 @@ class Roster:
                 return self._mute(event.track_muted.track_id, event.track_muted.muted)
             case "track_updated":
                 return self._redescribe(Track.from_wire(event.track_updated.track))
+            case "room_updated":
+                return self._set_activity(event.room_updated.room)
         return []
+
+    def _set_activity(self, room: media_pb2.Room) -> list[events.Event]:
+        changes: list[events.Event] = []
+        if room.recording is not self.recording:
+            self.recording = room.recording
+            changes.append(events.RecordingChanged(room.recording))
+        if room.transcribing is not self.transcribing:
+            self.transcribing = room.transcribing
+            changes.append(events.TranscribingChanged(room.transcribing))
+        return changes
 
     def rate(self, participant_id: str, quality: ConnectionQuality) -> None:
         participant = self._participants.get(participant_id)

@@ -92,7 +92,7 @@ class Session:
             return list(self._event(message.event))
         if kind == "snapshot":
             return [
-                *self.roster.replace(self._others(message.snapshot.participants), message.snapshot.revision),
+                *self._whole_room(message.snapshot),
                 *self._slot_table(message.snapshot.slots),
                 *self._pauses_at_once(message.snapshot),
                 *self._speakers_at_once(message.snapshot.active_speakers),
@@ -165,12 +165,15 @@ class Session:
         if answer.ping_interval_ms:
             self._ping_interval = answer.ping_interval_ms / 1000
             self._next_ping = now + self._ping_interval
-        arrivals = self.roster.replace(self._others(answer.participants), answer.revision)
+        arrivals = self._whole_room(answer)
         return [
             *self._slot_table(answer.slots),
             *arrivals,
             *self._speakers_at_once(answer.active_speakers),
         ]
+
+    def _whole_room(self, answer: wire.JoinResponse | wire.RoomSnapshot) -> list[events.Event]:
+        return self.roster.replace(answer.room, self._others(answer.participants), answer.revision)
 
     def _others(self, participants: Iterable[media_pb2.Participant]) -> list[media_pb2.Participant]:
         return [

@@ -83,6 +83,12 @@ export interface ParticipantDescription {
   readonly connectionQuality: ConnectionQuality;
 }
 
+/** The services that work on the room at present, which all participants have to know. @internal */
+export interface RoomActivity {
+  readonly recording: boolean;
+  readonly transcribing: boolean;
+}
+
 /** The rights that the token grants. */
 export interface Grants {
   readonly create: boolean;
@@ -92,6 +98,8 @@ export interface Grants {
   readonly hidden: boolean;
   readonly recorder: boolean;
   readonly admin: boolean;
+  readonly record: boolean;
+  readonly transcribe: boolean;
 }
 
 /** A receive-only section into which the SFU puts one track at a time. */

@@ -1,5 +1,6 @@
 /**
- * The participants of the room and the tracks that they publish, kept up to date by events and corrected by snapshots.
+ * The participants of the room, the tracks that they publish, and the room's activity: kept up to date by events and
+ * corrected by snapshots.
  * Each change returns the new roster and the notices for listeners.
  */
 import type {
@@ -7,12 +8,13 @@ import type {
   DisconnectReason,
   ParticipantDescription,
   ParticipantId,
+  RoomActivity,
   Speaker,
   TrackDescription,
   TrackId,
 } from "./model.js";
 import type { RoomEvent, WireActiveSpeakers } from "../wire/messages.js";
-import { readParticipant, readQuality, readReason, readTrack } from "./vocabulary.js";
+import { readActivity, readParticipant, readQuality, readReason, readTrack } from "./vocabulary.js";
 
 /** The active speakers; the list has a revision of its own. */
 interface Speaking {
@@ -24,6 +26,7 @@ interface Speaking {
 export interface Roster {
   readonly revision: bigint;
   readonly speaking: Speaking;
+  readonly activity: RoomActivity;
   readonly own: ParticipantDescription | null;
   readonly others: ReadonlyMap<ParticipantId, ParticipantDescription>;
 }
@@ -37,11 +40,27 @@ export type RosterNotice =
   | { readonly type: "track-muted"; readonly track: TrackDescription }
   | { readonly type: "track-updated"; readonly track: TrackDescription }
   | { readonly type: "connection-quality"; readonly id: ParticipantId; readonly quality: ConnectionQuality }
-  | { readonly type: "active-speakers"; readonly speakers: readonly Speaker[] };
+  | { readonly type: "active-speakers"; readonly speakers: readonly Speaker[] }
+  | { readonly type: "recording-changed"; readonly recording: boolean }
+  | { readonly type: "transcribing-changed"; readonly transcribing: boolean };
 
 type Step = readonly [Roster, readonly RosterNotice[]];
 
-export const EMPTY_ROSTER: Roster = { revision: 0n, speaking: { revision: 0n, speakers: [] }, own: null, others: new Map() };
+/** The room's state in the answer of a join and in a snapshot. */
+export interface WholeRoom {
+  readonly participants: readonly ParticipantDescription[];
+  readonly revision: bigint;
+  readonly activity: RoomActivity;
+  readonly speakers: WireActiveSpeakers | undefined;
+}
+
+export const EMPTY_ROSTER: Roster = {
+  revision: 0n,
+  speaking: { revision: 0n, speakers: [] },
+  activity: { recording: false, transcribing: false },
+  own: null,
+  others: new Map(),
+};
 
 /** The track of this id, remote or local. */
 function findTrack(roster: Roster, id: TrackId): TrackDescription | undefined {
@@ -79,6 +98,8 @@ function applyBody(roster: Roster, body: RoomEvent["event"]): Step {
       return rate(roster, body.value.participantId as ParticipantId, readQuality(body.value.quality));
     case "activeSpeakers":
       return setSpeakers(roster, body.value);
+    case "roomUpdated":
+      return body.value.room === undefined ? [roster, []] : setActivity(roster, readActivity(body.value.room));
     default:
       return [roster, []];
   }
@@ -92,14 +113,17 @@ function setSpeakers(roster: Roster, list: WireActiveSpeakers): Step {
   return [{ ...roster, speaking: { revision, speakers } }, [{ type: "active-speakers", speakers }]];
 }
 
+function setActivity(roster: Roster, activity: RoomActivity): Step {
+  const { recording, transcribing } = activity;
+  const notices: RosterNotice[] = [];
+  if (recording !== roster.activity.recording) notices.push({ type: "recording-changed", recording });
+  if (transcribing !== roster.activity.transcribing) notices.push({ type: "transcribing-changed", transcribing });
+  return [{ ...roster, activity }, notices];
+}
+
 /** Replaces the whole state. Differences become the notices that the missed events would have caused. */
-export function applySnapshot(
-  roster: Roster,
-  participants: readonly ParticipantDescription[],
-  revision: bigint,
-  speakers: WireActiveSpeakers | undefined,
-): Step {
-  let step: Step = [roster, []];
+export function applySnapshot(roster: Roster, { participants, revision, activity, speakers }: WholeRoom): Step {
+  let step: Step = setActivity(roster, activity);
   const present = new Set(participants.map((participant) => participant.id));
   for (const id of roster.others.keys()) {
     // The reason was in an event that was missed.

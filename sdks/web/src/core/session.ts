@@ -11,7 +11,7 @@ import { NexusError } from "./error.js";
 import type { DisconnectReason, Offer } from "./model.js";
 import { follow, isLost, nextPathDeadline, restartIfDue } from "./media_path.js";
 import { answerApplied, answerFailed, negotiate, offerCreated, offerFailed, offerReplied } from "./negotiation.js";
-import { applyRoomEvent, applySnapshot, EMPTY_ROSTER } from "./roster.js";
+import { applyRoomEvent, applySnapshot, EMPTY_ROSTER, type WholeRoom } from "./roster.js";
 import {
   connectionState,
   MAX_SLOTS,
@@ -25,7 +25,7 @@ import {
 } from "./session_state.js";
 import { applyTable, bindingsAnswered, notifySlots, requestBindings } from "./session_slots.js";
 import { chain, notify, REQUEST_TIMEOUT_MS, send, type Step } from "./session_steps.js";
-import { readCloseCode, readError, readGrants, readParticipant, readReason, writePublication } from "./vocabulary.js";
+import { readActivity, readCloseCode, readError, readGrants, readParticipant, readReason, writePublication } from "./vocabulary.js";
 import { SDK_NAME, SDK_VERSION } from "./version.js";
 import { forgetUnbound, requestViews, viewsAnswered, watchingEvent, watchingSnapshot } from "./session_watching.js";
 import * as views from "./views.js";
@@ -143,8 +143,7 @@ function joinAnswered(state: SessionState, response: JoinResponse, nowMs: number
   if (state.phase.name !== "joining" || response.participant === undefined) return [state, []];
   const own = readParticipant(response.participant);
   const base = { ...state, roster: { ...EMPTY_ROSTER, own } };
-  const others = response.participants.map(readParticipant);
-  const [roster] = applySnapshot(base.roster, others, response.revision, response.activeSpeakers);
+  const [roster] = applySnapshot(base.roster, wholeRoom(response));
   const pingIntervalMs = response.pingIntervalMs || DEFAULT_PING_INTERVAL_MS;
   const seated = applyTable({ ...base, roster }, response.slots, nowMs, bindings.JOIN_GRACE_MS);
   const next: SessionState = {
@@ -252,12 +251,15 @@ function roomEvent(state: SessionState, event: RoomEvent, nowMs: number): Step {
 }
 
 function snapshot(state: SessionState, message: RoomSnapshot, nowMs: number): Step {
-  const participants = message.participants.map(readParticipant);
-  const [roster, notices] = applySnapshot(state.roster, participants, message.revision, message.activeSpeakers);
+  const [roster, notices] = applySnapshot(state.roster, wholeRoom(message));
   const seated = applyTable({ ...state, roster }, message.slots, nowMs);
   const [next, effects] = rosterChanged(seated, notices);
   const step: Step = [next, [...effects, ...notifySlots(state, next)]];
   return chain(step, (now) => watchingSnapshot(now, message));
+}
+
+function wholeRoom({ room, participants, revision, activeSpeakers }: JoinResponse | RoomSnapshot): WholeRoom {
+  return { participants: participants.map(readParticipant), revision, activity: readActivity(room), speakers: activeSpeakers };
 }
 
 function rosterChanged(state: SessionState, notices: readonly Notice[]): Step {

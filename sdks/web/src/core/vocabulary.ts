@@ -14,6 +14,7 @@ import type {
   WireGrants,
   WireParticipant,
   WirePublication,
+  WireRoom,
   WireSlotTable,
   WireTrack,
   WireLayerDemand,
@@ -30,6 +31,7 @@ import type {
   ParticipantId,
   PauseReason,
   Publication,
+  RoomActivity,
   SlotTable,
   TrackDescription,
   TrackId,
@@ -175,9 +177,14 @@ export function readSlotTable(table: WireSlotTable): SlotTable {
   };
 }
 
+/** An older server does not send the room's activity; there is none then. */
+export function readActivity(room: WireRoom | undefined): RoomActivity {
+  return { recording: room?.recording ?? false, transcribing: room?.transcribing ?? false };
+}
+
 export function readGrants(grants: WireGrants | undefined): Grants {
-  const { create, publish, subscribe, data, hidden, recorder, admin } = grants ?? NO_GRANTS;
-  return { create, publish, subscribe, data, hidden, recorder, admin };
+  const { create, publish, subscribe, data, hidden, recorder, admin, record, transcribe } = grants ?? NO_GRANTS;
+  return { create, publish, subscribe, data, hidden, recorder, admin, record, transcribe };
 }
 
 const NO_GRANTS: Grants = {
@@ -188,6 +195,8 @@ const NO_GRANTS: Grants = {
   hidden: false,
   recorder: false,
   admin: false,
+  record: false,
+  transcribe: false,
 };
 
 export function writePublication(publication: Publication): WirePublication {

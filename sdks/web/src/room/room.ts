@@ -73,6 +73,8 @@ export class Room extends Emitter<RoomEvents> {
       "track-published": () => [...this.#tracks.values()].map((track) => [track, track.participant]),
       "autoplay-blocked": () => (this.audioBlocked ? [[]] : []),
       "active-speakers": () => (this.activeSpeakers.length > 0 ? [[this.activeSpeakers]] : []),
+      "recording-changed": () => (this.recording ? [[true]] : []),
+      "transcribing-changed": () => (this.transcribing ? [[true]] : []),
     });
     const { own, others } = parts.runner.state.roster;
     if (own === null) throw new NexusError("INTERNAL", "The room has not been joined.");
@@ -115,6 +117,16 @@ export class Room extends Emitter<RoomEvents> {
       const participant = own ? this.localParticipant : this.#participants.get(participantId);
       return participant === undefined ? [] : [{ participant, trackId, levelDbov }];
     });
+  }
+
+  /** Whether the room is being recorded; not while the recording is paused. Known from the join on. */
+  get recording(): boolean {
+    return this.#parts.runner.state.roster.activity.recording;
+  }
+
+  /** Whether the audio of the room is being transcribed. Known from the join on. */
+  get transcribing(): boolean {
+    return this.#parts.runner.state.roster.activity.transcribing;
   }
 
   get connectionState(): ConnectionState {
@@ -258,6 +270,10 @@ export class Room extends Emitter<RoomEvents> {
         return this.#rated(notice.id, notice.quality);
       case "active-speakers":
         return this.#speakers();
+      case "recording-changed":
+        return this.emit("recording-changed", notice.recording);
+      case "transcribing-changed":
+        return this.emit("transcribing-changed", notice.transcribing);
       case "slots":
         return this.#playback.setTable(notice.slots);
       case "connection-state":

@@ -33,6 +33,13 @@ export type RoomEvents = {
   "connection-quality": [participant: RemoteParticipant | LocalParticipant, quality: ConnectionQuality];
   /** Loudest first; empty if no participant speaks. A listener that is added while participants speak is called. */
   "active-speakers": [speakers: readonly ActiveSpeaker[]];
+  /**
+   * The recording of the room has started or resumed, or it has paused or stopped. A listener that is added while the room is
+   * recorded is called, so that it never has to ask first.
+   */
+  "recording-changed": [recording: boolean];
+  /** The transcription of the room has started or stopped. A listener that is added while it runs is called. */
+  "transcribing-changed": [transcribing: boolean];
   /** A participant or the server has sent a message; text is a string. */
   data: [payload: Uint8Array | string, info: DataInfo];
   "connection-state": [state: ConnectionState];

@@ -39,6 +39,7 @@ export type WireActiveSpeakers = Plain<GenActiveSpeakers>;
 export type WireError = Plain<GenError>;
 export type WireTrack = Plain<media.Track>;
 export type WireParticipant = Plain<media.Participant>;
+export type WireRoom = Plain<media.Room>;
 export type WireSlotTable = Plain<media.SlotTable>;
 export type WireLayerDemand = Plain<media.LayerDemand>;
 export type WireGrants = Plain<media.Grants>;
