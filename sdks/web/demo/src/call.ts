@@ -7,6 +7,7 @@ import {
   type RemoteTrack,
   type Room,
 } from "@nexus-rtc/web";
+import { ActivityBadges } from "./activity_badges.js";
 import { ChatPanel } from "./chat_panel.js";
 import { DeviceDialog } from "./device_dialog.js";
 import { h } from "./element.js";
@@ -33,6 +34,7 @@ export class Call {
   readonly #note = h("div", { class: "note", role: "status", "aria-live": "polite" });
   readonly #state = h("span", { class: "state", role: "status" });
   readonly #count = h("span", { class: "count" });
+  readonly #activity = new ActivityBadges();
   readonly #unblock: HTMLButtonElement;
   readonly #toolbar: Toolbar;
   readonly #stats: StatsPanel;
@@ -76,7 +78,7 @@ export class Call {
 
   #build(): HTMLElement {
     const { name } = this.#room;
-    const header = h("header", { class: "bar" }, h("h1", {}, name), this.#count, this.#state);
+    const header = h("header", { class: "bar" }, h("h1", {}, name), this.#count, this.#activity.root, this.#state);
     return h("main", { class: "call" }, header, this.#grid, this.#chat.root, this.#stats.root, this.#unblock, this.#note, this.#toolbar.root, this.#devices.root);
   }
 
@@ -103,6 +105,8 @@ export class Call {
     room.on("error", (error) => this.#fail(error));
     room.on("autoplay-blocked", () => (this.#unblock.hidden = false));
     room.on("disconnected", (reason) => onEnd(reason));
+    room.on("recording-changed", (recording) => this.#activity.setRecording(recording));
+    room.on("transcribing-changed", (transcribing) => this.#activity.setTranscribing(transcribing));
     room.on("connection-quality", ({ id }, quality) => this.#tiles.get(id)?.setQuality(quality));
     room.localParticipant.on("speaking", (speaking) => this.#tiles.get(this.#ownKey)?.setSpeaking(speaking));
     room.localParticipant.on("track-published", (track) => this.#followOwn(track));
