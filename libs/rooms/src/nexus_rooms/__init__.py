@@ -4,29 +4,63 @@ Each part is a protocol with an implementation here and an in-memory twin in `ne
 contract suite runs against both.
 """
 
-from nexus_rooms.feed_cursor import Advance, FeedCursor, HasEvent
+from nexus_rooms.feed_cursor import Advance, BareEvent, FeedCursor, HasEvent
 from nexus_rooms.nodes import NodeDirectory, Nodes, NodeView, is_fresh
+from nexus_rooms.room_changes import (
+    ParticipantJoined,
+    ParticipantLeft,
+    ParticipantUpdated,
+    RoomChange,
+    RoomChanges,
+    RoomClosed,
+    RoomMissing,
+    RoomMoved,
+    RoomSnapshotted,
+    RoomUpdated,
+    TrackMuted,
+    TrackPublished,
+    TrackUnpublished,
+    TrackUpdated,
+)
 from nexus_rooms.room_feeds import Feeds, Member, RoomFeeds
+from nexus_rooms.room_follower import FollowLimits, RoomFollower
 from nexus_rooms.room_lookup import RoomLookup, RoomPlace, Rooms, parse_room
 from nexus_rooms.sfu_client import ParticipantRequest, ParticipantResponse, Sfu, SfuClient, holds_room
 
 __all__ = [
     "Advance",
+    "BareEvent",
     "FeedCursor",
     "Feeds",
+    "FollowLimits",
     "HasEvent",
     "Member",
     "NodeDirectory",
     "NodeView",
     "Nodes",
+    "ParticipantJoined",
+    "ParticipantLeft",
     "ParticipantRequest",
     "ParticipantResponse",
+    "ParticipantUpdated",
+    "RoomChange",
+    "RoomChanges",
+    "RoomClosed",
     "RoomFeeds",
+    "RoomFollower",
     "RoomLookup",
+    "RoomMissing",
+    "RoomMoved",
     "RoomPlace",
+    "RoomSnapshotted",
+    "RoomUpdated",
     "Rooms",
     "Sfu",
     "SfuClient",
+    "TrackMuted",
+    "TrackPublished",
+    "TrackUnpublished",
+    "TrackUpdated",
     "holds_room",
     "is_fresh",
     "parse_room",

@@ -19,6 +19,13 @@ class HasEvent(Protocol):
     def event(self) -> room_pb2.RoomEvent: ...
 
 
+@dataclass(frozen=True, slots=True)
+class BareEvent:
+    """A room event without anything beside it, for readers that need no conversion."""
+
+    event: room_pb2.RoomEvent
+
+
 E = TypeVar("E", bound=HasEvent)
 
 

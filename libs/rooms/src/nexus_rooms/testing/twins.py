@@ -1,6 +1,7 @@
-"""In-memory twins of `NodeDirectory`, `RoomLookup`, `RoomFeeds` and `SfuClient`."""
+"""In-memory twins of `NodeDirectory`, `RoomLookup`, `RoomFeeds`, `RoomFollower` and `SfuClient`."""
 
-from collections.abc import AsyncIterator, Callable, Iterable
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import Message
@@ -11,6 +12,7 @@ from nexus_runtime import Clock
 
 from nexus_rooms.feed_cursor import HasEvent
 from nexus_rooms.nodes import GoneListener, NodeView, is_fresh
+from nexus_rooms.room_changes import RoomChange, RoomClosed, RoomMissing, RoomSnapshotted
 from nexus_rooms.room_feeds import Member, RoomName
 from nexus_rooms.room_lookup import RoomPlace
 from nexus_rooms.sfu_client import ParticipantRequest, ParticipantResponse, method_of, unreachable
@@ -94,6 +96,34 @@ class MemoryRoomFeeds(Generic[E]):
         for members in list(self._members.values()):
             for member in list(members):
                 member.events_may_be_missing()
+
+
+class MemoryRoomChanges:
+    """`RoomChanges` that a test emits. A later reader begins with the last `RoomSnapshotted` or with
+    `RoomMissing`."""
+
+    def __init__(self) -> None:
+        self._last: dict[RoomName, RoomSnapshotted] = {}
+        self._readers: dict[RoomName, list[asyncio.Queue[RoomChange]]] = {}
+
+    def emit(self, app: str, room: str, change: RoomChange) -> None:
+        if isinstance(change, RoomSnapshotted):
+            self._last[app, room] = change
+        elif isinstance(change, RoomClosed | RoomMissing):
+            self._last.pop((app, room), None)
+        for reader in self._readers.get((app, room), ()):
+            reader.put_nowait(change)
+
+    async def follow(self, app: str, room: str) -> AsyncGenerator[RoomChange, None]:
+        queue: asyncio.Queue[RoomChange] = asyncio.Queue()
+        queue.put_nowait(self._last.get((app, room), RoomMissing()))
+        readers = self._readers.setdefault((app, room), [])
+        readers.append(queue)
+        try:
+            while True:
+                yield await queue.get()
+        finally:
+            readers.remove(queue)
 
 
 class MemorySfu:
