@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from nexus_bus import (
     Bus,
+    BusError,
     Change,
     Entry,
     KeyExists,
@@ -221,3 +222,39 @@ async def test_a_bucket_opened_without_a_ttl_takes_a_later_one(connect: Connect,
 
     assert not await gone()
     await wait_until(gone)
+
+
+async def test_a_last_value_can_expire_in_a_bucket_without_ttl(kv: KeyValue) -> None:
+    for key in ("ended", "written-again", "open"):
+        await kv.create(key, b"1")
+    async with await kv.watch() as watch:
+        assert isinstance([await step(watch) for _ in range(4)][-1], Synced)
+        for key in ("ended", "written-again"):
+            entry = await kv.get(key)
+            assert entry is not None
+            last = await kv.update(key, b"2", entry.revision, ttl_seconds=1)
+        await kv.update("written-again", b"3", last)
+        seen = [await step(watch) for _ in range(2)]
+        while not any(isinstance(s, Change) and s.value is None for s in seen):
+            seen.append(await step(watch))
+        assert isinstance(seen[-1], Change)
+        assert seen[-1].key == "ended"
+    assert await kv.keys() == ["open", "written-again"]
+    await kv.create("ended", b"again")
+
+
+@pytest.mark.parametrize("ttl_seconds", [0, -1])
+async def test_a_lifetime_below_a_second_is_refused(kv: KeyValue, ttl_seconds: int) -> None:
+    revision = await kv.create("k", b"1")
+    with pytest.raises(ValueError):
+        await kv.update("k", b"2", revision, ttl_seconds=ttl_seconds)
+
+
+async def test_one_server_keeps_one_replica_of_a_bucket(bus: Bus, unique: Unique) -> None:
+    bucket = unique("replicas")
+    await bus.kv(bucket, replicas=1)
+    with pytest.raises(BusError):
+        await bus.kv(bucket, replicas=3)
+    with pytest.raises(BusError):
+        await bus.kv(unique("replicas"), replicas=3)
+    await (await bus.kv(bucket)).put("k", b"1")

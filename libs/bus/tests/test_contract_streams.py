@@ -96,3 +96,61 @@ async def test_a_durable_publish_needs_a_stream(bus: Bus, unique: Unique) -> Non
 async def test_a_consumer_needs_its_stream(bus: Bus, unique: Unique) -> None:
     with pytest.raises(BusError):
         await bus.pull(unique("NONE"), "workers")
+
+
+async def test_a_filtered_consumer_receives_only_its_subjects(bus: Bus, stream: StreamSpec) -> None:
+    small = await bus.pull(stream.name, "small", filter_subject=f"{stream.name}.small")
+    await bus.publish_durable(f"{stream.name}.large", b"1")
+    await bus.publish_durable(f"{stream.name}.small", b"2")
+    large = await bus.pull(stream.name, "large", filter_subject=f"{stream.name}.large")
+    await bus.publish_durable(f"{stream.name}.large", b"3")
+    assert [m.payload for m in await fetch(small, 1)] == [b"2"]
+    messages = await fetch(large, 2)
+    assert [m.payload for m in messages] == [b"1", b"3"]
+    for message in messages:
+        await message.ack()
+    assert await small.fetch(1, timeout_seconds=0.2) == []
+
+
+async def test_messages_that_no_consumer_wants_stay(bus: Bus, stream: StreamSpec) -> None:
+    await bus.pull(stream.name, "small", filter_subject=f"{stream.name}.small")
+    await bus.publish_durable(f"{stream.name}.other", b"1")
+    other = await bus.pull(stream.name, "other", filter_subject=f"{stream.name}.other")
+    assert [m.payload for m in await fetch(other, 1)] == [b"1"]
+
+
+async def test_consumers_of_a_work_queue_have_different_subjects(bus: Bus, stream: StreamSpec) -> None:
+    await bus.pull(stream.name, "small", filter_subject=f"{stream.name}.small")
+    await bus.pull(stream.name, "small", filter_subject=f"{stream.name}.small")
+    with pytest.raises(BusError):
+        await bus.pull(stream.name, "rival", filter_subject=f"{stream.name}.*")
+    with pytest.raises(BusError):
+        await bus.pull(stream.name, "everything")
+
+
+async def test_a_bad_filter_is_refused(bus: Bus, stream: StreamSpec) -> None:
+    with pytest.raises(ValueError):
+        await bus.pull(stream.name, "bad", filter_subject="a..b")
+
+
+async def test_a_subject_belongs_to_one_stream(bus: Bus, stream: StreamSpec) -> None:
+    with pytest.raises(BusError):
+        await bus.ensure_stream(StreamSpec(f"{stream.name}B", [f"{stream.name}.x.*"]))
+
+
+async def test_one_server_keeps_one_replica(bus: Bus, unique: Unique) -> None:
+    name = unique("REPLICAS")
+    await bus.ensure_stream(StreamSpec(name, [f"{name}.>"], replicas=1))
+    with pytest.raises(BusError):
+        await bus.ensure_stream(StreamSpec(name, [f"{name}.>"], replicas=3))
+    with pytest.raises(BusError):
+        await bus.ensure_stream(StreamSpec(f"{name}B", [f"{name}B.>"], replicas=3))
+
+
+@pytest.mark.parametrize("replicas", [0, 6])
+async def test_a_bad_number_of_replicas_is_refused(bus: Bus, unique: Unique, replicas: int) -> None:
+    name = unique("REPLICAS")
+    with pytest.raises(ValueError):
+        await bus.ensure_stream(StreamSpec(name, [f"{name}.>"], replicas=replicas))
+    with pytest.raises(ValueError):
+        await bus.kv(unique("replicas"), replicas=replicas)

@@ -1,10 +1,12 @@
 """Subjects and keys on the bus, in particular for rooms with hostile names."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from nexus_bus import subjects
-from nexus_bus.matching import check_key, check_subject, matches
+from nexus_bus.matching import check_key, check_subject, matches, overlap
 
 names = st.text(min_size=1).filter(lambda text: text.encode("utf-8", "ignore").decode() == text)
 HOSTILE = [">", "*", "a.b", ".", "..", "a b", "", "\0", "$SYS.>", "ü", "a" * 500]
@@ -82,3 +84,39 @@ def test_matching_agrees_with_the_definition(one: str, other: str) -> None:
     assert not matches("a.*", subject)
     assert not matches(f"{subject}.>", subject)
     assert not matches(subject, f"{subject}.{subjects.token(other or 'x')}")
+
+
+def test_the_names_of_jobs() -> None:
+    assert subjects.job_tickets("record", "tracks") == "nexus.v1.jobs.record.tracks"
+    assert subjects.job_stream("record") == "JOBS_record"
+    assert subjects.job_stream_subjects("record") == ("nexus.v1.jobs.record.*",)
+    assert subjects.job_consumer("record", "tracks") == "record_tracks"
+    key = check_key(subjects.job_key("record", "JB_1"))
+    assert key == "record.JB_1"
+    assert matches(subjects.jobs_filter("record"), key)
+
+
+@pytest.mark.parametrize("kind", ["room", "qoe", "recording", "transcript", "", "a.b", "*"])
+def test_a_kind_of_job_uses_no_subject_of_others(kind: str) -> None:
+    with pytest.raises(ValueError):
+        subjects.job_stream(kind)
+
+
+def test_the_streams_of_jobs_overlap_no_other_stream() -> None:
+    for mine in subjects.job_stream_subjects("record"):
+        assert not any(overlap(mine, other) for other in subjects.QOE_STREAM_SUBJECTS)
+        assert not overlap(mine, subjects.all_room_events())
+        assert not overlap(mine, subjects.job_stream_subjects("transcribe")[0])
+
+
+PARTS = st.lists(st.sampled_from("ab*"), min_size=1, max_size=3)
+
+
+@given(PARTS, st.booleans(), PARTS, st.booleans())
+def test_overlap_agrees_with_matching(one: list[str], open_one: bool, two: list[str], open_two: bool) -> None:
+    left = ".".join(one + [">"] * open_one)
+    right = ".".join(two + [">"] * open_two)
+    tokens = "abc"
+    every = [".".join(parts) for length in range(1, 6) for parts in itertools.product(tokens, repeat=length)]
+    both = any(matches(left, subject) and matches(right, subject) for subject in every)
+    assert overlap(left, right) == overlap(right, left) == both

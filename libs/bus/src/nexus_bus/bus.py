@@ -122,8 +122,9 @@ class KeyValue(Protocol):
         """Writes a key that must not exist and returns its revision. Raises KeyExists."""
         ...
 
-    async def update(self, key: str, value: bytes, revision: int) -> int:
-        """Replaces the value of `revision` and returns the new revision. Raises RevisionMismatch."""
+    async def update(self, key: str, value: bytes, revision: int, ttl_seconds: int | None = None) -> int:
+        """Replaces the value of `revision` and returns the new revision. With `ttl_seconds` (1 or more), the
+        key expires after that time unless it is written again. Raises RevisionMismatch."""
         ...
 
     async def put(self, key: str, value: bytes) -> int:
@@ -175,12 +176,19 @@ class Bus(Protocol):
         """Returns the answer's payload. Raises NoResponder, RequestTimeout."""
         ...
 
-    async def kv(self, bucket: str, ttl_seconds: float | None = None) -> KeyValue:
-        """Opens a bucket, creating it if necessary."""
+    async def kv(
+        self, bucket: str, ttl_seconds: float | None = None, replicas: int | None = None
+    ) -> KeyValue:
+        """Opens a bucket, creating it if necessary.
+
+        `replicas` is the number of servers that store it. None keeps the number of an existing bucket, and is
+        1 for a new one. Raises BusError if there are fewer servers than replicas.
+        """
         ...
 
     async def ensure_stream(self, stream: "StreamSpec") -> None:
-        """Creates the stream, or updates it to this specification."""
+        """Creates the stream, or updates it to this specification. Raises BusError if another stream stores
+        some of its subjects, or if there are fewer servers than replicas."""
         ...
 
     async def publish_durable(self, subject: str, payload: bytes, message_id: str | None = None) -> None:
@@ -188,9 +196,19 @@ class Bus(Protocol):
         once."""
         ...
 
-    async def pull(self, stream: str, consumer: str, ack_wait_seconds: float = 30.0) -> "PullConsumer":
+    async def pull(
+        self,
+        stream: str,
+        consumer: str,
+        ack_wait_seconds: float = 30.0,
+        filter_subject: str | None = None,
+    ) -> "PullConsumer":
         """Opens a durable consumer. All callers that use one name share it: each message goes to one of them,
-        and again to one of them until it is acked."""
+        and again to one of them until it is acked.
+
+        With `filter_subject` (a pattern), it delivers only the messages on these subjects. The consumers of a
+        work queue must have different subjects: otherwise raises BusError.
+        """
         ...
 
     async def close(self) -> None:
@@ -201,13 +219,14 @@ class Bus(Protocol):
 @dataclass(frozen=True, slots=True)
 class StreamSpec:
     """A JetStream stream. With `work_queue`, acked messages are deleted; otherwise messages stay for
-    `max_age_seconds`."""
+    `max_age_seconds`. `replicas` is the number of servers that store it: an odd number, at most 5."""
 
     name: str
     subjects: Sequence[str]
     work_queue: bool = False
     max_age_seconds: float = 7 * 24 * 3600
     max_bytes: int = 1 << 30
+    replicas: int = 1
 
 
 class DurableMessage(Protocol):

@@ -16,10 +16,13 @@ class LazyKeyValue:
     bucket created again.
     """
 
-    def __init__(self, bus: Bus, bucket: str, ttl_seconds: float | None = None) -> None:
+    def __init__(
+        self, bus: Bus, bucket: str, ttl_seconds: float | None = None, replicas: int | None = None
+    ) -> None:
         self._bus = bus
         self._bucket = bucket
         self._ttl_seconds = ttl_seconds
+        self._replicas = replicas
         self._opened: KeyValue | None = None
         self._opening = asyncio.Lock()
 
@@ -29,8 +32,8 @@ class LazyKeyValue:
     async def create(self, key: str, value: bytes) -> int:
         return await self._do(lambda bucket: bucket.create(key, value))
 
-    async def update(self, key: str, value: bytes, revision: int) -> int:
-        return await self._do(lambda bucket: bucket.update(key, value, revision))
+    async def update(self, key: str, value: bytes, revision: int, ttl_seconds: int | None = None) -> int:
+        return await self._do(lambda bucket: bucket.update(key, value, revision, ttl_seconds))
 
     async def put(self, key: str, value: bytes) -> int:
         return await self._do(lambda bucket: bucket.put(key, value))
@@ -57,5 +60,5 @@ class LazyKeyValue:
     async def _open(self) -> KeyValue:
         async with self._opening:
             if self._opened is None:
-                self._opened = await self._bus.kv(self._bucket, self._ttl_seconds)
+                self._opened = await self._bus.kv(self._bucket, self._ttl_seconds, self._replicas)
             return self._opened

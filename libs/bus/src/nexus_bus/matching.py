@@ -41,6 +41,31 @@ def check_bucket(bucket: str) -> str:
     return bucket
 
 
+def check_ttl(ttl_seconds: int | None) -> int | None:
+    """Returns `ttl_seconds`. Raises ValueError unless it is a whole second or more, as JetStream requires."""
+    if ttl_seconds is not None and ttl_seconds < 1:
+        raise ValueError(f"a key lives for at least one second, not {ttl_seconds!r}")
+    return ttl_seconds
+
+
+def check_replicas(replicas: int) -> int:
+    """Returns `replicas`. Raises ValueError unless JetStream accepts the number."""
+    if not 1 <= replicas <= 5:
+        raise ValueError(f"a stream has 1 to 5 replicas, not {replicas}")
+    return replicas
+
+
+def overlap(one: str, other: str) -> bool:
+    """Whether some subject matches both patterns."""
+    left, right = one.split("."), other.split(".")
+    for mine, theirs in zip(left, right, strict=False):
+        if ">" in (mine, theirs):
+            return True
+        if mine != theirs and "*" not in (mine, theirs):
+            return False
+    return len(left) == len(right)
+
+
 def matches(pattern: str, subject: str) -> bool:
     wanted, given = pattern.split("."), subject.split(".")
     if wanted[-1] == ">":

@@ -26,7 +26,14 @@ from nexus_bus.bus import (
     Subscription,
 )
 from nexus_bus.mailbox import Mailbox
-from nexus_bus.matching import check_bucket, check_pattern, check_subject, matches
+from nexus_bus.matching import (
+    check_bucket,
+    check_pattern,
+    check_replicas,
+    check_subject,
+    matches,
+    overlap,
+)
 from nexus_bus.memory_kv import Bucket, Clock, MemoryKeyValue
 from nexus_bus.memory_stream import MemoryPullConsumer, Stream
 
@@ -43,9 +50,12 @@ class _Reader:
 
 class MemoryBroker:
     """The state that connections share. With a `clock` (a `ManualClock`), keys expire only when `expire()` is
-    called."""
+    called. `servers` is the number of servers that it stands for, which limits replicas."""
 
-    def __init__(self, clock: Clock | None = None, choose: random.Random | None = None) -> None:
+    def __init__(
+        self, clock: Clock | None = None, choose: random.Random | None = None, servers: int = 1
+    ) -> None:
+        self._servers = servers
         self._clock = clock
         self._choose = choose or random.Random(0)
         self._inboxes = itertools.count(1)
@@ -67,6 +77,22 @@ class MemoryBroker:
         if ttl_seconds is not None:
             bucket.ttl_seconds = ttl_seconds
         return bucket
+
+    def check_replicas(self, replicas: int) -> None:
+        if check_replicas(replicas) > self._servers:
+            raise BusError(f"{replicas} replicas need as many servers")
+
+    def ensure_stream(self, spec: StreamSpec) -> None:
+        self.check_replicas(spec.replicas)
+        for other in self.streams.values():
+            if other.spec.name != spec.name and any(
+                overlap(mine, theirs) for mine in spec.subjects for theirs in other.spec.subjects
+            ):
+                raise BusError(f"stream {other.spec.name} stores some subjects of {spec.name}")
+        if spec.name in self.streams:
+            self.streams[spec.name].spec = spec
+        else:
+            self.streams[spec.name] = Stream(spec)
 
     def new_inbox(self) -> str:
         return f"_INBOX.{next(self._inboxes)}"
@@ -178,18 +204,18 @@ class MemoryBus:
                 raise NotConnected("closed while waiting for an answer") from None
             return answer.payload
 
-    async def kv(self, bucket: str, ttl_seconds: float | None = None) -> KeyValue:
+    async def kv(
+        self, bucket: str, ttl_seconds: float | None = None, replicas: int | None = None
+    ) -> KeyValue:
         self._check_connected()
+        self._broker.check_replicas(1 if replicas is None else replicas)
         opened = MemoryKeyValue(self._broker.bucket(check_bucket(bucket), ttl_seconds), self._check_connected)
         self._opened.append(opened)
         return opened
 
     async def ensure_stream(self, stream: StreamSpec) -> None:
         self._check_connected()
-        if stream.name in self._broker.streams:
-            self._broker.streams[stream.name].spec = stream
-        else:
-            self._broker.streams[stream.name] = Stream(stream)
+        self._broker.ensure_stream(stream)
 
     async def publish_durable(self, subject: str, payload: bytes, message_id: str | None = None) -> None:
         self._check_connected()
@@ -198,11 +224,18 @@ class MemoryBus:
             raise NoResponder(subject)
         self._broker.deliver(Message(subject, payload), message_id)
 
-    async def pull(self, stream: str, consumer: str, ack_wait_seconds: float = 30.0) -> PullConsumer:
+    async def pull(
+        self,
+        stream: str,
+        consumer: str,
+        ack_wait_seconds: float = 30.0,
+        filter_subject: str | None = None,
+    ) -> PullConsumer:
         self._check_connected()
+        pattern = ">" if filter_subject is None else check_pattern(filter_subject)
         if stream not in self._broker.streams:
             raise BusError(f"no stream {stream!r}")
-        self._broker.streams[stream].consumer(consumer, ack_wait_seconds)
+        self._broker.streams[stream].consumer(consumer, ack_wait_seconds, pattern)
         return MemoryPullConsumer(
             self._broker.streams[stream], consumer, self._broker.now, self._check_connected
         )

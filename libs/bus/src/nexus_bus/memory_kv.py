@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from nexus_bus.bus import MAX_PAYLOAD_BYTES, Entry, KeyExists, PayloadTooLarge, RevisionMismatch, Watch
 from nexus_bus.mailbox import Changes
-from nexus_bus.matching import check_key, check_pattern, matches
+from nexus_bus.matching import check_key, check_pattern, check_ttl, matches
 
 Clock = Callable[[], float]
 
@@ -16,6 +16,7 @@ Clock = Callable[[], float]
 class _Written:
     entry: Entry
     at_seconds: float
+    ttl_seconds: float | None = None  # of this value; otherwise the bucket's TTL applies
 
 
 class Bucket:
@@ -34,11 +35,13 @@ class Bucket:
     def expire(self) -> None:
         """Removes expired keys. Called before every operation, and by a timer if the clock is the real
         one."""
-        if self.ttl_seconds is None:
-            return
-        horizon = self._now() - self.ttl_seconds
-        for key in [key for key, written in self._entries.items() if written.at_seconds <= horizon]:
+        now = self._now()
+        for key in [key for key, written in self._entries.items() if self._is_over(written, now)]:
             self.remove(key)
+
+    def _is_over(self, written: _Written, now: float) -> bool:
+        ttl_seconds = self.ttl_seconds if written.ttl_seconds is None else written.ttl_seconds
+        return ttl_seconds is not None and written.at_seconds + ttl_seconds <= now
 
     def get(self, key: str) -> Entry | None:
         self.expire()
@@ -49,13 +52,14 @@ class Bucket:
         self.expire()
         return sorted(key for key in self._entries if matches(pattern, key))
 
-    def write(self, key: str, value: bytes) -> int:
+    def write(self, key: str, value: bytes, ttl_seconds: float | None = None) -> int:
         self._revision += 1
-        self._entries[key] = _Written(Entry(key, value, self._revision), self._now())
+        self._entries[key] = _Written(Entry(key, value, self._revision), self._now(), ttl_seconds)
         self._notify(key, value)
-        if self.ttl_seconds is not None and self._clock is None:
+        ttl_seconds = self.ttl_seconds if ttl_seconds is None else ttl_seconds
+        if ttl_seconds is not None and self._clock is None:
             # One millisecond after the TTL, so that the entry has reached its age by then.
-            asyncio.get_running_loop().call_later(self.ttl_seconds + 0.001, self.expire)
+            asyncio.get_running_loop().call_later(ttl_seconds + 0.001, self.expire)
         return self._revision
 
     def remove(self, key: str) -> None:
@@ -99,18 +103,19 @@ class MemoryKeyValue:
             raise KeyExists(key)
         return self._write(key, value)
 
-    async def update(self, key: str, value: bytes, revision: int) -> int:
+    async def update(self, key: str, value: bytes, revision: int, ttl_seconds: int | None = None) -> int:
+        check_ttl(ttl_seconds)
         await self._check_revision(key, revision)
-        return self._write(key, value)
+        return self._write(key, value, ttl_seconds)
 
     async def put(self, key: str, value: bytes) -> int:
         self._check_connected()
         return self._write(check_key(key), value)
 
-    def _write(self, key: str, value: bytes) -> int:
+    def _write(self, key: str, value: bytes, ttl_seconds: int | None = None) -> int:
         if len(value) > MAX_PAYLOAD_BYTES:
             raise PayloadTooLarge(key)
-        return self._bucket.write(key, value)
+        return self._bucket.write(key, value, ttl_seconds)
 
     async def delete(self, key: str, revision: int | None = None) -> None:
         if revision is not None:

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from nexus_bus.bus import DurableMessage, StreamSpec
-from nexus_bus.matching import matches
+from nexus_bus.bus import BusError, DurableMessage, StreamSpec
+from nexus_bus.matching import matches, overlap
 
 Clock = Callable[[], float]
 
@@ -29,6 +29,7 @@ class _Lease:
 @dataclass(slots=True)
 class _Consumer:
     ack_wait_seconds: float
+    filter_subject: str
     leases: dict[int, _Lease] = field(default_factory=dict)
 
 
@@ -60,7 +61,8 @@ class Stream:
         while self._bytes > self.spec.max_bytes:
             self._forget(next(iter(self._messages)))
         for consumer in self._consumers.values():
-            consumer.leases[stored.sequence] = _Lease(stored)
+            if matches(consumer.filter_subject, subject):
+                consumer.leases[stored.sequence] = _Lease(stored)
         self.arrived.set()
 
     def _forget(self, sequence: int) -> None:
@@ -70,10 +72,19 @@ class Stream:
         for consumer in self._consumers.values():
             consumer.leases.pop(sequence, None)
 
-    def consumer(self, name: str, ack_wait_seconds: float) -> None:
-        if name not in self._consumers:
-            leases = {sequence: _Lease(stored) for sequence, stored in self._messages.items()}
-            self._consumers[name] = _Consumer(ack_wait_seconds, leases)
+    def consumer(self, name: str, ack_wait_seconds: float, filter_subject: str) -> None:
+        if name in self._consumers:
+            return
+        if self.spec.work_queue and any(
+            overlap(filter_subject, consumer.filter_subject) for consumer in self._consumers.values()
+        ):
+            raise BusError(f"two consumers of the work queue {self.spec.name} have the same subjects")
+        leases = {
+            sequence: _Lease(stored)
+            for sequence, stored in self._messages.items()
+            if matches(filter_subject, stored.subject)
+        }
+        self._consumers[name] = _Consumer(ack_wait_seconds, filter_subject, leases)
 
     def take(self, name: str, batch: int, now: float) -> list[_Lease]:
         consumer = self._consumers[name]

@@ -190,9 +190,11 @@ class NatsBus:
             answer: bytes = (await self._client.request(subject, payload, timeout=timeout_seconds)).data
         return answer
 
-    async def kv(self, bucket: str, ttl_seconds: float | None = None) -> KeyValue:
+    async def kv(
+        self, bucket: str, ttl_seconds: float | None = None, replicas: int | None = None
+    ) -> KeyValue:
         self._check_connected()
-        stream = await open_bucket(self._js, check_bucket(bucket), ttl_seconds)
+        stream = await open_bucket(self._js, check_bucket(bucket), ttl_seconds, replicas)
         return NatsKeyValue(self._client, self._js, bucket, stream, self._watches.add)
 
     async def ensure_stream(self, stream: StreamSpec) -> None:
@@ -203,9 +205,15 @@ class NatsBus:
         self._check_connected()
         await publish_durable(self._js, check_subject(subject), payload, message_id)
 
-    async def pull(self, stream: str, consumer: str, ack_wait_seconds: float = 30.0) -> PullConsumer:
+    async def pull(
+        self,
+        stream: str,
+        consumer: str,
+        ack_wait_seconds: float = 30.0,
+        filter_subject: str | None = None,
+    ) -> PullConsumer:
         self._check_connected()
-        return await open_pull(self._js, stream, consumer, ack_wait_seconds)
+        return await open_pull(self._js, stream, consumer, ack_wait_seconds, filter_subject)
 
     async def close(self) -> None:
         if self._closing:

@@ -15,7 +15,7 @@ from nats.js import JetStreamContext
 from nats.js.api import DiscardPolicy, StreamConfig
 
 from nexus_bus.bus import Entry, KeyExists, NotConnected, RevisionMismatch, Synced, Watch
-from nexus_bus.matching import check_key, check_pattern
+from nexus_bus.matching import check_key, check_pattern, check_replicas, check_ttl
 from nexus_bus.nats_errors import STREAM_NAME_IN_USE, WRONG_LAST_SEQUENCE, translated
 from nexus_bus.nats_watch import OPERATION, NatsWatch, is_tombstone
 
@@ -25,6 +25,8 @@ MARKER_SECONDS: Final = 60
 _DUPLICATE_WINDOW_SECONDS: Final = 120.0
 
 EXPECTED_LAST: Final = "Nats-Expected-Last-Subject-Sequence"
+# Header with the lifetime of one message (nats-server 2.11, ADR-43).
+TTL: Final = "Nats-TTL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,23 +38,31 @@ class _Last:
     revision: int
 
 
-async def open_bucket(js: JetStreamContext, bucket: str, ttl_seconds: float | None) -> str:
-    """Creates the bucket, or sets the TTL of an existing one. Returns the name of its stream."""
+async def open_bucket(
+    js: JetStreamContext, bucket: str, ttl_seconds: float | None, replicas: int | None = None
+) -> str:
+    """Creates the bucket, or sets the TTL and the replicas of an existing one. Returns the name of its
+    stream."""
+    if replicas is not None:
+        check_replicas(replicas)
     stream = f"KV_{bucket}"
     with translated(f"bucket {bucket}"):
         try:
             existing = (await js.stream_info(stream)).config
         except nats.js.errors.NotFoundError:
             try:
-                await js.add_stream(_bucket_config(stream, bucket, ttl_seconds))
+                await js.add_stream(_bucket_config(stream, bucket, ttl_seconds, replicas))
             except nats.js.errors.BadRequestError as error:
                 if error.err_code != STREAM_NAME_IN_USE:  # otherwise another replica created it first
                     raise
             return stream
+        config = existing
         if ttl_seconds is not None and existing.max_age != ttl_seconds:
-            await js.update_stream(
-                existing.evolve(max_age=ttl_seconds, duplicate_window=_duplicate_window(ttl_seconds))
-            )
+            config = config.evolve(max_age=ttl_seconds, duplicate_window=_duplicate_window(ttl_seconds))
+        if replicas is not None and existing.num_replicas != replicas:
+            config = config.evolve(num_replicas=replicas)
+        if config is not existing:
+            await js.update_stream(config)
     return stream
 
 
@@ -61,7 +71,7 @@ def _duplicate_window(ttl_seconds: float | None) -> float:
     return min(_DUPLICATE_WINDOW_SECONDS, ttl_seconds or _DUPLICATE_WINDOW_SECONDS)
 
 
-def _bucket_config(stream: str, bucket: str, ttl_seconds: float | None) -> StreamConfig:
+def _bucket_config(stream: str, bucket: str, ttl_seconds: float | None, replicas: int | None) -> StreamConfig:
     return StreamConfig(
         name=stream,
         subjects=[f"$KV.{bucket}.>"],
@@ -74,6 +84,7 @@ def _bucket_config(stream: str, bucket: str, ttl_seconds: float | None) -> Strea
         deny_delete=True,
         allow_msg_ttl=True,
         subject_delete_marker_ttl=MARKER_SECONDS,
+        num_replicas=1 if replicas is None else replicas,
     )
 
 
@@ -129,10 +140,13 @@ class NatsKeyValue:
         except RevisionMismatch:
             raise KeyExists(key) from None
 
-    async def update(self, key: str, value: bytes, revision: int) -> int:
+    async def update(self, key: str, value: bytes, revision: int, ttl_seconds: int | None = None) -> int:
         if revision < 1:
             raise ValueError("revisions begin at 1")
-        return await self._write(key, value, {EXPECTED_LAST: str(revision)})
+        headers = {EXPECTED_LAST: str(revision)}
+        if check_ttl(ttl_seconds) is not None:
+            headers[TTL] = f"{ttl_seconds}s"
+        return await self._write(key, value, headers)
 
     async def put(self, key: str, value: bytes) -> int:
         return await self._write(key, value, {})
@@ -145,7 +159,7 @@ class NatsKeyValue:
             if revision is not None:
                 raise RevisionMismatch(key)
             return
-        headers = {OPERATION: "PURGE", "Nats-Rollup": "sub", "Nats-TTL": f"{MARKER_SECONDS}s"}
+        headers = {OPERATION: "PURGE", "Nats-Rollup": "sub", TTL: f"{MARKER_SECONDS}s"}
         if revision is not None:
             headers[EXPECTED_LAST] = str(revision)
         await self._write(key, b"", headers)

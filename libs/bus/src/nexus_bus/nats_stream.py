@@ -7,6 +7,7 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, RetentionPolicy, StreamConfig
 
 from nexus_bus.bus import DurableMessage, StreamSpec
+from nexus_bus.matching import check_pattern, check_replicas
 from nexus_bus.nats_errors import STREAM_NAME_IN_USE, translated
 
 PUBLISH_TIMEOUT_SECONDS = 5.0
@@ -20,6 +21,7 @@ async def ensure_stream(js: JetStreamContext, spec: StreamSpec) -> None:
         max_age=spec.max_age_seconds,
         max_bytes=spec.max_bytes,
         duplicate_window=min(120.0, spec.max_age_seconds),
+        num_replicas=check_replicas(spec.replicas),
     )
     with translated(f"stream {spec.name}"):
         try:
@@ -71,9 +73,14 @@ class NatsPullConsumer:
 
 
 async def open_pull(
-    js: JetStreamContext, stream: str, consumer: str, ack_wait_seconds: float
+    js: JetStreamContext, stream: str, consumer: str, ack_wait_seconds: float, filter_subject: str | None
 ) -> NatsPullConsumer:
-    config = ConsumerConfig(durable_name=consumer, ack_policy=AckPolicy.EXPLICIT, ack_wait=ack_wait_seconds)
+    config = ConsumerConfig(
+        durable_name=consumer,
+        ack_policy=AckPolicy.EXPLICIT,
+        ack_wait=ack_wait_seconds,
+        filter_subject=None if filter_subject is None else check_pattern(filter_subject),
+    )
     with translated(f"consumer {consumer} of {stream}"):
         await js.add_consumer(stream, config)
         # No subject is given: the consumer that is bound by name determines it.

@@ -19,11 +19,15 @@ recordings                            KV ``recordings``,                     ``n
                                       key <app>.<recording>
 rules that start recordings           KV ``recording_rules``,                ``nexus.recorder.v1``
                                       key <app>.<rule>
+jobs and their owners                 KV ``jobs``, key <kind>.<job>          ``nexus.jobs.v1``
+tickets of jobs that need an owner    nexus.v1.jobs.<kind>.<class>           ``nexus.jobs.v1``
 ====================================  =====================================  =========================
 
 Room events are core NATS messages: a service that is not subscribed misses them, and detects the gap by the
 room's revision, which each event carries. The stream ``QOE`` stores the quality samples, and
-``RECORDINGS`` the events of recordings.
+``RECORDINGS`` the events of recordings. Each kind of job has its own stream, a work queue, because one stream
+of all kinds would store subjects that other streams store too (``nexus.v1.*.qoe.*``), and JetStream refuses
+such streams.
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -36,13 +40,16 @@ PARTICIPANTS: Final = "participants"
 NODES: Final = "nodes"
 RECORDINGS: Final = "recordings"
 RECORDING_RULES: Final = "recording_rules"
-BUCKETS: Final = (ROOMS, PARTICIPANTS, NODES, RECORDINGS, RECORDING_RULES)
+JOBS: Final = "jobs"
+BUCKETS: Final = (ROOMS, PARTICIPANTS, NODES, RECORDINGS, RECORDING_RULES, JOBS)
 
 QOE_STREAM: Final = "QOE"
 QOE_STREAM_SUBJECTS: Final = (f"{ROOT}.*.qoe.*",)
 RECORDINGS_STREAM: Final = "RECORDINGS"
 RECORDINGS_STREAM_SUBJECTS: Final = (f"{ROOT}.*.recording.*",)
 
+# Third or fourth tokens of other subjects, which no kind of job may be called.
+_RESERVED_KINDS: Final = frozenset(("room", "qoe", "recording", "transcript"))
 _NAME_CHARACTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
 
 
@@ -159,3 +166,40 @@ def parse_participant_key(key: str) -> tuple[str, str, str]:
     """(app, room, identity) of a key made by `participant_key`."""
     app, room, identity = key.split(".")
     return untoken(app), untoken(room), untoken(identity)
+
+
+def job_kind(kind: str) -> str:
+    """Returns `kind`. Raises ValueError unless it can be the name of a kind of job."""
+    if _plain(kind) in _RESERVED_KINDS:
+        raise ValueError(f"other subjects use the name {kind!r}")
+    return kind
+
+
+def job_tickets(kind: str, job_class: str) -> str:
+    """The subject of the tickets of one kind and class of jobs."""
+    return f"{ROOT}.jobs.{job_kind(kind)}.{_plain(job_class)}"
+
+
+def job_stream(kind: str) -> str:
+    """The name of the stream that stores the tickets of one kind: ``JOBS_record``."""
+    return f"JOBS_{job_kind(kind)}"
+
+
+def job_stream_subjects(kind: str) -> tuple[str, ...]:
+    """The subjects of `job_stream(kind)`."""
+    return (f"{ROOT}.jobs.{job_kind(kind)}.*",)
+
+
+def job_consumer(kind: str, job_class: str) -> str:
+    """The name of the durable consumer that all replicas share for one kind and class."""
+    return f"{job_kind(kind)}_{_plain(job_class)}"
+
+
+def job_key(kind: str, job_id: str) -> str:
+    """The key of a job in KV `jobs`."""
+    return f"{job_kind(kind)}.{_plain(job_id)}"
+
+
+def jobs_filter(kind: str) -> str:
+    """The pattern for all jobs of one kind, for `KeyValue.watch` and `KeyValue.keys`."""
+    return f"{job_kind(kind)}.*"
