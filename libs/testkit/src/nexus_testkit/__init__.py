@@ -1,4 +1,4 @@
-"""Tools for tests: servers of NATS and S3, a proxy that fails, a clock that tests move, free ports, and
+"""Tools for tests: servers of NATS and S3, a proxy that fails, clocks that tests move, free ports, and
 conditions to wait for."""
 
 from nexus_testkit.clock import ManualClock
@@ -8,6 +8,7 @@ from nexus_testkit.ports import free_port
 from nexus_testkit.s3_server import S3Server, S3ServerFailed, versitygw_binary
 from nexus_testkit.surroundings import make_runtime
 from nexus_testkit.tcp_link import TcpLink
+from nexus_testkit.virtual_time import NothingScheduled, VirtualTimeLoop, run_in_virtual_time
 from nexus_testkit.waiting import ConditionNotMet, wait_until
 
 __all__ = [
@@ -19,15 +20,18 @@ __all__ = [
     "ManualClock",
     "NatsServer",
     "NatsServerFailed",
+    "NothingScheduled",
     "Reset",
     "S3Server",
     "S3ServerFailed",
     "Seen",
     "TcpLink",
     "Truncate",
+    "VirtualTimeLoop",
     "free_port",
     "make_runtime",
     "nats_server_binary",
+    "run_in_virtual_time",
     "versitygw_binary",
     "wait_until",
 ]
