@@ -17,6 +17,7 @@ PACKAGES = (
     "nexus_rpc",
     "nexus_rooms",
     "nexus_frames",
+    "nexus_jobs",
     "nexus_storage",
     "nexus_testkit",
     "nexus_recorder",
