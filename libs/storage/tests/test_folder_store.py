@@ -182,6 +182,20 @@ async def test_an_open_reader_survives_replacement_and_removal(store: FolderStor
         assert b"".join([chunk async for chunk in reader]) == b"old" * 100_000
 
 
+async def test_a_reader_never_mixes_two_versions(store: FolderStore) -> None:
+    async def write() -> None:
+        for number in range(20):
+            await store.put(KEY, b"%02d" % number, metadata={"version": f"{number:02}"})
+
+    await store.put(KEY, b"xx", metadata={"version": "xx"})
+    writing = asyncio.create_task(write())
+    while not writing.done():
+        async with await store.open(KEY) as reader:
+            assert (await reader.read()).decode() == reader.info.metadata["version"]
+        await asyncio.sleep(0)
+    await writing
+
+
 async def test_a_file_that_is_cut_short_while_it_is_read_is_an_error(store: FolderStore, root: Path) -> None:
     await store.put(KEY, b"x" * 1_000_000)
     reader = await store.open(KEY)

@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from minio import Minio
 from nexus_storage import LinkOptions, ObjectExists, S3Store, StorageRefused, StorageUnavailable
+from nexus_storage.s3_encryption import encryption_of
+from nexus_storage.settings import SseCustomerSettings, SseKmsSettings
 from nexus_testkit import Answer, FaultProxy, ManualClock, S3Server
 
 MakeS3 = Callable[..., S3Store]
@@ -214,6 +216,43 @@ async def test_confirmed_encryption_is_accepted(
         assert seen.headers[name.lower()] == value
 
 
+def test_each_kind_of_encryption_has_its_own_confirmation(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")
+    customer = encryption_of(SseCustomerSettings(kind="sse-c", key_file=tmp_path / "key"))
+    algorithm, key = (f"x-amz-server-side-encryption-customer-{name}" for name in ("algorithm", "key-md5"))
+    right = {algorithm: "AES256", key: "KYvwGXoFFJ42a2u2GDWhwQ=="}
+    assert customer.sse is not None
+    assert customer.sse.headers()["X-Amz-Server-Side-Encryption-Customer-Key-MD5"] == right[key]
+    assert customer.confirmed_by(right)
+    assert not customer.confirmed_by({algorithm: "AES256"})
+    assert not customer.confirmed_by({**right, key: "of another key"})
+    assert "MDEyMzQ1" not in repr(customer)
+
+    kms = encryption_of(SseKmsSettings(kind="sse-kms", key_id="key-1", context={"app": "acme"}))
+    assert kms.confirmed_by({"x-amz-server-side-encryption": "aws:kms"})
+    assert not kms.confirmed_by({"x-amz-server-side-encryption": "AES256"})
+    assert encryption_of(None).confirmed_by({})
+
+
+@pytest.mark.parametrize(
+    ("settings", "beginning"),
+    [
+        ({}, "https://s3.example.org/calls/room"),
+        ({"style": "virtual"}, "https://calls.s3.example.org/room"),
+        ({"endpoint": "https://s3.amazonaws.com"}, "https://calls.s3.eu-test-1.amazonaws.com/room"),
+        (
+            {"endpoint": "https://s3.amazonaws.com", "style": "path"},
+            "https://s3.eu-test-1.amazonaws.com/calls/",
+        ),
+    ],
+)
+async def test_the_bucket_is_in_the_path_or_in_the_name_of_the_host(
+    make_s3: MakeS3, settings: dict[str, str], beginning: str
+) -> None:
+    store = make_s3(**({"endpoint": "https://s3.example.org", "bucket": "calls"} | settings))
+    assert (await store.presign(KEY, expires_s=60)).startswith(beginning)
+
+
 class TestLinks:
     """Signed links, fetched over HTTP by a client that has no credentials."""
 
@@ -264,42 +303,44 @@ class TestLinks:
         assert (await store.presign(KEY, expires_s=60)).startswith("http://storage.example.org:9000/calls-")
 
 
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("tls")
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "cert.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    (folder / "key.pem").write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    return folder / "cert.pem", folder / "key.pem"
+
+
+@pytest.fixture(scope="module")
+def tls_server(certificate: tuple[Path, Path], shared_s3_server: S3Server) -> Iterator[S3Server]:
+    with S3Server(*certificate) as server:
+        server.make_bucket("calls")
+        yield server
+
+
 class TestTls:
     """A server with a certificate of its own authority."""
-
-    @pytest.fixture(scope="class")
-    def certificate(self, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-        folder = tmp_path_factory.mktemp("tls")
-        key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-        now = datetime.datetime.now(datetime.UTC)
-        certificate = (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(name)
-            .public_key(key.public_key())
-            .serial_number(1)
-            .not_valid_before(now - datetime.timedelta(days=1))
-            .not_valid_after(now + datetime.timedelta(days=1))
-            .add_extension(
-                x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False
-            )
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
-            .sign(key, hashes.SHA256())
-        )
-        (folder / "cert.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        (folder / "key.pem").write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-        )
-        return folder / "cert.pem", folder / "key.pem"
-
-    @pytest.fixture(scope="class")
-    def tls_server(self, certificate: tuple[Path, Path], shared_s3_server: S3Server) -> Iterator[S3Server]:
-        with S3Server(*certificate) as server:
-            server.make_bucket("calls")
-            yield server
 
     @pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
     async def test_the_authority_of_the_certificate_is_configured(

@@ -2,23 +2,20 @@
 
 An object is a file at its key. It is written to `.nexus/tmp`, synchronised, and then linked or renamed to
 its place, so that it is there as a whole or not at all. `.nexus/sidecars` keeps content type and
-metadata: a JSON file whose name ends with the modification time of its object, in nanoseconds. It is
-written before the object appears, and two writers never write the same one, so an object always has its
-own metadata, without locks. Extended attributes would be simpler, but NFS, SMB, tmpfs and most backup
+metadata (`folder_sidecars`). Extended attributes would be simpler, but NFS, SMB, tmpfs and most backup
 programs lose them.
 """
 
 import errno
-import json
 import os
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
 from shutil import copyfileobj
-from typing import BinaryIO, Final, Self, TypeVar
+from typing import BinaryIO, Final, TypeVar
 
 from nexus_runtime import Clock, SystemClock
 
@@ -32,6 +29,9 @@ from nexus_storage.errors import (
     StorageRefused,
     StorageUnavailable,
 )
+from nexus_storage.folder_reader import FolderReader
+from nexus_storage.folder_sidecars import FOLDER as SIDECARS
+from nexus_storage.folder_sidecars import Description, Sidecars
 from nexus_storage.folder_tree import FILE_MODE, FolderTree
 from nexus_storage.keys import RESERVED, check_key, check_metadata, check_prefix
 from nexus_storage.links import LinkSigner, check_expiry
@@ -51,14 +51,11 @@ T = TypeVar("T")
 
 # Number of objects that a listing reads at a time.
 PAGE: Final = 1000
-# Maximum size of a sidecar that is read; `check_metadata` allows a fraction of it.
-MAX_SIDECAR_BYTES: Final = 64 * 1024
-# Attempts to place an object whose folder another caller is removing because it is empty, or whose
-# modification time another object had.
+# Attempts to place an object whose folder another caller is removing because it is empty, and to open one
+# that is being replaced.
 ATTEMPTS: Final = 8
 
 _TEMPORARY: Final = (RESERVED, "tmp")
-_SIDECARS: Final = (RESERVED, "sidecars")
 
 
 class FolderStore:
@@ -76,6 +73,7 @@ class FolderStore:
         self.name = name
         self._clock = clock or SystemClock()
         self._tree = FolderTree(settings.path, create=settings.create)
+        self._sidecars = Sidecars(self._tree)
         secret = settings.read_link_secret()
         self._signer = None if secret is None else LinkSigner(settings.link_url, secret)
         self._workers = Workers(name, settings.connections, metrics)
@@ -101,7 +99,7 @@ class FolderStore:
         check_metadata(content_type, metadata or {})
 
         def write() -> None:
-            self._write(key, BytesIO(data), content_type, metadata or {}, if_absent)
+            self._write(key, BytesIO(data), Description(content_type, metadata or {}), if_absent)
 
         await self._run("put", key, write)
 
@@ -119,16 +117,14 @@ class FolderStore:
         source = path.open("rb")
 
         def write() -> None:
-            self._write(key, source, content_type, metadata or {}, if_absent)
+            self._write(key, source, Description(content_type, metadata or {}), if_absent)
 
         try:
             await self._run("put", key, write)
         finally:
             source.close()
 
-    def _write(
-        self, key: str, source: BinaryIO, content_type: str, metadata: Mapping[str, str], if_absent: bool
-    ) -> None:
+    def _write(self, key: str, source: BinaryIO, description: Description, if_absent: bool) -> None:
         if if_absent and self._exists(key):
             raise ObjectExists("PreconditionFailed", "an object has this key already")
         name = secrets.token_hex(16)
@@ -138,7 +134,7 @@ class FolderStore:
                 with open(os.open(name, flags, FILE_MODE, dir_fd=temporary), "wb") as file:
                     copyfileobj(source, file, CHUNK_BYTES)
                     file.flush()
-                    sidecar = self._write_sidecar(key, file.fileno(), content_type, metadata)
+                    sidecar = self._sidecars.write(key, file.fileno(), description, self._clock.epoch_ms())
                     os.fsync(file.fileno())
                 try:
                     replaced = self._place(key, temporary, name, if_absent)
@@ -150,31 +146,6 @@ class FolderStore:
                     os.unlink(name, dir_fd=temporary)
         if replaced is not None and replaced != sidecar:
             self._tree.remove_file(replaced)
-
-    def _write_sidecar(
-        self, key: str, descriptor: int, content_type: str, metadata: Mapping[str, str]
-    ) -> tuple[str, ...]:
-        """Gives the file a modification time that no other version of the key has, and writes the sidecar of
-        that name. Returns its path."""
-        size = os.fstat(descriptor).st_size
-        document = {"content_type": content_type, "metadata": dict(metadata), "size": size}
-        time_ns = self._clock.epoch_ms() * 1_000_000 + secrets.randbelow(1_000_000)
-        for attempt in range(ATTEMPTS):
-            # File systems keep times more or less exactly, so ever larger steps are tried.
-            os.utime(descriptor, ns=(time_ns, time_ns + attempt * 10 ** (attempt + 2)))
-            path = _sidecar_path(key, os.fstat(descriptor).st_mtime_ns)
-            try:
-                with self._tree.folder(path[:-1], create=True) as folder:
-                    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-                    with open(os.open(path[-1], flags, FILE_MODE, dir_fd=folder), "w") as file:
-                        json.dump(document, file)
-                        file.flush()
-                        os.fsync(file.fileno())
-                    os.fsync(folder)
-            except (FileExistsError, FileNotFoundError):
-                continue
-            return path
-        raise StorageUnavailable("Busy", "too many others are writing this object")
 
     def _place(self, key: str, temporary: int, name: str, if_absent: bool) -> tuple[str, ...] | None:
         """Makes the written file the object, durably. Returns the path of the sidecar of the replaced
@@ -189,7 +160,7 @@ class FolderStore:
                     else:
                         with suppress(FileNotFoundError):
                             status = os.stat(last, dir_fd=folder, follow_symlinks=False)
-                            replaced = _sidecar_path(key, status.st_mtime_ns)
+                            replaced = self._sidecars.path(key, status)
                         os.rename(name, last, src_dir_fd=temporary, dst_dir_fd=folder)
                     os.fsync(folder)
                     return replaced
@@ -218,10 +189,13 @@ class FolderStore:
 
         return await self._run("open", key, read)
 
-    async def open(self, key: str, *, offset: int = 0, length: int | None = None) -> "FolderReader":
+    async def open(self, key: str, *, offset: int = 0, length: int | None = None) -> FolderReader:
         check_key(key)
         if offset < 0 or (length is not None and length < 0):
             raise InvalidRange("InvalidRange", "offset and length must not be negative", key=key)
+
+        async def run(read: Callable[[], bytes]) -> bytes:
+            return await self._run("read", key, read)
 
         def begin() -> FolderReader:
             file, info = self._open(key)
@@ -230,7 +204,7 @@ class FolderStore:
                 raise InvalidRange("InvalidRange", "the offset is beyond the end of the object")
             file.seek(offset)
             rest = info.size - offset
-            return FolderReader(self, file, info, rest if length is None else min(length, rest))
+            return FolderReader(run, file, info, rest if length is None else min(length, rest))
 
         return await self._run("open", key, begin)
 
@@ -245,55 +219,29 @@ class FolderStore:
         return await self._run("head", key, ask)
 
     def _open(self, key: str) -> tuple[BinaryIO, ObjectInfo]:
-        """The file and its description. The file is opened again if its sidecar has been removed meanwhile,
-        because it was replaced."""
+        """The file and its description. If the file has no sidecar because it was replaced meanwhile, the new
+        one is opened."""
         for _ in range(ATTEMPTS):
             file = open(self._tree.open_file(key.split("/")), "rb")  # noqa: SIM115 - the caller closes it
             status = os.fstat(file.fileno())
-            sidecar = self._read_sidecar(key, status)
-            if sidecar is not None:
-                break
-            sidecar = ("", {})
-            with suppress(FileNotFoundError), open(self._tree.open_file(key.split("/")), "rb") as again:
-                if os.path.samestat(os.fstat(again.fileno()), status):
-                    break
+            description = self._sidecars.read(key, status)
+            if description is None and self._is_current(key, status):
+                description = self._sidecars.guess(key, status) or Description()
+            if description is not None:
+                return file, _info(key, status, description)
             file.close()
-        else:
-            raise StorageUnavailable("Busy", "the object is replaced again and again")
-        content_type, metadata = sidecar
-        listed = _listed(key, status)
-        return file, ObjectInfo(
-            key, listed.size, listed.etag, listed.modified_ms, content_type or DEFAULT_CONTENT_TYPE, metadata
-        )
+        raise StorageUnavailable("Busy", "the object is replaced again and again")
 
-    def _read_sidecar(self, key: str, status: os.stat_result) -> tuple[str, dict[str, str]] | None:
-        """Content type and metadata. None if there is no sidecar, as for a file that was copied here."""
-        path = _sidecar_path(key, status.st_mtime_ns)
-        found = self._parse_sidecar(path, status.st_size)
-        if found is not None:
-            return found
-        # A backup that does not keep nanoseconds was restored: a single sidecar of this size is the right
-        # one.
-        beginning = path[-1].rpartition(":")[0] + ":"
-        others = self._tree.walk(path[:-1], beginning)
-        fitting = [
-            parsed
-            for other in islice(others, ATTEMPTS)
-            if (parsed := self._parse_sidecar((*path[:-1], other.path), status.st_size)) is not None
-        ]
-        return fitting[0] if len(fitting) == 1 else None
-
-    def _parse_sidecar(self, path: Sequence[str], size: int) -> tuple[str, dict[str, str]] | None:
+    def _is_current(self, key: str, status: os.stat_result) -> bool:
+        """Whether the key still names this file."""
         try:
-            with open(self._tree.open_file(path), "rb") as file:
-                document = json.loads(file.read(MAX_SIDECAR_BYTES))
-            if document["size"] != size:
-                return None
-            metadata = {str(name): str(value) for name, value in document["metadata"].items()}
-            check_metadata(document["content_type"], metadata)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, InvalidKey):
-            return None
-        return document["content_type"], metadata
+            descriptor = self._tree.open_file(key.split("/"))
+        except FileNotFoundError:
+            return False
+        try:
+            return os.path.samestat(os.fstat(descriptor), status)
+        finally:
+            os.close(descriptor)
 
     async def list(self, prefix: str = "", *, start_after: str = "") -> AsyncIterator[Listed]:
         check_prefix(prefix)
@@ -316,7 +264,7 @@ class FolderStore:
             status = os.fstat(descriptor)
             os.close(descriptor)
             self._tree.remove_file(key.split("/"))
-            self._tree.remove_file(_sidecar_path(key, status.st_mtime_ns))
+            self._tree.remove_file(self._sidecars.path(key, status))
 
         await self._run("delete", key, remove)
 
@@ -341,28 +289,15 @@ class FolderStore:
 
         def remove() -> int:
             removed = 0
-            for part in (_TEMPORARY, _SIDECARS):
+            for part in (_TEMPORARY, SIDECARS):
                 for found in self._tree.walk(part):
                     old = found.status.st_ctime_ns < limit_ns
-                    if old and (part is _TEMPORARY or self._is_orphan(found.path)):
+                    if old and (part is _TEMPORARY or self._sidecars.is_orphan(found.path)):
                         self._tree.remove_file((*part, *found.path.split("/")))
                         removed += 1
             return removed
 
         return await self._run("delete", "", remove)
-
-    def _is_orphan(self, sidecar: str) -> bool:
-        """Whether a sidecar, by its path, is of an object that is not there, or that has another one."""
-        key = sidecar.rpartition(":")[0]
-        try:
-            descriptor = self._tree.open_file(key.split("/"))
-        except FileNotFoundError:
-            return True
-        status = os.fstat(descriptor)
-        os.close(descriptor)
-        own = _sidecar_path(key, status.st_mtime_ns)
-        path = (*_SIDECARS, *sidecar.split("/"))
-        return path != own and self._parse_sidecar(own, status.st_size) is not None
 
     async def close(self) -> None:
         self._workers.close()
@@ -371,54 +306,21 @@ class FolderStore:
         return await self._workers.run(operation, lambda: _translated(key, call))
 
 
-class FolderReader:
-    """An open file; it keeps its content if the object is replaced or removed."""
-
-    def __init__(self, store: FolderStore, file: BinaryIO, info: ObjectInfo, length: int) -> None:
-        self.info = info
-        self.length = length
-        self._store = store
-        self._file = file
-        self._rest = length
-
-    async def read(self) -> bytes:
-        if self._rest == 0:
-            await self.close()
-            return b""
-
-        def more() -> bytes:
-            chunk = self._file.read(min(CHUNK_BYTES, self._rest))
-            if not chunk:
-                raise StorageUnavailable("Truncated", "the file ends before its size")
-            return chunk
-
-        chunk = await self._store._run("read", self.info.key, more)
-        self._rest -= len(chunk)
-        return chunk
-
-    async def close(self) -> None:
-        self._file.close()
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        while chunk := await self.read():
-            yield chunk
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        await self.close()
-
-
-def _sidecar_path(key: str, time_ns: int) -> tuple[str, ...]:
-    """The path of a sidecar. A key contains no colon, so no sidecar has the path of another one's folder."""
-    *above, last = key.split("/")
-    return (*_SIDECARS, *above, f"{last}:{time_ns:016x}")
-
-
 def _listed(key: str, status: os.stat_result) -> Listed:
     etag = f"{status.st_mtime_ns:x}-{status.st_size:x}"
     return Listed(key, status.st_size, etag, status.st_mtime_ns // 1_000_000)
+
+
+def _info(key: str, status: os.stat_result, description: Description) -> ObjectInfo:
+    listed = _listed(key, status)
+    return ObjectInfo(
+        key,
+        listed.size,
+        listed.etag,
+        listed.modified_ms,
+        description.content_type,
+        description.metadata,
+    )
 
 
 def _translated(key: str, call: Callable[[], T]) -> T:

@@ -16,15 +16,14 @@ from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, Final, Self, TypeVar
-from urllib.parse import unquote, urlsplit
+from typing import BinaryIO, Final, TypeVar
+from urllib.parse import urlsplit
 from xml.etree import ElementTree as ET
 
 from minio import Minio
 from minio.commonconfig import Tags
 from minio.datatypes import Object
 from minio.error import MinioException
-from minio.time import from_http_header
 from nexus_runtime import Clock, SystemClock
 from urllib3 import BaseHTTPResponse, PoolManager
 from urllib3.exceptions import HTTPError
@@ -44,9 +43,9 @@ from nexus_storage.probing import delete_each, probe
 from nexus_storage.s3_connections import CreateOnly, S3Connections, unreachable
 from nexus_storage.s3_credentials import CredentialChain, provider_of
 from nexus_storage.s3_encryption import encryption_of
+from nexus_storage.s3_reader import S3Reader, epoch_ms, etag_of, info_of, lower, whole_size
 from nexus_storage.settings import MIB, S3Settings
 from nexus_storage.store import (
-    CHUNK_BYTES,
     DEFAULT_CONTENT_TYPE,
     MAX_GET_BYTES,
     LinkOptions,
@@ -68,7 +67,6 @@ MAX_SLOW_DOWN_MS: Final = 30_000
 _SLOW_DOWN: Final = ("SlowDown", "SlowDownRead", "SlowDownWrite", "TooManyRequests", "ServiceUnavailable")
 # Operations that send no request: they read the body of an answer, or only compute.
 _WITHOUT_REQUEST: Final = ("read", "presign")
-_METADATA: Final = "x-amz-meta-"
 
 
 class S3Store:
@@ -199,7 +197,7 @@ class S3Store:
         )
         # The answer to a multipart upload does not repeat a customer's key, so the object is asked for.
         headers = self._stat(key).metadata if in_parts else written.http_headers
-        if not self._encryption.confirmed_by(_lower(headers)):
+        if not self._encryption.confirmed_by(lower(headers)):
             self._client.remove_object(self._bucket, self._prefix + key)
             raise StorageRefused(
                 "EncryptionNotConfirmed", "the store did not confirm that it encrypts; the object was removed"
@@ -214,7 +212,7 @@ class S3Store:
         def read() -> bytes:
             response = self._get(key, 0, None)
             try:
-                if _whole_size(response) > max_bytes:
+                if whole_size(response.headers) > max_bytes:
                     raise InvalidRange("ObjectTooLarge", f"the object has more than {max_bytes} bytes")
                 data: bytes = response.read(decode_content=False)
                 return data
@@ -224,15 +222,19 @@ class S3Store:
 
         return await self._run("open", key, read)
 
-    async def open(self, key: str, *, offset: int = 0, length: int | None = None) -> "S3Reader":
+    async def open(self, key: str, *, offset: int = 0, length: int | None = None) -> S3Reader:
         check_key(key)
         if offset < 0 or (length is not None and length < 0):
             raise InvalidRange("InvalidRange", "offset and length must not be negative")
+
+        async def run(read: Callable[[], bytes]) -> bytes:
+            return await self._run("read", key, read)
+
         if length == 0:
             info = await self.head(key)
             if offset and offset >= info.size:
                 raise InvalidRange("InvalidRange", "the offset is beyond the end of the object", key=key)
-            return S3Reader(self, info, 0, None)
+            return S3Reader(run, info, 0, None)
 
         def begin() -> S3Reader:
             try:
@@ -241,8 +243,8 @@ class S3Store:
                 if offset:
                     raise
                 response = self._get(key, 0, None)  # an empty object has no range at all
-            info = _info_of(key, _whole_size(response), response.headers)
-            return S3Reader(self, info, int(response.headers["content-length"]), response)
+            info = info_of(key, whole_size(response.headers), response.headers)
+            return S3Reader(run, info, int(response.headers["content-length"]), response)
 
         return await self._run("open", key, begin)
 
@@ -265,7 +267,7 @@ class S3Store:
 
         def ask() -> ObjectInfo:
             stat = self._stat(key)
-            return _info_of(key, stat.size or 0, stat.metadata or {})
+            return info_of(key, stat.size or 0, stat.metadata or {})
 
         return await self._run("head", key, ask)
 
@@ -284,7 +286,7 @@ class S3Store:
                 key = (found.object_name or "")[len(self._prefix) :]
                 with suppress(InvalidKey):  # such as a marker of an empty folder
                     yield Listed(
-                        check_key(key), found.size or 0, _etag(found.etag), _epoch_ms(found.last_modified)
+                        check_key(key), found.size or 0, etag_of(found.etag), epoch_ms(found.last_modified)
                     )
 
     async def delete(self, key: str) -> None:
@@ -368,85 +370,3 @@ class S3Store:
             error.retry_after_ms = wait_ms
             until_ms = self._clock.monotonic_ms() + min(wait_ms, MAX_SLOW_DOWN_MS)
             self._quiet_until_ms = max(self._quiet_until_ms, until_ms)
-
-
-class S3Reader:
-    """The body of one answer to GetObject; it keeps a connection until it is read or closed."""
-
-    def __init__(
-        self, store: S3Store, info: ObjectInfo, length: int, response: BaseHTTPResponse | None
-    ) -> None:
-        self.info = info
-        self.length = length
-        self._store = store
-        self._response = response
-
-    async def read(self) -> bytes:
-        response = self._response
-        if response is None:
-            return b""
-
-        def more() -> bytes:
-            chunk: bytes = response.read(CHUNK_BYTES, decode_content=False)
-            return chunk
-
-        try:
-            chunk = await self._store._run("read", self.info.key, more)
-        except BaseException:
-            await self.close()
-            raise
-        if not chunk:
-            self._response = None
-            response.release_conn()
-        return chunk
-
-    async def close(self) -> None:
-        if self._response is not None:
-            self._response.close()
-            self._response = None
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        while chunk := await self.read():
-            yield chunk
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        await self.close()
-
-
-def _lower(headers: Mapping[str, str] | None) -> dict[str, str]:
-    return {name.lower(): value for name, value in (headers or {}).items()}
-
-
-def _whole_size(response: BaseHTTPResponse) -> int:
-    """The size of the object: the last part of `Content-Range` (RFC 9110 section 14.4), or
-    `Content-Length`."""
-    total = response.headers.get("content-range", "").rpartition("/")[2]
-    return int(total or response.headers["content-length"])
-
-
-def _info_of(key: str, size: int, headers: Mapping[str, str]) -> ObjectInfo:
-    lower = _lower(headers)
-    modified = from_http_header(lower["last-modified"]) if "last-modified" in lower else None
-    return ObjectInfo(
-        key,
-        size,
-        _etag(lower.get("etag")),
-        _epoch_ms(modified),
-        lower.get("content-type", DEFAULT_CONTENT_TYPE),
-        {
-            name.removeprefix(_METADATA): unquote(value)
-            for name, value in lower.items()
-            if name.startswith(_METADATA)
-        },
-    )
-
-
-def _etag(etag: str | None) -> str:
-    return (etag or "").strip('"')
-
-
-def _epoch_ms(moment: datetime | None) -> int:
-    return 0 if moment is None else round(moment.timestamp() * 1000)
