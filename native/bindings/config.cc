@@ -54,7 +54,8 @@ void Construct(EngineConfig* self, int64_t shards, const std::vector<std::string
                int64_t speaker_interval_ms, int64_t max_transports,
                const std::vector<std::string>& srtp_profiles, bool udp_gso, bool udp_gro, bool tcp,
                int64_t red_distance, int64_t start_bitrate_bps, int64_t min_bitrate_bps,
-               int64_t max_bitrate_bps, int64_t room_share, const std::string& gcm_library) {
+               int64_t max_bitrate_bps, int64_t room_share, const std::string& gcm_library,
+               int64_t tap_memory_bytes) {
   Bound(shards, 1, 256, "shards");
   Bound(port, 0, 65'535, "port");
   if (port != 0) Bound(port + shards - 1, 1, 65'535, "port");
@@ -64,6 +65,7 @@ void Construct(EngineConfig* self, int64_t shards, const std::vector<std::string
   Bound(max_bitrate_bps, min_bitrate_bps, 10'000'000'000, "max_bitrate_bps");
   Bound(start_bitrate_bps, min_bitrate_bps, max_bitrate_bps, "start_bitrate_bps");
   Bound(room_share, 0, 1'000'000, "room_share");
+  Bound(tap_memory_bytes, 1 << 20, int64_t{1} << 40, "tap_memory_bytes");
   Bound(max_transports, 1, 1'000'000, "max_transports");
   EngineConfig config;
   config.shards = static_cast<size_t>(shards);
@@ -94,6 +96,7 @@ void Construct(EngineConfig* self, int64_t shards, const std::vector<std::string
   config.socket.gro = udp_gro;
   config.tcp = tcp;
   config.room_share = static_cast<size_t>(room_share);
+  config.tap_memory_bytes = static_cast<size_t>(tap_memory_bytes);
   new (self) EngineConfig(std::move(config));
 }
 
@@ -113,7 +116,8 @@ void AddConfig(nb::module_& module) {
            nb::arg("udp_gso") = true, nb::arg("udp_gro") = true, nb::arg("tcp") = true,
            nb::arg("red_distance") = 1, nb::arg("start_bitrate_bps") = BweConfig{}.start_bps,
            nb::arg("min_bitrate_bps") = BweConfig{}.min_bps, nb::arg("max_bitrate_bps") = BweConfig{}.max_bps,
-           nb::arg("room_share") = 0, nb::arg("gcm_library") = "auto");
+           nb::arg("room_share") = 0, nb::arg("gcm_library") = "auto",
+           nb::arg("tap_memory_bytes") = int64_t{512} << 20);
 }
 
 }  // namespace nexus::bindings

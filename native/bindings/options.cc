@@ -69,7 +69,7 @@ void ConstructTransport(TransportSettings* self, std::string remote_ufrag, std::
 void ConstructTrack(TrackSettings* self, MediaKind kind, int64_t number, std::string mid,
                     const std::vector<int64_t>& ssrcs, const std::vector<int64_t>& rtx_ssrcs,
                     std::vector<std::string> rids, int64_t group, bool muted, const PySizes& sizes,
-                    const std::vector<int64_t>& payload_types) {
+                    const std::vector<int64_t>& payload_types, std::string scalability_mode) {
   if (number < 0 || number > UINT32_MAX) throw nb::value_error("number must have 32 bits: it is a CSRC");
   if (group < 0 || group > 255) throw nb::value_error("group must be 0 to 255");
   TrackSettings settings;
@@ -83,6 +83,7 @@ void ConstructTrack(TrackSettings* self, MediaKind kind, int64_t number, std::st
   settings.muted = muted;
   for (const int64_t type : payload_types) settings.payload_types.push_back(PayloadTypeFrom(type));
   settings.sizes = ToPictureSizes(sizes);
+  settings.scalability_mode = std::move(scalability_mode);
   Require(CheckTrack(settings));
   new (self) TrackSettings(std::move(settings));
 }
@@ -104,7 +105,8 @@ void AddOptions(nb::module_& module) {
       .def("__init__", &ConstructTrack, nb::kw_only(), nb::arg("kind"), nb::arg("number"), nb::arg("mid"),
            nb::arg("ssrcs") = std::vector<int64_t>{}, nb::arg("rtx_ssrcs") = std::vector<int64_t>{},
            nb::arg("rids") = std::vector<std::string>{}, nb::arg("group") = 0, nb::arg("muted") = false,
-           nb::arg("sizes") = PySizes{}, nb::arg("payload_types") = std::vector<int64_t>{});
+           nb::arg("sizes") = PySizes{}, nb::arg("payload_types") = std::vector<int64_t>{},
+           nb::arg("scalability_mode") = "");
 }
 
 }  // namespace nexus::bindings

@@ -80,6 +80,7 @@ Engine::Engine(EngineConfig config)
 Engine::~Engine() { Close(); }
 
 bool Engine::OpenShards(int& error) {
+  taps_.LimitRetained(config_.tap_memory_bytes);
   std::vector<ShardSockets> bound;
   for (size_t i = 0; i < config_.shards; ++i) {
     std::optional<ShardSockets> sockets = BindShard(i, error);

@@ -38,6 +38,7 @@ struct EngineConfig {
   Duration rest{800};
   bool tcp = true;  // ICE-TCP (RFC 6544), passive, on the ports of UDP
   TcpServerOptions tcp_server;
+  size_t tap_memory_bytes = 512u << 20;  // maximum size of the records that named taps keep
 };
 
 struct TransportDescription {
@@ -81,8 +82,22 @@ class Engine {
   CallError AddSlot(TransportId transport, MediaKind kind, int pair, SlotDescription& description,
                     bool rtx = true);
   CallError RequestStats(std::optional<RoomId> room, uint32_t& request, bool details = true);
-  // The tap's records can be read until a batch has `ended`, or until RemoveTap.
+  // The tap's records can be read until a batch has `ended`, or until RemoveTap. With a retention it is a
+  // named tap, whose records are kept until they are acknowledged, also after the track has ended.
   CallError AddTap(TrackId track, TapSettings settings, TapId& tap);
+  // Another track feeds a named tap whose own track has ended.
+  CallError ContinueTap(TapId tap, TrackId track, TapSettings settings);
+  // Appends a record to a named tap: the last one, which only the caller can write.
+  void FinishTap(TapId tap, ByteView record);
+  // The size that is needed, and the keyframes.
+  CallError UpdateTap(TapId tap, const TapDemand& demand);
+  CallError RequestTapKeyframe(TapId tap);
+  void ResumeTap(TapId tap, uint64_t position) { taps_.ResumeAfter(tap, position); }
+  void AcknowledgeTap(TapId tap, uint64_t position) { taps_.Acknowledge(tap, position); }
+  // Drops what named taps have kept for longer than their retention. To be called about once a second.
+  void ExpireTaps();
+  RetainedTapState TapState(TapId tap) const { return taps_.State(tap); }
+  RetainedTotals retained() const { return taps_.totals(); }
   CallError RemoveTap(TapId tap);
   int tap_fd() const { return taps_.fd(); }
   // Taps that have received records since the last call.
@@ -125,6 +140,10 @@ class Engine {
   Ssrc NewSsrc();
   size_t ShardIndex(uint32_t id) const { return (id - 1) % config_.shards; }
   size_t LeastLoaded() const;
+  // engine_taps.cc
+  // `mutex_` is held.
+  CallError Record(TapId tap, TrackId track, TapSettings settings);
+  TapId FeedOf(TapId tap);
   // engine_rooms.cc
   // Chooses the shard of the room's next peer and opens the room there; nothing if a command queue is full.
   std::optional<size_t> PlaceTransport(RoomId room);
@@ -150,6 +169,7 @@ class Engine {
   IdSource tracks_;
   IdSource slots_;
   IdSource tap_ids_;
+  std::map<uint32_t, TapId> tap_feeds_;  // of named taps: the tap in the shard that records for it
   uint32_t reports_ = 0;
   uint32_t ssrc_counter_ = 0;
   uint32_t ssrc_key_ = 0;

@@ -235,7 +235,7 @@ void ShardThread::PassRelays() {
 
 void ShardThread::PassTaps() {
   while (auto batch = shard_.PollTap()) recorded_.push_back(*std::move(batch));
-  taps_.Push(recorded_);
+  taps_.Push(recorded_, now_);
 }
 
 void ShardThread::CompleteStats(EngineStats& report) const {

@@ -7,6 +7,10 @@
 namespace nexus::testing {
 namespace {
 
+// Tags of StreamTrackResponse.
+constexpr uint64_t kRecordsTag = 1 << 3 | 2;
+constexpr uint64_t kPositionTag = 2 << 3;
+
 uint64_t Varint(ByteReader& reader) {
   uint64_t value = 0;
   for (int shift = 0; shift < 64; shift += 7) {
@@ -59,7 +63,12 @@ void TapReading::Add(const TapBatch& batch) {
   ended = batch.ended;
   ByteReader reader(batch.records);
   while (reader.ok() && reader.remaining() > 0) {
-    if (Varint(reader) != (1u << 3 | 2)) malformed = true;
+    const uint64_t response_tag = Varint(reader);
+    if (response_tag == kPositionTag) {
+      position = Varint(reader);
+      continue;
+    }
+    if (response_tag != kRecordsTag) malformed = true;
     ByteReader record_reader(reader.Bytes(Varint(reader)));
     const uint64_t tag = Varint(record_reader);
     TapRecord record;

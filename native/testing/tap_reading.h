@@ -28,6 +28,7 @@ struct TapRecord {
 struct TapReading {
   std::vector<TapRecord> records;
   size_t batches = 0;
+  uint64_t position = 0;  // of the last record; 0 before the edge has numbered it
   bool ended = false;
 
   // Sets `malformed` for good when the bytes do not parse.

@@ -144,3 +144,85 @@ async def test_a_recorder_can_decode_both_tracks(dev: Development) -> None:
             track_stream_pb2.STREAM_END_REASON_PARTICIPANT_LEFT,
             track_stream_pb2.STREAM_END_REASON_ROOM_CLOSED,
         )
+
+
+async def test_a_named_tap_outlives_its_readers(dev: Development) -> None:
+    """Three readers of one name, each of which dies after it has acknowledged only a part, receive together
+    what a second tap receives without interruption."""
+    microphone = LocalTrack(SyntheticMicrophone())
+    token = mint_token(APP, room="resumed", identity="alice", grants=("create", "publish"))
+    room = await NexusClient(server_url=dev.url, token=token, connect_seconds=60).join(tracks=(microphone,))
+    key = sfu_pb2.RoomKey(app=APP.key_id, room="resumed")
+    async with grpc.aio.insecure_channel(dev.sfu) as channel:
+        stub = sfu_pb2_grpc.SfuServiceStub(channel)
+        there = await stub.GetRoom(sfu_pb2.GetRoomRequest(room=key))
+        track_id = next(t.id for p in there.participants for t in p.tracks)
+        witness: dict[int, bytes] = {}
+        watching = asyncio.create_task(_watch(stub, key, track_id, witness))
+        kept: dict[int, bytes] = {}
+        position = 0
+        for _ in range(3):
+            position = await _read_and_die(stub, key, track_id, position, kept)
+        await room.leave()
+        ended = False
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            request = sfu_pb2.StreamTrackRequest(
+                room=key, track_id=track_id, tap="recorder", resume_after=position
+            )
+            async for batch in stub.StreamTrack(request):
+                for record in batch.records:
+                    assert not record.HasField("gap")
+                    ended = record.HasField("end")
+                    if record.HasField("packet"):
+                        kept[record.packet.sequence_number] = record.packet.payload
+            await watching
+    assert ended
+    numbers = sorted(kept)
+    assert numbers == list(range(numbers[0], numbers[-1] + 1))
+    assert {number: kept[number] for number in witness if number >= numbers[0]} == {
+        number: payload for number, payload in witness.items() if number >= numbers[0]
+    }
+    assert numbers[-1] == max(witness)
+
+
+async def _watch(
+    stub: sfu_pb2_grpc.SfuServiceStub, key: sfu_pb2.RoomKey, track_id: str, seen: dict[int, bytes]
+) -> None:
+    async for batch in stub.StreamTrack(sfu_pb2.StreamTrackRequest(room=key, track_id=track_id)):
+        for record in batch.records:
+            if record.HasField("packet"):
+                seen[record.packet.sequence_number] = record.packet.payload
+
+
+async def _read_and_die(
+    stub: sfu_pb2_grpc.SfuServiceStub,
+    key: sfu_pb2.RoomKey,
+    track_id: str,
+    after: int,
+    kept: dict[int, bytes],
+) -> int:
+    """Reads about two seconds, keeps and acknowledges the first half, and drops the rest. Returns the
+    acknowledged position."""
+    request = sfu_pb2.StreamTrackRequest(room=key, track_id=track_id, tap="recorder", resume_after=after)
+    stream = stub.StreamTrack(request)
+    packets: dict[int, bytes] = {}
+    acknowledged = after
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        first = True
+        async for batch in stream:
+            assert not first or batch.records[0].HasField("source")
+            first = False
+            for record in batch.records:
+                if record.HasField("packet"):
+                    packets[record.packet.sequence_number] = record.packet.payload
+            if acknowledged == after and len(packets) >= 50:
+                acknowledged = batch.position
+                kept.update(packets)
+                update = sfu_pb2.UpdateTapRequest(
+                    room=key, track_id=track_id, tap="recorder", acknowledged=acknowledged
+                )
+                await stub.UpdateTap(update)
+            if len(packets) >= 100:
+                break
+    stream.cancel()
+    return acknowledged

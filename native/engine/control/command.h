@@ -46,6 +46,8 @@ struct TrackSettings {
   std::vector<PayloadType> payload_types;
   // Sizes of its encodings or spatial layers, low to high, as the publisher says; fewer, or none: not known.
   std::vector<PictureSize> sizes;
+  // As the publisher says (W3C webrtc-svc); empty: no SVC.
+  std::string scalability_mode;
   int group = 0;
   bool muted = false;
 };
@@ -151,9 +153,13 @@ struct AddTap {
 struct RemoveTap {
   TapId tap;
 };
-// The tap's reader has lost something: a keyframe is requested.
+// The tap's reader has lost something, or asks for it: a keyframe is requested.
 struct RefreshTap {
   TapId tap;
+};
+struct UpdateTap {
+  TapId tap;
+  TapDemand demand;
 };
 // Opens data channels for this peer, or changes what they may do.
 struct ConfigureData {
@@ -177,6 +183,6 @@ using Command =
     std::variant<CreateRoom, CloseRoom, CreateTransport, UpdateTransport, RestartIce, CloseTransport,
                  AddTrack, RemoveTrack, MuteTrack, ResizeTrack, RequestKeyframe, AddSlot, RemoveSlot,
                  BindSlot, UnbindSlot, SetSubscribed, SetSlotView, RequestStats, AddTap, RemoveTap,
-                 RefreshTap, ConfigureData, SendData, SpreadRoom>;
+                 RefreshTap, UpdateTap, ConfigureData, SendData, SpreadRoom>;
 
 }  // namespace nexus

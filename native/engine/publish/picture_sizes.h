@@ -2,6 +2,7 @@
 // the rule that each layer has half the size of the one above.
 #pragma once
 
+#include <optional>
 #include <span>
 
 #include "engine/codec/picture_size.h"
@@ -32,6 +33,13 @@ class PictureSizes {
       if (Known(below) > 0) return Known(below) << (spatial - below);
     }
     return largest >> (count - 1 - spatial);
+  }
+  // The lowest of `count` layers whose frames have at least so many lines; nothing if none has.
+  std::optional<size_t> LowestWith(double lines, size_t count, uint32_t largest) const {
+    for (size_t s = 0; s < count; ++s) {
+      if (static_cast<double>(Lines(s, count, largest)) >= lines) return s;
+    }
+    return std::nullopt;
   }
 
  private:

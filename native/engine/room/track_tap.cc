@@ -9,6 +9,8 @@ namespace {
 
 // How long an encoding must be silent to count as stopped by its publisher.
 constexpr Duration kSilentLayer = std::chrono::seconds(1);
+// Assumed height of the highest encoding when neither the publisher nor a keyframe has given it.
+constexpr uint32_t kAssumedHeight = 720;
 
 ReorderConfig OrderConfig(const TapSettings& settings) {
   ReorderConfig config;
@@ -30,8 +32,9 @@ TrackTap::TrackTap(ShardContext& context, TapOutbox& out, PublishedTrack& track,
       encoder_(id, settings.unix_offset_us) {
   out_.Open(id, settings.backlog_bytes);
   track.AddSink(*this);
-  if (!track.muted()) return;
-  encoder_.AddMuted(true, now);
+  if (settings.demand.keyframe_interval > Duration{0})
+    keyframe_due_ = now + settings.demand.keyframe_interval;
+  if (track.muted()) encoder_.AddMuted(true, now);
   Schedule(now);
 }
 
@@ -40,6 +43,33 @@ TrackTap::~TrackTap() {
 }
 
 PublishedLayer* TrackTap::Current() const { return context_.layers.Find(layer_); }
+
+size_t TrackTap::Wanted() const {
+  const TapDemand& demand = settings_.demand;
+  if (track_ == nullptr || !track_->simulcast()) return kMaxSpatialLayers - 1;
+  if (demand.max_width == 0 || demand.max_height == 0) return kMaxSpatialLayers - 1;
+  // The shorter side counts, for portrait video too.
+  const auto lines = static_cast<double>(std::min(demand.max_width, demand.max_height));
+  const size_t encodings = std::max(track_->settings().rids.size(), track_->settings().ssrcs.size());
+  return track_->sizes().LowestWith(lines, encodings, kAssumedHeight).value_or(kMaxSpatialLayers - 1);
+}
+
+LayerDemand TrackTap::Demand() const {
+  LayerTarget highest = kHighestLayer;
+  highest.spatial = static_cast<uint8_t>(Wanted());
+  return highest;
+}
+
+void TrackTap::OnSizes(const PublishedTrack&) {
+  if (track_ != nullptr) track_->OnDemandChanged();
+}
+
+void TrackTap::Update(const TapDemand& demand, Timestamp now) {
+  settings_.demand = demand;
+  keyframe_due_ = demand.keyframe_interval > Duration{0} ? now + demand.keyframe_interval : kNever;
+  if (track_ != nullptr) track_->OnDemandChanged();
+  Schedule(now);
+}
 
 void TrackTap::Ask(PublishedLayer& layer) {
   if (!layer.keyframes().pending()) track_->RequestKeyframe(layer);
@@ -56,8 +86,8 @@ void TrackTap::RequestKeyframe() {
 bool TrackTap::Choose(PublishedLayer& layer, const SourcePacket& packet, Timestamp now) {
   if (layer.id() == layer_) return true;
   const PublishedLayer* current = Current();
-  const bool better = current == nullptr || layer.encoding() > current->encoding() ||
-                      now - current->last_packet() > kSilentLayer;
+  const bool better =
+      current == nullptr || IsBetter(layer, *current) || now - current->last_packet() > kSilentLayer;
   if (!better) return false;
   if (track_->kind() == MediaKind::kVideo && !packet.frame.keyframe_start) {
     Ask(layer);
@@ -67,12 +97,20 @@ bool TrackTap::Choose(PublishedLayer& layer, const SourcePacket& packet, Timesta
   return true;
 }
 
+// An encoding that is large enough precedes a larger one, and both precede a smaller one.
+bool TrackTap::IsBetter(const PublishedLayer& layer, const PublishedLayer& current) const {
+  const size_t wanted = Wanted();
+  if (layer.encoding() > current.encoding()) return current.encoding() < wanted;
+  return layer.encoding() >= wanted;
+}
+
 void TrackTap::SwitchTo(PublishedLayer& layer) {
   Drain();
   order_.Restart();
   layer_ = layer.id();
   wants_keyframe_ = false;
   begins_ = true;
+  clock_.Restart();
 }
 
 void TrackTap::OnPacket(PublishedLayer& layer, const SourcePacket& packet, Timestamp now) {
@@ -101,6 +139,7 @@ void TrackTap::RestartAt(PublishedLayer& layer, const SourcePacket& packet, Time
   Drain();
   const int64_t expected = order_.next().value_or(packet.sequence_number);
   encoder_.AddGap({GapReason::kRestart, expected, std::max(expected, packet.sequence_number - 1)});
+  clock_.Restart();
   order_.Restart();
   begins_ = true;
   told_source_ = 0;  // encoded again, as numbers restart
@@ -120,7 +159,10 @@ uint32_t TrackTap::NoteFor(PublishedLayer& layer) {
   const bool same = !sources_.empty() && sources_.back().ssrc == ssrc &&
                     sources_.back().codec == codec.codec &&
                     sources_.back().payload_type == codec.payload_type;
-  if (!same) sources_.push_back({codec.codec, codec.payload_type, codec.clock_rate, ssrc, layer.rid()});
+  if (!same) {
+    sources_.push_back({codec.codec, codec.payload_type, codec.clock_rate, ssrc, layer.rid(),
+                        track_->settings().scalability_mode});
+  }
   return first_source_ + static_cast<uint32_t>(sources_.size()) - 1;
 }
 
@@ -134,11 +176,19 @@ void TrackTap::Emit(const SourcePacket& packet, uint32_t note) {
     told_source_ = note;
   }
   if (packet.payload.empty()) return;  // padding: there is nothing to record
-  if (packet.frame.keyframe_start) wants_keyframe_ = false;
+  if (packet.frame.keyframe_start) {
+    wants_keyframe_ = false;
+    const Duration interval = settings_.demand.keyframe_interval;
+    if (interval > Duration{0}) keyframe_due_ = packet.arrival + interval;
+  }
   const PublishedLayer* layer = Current();
+  const bool synchronised = layer != nullptr && layer->synchronised();
+  SourcePacket timed = packet;
+  timed.media_time =
+      clock_.OnPacket(packet.timestamp, sources_.front().clock_rate, packet.media_time, synchronised);
   if (std::exchange(begins_, false) && packet.frame.needs_parameter_sets && layer != nullptr)
-    EmitParameterSets(*layer, packet);
-  encoder_.AddPacket(packet, layer != nullptr && layer->synchronised());
+    EmitParameterSets(*layer, timed);
+  encoder_.AddPacket(timed, synchronised);
   if (encoder_.size() >= settings_.batch_bytes) Flush(false);
 }
 
@@ -168,6 +218,7 @@ void TrackTap::EmitDue(Timestamp now) {
 
 void TrackTap::Tell(const SequenceGap& gap) {
   encoder_.AddGap(gap);
+  clock_.Restart();
   PublishedLayer* layer = Current();
   if (layer == nullptr || track_->kind() != MediaKind::kVideo) return;
   wants_keyframe_ = true;
@@ -178,6 +229,7 @@ void TrackTap::Drain() {
   while (auto due = order_.Drain()) {
     if (const auto* gap = std::get_if<SequenceGap>(&*due)) {
       encoder_.AddGap(*gap);
+      clock_.Restart();
     } else {
       const auto& held = std::get<HeldPacket>(*due);
       Emit(held.packet, held.note);
@@ -196,6 +248,7 @@ void TrackTap::OnMuted(bool muted, Timestamp now) {
   Drain();
   order_.Restart();
   layer_ = {};  // resumes as it began: video with a keyframe
+  clock_.Restart();
   encoder_.AddMuted(muted, now);
   Schedule(now);
 }
@@ -206,8 +259,16 @@ void TrackTap::OnTrackGone(PublishedTrack&) {
   track_ = nullptr;
 }
 
+// The interval has passed since the last keyframe. The request is joined with those of others.
+void TrackTap::RequestDueKeyframe(Timestamp now) {
+  if (now < keyframe_due_) return;
+  keyframe_due_ = now + settings_.demand.keyframe_interval;
+  RequestKeyframe();
+}
+
 void TrackTap::HandleTimeout(Timestamp now) {
   EmitDue(now);
+  RequestDueKeyframe(now);
   if (now >= flush_at_) Flush(false);
   Schedule(now);
 }
@@ -222,7 +283,7 @@ void TrackTap::Flush(bool ended) {
 
 void TrackTap::Schedule(Timestamp now) {
   if (!encoder_.empty() && flush_at_ == kNever) flush_at_ = now + settings_.batch_interval;
-  const Timestamp at = std::min(flush_at_, order_.next_deadline());
+  const Timestamp at = std::min({flush_at_, order_.next_deadline(), keyframe_due_});
   if (at != deadline_.at()) context_.deadlines.Set(deadline_, at);
 }
 

@@ -115,6 +115,7 @@ class Shard {
   void Handle(const AddTap& command, Timestamp now);
   void Handle(const RemoveTap& command, Timestamp now);
   void Handle(const RefreshTap& command, Timestamp now);
+  void Handle(const UpdateTap& command, Timestamp now);
   void Handle(const ConfigureData& command, Timestamp now);
   void Handle(const SendData& command, Timestamp now);
   void Handle(const SpreadRoom& command, Timestamp now);

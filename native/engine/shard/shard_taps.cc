@@ -31,6 +31,10 @@ void Shard::Handle(const RefreshTap& command, Timestamp) {
   if (const auto tap = taps_.find(command.tap); tap != taps_.end()) tap->second->RequestKeyframe();
 }
 
+void Shard::Handle(const UpdateTap& command, Timestamp now) {
+  if (const auto tap = taps_.find(command.tap); tap != taps_.end()) tap->second->Update(command.demand, now);
+}
+
 void Shard::SweepTaps() {
   std::erase_if(taps_, [](const auto& entry) { return entry.second->gone(); });
 }

@@ -44,11 +44,8 @@ uint8_t SpatialFor(const SlotView& view, const PictureSizes& sizes, size_t encod
   // The shorter side counts, for portrait video too.
   const auto shown = static_cast<double>(std::min(view.height, view.width));
   const uint32_t largest = screen ? kLargestScreenHeight : kLargestHeight;
-  for (size_t s = 0; s + 1 < encodings; ++s) {
-    if (static_cast<double>(sizes.Lines(s, encodings, largest)) * kStretch >= shown)
-      return static_cast<uint8_t>(s);
-  }
-  return highest;
+  const std::optional<size_t> lowest = sizes.LowestWith(shown / kStretch, encodings, largest);
+  return lowest && *lowest + 1 < encodings ? static_cast<uint8_t>(*lowest) : highest;
 }
 
 LayerTarget MaxFor(const SlotView& view, const PictureSizes& sizes, size_t encodings, bool screen) {

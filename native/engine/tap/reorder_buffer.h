@@ -11,7 +11,7 @@
 
 namespace nexus {
 
-enum class GapReason : uint8_t { kLost = 1, kReorderFull = 2, kRestart = 3, kSlowReader = 4 };
+enum class GapReason : uint8_t { kLost = 1, kReorderFull = 2, kRestart = 3, kSlowReader = 4, kRetention = 5 };
 
 struct SequenceGap {
   GapReason reason = GapReason::kLost;

@@ -19,7 +19,10 @@ void TapBacklog::DropOldest() {
   if (!lost_) {
     lost_.emplace();
     lost_->tap = batch.tap;
+    lost_->last_media_time_us = media_time_before_us_;
   }
+  lost_->position = batch.position;
+  lost_->record_count += batch.record_count;
   if (batch.numbered) {
     if (!lost_->numbered) lost_->first_sequence = batch.first_sequence;
     lost_->numbered = true;
@@ -34,8 +37,10 @@ TapBatch TapBacklog::TellLost() {
   TapBatch told = *std::move(lost_);
   lost_.reset();
   if (told.numbered) {
-    told.records =
-        EncodeGap({GapReason::kSlowReader, told.first_sequence, told.last_sequence}, told.packets_dropped);
+    const GapEdges edges{told.last_media_time_us,
+                         batches_.empty() ? 0 : batches_.front().first_media_time_us};
+    told.records = EncodeGap({GapReason::kSlowReader, told.first_sequence, told.last_sequence},
+                             told.packets_dropped, edges);
   }
   Append(told.records, told.last_source);
   Append(told.records, told.last_muted);
@@ -48,6 +53,7 @@ std::optional<TapBatch> TapBacklog::Pop() {
   TapBatch batch = std::move(batches_.front());
   batches_.pop_front();
   bytes_ -= batch.records.size();
+  if (batch.last_media_time_us != 0) media_time_before_us_ = batch.last_media_time_us;
   return batch;
 }
 

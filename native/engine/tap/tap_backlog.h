@@ -26,7 +26,8 @@ class TapBacklog {
   size_t max_bytes_;
   std::deque<TapBatch> batches_;
   size_t bytes_ = 0;
-  std::optional<TapBatch> lost_;  // numbers and counts, without records
+  std::optional<TapBatch> lost_;      // numbers and counts, without records
+  int64_t media_time_before_us_ = 0;  // of the last packet before the first batch
 };
 
 }  // namespace nexus

@@ -19,6 +19,7 @@ struct TapSource {
   uint32_t clock_rate = 0;
   Ssrc ssrc;
   std::string rid;
+  std::string scalability_mode;
   friend bool operator==(const TapSource&, const TapSource&) = default;
 };
 
@@ -33,17 +34,29 @@ class TapEncoder {
   void AddSenderReport(int64_t rtp_timestamp, NtpTime ntp);
 
   size_t size() const { return batch_.records.size(); }
-  bool empty() const { return batch_.records.empty(); }
+  bool empty() const { return batch_.records.empty() && !gap_; }
   TapBatch Take();
 
  private:
   void Number(int64_t first, int64_t last);
+  // Writes the gap that waits for the media time of the packet behind it; 0: none follows.
+  void WriteGap(int64_t media_time_after_us);
   TapId tap_;
   int64_t unix_offset_us_;
   TapBatch batch_;
+  std::optional<SequenceGap> gap_;
+  int64_t last_media_time_us_ = 0;  // of the last packet of this source or an earlier one
+};
+
+// The media times at both edges of a gap, as Unix time; 0: unknown.
+struct GapEdges {
+  int64_t before_us = 0;
+  int64_t after_us = 0;
 };
 
 // One gap record, as in a StreamTrackResponse.
-std::vector<uint8_t> EncodeGap(const SequenceGap& gap, uint64_t packets_dropped);
+std::vector<uint8_t> EncodeGap(const SequenceGap& gap, uint64_t packets_dropped, GapEdges edges = {});
+// The position of a StreamTrackResponse, to be appended to its records. The last one counts.
+void AppendPosition(std::vector<uint8_t>& response, uint64_t position);
 
 }  // namespace nexus

@@ -68,6 +68,7 @@ class EngineConfig:
         max_bitrate_bps: int = 100_000_000,
         room_share: int = 0,
         gcm_library: str = "auto",
+        tap_memory_bytes: int = 512 * 1024 * 1024,
     ) -> None:
         """Shard k listens on UDP `port + k` (0: any free port). `announced_addresses` replace the bound ones
         in candidates (the node's public addresses). `bind_addresses`: at most one of each family.
@@ -80,7 +81,8 @@ class EngineConfig:
         `room_share`: the maximum number of a room's transports on one shard before the room is spread to
         another shard; 0: a room stays on its shard.
         `gcm_library`: the library for AES-GCM, "openssl" or "intel-ipsec-mb"; "auto": the fastest available
-        one. Raises GcmLibraryUnavailable."""
+        one. Raises GcmLibraryUnavailable.
+        `tap_memory_bytes`: maximum size of the records that all named taps keep."""
 
 class CodecBinding:
     def __init__(
@@ -150,6 +152,7 @@ class TrackOptions:
         muted: bool = False,
         sizes: Sequence[tuple[int, int]] = (),
         payload_types: Sequence[int] = (),
+        scalability_mode: str = "",
     ) -> None:
         """`number` is the CSRC of forwarded packets. `ssrcs` and `rtx_ssrcs` pair up by position; without
         them packets are found by MID (and RID), or by a payload type that no other track of the transport has
@@ -160,11 +163,24 @@ class TrackOptions:
 
 class TapOptions:
     def __init__(
-        self, *, patience_ms: int = 1_500, batch_ms: int = 50, backlog_bytes: int = 4 * 1024 * 1024
+        self,
+        *,
+        patience_ms: int = 1_500,
+        batch_ms: int = 50,
+        backlog_bytes: int = 4 * 1024 * 1024,
+        retain_ms: int = 0,
+        first_position: int = 0,
+        keyframe_interval_ms: int = 0,
+        max_width: int = 0,
+        max_height: int = 0,
     ) -> None:
         """`patience_ms`: how long to wait for a missing packet (0 to 10,000). `batch_ms`: how long to collect
         records for a batch (0 to 1,000). `backlog_bytes`: bound of the backlog of a slow reader (64 KiB to 64
-        MiB)."""
+        MiB). `retain_ms`: how long a named tap keeps records that are not acknowledged (0 to 60,000; 0: the
+        tap has no name); `first_position`: the position after which its records are numbered; then a gap
+        comes first. `keyframe_interval_ms`: a keyframe is requested at least this often (0 to 60,000; 0: only
+        where one is needed). `max_width`, `max_height`: the tap follows the lowest encoding of that size; 0:
+        the highest."""
 
 class TapBatch:
     @property
@@ -178,6 +194,29 @@ class TapBatch:
     @property
     def ended(self) -> bool:
         """The track has ended (or did not exist), and the tap with it."""
+
+class TapState:
+    """What a named tap keeps."""
+
+    @property
+    def bytes(self) -> int: ...
+    @property
+    def records(self) -> int: ...
+    @property
+    def position(self) -> int:
+        """Number of the last record."""
+    @property
+    def ended(self) -> bool:
+        """The track that feeds the tap has ended."""
+
+class RetainedTotals:
+    """What all named taps keep."""
+
+    @property
+    def bytes(self) -> int: ...
+    @property
+    def packets_dropped(self) -> int:
+        """Packets that were dropped before they were acknowledged, since the start."""
 
 class SlotDescription:
     @property
@@ -266,6 +305,25 @@ class Engine:
     def read_tap(self, tap: int, limit: int = 1024 * 1024) -> TapBatch:
         """The records queued for a tap, in whole batches, up to about `limit` bytes; empty if there are
         none."""
+    def continue_tap(self, tap: int, track: int, options: TapOptions) -> None:
+        """Lets another track feed a named tap whose own track has ended."""
+    def finish_tap(self, tap: int, record: bytes) -> None:
+        """Appends the last record of a named tap, a serialised StreamTrackResponse."""
+    def resume_tap(self, tap: int, position: int) -> None:
+        """A reader of a named tap begins after this position."""
+    def acknowledge_tap(self, tap: int, position: int) -> None:
+        """Frees the records of a named tap up to this position."""
+    def update_tap(
+        self, tap: int, *, keyframe_interval_ms: int = 0, max_width: int = 0, max_height: int = 0
+    ) -> None:
+        """Replaces what the tap asks of the publisher (TapOptions)."""
+    def request_tap_keyframe(self, tap: int) -> None:
+        """Requests one keyframe, together with the requests of subscribers."""
+    def expire_taps(self) -> None:
+        """Drops what named taps have kept for longer than their retention; to be called once a second."""
+    def tap_state(self, tap: int) -> TapState: ...
+    @property
+    def retained(self) -> RetainedTotals: ...
     def configure_data(
         self,
         transport: int,

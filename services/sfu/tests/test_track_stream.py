@@ -86,7 +86,7 @@ async def test_a_cancelled_stream_removes_its_tap(running: Running, read_offer: 
     await stream.read()
     stream.cancel()
     await wait_until(lambda: not running.engine.taps)
-    assert running.service.taps.count == 0
+    assert running.service.streams.readers.count == 0
 
 
 async def test_options_reach_the_engine_and_are_limited(

@@ -72,6 +72,13 @@ class SfuConfig(RpcConfig):
         ge=0,
         le=2,
     )
+    tap_memory_mb: int = setting(
+        512,
+        unit="MiB",
+        reason="kept for recorders until they acknowledge it: a minute of 45 videos of 1.5 Mbit/s",
+        ge=1,
+        le=1 << 20,
+    )
     start_bitrate_bps: int = setting(
         500_000, unit="bit/s", reason="first estimate of a subscriber's bandwidth", ge=10_000
     )

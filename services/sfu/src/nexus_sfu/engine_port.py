@@ -164,6 +164,15 @@ class StatsReady:
 
 
 @dataclass(frozen=True, slots=True)
+class TapDemand:
+    """The needs of a tap, as the track's publisher is asked for them. 0: none, or the best size."""
+
+    keyframe_interval_ms: int = 0
+    max_width: int = 0
+    max_height: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class TapOptions:
     # How long the engine waits for a missing packet.
     patience_ms: int
@@ -171,6 +180,39 @@ class TapOptions:
     batch_ms: int
     # Maximum size of the records buffered for a slow reader.
     backlog_bytes: int
+    # How long the records of a named tap are kept until they are acknowledged; 0: the tap has no name.
+    retain_ms: int = 0
+    # Position after which the records of a named tap are numbered.
+    first_position: int = 0
+    demand: TapDemand = TapDemand()
+
+
+class TapState(Protocol):
+    """The size of the records that a named tap keeps."""
+
+    @property
+    def bytes(self) -> int: ...
+
+    @property
+    def records(self) -> int: ...
+
+    @property
+    def position(self) -> int:
+        """Number of the last record."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the engine's track that feeds the tap has ended."""
+
+
+class RetainedTotals(Protocol):
+    """Sums over all named taps: the records they keep, and the packets they dropped unacknowledged."""
+
+    @property
+    def bytes(self) -> int: ...
+
+    @property
+    def packets_dropped(self) -> int: ...
 
 
 class TapBatch(Protocol):
@@ -277,6 +319,31 @@ class EnginePort(Protocol):
     def ready_taps(self) -> Sequence[int]: ...
 
     def read_tap(self, tap: int, limit: int) -> TapBatch: ...
+
+    # Named taps, which keep their records until they are acknowledged and outlive their track.
+
+    def continue_tap(self, tap: int, track: int, options: TapOptions) -> None:
+        """Lets another track feed the tap, whose own track has ended."""
+
+    def finish_tap(self, tap: int, record: bytes) -> None:
+        """Appends the last record, a serialised `StreamTrackResponse`."""
+
+    def resume_tap(self, tap: int, position: int) -> None:
+        """Delivers again what follows the position."""
+
+    def acknowledge_tap(self, tap: int, position: int) -> None: ...
+
+    def update_tap(self, tap: int, demand: TapDemand) -> None: ...
+
+    def request_tap_keyframe(self, tap: int) -> None: ...
+
+    def expire_taps(self) -> None:
+        """Drops what was kept for longer than its retention. To be called about once a second."""
+
+    def tap_state(self, tap: int) -> TapState: ...
+
+    @property
+    def retained(self) -> RetainedTotals: ...
 
     def request_stats(self, room: int | None, details: bool = True) -> int:
         """Requests `StatsReady`; without details, only the engine's own stats."""

@@ -46,6 +46,14 @@ def track_not_found(track_id: str) -> RpcError:
     )
 
 
+def tap_not_found(name: str) -> RpcError:
+    return RpcError(ErrorCode.TAP_NOT_FOUND, "the track has no tap with this name", details={"tap": name})
+
+
+def tap_taken(name: str) -> RpcError:
+    return RpcError(ErrorCode.TAP_TAKEN, "a newer stream reads this tap", details={"tap": name})
+
+
 def room_full(limit: int) -> RpcError:
     return RpcError(ErrorCode.ROOM_FULL, "the room is full", details={"limit": limit})
 

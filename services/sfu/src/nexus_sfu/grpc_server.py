@@ -31,8 +31,11 @@ SetDraining = Callable[[bool, bool], None]
 
 
 class SfuServicer(sfu_pb2_grpc.SfuServiceServicer):
-    def __init__(self, sfu: Sfu, stats: Stats, node_id: str, set_draining: SetDraining) -> None:
+    def __init__(
+        self, sfu: Sfu, stats: Stats, streams: TrackStreams, node_id: str, set_draining: SetDraining
+    ) -> None:
         self._sfu = sfu
+        self._streams = streams
         self._set_draining = set_draining
         self._stats = stats
         self._node_id = node_id
@@ -74,6 +77,11 @@ class SfuServicer(sfu_pb2_grpc.SfuServiceServicer):
             tracks=[track_message(t, with_mid=True) for t in answered.participant.tracks.values()],
             unused_sections=_unused_sections(answered),
         )
+
+    async def UpdateTap(
+        self, request: sfu_pb2.UpdateTapRequest, context: Context
+    ) -> sfu_pb2.UpdateTapResponse:
+        return self._streams.update_tap(request)
 
     async def Leave(self, request: sfu_pb2.LeaveRequest, context: Context) -> sfu_pb2.LeaveResponse:
         key = requests.room_key(request.room)

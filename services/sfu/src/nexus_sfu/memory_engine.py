@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from nexus.sfu.v1 import track_stream_pb2
+
 from nexus_sfu.core.effects import SlotView
 from nexus_sfu.core.model import DataOffer, IceCredentials, Kind, Track, TransportOffer
 from nexus_sfu.engine_port import (
@@ -19,10 +21,13 @@ from nexus_sfu.engine_port import (
     EngineEvent,
     OpenedSlot,
     OpenedTransport,
+    RetainedTotals,
     SlotStats,
     StatsReady,
     TapBatch,
+    TapDemand,
     TapOptions,
+    TapState,
     TrackStats,
     TransportGone,
     TransportStats,
@@ -122,11 +127,40 @@ class MemoryBatch:
     ended: bool = False
 
 
+def _records_in(batch: MemoryBatch) -> int:
+    return len(track_stream_pb2.StreamTrackResponse.FromString(batch.records).records)
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryTotals:
+    bytes: int
+    packets_dropped: int = 0
+
+
 @dataclass(slots=True)
 class MemoryTap:
     track: int
     options: TapOptions
     batches: list[MemoryBatch] = field(default_factory=list)
+    demand: TapDemand = field(default_factory=TapDemand)
+    keyframes_requested: int = 0
+    # Batches of a named tap with the positions of their last records, and how far they are delivered.
+    kept: list[tuple[int, MemoryBatch]] = field(default_factory=list)
+    position: int = 0
+    delivered: int = 0
+    ended: bool = False
+
+    @property
+    def bytes(self) -> int:
+        return sum(len(batch.records) for _, batch in self.kept)
+
+    @property
+    def records(self) -> int:
+        return sum(_records_in(batch) for _, batch in self.kept)
+
+    @property
+    def packets_dropped(self) -> int:
+        return 0
 
 
 class MemoryEngine:
@@ -283,7 +317,14 @@ class MemoryEngine:
 
     def record(self, tap: int, batch: MemoryBatch) -> None:
         """Adds media to a tap for a test."""
-        self.taps[tap].batches.append(batch)
+        state = self.taps[tap]
+        state.ended = state.ended or batch.ended
+        if not state.options.retain_ms:
+            state.batches.append(batch)
+        elif batch.records:
+            state.position += _records_in(batch)
+            position = track_stream_pb2.StreamTrackResponse(position=state.position).SerializeToString()
+            state.kept.append((state.position, MemoryBatch(batch.records + position, batch.packets)))
         self._ready.append(tap)
         os.eventfd_write(self.tap_fd, 1)
 
@@ -292,7 +333,7 @@ class MemoryEngine:
         if self.refuse_tap:
             raise RuntimeError("too many taps")
         tap = next(self._ids)
-        self.taps[tap] = MemoryTap(track, options)
+        self.taps[tap] = MemoryTap(track, options, demand=options.demand, position=options.first_position)
         return tap
 
     def remove_tap(self, tap: int) -> None:
@@ -306,8 +347,48 @@ class MemoryEngine:
 
     def read_tap(self, tap: int, limit: int) -> TapBatch:
         assert limit > 0
-        batches = self.taps[tap].batches
-        return batches.pop(0) if batches else MemoryBatch()
+        state = self.taps.get(tap)
+        if state is None:
+            return MemoryBatch()
+        if not state.options.retain_ms:
+            return state.batches.pop(0) if state.batches else MemoryBatch()
+        for position, batch in state.kept:
+            if position > state.delivered:
+                state.delivered = position
+                return batch
+        return MemoryBatch(ended=state.ended)
+
+    def continue_tap(self, tap: int, track: int, options: TapOptions) -> None:
+        assert track in self.tracks
+        self.taps[tap].track = track
+        self.taps[tap].ended = False
+
+    def finish_tap(self, tap: int, record: bytes) -> None:
+        self.record(tap, MemoryBatch(record, ended=True))
+
+    def resume_tap(self, tap: int, position: int) -> None:
+        self.taps[tap].delivered = position
+        self._ready.append(tap)
+        os.eventfd_write(self.tap_fd, 1)
+
+    def acknowledge_tap(self, tap: int, position: int) -> None:
+        self.taps[tap].kept = [kept for kept in self.taps[tap].kept if kept[0] > position]
+
+    def update_tap(self, tap: int, demand: TapDemand) -> None:
+        self.taps[tap].demand = demand
+
+    def request_tap_keyframe(self, tap: int) -> None:
+        self.taps[tap].keyframes_requested += 1
+
+    def expire_taps(self) -> None:
+        """Keeps everything: the engine's tests cover its bounds."""
+
+    def tap_state(self, tap: int) -> TapState:
+        return self.taps[tap]
+
+    @property
+    def retained(self) -> RetainedTotals:
+        return MemoryTotals(sum(tap.bytes for tap in self.taps.values()))
 
     def request_stats(self, room: int | None, details: bool = True) -> int:
         """Answers at once, with the stats of everything present."""

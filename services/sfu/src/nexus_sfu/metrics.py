@@ -46,6 +46,11 @@ class Metrics:
         self.stream_packets_dropped = counter(
             "stream_packets_dropped", "Packets dropped because readers of StreamTrack were too slow."
         )
+        self.tap_packets_dropped = counter(
+            "tap_packets_dropped", "Packets that named taps dropped before they were acknowledged."
+        )
+        self.tap_retained_bytes = gauge("tap_retained_bytes", "Size of the records that named taps keep.")
+        self.named_taps = gauge("named_taps", "Taps that outlive their readers.")
         self.streams = gauge("streams", "StreamTrack calls in progress.")
         self.rooms = gauge("rooms", "Rooms on this node.")
         self.participants = gauge("participants", "Participants on this node.")

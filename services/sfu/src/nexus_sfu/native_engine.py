@@ -114,6 +114,7 @@ class NativeEngine:
             group=track.source.group,
             muted=track.muted,
             sizes=track.sizes,
+            scalability_mode=track.scalability_mode,
         )
         return self._engine.add_track(transport, options)
 
@@ -162,10 +163,7 @@ class NativeEngine:
         return self._engine.tap_fd
 
     def add_tap(self, track: int, options: port.TapOptions) -> int:
-        native_options = native.TapOptions(
-            patience_ms=options.patience_ms, batch_ms=options.batch_ms, backlog_bytes=options.backlog_bytes
-        )
-        return self._engine.add_tap(track, native_options)
+        return self._engine.add_tap(track, _tap_options(options))
 
     def remove_tap(self, tap: int) -> None:
         with suppress(RuntimeError):  # raised after `close`
@@ -177,8 +175,54 @@ class NativeEngine:
     def read_tap(self, tap: int, limit: int) -> port.TapBatch:
         return self._engine.read_tap(tap, limit)
 
+    def continue_tap(self, tap: int, track: int, options: port.TapOptions) -> None:
+        self._engine.continue_tap(tap, track, _tap_options(options))
+
+    def finish_tap(self, tap: int, record: bytes) -> None:
+        self._engine.finish_tap(tap, record)
+
+    def resume_tap(self, tap: int, position: int) -> None:
+        self._engine.resume_tap(tap, position)
+
+    def acknowledge_tap(self, tap: int, position: int) -> None:
+        self._engine.acknowledge_tap(tap, position)
+
+    def update_tap(self, tap: int, demand: port.TapDemand) -> None:
+        self._engine.update_tap(
+            tap,
+            keyframe_interval_ms=demand.keyframe_interval_ms,
+            max_width=demand.max_width,
+            max_height=demand.max_height,
+        )
+
+    def request_tap_keyframe(self, tap: int) -> None:
+        self._engine.request_tap_keyframe(tap)
+
+    def expire_taps(self) -> None:
+        self._engine.expire_taps()
+
+    def tap_state(self, tap: int) -> port.TapState:
+        return self._engine.tap_state(tap)
+
+    @property
+    def retained(self) -> port.RetainedTotals:
+        return self._engine.retained
+
     def request_stats(self, room: int | None, details: bool = True) -> int:
         return self._engine.request_stats(room, details)
+
+
+def _tap_options(options: port.TapOptions) -> native.TapOptions:
+    return native.TapOptions(
+        patience_ms=options.patience_ms,
+        batch_ms=options.batch_ms,
+        backlog_bytes=options.backlog_bytes,
+        retain_ms=options.retain_ms,
+        first_position=options.first_position,
+        keyframe_interval_ms=options.demand.keyframe_interval_ms,
+        max_width=options.demand.max_width,
+        max_height=options.demand.max_height,
+    )
 
 
 def _codecs(offer: TransportOffer) -> list[native.CodecBinding]:

@@ -32,6 +32,7 @@ def open_engine(config: SfuConfig) -> EnginePort:
                 min_bitrate_bps=config.min_bitrate_bps,
                 max_bitrate_bps=config.max_bitrate_bps,
                 gcm_library=config.gcm_library,
+                tap_memory_bytes=config.tap_memory_mb << 20,
             )
         )
     except native.GcmLibraryUnavailable as error:

@@ -22,7 +22,7 @@ from nexus_sfu.quality import QualityWatch
 from nexus_sfu.sdp_worker import SdpWorker
 from nexus_sfu.sfu import Sfu
 from nexus_sfu.stats import Stats, StatsLost, StatsRequests
-from nexus_sfu.track_stream import TapReaders, TrackStreams
+from nexus_sfu.track_stream import TrackStreams
 
 log = structlog.get_logger()
 
@@ -66,9 +66,9 @@ class SfuService:
         self.sfu.on_stats(requests.received)
         self._stats = Stats(requests, self.sfu.media, clock)
         self._quality = QualityWatch(self.sfu)
-        self.taps = TapReaders(engine)
-        servicer = SfuServicer(self.sfu, self._stats, config.node_id, self.set_draining)
-        serve(self.grpc, servicer, TrackStreams(self.sfu, self.sfu.media, self.taps, self.metrics))
+        self.streams = TrackStreams(self.sfu, engine, self.metrics, clock)
+        servicer = SfuServicer(self.sfu, self._stats, self.streams, config.node_id, self.set_draining)
+        serve(self.grpc, servicer, self.streams)
         self._load = Load(self._identity())
         self.heartbeat = Heartbeat(
             runtime.bus,
@@ -93,7 +93,7 @@ class SfuService:
     async def start(self) -> Mapping[str, object]:
         loop = asyncio.get_running_loop()
         loop.add_reader(self.engine.event_fd, self.sfu.handle_engine_events)
-        loop.add_reader(self.engine.tap_fd, self.taps.wake)
+        loop.add_reader(self.engine.tap_fd, self.streams.readers.wake)
         await self.grpc.start()
         return {
             "grpc_port": self.grpc.port,
@@ -112,6 +112,7 @@ class SfuService:
         """Closes empty rooms and updates the measurements until cancelled."""
         while True:
             self.sfu.close_expired()
+            self.streams.named.expire()
             await self.measure()
             await asyncio.sleep(HOUSEKEEPING_SECONDS)
 

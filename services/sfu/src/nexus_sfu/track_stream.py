@@ -1,4 +1,4 @@
-"""StreamTrack: one track's packets for a recorder or transcriber.
+"""StreamTrack and UpdateTap: one track's packets for a recorder or transcriber.
 
 The engine writes serialised `StreamTrackResponse`s, which pass through as bytes. The next ones are read when
 gRPC has accepted the previous ones, so for a slow reader the engine's backlog grows to its limit, and then
@@ -6,97 +6,84 @@ the stream has a gap. Only the last record, `end`, is written here, because the 
 reason.
 """
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import grpc
 import structlog
 from nexus.sfu.v1 import sfu_pb2, track_stream_pb2
 from nexus_rpc import Context
+from nexus_runtime import Clock
 
 from nexus_sfu import errors, requests
 from nexus_sfu.core.model import RoomKey
-from nexus_sfu.engine_port import EnginePort, TapOptions
+from nexus_sfu.engine_port import EnginePort, TapDemand, TapOptions
 from nexus_sfu.media import Media
 from nexus_sfu.metrics import Metrics
+from nexus_sfu.named_taps import MAX_NAME_BYTES, NamedTaps, TapName
 from nexus_sfu.sfu import Sfu
+from nexus_sfu.tap_readers import TapReaders
 
 log = structlog.get_logger()
 
-# Size at which reading stops: with one more batch, a message stays far below gRPC's default limit of 4 MiB.
-READ_BYTES = 1 << 20
 DEFAULT_PATIENCE_MS = 1_500
 DEFAULT_BUFFER_BYTES = 4 << 20
 DEFAULT_BATCH_MS = 50
+DEFAULT_RETAIN_MS = 30_000
+MAX_RETAIN_MS = 60_000
+MIN_KEYFRAME_INTERVAL_MS = 500
+MAX_KEYFRAME_INTERVAL_MS = 60_000
+MAX_PIXELS = 65_535
 _END = track_stream_pb2.StreamEndReason
+
+
+def _within(name: str, value: int, least: int, most: int) -> int:
+    if not least <= value <= most:
+        raise errors.invalid_argument(f"{name} must be from {least} to {most}", field=name)
+    return value
+
+
+def tap_demand(demand: sfu_pb2.TapDemand) -> TapDemand:
+    """Raises RpcError."""
+    interval = demand.keyframe_interval_ms
+    if interval:
+        _within("keyframe_interval_ms", interval, MIN_KEYFRAME_INTERVAL_MS, MAX_KEYFRAME_INTERVAL_MS)
+    return TapDemand(
+        interval,
+        _within("max_width", demand.max_width, 0, MAX_PIXELS),
+        _within("max_height", demand.max_height, 0, MAX_PIXELS),
+    )
 
 
 def tap_options(request: sfu_pb2.StreamTrackRequest) -> TapOptions:
     """Raises RpcError."""
-
-    def within(name: str, least: int, most: int, default: int) -> int:
-        value: int = getattr(request, name) or default
-        if not least <= value <= most:
-            raise errors.invalid_argument(f"{name} must be from {least} to {most}", field=name)
-        return value
-
+    retain_ms = _within("retain_ms", request.retain_ms or DEFAULT_RETAIN_MS, 1, MAX_RETAIN_MS)
     return TapOptions(
-        patience_ms=within("patience_ms", 1, 10_000, DEFAULT_PATIENCE_MS),
-        batch_ms=within("batch_ms", 1, 1_000, DEFAULT_BATCH_MS),
-        backlog_bytes=within("buffer_bytes", 64 << 10, 64 << 20, DEFAULT_BUFFER_BYTES),
+        patience_ms=_within("patience_ms", request.patience_ms or DEFAULT_PATIENCE_MS, 1, 10_000),
+        batch_ms=_within("batch_ms", request.batch_ms or DEFAULT_BATCH_MS, 1, 1_000),
+        backlog_bytes=_within(
+            "buffer_bytes", request.buffer_bytes or DEFAULT_BUFFER_BYTES, 64 << 10, 64 << 20
+        ),
+        retain_ms=retain_ms if request.tap else 0,
+        first_position=request.resume_after if request.tap else 0,
+        demand=tap_demand(request.demand),
     )
 
 
-class TapReaders:
-    """Wakes the readers that wait for a tap's records."""
-
-    def __init__(self, engine: EnginePort) -> None:
-        self._engine = engine
-        self._waiting: dict[int, asyncio.Event] = {}
-
-    def wake(self) -> None:
-        """Wakes the readers of ready taps. Call it when the engine's tap_fd is readable."""
-        for tap in self._engine.ready_taps():
-            if tap in self._waiting:
-                self._waiting[tap].set()
-
-    @property
-    def count(self) -> int:
-        return len(self._waiting)
-
-    async def read(self, track: int, options: TapOptions, metrics: Metrics) -> AsyncIterator[bytes]:
-        """Yields batches until the engine's track ends. Raises RpcError if the engine accepts no more
-        taps."""
-        try:
-            tap = self._engine.add_tap(track, options)
-        except RuntimeError as error:
-            raise errors.too_many_streams() from error
-        ready = self._waiting[tap] = asyncio.Event()
-        try:
-            while True:
-                ready.clear()
-                batch = self._engine.read_tap(tap, READ_BYTES)
-                metrics.stream_packets.inc(batch.packets)
-                metrics.stream_packets_dropped.inc(batch.packets_dropped)
-                if batch.records:
-                    yield batch.records
-                elif not batch.ended:
-                    await ready.wait()
-                if batch.ended:
-                    return
-        finally:
-            del self._waiting[tap]
-            self._engine.remove_tap(tap)
+def _tap_name(key: RoomKey, track_id: str, name: str) -> TapName:
+    if not 0 < len(name.encode()) <= MAX_NAME_BYTES:
+        raise errors.invalid_argument(f"tap must have 1 to {MAX_NAME_BYTES} bytes", field="tap")
+    return TapName(key, track_id, name)
 
 
 class TrackStreams:
-    """Serves `StreamTrack`, with answers that are already serialised (see `handler`)."""
+    """Serves `StreamTrack`, with answers that are already serialised (see `handler`), and `UpdateTap`."""
 
-    def __init__(self, sfu: Sfu, media: Media, readers: TapReaders, metrics: Metrics) -> None:
+    def __init__(self, sfu: Sfu, engine: EnginePort, metrics: Metrics, clock: Clock) -> None:
         self._sfu = sfu
-        self._media = media
-        self._readers = readers
+        self._media: Media = sfu.media
         self._metrics = metrics
+        self.readers = TapReaders(engine)
+        self.named = NamedTaps(engine, sfu.media, self.readers, metrics, clock, self._end_of)
 
     def handler(self) -> "grpc.RpcMethodHandler[sfu_pb2.StreamTrackRequest, bytes]":
         """A method handler whose answers are already serialised."""
@@ -112,14 +99,47 @@ class TrackStreams:
         self._metrics.streams.inc()
         try:
             key = requests.room_key(request.room)
+            options = tap_options(request)
+            log.info("stream_started", room=key.room, track=request.track_id, tap=request.tap)
+            if request.tap:
+                name = _tap_name(key, request.track_id, request.tap)
+                self._open(name, options)
+                async for records in self.named.read(name, request.resume_after, options.demand):
+                    yield records
+                return
             participant_id = self._publisher_of(key, request.track_id)
-            log.info("stream_started", room=key.room, track=request.track_id)
-            async for records in self._records(request.track_id, tap_options(request)):
+            async for records in self._records(request.track_id, options):
                 yield records
             yield self._end(key, participant_id, request.track_id)
         finally:
             self._metrics.streams.dec()
             log.info("stream_ended", track=request.track_id)
+
+    def update_tap(self, request: sfu_pb2.UpdateTapRequest) -> sfu_pb2.UpdateTapResponse:
+        """Raises RpcError."""
+        key = requests.room_key(request.room)
+        named = self.named.find(_tap_name(key, request.track_id, request.tap))
+        if request.HasField("demand"):
+            self.named.demand(named, tap_demand(request.demand))
+        if request.acknowledged:
+            self.named.acknowledge(named, request.acknowledged)
+        if request.request_keyframe:
+            self.named.request_keyframe(named)
+        if request.remove:
+            self.named.remove(named)
+            return sfu_pb2.UpdateTapResponse()
+        state = self.named.state(named)
+        return sfu_pb2.UpdateTapResponse(retained_bytes=state.bytes, retained_records=state.records)
+
+    def _open(self, name: TapName, options: TapOptions) -> None:
+        """Creates the named tap, unless it exists. Raises RpcError."""
+        if name in self.named:
+            return
+        participant_id = self._publisher_of(name.room, name.track_id)
+        track = self._media.engine_track(name.track_id)
+        if track is None:  # its transport is lost
+            raise errors.track_not_found(name.track_id)
+        self.named.open(name, participant_id, track, options)
 
     def _publisher_of(self, key: RoomKey, track_id: str) -> str:
         for participant in self._sfu.node.room(key).participants.values():
@@ -133,8 +153,11 @@ class TrackStreams:
         before = None
         while (number := self._media.engine_track(track_id)) is not None and number != before:
             before = number
-            async for records in self._readers.read(number, options, self._metrics):
+            async for records in self.readers.read(number, options, self._metrics):
                 yield records
+
+    def _end_of(self, name: TapName, participant_id: str) -> bytes:
+        return self._end(name.room, participant_id, name.track_id)
 
     def _end(self, key: RoomKey, participant_id: str, track_id: str) -> bytes:
         room = self._sfu.node.rooms.get(key)

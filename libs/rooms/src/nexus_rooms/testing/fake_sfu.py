@@ -60,6 +60,7 @@ class FakeSfu(sfu_pb2_grpc.SfuServiceServicer):
         self._numbers = itertools.count(1)
         # The answers of `StreamTrack`, by track.
         self.streams: dict[str, list[track_stream_pb2.StreamTrackResponse]] = {}
+        self.tap_updates: list[sfu_pb2.UpdateTapRequest] = []
         self._server: RpcServer | None = None
         self.port = 0
 
@@ -205,6 +206,13 @@ class FakeSfu(sfu_pb2_grpc.SfuServiceServicer):
             raise RpcError(ErrorCode.TRACK_NOT_FOUND, "no such track")
         for records in self.streams.get(request.track_id, ()):
             yield records
+
+    async def UpdateTap(
+        self, request: sfu_pb2.UpdateTapRequest, context: Context
+    ) -> sfu_pb2.UpdateTapResponse:
+        await self._begin(request, context)
+        self.tap_updates.append(request)
+        return sfu_pb2.UpdateTapResponse()
 
     async def SetMuted(self, request: sfu_pb2.SetMutedRequest, context: Context) -> sfu_pb2.SetMutedResponse:
         room = await self._begin(request, context)

@@ -116,6 +116,11 @@ class SfuServiceStub:
                 request_serializer=nexus_dot_sfu_dot_v1_dot_sfu__pb2.StreamTrackRequest.SerializeToString,
                 response_deserializer=nexus_dot_sfu_dot_v1_dot_track__stream__pb2.StreamTrackResponse.FromString,
                 _registered_method=True)
+        self.UpdateTap = channel.unary_unary(
+                '/nexus.sfu.v1.SfuService/UpdateTap',
+                request_serializer=nexus_dot_sfu_dot_v1_dot_sfu__pb2.UpdateTapRequest.SerializeToString,
+                response_deserializer=nexus_dot_sfu_dot_v1_dot_sfu__pb2.UpdateTapResponse.FromString,
+                _registered_method=True)
 
 
 class SfuServiceServicer:
@@ -227,6 +232,13 @@ class SfuServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateTap(self, request, context):
+        """Acknowledges what a named tap has delivered, or changes what it delivers. TAP_NOT_FOUND if no such tap exists.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SfuServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -309,6 +321,11 @@ def add_SfuServiceServicer_to_server(servicer, server):
                     servicer.StreamTrack,
                     request_deserializer=nexus_dot_sfu_dot_v1_dot_sfu__pb2.StreamTrackRequest.FromString,
                     response_serializer=nexus_dot_sfu_dot_v1_dot_track__stream__pb2.StreamTrackResponse.SerializeToString,
+            ),
+            'UpdateTap': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateTap,
+                    request_deserializer=nexus_dot_sfu_dot_v1_dot_sfu__pb2.UpdateTapRequest.FromString,
+                    response_serializer=nexus_dot_sfu_dot_v1_dot_sfu__pb2.UpdateTapResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -744,6 +761,33 @@ class SfuService:
             '/nexus.sfu.v1.SfuService/StreamTrack',
             nexus_dot_sfu_dot_v1_dot_sfu__pb2.StreamTrackRequest.SerializeToString,
             nexus_dot_sfu_dot_v1_dot_track__stream__pb2.StreamTrackResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateTap(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/nexus.sfu.v1.SfuService/UpdateTap',
+            nexus_dot_sfu_dot_v1_dot_sfu__pb2.UpdateTapRequest.SerializeToString,
+            nexus_dot_sfu_dot_v1_dot_sfu__pb2.UpdateTapResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -45,6 +45,8 @@ class SfuServiceStub:
     """The media of one track from now on, for recorder and transcriber. It ends with the track. A slow reader receives
     gaps, and never slows down the call.
     """
+    UpdateTap: _aio.UnaryUnaryMultiCallable[_sfu_pb2.UpdateTapRequest, _sfu_pb2.UpdateTapResponse]
+    """Acknowledges what a named tap has delivered, or changes what it delivers. TAP_NOT_FOUND if no such tap exists."""
 
 class SfuServiceServicer(metaclass=_abc_1.ABCMeta):
     """Errors: gRPC status with `nexus-error-bin` trailing metadata holding nexus.types.v1.Error."""
@@ -170,5 +172,13 @@ class SfuServiceServicer(metaclass=_abc_1.ABCMeta):
         """The media of one track from now on, for recorder and transcriber. It ends with the track. A slow reader receives
         gaps, and never slows down the call.
         """
+
+    @_abc_1.abstractmethod
+    def UpdateTap(
+        self,
+        request: _sfu_pb2.UpdateTapRequest,
+        context: _aio.ServicerContext[_sfu_pb2.UpdateTapRequest, _abc.Awaitable[_sfu_pb2.UpdateTapResponse]],
+    ) -> _abc.Awaitable[_sfu_pb2.UpdateTapResponse]:
+        """Acknowledges what a named tap has delivered, or changes what it delivers. TAP_NOT_FOUND if no such tap exists."""
 
 def add_SfuServiceServicer_to_server(servicer: SfuServiceServicer, server: _aio.Server) -> None: ...

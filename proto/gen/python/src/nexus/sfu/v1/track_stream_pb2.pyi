@@ -84,7 +84,7 @@ Global___StreamEndReason: _TypeAlias = StreamEndReason  # noqa: Y015
 
 @_typing.final
 class StreamTrackResponse(_message.Message):
-    """A batch. The first record of a stream is a `source`, except when a named tap is resumed."""
+    """A batch. The first record of a stream is a `source`, also when a named tap is resumed; only a gap may precede it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -226,9 +226,9 @@ class StreamPacket(_message.Message):
     voice: _builtins.bool
     media_time_us: _builtins.int
     """Sampling time: Unix time in microseconds by the SFU's clock, on one time line for all tracks of this node, so that
-    it aligns them. It never steps with the wall clock, and continues when RTP time stands still. It never runs
-    backwards within a track, and is adjusted by at most 1 ms per second, except directly after a gap, a mute or a
-    source, and once when `synchronised` becomes true.
+    it aligns them. It never steps with the wall clock, and continues when RTP time stands still. Within a
+    track it runs backwards only where RTP time does (B-frames), and is adjusted by at most 1 ms per second, except
+    directly after a gap, a mute or a source, where RTP time jumps, and once when `synchronised` becomes true.
     """
     synchronised: _builtins.bool
     """media_time_us is derived from the publisher's sender reports. Before the first one, and while they contradict the

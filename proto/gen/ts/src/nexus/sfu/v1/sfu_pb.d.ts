@@ -1618,5 +1618,15 @@ export declare const SfuService: GenService<{
     input: typeof StreamTrackRequestSchema;
     output: typeof StreamTrackResponseSchema;
   },
+  /**
+   * Acknowledges what a named tap has delivered, or changes what it delivers. TAP_NOT_FOUND if no such tap exists.
+   *
+   * @generated from rpc nexus.sfu.v1.SfuService.UpdateTap
+   */
+  updateTap: {
+    methodKind: "unary";
+    input: typeof UpdateTapRequestSchema;
+    output: typeof UpdateTapResponseSchema;
+  },
 }>;
 

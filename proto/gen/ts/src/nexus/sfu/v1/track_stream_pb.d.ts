@@ -17,7 +17,7 @@ import type { Codec } from "../../types/v1/media_pb.js";
 export declare const file_nexus_sfu_v1_track_stream: GenFile;
 
 /**
- * A batch. The first record of a stream is a `source`, except when a named tap is resumed.
+ * A batch. The first record of a stream is a `source`, also when a named tap is resumed; only a gap may precede it.
  *
  * @generated from message nexus.sfu.v1.StreamTrackResponse
  */
@@ -193,9 +193,9 @@ export declare type StreamPacket = Message<"nexus.sfu.v1.StreamPacket"> & {
 
   /**
    * Sampling time: Unix time in microseconds by the SFU's clock, on one time line for all tracks of this node, so that
-   * it aligns them. It never steps with the wall clock, and continues when RTP time stands still. It never runs
-   * backwards within a track, and is adjusted by at most 1 ms per second, except directly after a gap, a mute or a
-   * source, and once when `synchronised` becomes true.
+   * it aligns them. It never steps with the wall clock, and continues when RTP time stands still. Within a
+   * track it runs backwards only where RTP time does (B-frames), and is adjusted by at most 1 ms per second, except
+   * directly after a gap, a mute or a source, where RTP time jumps, and once when `synchronised` becomes true.
    *
    * @generated from field: int64 media_time_us = 7;
    */
