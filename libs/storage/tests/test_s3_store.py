@@ -15,6 +15,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from minio import Minio
+from minio.commonconfig import ENABLED
+from minio.versioningconfig import VersioningConfig
 from nexus_storage import LinkOptions, ObjectExists, S3Store, StorageRefused, StorageUnavailable
 from nexus_storage.s3_encryption import encryption_of
 from nexus_storage.settings import SseCustomerSettings, SseKmsSettings
@@ -26,6 +28,18 @@ KEY = "room/segment.m4s"
 MIB = 1 << 20
 # Code of versitygw for an access key that it does not know; that of AWS is InvalidAccessKeyId.
 UNKNOWN_KEY = "XAdminUserNotFound"
+
+
+@pytest.fixture
+def client(shared_s3_server: S3Server) -> Minio:
+    """A client beside the stores, for what they have no call for."""
+    return Minio(
+        endpoint=urlsplit(shared_s3_server.url).netloc,
+        access_key=S3Server.access_key,
+        secret_key=S3Server.secret_key,
+        region=S3Server.region,
+        secure=False,
+    )
 
 
 async def refusal(store: S3Store) -> str:
@@ -143,30 +157,35 @@ async def test_a_prefix_bounds_everything(make_s3: MakeS3) -> None:
     assert [found.key async for found in part.list()] == ["a"]
 
 
-async def test_objects_have_the_configured_tags(
-    make_s3: MakeS3, shared_s3_server: S3Server, bucket: str
+@pytest.mark.parametrize("keep_versions", [False, True])
+async def test_a_deleted_object_is_gone_from_a_bucket_with_versions(
+    make_s3: MakeS3, bucket: str, client: Minio, keep_versions: bool
 ) -> None:
+    client.set_bucket_versioning(bucket, VersioningConfig(ENABLED))
+    store = make_s3(keep_versions=keep_versions)
+    await store.put(KEY + "2", b"another object")
+    await store.put(KEY, b"first")
+    await store.put(KEY, b"second")
+    await store.delete(KEY)
+    await store.delete("missing")
+
+    assert [found.key async for found in store.list()] == [KEY + "2"]
+    left = [
+        version
+        for version in store._client.list_objects(bucket, recursive=True, include_version=True)
+        if version.object_name == KEY
+    ]
+    assert len(left) == (3 if keep_versions else 0)
+
+
+async def test_objects_have_the_configured_tags(make_s3: MakeS3, bucket: str, client: Minio) -> None:
     await make_s3(tags={"team": "calls / more +1=2"}).put(KEY, b"")
-    client = Minio(
-        endpoint=urlsplit(shared_s3_server.url).netloc,
-        access_key=S3Server.access_key,
-        secret_key=S3Server.secret_key,
-        region=S3Server.region,
-        secure=False,
-    )
     assert client.get_object_tags(bucket, KEY) == {"team": "calls / more +1=2"}
 
 
 async def test_the_markers_of_empty_folders_are_not_listed(
-    make_s3: MakeS3, shared_s3_server: S3Server, bucket: str
+    make_s3: MakeS3, bucket: str, client: Minio
 ) -> None:
-    client = Minio(
-        endpoint=urlsplit(shared_s3_server.url).netloc,
-        access_key=S3Server.access_key,
-        secret_key=S3Server.secret_key,
-        region=S3Server.region,
-        secure=False,
-    )
     client.put_object(bucket, "folder/", io.BytesIO(b""), 0)
     assert [found.key async for found in make_s3().list()] == []
 

@@ -12,8 +12,10 @@ This is where the SDK is adapted, without touching anything private of it:
   whole upload. Nothing else is retried here; `retrying` is for that.
 """
 
+import re
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from io import BytesIO
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
@@ -42,6 +44,7 @@ PART_ATTEMPTS: Final = 4
 PART_WAIT_MS: Final = 500
 MAX_PART_WAIT_MS: Final = 10_000
 
+_LONG_FRACTION: Final = re.compile(rb"(\.\d{3})\d+Z")
 _SUCCESS: Final = (200, 204, 206)
 
 
@@ -86,6 +89,7 @@ class S3Connections(PoolManager):
         )
         self._redact = redact
         self._sleep = sleep
+        self._last = threading.local()
 
     def urlopen(  # type: ignore[override]  # as PoolManager itself
         self, method: str, url: str, redirect: bool = True, **options: Any
@@ -110,14 +114,21 @@ class S3Connections(PoolManager):
         try:
             response = super().urlopen(method, url, redirect=False, **options)
             if response.status in _SUCCESS:
+                self._last.headers = response.headers
                 self._refuse_hidden_error(method, url, response)
-                return response
+                return _with_short_times(response) if "versions" in _query(url) else response
             body = response.data if options.get("preload_content", True) else response.read(MAX_ERROR_BYTES)
             response.close()
         except HTTPError as error:
             raise unreachable(error) from None
         headers = {name.lower(): value for name, value in response.headers.items()}
         raise error_of(response.status, headers, body[:MAX_ERROR_BYTES], self._redact)
+
+    @property
+    def last_headers(self) -> Mapping[str, str]:
+        """The header of the last success in this thread. The SDK keeps it to itself for DeleteObject."""
+        headers: Mapping[str, str] = self._last.headers
+        return headers
 
     def _refuse_hidden_error(self, method: str, url: str, response: BaseHTTPResponse) -> None:
         if method == "POST" and "uploadId" in _query(url):
@@ -143,6 +154,13 @@ class CreateOnly(PoolManager):
             headers["If-None-Match"] = "*"
             options["headers"] = headers
         return self._connections.urlopen(method, url, redirect, **options)
+
+
+def _with_short_times(response: BaseHTTPResponse) -> BaseHTTPResponse:
+    """A listing of versions whose times have milliseconds at most. The SDK does not parse the nanoseconds
+    that versitygw sends there."""
+    body = _LONG_FRACTION.sub(rb"\1Z", response.data)
+    return urllib3.HTTPResponse(body, response.headers, response.status, preload_content=True)
 
 
 def _query(url: str) -> dict[str, list[str]]:

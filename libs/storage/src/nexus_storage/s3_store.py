@@ -84,6 +84,7 @@ class S3Store:
         self.name = name
         self._bucket = settings.bucket
         self._prefix = settings.prefix
+        self._keep_versions = settings.keep_versions
         self._part_bytes = settings.part_size_mib * MIB
         self._clock = clock or SystemClock()
         self._encryption = encryption_of(settings.encryption)
@@ -198,7 +199,7 @@ class S3Store:
         # The answer to a multipart upload does not repeat a customer's key, so the object is asked for.
         headers = self._stat(key).metadata if in_parts else written.http_headers
         if not self._encryption.confirmed_by(lower(headers)):
-            self._client.remove_object(self._bucket, self._prefix + key)
+            self._remove(self._prefix + key)
             raise StorageRefused(
                 "EncryptionNotConfirmed", "the store did not confirm that it encrypts; the object was removed"
             )
@@ -291,7 +292,18 @@ class S3Store:
 
     async def delete(self, key: str) -> None:
         check_key(key)
-        await self._run("delete", key, lambda: self._client.remove_object(self._bucket, self._prefix + key))
+        await self._run("delete", key, lambda: self._remove(self._prefix + key))
+
+    def _remove(self, name: str) -> None:
+        """Removes an object, and all of its versions if the bucket has any, because a deleted recording
+        must be gone."""
+        self._client.remove_object(self._bucket, name)
+        if self._keep_versions or self._connections.last_headers.get("x-amz-delete-marker") != "true":
+            return
+        versions = self._client.list_objects(self._bucket, prefix=name, recursive=True, include_version=True)
+        for version in versions:
+            if version.object_name == name and version.version_id:
+                self._client.remove_object(self._bucket, name, version.version_id)
 
     async def delete_prefix(self, prefix: str) -> int:
         return await delete_each(self, prefix)

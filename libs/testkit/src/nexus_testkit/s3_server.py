@@ -49,6 +49,7 @@ class S3Server:
         self._objects = self._folder / "objects"
         self._objects.mkdir()
         (self._folder / "sidecars").mkdir()
+        (self._folder / "versions").mkdir()
         self._log = self._folder / "server.log"
         self._tls = [] if certificate is None else ["--cert", str(certificate), "--key", str(key)]
         self._port = 0
@@ -83,7 +84,8 @@ class S3Server:
             *self._tls,
         ]
         # Sidecars instead of extended attributes, which not every temporary folder has.
-        arguments += ["posix", "--sidecar", str(self._folder / "sidecars"), str(self._objects)]
+        arguments += ["posix", "--sidecar", str(self._folder / "sidecars")]
+        arguments += ["--versioning-dir", str(self._folder / "versions"), str(self._objects)]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [str(versitygw_binary()), *arguments],
