@@ -178,6 +178,25 @@ async def test_a_deleted_object_is_gone_from_a_bucket_with_versions(
     assert len(left) == (3 if keep_versions else 0)
 
 
+@pytest.mark.parametrize(("keep_versions", "left"), [(False, 1), (True, 3)])
+async def test_a_replaced_object_is_gone_from_a_bucket_with_versions(
+    make_s3: MakeS3, bucket: str, client: Minio, keep_versions: bool, left: int
+) -> None:
+    client.set_bucket_versioning(bucket, VersioningConfig(ENABLED))
+    store = make_s3(keep_versions=keep_versions)
+    await store.put(KEY + "2", b"another object")
+    for data in (b"first", b"second", b"third"):
+        await store.put(KEY, data)
+    assert await store.get(KEY) == b"third"
+    assert await store.get(KEY + "2") == b"another object"
+    found = [
+        version
+        for version in store._client.list_objects(bucket, recursive=True, include_version=True)
+        if version.object_name == KEY
+    ]
+    assert len(found) == left
+
+
 async def test_objects_have_the_configured_tags(make_s3: MakeS3, bucket: str, client: Minio) -> None:
     await make_s3(tags={"team": "calls / more +1=2"}).put(KEY, b"")
     assert client.get_object_tags(bucket, KEY) == {"team": "calls / more +1=2"}

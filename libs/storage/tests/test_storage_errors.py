@@ -39,7 +39,7 @@ def test_every_error_has_a_code_of_the_contract(error: type[StorageError]) -> No
 def test_an_error_names_its_code_and_key() -> None:
     error = StorageRefused("NoSuchBucket", "the bucket does not exist", key="a/b")
     assert str(error) == "NoSuchBucket: the bucket does not exist (key 'a/b')"
-    assert (error.error_code, error.details) == ("STORAGE_REFUSED", {"code": "NoSuchBucket"})
+    assert (error.error_code, error.details) == ("STORAGE_REFUSED", {"store_code": "NoSuchBucket"})
     assert StoreNotFound("x" * 4096).details == {"store": "x" * 64}
 
 

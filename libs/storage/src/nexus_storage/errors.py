@@ -26,7 +26,7 @@ class StorageError(Exception):
     @property
     def details(self) -> Mapping[str, str]:
         """The details of a request's error: the store's code."""
-        return {"code": self.code}
+        return {"store_code": self.code}
 
 
 class StorageRefused(StorageError):

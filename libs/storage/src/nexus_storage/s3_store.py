@@ -10,7 +10,7 @@ none) and GetBucketLocation (the region is given).
 """
 
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
@@ -203,6 +203,8 @@ class S3Store:
             raise StorageRefused(
                 "EncryptionNotConfirmed", "the store did not confirm that it encrypts; the object was removed"
             )
+        if written.version_id not in (None, "", "null") and not if_absent and not self._keep_versions:
+            self._remove_older(self._prefix + key, written.version_id)
 
     def _stat(self, key: str) -> Object:
         return self._client.stat_object(self._bucket, self._prefix + key, ssec=self._encryption.customer_key)
@@ -298,12 +300,23 @@ class S3Store:
         """Removes an object, and all of its versions if the bucket has any, because a deleted recording
         must be gone."""
         self._client.remove_object(self._bucket, name)
-        if self._keep_versions or self._connections.last_headers.get("x-amz-delete-marker") != "true":
-            return
-        versions = self._client.list_objects(self._bucket, prefix=name, recursive=True, include_version=True)
-        for version in versions:
-            if version.object_name == name and version.version_id:
+        if not self._keep_versions and self._connections.last_headers.get("x-amz-delete-marker") == "true":
+            for version in self._versions(name):
                 self._client.remove_object(self._bucket, name, version.version_id)
+
+    def _remove_older(self, name: str, version_id: str) -> None:
+        """Removes the versions of an object that are older than this one. Newer ones are of another
+        writer."""
+        newest_first = (version for version in self._versions(name) if not version.is_delete_marker)
+        for version in newest_first:
+            if version.version_id == version_id:
+                break
+        for version in newest_first:
+            self._client.remove_object(self._bucket, name, version.version_id)
+
+    def _versions(self, name: str) -> Iterator[Object]:
+        found = self._client.list_objects(self._bucket, prefix=name, recursive=True, include_version=True)
+        return (version for version in found if version.object_name == name and version.version_id)
 
     async def delete_prefix(self, prefix: str) -> int:
         return await delete_each(self, prefix)

@@ -159,8 +159,8 @@ class S3Settings(Settings):
     require_tls: bool = True
     encryption: EncryptionSettings | None = None
     tags: dict[str, str] = Field(default_factory=dict, max_length=MAX_TAGS)
-    # In a bucket with versions, deleting removes all versions of an object. True keeps them, so that the
-    # bucket's own rules decide when a deleted recording is gone.
+    # In a bucket with versions, deleting or replacing an object removes its older versions. True keeps
+    # them, so that the bucket's own rules decide when a deleted recording is gone.
     keep_versions: bool = False
     # Size of all parts of an upload except the last (R2 rejects others). An upload has at most 10,000
     # parts, and one part of each upload is in memory. S3 allows 5 MiB to 5 GiB.
