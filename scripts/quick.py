@@ -1,5 +1,5 @@
-"""Checks formats, lints and types of the files that differ from main, and runs the unit tests that they
-affect.
+"""Checks the files that differ from main, by the stages of `make check` that concern them, and runs the unit
+tests that they affect.
 
 Called by `make quick`; takes under two minutes on a warm checkout. BASE names another branch to compare with.
 """
@@ -7,12 +7,13 @@ Called by `make quick`; takes under two minutes on a warm checkout. BASE names a
 import os
 import re
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import affected
+import check
 import stages as runner
-from check import BIN, PROSE, python_folders
 from stages import JOBS, ROOT, Command, Stage
 from test import CCACHE, CTEST, SANITIZER_OPTIONS, configured
 
@@ -22,14 +23,9 @@ SLOW = re.compile(r"test_process\.py|test_call\.py|test_supervisor\.py|test_dev\
 WEB = "sdks/web"
 
 
-def python_stages(changed: list[Path]) -> Iterator[Stage]:
-    sources = [str(path) for path in changed if path.suffix in (".py", ".pyi") and "gen" not in path.parts]
-    if not sources:
+def python_tests(changed: list[Path]) -> Iterator[Stage]:
+    if not any(path.suffix in check.PYTHON_SUFFIXES and "gen" not in path.parts for path in changed):
         return
-    yield Stage("ruff-format", [Command([f"{BIN}/ruff", "format", "--check", "--quiet", *sources])])
-    yield Stage("ruff", [Command([f"{BIN}/ruff", "check", "--quiet", *sources])])
-    yield Stage("mypy", [Command([f"{BIN}/mypy", "--strict", *python_folders()])])
-    yield Stage("imports", [Command([f"{BIN}/lint-imports"])])
     tests = [
         path.relative_to(ROOT)
         for folder in UNIT_TEST_FOLDERS
@@ -42,19 +38,13 @@ def python_stages(changed: list[Path]) -> Iterator[Stage]:
         yield Stage("python", [Command(pytest, runner.count_pytest)])
 
 
-def web_stages(changed: list[Path], base: str) -> Iterator[Stage]:
+def web_tests(changed: list[Path], base: str) -> Iterator[Stage]:
     if any(path.is_relative_to(WEB) for path in changed):
-        for script in ("typecheck", "lint", "circles", "unused"):
-            yield Stage(f"web-{script}", [Command(["npm", "run", script, "-w", WEB])])
         tests = ["npm", "test", "-w", WEB, "--", "--changed", base, "--passWithNoTests"]
         yield Stage("web", [Command(tests)])
 
 
-def native_stages(changed: list[Path]) -> Iterator[Stage]:
-    sources = [str(path) for path in changed if path.parts[0] == "native" and path.suffix in (".h", ".cc")]
-    if not sources:
-        return
-    yield Stage("clang-format", [Command(["clang-format", "--dry-run", "-Werror", *sources])])
+def native_tests(changed: list[Path]) -> Iterator[Stage]:
     suites = sorted(
         {
             suite
@@ -74,30 +64,20 @@ def native_stages(changed: list[Path]) -> Iterator[Stage]:
     )
 
 
-def other_stages(changed: list[Path]) -> Iterator[Stage]:
-    written = {".md", ".py", ".h", ".cc", ".ts", ".mjs", ".go", ".proto"}
-    prose = [str(path) for path in changed if path.suffix in written and str(path).startswith(tuple(PROSE))]
-    if prose:
-        yield Stage("prose", [Command([f"{BIN}/vale", "--output=line", *prose])])
-    yield Stage("documents", [Command([sys.executable, "scripts/documents.py"])])
-    yield Stage("configuration", [Command([sys.executable, "scripts/configuration.py"])])
-    if any(path.suffix == ".proto" for path in changed):
-        yield Stage("buf-lint", [Command([f"{BIN}/buf", "lint", "proto"])])
-
-
 def main() -> int:
     base = os.environ.get("BASE", "main")
     changed = affected.changed_files(base)
     if not changed:
         print(f"Nothing differs from {base}.")
         return 0
-    chosen = [
-        *python_stages(changed),
-        *web_stages(changed, base),
-        *native_stages(changed),
-        *other_stages(changed),
-    ]
-    return runner.run(chosen) if chosen else 0
+    with tempfile.TemporaryDirectory() as folder:
+        chosen = [
+            *check.stages(folder, check.Scope(changed)),
+            *python_tests(changed),
+            *web_tests(changed, base),
+            *native_tests(changed),
+        ]
+        return runner.run(chosen)
 
 
 if __name__ == "__main__":
