@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from _figures import reasons_to_void
+from _evaluation import reasons_to_void
 from _load import Adapter, Generator, Participant
 from _scenes import Scene, expected_packets, participants_of, viewer
 
@@ -129,7 +129,7 @@ class Point:
             "server": self._adapter.name,
             "scene": self._scene.name,
             "kind": self._scene.kind,
-            "people": self._scene.people,
+            "participants": self._scene.participants,
             "gro": self._gro,
             "poor_percent": self._scene.poor_percent,
             "loss_percent": self._scene.loss_percent,
@@ -147,7 +147,7 @@ class Point:
         }
         if self._churned:
             row["churn_join_ms"] = round(1000 * sorted(self._churned)[len(self._churned) // 2], 1)
-            row["first_picture"] = first_picture(seen)
+            row["first_frame"] = first_frame(seen)
         for name, key in (("process", "cpu"), ("media", "media_cpu"), ("core", "core")):
             spent = None if before[key] is None else after[key] - before[key]
             row[f"{name}_cpu_seconds"] = None if spent is None else round(spent, 3)
@@ -156,14 +156,14 @@ class Point:
         return row
 
 
-def first_picture(seen: Mapping[str, Any]) -> dict[str, Any]:
+def first_frame(seen: Mapping[str, Any]) -> dict[str, Any]:
     """Times until viewers that joined during the measurement had received a whole keyframe, in ms from three
     starts: the join, the first packet of the connection, and the established connection. A viewer without a
     keyframe counts with its waiting time so far."""
     return {
-        "came": seen["first_pictures"] + seen["first_pictures_missing"],
-        "saw_none": seen["first_pictures_missing"],
-        **{f"{beginning}_ms": figures for beginning, figures in seen["first_picture_ms"].items()},
+        "came": seen["first_frames"] + seen["first_frames_missing"],
+        "saw_none": seen["first_frames_missing"],
+        **{f"{beginning}_ms": figures for beginning, figures in seen["first_frame_ms"].items()},
     }
 
 

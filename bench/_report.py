@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-from _figures import OURS, carries, median, p99, per_second, select, servers_of, spread
+from _evaluation import OURS, carries, median, p99, per_second, select, servers_of, spread
 from _scenes import AUDIO_PUBLISHERS
 from rich.console import Console
 from rich.table import Table
@@ -19,7 +19,7 @@ from matplotlib.axes import Axes
 
 COLOURS = {OURS: "C0", "livekit": "C1", "janus": "C2"}
 NAMES = {OURS: "Nexus", "livekit": "LiveKit", "janus": "Janus"}
-# Labels of the README's lines; the number is the scene's `people`.
+# Labels of the README's lines; the number is the scene's `participants`.
 SUMMARY_LABELS = {
     "livestream": "**livestream**: one publisher, {} viewers",
     "meeting": "**meeting**: {} participants, each receives the video of all others",
@@ -33,21 +33,21 @@ def print_row(console: Console, row: dict[str, Any]) -> None:
     figure = row["packets_per_process_cpu_second"] or 0
     void = f"  [red]void: {'; '.join(row['void'])}[/red]" if row["void"] else ""
     console.print(
-        f"{row['scene']:<11} {row['people']:>4} {row['server']:<8} {'GRO' if row['gro'] else '   '} "
+        f"{row['scene']:<11} {row['participants']:>4} {row['server']:<8} {'GRO' if row['gro'] else '   '} "
         f"{row['packets_per_second']:>7,}/s  {figure:>7,} per CPU s  p50 {seen['latency_p50_ms']:.1f} "
         f"p99 {seen['latency_p99_ms']:.1f} ms  loss {seen['loss']:.3%}  "
-        f"{first_picture_text(row)}generator {seen['generator_cpu_share']:.0%}{void}",
+        f"{first_frame_text(row)}generator {seen['generator_cpu_share']:.0%}{void}",
         highlight=False,
     )
 
 
-def first_picture_text(row: dict[str, Any]) -> str:
-    first = row.get("first_picture")
+def first_frame_text(row: dict[str, Any]) -> str:
+    first = row.get("first_frame")
     if first is None:
         return ""
     waits = first["from_join_ms"]
     none = f" ({first['saw_none']} of {first['came']} saw none)" if first["saw_none"] else ""
-    return f"first picture p50 {waits['p50']:.0f} p99 {waits['p99']:.0f} ms{none}  "
+    return f"first frame p50 {waits['p50']:.0f} p99 {waits['p99']:.0f} ms{none}  "
 
 
 HEADINGS = (
@@ -59,7 +59,7 @@ HEADINGS = (
     "with GRO",
     "Nexus / peer",
     "p50 / p99 ms",
-    "first picture",
+    "first frame",
     "loss",
     "MiB",
 )
@@ -93,7 +93,7 @@ def _table_row(
         return (scene, NAMES[server], "", f"void: {reasons}", *[""] * (len(HEADINGS) - 4))
     packets = median(chosen, lambda row: float(row["packets_per_second"]))
     ends = spread(chosen, per_second("process")) if len(chosen) > 1 else None
-    first = [median(chosen, _first_picture(quantile)) for quantile in ("p50", "p99")]
+    first = [median(chosen, _first_frame(quantile)) for quantile in ("p50", "p99")]
     return (
         scene,
         NAMES[server],
@@ -109,8 +109,8 @@ def _table_row(
     )
 
 
-def _first_picture(quantile: str) -> Callable[[Any], float | None]:
-    return lambda row: row["first_picture"]["from_join_ms"][quantile] if "first_picture" in row else None
+def _first_frame(quantile: str) -> Callable[[Any], float | None]:
+    return lambda row: row["first_frame"]["from_join_ms"][quantile] if "first_frame" in row else None
 
 
 def print_tables(console: Console, result: dict[str, Any]) -> None:
@@ -195,7 +195,7 @@ def summary(result: dict[str, Any]) -> str:
         chosen = [select(rows, server, scene, gro=False) for server in servers]
         figures = [median(one, per_second("process")) for one in chosen]
         shown = " | ".join("" if figure is None else f"{figure:,.0f}" for figure in figures)
-        participants = next((row["people"] for row in rows if row["scene"] == scene), "")
+        participants = next((row["participants"] for row in rows if row["scene"] == scene), "")
         lines.append(f"| {SUMMARY_LABELS[scene].format(participants)} | {shown} |")
     most = [result["growth"].get(server, {}).get("most_packets_per_second") for server in servers]
     shown = " | ".join(f"{figure:,}" if figure else "" for figure in most)
@@ -282,7 +282,7 @@ def _draw_lines(axes: Axes, growth: dict[str, dict[str, Any]]) -> None:
 def _draw_curve(axes: Axes, curve: Sequence[dict[str, Any]], label: str, value: Any) -> None:
     """Draws the carried loads as a line, and those not carried as crosses, in the server's colour."""
     for server in servers_of(curve):
-        own = sorted((r for r in curve if r["server"] == server), key=lambda row: int(row["people"]))
+        own = sorted((r for r in curve if r["server"] == server), key=lambda row: int(row["participants"]))
         good = [(r["packets_per_second"] / 1e3, value(r)) for r in own if carries(r)]
         bad = [(r["packets_per_second"] / 1e3, value(r)) for r in own if not carries(r)]
         axes.plot(

@@ -17,7 +17,7 @@ MAX_WATCHED = 25
 class Scene:
     name: str
     kind: str  # livestream, meeting or audio
-    people: int
+    participants: int
     poor_percent: int = 0  # share of the participants whose network loses `loss_percent`
     loss_percent: float = 0
     simulcast: bool = True
@@ -38,8 +38,8 @@ SCENES: Mapping[str, Scene] = {
 
 
 def participants_of(scene: Scene) -> list[Participant]:
-    """The participants, publishers first. In a livestream `scene.people` counts the viewers, without the
-    publisher."""
+    """The participants, publishers first. In a livestream `scene.participants` counts the viewers, without
+    the publisher."""
     participants = _participants(scene)
     poor = len(participants) * scene.poor_percent // 100
     for participant in participants[len(participants) - poor :]:
@@ -48,7 +48,7 @@ def participants_of(scene: Scene) -> list[Participant]:
 
 
 def _participants(scene: Scene) -> list[Participant]:
-    count = scene.people
+    count = scene.participants
     match scene.kind:
         case "livestream":
             return [

@@ -1,5 +1,6 @@
 """The cost of forwarding: latency through the engine, CPU time per million packets, and memory of an idle
-participant and of a slot. `bench/forward.py [--people 25] [--idle 200]` writes bench/results/forward.json.
+participant and of a slot. `bench/forward.py [--participants 25] [--idle 200]` writes
+bench/results/forward.json.
 
 The SFU is a process on one core and the load generator on another; packets carry the time of sending.
 """
@@ -22,18 +23,24 @@ SETTLE_SECONDS = 2
 FORWARD_SECONDS = 15
 
 
-async def idle_memory(people: int) -> dict[str, object]:
+async def idle_memory(participants: int) -> dict[str, object]:
     """Memory of participants that are connected with a pair of slots, in a room without publications."""
     generator = Generator(core=GENERATOR_CORE, gro=False)
     adapter = NexusAdapter()
     try:
         await adapter.start(core=SERVER_CORE)
         empty = adapter.memory_bytes()
-        await adapter.join(generator, [Participant(i, audio_slots=1, video_slots=1) for i in range(people)])
+        await adapter.join(
+            generator, [Participant(i, audio_slots=1, video_slots=1) for i in range(participants)]
+        )
         connected = int(generator.ask("run seconds=60 until_connected=1")["connected"])
         generator.ask(f"run seconds={SETTLE_SECONDS}")
         grown = adapter.memory_bytes() - empty
-        return {"people": people, "connected": connected, "bytes_per_participant": round(grown / people)}
+        return {
+            "participants": participants,
+            "connected": connected,
+            "bytes_per_participant": round(grown / participants),
+        }
     finally:
         generator.close()
         await adapter.stop()
@@ -75,7 +82,7 @@ async def _room_memory(viewers: int, publishers: int, watched: int, *, publish: 
 def forwarding(row: dict[str, Any]) -> dict[str, object]:
     seen = row["seen"]
     return {
-        "people": row["people"],
+        "participants": row["participants"],
         "latency_ms": {"p50": seen["latency_p50_ms"], "p99": seen["latency_p99_ms"]},
         "latency_samples": seen["latency_samples"],
         "cpu_seconds_per_million_packets": round(1e6 / row["packets_per_process_cpu_second"], 2),
@@ -86,7 +93,7 @@ def forwarding(row: dict[str, Any]) -> dict[str, object]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--people", type=int, default=25)
+    parser.add_argument("--participants", type=int, default=25)
     parser.add_argument("--idle", type=int, default=200)
     parser.add_argument("--viewers", type=int, default=60, help="viewers for the memory of a slot")
     parser.add_argument("--publishers", type=int, default=11, help="publishers for the memory of a slot")
@@ -100,7 +107,7 @@ def main() -> None:
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine(),
     }
-    scene = Scene("forward", "livestream", options.people, simulcast=False)
+    scene = Scene("forward", "livestream", options.participants, simulcast=False)
     point = Point(NexusAdapter(), scene, gro=False, seconds=options.seconds, warmup=options.warmup)
     row = asyncio.run(point.measure())
     result["forward"] = forwarding(row)

@@ -56,13 +56,13 @@ try {
     browser: `Chromium ${browser.version()}`,
     codec: values.codec,
     joins,
-    first_picture_ms: { p50: quantile(totals, 0.5), p95: quantile(totals, 0.95) },
+    first_frame_ms: { p50: quantile(totals, 0.5), p95: quantile(totals, 0.95) },
     join_answer_ms: { p50: quantile(answers, 0.5), p95: quantile(answers, 0.95) },
     samples,
   };
   await mkdir(dirname(values.out), { recursive: true });
   await writeFile(values.out, `${JSON.stringify(result, null, 2)}\n`);
-  console.log(`first picture: p50 ${result.first_picture_ms.p50.toFixed(0)} ms, p95 ${result.first_picture_ms.p95.toFixed(0)} ms`);
+  console.log(`first frame: p50 ${result.first_frame_ms.p50.toFixed(0)} ms, p95 ${result.first_frame_ms.p95.toFixed(0)} ms`);
 } finally {
   await browser.close();
   await pages.close();

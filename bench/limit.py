@@ -1,4 +1,4 @@
-"""Compares the engine with a bare forwarding loop: `bench/limit.py --people 50 200 500`.
+"""Compares the engine with a bare forwarding loop: `bench/limit.py --participants 50 200 500`.
 
 The bare loop (native/bench/limit) receives and unprotects packets, and for each subscriber rewrites, protects
 and sends them in GSO runs, without rooms, timers, feedback or pacing. The engine forwards the same packets,
@@ -28,14 +28,16 @@ def program(name: str, *arguments: str) -> dict[str, object]:
     return found
 
 
-def limit(people: int, gro: int) -> dict[str, object]:
+def limit(participants: int, gro: int) -> dict[str, object]:
     audio = AUDIO_PACKETS_PER_SECOND / FRAMES_PER_SECOND
     mix = (f"run={RUN}", f"payload={PAYLOAD}", f"audio_per_run={audio:.2f}")
-    return program("nexus_limit", f"subscribers={people}", f"gro={gro}", *mix)
+    return program("nexus_limit", f"subscribers={participants}", f"gro={gro}", *mix)
 
 
-def engine(scene: str, people: int, gro: int, seconds: int) -> dict[str, object]:
-    return program("nexus_load", "local", scene, f"people={people}", f"gro={gro}", f"seconds={seconds}")
+def engine(scene: str, participants: int, gro: int, seconds: int) -> dict[str, object]:
+    return program(
+        "nexus_load", "local", scene, f"participants={participants}", f"gro={gro}", f"seconds={seconds}"
+    )
 
 
 def figure(rows: list[dict[str, object]], name: str) -> float:
@@ -44,7 +46,7 @@ def figure(rows: list[dict[str, object]], name: str) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--people", nargs="+", type=int, default=[50, 200, 500])
+    parser.add_argument("--participants", nargs="+", type=int, default=[50, 200, 500])
     parser.add_argument("--gro", nargs="+", type=int, default=[0, 1], choices=(0, 1))
     parser.add_argument("--turns", type=int, default=2)
     parser.add_argument("--seconds", type=int, default=5)
@@ -54,16 +56,16 @@ def main() -> None:
     options = parser.parse_args()
     build("nexus_load", "nexus_limit")
     points = []
-    for people in options.people:
+    for participants in options.participants:
         for gro in options.gro:
             bare, ours = [], []
             for _ in range(options.turns):
-                bare.append(limit(people, gro))
-                ours.append(engine("livestream", people, gro, options.seconds))
+                bare.append(limit(participants, gro))
+                ours.append(engine("livestream", participants, gro, options.seconds))
             most = figure(bare, "packets_per_cpu_second")
             got = figure(ours, "packets_out_per_cpu_second")
             point = {
-                "people": people,
+                "participants": participants,
                 "gro": bool(gro),
                 "limit_packets_per_cpu_second": round(most),
                 "engine_packets_per_cpu_second": round(got),

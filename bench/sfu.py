@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import _load_livekit
-from _figures import carries, growth, is_full, p99_beside_best, ratios, spreads
+from _evaluation import carries, growth, is_full, p99_beside_best, ratios, spreads
 from _load import ROOT, Adapter, build
 from _load_janus import JanusAdapter
 from _load_livekit import LiveKitAdapter
@@ -53,8 +53,12 @@ def tasks(options: argparse.Namespace) -> Iterator[Task]:
     """The tasks in their order. Within a scene the servers alternate, so that changes on the machine affect
     all of them."""
     scenes = [SCENES[name] for name in options.scenes]
-    if options.people:
-        scenes = [replace(scene, people=people) for scene in scenes for people in options.people]
+    if options.participants:
+        scenes = [
+            replace(scene, participants=participants)
+            for scene in scenes
+            for participants in options.participants
+        ]
     for gro in options.gro:
         for scene in scenes:
             for _ in range(options.alternations if not gro and scene.name in RATIO_SCENES else 1):
@@ -62,8 +66,8 @@ def tasks(options: argparse.Namespace) -> Iterator[Task]:
                     continue
                 yield from (Task(server, scene, bool(gro)) for server in options.servers)
     if options.curve:
-        for people in CURVE:
-            scene = replace(SCENES["livestream"], people=people)
+        for participants in CURVE:
+            scene = replace(SCENES["livestream"], participants=participants)
             yield from (Task(server, scene, False, curve=True) for server in options.servers)
 
 
@@ -83,7 +87,7 @@ def run(options: argparse.Namespace, console: Console) -> Outcome:
         bar = progress.add_task("", total=len(planned))
         for task in planned:
             progress.update(
-                bar, description=f"{task.scene.name} {task.scene.people} {task.server}", advance=1
+                bar, description=f"{task.scene.name} {task.scene.participants} {task.server}", advance=1
             )
             if not (task.curve and task.server in ended):
                 tried = attempts(task, options, console, outcome)
@@ -122,7 +126,7 @@ def measured(
         what = {
             "server": task.server,
             "scene": task.scene.name,
-            "people": task.scene.people,
+            "participants": task.scene.participants,
             "why": repr(error),
         }
         outcome.failures.append(what)
@@ -168,7 +172,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--servers", nargs="+", default=list(ADAPTERS), choices=list(ADAPTERS))
     parser.add_argument("--scenes", nargs="*", default=[*RATIO_SCENES, *OTHER_SCENES], choices=list(SCENES))
-    parser.add_argument("--people", nargs="+", type=int, help="instead of the scene's own number")
+    parser.add_argument("--participants", nargs="+", type=int, help="instead of the scene's own number")
     parser.add_argument(
         "--gro", nargs="+", type=int, default=[0, 1], choices=(0, 1), help="receivers without, with"
     )

@@ -47,8 +47,8 @@ def faults(row: Mapping[str, Any]) -> list[str]:
     least = DELIVERED_IN_CHURN if churn else DELIVERED
     if row["delivered"] is None or row["delivered"] < least:
         found.append(f"{row['delivered']} of what was sent came through")
-    if churn and row["first_picture"]["saw_none"]:
-        found.append(f"{row['first_picture']['saw_none']} newcomers received no frame")
+    if churn and row["first_frame"]["saw_none"]:
+        found.append(f"{row['first_frame']['saw_none']} newcomers received no frame")
     for name, count in (row["counters"] or {}).items():
         if name.startswith("drop.") and name.removeprefix("drop.") not in HARMLESS:
             found.append(f"{count} x {name}")
@@ -65,8 +65,8 @@ def main() -> None:
     os.sched_setaffinity(0, {GENERATOR_CORE})
     console = Console(width=150)
     wrong = False
-    for name, people in SMALL:
-        scene = replace(SCENES[name], people=people)
+    for name, participants in SMALL:
+        scene = replace(SCENES[name], participants=participants)
         point = Point(NexusAdapter(options.shards), scene, gro=False, seconds=3, warmup=2)
         row = asyncio.run(point.measure())
         print_row(console, row)

@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
-from _figures import growth, ratio_range, ratios, spreads
-from _measure import first_picture
-from _report import BEGIN, END, HEADINGS, draw, first_picture_text, markdown, table_rows, write_documents
+from _evaluation import growth, ratio_range, ratios, spreads
+from _measure import first_frame
+from _report import BEGIN, END, HEADINGS, draw, first_frame_text, markdown, table_rows, write_documents
 
 
 def row(
@@ -15,7 +15,7 @@ def row(
     return {
         "server": server,
         "scene": scene,
-        "people": 10,
+        "participants": 10,
         "gro": False,
         "poor_percent": 0,
         "packets_per_second": packets,
@@ -36,9 +36,9 @@ def row(
 
 
 SEEN = {
-    "first_pictures": 29,
-    "first_pictures_missing": 1,
-    "first_picture_ms": {
+    "first_frames": 29,
+    "first_frames_missing": 1,
+    "first_frame_ms": {
         name: {"p50": 12.4, "p95": 20.0, "p99": 31.0}
         for name in ("from_join", "from_connect", "from_connected")
     },
@@ -81,14 +81,14 @@ def test_every_table_row_has_all_columns() -> None:
     assert table[0][HEADINGS.index("lowest – highest")] == "200,000 – 300,000"
 
 
-def test_a_churn_row_reports_first_pictures() -> None:
-    first = first_picture(SEEN)
+def test_a_churn_row_reports_first_frames() -> None:
+    first = first_frame(SEEN)
     assert (first["came"], first["saw_none"]) == (30, 1)
-    churn = row(scene="churn", first_picture=first)
+    churn = row(scene="churn", first_frame=first)
     (cells,) = table_rows(result([churn], []))
-    assert cells[HEADINGS.index("first picture")] == "12 / 31"
-    assert "1 of 30 saw none" in first_picture_text(churn)
-    assert first_picture_text(row()) == ""
+    assert cells[HEADINGS.index("first frame")] == "12 / 31"
+    assert "1 of 30 saw none" in first_frame_text(churn)
+    assert first_frame_text(row()) == ""
 
 
 def test_growth_is_reported_and_drawn_with_its_line(tmp_path: Any) -> None:

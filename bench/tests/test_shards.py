@@ -40,6 +40,6 @@ def test_faults_are_reported(changed: dict[str, Any], word: str) -> None:
 
 
 def test_churn_allows_disconnected_leavers_but_not_newcomers_without_frames() -> None:
-    churn = row(churn_per_second=5, first_picture={"saw_none": 0}, delivered=0.95, seen={"connected": 18})
+    churn = row(churn_per_second=5, first_frame={"saw_none": 0}, delivered=0.95, seen={"connected": 18})
     assert faults(churn) == []
-    assert faults({**churn, "first_picture": {"saw_none": 2}}) == ["2 newcomers received no frame"]
+    assert faults({**churn, "first_frame": {"saw_none": 2}}) == ["2 newcomers received no frame"]

@@ -216,11 +216,11 @@ double Timed(const Limit& limit, const std::function<void()>& step) {
   return CpuNanos() - limit.waited() - before;
 }
 
-struct Figures {
+struct LeastTimes {
   double receive = 1e30, open = 1e30, seal = 1e30, send = 1e30, loop = 1e30;
 };
 
-void Round(Limit& limit, Figures& best) {
+void Round(Limit& limit, LeastTimes& best) {
   limit.Publish();
   const auto out = static_cast<double>(limit.packets_out());
   const auto keep = [&](double& least, const std::function<void()>& step) {
@@ -257,7 +257,7 @@ int Main(int argc, char** argv) {
     load::PinToCore(static_cast<int>(number("other_core", 1)));
     Drain(limit.drained_fd(), stop, limit.drain_counter());
   });
-  Figures best;
+  LeastTimes best;
   for (size_t i = 0; i < options.rounds; ++i) Round(limit, best);
   limit.AwaitDrained(0);
   const size_t lost = limit.sent() - limit.drained();

@@ -37,8 +37,8 @@ std::string ReportJoins(const std::vector<std::unique_ptr<LoadPeer>>& peers, con
     for (const auto& [stream, watched] : peer->watched()) {
       if (watched.kind() != MediaKind::kVideo) continue;
       // A viewer without a frame counts with the time it has waited; leaving it out would bias the result.
-      waiting += !watched.first_picture();
-      const Timestamp seen = watched.first_picture().value_or(now);
+      waiting += !watched.first_frame();
+      const Timestamp seen = watched.first_frame().value_or(now);
       const auto since = [&](Timestamp step) { return step == Timestamp{} ? Duration(0) : seen - step; };
       from_join.push_back(since(steps.joining));
       from_connect.push_back(since(steps.connecting));
@@ -46,19 +46,18 @@ std::string ReportJoins(const std::vector<std::unique_ptr<LoadPeer>>& peers, con
     }
   }
   char text[512];
-  std::snprintf(
-      text, sizeof text,
-      "\"keyframes_made\": %llu, \"earlier_packets\": %llu, \"earlier_age_p99_ms\": %.2f, "
-      "\"settled_latency_p50_ms\": %.2f, \"settled_latency_p99_ms\": %.2f, "
-      "\"newcomers_latency_samples\": %llu, \"newcomers_latency_p50_ms\": %.2f, "
-      "\"newcomers_latency_p99_ms\": %.2f, \"first_pictures\": %zu, \"first_pictures_missing\": %zu, ",
-      static_cast<unsigned long long>(totals.keyframes_made),
-      static_cast<unsigned long long>(totals.earlier.total()), totals.earlier.QuantileMs(0.99),
-      totals.settled_latency.QuantileMs(0.5), totals.settled_latency.QuantileMs(0.99),
-      static_cast<unsigned long long>(totals.newcomers_latency.total()),
-      totals.newcomers_latency.QuantileMs(0.5), totals.newcomers_latency.QuantileMs(0.99),
-      from_join.size() - waiting, waiting);
-  return text + ("\"first_picture_ms\": {" + Quantiles("from_join", from_join)) + ", " +
+  std::snprintf(text, sizeof text,
+                "\"keyframes_made\": %llu, \"earlier_packets\": %llu, \"earlier_age_p99_ms\": %.2f, "
+                "\"settled_latency_p50_ms\": %.2f, \"settled_latency_p99_ms\": %.2f, "
+                "\"newcomers_latency_samples\": %llu, \"newcomers_latency_p50_ms\": %.2f, "
+                "\"newcomers_latency_p99_ms\": %.2f, \"first_frames\": %zu, \"first_frames_missing\": %zu, ",
+                static_cast<unsigned long long>(totals.keyframes_made),
+                static_cast<unsigned long long>(totals.earlier.total()), totals.earlier.QuantileMs(0.99),
+                totals.settled_latency.QuantileMs(0.5), totals.settled_latency.QuantileMs(0.99),
+                static_cast<unsigned long long>(totals.newcomers_latency.total()),
+                totals.newcomers_latency.QuantileMs(0.5), totals.newcomers_latency.QuantileMs(0.99),
+                from_join.size() - waiting, waiting);
+  return text + ("\"first_frame_ms\": {" + Quantiles("from_join", from_join)) + ", " +
          Quantiles("from_connect", from_connect) + ", " + Quantiles("from_connected", from_connected) + "}";
 }
 

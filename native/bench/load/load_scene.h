@@ -21,7 +21,7 @@ inline std::optional<Scene> SceneFromName(std::string_view name) {
 
 struct SceneOptions {
   Scene scene = Scene::kLivestream;
-  size_t people = 100;  // of a livestream: viewers, without the publisher
+  size_t participants = 100;  // of a livestream: viewers, without the publisher
   Codec codec = Codec::kVp8;
   bool simulcast = true;
   size_t audio_publishers = 10;
@@ -35,15 +35,15 @@ struct EncodingSpec {
 };
 inline constexpr EncodingSpec kSimulcast[] = {{"q", 150'000}, {"h", 500'000}, {"f", 1'500'000}};
 
-inline bool PublishesVideo(const SceneOptions& options, size_t person) {
-  return options.scene == Scene::kMeeting || (options.scene == Scene::kLivestream && person == 0);
+inline bool PublishesVideo(const SceneOptions& options, size_t participant) {
+  return options.scene == Scene::kMeeting || (options.scene == Scene::kLivestream && participant == 0);
 }
-inline bool PublishesAudio(const SceneOptions& options, size_t person) {
-  if (options.scene == Scene::kAudio) return person < options.audio_publishers;
-  return options.scene == Scene::kMeeting || person == 0;
+inline bool PublishesAudio(const SceneOptions& options, size_t participant) {
+  if (options.scene == Scene::kAudio) return participant < options.audio_publishers;
+  return options.scene == Scene::kMeeting || participant == 0;
 }
-inline size_t PeopleOf(const SceneOptions& options) {
-  return options.people + (options.scene == Scene::kLivestream ? 1 : 0);
+inline size_t ParticipantsOf(const SceneOptions& options) {
+  return options.participants + (options.scene == Scene::kLivestream ? 1 : 0);
 }
 
 // The codecs that browsers negotiate, with fixed payload types.

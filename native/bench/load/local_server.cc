@@ -26,7 +26,7 @@ std::unique_ptr<LocalServer> LocalServer::Open(const LocalServerOptions& options
   return server->engine_->CreateRoom(server->room_) == CallError::kNone ? std::move(server) : nullptr;
 }
 
-bool LocalServer::Publish(const SceneOptions& options, size_t index, Person& person) {
+bool LocalServer::Publish(const SceneOptions& options, size_t index, LoadParticipant& participant) {
   if (PublishesAudio(options, index)) {
     PublishSpec spec;
     spec.stream.kind = MediaKind::kAudio;
@@ -41,8 +41,8 @@ bool LocalServer::Publish(const SceneOptions& options, size_t index, Person& per
     track.mid = "0";
     track.ssrcs = {spec.stream.ssrc};
     TrackId id;
-    if (engine_->AddTrack(person.transport.transport, track, id) != CallError::kNone) return false;
-    person.peer->Publish(spec);
+    if (engine_->AddTrack(participant.transport.transport, track, id) != CallError::kNone) return false;
+    participant.peer->Publish(spec);
   }
   if (!PublishesVideo(options, index)) return true;
   TrackSettings track;
@@ -71,61 +71,61 @@ bool LocalServer::Publish(const SceneOptions& options, size_t index, Person& per
     specs.push_back(std::move(spec));
   }
   TrackId id;
-  if (engine_->AddTrack(person.transport.transport, track, id) != CallError::kNone) return false;
-  person.video = id;
-  for (const PublishSpec& spec : specs) person.peer->Publish(spec);
+  if (engine_->AddTrack(participant.transport.transport, track, id) != CallError::kNone) return false;
+  participant.video = id;
+  for (const PublishSpec& spec : specs) participant.peer->Publish(spec);
   return true;
 }
 
-bool LocalServer::Watch(const SceneOptions& options, size_t index, Person& person) {
+bool LocalServer::Watch(const SceneOptions& options, size_t index, LoadParticipant& participant) {
   const auto add = [&](MediaKind kind, std::optional<TrackId> shown) {
     SlotDescription slot;
-    if (engine_->AddSlot(person.transport.transport, kind, -1, slot) != CallError::kNone) return false;
+    if (engine_->AddSlot(participant.transport.transport, kind, -1, slot) != CallError::kNone) return false;
     ReceiveStreamConfig receive;
     receive.kind = kind;
     receive.ssrc = slot.ssrc;
     receive.rtx_ssrc = slot.rtx_ssrc;
     receive.clock_rate = kind == MediaKind::kVideo ? 90'000 : 48'000;
-    person.peer->Receive(receive, MonotonicNow());
+    participant.peer->Receive(receive, MonotonicNow());
     return !shown || engine_->Send(BindSlot{slot.slot, *shown}) == CallError::kNone;
   };
-  size_t voices = 0;
-  size_t pictures = 0;
-  for (size_t other = 0; other < people_.size(); ++other) {
+  size_t audio_slots = 0;
+  size_t video_slots = 0;
+  for (size_t other = 0; other < participants_.size(); ++other) {
     if (other == index) continue;
-    if (PublishesAudio(options, other) && voices++ < options.max_watched &&
+    if (PublishesAudio(options, other) && audio_slots++ < options.max_watched &&
         !add(MediaKind::kAudio, std::nullopt))
       return false;
-    if (people_[other].video && pictures++ < options.max_watched &&
-        !add(MediaKind::kVideo, people_[other].video))
+    if (participants_[other].video && video_slots++ < options.max_watched &&
+        !add(MediaKind::kVideo, participants_[other].video))
       return false;
   }
   return true;
 }
 
 bool LocalServer::Join(const SceneOptions& options, LoadGenerator& generator) {
-  people_.resize(PeopleOf(options));
-  for (Person& person : people_) {
-    person.peer = &generator.AddPeer(SceneCodecs(), SceneExtensions());
+  participants_.resize(ParticipantsOf(options));
+  for (LoadParticipant& participant : participants_) {
+    participant.peer = &generator.AddPeer(SceneCodecs(), SceneExtensions());
     TransportSettings settings;
-    settings.remote = LoadGenerator::CredentialsOf(person.peer->index());
+    settings.remote = LoadGenerator::CredentialsOf(participant.peer->index());
     settings.fingerprints = {{"sha-256", generator.fingerprint()}};
     settings.codecs = SceneCodecs();
     settings.extensions = SceneExtensions();
-    if (engine_->CreateTransport(room_, settings, person.transport) != CallError::kNone) return false;
+    if (engine_->CreateTransport(room_, settings, participant.transport) != CallError::kNone) return false;
   }
-  for (size_t i = 0; i < people_.size(); ++i) {
-    if (!Publish(options, i, people_[i])) return false;
+  for (size_t i = 0; i < participants_.size(); ++i) {
+    if (!Publish(options, i, participants_[i])) return false;
   }
-  for (size_t i = 0; i < people_.size(); ++i) {
-    if (!Watch(options, i, people_[i])) return false;
+  for (size_t i = 0; i < participants_.size(); ++i) {
+    if (!Watch(options, i, participants_[i])) return false;
   }
-  for (Person& person : people_) {
-    ClientRemote remote{person.transport.local, {{"sha-256", engine_->fingerprint()}}, {}};
-    for (const IceCandidate& candidate : person.transport.candidates) {
+  for (LoadParticipant& participant : participants_) {
+    ClientRemote remote{participant.transport.local, {{"sha-256", engine_->fingerprint()}}, {}};
+    for (const IceCandidate& candidate : participant.transport.candidates) {
       remote.candidates.push_back({candidate.address, candidate.priority});
     }
-    generator.Connect(*person.peer, remote);
+    generator.Connect(*participant.peer, remote);
     // Handshakes are spread out: a thousand at once would be a different scene.
     generator.RunUntil(MonotonicNow() + Duration(2'000));
     engine_->PollEvents(10'000);

@@ -31,19 +31,19 @@ class LocalServer {
   std::optional<EngineStats> Report();
 
  private:
-  struct Person {
+  struct LoadParticipant {
     LoadPeer* peer = nullptr;
     TransportDescription transport;
     std::optional<TrackId> video;
   };
   explicit LocalServer(std::unique_ptr<Engine> engine) : engine_(std::move(engine)) {}
-  bool Publish(const SceneOptions& options, size_t index, Person& person);
-  bool Watch(const SceneOptions& options, size_t index, Person& person);
+  bool Publish(const SceneOptions& options, size_t index, LoadParticipant& participant);
+  bool Watch(const SceneOptions& options, size_t index, LoadParticipant& participant);
   Ssrc NewSsrc() { return Ssrc{0x20000000 + ++ssrcs_}; }
 
   std::unique_ptr<Engine> engine_;
   RoomId room_;
-  std::vector<Person> people_;
+  std::vector<LoadParticipant> participants_;
   uint32_t ssrcs_ = 0;
 };
 

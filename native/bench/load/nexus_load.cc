@@ -1,6 +1,6 @@
 // The load generator: thousands of real WebRTC peers on one core, against an SFU on another.
 //
-//   nexus_load local <livestream|meeting|audio> [people=100] [seconds=10] [warmup=5] [gro=0|1] [gso=1]
+//   nexus_load local <livestream|meeting|audio> [participants=100] [seconds=10] [warmup=5] [gro=0|1] [gso=1]
 //                    [simulcast=1] [codec=VP8|H264] [poor=0 loss=3] [open=32] [gcm=openssl] [pad=1]
 //                    [rest_us=1000]
 //                    [server_core=0] [generator_core=1]
@@ -23,7 +23,7 @@ namespace {
 int RunLocal(const Arguments& arguments, Scene scene) {
   SceneOptions options;
   options.scene = scene;
-  options.people = static_cast<size_t>(arguments.Number("people", 100));
+  options.participants = static_cast<size_t>(arguments.Number("participants", 100));
   options.simulcast = arguments.Number("simulcast", 1) != 0;
   options.codec = CodecFromName(arguments.Text("codec", "VP8")).value_or(Codec::kVp8);
   int error = 0;
@@ -74,15 +74,15 @@ int RunLocal(const Arguments& arguments, Scene scene) {
   const auto segments = static_cast<double>(after->gso_segments - before->gso_segments);
   const auto runs = static_cast<double>(after->gso_runs - before->gso_runs);
   std::printf(
-      "{\"server\": \"nexus, in process\", \"scene\": \"%s\", \"people\": %zu, \"gro\": %s, "
+      "{\"server\": \"nexus, in process\", \"scene\": \"%s\", \"participants\": %zu, \"gro\": %s, "
       "\"server_cpu_seconds\": %.3f, "
       "\"server_packets_out\": %.0f, \"packets_out_per_cpu_second\": %.0f, \"in_good_windows\": %.0f, "
       "\"server_gbit_per_cpu_second\": "
       "%.2f, "
       "\"share_in_gso_runs\": %.3f, \"packets_per_run\": %.2f, \"server_backlog_drops\": %llu, \"void\": %s, "
       "%s}\n",
-      arguments.Text("scene_name", "").c_str(), options.people, load.socket.gro ? "true" : "false", cpu, out,
-      cpu > 0 ? out / cpu : 0, windows.empty() ? 0 : windows[windows.size() * 3 / 4],
+      arguments.Text("scene_name", "").c_str(), options.participants, load.socket.gro ? "true" : "false", cpu,
+      out, cpu > 0 ? out / cpu : 0, windows.empty() ? 0 : windows[windows.size() * 3 / 4],
       cpu > 0 ? static_cast<double>(after->bytes_out - before->bytes_out) * 8e-9 / cpu : 0,
       out > 0 ? segments / out : 0, runs > 0 ? segments / runs : 0,
       static_cast<unsigned long long>(after->send_backlog_drops - before->send_backlog_drops),

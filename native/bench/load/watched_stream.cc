@@ -41,9 +41,9 @@ void WatchedStream::OnPacket(const Received& received, const Client& viewer, Tim
   if (received.media.opened) CountLatency(received, connected, newcomer, now, totals);
   if (kind() == MediaKind::kVideo) {
     pictures_.OnPacket(received.media, now);
-    const bool awaits = !first_picture_ || stream_->keyframes().pending();
+    const bool awaits = !first_frame_ || stream_->keyframes().pending();
     if (awaits && received.media.opened) AwaitKeyframe(received.media, viewer, now);
-    stream_->opened_whole = !caught_up_ || !first_picture_ || stream_->keyframes().pending();
+    stream_->opened_whole = !caught_up_ || !first_frame_ || stream_->keyframes().pending();
   } else {
     stream_->opened_whole = !caught_up_;
   }
@@ -74,7 +74,7 @@ void WatchedStream::AwaitKeyframe(const ReceivedMedia& media, const Client& view
   }
   awaited_.reset();
   stream_->OnKeyframe(now);
-  if (!first_picture_) first_picture_ = now;
+  if (!first_frame_) first_frame_ = now;
 }
 
 }  // namespace nexus::load

@@ -87,7 +87,7 @@ class WatchedStream {
 
   MediaKind kind() const { return stream_->config().kind; }
   const WatchedVideo& pictures() const { return pictures_; }
-  std::optional<Timestamp> first_picture() const { return first_picture_; }
+  std::optional<Timestamp> first_frame() const { return first_frame_; }
 
  private:
   void CountLatency(const Received& received, Timestamp connected, bool newcomer, Timestamp now,
@@ -99,7 +99,7 @@ class WatchedStream {
   bool caught_up_ = false;  // a packet arrived that was sent after the viewer connected
   WatchedVideo pictures_;
   std::unique_ptr<KeyframeWatch> awaited_;
-  std::optional<Timestamp> first_picture_;
+  std::optional<Timestamp> first_frame_;
 };
 
 }  // namespace nexus::load

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from _figures import growth, is_full, p99_beside_best, ratio, ratios, reasons_to_void
+from _evaluation import growth, is_full, p99_beside_best, ratio, ratios, reasons_to_void
 from _measure import gso
 
 
