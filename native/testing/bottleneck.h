@@ -22,7 +22,7 @@ class Bottleneck {
   }
   void SetQueue(size_t bytes) { queue_bytes_ = bytes; }
 
-  // Time at which its last bit has passed; nothing when the queue is full.
+  // Returns when the last bit has passed; nothing when the queue is full.
   std::optional<Timestamp> Pass(size_t bytes, Timestamp now) {
     if (rate_bps_ == 0) return now;
     if (QueuedBits(now) / 8 + static_cast<int64_t>(bytes) > static_cast<int64_t>(queue_bytes_)) {

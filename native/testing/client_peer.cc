@@ -1,8 +1,9 @@
 #include "testing/client_peer.h"
 
 #include <algorithm>
-#include <array>
 #include <utility>
+
+#include "testing/vp8_payload.h"
 
 namespace nexus::testing {
 namespace {
@@ -103,15 +104,11 @@ void ClientPeer::SendVideoFrame(SendStream& stream, Timestamp now) {
   const bool key = stream.TakeKeyframeRequest();
   picture_id_ = (picture_id_ + 1) & 0x7FFF;
   for (int i = 0; i < kPackets; ++i) {
-    // RFC 7741 section 4.2: X, and S on the first packet; I with 15 bits.
-    const std::array<uint8_t, 4> descriptor = {static_cast<uint8_t>(i == 0 ? 0x90 : 0x80), 0x80,
-                                               static_cast<uint8_t>(0x80 | picture_id_ >> 8),
-                                               static_cast<uint8_t>(picture_id_)};
-    std::vector<uint8_t> payload(900, kVideoByte);
-    // RFC 6386 section 9.1: the P bit is clear in a keyframe; start code, width and height.
-    payload[0] = static_cast<uint8_t>(i != 0 || key ? 0x10 : 0x11);
-    constexpr std::array<uint8_t, 7> kStart = {0x9D, 0x01, 0x2A, 64, 0, 64, 0};
-    if (i == 0) std::copy(kStart.begin(), kStart.end(), payload.begin() + 3);
+    const std::vector<uint8_t> descriptor =
+        MakeVp8Descriptor({.first_of_frame = i == 0, .picture_id = picture_id_, .layer = {}});
+    std::vector<uint8_t> payload;
+    if (i == 0) AppendVp8FrameStart(payload, key, {64, 64});
+    payload.resize(900, kVideoByte);
     SendPacket packet;
     packet.timestamp = static_cast<uint32_t>(now.time_since_epoch().count() * 9 / 100);
     packet.marker = i + 1 == kPackets;

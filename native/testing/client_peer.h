@@ -1,24 +1,24 @@
-// A peer as an application has it: media goes out and comes in through the client's own streams, and what
-// came can be played by jitter buffers.
+// A peer as an application uses it: media is sent and received by the client's own streams, and jitter
+// buffers can play it.
 #pragma once
 
 #include <optional>
 #include <set>
 #include <unordered_map>
-#include <variant>
 #include <vector>
 
 #include "engine/client/jitter_buffer/audio_jitter_buffer.h"
 #include "engine/client/jitter_buffer/video_jitter_buffer.h"
 #include "testing/emulated_peer.h"
+#include "testing/events_of.h"
 #include "testing/test_streams.h"
 
 namespace nexus::testing {
 
-// A record of what a client handed over of one stream.
+// A record of the packets of one stream that the client returned.
 struct TakenMedia {
   std::set<int64_t> sequences;
-  // The number that arrived first. A receiver asks for none below it, though some of those may come late.
+  // The number that arrived first. A receiver requests none below it, though some of those may arrive late.
   std::optional<int64_t> first;
   uint64_t repaired = 0;
   uint64_t opened = 0;
@@ -61,12 +61,8 @@ class ClientPeer : public EmulatedPeer {
   const TakenMedia& Taken(const ReceiveStream& stream) { return taken_[stream.config().ssrc]; }
   template <class E>
   std::vector<E> EventsOf() {
-    std::vector<E> found;
     TakeEvents();
-    for (const ClientEvent& event : events_) {
-      if (const auto* wanted = std::get_if<E>(&event)) found.push_back(*wanted);
-    }
-    return found;
+    return testing::EventsOf<E>(events_);
   }
 
  private:

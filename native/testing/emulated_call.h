@@ -1,6 +1,6 @@
 // A call in emulated time: a room and its members, which are peers of one kind. A kind of peer says what it
-// publishes and receives (`Published`, `ReceivedFrom`), and how (`Publish`, `Receive`, `SendVideoFrame`,
-// `SendAudio`).
+// publishes and receives (`Published`, `ReceivedFrom`), and how it does so (`Publish`, `Receive`,
+// `SendVideoFrame`, `SendAudio`).
 #pragma once
 
 #include <algorithm>
@@ -50,7 +50,7 @@ class EmulatedCall : public EmulatedRoom {
 
   explicit EmulatedCall(EmulatedCallOptions options) : EmulatedRoom(std::move(options)) {}
 
-  // A member that has a transport and is on its way to connect.
+  // Adds a member with a transport, which begins to connect.
   Member& Join(typename Peer::Options options = {}, size_t shard = 0);
   // Removes all members without telling the shard. Allowed only while none of them has media started.
   void ForgetMembers();

@@ -1,5 +1,5 @@
-// One participant of an emulated call: a nexus::Client, its address on the emulated network and what
-// signaling says about it. The kinds of peers differ in how they make media and in what they record of it.
+// One participant of an emulated call: a nexus::Client, its address on the emulated network and its
+// description for signaling. Kinds of peers differ in how they make media and in what they record of it.
 #pragma once
 
 #include <memory>
@@ -35,7 +35,7 @@ struct PeerOptions {
   std::string announced_fingerprint;
 };
 
-// What an answer says of the server.
+// The server as an answer describes it.
 struct ServerDescription {
   IceCredentials ice;
   std::string fingerprint;  // sha-256
@@ -48,7 +48,7 @@ class EmulatedPeer {
   EmulatedPeer(const EmulatedPeer&) = delete;
   EmulatedPeer& operator=(const EmulatedPeer&) = delete;
 
-  // What signaling says about this peer.
+  // Settings of this peer's transport, as signaling passes them on.
   TransportSettings Settings() const;
   void Connect(const ServerDescription& server, Timestamp now);
   // New credentials of this peer and of the server.
@@ -71,7 +71,7 @@ class EmulatedPeer {
   void Close() { client_.Close(); }
   // From now on the peer has another address and does not know it: a NAT has rebound it.
   void MoveTo(const SocketAddress& address) { options_.address = address; }
-  // Everything stops, as when a laptop is shut.
+  // The peer stops sending and receiving, as when a laptop is closed.
   void Vanish() { vanished_ = true; }
   bool vanished() const { return vanished_; }
   // ICE checks stop and everything else continues, as with clients that keep a path open by indications or
@@ -84,7 +84,7 @@ class EmulatedPeer {
   uint64_t datagrams_received = 0;
 
  protected:
-  // What `config` says beyond the options holds.
+  // Fields of `config` that the options do not set are used.
   EmulatedPeer(PeerOptions options, ClientConfig config);
 
   // Gives a datagram to the client, which opens it in place.

@@ -6,12 +6,12 @@
 #include <map>
 #include <memory>
 #include <unordered_map>
-#include <variant>
 #include <vector>
 
 #include "engine/shard/shard.h"
 #include "testing/emulated_network.h"
 #include "testing/emulated_peer.h"
+#include "testing/events_of.h"
 #include "testing/tap_reading.h"
 
 namespace nexus::testing {
@@ -60,7 +60,7 @@ class EmulatedRoom {
   bool RunUntilConnected(Duration at_most = std::chrono::seconds(20));
 
   std::vector<Event> events;
-  // What taps have recorded; fetched as it comes while `read_taps` is set.
+  // Records of taps, fetched as they come while `read_taps` is set.
   std::map<TapId, TapReading> taps;
   bool read_taps = true;
   uint64_t datagrams_from_server = 0;
@@ -69,11 +69,7 @@ class EmulatedRoom {
 
   template <class E>
   std::vector<E> EventsOf() const {
-    std::vector<E> found;
-    for (const Event& event : events) {
-      if (const auto* wanted = std::get_if<E>(&event)) found.push_back(*wanted);
-    }
-    return found;
+    return testing::EventsOf<E>(events);
   }
   // The states of one transport, in order.
   std::vector<TransportState> StatesOf(TransportId transport) const;

@@ -1,9 +1,9 @@
 #include "testing/layered_source.h"
 
 #include <algorithm>
-#include <array>
 
 #include "testing/bits.h"
+#include "testing/vp8_payload.h"
 
 namespace nexus::testing {
 
@@ -52,19 +52,14 @@ uint32_t LayeredSource::Indication(const LayeredFrame& frame, uint8_t spatial, u
 }
 
 std::vector<uint8_t> LayeredSource::Vp8Payload(const LayeredFrame& frame, bool first) const {
-  const uint16_t picture = static_cast<uint16_t>(options_.first_picture + frame.picture) & 0x7FFF;
+  Vp8PacketFields packet;
+  packet.first_of_frame = first;
+  packet.picture_id = static_cast<uint16_t>(options_.first_picture + frame.picture);
   const bool sync = frame.temporal > 0 && frames_[frame.needs[0]].temporal == 0;
-  std::vector<uint8_t> bytes = {static_cast<uint8_t>(first ? 0x90 : 0x80),
-                                0xE0,  // I L T
-                                static_cast<uint8_t>(0x80 | picture >> 8),
-                                static_cast<uint8_t>(picture),
-                                tl0_,
-                                static_cast<uint8_t>(frame.temporal << 6 | (sync ? 0x20 : 0))};
-  // RFC 6386 section 9.1: the P bit is clear in a keyframe, which has a start code.
-  static constexpr std::array<uint8_t, 10> kKeyframe = {0x10, 0, 0, 0x9D, 0x01, 0x2A, 160, 0, 90, 0};
-  static constexpr std::array<uint8_t, 2> kOther = {0x11, 0xAA};
-  // One byte at a time: GCC 12 warns of an insertion of several (array-bounds), wrongly.
-  for (const uint8_t byte : frame.key&& first ? ByteView(kKeyframe) : ByteView(kOther)) bytes.push_back(byte);
+  packet.layer = {tl0_, frame.temporal, sync};
+  std::vector<uint8_t> bytes = MakeVp8Descriptor(packet);
+  if (first) AppendVp8FrameStart(bytes, frame.key, {160, 90});
+  bytes.push_back(0xAA);
   return bytes;
 }
 

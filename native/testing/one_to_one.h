@@ -1,4 +1,4 @@
-// A publisher, and a subscriber who is shown and hears all that it publishes.
+// A publisher, and a subscriber of all that it publishes.
 #pragma once
 
 #include <vector>

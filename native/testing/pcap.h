@@ -22,7 +22,7 @@ struct CapturedDatagram {
   std::vector<uint8_t> bytes;
 };
 
-// NEXUS_TEST_DATA, else ../shared/data beside the repository, looked for upwards from here.
+// NEXUS_TEST_DATA, else ../shared/data beside the repository, searched upwards from here.
 inline std::optional<std::filesystem::path> TestData() {
   namespace fs = std::filesystem;
   if (const char* given = std::getenv("NEXUS_TEST_DATA")) return fs::path(given);
@@ -62,7 +62,7 @@ inline std::vector<CapturedDatagram> ReadPcap(const std::filesystem::path& path)
 
 }  // namespace nexus::testing
 
-// Where the captures are absent a test skips, but not in CI: there their absence is a failure.
+// A test without its captures is skipped, except in CI, where it fails.
 #define NEXUS_LOAD_CAPTURE(variable, name)                                                    \
   const auto variable##_data = ::nexus::testing::TestData();                                  \
   if (!variable##_data) {                                                                     \

@@ -1,4 +1,4 @@
-// libsrtp's judgement of both directions of one association, beside our own implementation of SRTP.
+// A second reading of both directions of one association by libsrtp, compared with our own SRTP.
 #pragma once
 
 #include <vector>
@@ -12,10 +12,10 @@ class SrtpWitness {
  public:
   SrtpWitness(const SrtpKeys& keys, bool dtls_client);
 
-  // The plain packet as libsrtp opens it; empty when it refuses it. Throws when the client has judged
-  // otherwise: whether it `opened` the packet, and which bytes it has left at the front of `in_place`.
+  // Returns the packet that libsrtp opens; empty when libsrtp refuses it. Throws if the client disagrees:
+  // whether it `opened` the packet, and which plain bytes it left at the front of `in_place`.
   std::vector<uint8_t> OpenIncoming(const std::vector<uint8_t>& sealed, bool opened, ByteView in_place);
-  // Throws when libsrtp refuses what the client has sealed, other than as a replay.
+  // Throws if libsrtp refuses a packet that the client has sealed, except as a replay.
   void OpenOutgoing(const std::vector<uint8_t>& sealed);
 
  private:

@@ -22,7 +22,7 @@ struct ReceivedData {
 class TestData {
  public:
   explicit TestData(bool dtls_client = true)
-      : channels(SctpConfig{}, DataChannelLimits{}, dtls_client, 256u << 10, wake_, this) {}
+      : channels(SctpConfig{}, DataChannelLimits{}, dtls_client, 256u << 10, wake_, nullptr) {}
 
   uint16_t Open(bool reliable = true, bool ordered = true,
                 std::string protocol = std::string(kDataProtocol)) {

@@ -8,6 +8,7 @@
 #include "engine/rtp/rtx.h"
 #include "engine/stun/stun_writer.h"
 #include "testing/bits.h"
+#include "testing/vp8_payload.h"
 
 namespace nexus::testing {
 namespace {
@@ -211,30 +212,17 @@ void TestPeer::SendVideoFrame(PublishedStream& stream, Timestamp now, size_t pac
     }
     const std::vector<uint8_t> block = ExtensionBlock(extensions);
     header.insert(header.end(), block.begin(), block.end());
-    // RFC 7741 section 4.2: X, and S on the first packet; I with 15 bits.
-    std::vector<uint8_t> payload = {static_cast<uint8_t>(i == 0 ? 0x90 : 0x80), 0x80,
-                                    static_cast<uint8_t>(0x80 | stream.picture_id >> 8),
-                                    static_cast<uint8_t>(stream.picture_id)};
+    std::vector<uint8_t> payload =
+        MakeVp8Descriptor({.first_of_frame = i == 0, .picture_id = stream.picture_id, .layer = {}});
     if (i == 0) {
-      // RFC 6386 section 9.1: the P bit is clear in a keyframe; start code, width and height.
-      const PictureSize size = stream.options.size;
-      const std::vector<uint8_t> tag = {static_cast<uint8_t>(key ? 0x10 : 0x11),
-                                        0,
-                                        0,
-                                        0x9D,
-                                        0x01,
-                                        0x2A,
-                                        static_cast<uint8_t>(size.width),
-                                        static_cast<uint8_t>(size.width >> 8),
-                                        static_cast<uint8_t>(size.height),
-                                        static_cast<uint8_t>(size.height >> 8)};
-      payload.insert(payload.end(), tag.begin(), tag.end());
+      AppendVp8FrameStart(payload, key, stream.options.size);
     } else {
       payload.push_back(0xAA);
     }
     if (stream.options.encrypted) {
       // Replaces all bytes after the payload descriptor by noise.
-      std::transform(payload.begin() + 4, payload.end(), payload.begin() + 4,
+      const auto frame = payload.begin() + kVp8DescriptorSize;
+      std::transform(frame, payload.end(), frame,
                      [&](uint8_t byte) { return static_cast<uint8_t>(byte ^ (0xA5 + stream.frames * 31)); });
     }
     PayloadMark{stream.options.mark, stream.frames, static_cast<uint16_t>(i), now.time_since_epoch().count()}

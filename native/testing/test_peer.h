@@ -2,8 +2,8 @@
 // Its media is made by hand, so that a test can send any packet, right or wrong, and everything that it
 // receives is recorded.
 //
-// libsrtp stands beside it as an independent oracle: it opens every packet that comes and every one that
-// leaves, and what is recorded is what libsrtp has opened. A packet on which libsrtp and the client differ
+// libsrtp is its independent oracle: it opens every packet that arrives and every one that leaves, and
+// libsrtp's plain packets are what is recorded. A packet on which libsrtp and the client differ
 // throws, which fails the test.
 #pragma once
 
@@ -56,7 +56,7 @@ class TestPeer : public EmulatedPeer {
   // Data channels; their association begins when DTLS is up.
   TestData& UseData();
 
-  uint8_t fraction_lost = 64;  // what receiver reports say, of 256
+  uint8_t fraction_lost = 64;  // in receiver reports, of 256
   uint64_t rtp_received = 0;
   uint64_t bytes_received = 0;  // of RTP, on the wire
   uint64_t rtcp_received = 0;

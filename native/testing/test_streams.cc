@@ -5,6 +5,7 @@
 
 #include "engine/codec/av1/dependency_descriptor.h"
 #include "engine/rtp/red.h"
+#include "testing/vp8_payload.h"
 
 namespace nexus::testing {
 
@@ -73,7 +74,8 @@ bool ReceivedStream::OnPacket(const RtpPacketView& packet, Timestamp now, bool r
       received.keyframe_start = IsVp8KeyframeStart(*received.vp8, rest);
       rest = rest.subspan(received.vp8->size);
       // The frame tag and start code of the first packet, one byte of others (see TestPeer::SendVideoFrame).
-      rest = rest.subspan(std::min<size_t>(rest.size(), received.vp8->start_of_partition ? 10 : 1));
+      rest = rest.subspan(
+          std::min<size_t>(rest.size(), received.vp8->start_of_partition ? kVp8FrameStartSize : 1));
     }
   }
   received.mark = kind == MediaKind::kVideo ? PayloadMark::Read(rest) : MarkOfAudio(rest);

@@ -9,12 +9,15 @@
 #include "engine/client/jitter_buffer/audio_jitter_buffer.h"
 #include "engine/client/jitter_buffer/video_jitter_buffer.h"
 #include "testing/random.h"
+#include "testing/vp8_payload.h"
 
 namespace nexus {
 namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+using testing::AppendVp8FrameStart;
+using testing::MakeVp8Descriptor;
 using testing::Random;
 using Bytes = std::vector<uint8_t>;
 
@@ -75,22 +78,17 @@ TEST(DelayEstimator, FollowsAClockThatRunsSlow) {
 Network VideoOver(Random& random, int frames, int key_every, Duration jitter, unsigned loss_percent,
                   std::vector<int64_t>* lost = nullptr) {
   Network network;
-  uint16_t sequence = 65'000;
-  int64_t unwrapped = 65'536 + 65'000;
+  int64_t sequence = 65'536 + 65'000;
   for (int i = 0; i < frames; ++i) {
     const int packets = static_cast<int>(random.Between(1, 4));
     const Timestamp sent = kStart + Duration(int64_t{i} * 33'333);
     for (int k = 0; k < packets; ++k) {
       Arriving arriving;
-      arriving.payload = {static_cast<uint8_t>(k == 0 ? 0x90 : 0x80),
-                          0x80,
-                          static_cast<uint8_t>(0x80 | (i >> 8 & 0x7F)),
-                          static_cast<uint8_t>(i),
-                          static_cast<uint8_t>(i % key_every == 0 ? 0x10 : 0x11),
-                          7,
-                          7};
-      arriving.media.sequence_number = unwrapped++;
-      ++sequence;
+      arriving.payload =
+          MakeVp8Descriptor({.first_of_frame = k == 0, .picture_id = static_cast<uint16_t>(i), .layer = {}});
+      if (k == 0) AppendVp8FrameStart(arriving.payload, i % key_every == 0, {64, 64});
+      arriving.payload.push_back(7);
+      arriving.media.sequence_number = sequence++;
       arriving.media.timestamp = 4'294'900'000u + static_cast<uint32_t>(i) * 3'000;  // over the wrap
       arriving.media.marker = k + 1 == packets;
       arriving.media.opened = true;
