@@ -1,7 +1,7 @@
 """Runs all tests, the cheapest stages first. Called by `make test`.
 
 FUZZ_SECONDS sets how long each fuzzer runs (default 5, in CI 15, in `make fuzz` 60). STAGES=python,web runs
-only those stages.
+only those stages; the stages `clang` and `gcc` run only when they are named there.
 """
 
 import os
@@ -36,6 +36,8 @@ NATIVE_FLAGS += ["-DCMAKE_CXX_COMPILER_LAUNCHER=ccache"]
 # The same settings as in scripts/setup, so that ccache has most objects of the plain build.
 CCACHE = {"CCACHE_BASEDIR": str(ROOT), "CCACHE_NOHASHDIR": "1"}
 CTEST = ["--output-on-failure"]
+# The compiler of the fuzzers, and of the preset `clang` (native/CMakePresets.json).
+CLANG = "clang++-19"
 SANITIZER_OPTIONS = {
     "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1",
     "UBSAN_OPTIONS": "print_stacktrace=1",
@@ -139,8 +141,27 @@ def engine_stages() -> Iterator[Stage]:
         yield Stage(
             "fuzz",
             list(fuzzers(fuzz)),
-            [configured(fuzz, "-DCMAKE_CXX_COMPILER=clang++", *options), built(fuzz, *names)],
+            [configured(fuzz, f"-DCMAKE_CXX_COMPILER={CLANG}", *options), built(fuzz, *names)],
             parallel=True,
+        )
+
+
+def compiler_stages() -> Iterator[Stage]:
+    """The whole engine with its tests, module, benchmarks and, for clang, fuzzers, built by another compiler
+    and not sanitized. `gcc` takes the compiler that CXX names. Each takes about ten minutes."""
+    for preset in ("clang", "gcc"):
+        folder = f"build/{preset}"
+        options = ["-S", "native", "--preset", preset, "--fresh", f"-DPython_EXECUTABLE={sys.executable}"]
+        yield Stage(
+            preset,
+            [
+                Command(["ctest", "--test-dir", folder, "-j", JOBS, *CTEST], runner.count_ctest),
+                # A module with an undefined symbol can be linked, but not loaded.
+                Command(
+                    [sys.executable, "-c", "import _engine, _depacketizer"], environment={"PYTHONPATH": f"{folder}/module"}
+                ),
+            ],
+            [Command(["cmake", *options]), built(folder)],
         )
 
 
@@ -165,6 +186,7 @@ def system_stages() -> Iterator[Stage]:
 if __name__ == "__main__":
     if TEST_DATA.is_dir():
         os.environ["NEXUS_TEST_DATA"] = str(TEST_DATA)
-    sys.exit(
-        runner.run([*python_stages(), *web_stages(), *engine_stages(), *system_stages(), *foreign_stages()])
-    )
+    stages = [*python_stages(), *web_stages(), *engine_stages(), *system_stages(), *foreign_stages()]
+    requested = os.environ.get("STAGES", "").split(",")
+    stages += [stage for stage in compiler_stages() if stage.name in requested]
+    sys.exit(runner.run(stages))
