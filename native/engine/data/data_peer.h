@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "engine/control/data_settings.h"
 #include "engine/control/shard_context.h"
@@ -22,7 +23,7 @@ struct RoutedData {
   DataChannelOptions kind;  // order and reliability of the channel on which it came
 };
 
-class DataPeer {
+class DataPeer final : public SctpOwner {
  public:
   // `dtls_client`: our role, which determines our stream ids (RFC 8832 section 6).
   DataPeer(ShardContext& context, DataRouter& router, DataPath& path, TransportId transport, RoomId room,
@@ -39,8 +40,15 @@ class DataPeer {
   // Reads messages of the peer as far as its rate and the readers of its room allow. True when some are left.
   bool Read(Timestamp now);
   void Deliver(const RoutedData& data);
+  // The router reads a paused peer again at its next tick. False if the peer was paused already.
+  bool Pause() { return !std::exchange(paused_, true); }
+  // Ends the pause and reads, as `Read` does.
+  bool Resume(Timestamp now) {
+    paused_ = false;
+    return Read(now);
+  }
   // Passes packets of SCTP to DTLS, and queued messages to SCTP.
-  void Transmit();
+  void Transmit() override;
   // Closes channels of a congested peer that makes no progress while others wait for it.
   void CheckProgress(Timestamp now);
   void Shutdown();
@@ -50,7 +58,7 @@ class DataPeer {
   const DataSettings& settings() const { return settings_; }
   bool congested() const { return channels_ && channels_->congested(); }
   bool open() const { return channels_ && channels_->up(); }
-  bool paused = false;
+  bool paused() const { return paused_; }
   void Stats(TransportStats& report) const;
 
  private:
@@ -71,6 +79,7 @@ class DataPeer {
   std::optional<DataChannels> channels_;
   TokenBucket messages_allowed_;
   TokenBucket bytes_allowed_;
+  bool paused_ = false;
   Timestamp progress_checked_ = kNever;
   uint64_t given_before_ = 0;
 

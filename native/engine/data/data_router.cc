@@ -24,7 +24,7 @@ void DataRouter::Remove(DataPeer& peer) {
   const auto room = rooms_.find(peer.room());
   std::erase(room->second, &peer);
   if (room->second.empty()) rooms_.erase(room);
-  if (peer.paused) std::erase(paused_, &peer);
+  if (peer.paused()) std::erase(paused_, &peer);
   if (--peers_ == 0) context_.deadlines.Set(deadline_, kNever);
 }
 
@@ -92,7 +92,7 @@ bool DataRouter::Congested(const DataPeer& sender) const {
 }
 
 void DataRouter::Pause(DataPeer& peer) {
-  if (!std::exchange(peer.paused, true)) paused_.push_back(&peer);
+  if (peer.Pause()) paused_.push_back(&peer);
 }
 
 void DataRouter::OnActivity(Timestamp now) {
@@ -117,8 +117,7 @@ void DataRouter::HandleTimeout(Timestamp now) {
   std::vector<DataPeer*> waiting;
   std::swap(waiting, paused_);
   for (DataPeer* peer : waiting) {
-    peer->paused = false;
-    if (peer->Read(now)) Pause(*peer);
+    if (peer->Resume(now)) Pause(*peer);
   }
   Transmit();
   Schedule(now);
@@ -126,7 +125,7 @@ void DataRouter::HandleTimeout(Timestamp now) {
 
 void DataRouter::Transmit() {
   // Transmitting for one association may wake another.
-  for (SctpAssociation* association : wake_.Take()) static_cast<DataPeer*>(association->owner())->Transmit();
+  for (SctpAssociation* association : wake_.Take()) association->owner()->Transmit();
 }
 
 }  // namespace nexus

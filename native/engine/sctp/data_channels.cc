@@ -13,7 +13,7 @@ bool IsEmpty(uint32_t ppid) { return ppid == kPpidStringEmpty || ppid == kPpidBi
 }  // namespace
 
 DataChannels::DataChannels(const SctpConfig& config, const DataChannelLimits& limits, bool dtls_client,
-                           size_t peer_max_message, SctpWakeList& wake, void* owner)
+                           size_t peer_max_message, SctpWakeList& wake, SctpOwner* owner)
     : limits_(limits),
       config_(config),
       peer_max_message_(peer_max_message),

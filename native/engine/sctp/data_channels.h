@@ -64,7 +64,7 @@ class DataChannels {
   // `dtls_client`: determines the parity of the stream ids that we open (RFC 8832 section 6).
   // `peer_max_message`: the peer's `a=max-message-size` (RFC 8841 section 6).
   DataChannels(const SctpConfig& config, const DataChannelLimits& limits, bool dtls_client,
-               size_t peer_max_message, SctpWakeList& wake, void* owner);
+               size_t peer_max_message, SctpWakeList& wake, SctpOwner* owner);
 
   void Connect() { association_.Connect(); }
   void HandlePacket(ByteView packet) { association_.HandlePacket(packet); }

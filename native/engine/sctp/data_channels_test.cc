@@ -25,7 +25,7 @@ SharedBytes Filled(size_t size, uint8_t value) {
 // One end, which stores what it receives.
 struct End {
   End(bool dtls_client, const DataChannelLimits& limits, SctpWakeList& wake, size_t peer_max_message)
-      : channels(SctpConfig{}, limits, dtls_client, peer_max_message, wake, this) {}
+      : channels(SctpConfig{}, limits, dtls_client, peer_max_message, wake, nullptr) {}
   void Read() {
     while (reading) {
       auto event = channels.Poll();

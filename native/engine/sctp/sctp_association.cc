@@ -29,7 +29,7 @@ bool SetOption(struct socket* so, int level, int option, const Value& value) {
 
 }  // namespace
 
-SctpAssociation::SctpAssociation(SctpConfig config, SctpWakeList& wake, void* owner)
+SctpAssociation::SctpAssociation(SctpConfig config, SctpWakeList& wake, SctpOwner* owner)
     : config_(config), owner_(owner) {
   outbox_.max_packets = config_.max_packets;
   SctpStack& stack = SctpStack::Get();
@@ -185,7 +185,7 @@ std::optional<SctpEvent> SctpAssociation::OnNotification(ByteView bytes) {
 std::optional<SctpEvent> SctpAssociation::OnDown() {
   up_ = false;
   if (socket_ != nullptr) usrsctp_close(std::exchange(socket_, nullptr));
-  if (std::exchange(down_told_, true)) return std::nullopt;
+  if (std::exchange(down_reported_, true)) return std::nullopt;
   return SctpDown{};
 }
 

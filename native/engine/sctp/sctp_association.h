@@ -63,8 +63,8 @@ enum class SctpSendOutcome : uint8_t { kSent, kBlocked, kFailed };
 
 class SctpAssociation {
  public:
-  // `owner` identifies the association to the reader of the wake list.
-  SctpAssociation(SctpConfig config, SctpWakeList& wake, void* owner);
+  // `owner` outlives the association. Null if nothing reads the wake list.
+  SctpAssociation(SctpConfig config, SctpWakeList& wake, SctpOwner* owner);
   ~SctpAssociation();
   SctpAssociation(const SctpAssociation&) = delete;
   SctpAssociation& operator=(const SctpAssociation&) = delete;
@@ -83,7 +83,7 @@ class SctpAssociation {
   // Sends an ABORT and ends the association.
   void Abort();
 
-  void* owner() const { return owner_; }
+  SctpOwner* owner() const { return owner_; }
   bool up() const { return up_; }
   uint64_t packets_dropped() const { return outbox_.dropped; }
 
@@ -96,12 +96,12 @@ class SctpAssociation {
   std::optional<SctpEvent> OnDown();
 
   SctpConfig config_;
-  void* owner_;
+  SctpOwner* owner_;
   void* name_ = nullptr;
   struct socket* socket_ = nullptr;
   SctpOutbox outbox_;
   bool up_ = false;
-  bool down_told_ = false;
+  bool down_reported_ = false;
   // The message that is being received. Fragments of different messages of one association are not
   // interleaved (RFC 9260 section 6.9; I-DATA of RFC 8260 is not used), so one buffer is enough.
   std::vector<uint8_t> partial_;

@@ -19,7 +19,17 @@ namespace nexus {
 
 class SctpAssociation;
 
-// Associations of one owner (a shard) that have packets to send, each once.
+// The part that passes one association's packets on.
+class SctpOwner {
+ public:
+  // The association has packets to send. Called without the lock, by the reader of the wake list.
+  virtual void Transmit() = 0;
+
+ protected:
+  ~SctpOwner() = default;
+};
+
+// Associations of one shard that have packets to send, each once.
 class SctpWakeList {
  public:
   std::vector<SctpAssociation*> Take();

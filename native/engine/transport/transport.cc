@@ -69,7 +69,8 @@ Transport::Transport(ShardContext& context, FanOut& fan_out, DataRouter& data_ro
       sender_(context, ice_, schedule_, negotiated_.extensions.has(RtpExtension::kTransportSequenceNumber)),
       receiver_(context, fan_out, negotiated_, *this),
       feedback_(context, receiver_, sender_, schedule_, command.settings.reduced_size_rtcp),
-      slots_(context, {sender_, negotiated_, schedule_, audio_}) {
+      slots_(context, {sender_, negotiated_, schedule_, audio_}),
+      data_(context, dtls_, ice_, schedule_) {
   Schedule();
 }
 
@@ -118,7 +119,7 @@ void Transport::HandleDtls(ByteView datagram, const SocketAddress& from, Timesta
   dtls_->HandleDatagram(datagram, now);
   if (dtls_->counters().application_data_in != before) NoteTraffic(from, now);
   PumpDtls(now);
-  ReadData(now);
+  data_.Read(now);
   Schedule();
 }
 
@@ -155,7 +156,7 @@ void Transport::OnDtlsConnected(Timestamp now) {
   sender_.estimator().Start(now);
   OnEstimate(now);
   PumpSending(now);
-  if (data_) data_->OnConnected();
+  data_.OnConnected();
 }
 
 void Transport::OnPathLost(const SocketAddress& address, Timestamp now) {
@@ -171,6 +172,7 @@ Timestamp Transport::DisconnectedAt() const {
 void Transport::SetConsent(Consent consent) {
   consent_ = consent;
   sender_.SetConsent(MaySend());
+  data_.SetConsent(MaySend());
 }
 
 void Transport::CheckConsent(Timestamp now) {
@@ -216,7 +218,7 @@ Timestamp Transport::NextDeadline() const {
   if (!sender_.ready()) return next;
   next = std::min(next, WithOthers(std::min({schedule_.next_report, schedule_.next_allocation,
                                              sender_.control().estimator.next_deadline()})));
-  return std::min({next, feedback_.next_deadline(), data_lane_.next(), sender_.next_deadline()});
+  return std::min({next, feedback_.next_deadline(), data_.next_deadline(), sender_.next_deadline()});
 }
 
 void Transport::Schedule() { schedule_.Set(NextDeadline()); }
@@ -243,7 +245,7 @@ void Transport::End(TransportState state, std::string reason) {
 
 void Transport::Shutdown() {
   if (!dtls_ || !MaySend()) return;
-  if (data_) data_->Shutdown();
+  data_.Shutdown();
   dtls_->Close();
   while (auto datagram = dtls_->PollTransmit()) {
     if (ice_.selected()) context_.out.AppendSingle(*ice_.selected(), *datagram);
@@ -257,7 +259,7 @@ void Transport::Update(const UpdateTransport& update) {
   if (feedback != had_feedback) {
     sender_.SetTransportFeedback(feedback);
     slots_.ForgetAllocation();
-    data_lane_ = DataLane();
+    data_.ForgetEstimate();
   }
   slots_.OnRenegotiated();
 }
@@ -343,56 +345,19 @@ void Transport::OnEstimate(Timestamp now) {
   const SendSideEstimator& estimator = sender_.estimator();
   const std::optional<int64_t> estimate = estimator.estimate_bps();
   if (estimate && estimator.measured())
-    data_lane_.OnEstimate(*estimate, slots_.target_bps(), estimator.congested(), now);
+    data_.OnEstimate(*estimate, slots_.target_bps(), estimator.congested(), now);
   slots_.AllocateAfterEstimate(now);
 }
 
 void Transport::PumpSending(Timestamp now) {
   if (!sender_.ready()) return;
   sender_.SendProbes(now, [&] { return slots_.SendPadding(now); });
-  while (data_lane_.due(now)) {
-    const std::vector<uint8_t> packet = data_lane_.Pop();
-    data_lane_.OnSent(packet.size() + kTypicalOverhead, now);
-    SealData(packet);
-  }
+  data_.SendWaiting(now);
   sender_.SendWaiting(now);
 }
 
 void Transport::ConfigureData(const DataSettings& settings, Timestamp now) {
-  if (data_) return data_->Update(settings);
-  data_ = std::make_unique<DataPeer>(context_, data_router_, static_cast<DataPath&>(*this), id_, room_,
-                                     dtls_role_ == DtlsRole::kClient, settings, now);
-  if (dtls_ && dtls_->state() == DtlsState::kConnected) data_->OnConnected();
-}
-
-void Transport::ReadData(Timestamp now) {
-  while (auto packet = dtls_->PollApplicationData()) {
-    if (data_) {
-      data_->HandlePacket(*packet, now);
-    } else {
-      context_.drops.Count(DropReason::kDataNotNegotiated);
-    }
-  }
-}
-
-// Data is sent at once until the path has shown a queue; then it takes the bandwidth that media leaves.
-void Transport::SendDataPacket(ByteView packet) {
-  const Timestamp now = schedule_.last_timeout();
-  if (data_lane_.MayPass(now)) {
-    data_lane_.OnSent(packet.size() + kTypicalOverhead, now);
-    return SealData(packet);
-  }
-  if (!data_lane_.Push(packet)) return context_.drops.Count(DropReason::kPacerOverflow);
-  Schedule();
-}
-
-void Transport::SealData(ByteView packet) {
-  if (!dtls_ || !ice_.selected() || !MaySend() || !dtls_->SendApplicationData(packet)) return;
-  while (auto datagram = dtls_->PollTransmit()) {
-    if (!context_.out.Append(data_cursor_, *ice_.selected(), *datagram)) {
-      context_.drops.Count(DropReason::kTransmitOverflow);
-    }
-  }
+  data_.Configure(data_router_, id_, room_, dtls_role_ == DtlsRole::kClient, settings, now);
 }
 
 TransportStats Transport::Stats() const {
@@ -410,12 +375,12 @@ TransportStats Transport::Stats() const {
   report.slots_paused = slots_.paused();
   report.acknowledged_bps = static_cast<uint64_t>(control.estimator.acknowledged_bps());
   report.loss = control.estimator.loss();
-  report.pacer_queue_packets = control.queue.size() + data_lane_.size();
-  report.pacer_queue_bytes = control.queue.bytes() + data_lane_.bytes();
+  report.pacer_queue_packets = control.queue.size();
+  report.pacer_queue_bytes = control.queue.bytes();
   report.pacer_drops = control.queue_drops + control.expired_drops + control.stale_drops;
   report.probe_clusters = control.estimator.probe_clusters();
   report.probe_packets = control.probe_packets;
-  if (data_) data_->Stats(report);
+  data_.Stats(report);
   if (const auto& rtt = sender_.measured_rtt()) report.rtt_ms = static_cast<double>(rtt->count()) / 1000.0;
   return report;
 }

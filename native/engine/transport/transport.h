@@ -1,6 +1,6 @@
 // One participant's association on this shard: ICE, DTLS and consent of its one connection. Its members do
 // the rest: RtpReceiver (the tracks that the peer publishes), SubscriberSlots and MediaSender (those that it
-// receives), FeedbackWriter (RTCP to it), DataPeer (its data channels).
+// receives), FeedbackWriter (RTCP to it), SctpOverDtls (its data channels).
 #pragma once
 
 #include <memory>
@@ -10,21 +10,19 @@
 #include <vector>
 
 #include "engine/control/event.h"
-#include "engine/data/data_lane.h"
-#include "engine/data/data_path.h"
-#include "engine/data/data_peer.h"
 #include "engine/dtls/dtls_endpoint.h"
 #include "engine/ice/ice_lite.h"
 #include "engine/rtcp/rtcp_reader.h"
 #include "engine/transport/feedback_writer.h"
 #include "engine/transport/rtp_receiver.h"
+#include "engine/transport/sctp_over_dtls.h"
 
 namespace nexus {
 
 std::string_view SrtpProfileName(
     SrtpProfile profile);  // as in RFC 5764 section 4.1.2 and RFC 7714 section 14.2
 
-class Transport final : public TrackPublisher, private DataPath {
+class Transport final : public TrackPublisher {
  public:
   Transport(ShardContext& context, FanOut& fan_out, DataRouter& data_router, const CreateTransport& command,
             Timestamp now);
@@ -115,10 +113,6 @@ class Transport final : public TrackPublisher, private DataPath {
   // Sends queued packets and probes that are due.
   void PumpSending(Timestamp now);
 
-  void ReadData(Timestamp now);
-  void SendDataPacket(ByteView packet) override;
-  void SealData(ByteView packet) override;
-
   ShardContext& context_;
   DataRouter& data_router_;
   TransportId id_;
@@ -140,10 +134,7 @@ class Transport final : public TrackPublisher, private DataPath {
   RtpReceiver receiver_;
   FeedbackWriter feedback_;
   SubscriberSlots slots_;
-
-  DataLane data_lane_;
-  RunCursor data_cursor_;
-  std::unique_ptr<DataPeer> data_;
+  SctpOverDtls data_;
 };
 
 }  // namespace nexus
