@@ -206,9 +206,9 @@ void ShardThread::PassEvents() {
     } else if (const auto* rejected = std::get_if<CommandRejected>(&*event)) {
       if (rejected->command == "create_transport") transports.fetch_sub(1);
     }
-    told_.push_back(std::move(*event));
+    reported_.push_back(std::move(*event));
   }
-  events_.Push(told_);
+  events_.Push(reported_);
 }
 
 // A relay message about a room may depend on commands that were posted before it, so commands run first.

@@ -75,7 +75,7 @@ class ShardThread {
   const uint16_t index_;
   CommandQueue commands_;
   std::vector<Command> taken_;
-  std::vector<Event> told_;
+  std::vector<Event> reported_;
   std::vector<TapBatch> recorded_;
   std::vector<RelayQueue::Batch> relayed_;
   WallClockOffset clock_;

@@ -193,14 +193,14 @@ AudioSlotState Pair(uint32_t slot, std::optional<uint32_t> shown) {
   return {SlotId{slot}, true, shown ? std::optional(ParticipantNumber{*shown}) : std::nullopt};
 }
 AudioSlotState Spare(uint32_t slot) { return {SlotId{slot}, false, std::nullopt}; }
-SelectedAudio Voice(uint32_t track, bool silent = false) {
+SelectedAudio Selected(uint32_t track, bool silent = false) {
   return {TrackId{track}, ParticipantNumber{track}, silent};  // one track per participant, with its number
 }
 
 TEST(SlotPlacement, PrefersTheOwnersVideoThenASpareSlot) {
   Room room;
   room.slots = {Pair(1, 10), Pair(2, std::nullopt), Spare(3), Spare(4)};
-  room.selected = {Voice(11), Voice(10)};
+  room.selected = {Selected(11), Selected(10)};
   EXPECT_EQ(room.Update().size(), 2u);
   EXPECT_EQ(room.In(1), 10u);
   EXPECT_EQ(room.In(3), 11u);
@@ -210,12 +210,12 @@ TEST(SlotPlacement, PrefersTheOwnersVideoThenASpareSlot) {
 TEST(SlotPlacement, MovesOnlyInSilence) {
   Room room;
   room.slots = {Pair(1, std::nullopt), Spare(3)};
-  room.selected = {Voice(10)};
+  room.selected = {Selected(10)};
   room.Update();
   EXPECT_EQ(room.In(3), 10u);
   room.slots[0] = Pair(1, 10);
   EXPECT_TRUE(room.Update().empty());
-  room.selected = {Voice(10, true)};
+  room.selected = {Selected(10, true)};
   const auto changes = room.Update();
   ASSERT_EQ(changes.size(), 2u);
   EXPECT_EQ(changes[0].slot, SlotId{3});
@@ -228,14 +228,14 @@ TEST(SlotPlacement, MovesOnlyInSilence) {
 TEST(SlotPlacement, ASilentGuestMakesRoom) {
   Room room;
   room.slots = {Pair(1, 10), Spare(3)};
-  room.selected = {Voice(10)};
+  room.selected = {Selected(10)};
   room.Update();
   room.slots[0] = Pair(1, 11);  // another participant's video beside the audio of 10
-  room.selected = {Voice(10), Voice(11)};
+  room.selected = {Selected(10), Selected(11)};
   room.Update();
   EXPECT_EQ(room.In(1), 10u);
   EXPECT_EQ(room.In(3), 11u);
-  room.selected = {Voice(10, true), Voice(11, true)};
+  room.selected = {Selected(10, true), Selected(11, true)};
   room.Update();
   EXPECT_EQ(room.In(1), 11u);
   EXPECT_EQ(room.In(3), 10u);
@@ -244,7 +244,7 @@ TEST(SlotPlacement, ASilentGuestMakesRoom) {
 TEST(SlotPlacement, UsesAnothersPairRatherThanNoSlot) {
   Room room;
   room.slots = {Pair(1, 10), Pair(2, 20)};
-  room.selected = {Voice(30), Voice(31), Voice(32)};
+  room.selected = {Selected(30), Selected(31), Selected(32)};
   room.Update();
   EXPECT_EQ(room.placement.unplaced(), 1u);
   EXPECT_TRUE(room.In(1) && room.In(2));
@@ -270,7 +270,7 @@ TEST(SlotPlacement, KeepsItsRulesInGeneratedRooms) {
       for (const auto& [slot, track] : told) speaking_in[track] = slot;
       std::vector<SelectedAudio> next;
       for (uint32_t track = 100; track < 108; ++track) {
-        if (next.size() < 5 && random.Percent(60)) next.push_back(Voice(track, random.Percent(40)));
+        if (next.size() < 5 && random.Percent(60)) next.push_back(Selected(track, random.Percent(40)));
       }
       room.selected = next;
       for (const AudioPlacementChange& change : room.Update()) {

@@ -113,7 +113,7 @@ void DescriptorLayerSelector::ChooseTarget(const SourcePacket& packet, int64_t f
   const int8_t before = targets_.newest();
   int8_t target = before;
   if (dependency.BeginsKeyframe() || before == kNone || before >= dependency.decode_target_count) {
-    told_ = false;
+    narrowed_ = false;
     const uint32_t possible = active & intact_ & dependency.indications.present();
     target = Highest(dependency, possible, limit_);
     if (target == kNone) target = Highest(dependency, possible, kHighestLayer);
@@ -165,8 +165,8 @@ uint16_t DescriptorLayerSelector::ActiveTargets(const DependencyDescriptor& depe
     mask |= 1u << i;
   }
   mask &= dependency.active_targets & (intact_ | 1u << chosen);
-  told_ |= mask != dependency.active_targets;
-  return told_ ? static_cast<uint16_t>(mask) : uint16_t{0};
+  narrowed_ |= mask != dependency.active_targets;
+  return narrowed_ ? static_cast<uint16_t>(mask) : uint16_t{0};
 }
 
 }  // namespace nexus

@@ -46,7 +46,7 @@ class DescriptorLayerSelector {
   uint32_t intact_ = 0;  // decode targets whose chain this slot has sent completely
   std::bitset<kWindow> decided_;
   std::bitset<kWindow> forwarded_;
-  bool told_ = false;  // this structure's active targets were narrowed
+  bool narrowed_ = false;  // this structure's active targets were narrowed
   bool wants_keyframe_ = false;
   bool out_of_reach_ = false;  // a keyframe did not help: no further request for this limit
 };

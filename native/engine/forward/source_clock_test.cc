@@ -56,9 +56,9 @@ TEST(WindowedMinimum, ForgetsOldMinima) {
 }
 
 // One participant: a microphone and a camera with arbitrary clocks, sent over a path with jitter.
-class Person {
+class TwoTrackPublisher {
  public:
-  Person(uint64_t seed, int64_t joined_us) : random_(seed), joined_us_(joined_us) {
+  TwoTrackPublisher(uint64_t seed, int64_t joined_us) : random_(seed), joined_us_(joined_us) {
     ntp_base_us_ = random_.Between(0, int64_t{1} << 51);
     for (Track* track : {&audio, &video}) {
       track->rtp_start = static_cast<uint32_t>(random_.Next());
@@ -135,13 +135,13 @@ TEST_P(LipSync, StaysWithinAFewMilliseconds) {
   std::optional<uint32_t> last_video;
   int64_t worst_us = 0;
   for (uint32_t binding = 1; binding <= 4; ++binding) {
-    Person person(GetParam() * 100 + binding, now_us);
+    TwoTrackPublisher publisher(GetParam() * 100 + binding, now_us);
     audio.Bind({LayerId{binding * 2}, binding, Codec::kOpus});
     video.Bind({LayerId{binding * 2 + 1}, binding, Codec::kH264});
     const int64_t bound_us = now_us;
     int64_t audio_error = 0;
     for (; now_us < bound_us + 20'000'000; now_us += 20'000) {
-      const SourcePacket sound = person.Packet(person.audio, now_us);
+      const SourcePacket sound = publisher.Packet(publisher.audio, now_us);
       const auto heard = audio.Forward(LayerId{binding * 2}, sound);
       ASSERT_TRUE(heard);
       if (last_audio) {
@@ -151,7 +151,7 @@ TEST_P(LipSync, StaysWithinAFewMilliseconds) {
       // Difference between playing and sampling; audio and video must have the same.
       audio_error = ShownAt(audio, heard->timestamp, 48'000, sound.arrival) - now_us;
       if ((now_us - bound_us) % 40'000 != 0) continue;
-      const SourcePacket picture = person.Packet(person.video, now_us);
+      const SourcePacket picture = publisher.Packet(publisher.video, now_us);
       const auto seen = video.Forward(LayerId{binding * 2 + 1}, picture);
       ASSERT_TRUE(seen);
       if (last_video) {

@@ -16,7 +16,7 @@ void TwccRecorder::OnPacket(uint16_t sequence, Timestamp arrival) {
   }
   const auto place = std::lower_bound(arrivals_.begin(), arrivals_.end(), number,
                                       [](const TwccArrival& a, int64_t n) { return a.sequence < n; });
-  if ((place != arrivals_.end() && place->sequence == number) || Told(number)) {
+  if ((place != arrivals_.end() && place->sequence == number) || WasReported(number)) {
     ++counters_.duplicates;
     return;
   }
@@ -28,8 +28,9 @@ void TwccRecorder::OnPacket(uint16_t sequence, Timestamp arrival) {
   if (!first_waiting_) first_waiting_ = arrival;
 }
 
-bool TwccRecorder::Told(int64_t number) const {
-  return next_base_ && number < *next_base_ && told_[static_cast<size_t>(number) % told_.size()] == number;
+bool TwccRecorder::WasReported(int64_t number) const {
+  return next_base_ && number < *next_base_ &&
+         reported_[static_cast<size_t>(number) % reported_.size()] == number;
 }
 
 Timestamp TwccRecorder::next_deadline() const {
@@ -60,7 +61,7 @@ size_t TwccRecorder::WriteFeedback(MutableByteView out, Ssrc sender, Ssrc media,
   if (result.size == 0) return 0;
   for (size_t i = 0; i < result.consumed; ++i) {
     const int64_t number = arrivals_[i].sequence;
-    told_[static_cast<size_t>(number) % told_.size()] = number;
+    reported_[static_cast<size_t>(number) % reported_.size()] = number;
   }
   const int64_t next = arrivals_[result.consumed - 1].sequence + 1;
   next_base_ = std::max(next_base_.value_or(next), next);

@@ -41,7 +41,7 @@ class TwccRecorder {
 
  private:
   static constexpr int64_t kMaxReportedGap = 8000;
-  bool Told(int64_t number) const;
+  bool WasReported(int64_t number) const;
 
   TwccRecorderConfig config_;
   Unwrapper<uint16_t> unwrapper_;
@@ -49,7 +49,7 @@ class TwccRecorder {
   std::optional<int64_t> next_base_;   // first number that no feedback has covered
   std::optional<Timestamp> first_waiting_;
   std::optional<Timestamp> last_feedback_;
-  std::array<int64_t, 1024> told_{};  // reported numbers below next_base_, by their low bits
+  std::array<int64_t, 1024> reported_{};  // reported numbers below next_base_, by their low bits
   uint8_t feedback_count_ = 0;
   TwccRecorderCounters counters_;
 };

@@ -14,26 +14,27 @@
 namespace nexus {
 namespace {
 
-struct Told {
+struct Reported {
   std::map<uint16_t, int> received;
   std::map<uint16_t, int> lost;
   size_t feedbacks = 0;
   std::optional<uint8_t> count;
 };
 
-void Drain(TwccRecorder& recorder, Timestamp now, size_t mtu, Told& told) {
+void Drain(TwccRecorder& recorder, Timestamp now, size_t mtu, Reported& reported) {
   std::vector<uint8_t> buffer(mtu);
   while (const size_t size = recorder.WriteFeedback(buffer, Ssrc{1}, Ssrc{2}, now)) {
     RtcpReader reader(ByteView(buffer).first(size));
     const auto item = reader.Next();
     ASSERT_TRUE(item && std::holds_alternative<TwccFeedbackView>(*item));
     const auto& view = std::get<TwccFeedbackView>(*item);
-    if (told.count) {
-      ASSERT_EQ(view.feedback_count(), static_cast<uint8_t>(*told.count + 1));
+    if (reported.count) {
+      ASSERT_EQ(view.feedback_count(), static_cast<uint8_t>(*reported.count + 1));
     }
-    told.count = view.feedback_count();
-    ++told.feedbacks;
-    view.ForEach([&](uint16_t n, std::optional<Duration> time) { ++(time ? told.received : told.lost)[n]; });
+    reported.count = view.feedback_count();
+    ++reported.feedbacks;
+    view.ForEach(
+        [&](uint16_t n, std::optional<Duration> time) { ++(time ? reported.received : reported.lost)[n]; });
   }
 }
 
@@ -52,21 +53,22 @@ void RunFrom(uint16_t start, uint64_t seed, size_t mtu) {
   }
   std::stable_sort(order.begin(), order.end(),
                    [](const auto& a, const auto& b) { return a.first < b.first; });
-  Told told;
+  Reported reported;
   for (const auto& [at, number] : order) {
     const Timestamp now = TimestampFromMicros(1'000'000 + at);
     recorder.OnPacket(number, now);
-    if (recorder.due(now)) Drain(recorder, now, mtu, told);
+    if (recorder.due(now)) Drain(recorder, now, mtu, reported);
   }
-  Drain(recorder, TimestampFromMicros(9'000'000), mtu, told);
-  for (const uint16_t number : arrived) ASSERT_EQ(told.received[number], 1) << number << " start " << start;
-  for (const auto& [number, times] : told.received) ASSERT_TRUE(arrived.count(number) || times == 0);
+  Drain(recorder, TimestampFromMicros(9'000'000), mtu, reported);
+  for (const uint16_t number : arrived)
+    ASSERT_EQ(reported.received[number], 1) << number << " start " << start;
+  for (const auto& [number, times] : reported.received) ASSERT_TRUE(arrived.count(number) || times == 0);
   // A number that was reported as received is never reported as lost later; the reverse is possible for a
   // late packet.
-  for (const auto& [number, times] : told.lost) ASSERT_LE(times, 1) << number;
-  EXPECT_GT(told.feedbacks, 10u);
+  for (const auto& [number, times] : reported.lost) ASSERT_LE(times, 1) << number;
+  EXPECT_GT(reported.feedbacks, 10u);
   EXPECT_GT(recorder.counters().duplicates, 0u);
-  EXPECT_EQ(recorder.counters().feedbacks, told.feedbacks);
+  EXPECT_EQ(recorder.counters().feedbacks, reported.feedbacks);
 }
 
 TEST(TwccRecorder, ReportsEachArrivalOnceFromEveryStartAroundTheWrap) {
@@ -86,13 +88,13 @@ TEST(TwccRecorder, IsDueAfterTheIntervalOrEnoughPackets) {
 
 TEST(TwccRecorder, AThousandLossesInARow) {
   TwccRecorder recorder;
-  Told told;
+  Reported reported;
   recorder.OnPacket(65'000, TimestampFromMicros(1000));
-  Drain(recorder, TimestampFromMicros(2000), 1200, told);
+  Drain(recorder, TimestampFromMicros(2000), 1200, reported);
   recorder.OnPacket(static_cast<uint16_t>(65'000 + 1001), TimestampFromMicros(200'000));
-  Drain(recorder, TimestampFromMicros(300'000), 1200, told);
-  EXPECT_EQ(told.lost.size(), 1000u);
-  EXPECT_EQ(told.received.size(), 2u);
+  Drain(recorder, TimestampFromMicros(300'000), 1200, reported);
+  EXPECT_EQ(reported.lost.size(), 1000u);
+  EXPECT_EQ(reported.received.size(), 2u);
 }
 
 TEST(TwccRecorder, BoundsMemoryWithoutFeedback) {
@@ -103,13 +105,13 @@ TEST(TwccRecorder, BoundsMemoryWithoutFeedback) {
 
 TEST(TwccRecorder, OnlyCountsPacketsThatAreFarTooLate) {
   TwccRecorder recorder;
-  Told told;
+  Reported reported;
   for (uint16_t i = 1000; i < 1003; ++i) recorder.OnPacket(i, TimestampFromMicros(1000));
-  Drain(recorder, TimestampFromMicros(2000), 1200, told);
+  Drain(recorder, TimestampFromMicros(2000), 1200, reported);
   recorder.OnPacket(400, TimestampFromMicros(3000));
   EXPECT_EQ(recorder.counters().too_late, 1u);
-  Drain(recorder, TimestampFromMicros(4000), 1200, told);
-  EXPECT_EQ(told.received.size(), 3u);
+  Drain(recorder, TimestampFromMicros(4000), 1200, reported);
+  EXPECT_EQ(reported.received.size(), 3u);
 }
 
 }  // namespace

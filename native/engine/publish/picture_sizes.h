@@ -13,8 +13,9 @@ namespace nexus {
 class PictureSizes {
  public:
   // Sizes as the publisher describes them, low to high; a size of 0 is not known.
-  void Tell(std::span<const PictureSize> told) {
-    for (size_t s = 0; s < told_.size(); ++s) told_[s] = s < told.size() ? told[s] : PictureSize{};
+  void Tell(std::span<const PictureSize> announced) {
+    for (size_t s = 0; s < announced_.size(); ++s)
+      announced_[s] = s < announced.size() ? announced[s] : PictureSize{};
   }
   // A size from a keyframe. True when it has changed.
   bool Learn(size_t spatial, PictureSize size) {
@@ -44,9 +45,9 @@ class PictureSizes {
 
  private:
   uint32_t Known(size_t spatial) const {
-    return seen_[spatial].known() ? seen_[spatial].lines() : told_[spatial].lines();
+    return seen_[spatial].known() ? seen_[spatial].lines() : announced_[spatial].lines();
   }
-  std::array<PictureSize, kMaxSpatialLayers> told_{};
+  std::array<PictureSize, kMaxSpatialLayers> announced_{};
   std::array<PictureSize, kMaxSpatialLayers> seen_{};
 };
 

@@ -30,10 +30,10 @@ RelaySink::~RelaySink() {
 }
 
 void RelaySink::TellSource(const PublishedLayer& layer) {
-  std::optional<RelaySource>& told = told_[layer.encoding()];
+  std::optional<RelaySource>& sent = sent_sources_[layer.encoding()];
   const CodecBinding& codec = *layer.codec();
-  if (told && told->life == layer.id().value && told->codec == codec.codec &&
-      told->payload_type == codec.payload_type) {
+  if (sent && sent->life == layer.id().value && sent->codec == codec.codec &&
+      sent->payload_type == codec.payload_type) {
     return;
   }
   RelaySource source;
@@ -48,7 +48,7 @@ void RelaySink::TellSource(const PublishedLayer& layer) {
   source.vp9_profile = static_cast<uint8_t>(codec.vp9_profile);
   source.rid = layer.rid();
   context_.relay.Send(to_, source);
-  told = std::move(source);
+  sent = std::move(source);
 }
 
 void RelaySink::OnPacket(PublishedLayer& layer, const SourcePacket& packet, Timestamp) {

@@ -44,7 +44,7 @@ class RelaySink final : public TrackSink {
   PublishedTrack* track_;
   uint16_t to_;
   LayerDemand demand_;  // of the other shard, for video
-  std::array<std::optional<RelaySource>, kMaxRelayedEncodings> told_{};
+  std::array<std::optional<RelaySource>, kMaxRelayedEncodings> sent_sources_{};
 };
 
 }  // namespace nexus

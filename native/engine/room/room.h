@@ -73,7 +73,7 @@ class Room {
   uint16_t home_ = 0;
   bool is_home_ = true;
   std::vector<TrackId> chosen_;
-  std::vector<RelayLevel> told_levels_;
+  std::vector<RelayLevel> reported_levels_;
   uint64_t choice_ = 1;
   Timestamp next_speakers_;
   Deadline deadline_{this};

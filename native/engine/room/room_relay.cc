@@ -16,7 +16,7 @@ std::vector<uint16_t> Room::SetShards(const std::vector<uint16_t>& shards, uint1
   }
   home_ = shards.empty() ? own : shards.front();
   is_home_ = home_ == own;
-  if (!fresh.empty()) told_levels_.clear();  // the new shards have received none
+  if (!fresh.empty()) reported_levels_.clear();  // the new shards have received none
   return fresh;
 }
 
@@ -46,19 +46,19 @@ void Room::TellChoice() const {
 void Room::TellLevels(Timestamp now) {
   if (peers_.empty()) return;
   RelayLevels levels{id_, {}};
-  std::vector<RelayLevel> now_told;
+  std::vector<RelayLevel> reported;
   for (const AudioCandidate& candidate : candidates_) {
     RelayLevel level{candidate.track, candidate.level_dbov, candidate.silent, {}};
     if (candidate.spoke_at) {
       level.spoke_ago = std::chrono::duration_cast<std::chrono::milliseconds>(now - *candidate.spoke_at);
     }
-    now_told.push_back(level);
-    const auto before = std::find_if(told_levels_.begin(), told_levels_.end(),
-                                     [&](const RelayLevel& told) { return told.track == level.track; });
-    const bool same = before != told_levels_.end() && before->silent && level.silent;
+    reported.push_back(level);
+    const auto before = std::find_if(reported_levels_.begin(), reported_levels_.end(),
+                                     [&](const RelayLevel& other) { return other.track == level.track; });
+    const bool same = before != reported_levels_.end() && before->silent && level.silent;
     if (!same) levels.levels.push_back(level);
   }
-  told_levels_ = std::move(now_told);
+  reported_levels_ = std::move(reported);
   if (levels.levels.empty()) return;
   for (const uint16_t shard : peers_) context_.relay.Send(shard, levels);
 }

@@ -123,8 +123,8 @@ void Shard::Remove(Transport& transport, TransportState state, std::string reaso
 }
 
 void Shard::CloseRoomNow(Room& room, Timestamp now) {
-  const std::vector<Transport*> people = room.transports();
-  for (Transport* transport : people) Remove(*transport, TransportState::kClosed, "room_closed", now);
+  const std::vector<Transport*> transports = room.transports();
+  for (Transport* transport : transports) Remove(*transport, TransportState::kClosed, "room_closed", now);
   RemoveRelayedOf(room, now);
   data_.ForgetRoom(room.id());
   rooms_.erase(room.id());

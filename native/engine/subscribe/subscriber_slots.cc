@@ -17,7 +17,7 @@ constexpr Duration kLeastInterval = std::chrono::milliseconds(50);
 constexpr double kWorthRaising = 1.05;
 // Bandwidth reserved for each audio slot that sends: Opus at its usual rates, with headers and some
 // redundancy.
-constexpr int64_t kVoiceBps = 60'000;
+constexpr int64_t kAudioSlotBps = 60'000;
 // TrackSettings::group of a screen share and its audio, by convention of this project.
 constexpr int kScreenGroup = 1;
 // Assumed height of the highest layer when neither the publisher nor a keyframe has given it.
@@ -134,14 +134,14 @@ void SubscriberSlots::CollectDemands(Timestamp now) {
 
 void SubscriberSlots::Allocate(Timestamp now) {
   const std::optional<int64_t> estimate = parts_.sender.estimator().estimate_bps();
-  int64_t voices = 0;
+  int64_t audio_bps = 0;
   for (const auto& slot : slots_) {
-    if (slot->settings().kind == MediaKind::kAudio && slot->shown() != nullptr) voices += kVoiceBps;
+    if (slot->settings().kind == MediaKind::kAudio && slot->shown() != nullptr) audio_bps += kAudioSlotBps;
   }
   CollectDemands(now);
   BandwidthAllocator& allocator = allocation_.allocator;
   std::optional<int64_t> budget;
-  if (estimate) budget = std::max<int64_t>(*estimate - voices, 0);
+  if (estimate) budget = std::max<int64_t>(*estimate - audio_bps, 0);
   const auto grants = allocator.Update(demands_, budget, parts_.sender.estimator().measured(), now);
   for (size_t i = 0; i < grants.size(); ++i) {
     SubscriberSlot& slot = *demanding_[i];
@@ -149,8 +149,8 @@ void SubscriberSlots::Allocate(Timestamp now) {
     if (parts_.sender.estimator().draining()) slot.LetGo(now);
     slot.SetPaused(!grants[i].target);
   }
-  allocation_.target_bps = allocator.granted_bps() + voices;
-  const int64_t demand = grants.empty() ? 0 : allocator.wanted_bps() + voices;
+  allocation_.target_bps = allocator.granted_bps() + audio_bps;
+  const int64_t demand = grants.empty() ? 0 : allocator.wanted_bps() + audio_bps;
   parts_.sender.estimator().SetDemand(demand, now);
   allocation_.for_bps = estimate.value_or(0);
   allocation_.last = now;
