@@ -47,7 +47,7 @@ std::optional<Received> Client::HandleRtp(const IncomingRtp& incoming, Timestamp
     packet = transport_.OpenRtp(incoming);
     if (!packet) return ++counters_.rtp_rejected, std::nullopt;
   } else {
-    // The header is in clear; payload and padding are not, and are not looked at.
+    // Only the header is in clear, so payload and padding are not read.
     packet = RtpPacketView(incoming.header, incoming.datagram, 0);
   }
   // Every number is reported, also of unknown streams: the sender measures the path, not the streams.
@@ -107,10 +107,10 @@ Timestamp Client::NextDeadline() const {
 }
 
 void Client::NoteState(Timestamp now) {
-  if (transport_.state() == told_state_) return;
-  told_state_ = transport_.state();
-  Push(ClientStateChanged{told_state_, transport_.end()});
-  if (told_state_ != ClientState::kConnected) return;
+  if (transport_.state() == reported_state_) return;
+  reported_state_ = transport_.state();
+  Push(ClientStateChanged{reported_state_, transport_.end()});
+  if (reported_state_ != ClientState::kConnected) return;
   bandwidth_->Start(now);
   // RFC 3550 section 6.2: not all at once.
   next_report_ =
@@ -140,7 +140,7 @@ void Client::Close() {
     if (!writer.empty()) transport_.SendRtcp(writer.bytes());
   }
   transport_.Close();
-  told_state_ = transport_.state();
+  reported_state_ = transport_.state();
 }
 
 SendStream* Client::AddSendStream(SendStreamConfig config) {

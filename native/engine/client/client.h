@@ -1,4 +1,4 @@
-// The client role of the engine: one person's connection to an SFU, as sans-I/O as the shard. Publishes
+// The client role of the engine: one participant's connection to an SFU, as sans-I/O as the shard. Publishes
 // streams, receives streams, answers feedback and gives it, as a browser does. Datagrams in, datagrams into
 // the caller's batch; no socket, no clock, no callback. The load generator runs thousands of them on one
 // thread; a native SDK runs one.
@@ -30,9 +30,9 @@ struct ClientConfig {
   std::string cname = "nexus";
   Duration rtcp_interval = std::chrono::seconds(1);
   TwccRecorderConfig twcc;
-  // One media packet in so many is opened; the others count by their headers alone, whose authenticity is
-  // then unknown. Only for measuring: a load generator would spend its core on AES otherwise. RTX is always
-  // opened, because the number that it repairs is inside, and so is a stream with `opened_whole`.
+  // Sampling: of this number of media packets one is opened, and the others are counted by their headers,
+  // which are not authenticated then. For load generators only, which would spend their core on AES. RTX is
+  // always opened, because the number that it repairs is inside, and so are streams with `opened_whole`.
   uint32_t open_one_in = 1;
   size_t max_receive_streams = 512;
   size_t max_send_streams = 64;
@@ -46,11 +46,11 @@ struct ClientStateChanged {
   ClientState state = ClientState::kNew;
   ClientEnd end = ClientEnd::kNone;
 };
-// The encoder of that stream is to make a keyframe next.
+// The next frame of that stream's encoder must be a keyframe.
 struct KeyframeRequested {
   Ssrc ssrc;
 };
-// Media of another person comes on this stream from now on.
+// Media of another participant comes on this stream from now on.
 struct SourceChanged {
   Ssrc ssrc;
   uint32_t source = 0;
@@ -59,7 +59,7 @@ using ClientEvent = std::variant<ClientStateChanged, KeyframeRequested, SourceCh
 
 struct ClientCounters {
   uint64_t rtp_rejected = 0;   // did not open: wrong tag, replay
-  uint64_t unknown_ssrcs = 0;  // of streams nobody promised
+  uint64_t unknown_ssrcs = 0;  // of streams that were not added
   uint64_t rtcp_malformed = 0;
   uint64_t nacks_sent = 0;  // sequence numbers
   uint64_t plis_sent = 0;
@@ -68,7 +68,7 @@ struct ClientCounters {
   uint64_t events_dropped = 0;
 };
 
-// A media packet that came: of which stream, and what.
+// A media packet that arrived, and its stream.
 struct Received {
   ReceiveStream* stream = nullptr;
   ReceivedMedia media;
@@ -88,7 +88,7 @@ class Client {
     return transport_.RestartIce(std::move(local), std::move(remote), now);
   }
 
-  // Opens in place; `received` is when the kernel had it. The media packet in it, if it was one.
+  // Opens the datagram in place; `received` is the kernel's time. Returns its media packet, if it has one.
   std::optional<Received> HandleDatagram(MutableByteView datagram, const SocketAddress& from,
                                          Timestamp received, Timestamp now);
   void HandleTimeout(Timestamp now);
@@ -100,7 +100,7 @@ class Client {
   SendStream* AddSendStream(SendStreamConfig config);
   ReceiveStream* AddReceiveStream(const ReceiveStreamConfig& config);
   void RemoveReceiveStream(Ssrc ssrc);
-  // What a later offer of the peer says of payload types and extensions (RFC 9429 section 5.10).
+  // Payload types and extensions of a later offer of the peer (RFC 9429 section 5.10).
   void SetMedia(std::vector<CodecBinding> codecs, const RtpExtensionIds& extensions) {
     config_.codecs = std::move(codecs);
     config_.extensions = extensions;
@@ -110,13 +110,13 @@ class Client {
 
   ClientState state() const { return transport_.state(); }
   const ClientTransport& transport() const { return transport_; }
-  // For packets that are no stream's: data channels, and what tests make by hand.
+  // For packets that belong to no stream: data channels, and packets that tests make by hand.
   ClientTransport& transport() { return transport_; }
   const ClientCounters& counters() const { return counters_; }
   const std::deque<SendStream>& send_streams() const { return send_streams_; }
   const std::vector<std::unique_ptr<ReceiveStream>>& receive_streams() const { return receive_streams_; }
   uint64_t target_bps() const { return bandwidth_->target_bps(); }
-  // By receiver reports about what is sent; of a client that only receives, by ICE.
+  // From receiver reports about sent streams; for a client that only receives, from ICE.
   Duration rtt() const { return rtt_.value_or(transport_.ice().rtt()); }
 
  private:
@@ -152,7 +152,7 @@ class Client {
   std::optional<Duration> rtt_;
   Ssrc local_ssrc_;  // of our feedback
   Ssrc last_media_ssrc_;
-  ClientState told_state_ = ClientState::kNew;
+  ClientState reported_state_ = ClientState::kNew;
   Timestamp next_report_ = kNever;
   uint32_t sampled_ = 0;
   ClientCounters counters_;

@@ -1,6 +1,6 @@
-// Clients that come and go at any moment, and a flood of garbage: what a shard holds returns to what it was
-// (hard problem 16), nothing is used after it was closed (hard problem 23, under the sanitizers), and garbage
-// costs neither state nor answers (hard problem 13).
+// Clients that join and leave at any moment, and floods of garbage: a shard's memory returns to its first
+// size (hard problem 16), nothing is used after it was closed (hard problem 23, under the sanitizers), and
+// garbage costs neither state nor answers (hard problem 13).
 #include <gtest/gtest.h>
 #include <malloc.h>
 

@@ -33,7 +33,7 @@ inline constexpr size_t kMaxClientIdentifierSize = 16;  // of MID and RID: one-b
 // Fixed part, block header, five small elements, two identifiers, a descriptor of 255 bytes, padding.
 inline constexpr size_t kMaxClientRtpHeaderSize = 12 + 4 + 16 + 2 * (kMaxClientIdentifierSize + 2) + 257 + 3;
 
-// The size written, 0 when it does not fit.
+// Returns the number of bytes written, 0 when they do not fit.
 size_t WriteClientRtpHeader(MutableByteView out, const ClientRtpHeader& header);
 
 }  // namespace nexus

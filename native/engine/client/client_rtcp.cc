@@ -53,7 +53,7 @@ void Client::HandleItem(const RtcpItem& item, Timestamp now) {
                    bandwidth_->OnFeedback(feedback, now);
                  },
                  [&](const Remb& remb) { bandwidth_->OnRemb(remb.bitrate_bps, now); },
-                 [](const auto&) {},  // SDES, BYE, and what a client has no use for
+                 [](const auto&) {},  // SDES, BYE, and items that a client does not need
              },
              item);
 }

@@ -1,7 +1,7 @@
 // The path of one client to its peer: ICE, DTLS-SRTP and the ciphers of both directions (RFC 8445, RFC 5764),
-// without a socket. What leaves goes into the caller's batch, so that thousands of clients share one
-// sendmmsg. Datagrams that come are told apart, proved and opened here; what they mean is the client's
-// affair.
+// without a socket. Outgoing datagrams go into the caller's batch, so that thousands of clients share one
+// sendmmsg. Incoming datagrams are demultiplexed, authenticated and opened here, and the client handles their
+// content.
 #pragma once
 
 #include <array>
@@ -27,11 +27,11 @@ struct ClientTransportConfig {
   std::vector<SrtpProfile> srtp_profiles = {SrtpProfile::kAeadAes128Gcm, SrtpProfile::kAes128CmHmacSha1_80};
   uint64_t seed = 1;
   DtlsRole dtls_role = DtlsRole::kClient;  // RFC 8842 section 5.3
-  // Maximum number of application data records that wait for PollApplicationData; 0: none is taken.
+  // Maximum number of application data records that wait for PollApplicationData; 0: all are dropped.
   size_t max_application_data = 0;
 };
 
-// What signaling says about the peer.
+// The peer as signaling describes it.
 struct ClientRemote {
   IceCredentials ice;
   std::vector<DtlsFingerprint> fingerprints;
@@ -39,7 +39,7 @@ struct ClientRemote {
 };
 
 enum class ClientState : uint8_t { kNew, kConnecting, kConnected, kClosed, kFailed };
-// Why it ended.
+// Reason of its end.
 enum class ClientEnd : uint8_t { kNone, kClosedHere, kClosedByPeer, kIceTimeout, kDtlsFailed };
 
 struct ClientTransportCounters {
@@ -48,13 +48,13 @@ struct ClientTransportCounters {
   uint64_t packets_in = 0;
   uint64_t bytes_in = 0;
   uint64_t dropped_unknown_protocol = 0;
-  uint64_t dropped_unknown_address = 0;  // nothing but STUN from an address that proved nothing
+  uint64_t dropped_unknown_address = 0;  // only STUN is accepted from an address without a check
   uint64_t dropped_no_keys = 0;
   uint64_t dropped_batch_full = 0;
   uint64_t dropped_seal_failed = 0;
 };
 
-// A datagram that means something to the client. The bytes are the caller's, opened in place.
+// A datagram for the client. The bytes are the caller's and are opened in place.
 struct IncomingRtp {
   RtpHeader header;
   MutableByteView datagram;  // still sealed: OpenRtp opens it
@@ -74,7 +74,7 @@ class ClientTransport {
   Incoming HandleDatagram(MutableByteView datagram, const SocketAddress& from, Timestamp now);
   void HandleTimeout(Timestamp now);
   Timestamp next_deadline() const;
-  // close_notify, when there is somebody to tell.
+  // Sends close_notify if there is a connection.
   void Close();
 
   ClientState state() const { return state_; }
@@ -82,9 +82,10 @@ class ClientTransport {
   bool ready() const { return sealer_.has_value() && state_ == ClientState::kConnected; }
   std::optional<SrtpProfile> srtp_profile() const;
 
-  // The plain packet in `incoming.datagram`; nothing when it does not open.
+  // Returns the plain packet in `incoming.datagram`; nothing when it does not open.
   std::optional<RtpPacketView> OpenRtp(const IncomingRtp& incoming);
-  // Header in clear, `prefix` and `payload` sealed into the batch. Bytes that leave, 0: it did not leave.
+  // Seals `prefix` and `payload` behind the header, which stays in clear, into the batch. Returns the bytes
+  // sent, 0 when none were.
   size_t SendRtp(ByteView header, ByteView prefix, ByteView payload, uint64_t index);
   bool SendRtcp(ByteView compound);
   // One record of application data, which is one SCTP packet (RFC 8261 section 5).

@@ -27,8 +27,8 @@ struct SendDemand {
   bool prefer_hardware = true;  // battery before bitrate
 };
 
-// The negotiated binding to send with; capabilities come in order of preference. Where none is fast enough
-// the first negotiated one is chosen. Nothing: no codec in common.
+// Returns the negotiated binding to send with; nothing when there is no codec in common. Capabilities are in
+// the order of preference. If none is fast enough, the first negotiated one is chosen.
 std::optional<CodecBinding> ChooseCodec(std::span<const CodecBinding> negotiated,
                                         std::span<const EncoderCapability> capabilities,
                                         const SendDemand& demand);

@@ -154,7 +154,7 @@ void Packetizer::CutAv1(const FrameToSend& frame) {
   if (!obus) return;
   bool first = true;
   for (const Obu& obu : *obus) {
-    // One element a packet, W = 1: the element needs no length. Z: goes on from before, Y: goes on behind.
+    // One element a packet (W = 1) needs no length. Z: continues an element, Y: continues in the next packet.
     ByteReader reader(obu.content);
     auto parts = EqualParts(obu.content.size(), config_.max_payload - 1 - obu.head.size());
     if (parts.empty()) parts = {0};

@@ -38,7 +38,8 @@ class Packetizer {
   explicit Packetizer(const PacketizerConfig& config)
       : config_(config), picture_id_(config.first_picture_id & 0x7FFF) {}
 
-  // Valid until the next call and as long as the frame's memory. Empty: the bitstream is not of this codec.
+  // The result is valid until the next call and as long as the frame's memory. It is empty if the bitstream
+  // is not of this codec.
   const std::vector<PacketPayload>& Cut(const FrameToSend& frame);
 
  private:

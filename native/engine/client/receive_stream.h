@@ -1,6 +1,7 @@
 // One stream that a client receives: one SSRC with its RTX stream. Schedules requests for missing packets
-// (NACK, PLI), measures for receiver reports (RFC 3550), notes whose media it is (the CSRC that the SFU
-// writes), and restores packets from RTX. Each packet is returned to the caller; the jitter buffer plays it.
+// (NACK, PLI), measures for receiver reports (RFC 3550), records the source of the media (the CSRC that the
+// SFU writes), and restores packets from RTX. Each packet is returned to the caller; the jitter buffer plays
+// it.
 #pragma once
 
 #include <array>
@@ -42,7 +43,7 @@ struct ReceivedMedia {
   bool repaired = false;  // it came by RTX
   bool opened = false;    // false: authenticity unknown and payload unread (sampling, see ClientConfig)
   PayloadType payload_type;
-  uint32_t source = 0;  // CSRC: whose media this is; 0: none
+  uint32_t source = 0;  // the CSRC, which identifies the published track; 0: none
   ByteView payload;     // without padding; empty unless opened, and of a probe
   ByteView dependency_descriptor;
   std::optional<AudioLevel> audio_level;
@@ -52,11 +53,11 @@ class ReceiveStream {
  public:
   explicit ReceiveStream(ReceiveStreamConfig config);
 
-  // A packet of the media SSRC; nothing when it is a duplicate. A probe comes without a
-  // payload: it only takes a number, which the jitter buffer must know.
+  // Takes a packet of the media SSRC; returns nothing for a duplicate. A probe has no payload,
+  // only a number, which the jitter buffer must know.
   std::optional<ReceivedMedia> OnPacket(const RtpPacketView& packet, bool opened, const RtpExtensionIds& ids,
                                         Timestamp now);
-  // A packet of the RTX SSRC, opened. `payload_type` is the media's.
+  // Takes an opened packet of the RTX SSRC. `payload_type` is the media's.
   std::optional<ReceivedMedia> OnRtx(const RtpPacketView& packet, PayloadType payload_type,
                                      const RtpExtensionIds& ids, Timestamp now);
   void OnSenderReport(const SenderReport& report, Timestamp now);

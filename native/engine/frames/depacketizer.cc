@@ -88,7 +88,7 @@ void WriteLeb128(std::vector<uint8_t>& out, size_t value) {
   } while (value != 0);
 }
 
-// An OBU as it stands in RTP (usually without a size) gets one, as the low-overhead form wants it.
+// Adds the size that the low-overhead form requires to an OBU, which in RTP usually has none.
 bool AppendObu(std::vector<uint8_t>& out, ByteView obu) {
   constexpr uint8_t kHasSize = 0x02;
   constexpr uint8_t kHasExtension = 0x04;

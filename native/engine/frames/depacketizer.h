@@ -13,14 +13,14 @@
 
 namespace nexus {
 
-// Read off one packet alone, whatever came before it: packets may come in any order.
+// Facts about one packet that are read from it alone, because packets may arrive in any order.
 struct FramePart {
   bool begins = false;    // certainly the first packet of a frame
   bool keyframe = false;  // belongs to a keyframe, as far as this packet can tell
   uint8_t temporal_id = 0;
   bool discardable = false;  // nothing refers to the frame
 };
-// Nothing: no payload of that codec.
+// Returns nothing if the payload is not of that codec.
 std::optional<FramePart> InspectFramePart(Codec codec, ByteView payload);
 
 // Appends the frame to `out`; false when the payloads do not fit together. Packets in order, of one frame.

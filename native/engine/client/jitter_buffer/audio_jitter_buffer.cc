@@ -44,7 +44,7 @@ void AudioJitterBuffer::Insert(const ReceivedMedia& media, Timestamp now) {
   source_ = media.source;
   if (next_ && playing_ && timestamp < *next_) {
     ++counters_.late;
-    delay_.OnUnit(Time(timestamp), now);  // so that the next one is waited for
+    delay_.OnUnit(Time(timestamp), now);  // so that the next late one is awaited
     return;
   }
   if (packets_.contains(timestamp)) {
@@ -70,7 +70,7 @@ Duration AudioJitterBuffer::level() const {
 AudioDecision AudioJitterBuffer::Stretch() const {
   const Duration level = this->level();
   const Duration step = Time(duration_);
-  // Between the two nothing is done: sound that is stretched all the time is heard.
+  // Between the two levels nothing is stretched, because constant stretching is audible.
   if (level > delay_.target() * 5 / 4 + 2 * step) return AudioDecision::kAccelerate;
   if (level < delay_.target() * 3 / 4 && level <= step) return AudioDecision::kDecelerate;
   return AudioDecision::kNormal;
@@ -116,12 +116,12 @@ AudioPlayout AudioJitterBuffer::PlayNothing() {
   }
   concealed_ticks_ += duration_;
   if (known_lost) {
-    *next_ += duration_;  // it is lost: what stands behind it has come
+    *next_ += duration_;  // it is lost: a later packet has arrived
   } else if (Time(concealed_ticks_) > config_.max_concealment) {
     playing_ = false;  // restarts with a buffer filled to the target
     return out;
   }
-  // Otherwise it is only late: the time is not moved, which makes the buffer longer by what is concealed.
+  // Otherwise it is only late. The time stays, so the buffer grows by the concealed time.
   ++counters_.concealed;
   out.decision = AudioDecision::kConceal;
   return out;
@@ -137,7 +137,7 @@ AudioPlayout AudioJitterBuffer::Pull(Timestamp now) {
   }
   const auto first = packets_.begin();
   if (first != packets_.end() && first->first <= *next_) return Play(first);
-  // A hole that is no whole packet, or longer than concealment is good for: time is taken from the packet.
+  // If the hole is no whole packet, or too long for concealment, playout continues at the packet's time.
   if (first != packets_.end() &&
       (first->first - *next_ < duration_ / 2 ||
        Time(first->first - *next_) > 2 * config_.max_concealment + delay_.target())) {

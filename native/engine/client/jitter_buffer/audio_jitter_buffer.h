@@ -21,9 +21,9 @@ struct AudioJitterBufferConfig {
                                 .min_target = std::chrono::milliseconds(20),
                                 .max_target = std::chrono::milliseconds(1'000)};
   size_t max_packets = 200;
-  // An in-band FEC copy is looked for in the packet behind a lost one (RFC 7587 section 3.3).
+  // The packet after a lost one may contain an in-band FEC copy of it (RFC 7587 section 3.3).
   bool use_fec = true;
-  // After so much concealment without a packet the sound is faded out: the stream has ended or paused.
+  // Maximum time of concealment without a packet; then the stream has ended or paused, and fades out.
   Duration max_concealment = std::chrono::milliseconds(120);
 };
 
@@ -34,12 +34,12 @@ enum class AudioDecision : uint8_t {
   kDecelerate,    // decode, lengthen, play
   kConceal,       // the codec's concealment for one packet's length
   kFec,           // `payload` is the packet behind: decode its in-band copy of the lost one
-  kComfortNoise,  // the speaker's encoder has gone quiet (DTX)
+  kComfortNoise,  // the publisher's encoder sends nothing (DTX)
 };
 
 struct AudioPlayout {
   AudioDecision decision = AudioDecision::kSilence;
-  // Set for kNormal, kAccelerate, kDecelerate, kFec; good until the next Pull or Insert.
+  // Set for kNormal, kAccelerate, kDecelerate, kFec; valid until the next Pull or Insert.
   ByteView payload;
   int64_t timestamp = 0;
   uint32_t source = 0;
@@ -68,7 +68,7 @@ class AudioJitterBuffer {
   AudioPlayout Pull(Timestamp now);
 
   Duration target() const { return delay_.target(); }
-  Duration level() const;  // what is buffered, holes included
+  Duration level() const;  // buffered time, including missing packets
   size_t packets() const { return packets_.size(); }
   const AudioJitterBufferCounters& counters() const { return counters_; }
 

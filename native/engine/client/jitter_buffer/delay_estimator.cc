@@ -34,7 +34,7 @@ void DelayEstimator::UpdateBase(Duration transit, Timestamp now) {
 
 void DelayEstimator::UpdateHistogram(Duration delay) {
   ++units_;
-  // 1/2, 2/3, 3/4 ... until the steady factor: the first units count for much, as there are no others.
+  // 1/2, 2/3, 3/4 ... until the steady factor: the first units weigh more, because there are no others.
   const double forget = std::min(config_.forget, 1.0 - 1.0 / static_cast<double>(units_ + 1));
   for (double& share : histogram_) share *= forget;
   const auto bucket = static_cast<size_t>(std::clamp<int64_t>(delay / kBucketWidth, 0, kBuckets - 1));
@@ -58,7 +58,7 @@ void DelayEstimator::OnUnit(Duration media, Timestamp complete) {
   UpdateHistogram(transit - Base());
   const Duration wanted = std::clamp(Quantile() + kBucketWidth, config_.min_target, config_.max_target);
   if (wanted >= target_) {
-    target_ = wanted;  // up at once: what comes late now is already lost
+    target_ = wanted;  // rises at once, because units that are late now are already lost
   } else {
     const auto passed = std::clamp(complete - last_update_, Duration(0), Duration(1'000'000));
     const auto fall = Duration(static_cast<int64_t>(static_cast<double>(passed.count()) * config_.fall_rate));

@@ -19,8 +19,8 @@ struct DelayEstimatorConfig {
   double forget = 0.993;  // per unit, in steady state; young histograms forget faster
   Duration min_target = Duration(0);
   Duration max_target = std::chrono::milliseconds(1'000);
-  Duration window = std::chrono::seconds(5);  // of which two are looked back at
-  // A target comes down no faster than this share of the time that passes: faster looks like a stutter.
+  Duration window = std::chrono::seconds(5);  // the fastest unit of the last two windows counts
+  // Maximum fall of the target, as a share of the time that passes: a faster fall looks like a stutter.
   double fall_rate = 0.02;
 };
 
@@ -28,12 +28,12 @@ class DelayEstimator {
  public:
   explicit DelayEstimator(const DelayEstimatorConfig& config);
 
-  // One unit, once: `media` is when it was sampled on any line that ticks like the sender's clock.
+  // To be called once for each unit. `media`: its sampling time on any clock that runs like the sender's.
   void OnUnit(Duration media, Timestamp complete);
   // When a unit should be played; nothing before the first.
   std::optional<Timestamp> PlayoutTime(Duration media) const;
   Duration target() const { return target_; }
-  // The source was changed or came back from a pause: its line says nothing about the one before.
+  // The source was changed or resumes after a pause, so earlier units do not compare with its own.
   void Restart();
 
  private:

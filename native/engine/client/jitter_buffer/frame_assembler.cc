@@ -53,13 +53,13 @@ void FrameAssembler::Insert(const AssemblerPacket& packet) {
   ++held_;
   newest_ = std::max(newest_.value_or(sequence), sequence);
   if (slot.empty) {
-    // A probe has no frame; the packet behind it may now know that it is a first one.
+    // A probe has no frame. The packet after it may now be known as the first of a frame.
     slot.use = Use::kTaken;
     --held_;
     Complete(sequence + 1);
   } else {
     Complete(sequence);
-    // A frame that ends here tells the packet behind that it begins one.
+    // A frame ends here, so the next packet begins one.
     if (packet.marker) Complete(sequence + 1);
   }
 }

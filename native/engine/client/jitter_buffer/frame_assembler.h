@@ -32,7 +32,7 @@ struct AssembledFrame {
 };
 
 struct FrameAssemblerConfig {
-  size_t packets = 1024;  // power of two: how far apart first and last may be
+  size_t packets = 1024;  // maximum distance of the first and the last; a power of two
   size_t max_frame_bytes = 4u << 20;
   size_t max_waiting_frames = 128;  // complete, not polled
 };
@@ -43,7 +43,7 @@ struct FrameAssemblerCounters {
   uint64_t too_old = 0;
   uint64_t unreadable = 0;     // a payload of another codec
   uint64_t broken_frames = 0;  // whole, but its packets do not fit together
-  uint64_t pushed_out = 0;     // packets that newer ones took the place of
+  uint64_t pushed_out = 0;     // packets that newer ones replaced
 };
 
 class FrameAssembler {
@@ -52,7 +52,7 @@ class FrameAssembler {
 
   void Insert(const AssemblerPacket& packet);
   std::optional<AssembledFrame> Poll();
-  // Nothing before this number is of use any more.
+  // Forgets packets before this number.
   void DropBefore(int64_t sequence_number);
   // The first number from this one on that is no probe.
   int64_t SkipProbes(int64_t sequence_number) const;

@@ -31,7 +31,7 @@ void VideoJitterBuffer::Insert(const ReceivedMedia& media, Timestamp now) {
 
 void VideoJitterBuffer::Take(AssembledFrame frame, Timestamp now) {
   if (next_sequence_ && frame.first_sequence < *next_sequence_) {
-    ++counters_.dropped;  // behind what was shown
+    ++counters_.dropped;  // older than the frame shown last
     return;
   }
   delay_.OnUnit(MediaTime(frame.timestamp), now);
@@ -39,7 +39,7 @@ void VideoJitterBuffer::Take(AssembledFrame frame, Timestamp now) {
   frames_.emplace(frame.first_sequence, std::move(frame));
 }
 
-// Full: what stands before the newest keyframe is given up; without one, everything.
+// When full, frames before the newest keyframe are dropped; without one, all frames.
 void VideoJitterBuffer::MakeRoom() {
   ++counters_.overflows;
   auto keep = frames_.end();

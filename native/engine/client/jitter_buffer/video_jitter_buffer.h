@@ -20,8 +20,8 @@ struct VideoJitterBufferConfig {
   DelayEstimatorConfig delay;
   FrameAssemblerConfig assembler;
   size_t max_frames = 100;
-  // A frame that should be on the screen and is not whole is waited for so long before a keyframe is asked
-  // for: time for a retransmission or two.
+  // How long an incomplete frame is awaited after its playout time before a keyframe is requested: time for a
+  // retransmission or two.
   Duration patience = std::chrono::milliseconds(200);
   Duration keyframe_retry = std::chrono::milliseconds(500);
 };
@@ -34,8 +34,8 @@ struct VideoFrame {
 
 struct VideoJitterBufferCounters {
   uint64_t released = 0;
-  uint64_t dropped = 0;  // whole frames that nothing could be done with
-  uint64_t late = 0;     // released behind their time
+  uint64_t dropped = 0;  // whole frames that could not be decoded
+  uint64_t late = 0;     // released after their playout time
   uint64_t gaps = 0;
   uint64_t keyframe_requests = 0;
   uint64_t overflows = 0;
@@ -62,7 +62,7 @@ class VideoJitterBuffer {
   Duration MediaTime(int64_t timestamp) const;
   Timestamp PlayoutOf(const AssembledFrame& frame) const;
   void Take(AssembledFrame frame, Timestamp now);
-  // The one that may come next: the continuing one, else the first keyframe.
+  // The next frame to release: the one that follows the last, else the first keyframe.
   Frames::const_iterator Next() const;
   bool Continues(const AssembledFrame& frame) const;
   void MakeRoom();
