@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
+#include "engine/rtcp/rtcp_writer.h"
 #include "testing/emulated_options.h"
 #include "testing/one_to_one.h"
 #include "testing/test_call.h"
@@ -157,6 +159,25 @@ TEST(Call, RebindingASlotAtAnyPositionInAFrameLeavesNoGap) {
     switches += std::exchange(shown, packet.csrc) != packet.csrc;
   EXPECT_GT(switches, 15u);
   EXPECT_EQ(call.EventsOf<SlotChanged>().size(), switches);
+}
+
+TEST(Call, AFullIntraRequestNamesItsStreamsInItsItems) {
+  TestCall call(EmulatedOptions(8));
+  OneToOne pair(call, {MediaKind::kVideo});
+  ASSERT_TRUE(call.RunUntilConnected());
+  call.RunFor(seconds(2));
+  const size_t before = pair.publisher.video->plis.size();
+  const auto request = [&](Ssrc target) {
+    std::array<uint8_t, 64> buffer;
+    RtcpCompoundWriter writer(buffer);
+    writer.AddFir(Ssrc{1}, target, 7);
+    pair.subscriber.peer->client().transport().SendRtcp(writer.bytes());
+    call.RunFor(seconds(1));
+  };
+  request(Ssrc{pair.video().ssrc.value + 1'000});
+  EXPECT_EQ(pair.publisher.video->plis.size(), before) << "a stream that the subscriber does not receive";
+  request(pair.video().ssrc);
+  EXPECT_EQ(pair.publisher.video->plis.size(), before + 1);
 }
 
 TEST(Call, ALateJoinerIsShownVideoWithinHalfASecond) {

@@ -149,11 +149,15 @@ TEST(Resend, APacketIsRetransmittedOncePerRoundTripAndAFewTimes) {
   call.RunFor(seconds(3));  // a report has measured the round trip
   const std::vector<uint16_t> one = screening.Newest(1);
   const size_t before = screening.seen().rtx_sequences.size();
-  for (int i = 0; i < 190; ++i) {
-    screening.viewer.peer->SendNacks(screening.seen().ssrc, {one, one});
-    call.RunFor(milliseconds(10));
-  }
-  const size_t answers = screening.seen().rtx_sequences.size() - before;
+  const auto request_for = [&](milliseconds time) {
+    for (const Timestamp end = call.now() + time; call.now() < end;) {
+      screening.viewer.peer->SendNacks(screening.seen().ssrc, {one, one});
+      call.RunFor(milliseconds(10));
+    }
+    return screening.seen().rtx_sequences.size() - before;
+  };
+  EXPECT_EQ(request_for(milliseconds(190)), 1u) << "the second arrives two round trips after the first NACK";
+  const size_t answers = request_for(milliseconds(1'710));
   EXPECT_GE(answers, 4u);
   EXPECT_LE(answers, SlotHistoryConfig{}.max_resends);
 }
