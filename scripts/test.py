@@ -158,7 +158,8 @@ def compiler_stages() -> Iterator[Stage]:
                 Command(["ctest", "--test-dir", folder, "-j", JOBS, *CTEST], runner.count_ctest),
                 # A module with an undefined symbol can be linked, but not loaded.
                 Command(
-                    [sys.executable, "-c", "import _engine, _depacketizer"], environment={"PYTHONPATH": f"{folder}/module"}
+                    [sys.executable, "-c", "import _engine, _depacketizer"],
+                    environment={"PYTHONPATH": f"{folder}/module"},
                 ),
             ],
             [Command(["cmake", *options]), built(folder)],

@@ -17,7 +17,7 @@ struct FrameDescription {
   bool keyframe = false;
   // False for parameter sets alone, which belong to the frame behind them.
   bool has_picture = true;
-  // Of the highest spatial layer; 0: the frame does not tell.
+  // Size of the highest spatial layer; 0: the frame does not contain it.
   uint16_t width = 0;
   uint16_t height = 0;
   uint8_t spatial_layers = 1;

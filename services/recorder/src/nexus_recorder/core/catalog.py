@@ -20,7 +20,7 @@ K = TypeVar("K")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What lists and sweeps need to know of a recording. `revision` is that of its record, and `seen_ms` the
+    """A recording as lists and sweeps need it. `revision` is that of its record, and `seen_ms` the
     moment on the monotonic clock at which this process saw it."""
 
     app: str
