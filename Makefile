@@ -1,6 +1,6 @@
 # `make` without a target lists the targets. The work is done by scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-check setup-test demo test clang gcc fuzz check quick format bench bench-sfu proto proto-baseline lock clean
+.PHONY: help setup setup-check setup-test demo test clang gcc tidy fuzz check quick format bench bench-sfu proto proto-baseline lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ clang: setup-test ## build the whole engine with clang 19, and run its tests (10
 
 gcc: setup-test ## the same with another GCC: make gcc CXX=g++-14
 	@CXX="$(CXX)" STAGES=gcc .venv/bin/python scripts/test.py
+
+tidy: setup-test ## run clang-tidy on the C++ files that differ from main (ALL=1 for all; 15 seconds a file)
+	@.venv/bin/python scripts/tidy.py
 
 fuzz: setup-test ## run every fuzzer for a minute (FUZZ_SECONDS=600 for longer)
 	@FUZZ_SECONDS="$${FUZZ_SECONDS:-60}" STAGES=fuzz .venv/bin/python scripts/test.py

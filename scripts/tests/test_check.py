@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from check import Scope, stages
+from tidy import sources
 
 ALWAYS = {"documents", "configuration"}
 
@@ -36,3 +37,9 @@ def test_only_changed_files_are_read_where_a_tool_takes_files() -> None:
     assert scope.python() == ["bench/sfu.py"]
     assert scope.native() == ["native/io/engine.h"]
     assert scope.prose() == ["bench/sfu.py", "native/io/engine.h", "docs/glossary.md"]
+
+
+def test_clang_tidy_reads_the_source_of_a_changed_header() -> None:
+    changed = [Path("native/io/engine.h"), Path("bench/sfu.py"), Path("native/fuzz/rtp_fuzz.cc")]
+    assert sources(changed) == ["native/fuzz/rtp_fuzz.cc", "native/io/engine.cc"]
+    assert len(sources(None)) > 100
