@@ -128,6 +128,41 @@ def test_a_pause_can_be_cut_out(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(("codec", "container"), VIDEO)
+def test_frames_that_two_segments_have_are_read_once(
+    codec: Codec, container: Container, tmp_path: Path
+) -> None:
+    frames = video_frames(codec, times(90))
+    both = [
+        Segment(segment(container, frames[:50])),
+        Segment(segment(container, frames[30:]), from_us=frames[50].media_time_us),
+    ]
+    path = tmp_path / f"file.{container.value}"
+    make_file(path, container, end_us=3_000_000, video=both)
+    found = decode(path)
+    assert found.errors == ""
+    assert len(found.video_times) == 90
+
+
+def test_a_segment_can_be_read_up_to_a_time(tmp_path: Path) -> None:
+    frames = sound_frames(times(100, 0, 20_000))
+    cut = Segment(segment(Container.MP4, frames), from_us=400_000, to_us=1_400_000)
+    report = make_file(tmp_path / "file.ogg", Container.OGG, end_us=1_400_000, audio=[cut])
+    assert report.filled == ((0, 400_000),)
+    assert report.audio_packets == 70
+
+
+@pytest.mark.parametrize("container", list(Container))
+def test_the_same_segments_make_the_same_file(container: Container, tmp_path: Path) -> None:
+    sound = segment(Container.MP4, sound_frames(times(50, 0, 20_000)))
+    files = []
+    for name in ("first", "second"):
+        path = tmp_path / name
+        make_file(path, container, end_us=1_000_000, audio=[Segment(sound)])
+        files.append(path.read_bytes())
+    assert files[0] == files[1]
+
+
 @pytest.mark.parametrize("within", [True, False])
 def test_h264_with_other_parameter_sets_decodes_at_both_sizes(within: bool, tmp_path: Path) -> None:
     small = video_frames(Codec.H264, times(30))

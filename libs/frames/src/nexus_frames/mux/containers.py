@@ -69,7 +69,8 @@ def fragmented(container: Container, fragment_us: int) -> dict[str, str]:
 def seekable(container: Container) -> dict[str, str]:
     """FFmpeg's options for a finished file: the index is in front, so that a player can seek without the
     end."""
-    common = {"max_interleave_delta": "1", "avoid_negative_ts": "disabled"}
+    # bitexact: the same segments make the same file again, because nothing in it is random.
+    common = {"max_interleave_delta": "1", "avoid_negative_ts": "disabled", "fflags": "+bitexact"}
     if container is Container.MP4:
         # The start of a stream that begins later is an edit list, in units of the movie's timescale.
         return common | {"movflags": "faststart", "movie_timescale": str(VIDEO_TIME_BASE.denominator)}

@@ -192,26 +192,21 @@ def make_file(
     container: Container,
     *,
     end_us: int,
-    video: "list[Segment] | None" = None,
-    audio: "list[Segment] | None" = None,
+    video: Iterable[Segment] | None = None,
+    audio: Iterable[Segment] | None = None,
     orientation: Orientation = UPRIGHT,
 ) -> FileReport:
     """Writes the file, with its index in front, and returns what it contains.
 
     `end_us` is the length of the recording: the last picture is held until then, and audio is filled from 0
     until then. A video stream that begins later keeps its offset. All video segments have one codec and
-    `orientation`. Opened files in segments must be seekable, because H.264 whose parameter sets change is
-    read twice. Raises UnreadableSegment, and OSError of the disk. The file is not complete after an error.
+    `orientation`. Segments can be iterated twice, and opened files in them must be seekable, because H.264
+    whose parameter sets change is read twice. Raises UnreadableSegment, and OSError of the disk. The file is
+    not complete after an error.
     """
     try:
         return _make(path, container, end_us, video, audio, orientation, in_band=False)
     except _ParametersChanged:
-        for segment in video or ():
-            if not isinstance(segment.file, str):
-                segment.file.seek(0)
-        for segment in audio or ():
-            if not isinstance(segment.file, str):
-                segment.file.seek(0)
         return _make(path, container, end_us, video, audio, orientation, in_band=True)
 
 
@@ -219,8 +214,8 @@ def _make(
     path: Path,
     container: Container,
     end_us: int,
-    video_segments: list[Segment] | None,
-    audio_segments: list[Segment] | None,
+    video_segments: Iterable[Segment] | None,
+    audio_segments: Iterable[Segment] | None,
     orientation: Orientation,
     *,
     in_band: bool,

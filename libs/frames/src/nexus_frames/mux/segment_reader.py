@@ -21,13 +21,25 @@ from nexus_frames.mux.recovery import playable_size
 _NO_PROBING = {"probesize": "32", "analyzeduration": "0"}
 
 
+_ROUNDING_US = 1_000
+"""WebM rounds times to 1 ms, so a packet may be this much before its time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Segment:
     """A segment of one track, opened or by its path. `shift_us` is added to its times, for pauses that are
-    cut out."""
+    cut out. Only packets from `from_us` to before `to_us` are read, by the times in the segment: two owners
+    of a recording may have kept the same packets."""
 
     file: BinaryIO | str
     shift_us: int = 0
+    from_us: int = 0
+    to_us: int | None = None
+
+    def includes(self, time_us: int) -> bool:
+        """Whether a packet of this time in the segment is read."""
+        exact = time_us + _ROUNDING_US
+        return exact >= self.from_us and (self.to_us is None or exact < self.to_us)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +59,7 @@ class SegmentReader:
         self._segments = enumerate(segments)
         self._kind = kind
         self._open: InputContainer | None = None
-        self._shift_us = 0
+        self._segment = Segment("")
         self._number = -1
         self.truncated = 0
         """Segments whose last packets could not be read."""
@@ -57,7 +69,7 @@ class SegmentReader:
         self.close()
         for number, segment in self._segments:
             self._number = number
-            self._shift_us = segment.shift_us
+            self._segment = segment
             self._open = self._read(number, segment)
             streams = self._open.streams.video if self._kind == "video" else self._open.streams.audio
             if not streams:
@@ -89,13 +101,16 @@ class SegmentReader:
         assert base is not None
         numerator, denominator = base.numerator * 1_000_000, base.denominator
         half = denominator // 2
+        segment = self._segment
         try:
             for packet in self._open.demux(stream):
                 if packet.pts is None or not packet.size:
                     continue
                 time_us = (packet.pts * numerator + half) // denominator
                 duration_us = (packet.duration or 0) * numerator // denominator
-                yield StoredPacket(time_us + self._shift_us, duration_us, packet)
+                if not segment.includes(time_us):
+                    continue
+                yield StoredPacket(time_us + segment.shift_us, duration_us, packet)
         except FFmpegError:
             self.truncated += 1
 

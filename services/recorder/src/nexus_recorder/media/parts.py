@@ -1,0 +1,26 @@
+"""The parts that all runs of a process work with."""
+
+import random
+from dataclasses import dataclass
+
+from nexus_runtime import Clock
+from nexus_storage import RetryPolicy, Store
+
+from nexus_recorder.media.ports import OpenMuxer, Room
+from nexus_recorder.media.spool import Spool
+from nexus_recorder.media.workers import DiskWorkers
+
+
+@dataclass(frozen=True, slots=True)
+class RunParts:
+    """The parts that a run works with. `owner` names this process and is different in every life of it."""
+
+    room: Room
+    store: Store
+    spool: Spool
+    workers: DiskWorkers
+    open_muxer: OpenMuxer
+    clock: Clock
+    rng: random.Random
+    owner: str
+    upload_policy: RetryPolicy | None = None
