@@ -1,6 +1,7 @@
 """The beginnings and ends of segments."""
 
 from collections.abc import Iterator
+from itertools import count
 from typing import TypeVar
 
 import pytest
@@ -139,7 +140,7 @@ def test_another_header_begins_a_segment_at_once() -> None:
 
 
 def test_positions_that_do_not_grow_are_moved_behind_the_last() -> None:
-    segmenter = Segmenter(SegmentLimits(), is_video=False, first_number=4, after_us=500)
+    segmenter = Segmenter(SegmentLimits(), is_video=False, numbers=count(4), after_us=500)
     first = segmenter.on_frame(OPUS, -80, 1, True, 0, 0)
     again = segmenter.on_frame(OPUS, 501, 1, True, 0, 0)
     assert of(first, WriteFrame) + of(again, WriteFrame) == [WriteFrame(501), WriteFrame(502)]

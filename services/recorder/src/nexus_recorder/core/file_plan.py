@@ -41,11 +41,12 @@ class StoredSegment:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A segment as a file uses it: samples from `from_us` to before `to_us`, moved by `shift_us`."""
+    """A segment as a file uses it: samples from `from_us` to before `to_us` (None: to its end), moved by
+    `shift_us`."""
 
     segment: StoredSegment
     from_us: int
-    to_us: int
+    to_us: int | None
     shift_us: int
 
 
@@ -185,7 +186,7 @@ class Planner:
             if not parts or _form(parts[-1].first) != _form(segment.record):
                 parts.append(_Part())
             shift = self._time.at(segment.record.start_us) - segment.record.start_us
-            parts[-1].pieces.append(Piece(segment, from_us, segment.record.end_us, shift))
+            parts[-1].pieces.append(Piece(segment, from_us, None, shift))
         return parts
 
     def _until(self, key: StreamKey, parts: list[_Part], number: int) -> int:
@@ -234,10 +235,10 @@ def _between(pieces: list[Piece], from_us: int, to_us: int | None) -> list[Piece
     """The pieces of an interval, cut to it."""
     found = []
     for piece in pieces:
-        begin = max(piece.from_us, from_us)
-        end = piece.to_us if to_us is None else min(piece.to_us, to_us)
-        if begin < end:
-            found.append(Piece(piece.segment, begin, end, piece.shift_us))
+        begin, end = max(piece.from_us, from_us), piece.segment.record.end_us
+        cut = to_us if to_us is not None and to_us < end else None
+        if begin < (end if cut is None else cut):
+            found.append(Piece(piece.segment, begin, cut, piece.shift_us))
     return found
 
 

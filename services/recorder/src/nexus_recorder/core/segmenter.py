@@ -10,13 +10,18 @@ if that is at a keyframe. Rotation may change between keyframes: it then takes e
 is requested.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from typing import Final
 
 # How long before a segment is due the keyframe of the next one is requested.
 KEYFRAME_LEAD_US: Final = 400_000
 # How long a requested keyframe is waited for before it is requested again.
 KEYFRAME_RETRY_US: Final = 1_000_000
+# How long a last frame is shown whose duration is not known. It is shorter than any interval of frames, and
+# longer than the rounding of times in containers.
+LAST_FRAME_US: Final = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +91,21 @@ Effect = BeginSegment | WriteFrame | EndSegment | RequestKeyframe | Resumable
 
 
 class Segmenter:
-    """The segments of one track for one owner. `is_video` tells whether frames depend on keyframes;
-    `after_us` is the last position of an earlier track of the same stream."""
+    """The segments of one track for one owner. `is_video` tells whether frames depend on keyframes. `numbers`
+    are those of the segments, and `after_us` is the last position of an earlier track of the same stream."""
 
     def __init__(
-        self, limits: SegmentLimits, *, is_video: bool, first_number: int = 1, after_us: int = -1
+        self,
+        limits: SegmentLimits,
+        *,
+        is_video: bool,
+        numbers: Iterator[int] | None = None,
+        after_us: int = -1,
     ) -> None:
         self._limits = limits
         self._is_video = is_video
-        self._number = first_number - 1
+        self._numbers = numbers or count(1)
+        self._number = 0
         self._shape: Shape | None = None
         self._open = False
         self._started_us = 0
@@ -138,7 +149,7 @@ class Segmenter:
             resumable = keyframe or not self._is_video
             if resumable:
                 effects.append(Resumable(self._number, after=False))
-            self._number += 1
+            self._number = next(self._numbers)
             self._open = True
             self._shape = shape
             self._started_us = position_us
@@ -222,7 +233,7 @@ class Segmenter:
         return self._is_video or position_us <= self._default_end() + 1_000
 
     def _default_end(self) -> int:
-        return self._last_us + max(self._last_duration_us, 1)
+        return self._last_us + max(self._last_duration_us, LAST_FRAME_US)
 
     def _end(self, end_us: int) -> list[Effect]:
         self._open = False

@@ -1,6 +1,8 @@
 """The streams of a recording: which track continues which stream, and the numbers of their segments."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import count
 from typing import Final
 
 from nexus_recorder.core.object_names import StreamKey
@@ -14,7 +16,7 @@ MAX_ORDINAL: Final = 31
 @dataclass(slots=True)
 class _Stream:
     track_id: str | None = None
-    last_number: int = 0
+    numbers: Iterator[int] = field(default_factory=lambda: count(1))
     last_us: int = -1
 
 
@@ -45,14 +47,14 @@ class StreamBook:
         if stream is not None and stream.track_id == track_id:
             stream.track_id = None
 
-    def wrote(self, key: StreamKey, last_number: int, last_us: int) -> None:
+    def wrote(self, key: StreamKey, last_us: int) -> None:
         """Notes how far the stream is."""
         stream = self._streams.setdefault(key, _Stream())
-        stream.last_number = max(stream.last_number, last_number)
         stream.last_us = max(stream.last_us, last_us)
 
-    def last_number(self, key: StreamKey) -> int:
-        return self._streams[key].last_number if key in self._streams else 0
+    def numbers(self, key: StreamKey) -> Iterator[int]:
+        """The numbers of the stream's segments, which its tracks share: one may end while the next begins."""
+        return self._streams.setdefault(key, _Stream()).numbers
 
     def last_us(self, key: StreamKey) -> int:
         return self._streams[key].last_us if key in self._streams else -1

@@ -6,6 +6,7 @@ positions that the tap may forget.
 """
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -103,7 +104,7 @@ class TrackPipeline:
         limits: SegmentLimits,
         *,
         epoch: int,
-        first_number: int = 1,
+        numbers: Iterator[int] | None = None,
         after_us: int = -1,
         prefer_webm: bool = False,
     ) -> None:
@@ -112,9 +113,7 @@ class TrackPipeline:
         self._epoch = epoch
         self._prefer_webm = prefer_webm
         self._assembler = FrameAssembler()
-        self._segmenter = Segmenter(
-            limits, is_video=track.is_video, first_number=first_number, after_us=after_us
-        )
+        self._segmenter = Segmenter(limits, is_video=track.is_video, numbers=numbers, after_us=after_us)
         self._held: deque[tuple[StreamTrackResponse, int]] = deque()
         self._held_bytes = 0
         self._notes = NotePad.empty()

@@ -110,7 +110,7 @@ class RoomRun:
         if self._pause_from_us is not None:
             self._note(PauseEntry(from_us=self._pause_from_us, to_us=self._now_us()))
             self._pause_from_us = None
-        # Every track that is selected begins anew.
+        # Every track that is selected begins again.
         for track_id in self._roster.recorded:
             wanted = self._wanted(track_id)
             if wanted is not None:
