@@ -1,6 +1,7 @@
 """A real S3 server behind a proxy that fails: each failure is one typed error, costs nothing else, and
 passes."""
 
+import asyncio
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
@@ -143,6 +144,23 @@ async def test_a_store_that_hangs_is_given_up_after_the_timeout(make_s3: MakeS3,
         await store.put(KEY, DATA)
     with pytest.raises(StorageUnavailable, match="Timeout"):
         await store.get(KEY)
+
+
+async def test_a_store_that_stops_reading_is_given_up_after_the_timeout(make_s3: MakeS3) -> None:
+    done = asyncio.Event()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await done.wait()
+        writer.transport.abort()
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    endpoint = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    store = make_s3(endpoint=endpoint, connect_timeout_ms=100, part_size_mib=64)
+    # More than the buffers of both sockets hold.
+    with pytest.raises(StorageUnavailable, match="ConnectionLost"):
+        await store.put(KEY, bytes(32 * MIB))
+    done.set()
+    server.close()
 
 
 async def test_a_lost_answer_does_not_look_like_an_object_of_somebody_else(
