@@ -50,6 +50,7 @@ class Row:
     file_cpu_seconds_per_hour: float
     file_bytes: int
     peak_memory_mib: float
+    memory_per_track_kib: int
 
 
 def batches(codec: Codec, seconds: int) -> Iterator[bytes]:
@@ -144,7 +145,31 @@ def record(codec: Codec, seconds: int, folder: Path) -> tuple[Recorder, list[Pat
     return recorder, paths
 
 
+def memory_per_track(codec: Codec, tracks: int = 40) -> float:
+    """KiB of a track with its audio, in the middle of a segment, beside its batches."""
+    video = [list(batches(codec, 5)), list(batches(Codec.OPUS, 5))]
+    warm = [Recorder(codec), Recorder(Codec.OPUS)]
+    for recorder, parts in zip(warm, video, strict=True):
+        for batch in parts:
+            recorder.take(batch)
+    before = resident_kib()
+    recorders = [(Recorder(codec), Recorder(Codec.OPUS)) for _ in range(tracks)]
+    for pair in recorders:
+        for recorder, parts in zip(pair, video, strict=True):
+            for batch in parts:
+                recorder.take(batch)
+    # The contents of the sinks do not count: a recorder writes them to a disk.
+    held = sum(recorder.sink.tell() for pair in recorders for recorder in pair) / 1024
+    return (resident_kib() - before - held) / tracks
+
+
+def resident_kib() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 1024
+
+
 def measure(codec: Codec, seconds: int) -> Row:
+    memory = memory_per_track(codec)
     with tempfile.TemporaryDirectory(dir=ROOT / "build") as name:
         folder = Path(name)
         video, video_paths = record(codec, seconds, folder)
@@ -173,6 +198,7 @@ def measure(codec: Codec, seconds: int) -> Row:
         round(file_seconds * 3_600 / seconds, 2),
         report.size,
         round(peak, 1),
+        round(memory),
     )
 
 
@@ -186,7 +212,8 @@ def main() -> None:
         print(
             f"{row.codec:<5} {row.packets:,} packets: frames {row.assemble:.5f} core, segments "
             f"{row.segments:.5f} core, so {row.tracks_per_core:,.0f} tracks with audio per core; the file of "
-            f"an hour {row.file_cpu_seconds_per_hour:.1f} s of CPU; peak memory {row.peak_memory_mib:.0f} MiB"
+            f"an hour {row.file_cpu_seconds_per_hour:.1f} s of CPU; peak memory "
+            f"{row.peak_memory_mib:.0f} MiB, of a track {row.memory_per_track_kib:,} KiB"
         )
     results = ROOT / "bench" / "results"
     results.mkdir(exist_ok=True)

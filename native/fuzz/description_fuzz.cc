@@ -1,15 +1,28 @@
 // Descriptions of frames: of the input as it is, and of what `Depacketize` makes of its packets. The first
 // byte chooses the codec and the kind of input; packets are a length and their bytes.
+#include <algorithm>
 #include <cstdlib>
 
 #include "engine/frames/depacketizer.h"
 #include "engine/frames/frame_description.h"
+#include "engine/frames/shown_layer.h"
 
 using namespace nexus;
 
 namespace {
 
+// Hiding the lower layers changes nothing a second time, and adds little.
+void CheckShownLayer(ByteView frame) {
+  ShownLayer first;
+  const auto hidden = first.Apply(frame);
+  if (hidden.size() > frame.size() + 48) std::abort();
+  if (hidden.size() == frame.size() && std::equal(hidden.begin(), hidden.end(), frame.begin())) return;
+  ShownLayer second;
+  if (second.Apply(hidden) != hidden) std::abort();
+}
+
 void Check(Codec codec, ByteView frame) {
+  if (codec == Codec::kVp9) CheckShownLayer(frame);
   const auto description = DescribeFrame(codec, frame);
   if (!description) return;
   if (description->spatial_layers == 0 || description->spatial_layers > 8) std::abort();

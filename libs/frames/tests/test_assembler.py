@@ -1,7 +1,10 @@
 """Frames from packets of real encoders, and what becomes of losses and of payloads that no decoder takes."""
 
+import base64
+import json
 from collections.abc import Iterable
 from itertools import pairwise
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -225,6 +228,39 @@ def test_the_spatial_layers_of_vp9_are_a_superframe_that_ffmpeg_decodes() -> Non
     assert isinstance(decoder, VideoCodecContext)
     pictures = [picture for frame in frames for picture in decoder.decode(Packet(frame.data))]
     assert len(pictures + decoder.decode(None)) == 20
+
+
+def svc_pictures() -> list[list[bytes]]:
+    """Pictures of a real encoder, each with the frames of its spatial layers."""
+    path = Path(__file__).parent / "data" / "vp9_svc.json"
+    pictures = json.loads(path.read_text())["pictures"]
+    return [[base64.b64decode(layer) for layer in picture] for picture in pictures]
+
+
+def decoded_pictures(name: str, frames: Iterable[bytes]) -> list[tuple[int, int, bytes]]:
+    decoder = CodecContext.create(name, "r")
+    assert isinstance(decoder, VideoCodecContext)
+    decoder.thread_count = 1
+    pictures = [picture for frame in frames for picture in decoder.decode(Packet(frame))]
+    pictures += decoder.decode(None)
+    return [(p.width, p.height, p.to_ndarray().tobytes()) for p in pictures]
+
+
+def test_only_the_highest_spatial_layer_of_vp9_is_shown() -> None:
+    """Chromium marks every layer as shown. FFmpeg would show each; libvpx, the decoder of calls, the last."""
+    pictures = svc_pictures()
+    assert {len(layers) for layers in pictures} == {2}
+    writer = TrackWriter(Codec.VP9)
+    writer.source()
+    for number, layers in enumerate(pictures):
+        writer.frame(layers, number * FRAME_US, keyframe=number == 0)
+    frames = of(Frame, FrameAssembler().add(writer.take()))
+    shown = decoded_pictures("vp9", [frame.data for frame in frames])
+    assert [picture[:2] for picture in shown] == [(640, 360)] * len(pictures)
+    # The same pictures as those of the layers as they were sent.
+    sent = decoded_pictures("vp9", [layer for layers in pictures for layer in layers])
+    assert shown == sent[1::2]
+    assert shown == decoded_pictures("libvpx-vp9", [frame.data for frame in frames])
 
 
 def test_orientation_of_the_last_packet_is_the_frames() -> None:

@@ -5,6 +5,7 @@
 
 #include "engine/frames/depacketizer.h"
 #include "engine/frames/frame_description.h"
+#include "engine/frames/shown_layer.h"
 
 namespace nb = nanobind;
 
@@ -59,6 +60,12 @@ NB_MODULE(_depacketizer, module) {
       .def_ro("height", &FrameDescription::height)
       .def_ro("spatial_layers", &FrameDescription::spatial_layers)
       .def_prop_ro("configuration", [](const FrameDescription& d) { return ToBytes(d.configuration); });
+  nb::class_<ShownLayer>(module, "ShownLayer")
+      .def(nb::init<>())
+      .def(
+          "apply",
+          [](ShownLayer& self, const nb::bytes& picture) { return ToBytes(self.Apply(View(picture))); },
+          nb::arg("picture"));
   module.def("depacketize", &DepacketizeFrame, nb::arg("codec"), nb::arg("payloads"));
   module.def(
       "describe",

@@ -3,18 +3,19 @@
 
 #include "engine/codec/av1/bit_reader.h"
 #include "engine/frames/frame_description.h"
+#include "engine/frames/superframe_index.h"
 
 namespace nexus {
 namespace {
 
-struct Vp9Header {
+struct Vp9Start {
   bool keyframe = false;
   uint16_t width = 0;  // 0: that of a reference frame
   uint16_t height = 0;
 };
 
 // frame_size() of section 6.2.3
-void ReadSize(BitReader& reader, Vp9Header& header) {
+void ReadSize(BitReader& reader, Vp9Start& header) {
   header.width = static_cast<uint16_t>(std::min(reader.Bits(16) + 1, 65'535u));
   header.height = static_cast<uint16_t>(std::min(reader.Bits(16) + 1, 65'535u));
 }
@@ -37,9 +38,9 @@ bool SkipColours(BitReader& reader, unsigned profile) {
 }
 
 // uncompressed_header() of section 6.2, up to the frame's size.
-std::optional<Vp9Header> ReadHeader(ByteView frame) {
+std::optional<Vp9Start> ReadHeader(ByteView frame) {
   BitReader reader(frame);
-  Vp9Header header;
+  Vp9Start header;
   if (reader.Bits(2) != 2) return std::nullopt;  // frame_marker
   unsigned profile = reader.Bits(1);
   profile |= reader.Bits(1) << 1;
@@ -71,34 +72,11 @@ std::optional<Vp9Header> ReadHeader(ByteView frame) {
   return reader.ok() ? std::optional(header) : std::nullopt;
 }
 
-// The frames of a superframe by its index (Annex B); the whole if there is none, or none that fits.
-std::vector<ByteView> Split(ByteView superframe) {
-  const std::vector<ByteView> whole = {superframe};
-  if (superframe.empty() || (superframe.back() & 0xE0) != 0xC0) return whole;
-  const size_t count = (superframe.back() & 7u) + 1;
-  const size_t bytes = (superframe.back() >> 3 & 3u) + 1;
-  const size_t index_size = 2 + count * bytes;
-  if (superframe.size() <= index_size) return whole;
-  const ByteView index = superframe.last(index_size);
-  if (index.front() != index.back()) return whole;
-  std::vector<ByteView> frames;
-  size_t at = 0;
-  for (size_t i = 0; i < count; ++i) {
-    size_t size = 0;
-    for (size_t byte = 0; byte < bytes; ++byte)
-      size |= static_cast<size_t>(index[1 + i * bytes + byte]) << (8 * byte);
-    if (size > superframe.size() - index_size - at) return whole;
-    if (size > 0) frames.push_back(superframe.subspan(at, size));
-    at += size;
-  }
-  return frames.empty() ? whole : frames;
-}
-
 }  // namespace
 
 std::optional<FrameDescription> DescribeVp9(ByteView frame) {
   FrameDescription description;
-  const auto frames = Split(frame);
+  const auto frames = SplitSuperframe(frame);
   description.spatial_layers = static_cast<uint8_t>(frames.size());
   for (size_t i = 0; i < frames.size(); ++i) {
     const auto header = ReadHeader(frames[i]);

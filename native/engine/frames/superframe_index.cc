@@ -30,4 +30,26 @@ void SuperframeIndex::Write(std::vector<uint8_t>& out) const {
   out.push_back(head);
 }
 
+std::vector<ByteView> SplitSuperframe(ByteView superframe) {
+  const std::vector<ByteView> whole = {superframe};
+  if (superframe.empty() || (superframe.back() & 0xE0) != 0xC0) return whole;
+  const size_t count = (superframe.back() & 7u) + 1;
+  const size_t bytes = (superframe.back() >> 3 & 3u) + 1;
+  const size_t index_size = 2 + count * bytes;
+  if (superframe.size() <= index_size) return whole;
+  const ByteView index = superframe.last(index_size);
+  if (index.front() != index.back()) return whole;
+  std::vector<ByteView> frames;
+  size_t at = 0;
+  for (size_t i = 0; i < count; ++i) {
+    size_t size = 0;
+    for (size_t byte = 0; byte < bytes; ++byte)
+      size |= static_cast<size_t>(index[1 + i * bytes + byte]) << (8 * byte);
+    if (size > superframe.size() - index_size - at) return whole;
+    if (size > 0) frames.push_back(superframe.subspan(at, size));
+    at += size;
+  }
+  return frames.empty() ? whole : frames;
+}
+
 }  // namespace nexus

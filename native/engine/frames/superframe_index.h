@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "engine/base/bytes.h"
+
 namespace nexus {
 
 class SuperframeIndex {
@@ -26,5 +28,8 @@ class SuperframeIndex {
   std::array<uint32_t, kMaxFrames> sizes_{};
   size_t count_ = 0;
 };
+
+// The frames of a superframe by its index; the whole if there is none, or none that fits.
+std::vector<ByteView> SplitSuperframe(ByteView superframe);
 
 }  // namespace nexus

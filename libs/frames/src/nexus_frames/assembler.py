@@ -85,6 +85,7 @@ class FrameAssembler:
         self._decodable = False
         # Video: the next packet is certainly the first of a frame.
         self._at_boundary = False
+        self._shown_layer = _depacketizer.ShownLayer()
         self._lost = False
         self._undecodable: UndecodableReason | None = None
         self._previous_time_us: int | None = None
@@ -290,6 +291,8 @@ class FrameAssembler:
             self.counters.awaiting_keyframe += 1
             return
         assert self._format is not None
+        if codec is Codec.VP9:
+            data = self._shown_layer.apply(data)
         if self._format.orientation != self._orientation:
             self._format = replace(self._format, orientation=self._orientation)
         duration = None if self._previous_time_us is None else first.media_time_us - self._previous_time_us
