@@ -170,7 +170,7 @@ async def test_a_reader_that_stops_ends_the_stream_at_the_server() -> None:
         rpc = pair.pool.stub(pair.address).WatchStats
         stream = pair.pool.stream("WatchStats", rpc, sfu_pb2.WatchStatsRequest())
         assert (await anext(stream)).at_ms == 0
-        await stream.aclose()  # type: ignore[attr-defined]
+        await stream.aclose()
         await wait_until(lambda: pair.served == [("WatchStats", "CANCELLED")])
         assert pair.called == [("WatchStats", "CANCELLED")]
 

@@ -26,6 +26,7 @@ from nexus_rooms.room_feeds import Feeds, Member, RoomFeeds
 from nexus_rooms.room_follower import FollowLimits, RoomFollower
 from nexus_rooms.room_lookup import RoomLookup, RoomPlace, Rooms, parse_room
 from nexus_rooms.sfu_client import ParticipantRequest, ParticipantResponse, Sfu, SfuClient, holds_room
+from nexus_rooms.track_reader import ReadEnd, ReadEnded, ReadLimits, TapOptions, TrackBatch, TrackReader
 
 __all__ = [
     "Advance",
@@ -43,6 +44,9 @@ __all__ = [
     "ParticipantRequest",
     "ParticipantResponse",
     "ParticipantUpdated",
+    "ReadEnd",
+    "ReadEnded",
+    "ReadLimits",
     "RoomChange",
     "RoomChanges",
     "RoomClosed",
@@ -57,8 +61,11 @@ __all__ = [
     "Rooms",
     "Sfu",
     "SfuClient",
+    "TapOptions",
+    "TrackBatch",
     "TrackMuted",
     "TrackPublished",
+    "TrackReader",
     "TrackUnpublished",
     "TrackUpdated",
     "holds_room",

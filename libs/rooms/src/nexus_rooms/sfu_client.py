@@ -4,7 +4,7 @@ Services use the protocol `Sfu`. `SfuClient` calls over gRPC; `testing.MemorySfu
 process.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Final, Protocol, TypeVar
 
 from google.protobuf.message import Message
@@ -67,9 +67,13 @@ class Sfu(Protocol):
         """Sends a participant's request to the method that takes its type."""
         ...
 
+    async def update_tap(
+        self, address: str, request: sfu_pb2.UpdateTapRequest
+    ) -> sfu_pb2.UpdateTapResponse: ...
+
     def stream_track(
         self, address: str, request: sfu_pb2.StreamTrackRequest
-    ) -> AsyncIterator[track_stream_pb2.StreamTrackResponse]:
+    ) -> AsyncGenerator[track_stream_pb2.StreamTrackResponse, None]:
         """Yields the track's packets until the track ends."""
         ...
 
@@ -127,9 +131,12 @@ class SfuClient:
         rpc: Callable[..., Awaitable[ParticipantResponse]] = getattr(stub, method)
         return await self._pool.call(method, rpc, request, timeout_ms=timeout_ms)
 
+    async def update_tap(self, address: str, request: sfu_pb2.UpdateTapRequest) -> sfu_pb2.UpdateTapResponse:
+        return await self._call("UpdateTap", self._pool.stub(address).UpdateTap, request)
+
     def stream_track(
         self, address: str, request: sfu_pb2.StreamTrackRequest
-    ) -> AsyncIterator[track_stream_pb2.StreamTrackResponse]:
+    ) -> AsyncGenerator[track_stream_pb2.StreamTrackResponse, None]:
         return self._pool.stream("StreamTrack", self._pool.stub(address).StreamTrack, request)
 
     async def close(self) -> None:

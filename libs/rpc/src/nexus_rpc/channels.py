@@ -2,7 +2,7 @@
 gRPC status into an `RpcError`."""
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, Generic, Protocol, TypeVar
 
@@ -76,7 +76,9 @@ class ChannelPool(Generic[Stub]):
             metadata = ((request_id.METADATA, chosen),)
             return await rpc(request, timeout=timeout_ms / 1000, metadata=metadata)
 
-    async def stream(self, method: str, rpc: Callable[..., Any], request: object) -> AsyncIterator[Any]:
+    async def stream(
+        self, method: str, rpc: Callable[..., Any], request: object
+    ) -> AsyncGenerator[Any, None]:
         """Sends one request and yields its answers, without a deadline. Raises RpcError."""
         chosen = request_id.current() or request_id.new()
         with self._observed(method):

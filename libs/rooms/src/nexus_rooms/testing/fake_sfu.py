@@ -15,6 +15,8 @@ from nexus_bus import Bus
 from nexus_bus.subjects import NODES, room_event
 from nexus_rpc import Context, RpcError, RpcServer
 
+from nexus_rooms.testing.fake_taps import FakeTaps
+
 
 @dataclass
 class FakeRoom:
@@ -60,6 +62,8 @@ class FakeSfu(sfu_pb2_grpc.SfuServiceServicer):
         self._numbers = itertools.count(1)
         # The answers of `StreamTrack`, by track.
         self.streams: dict[str, list[track_stream_pb2.StreamTrackResponse]] = {}
+        # Tracks whose records a test adds while they are streamed.
+        self.taps: dict[str, FakeTaps] = {}
         self.tap_updates: list[sfu_pb2.UpdateTapRequest] = []
         self._server: RpcServer | None = None
         self.port = 0
@@ -201,6 +205,10 @@ class FakeSfu(sfu_pb2_grpc.SfuServiceServicer):
         self, request: sfu_pb2.StreamTrackRequest, context: Context
     ) -> AsyncIterator[track_stream_pb2.StreamTrackResponse]:
         room = await self._begin(request, context)
+        if request.track_id in self.taps:
+            async for response in self.taps[request.track_id].stream(request):
+                yield response
+            return
         tracks = {track.id for participant in room.participants.values() for track in participant.tracks}
         if request.track_id not in tracks:
             raise RpcError(ErrorCode.TRACK_NOT_FOUND, "no such track")
@@ -212,7 +220,10 @@ class FakeSfu(sfu_pb2_grpc.SfuServiceServicer):
     ) -> sfu_pb2.UpdateTapResponse:
         await self._begin(request, context)
         self.tap_updates.append(request)
-        return sfu_pb2.UpdateTapResponse()
+        taps = self.taps.get(request.track_id)
+        if taps is None:
+            raise RpcError(ErrorCode.TAP_NOT_FOUND, "no such tap")
+        return taps.update(request)
 
     async def SetMuted(self, request: sfu_pb2.SetMutedRequest, context: Context) -> sfu_pb2.SetMutedResponse:
         room = await self._begin(request, context)

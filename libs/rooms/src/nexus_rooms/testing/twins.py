@@ -1,7 +1,7 @@
 """In-memory twins of `NodeDirectory`, `RoomLookup`, `RoomFeeds`, `RoomFollower` and `SfuClient`."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import Message
@@ -154,9 +154,12 @@ class MemorySfu:
         answer: ParticipantResponse = response
         return answer
 
+    async def update_tap(self, address: str, request: sfu_pb2.UpdateTapRequest) -> sfu_pb2.UpdateTapResponse:
+        return await self._answer(address, "UpdateTap", request, sfu_pb2.UpdateTapResponse)
+
     async def stream_track(
         self, address: str, request: sfu_pb2.StreamTrackRequest
-    ) -> AsyncIterator[track_stream_pb2.StreamTrackResponse]:
+    ) -> AsyncGenerator[track_stream_pb2.StreamTrackResponse, None]:
         async for response in self._method(address, "StreamTrack")(_copied(request), None):
             yield _copied(response)
 
