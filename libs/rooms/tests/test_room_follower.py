@@ -33,7 +33,14 @@ from nexus_rooms import (
     TrackMuted,
 )
 from nexus_rooms.followed_room import FollowedRoom
-from nexus_rooms.testing import FakeSfu, MemoryNodes, MemoryRoomChanges, MemorySfu
+from nexus_rooms.testing import (
+    FakeSfu,
+    MemoryNodes,
+    MemoryRoomChanges,
+    MemoryRoomFeeds,
+    MemoryRooms,
+    MemorySfu,
+)
 from nexus_rpc import RpcError
 from nexus_runtime import MetricSet, SystemClock
 from nexus_testkit import NatsServer, wait_until
@@ -43,6 +50,8 @@ APP, ROOM = "app", "lobby"
 KEY = sfu_pb2.RoomKey(app=APP, room=ROOM)
 # Short, so that a test does not wait; the real ones are in `FollowLimits`.
 LIMITS = FollowLimits(lookup_ms=40, fetch_ms=80, pause_ms=5)
+# Without fetches at an interval, which may report a change before its event arrives.
+BY_EVENTS = FollowLimits(lookup_ms=40, fetch_ms=3_600_000, pause_ms=5)
 NEVER = FollowLimits(lookup_ms=3_600_000, fetch_ms=3_600_000, pause_ms=1)
 GRANTS = media_pb2.Grants(create=True, publish=True)
 
@@ -111,8 +120,11 @@ class World:
         await wait_until(lambda: len(self.of(kind)) >= count)
         return self.of(kind)
 
-    def kinds(self) -> list[str]:
-        return [type(change).__name__ for change in self.changes]
+    def knows(self, participant_id: str) -> bool:
+        """Whether an event or a snapshot has reported this participant."""
+        reported = [one.participant for one in self.of(ParticipantJoined)]
+        reported += [participant for one in self.of(RoomSnapshotted) for participant in one.participants]
+        return participant_id in [participant.id for participant in reported]
 
 
 @pytest.fixture(params=["memory bus", "nats"])
@@ -126,7 +138,16 @@ async def bus(request: pytest.FixtureRequest) -> AsyncIterator[Bus]:
 
 @pytest.fixture
 async def world(bus: Bus) -> AsyncIterator[World]:
-    world = World(bus)
+    world = World(bus, BY_EVENTS)
+    await world.start()
+    yield world
+    await world.stop()
+
+
+@pytest.fixture
+async def fetching(bus: Bus) -> AsyncIterator[World]:
+    """A world whose follower also fetches the room at an interval."""
+    world = World(bus, LIMITS)
     await world.start()
     yield world
     await world.stop()
@@ -162,8 +183,8 @@ async def test_a_room_is_followed_from_its_beginning_to_its_end(world: World) ->
     left = ParticipantLeft(bob.id, "bob", media_pb2.DISCONNECT_REASON_REMOVED)
     assert await world.until(ParticipantLeft) == [left]
     await sfu.close_room(room)
-    await world.bucket.delete(room_key(APP, ROOM))
     assert await world.until(RoomClosed) == [RoomClosed(media_pb2.DISCONNECT_REASON_ROOM_CLOSED)]
+    await world.bucket.delete(room_key(APP, ROOM))
     # A later room of this name is another one, not a move.
     await world.join("ann", "sfu-2", "RM_2")
     await wait_until(lambda: world.of(RoomSnapshotted)[-1].place.node_id == "sfu-2")
@@ -198,13 +219,13 @@ async def test_a_lost_event_leads_to_a_snapshot(attentive: World) -> None:
     assert [one.identity for one in snapshots[-1].participants] == ["ann", "bob"]
 
 
-async def test_a_lost_last_event_is_found_by_the_next_fetch(world: World) -> None:
-    await world.join("ann")
-    await world.until(RoomSnapshotted)
-    room = world.sfus["sfu-1"].rooms[APP, ROOM]
+async def test_a_lost_last_event_is_found_by_the_next_fetch(fetching: World) -> None:
+    await fetching.join("ann")
+    await fetching.until(RoomSnapshotted)
+    room = fetching.sfus["sfu-1"].rooms[APP, ROOM]
     room.revision += 1
     room.recording = True  # whose event never arrives
-    await wait_until(lambda: world.of(RoomSnapshotted)[-1].room.recording)
+    await wait_until(lambda: fetching.of(RoomSnapshotted)[-1].room.recording)
 
 
 async def test_a_killed_node_is_reported_and_the_room_is_followed_on_another(world: World) -> None:
@@ -230,28 +251,28 @@ async def test_a_move_is_noticed_by_the_events_of_the_new_node(attentive: World)
     assert moved.after.node_id == "sfu-2"
 
 
-async def test_a_node_that_restarted_has_another_life_of_the_room(world: World) -> None:
-    await world.join("ann")
-    await world.until(RoomSnapshotted)
-    world.sfus["sfu-1"].rooms.clear()
-    await world.until(RoomMissing, len(world.of(RoomMissing)) + 1)
-    await world.join("ann", room_id="RM_2")
-    (moved,) = await world.until(RoomMoved)
+async def test_a_node_that_restarted_has_another_life_of_the_room(fetching: World) -> None:
+    await fetching.join("ann")
+    await fetching.until(RoomSnapshotted)
+    fetching.sfus["sfu-1"].rooms.clear()
+    await fetching.until(RoomMissing, len(fetching.of(RoomMissing)) + 1)
+    await fetching.join("ann", room_id="RM_2")
+    (moved,) = await fetching.until(RoomMoved)
     assert (moved.before.room_id, moved.after.room_id) == ("RM_1", "RM_2")
     assert moved.before.node_id == moved.after.node_id == "sfu-1"
 
 
-async def test_a_node_that_is_unreachable_for_a_moment_changes_nothing(world: World) -> None:
-    await world.join("ann")
-    await world.until(RoomSnapshotted)
-    missing = len(world.of(RoomMissing))
-    sfu, silent = world.servicers["sfu-1:1"], Silent()
-    world.servicers["sfu-1:1"] = silent
+async def test_a_node_that_is_unreachable_for_a_moment_changes_nothing(fetching: World) -> None:
+    await fetching.join("ann")
+    await fetching.until(RoomSnapshotted)
+    missing = len(fetching.of(RoomMissing))
+    sfu, silent = fetching.servicers["sfu-1:1"], Silent()
+    fetching.servicers["sfu-1:1"] = silent
     await wait_until(lambda: silent.calls > 1)
-    world.servicers["sfu-1:1"] = sfu
-    bob = await world.join("bob")
-    assert (await world.until(ParticipantJoined))[-1].participant.id == bob.id
-    assert (world.of(RoomMoved), len(world.of(RoomMissing))) == ([], missing)
+    fetching.servicers["sfu-1:1"] = sfu
+    bob = await fetching.join("bob")
+    await wait_until(lambda: fetching.knows(bob.id))
+    assert (fetching.of(RoomMoved), len(fetching.of(RoomMissing))) == ([], missing)
 
 
 async def test_during_an_outage_of_the_broker_the_node_is_asked() -> None:
@@ -267,12 +288,7 @@ async def test_during_an_outage_of_the_broker_the_node_is_asked() -> None:
     await wait_until(lambda: world.of(RoomSnapshotted)[-1].room.recording)
     bus.set_connected(True)
     bob = await world.join("bob")
-    await wait_until(
-        lambda: (
-            any(one.participant.id == bob.id for one in world.of(ParticipantJoined))
-            or any(bob.id in [p.id for p in one.participants] for one in world.of(RoomSnapshotted))
-        )
-    )
+    await wait_until(lambda: world.knows(bob.id))
     assert world.of(RoomMoved) == []
     await world.stop()
 
@@ -311,6 +327,22 @@ async def test_a_reader_that_is_too_slow_gets_a_snapshot() -> None:
     assert seen.revision == room.revision
     await reader.aclose()
     await world.stop()
+
+
+async def test_following_can_be_cancelled_at_the_moment_of_an_event() -> None:
+    feeds = MemoryRoomFeeds(BareEvent)
+    rooms = MemoryRooms()
+    patient = FollowLimits(pause_ms=3_600_000, lookup_ms=3_600_000)
+    follower = RoomFollower(rooms, feeds, MemorySfu({}), SystemClock(), patient)
+    reader = cast(Any, follower.follow(APP, ROOM))
+    assert await anext(reader) == RoomMissing()
+    waiting = asyncio.ensure_future(anext(reader))
+    await asyncio.sleep(0.05)  # it waits for an event
+    feeds.emit(room_pb2.RoomEvent(app=APP, room=ROOM, room_id="RM_1"))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.wait([waiting], timeout=10)
+    assert waiting.cancelled()
 
 
 # The pure part

@@ -159,7 +159,8 @@ class NodeDirectory:
     async def wait_until_known(self, timeout_ms: int) -> bool:
         if not self._synced.is_set():
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._synced.wait(), timeout_ms / 1000)
+                async with asyncio.timeout(timeout_ms / 1000):
+                    await self._synced.wait()
         return self._synced.is_set()
 
     async def follow(self, bucket: KeyValue) -> None:
@@ -173,8 +174,10 @@ class NodeDirectory:
             except BusError as error:
                 log.warning("node_watch_interrupted", error=type(error).__name__)
             self._reconnected.clear()
+            # Not `wait_for`: in Python 3.11 it loses a cancellation that comes together with the event.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._reconnected.wait(), RETRY_SECONDS)
+                async with asyncio.timeout(RETRY_SECONDS):
+                    await self._reconnected.wait()
 
     def _apply(self, step: Change | Synced) -> None:
         if isinstance(step, Synced):

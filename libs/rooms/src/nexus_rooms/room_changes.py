@@ -87,7 +87,8 @@ class RoomMoved:
 
 @dataclass(frozen=True, slots=True)
 class RoomClosed:
-    """The room has ended. A later room of this name begins with a `RoomSnapshotted`."""
+    """The room has ended, perhaps after it was reported as missing. A later room of this name begins with a
+    `RoomSnapshotted`."""
 
     reason: media_pb2.DisconnectReason.ValueType
 

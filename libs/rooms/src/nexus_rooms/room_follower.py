@@ -68,8 +68,10 @@ class _Inbox:
         """Returns when something has arrived, or after the timeout."""
         if not self._events and not self.missing:
             self._wake.clear()
+            # Not `wait_for`: in Python 3.11 it loses a cancellation that comes together with the event.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), timeout_ms / 1000)
+                async with asyncio.timeout(timeout_ms / 1000):
+                    await self._wake.wait()
 
 
 @dataclass(frozen=True, slots=True)
