@@ -74,6 +74,18 @@ class SignalingConfig(RpcConfig):
         4 << 20, unit="bytes/s", reason="as much as one participant may send; the SFU multiplies it", ge=1024
     )
     data_bytes_burst: int = setting(4 << 20, unit="bytes", reason="the bytes of one second at once", ge=1024)
+    recorder_address: str = setting(
+        "", reason="host:port of the recorder for /v1/recordings; empty: this deployment has none"
+    )
+    recorder_timeout_ms: int = setting(
+        10_000, unit="ms", reason="a start probes the store, which may be slow", gt=0
+    )
+    recording_requests_per_second: float = setting(
+        20.0, unit="1/s", reason="requests about recordings, of each app", gt=0
+    )
+    recording_request_burst: int = setting(
+        60, unit="requests", reason="a page of recordings, with a link of each", ge=1
+    )
     join_timeout_ms: int = setting(10_000, unit="ms", reason="the first message must be the join", gt=0)
     ping_interval_ms: int = setting(10_000, unit="ms", reason="three silent intervals end a session", gt=0)
     outbox_messages: int = setting(
@@ -156,6 +168,11 @@ class SignalingConfig(RpcConfig):
             max_malformed=self.max_malformed,
             max_message_bytes=self.max_message_bytes,
         )
+
+    def recording_limits(self) -> DataLimits:
+        """Limits of requests about recordings, whose bodies are small."""
+        rate = self.recording_requests_per_second
+        return DataLimits(rate, self.recording_request_burst, bytes_per_second=1, bytes_burst=1)
 
     def data_limits(self) -> DataLimits:
         return DataLimits(

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import structlog
-from aiohttp import hdrs, web
-from google.protobuf import json_format
+from aiohttp import web
 from nexus.sfu.v1 import sfu_pb2
 from nexus.types.v1.error_pb2 import ErrorCode
 from nexus_bus import BusError
@@ -18,7 +17,7 @@ from nexus_runtime import Clock
 from nexus_signaling.core.data_budget import DataBudget
 from nexus_signaling.core.sfu_requests import permitted
 from nexus_signaling.core.texts import is_name, utf8_size
-from nexus_signaling.errors import http_status
+from nexus_signaling.http_answers import NOT_STORED, bearer, refusal
 from nexus_signaling.metrics import Metrics
 from nexus_signaling.room_directory import RoomDirectory
 from nexus_signaling.tokens import Claims, TokenVerifier
@@ -43,26 +42,18 @@ class DataEndpoint:
     clock: Clock
 
     async def handle(self, request: web.Request) -> web.Response:
-        headers = {hdrs.CACHE_CONTROL: "no-store"}
         try:
             await self._send(request)
         except RpcError as refused:
             self.metrics.data_requests.labels(ErrorCode.Name(refused.code)).inc()
-            if refused.retry_after_ms:
-                headers[hdrs.RETRY_AFTER] = str(-(-refused.retry_after_ms // 1000))
-            return web.Response(
-                status=http_status(refused.code),
-                text=json_format.MessageToJson(refused.to_wire(), indent=None),
-                content_type="application/json",
-                headers=headers,
-            )
+            return refusal(refused)
         self.metrics.data_requests.labels("ok").inc()
-        return web.Response(status=204, headers=headers)
+        return web.Response(status=204, headers=NOT_STORED)
 
     async def _send(self, request: web.Request) -> None:
         """Raises RpcError."""
         # Checked before the body is read, so that refused requests cost little.
-        claims = await self.verifier.verify(_bearer(request), app_id="", room=None)
+        claims = await self.verifier.verify(bearer(request), app_id="", room=None)
         permitted(claims.grants.admin, "admin")
         self.budget.take_message(claims.app, self.clock.monotonic_ms())
         message = _message(request, claims)
@@ -85,12 +76,6 @@ class DataEndpoint:
             bytes=len(message.payload),
             to=len(message.identities),
         )
-
-
-def _bearer(request: web.Request) -> str:
-    """The bearer token (RFC 6750 section 2.1); empty without one."""
-    scheme, _, token = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def _message(request: web.Request, claims: Claims) -> sfu_pb2.SendDataRequest:

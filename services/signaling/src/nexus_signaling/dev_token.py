@@ -11,6 +11,7 @@ from aiohttp import hdrs, web
 from nexus_runtime import Clock
 
 from nexus_signaling.core.texts import is_name
+from nexus_signaling.http_answers import cors, preflight
 from nexus_signaling.keys import App
 from nexus_signaling.origins import OriginPolicy
 
@@ -38,16 +39,11 @@ class DevTokens:
         self._clock = clock
 
     async def preflight(self, request: web.Request) -> web.Response:
-        headers = self._cors(request) | {
-            "Access-Control-Allow-Methods": "POST",
-            "Access-Control-Allow-Headers": "content-type",
-            "Access-Control-Max-Age": "600",
-        }
-        return web.Response(status=204, headers=headers)
+        return preflight(self._origins, request, "POST", "content-type")
 
     async def mint(self, request: web.Request) -> web.Response:
         """`{"room", "identity", "name"?, "record"?}` -> `{"token", "app_id"}`. `record` adds that grant."""
-        headers = self._cors(request) | {hdrs.CACHE_CONTROL: "no-store"}
+        headers = cors(self._origins, request) | {hdrs.CACHE_CONTROL: "no-store"}
         fields = await _read_fields(request)
         if fields is None:
             error = "room and identity must be texts of 1 to 256 bytes, name a text, and record a boolean"
@@ -85,13 +81,6 @@ class DevTokens:
         if origin is None or origin.partition("://")[2] == request.host:
             return ""
         return f"{request.scheme}://{request.host}"
-
-    def _cors(self, request: web.Request) -> dict[str, str]:
-        """The CORS headers. Raises HTTPForbidden for a page whose origin may not join."""
-        origin = request.headers.get(hdrs.ORIGIN)
-        if not self._origins.permits(origin, request.host):
-            raise web.HTTPForbidden(text="Pages of this origin may not request tokens.")
-        return {"Access-Control-Allow-Origin": origin, "Vary": "Origin"} if origin is not None else {}
 
 
 async def _read_fields(request: web.Request) -> Fields | None:

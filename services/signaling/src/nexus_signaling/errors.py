@@ -61,6 +61,7 @@ _HTTP_STATUS: Final[Mapping[ErrorCode.ValueType, int]] = {
     ErrorCode.STORE_NOT_FOUND: 404,
     ErrorCode.RECORDING_ENDED: 409,
     ErrorCode.DATA_TOO_LARGE: 413,
+    ErrorCode.MESSAGE_TOO_LARGE: 413,
     ErrorCode.INVALID_ARGUMENT: 400,
     ErrorCode.RATE_LIMITED: 429,
     ErrorCode.STORAGE_REFUSED: 502,

@@ -22,6 +22,9 @@ class Metrics:
             "outbox_dropped", "Messages dropped because their client did not read them."
         )
         self.snapshots = counter("snapshots", "Snapshots fetched after missed events.", "result")
+        self.recording_requests = counter(
+            "recording_requests", "Requests about recordings by result: ok or an error code.", "result"
+        )
         self.data_requests = counter(
             "data_requests", "Messages from applications' servers by result: ok or an error code.", "result"
         )

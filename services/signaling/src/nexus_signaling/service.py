@@ -29,6 +29,8 @@ from nexus_signaling.metrics import Metrics
 from nexus_signaling.origins import OriginPolicy
 from nexus_signaling.outgoing import SharedEvent
 from nexus_signaling.participant_directory import ParticipantDirectory
+from nexus_signaling.recorder_client import RecorderClient
+from nexus_signaling.recordings_endpoint import RecordingsEndpoint
 from nexus_signaling.room_directory import PlacementRules, RoomDirectory
 from nexus_signaling.tokens import TokenVerifier
 from nexus_signaling.turn import ice_servers
@@ -77,7 +79,21 @@ class SignalingService:
         self._housekeeping = Housekeeping(runtime.bus, rooms, self.nodes, participants)
         budget = DataBudget(config.data_limits())
         data = DataEndpoint(verifier, rooms, self.sfu, budget, self.metrics, runtime.clock)
-        self.http = self._make_http(apps, origins, data)
+        self.recorder = RecorderClient(
+            runtime.metrics,
+            config.recorder_address,
+            timeout_ms=config.recorder_timeout_ms,
+            tls=config.rpc_tls(),
+        )
+        recordings = RecordingsEndpoint(
+            verifier,
+            self.recorder,
+            DataBudget(config.recording_limits()),
+            origins,
+            self.metrics,
+            runtime.clock,
+        )
+        self.http = self._make_http(apps, origins, data, recordings)
         self._watch(runtime)
 
     def _watch(self, runtime: Runtime) -> None:
@@ -116,8 +132,15 @@ class SignalingService:
     async def close(self) -> None:
         await self.http.close()
         await self.sfu.close()
+        await self.recorder.close()
 
-    def _make_http(self, apps: Mapping[str, App], origins: OriginPolicy, data: DataEndpoint) -> HttpServer:
+    def _make_http(
+        self,
+        apps: Mapping[str, App],
+        origins: OriginPolicy,
+        data: DataEndpoint,
+        recordings: RecordingsEndpoint,
+    ) -> HttpServer:
         config = self._config
         dev_tokens = None
         signing = next((app for app in apps.values() if app.secret is not None), None)
@@ -126,6 +149,7 @@ class SignalingService:
         routes = Routes(
             gateway=self.gateway,
             data=data,
+            recordings=recordings,
             health=self._runtime.health,
             demo=DemoPage(config.demo_dir) if config.demo_dir is not None else None,
             dev_tokens=dev_tokens,
