@@ -263,6 +263,19 @@ def test_only_the_highest_spatial_layer_of_vp9_is_shown() -> None:
     assert shown == decoded_pictures("libvpx-vp9", [frame.data for frame in frames])
 
 
+def test_a_layer_that_is_added_between_keyframes_changes_the_size() -> None:
+    pictures = svc_pictures()
+    writer = TrackWriter(Codec.VP9)
+    writer.source()
+    writer.frame(pictures[0][0], 0, keyframe=True)
+    writer.frame(pictures[0], FRAME_US)
+    writer.frame(pictures[1], 2 * FRAME_US)
+    formats = [frame.format for frame in of(Frame, FrameAssembler().add(writer.take()))]
+    low = VideoFormat(Codec.VP9, 320, 180)
+    high = VideoFormat(Codec.VP9, 640, 360, spatial_layers=2)
+    assert formats == [low, high, high]
+
+
 def test_orientation_of_the_last_packet_is_the_frames() -> None:
     encoded = encode_video(Codec.VP8, 4)
     writer = TrackWriter(Codec.VP8)

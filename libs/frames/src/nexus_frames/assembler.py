@@ -292,11 +292,30 @@ class FrameAssembler:
             return
         assert self._format is not None
         if codec is Codec.VP9:
+            if not keyframe:
+                self._note_layers(data)
             data = self._shown_layer.apply(data)
         if self._format.orientation != self._orientation:
             self._format = replace(self._format, orientation=self._orientation)
         duration = None if self._previous_time_us is None else first.media_time_us - self._previous_time_us
         self._emit(first, last, keyframe, data, self._format, duration, None)
+
+    def _note_layers(self, picture: bytes) -> None:
+        """Takes the size of a layer that the encoder added between keyframes, as Chromium does after a
+        start."""
+        assert self._format is not None
+        layers = (picture[-1] & 7) + 1 if picture[-1] & 0xE0 == 0xC0 else 1  # VP9 specification, Annex B
+        if layers <= self._format.spatial_layers:
+            return
+        described = _depacketizer.describe(Codec.VP9, picture)
+        if described is None or described.spatial_layers <= self._format.spatial_layers:
+            return
+        self._format = replace(
+            self._format,
+            width=max(self._format.width, described.width),
+            height=max(self._format.height, described.height),
+            spatial_layers=described.spatial_layers,
+        )
 
     def _learn(self, codec: Codec, configuration: bytes) -> None:
         """Keeps the configuration. An SPS replaces everything; a PPS alone is added to it."""
