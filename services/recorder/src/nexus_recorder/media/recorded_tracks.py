@@ -166,11 +166,8 @@ class RecordedTracks:
         """Opens the tap of the track, again after the node was lost, and returns why it ended."""
         defects = 0
         while True:
-            recording = active.recording = self._open(active)
-            if active.ending is not None:
-                recording.end(active.ending)
             try:
-                end = await recording.run()
+                end = await self._record_once(active)
             except (SpoolFull, asyncio.CancelledError):
                 raise
             except Exception:
@@ -179,13 +176,20 @@ class RecordedTracks:
                 end = TrackEnd.LOST
                 if defects == MAX_DEFECTS:
                     return "defect"
-            finally:
-                active.frames += recording.pipeline.frames
-                active.notes += recording.pipeline.take_notes()
-                self._book.wrote(active.entry.stream, recording.pipeline.last_us)
             if end is not TrackEnd.LOST or active.ending is not None:
                 return end.name.lower()
             await asyncio.sleep(REOPEN_S)
+
+    async def _record_once(self, active: _Active) -> TrackEnd:
+        recording = active.recording = self._open(active)
+        if active.ending is not None:
+            recording.end(active.ending)
+        try:
+            return await recording.run()
+        finally:
+            active.frames += recording.pipeline.frames
+            active.notes += recording.pipeline.take_notes()
+            self._book.wrote(active.entry.stream, recording.pipeline.last_us)
 
     def _note_end(self, active: _Active, reason: str) -> None:
         self._run.note(
