@@ -156,6 +156,8 @@ class MemoryPullConsumer:
             free_at = self._stream.next_free_seconds(self._name)
             wait = remaining if free_at is None else min(remaining, max(free_at - self._clock(), 0.001))
             try:
-                await asyncio.wait_for(self._stream.arrived.wait(), wait)
+                # `wait_for` of Python 3.11 would lose a cancellation that comes together with a message.
+                async with asyncio.timeout(wait):
+                    await self._stream.arrived.wait()
             except TimeoutError:
                 continue

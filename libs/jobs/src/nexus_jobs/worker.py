@@ -153,7 +153,9 @@ class JobWorker:
             self._freed.clear()
             if not self._may_take(work):
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._freed.wait(), RETRY_SECONDS)
+                    # `wait_for` of Python 3.11 would lose a cancellation that comes together with the event.
+                    async with asyncio.timeout(RETRY_SECONDS):
+                        await self._freed.wait()
                 continue
             try:
                 await self.take_one(work, wait_seconds)
