@@ -34,7 +34,10 @@ class Kind:
 SERVICES = [
     Kind(
         "recorder",
-        {"NEXUS_RECORDER_GRPC_PORT": "0"},
+        {
+            "NEXUS_RECORDER_GRPC_PORT": "0",
+            "NEXUS_STORES": '{"local": {"kind": "folder", "path": "/var/tmp/nexus-recorder-tests"}}',
+        },
         ("NEXUS_RECORDER_GRPC_PORT", "70000"),
     ),
     Kind(

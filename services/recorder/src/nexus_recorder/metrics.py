@@ -14,3 +14,11 @@ class Metrics:
         self.segments_unreported = counter(
             "segments_unreported", "Segments without an event, because too many events waited."
         )
+        self.indications_failed = counter(
+            "indications_failed", "Calls that should have set `Room.recording` and failed."
+        )
+        self.segments_dropped = counter(
+            "segment_reports_dropped", "Reports of segments dropped while the broker was unreachable."
+        )
+        self.runs_ended = counter("runs_ended", "Runs ended by this replica, by conclusion.", "conclusion")
+        self.rule_starts = counter("rule_starts", "Starts by rules, by result.", "result")

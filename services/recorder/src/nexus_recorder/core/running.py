@@ -111,7 +111,7 @@ def progress(record: Record, given: inputs.Progress, now_ms: int) -> int:
 def degraded(record: Record, given: inputs.DegradedChanged, now_ms: int) -> None:
     recording = record.recording
     check_epoch(recording, given.epoch)
-    if is_live(recording):
+    if not has_ended(recording):
         set_degraded(record, given.degraded, now_ms)
 
 

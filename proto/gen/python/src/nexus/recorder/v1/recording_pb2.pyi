@@ -603,12 +603,15 @@ class RecordingRule(_message.Message):
     ROOM_PATTERN_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
     DISABLED_FIELD_NUMBER: _builtins.int
+    UPDATED_AT_MS_FIELD_NUMBER: _builtins.int
     app: _builtins.str
     name: _builtins.str
     """Unique in the app."""
     room_pattern: _builtins.str
     """With the wildcards * and ?."""
     disabled: _builtins.bool
+    updated_at_ms: _builtins.int
+    """Set by the recorder. The rule applies to rooms that begin after it."""
     @_builtins.property
     def spec(self) -> Global___RecordingSpec: ...
     def __init__(
@@ -619,10 +622,11 @@ class RecordingRule(_message.Message):
         room_pattern: _builtins.str = ...,
         spec: Global___RecordingSpec | None = ...,
         disabled: _builtins.bool = ...,
+        updated_at_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["app", b"app", "disabled", b"disabled", "name", b"name", "room_pattern", b"room_pattern", "spec", b"spec"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["app", b"app", "disabled", b"disabled", "name", b"name", "room_pattern", b"room_pattern", "spec", b"spec", "updated_at_ms", b"updated_at_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

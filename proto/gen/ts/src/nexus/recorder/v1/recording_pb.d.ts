@@ -637,6 +637,13 @@ export declare type RecordingRule = Message<"nexus.recorder.v1.RecordingRule"> &
    * @generated from field: bool disabled = 5;
    */
   disabled: boolean;
+
+  /**
+   * Set by the recorder. The rule applies to rooms that begin after it.
+   *
+   * @generated from field: int64 updated_at_ms = 6;
+   */
+  updatedAtMs: bigint;
 };
 
 /**

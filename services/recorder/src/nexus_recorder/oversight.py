@@ -1,0 +1,151 @@
+"""Continues what a process has left undone when it died, and notices jobs that ended without success.
+
+Every replica does this for every recording. All steps are idempotent, so it does not matter that several do
+one.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+import structlog
+from nexus_bus import BusError, RevisionMismatch
+from nexus_jobs import Job, JobError, JobRecords
+from nexus_rpc import RpcError
+from nexus_runtime import Clock
+
+from nexus_recorder.core import inputs
+from nexus_recorder.core.catalog import Entry
+from nexus_recorder.core.inputs import Due
+from nexus_recorder.directory import RecordingDirectory, Stored
+from nexus_recorder.recording_jobs import RecordingJobs
+
+log = structlog.get_logger()
+
+# How long a record that needs something must have stayed unchanged until other processes than its writer act.
+QUIET_MS: Final = 5_000
+# The same for a recording that an owner works on.
+OWNED_QUIET_MS: Final = 20_000
+INTERVAL_SECONDS: Final = 1.0
+# How many recordings are attended to in one round, so that a round stays short.
+ROUND: Final = 200
+# How long the record of a deleted recording stays, and with it the effect of its request id.
+KEEP_DELETED_MS: Final = 24 * 3_600_000
+
+OnUnclaimed = Callable[[Stored], None]
+Key = tuple[str, str]
+
+
+class Oversight:
+    """`on_unclaimed` is called with a recording whose run has ended without an owner."""
+
+    def __init__(
+        self,
+        directory: RecordingDirectory,
+        jobs: RecordingJobs,
+        job_records: JobRecords,
+        clock: Clock,
+        on_unclaimed: OnUnclaimed,
+    ) -> None:
+        self._directory = directory
+        self._jobs = jobs
+        self._job_records = job_records
+        self._clock = clock
+        self._on_unclaimed = on_unclaimed
+        self._listening: dict[Key, tuple[tuple[str, ...], list[Callable[[], None]]]] = {}
+        # Recordings to look at now, and when each recording was last looked at.
+        self._urgent: set[Key] = set()
+        self._attended_ms: dict[Key, int] = {}
+        self._wake = asyncio.Event()
+        directory.on_entry(self._seen)
+
+    def report_waiting(self, job: Job) -> None:
+        """Takes the news that no replica has taken a run for 5 s. A listener of `JobRecords`."""
+        asyncio.get_running_loop().create_task(self._waiting(job), name=f"recording-waits-{job.id}")
+
+    async def _waiting(self, job: Job) -> None:
+        with suppress(BusError, RpcError, UnicodeDecodeError):
+            await self._directory.change(job.app, job.payload.decode(), inputs.Waiting())
+
+    async def run(self) -> None:
+        """Attends to recordings until cancelled."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(INTERVAL_SECONDS):
+                    await self._wake.wait()
+            self._wake.clear()
+            await self.step()
+
+    async def step(self) -> None:
+        """Attends to what is due now."""
+        urgent, self._urgent = self._urgent, set()
+        found = [entry for key in urgent if (entry := self._directory.catalog.get(*key)) is not None]
+        if self._directory.synced:
+            found += [entry for entry in self._directory.catalog if self._is_due(entry)][:ROUND]
+        for entry in found:
+            key = (entry.app, entry.id)
+            self._attended_ms[key] = self._clock.monotonic_ms()
+            try:
+                await self._attend(entry)
+            except (BusError, JobError, RpcError) as error:
+                log.info("oversight_failed", recording=entry.id, error=repr(error))
+
+    def _is_due(self, entry: Entry) -> bool:
+        now_ms = self._clock.monotonic_ms()
+        quiet_ms = OWNED_QUIET_MS if entry.owned else QUIET_MS
+        since_ms = max(entry.seen_ms, self._attended_ms.get((entry.app, entry.id), 0))
+        if now_ms - since_ms < quiet_ms:
+            return False
+        if entry.deleted:
+            return self._clock.epoch_ms() - entry.ended_at_ms >= KEEP_DELETED_MS
+        return entry.has_unpublished or entry.due is not None or self._is_expired(entry)
+
+    def _is_expired(self, entry: Entry) -> bool:
+        over = 0 < entry.expires_at_ms <= self._clock.epoch_ms()
+        return over and entry.ended and not entry.hold and not entry.deleted
+
+    async def _attend(self, entry: Entry) -> None:
+        if entry.has_unpublished:
+            await self._directory.publish_again(entry.app, entry.id)
+        stored = await self._directory.find(entry.app, entry.id)
+        if stored is None:
+            return
+        now = Entry.of(stored.record, stored.revision, entry.seen_ms)
+        if now.deleted:
+            if self._clock.epoch_ms() - now.ended_at_ms >= KEEP_DELETED_MS:
+                with suppress(RevisionMismatch):
+                    await self._directory.remove(entry.app, entry.id, stored.revision)
+            return
+        if now.due is None and self._is_expired(now):
+            log.info("recording_expired", recording=entry.id)
+            stored = await self._directory.change(entry.app, entry.id, inputs.Delete())
+        after = await self._jobs.ensure(stored)
+        if now.due is Due.RUN and Entry.of(after.record, after.revision, 0).due is not Due.RUN:
+            self._on_unclaimed(after)
+            await self._jobs.ensure(after)
+
+    # Jobs that end
+
+    def _seen(self, entry: Entry) -> None:
+        """Listens for the end of the jobs for which a recording waits."""
+        key = (entry.app, entry.id)
+        if entry.due is None and not entry.has_unpublished:
+            self._attended_ms.pop(key, None)
+        wanted, ends = self._listening.get(key, ((), []))
+        if wanted == entry.job_ids:
+            return
+        for end in ends:
+            end()
+        self._listening.pop(key, None)
+        if entry.job_ids:
+            listening = [self._job_records.listen(job, self._listener(key)) for job in entry.job_ids]
+            self._listening[key] = (entry.job_ids, listening)
+
+    def _listener(self, key: Key) -> Callable[[Job | None, int], None]:
+        def changed(job: Job | None, _revision: int) -> None:
+            if job is None or job.ended:
+                self._urgent.add(key)
+                self._wake.set()
+
+        return changed
