@@ -36,7 +36,7 @@ SERVICES = [
         "recorder",
         {
             "NEXUS_RECORDER_GRPC_PORT": "0",
-            "NEXUS_STORES": '{"local": {"kind": "folder", "path": "/var/tmp/nexus-recorder-tests"}}',
+            "NEXUS_STORES": '{"local": {"kind": "folder", "path": "/var/tmp/nexus-store", "create": true}}',
         },
         ("NEXUS_RECORDER_GRPC_PORT", "70000"),
     ),

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from nexus.recorder.v1 import recorder_pb2, recording_pb2
 from nexus.recorder.v1.recording_pb2 import RecordingState
 from nexus.sfu.v1 import sfu_pb2
@@ -17,6 +18,7 @@ from nexus_recorder.metrics import Metrics
 from nexus_recorder.testing import MemoryFiles, MemoryRun, MemoryRuns
 from nexus_rooms import RoomPlace
 from nexus_rooms.testing import MemoryRooms, MemorySfu
+from nexus_rpc import RpcError
 from nexus_runtime import Clock, Runtime
 from nexus_storage import StoreSet
 from nexus_storage.testing import MemoryStore
@@ -72,15 +74,15 @@ class Replica:
         await asyncio.gather(*self.tasks, return_exceptions=True)
 
 
-async def events_of(bus: Bus, app: str) -> list[str]:
-    """The kinds of the app's events in the stream, whose numbers have no gap."""
+async def events_of(bus: Bus, app: str, *, check: bool = True) -> list[str]:
+    """The kinds of the app's events in the stream. With `check` they are of one recording, without gap."""
     consumer = await bus.pull(subjects.RECORDINGS_STREAM, f"test-{app}")
     found: list[recording_pb2.RecordingEvent] = []
     while messages := await consumer.fetch(64, 0.3):
         for message in messages:
             found.append(recording_pb2.RecordingEvent.FromString(message.payload))
             await message.ack()
-    assert [event.number for event in found] == list(range(1, len(found) + 1))
+    assert not check or [event.number for event in found] == list(range(1, len(found) + 1))
     return [str(event.WhichOneof("event")) for event in found]
 
 
@@ -181,3 +183,10 @@ async def _deployed(test: Callable[[Deployment], Awaitable[None]], app: str, clo
         await test(deployment)
     finally:
         await deployment.close()
+
+
+async def refusal(work: Awaitable[object]) -> tuple[str, dict[str, str]]:
+    """The code and the details of the error that a request raises."""
+    with pytest.raises(RpcError) as refused:
+        await work
+    return refused.value.name, refused.value.details

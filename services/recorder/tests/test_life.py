@@ -1,19 +1,15 @@
 """The life of recordings across replicas, in virtual time: requests, owners, takeovers, and the end."""
 
-from collections.abc import Awaitable
-
-import pytest
 from nexus.recorder.v1 import recorder_pb2, recording_pb2
 from nexus.recorder.v1.recording_pb2 import EndReason
 from nexus.types.v1 import error_pb2
 from nexus_bus import MemoryBus
 from nexus_recorder.run import BytesChanged, Conclusion, DegradedChanged, RunEnd, SegmentStored
 from nexus_recorder.testing import MemoryRun
-from nexus_rpc import RpcError
 from nexus_storage import StorageRefused, StorageUnavailable
 from nexus_testkit import wait_until
 
-from services.recorder.tests.harness import PATIENCE, Deployment, events_of, in_virtual_time
+from services.recorder.tests.harness import PATIENCE, Deployment, events_of, in_virtual_time, refusal
 
 
 @in_virtual_time
@@ -123,7 +119,10 @@ async def test_a_refused_store_is_reported_before_the_start(memory: Deployment) 
     replica = await memory.replica()
     recording = await replica.control.recordings.start(memory.request())
     failed = await memory.state(recording, "FAILED")
-    assert (failed.error.code, failed.error.details["code"]) == (error_pb2.STORAGE_REFUSED, "NoSuchBucket")
+    assert (failed.error.code, failed.error.details["store_code"]) == (
+        error_pb2.STORAGE_REFUSED,
+        "NoSuchBucket",
+    )
     assert not failed.started_at_ms
     assert not replica.runs.runs
 
@@ -135,7 +134,7 @@ async def test_a_store_that_does_not_answer_costs_no_recording(memory: Deploymen
     recording = await replica.control.recordings.start(memory.request())
     run = await replica.has_run()
     running = await memory.state(recording, "RUNNING")
-    assert running.degraded.error.details["code"] == "SlowDown"
+    assert running.degraded.error.details["store_code"] == "SlowDown"
     run.emit(DegradedChanged(None))
 
     async def works_again() -> bool:
@@ -251,12 +250,6 @@ async def test_a_fenced_run_is_cancelled_and_writes_nothing(memory: Deployment) 
     await other.control.recordings.stop(memory.app, recording.id)
     await memory.state(recording, "COMPLETED")
     assert "segment" not in await events_of(other.runtime.bus, memory.app)
-
-
-async def refusal(work: Awaitable[object]) -> tuple[str, dict[str, str]]:
-    with pytest.raises(RpcError) as refused:
-        await work
-    return refused.value.name, refused.value.details
 
 
 @in_virtual_time

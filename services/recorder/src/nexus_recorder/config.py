@@ -67,6 +67,12 @@ class RecorderConfig(StorageConfig, RpcConfig):
         reason="of all apps, ended ones included; each takes 0.5 kB of memory",
         ge=1,
     )
+    keep_deleted_ms: int = setting(
+        24 * 3_600_000,
+        unit="ms",
+        reason="how long a deleted recording is still listed",
+        ge=0,
+    )
     command_wait_ms: int = setting(
         5_000, unit="ms", reason="how long stop, pause and resume wait for the owner", ge=0
     )

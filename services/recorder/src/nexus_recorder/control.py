@@ -64,9 +64,12 @@ class Control:
             JobMetrics(runtime.metrics),
             on_waiting=lambda job: self.oversight.report_waiting(job),
         )
-        self.jobs = RecordingJobs(JobQueue(self.job_records), self.directory, _costs(config))
+        self.job_queue = JobQueue(self.job_records)
+        self.jobs = RecordingJobs(self.job_queue, self.directory, _costs(config))
         self.indicator = RoomIndicator(rooms, sfu, runtime.background, metrics, self._others_record)
-        self.oversight = Oversight(self.directory, self.jobs, self.job_records, clock, self._unclaimed)
+        self.oversight = Oversight(
+            self.directory, self.jobs, self.job_records, clock, self._unclaimed, config.keep_deleted_ms
+        )
         parts = RunParts(self.directory, self.jobs, self.indicator, stores, media.make_run, clock, metrics)
         after = AfterParts(self.directory, media.files, clock, RetryPolicy(), SystemRandom())
         costs = _costs(config)

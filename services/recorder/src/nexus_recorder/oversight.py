@@ -30,15 +30,14 @@ OWNED_QUIET_MS: Final = 20_000
 INTERVAL_SECONDS: Final = 1.0
 # How many recordings are attended to in one round, so that a round stays short.
 ROUND: Final = 200
-# How long the record of a deleted recording stays, and with it the effect of its request id.
-KEEP_DELETED_MS: Final = 24 * 3_600_000
 
 OnUnclaimed = Callable[[Stored], None]
 Key = tuple[str, str]
 
 
 class Oversight:
-    """`on_unclaimed` is called with a recording whose run has ended without an owner."""
+    """`on_unclaimed` is called with a recording whose run has ended without an owner. `keep_deleted_ms` is
+    how long the record of a deleted recording stays, and with it the effect of its request id."""
 
     def __init__(
         self,
@@ -47,12 +46,14 @@ class Oversight:
         job_records: JobRecords,
         clock: Clock,
         on_unclaimed: OnUnclaimed,
+        keep_deleted_ms: int,
     ) -> None:
         self._directory = directory
         self._jobs = jobs
         self._job_records = job_records
         self._clock = clock
         self._on_unclaimed = on_unclaimed
+        self._keep_deleted_ms = keep_deleted_ms
         self._listening: dict[Key, tuple[tuple[str, ...], list[Callable[[], None]]]] = {}
         # Recordings to look at now, and when each recording was last looked at.
         self._urgent: set[Key] = set()
@@ -98,7 +99,7 @@ class Oversight:
         if now_ms - since_ms < quiet_ms:
             return False
         if entry.deleted:
-            return self._clock.epoch_ms() - entry.ended_at_ms >= KEEP_DELETED_MS
+            return self._clock.epoch_ms() - entry.ended_at_ms >= self._keep_deleted_ms
         return entry.has_unpublished or entry.due is not None or self._is_expired(entry)
 
     def _is_expired(self, entry: Entry) -> bool:
@@ -113,7 +114,7 @@ class Oversight:
             return
         now = Entry.of(stored.record, stored.revision, entry.seen_ms)
         if now.deleted:
-            if self._clock.epoch_ms() - now.ended_at_ms >= KEEP_DELETED_MS:
+            if self._clock.epoch_ms() - now.ended_at_ms >= self._keep_deleted_ms:
                 with suppress(RevisionMismatch):
                     await self._directory.remove(entry.app, entry.id, stored.revision)
             return
