@@ -35,13 +35,17 @@ class Bucket:
     def expire(self) -> None:
         """Removes expired keys. Called before every operation, and by a timer if the clock is the real
         one."""
+        ends = [(key, self._end_seconds(written)) for key, written in self._entries.items()]
+        mortal = [(key, end) for key, end in ends if end is not None]
+        if not mortal:
+            return
         now = self._now()
-        for key in [key for key, written in self._entries.items() if self._is_over(written, now)]:
+        for key in [key for key, end in mortal if end <= now]:
             self.remove(key)
 
-    def _is_over(self, written: _Written, now: float) -> bool:
+    def _end_seconds(self, written: _Written) -> float | None:
         ttl_seconds = self.ttl_seconds if written.ttl_seconds is None else written.ttl_seconds
-        return ttl_seconds is not None and written.at_seconds + ttl_seconds <= now
+        return None if ttl_seconds is None else written.at_seconds + ttl_seconds
 
     def get(self, key: str) -> Entry | None:
         self.expire()
