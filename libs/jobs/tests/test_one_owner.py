@@ -407,5 +407,5 @@ class OneOwner(RuleBasedStateMachine):
 
 def test_every_epoch_has_one_owner() -> None:
     run_state_machine_as_test(
-        OneOwner, settings=settings(max_examples=150, stateful_step_count=60, deadline=None)
+        OneOwner, settings=settings(max_examples=100, stateful_step_count=50, deadline=None)
     )
