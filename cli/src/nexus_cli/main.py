@@ -8,6 +8,7 @@ import typer
 from nexus_cli.dev.command import dev
 from nexus_cli.nodes_command import nodes
 from nexus_cli.probe_command import probe
+from nexus_cli.record_command import record
 from nexus_cli.say_command import say
 from nexus_cli.token_command import token
 from nexus_cli.version import print_version, versions
@@ -25,6 +26,7 @@ app.command()(token)
 app.command()(probe)
 app.command()(nodes)
 app.command()(say)
+app.add_typer(record, name="record")
 app.command("version")(versions)
 
 

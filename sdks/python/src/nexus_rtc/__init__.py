@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     )
     from nexus_rtc.model import Participant, Slot, Track, VideoLayer
     from nexus_rtc.publishing import LocalTrack
+    from nexus_rtc.recordings import Recordings
     from nexus_rtc.remote_media import RemoteMedia
     from nexus_rtc.room import Room
     from nexus_rtc.server_data import send_data
@@ -93,6 +94,7 @@ _HOMES = {
     ),
     "model": ("Participant", "Slot", "Track", "VideoLayer"),
     "publishing": ("LocalTrack",),
+    "recordings": ("Recordings",),
     "remote_media": ("RemoteMedia",),
     "room": ("Room",),
     "server_data": ("send_data",),
@@ -122,6 +124,7 @@ __all__ = [
     "ParticipantUpdated",
     "PermissionDenied",
     "RecordingChanged",
+    "Recordings",
     "RemoteMedia",
     "ReofferNeeded",
     "RequestInvalid",

@@ -29,7 +29,7 @@ class PermissionDenied(NexusError):
 
 
 class NotFound(NexusError):
-    """No such room, participant or track."""
+    """No such room, participant, track, recording or store."""
 
 
 class LimitReached(NexusError):
@@ -59,7 +59,13 @@ class Disconnected(NexusError):
 
 _TOKEN: Final = frozenset(range(ErrorCode.TOKEN_MISSING, ErrorCode.PERMISSION_DENIED))
 _NOT_FOUND: Final = frozenset(
-    (ErrorCode.ROOM_NOT_FOUND, ErrorCode.PARTICIPANT_NOT_FOUND, ErrorCode.TRACK_NOT_FOUND)
+    (
+        ErrorCode.ROOM_NOT_FOUND,
+        ErrorCode.PARTICIPANT_NOT_FOUND,
+        ErrorCode.TRACK_NOT_FOUND,
+        ErrorCode.RECORDING_NOT_FOUND,
+        ErrorCode.STORE_NOT_FOUND,
+    )
 )
 _LIMITS: Final = frozenset(
     (
