@@ -1,64 +1,29 @@
 """StreamTrack in a real room: a recorder can decode the streams of a participant's camera and microphone."""
 
 import asyncio
-import json
-import os
-import subprocess
-import sysconfig
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import grpc
 import pytest
 from av import AudioFrame, CodecContext, Packet, VideoFrame
+from dev_system import Development, development
 from nexus.sfu.v1 import sfu_pb2, sfu_pb2_grpc, track_stream_pb2
 from nexus.types.v1 import media_pb2
-from nexus_cli import development
+from nexus_cli import development as settings
 from nexus_rtc import App, LocalTrack, NexusClient, mint_token
 from nexus_rtc.synthetic import SyntheticCamera, SyntheticMicrophone, colour_of
-from nexus_testkit import free_port
 
-APP = App(development.KEY_ID, development.SECRET)
+APP = App(settings.KEY_ID, settings.SECRET)
 COLOUR = (220, 30, 30)
 PATIENCE_SECONDS = 90.0
 
 pytestmark = pytest.mark.timeout(400)
 
 
-@dataclass
-class Development:
-    url: str
-    sfu: str
-
-
 @pytest.fixture(scope="module")
 def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Development]:
-    folder = tmp_path_factory.mktemp("dev")
-    log = folder / "log"
-    nexus = str(Path(sysconfig.get_path("scripts")) / "nexus")
-    with log.open("w") as out:
-        process = subprocess.Popen(
-            [nexus, "dev", "--port", str(free_port()), "--data-dir", str(folder)],
-            stdout=subprocess.PIPE,
-            stderr=out,
-            text=True,
-            env={**os.environ, "NEXUS_LOG_FORMAT": "json"},
-        )
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    assert line.startswith("ready "), log.read_text()[-4000:]
-    yield Development(line.split()[1], f"127.0.0.1:{_grpc_port(log.read_text())}")
-    process.terminate()
-    assert process.wait(60) == 0
-
-
-def _grpc_port(log: str) -> int:
-    for line in log.splitlines():
-        start = line.find("{")
-        if start >= 0 and '"grpc_port"' in line:  # signaling logs "ready" as well
-            return int(json.loads(line[start:])["grpc_port"])
-    raise AssertionError(f"the log names no gRPC port: {log[-2000:]}")
+    with development(tmp_path_factory.mktemp("dev")) as running:
+        yield running
 
 
 async def packets_of(

@@ -1,0 +1,54 @@
+"""The whole system as a child process, `nexus dev`, for tests that also call its parts directly."""
+
+import json
+import os
+import subprocess
+import sysconfig
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from nexus_testkit import free_port
+
+
+@dataclass
+class Development:
+    """A running system: the address for clients, of the SFU's gRPC (host:port), and of the broker."""
+
+    url: str
+    sfu: str
+    nats_url: str
+
+
+@contextmanager
+def development(folder: Path) -> Iterator[Development]:
+    log = folder / "log"
+    nexus = str(Path(sysconfig.get_path("scripts")) / "nexus")
+    with log.open("w") as out:
+        process = subprocess.Popen(
+            [nexus, "dev", "--port", str(free_port()), "--data-dir", str(folder)],
+            stdout=subprocess.PIPE,
+            stderr=out,
+            text=True,
+            env={**os.environ, "NEXUS_LOG_FORMAT": "json"},
+        )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line.startswith("ready "), log.read_text()[-4000:]
+        (ports,) = folder.glob("dev-*/ports/*.ports")
+        nats_url = json.loads(ports.read_text())["nats"][0]
+        yield Development(line.split()[1], f"127.0.0.1:{_grpc_port(log.read_text())}", nats_url)
+    finally:
+        process.terminate()
+        code = process.wait(60)
+    assert code == 0
+
+
+def _grpc_port(log: str) -> int:
+    for line in log.splitlines():
+        start = line.find("{")
+        if start >= 0 and '"grpc_port"' in line:  # signaling logs "ready" as well
+            return int(json.loads(line[start:])["grpc_port"])
+    raise AssertionError(f"the log names no gRPC port: {log[-2000:]}")
