@@ -4,8 +4,8 @@ import asyncio
 
 import nats
 import pytest
-from nexus_bus import Change, NatsBus, NotConnected, Synced
-from nexus_testkit import NatsServer, free_port, wait_until
+from nexus_bus import BusError, Change, KeyValue, NatsBus, NotConnected, StreamSpec, Synced
+from nexus_testkit import NatsServer, free_port, nats_cluster, wait_until
 
 
 async def test_connecting_to_an_absent_server_raises_not_connected(free_url: str) -> None:
@@ -66,3 +66,64 @@ async def test_the_marker_of_a_deleted_key_expires(nats_server: NatsServer) -> N
     assert message.headers["Nats-TTL"] == "60s"
     await client.close()
     await bus.close()
+
+
+async def test_replicas_survive_the_loss_of_a_server() -> None:
+    with nats_cluster(3) as servers:
+        bus = await NatsBus.connect(",".join(server.url for server in servers), "cluster")
+        spec = StreamSpec("JOBS", ["jobs.>"], work_queue=True, replicas=3)
+
+        async def bucket() -> KeyValue | None:
+            try:
+                await bus.ensure_stream(spec)
+                return await bus.kv("jobs", replicas=3)
+            except BusError:
+                return None  # the servers have not elected a leader yet
+
+        kv = await wait_until(bucket, timeout=60)
+        assert kv is not None
+        await kv.put("kept", b"1")
+        await bus.publish_durable("jobs.a", b"kept")
+        client = await nats.connect(servers[0].url)
+        for stream in ("JOBS", "KV_jobs"):
+            assert (await client.jetstream().stream_info(stream)).config.num_replicas == 3
+        await client.close()
+        servers[0].stop()
+
+        async def payloads() -> list[bytes]:
+            try:
+                entry = await kv.get("kept")
+                consumer = await bus.pull("JOBS", "workers", ack_wait_seconds=1)
+                messages = await consumer.fetch(1, timeout_seconds=2)
+            except BusError:
+                return []  # another leader is being elected, or this client reconnects
+            return [entry.value, *(message.payload for message in messages)] if entry and messages else []
+
+        assert await wait_until(payloads, timeout=60) == [b"1", b"kept"]
+        await bus.close()
+
+
+async def test_replicas_of_an_existing_bucket_change_only_on_request() -> None:
+    with nats_cluster(3) as servers:
+        bus = await NatsBus.connect(servers[1].url, "cluster")
+
+        async def opened() -> bool:
+            try:
+                await bus.kv("rooms", replicas=1)
+            except BusError:
+                return False
+            return True
+
+        await wait_until(opened, timeout=60)
+        client = await nats.connect(servers[1].url)
+
+        async def count() -> int | None:
+            return (await client.jetstream().stream_info("KV_rooms")).config.num_replicas
+
+        assert await count() == 1
+        await bus.kv("rooms", replicas=3)
+        assert await count() == 3
+        await bus.kv("rooms", ttl_seconds=60)
+        assert await count() == 3
+        await client.close()
+        await bus.close()

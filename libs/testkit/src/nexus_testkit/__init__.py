@@ -3,7 +3,7 @@ conditions to wait for."""
 
 from nexus_testkit.clock import ManualClock
 from nexus_testkit.fault_proxy import Answer, Fault, FaultProxy, Hang, Reset, Seen, Truncate
-from nexus_testkit.nats_server import NatsServer, NatsServerFailed, nats_server_binary
+from nexus_testkit.nats_server import NatsServer, NatsServerFailed, nats_cluster, nats_server_binary
 from nexus_testkit.ports import free_port
 from nexus_testkit.s3_server import S3Server, S3ServerFailed, versitygw_binary
 from nexus_testkit.surroundings import make_runtime
@@ -30,6 +30,7 @@ __all__ = [
     "VirtualTimeLoop",
     "free_port",
     "make_runtime",
+    "nats_cluster",
     "nats_server_binary",
     "run_in_virtual_time",
     "versitygw_binary",

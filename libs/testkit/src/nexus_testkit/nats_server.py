@@ -7,6 +7,8 @@ import sys
 import sysconfig
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -35,10 +37,12 @@ def nats_server_binary() -> Path:
 class NatsServer:
     """``with NatsServer() as server: await NatsBus.connect(server.url, "test")``
 
-    `stop()` and a second `start()` simulate an outage: port and storage stay the same.
+    `stop()` and a second `start()` simulate an outage: port and storage stay the same. `arguments` are added
+    to the command line.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *arguments: str) -> None:
+        self._arguments = arguments
         self._folder = Path(tempfile.mkdtemp(prefix="nexus-nats-"))
         self._log = self._folder / "server.log"
         self._port = 0
@@ -59,7 +63,7 @@ class NatsServer:
             self._port = free_port()
         arguments = ["--addr", "127.0.0.1", "--port", str(self._port), "--jetstream"]
         arguments += ["--store_dir", str(self._folder / "jetstream"), "--log", str(self._log)]
-        arguments += ["--ports_file_dir", str(self._folder)]
+        arguments += ["--ports_file_dir", str(self._folder), *self._arguments]
         self._process = subprocess.Popen(
             [str(nats_server_binary()), *arguments],
             stdout=subprocess.DEVNULL,
@@ -108,3 +112,21 @@ class NatsServer:
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
+
+
+@contextmanager
+def nats_cluster(size: int = 3) -> Iterator[list[NatsServer]]:
+    """Starts servers that form one cluster, whose streams can have replicas. JetStream elects its leader
+    within seconds; until then, operations raise NotConnected."""
+    ports = [free_port() for _ in range(size)]
+    routes = ",".join(f"nats://127.0.0.1:{port}" for port in ports)
+    with ExitStack() as servers:
+        yield [
+            servers.enter_context(
+                NatsServer(
+                    *("--server_name", f"n{port}", "--cluster_name", "nexus"),
+                    *("--cluster", f"nats://127.0.0.1:{port}", "--routes", routes),
+                )
+            )
+            for port in ports
+        ]
