@@ -13,6 +13,7 @@ from nexus_jobs import (
     JobNotFound,
     JobsConfig,
     JobState,
+    JobUnreadable,
     Lease,
     LeaseLost,
     LeaseState,
@@ -356,6 +357,19 @@ async def test_malformed_records_are_counted_and_ignored(site: Site) -> None:
     assert await replica.queue.list(site.kind) == []
     job = await replica.queue.create(site.request())
     await started(site, job)
+
+
+async def test_a_job_that_cannot_be_read_does_not_hold_up_the_others(site: Site) -> None:
+    creator = await site.replica(take=False)
+    kv = await creator.bus.kv(subjects.JOBS)
+    await kv.put(subjects.job_key(site.kind, "JB_bad"), b"\x40\x63")  # state 99, of a newer release
+    for number in range(5):
+        await creator.records.tickets.offer(site.kind, "small", "JB_bad", number)
+    job = await creator.queue.create(site.request())
+    await site.replica()
+    await started(site, job)
+    with pytest.raises(JobUnreadable):
+        await creator.queue.get(site.kind, "JB_bad")
 
 
 async def test_a_lost_record_is_created_again_by_its_owner(site: Site) -> None:

@@ -15,7 +15,7 @@ from nexus_jobs.core import transitions
 from nexus_jobs.core.admission import Admission
 from nexus_jobs.core.job import Capacity, Job, JobState, Outcome
 from nexus_jobs.core.lease import LeaseState
-from nexus_jobs.errors import JobError, JobFailed, LeaseLost
+from nexus_jobs.errors import JobError, JobFailed, JobUnreadable, LeaseLost
 from nexus_jobs.lease import Lease
 from nexus_jobs.records import JobRecords, Stored
 from nexus_jobs.wire import decode_ticket
@@ -167,8 +167,7 @@ class JobWorker:
         return self._accepting and self._admission.admits(work.kind, work.job_class, work.typical)
 
     async def take_one(self, work: Work, wait_seconds: float) -> bool:
-        """Waits for a ticket, and takes its job if it fits. Returns whether it was taken. Raises BusError,
-        JobUnreadable."""
+        """Waits for a ticket, and takes its job if it fits. Returns whether it was taken. Raises BusError."""
         ticket = await self._records.tickets.fetch(work.kind, work.job_class, wait_seconds)
         if ticket is None:
             return False
@@ -176,7 +175,11 @@ class JobWorker:
         if job_id is None:
             await ticket.ack()
             return False
-        stored = await self._records.read(work.kind, job_id)
+        try:
+            stored = await self._records.read(work.kind, job_id)
+        except JobUnreadable:
+            await ticket.retry(MAX_DECLINE_SECONDS)  # a replica of a newer release may read it
+            return False
         if stored is None or stored.job.state is not JobState.QUEUED:
             self._records.metrics.tickets_stale.labels(work.kind).inc()
             await ticket.ack()
