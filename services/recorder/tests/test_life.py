@@ -70,8 +70,10 @@ async def test_a_drained_replica_returns_its_recordings(memory: Deployment) -> N
     run = await first.has_run()
     await memory.state(recording, "RUNNING")
     second = await memory.replica()
+    await wait_until(lambda: memory.sfu.recording.get("lobby"), PATIENCE)
     first.runtime.life.drain()
     await first.control.drain()
+    assert memory.sfu.recording["lobby"], "the taps go on until the next owner"
     assert run.drained
     continued = await second.has_run()
     assert continued.request.checkpoint == b"checkpoint"

@@ -48,14 +48,18 @@ class RecordingDirectory:
         self._metrics = metrics
         self._max_recordings = max_recordings
         self.catalog = Catalog()
-        self._synced = False
+        self._synced = asyncio.Event()
         self._listeners: dict[str, list[Listener]] = {}
         self._everything: list[Callable[[Entry], None]] = []
 
     @property
     def synced(self) -> bool:
         """Whether every record has been read once, so that lists are complete."""
-        return self._synced
+        return self._synced.is_set()
+
+    async def until_synced(self) -> None:
+        """Returns when every record has been read once."""
+        await self._synced.wait()
 
     async def find(self, app: str, recording_id: str) -> Stored | None:
         """Raises BusError."""
@@ -198,7 +202,7 @@ class RecordingDirectory:
 
     def _apply(self, step: Change | Synced) -> None:
         if isinstance(step, Synced):
-            self._synced = True
+            self._synced.set()
             return
         try:
             app, recording_id = subjects.parse_recording_key(step.key)

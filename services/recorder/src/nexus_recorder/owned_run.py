@@ -103,8 +103,9 @@ class OwnedRun:
                 return await self._over(inputs.Over(self._lease.epoch, EndReason.END_REASON_FAILED, error))
             try:
                 end = await self._run()
-            finally:
-                self._indicate(False)
+            except BaseException:
+                self._leave_indicator()
+                raise
             return await self._ended(end)
 
     # Before the run
@@ -183,6 +184,9 @@ class OwnedRun:
                 run.drain()
             elif (reason := self._end_reason()) is not None:
                 run.stop(reason)
+                self._indicate(False)  # although the run may still upload for a long time
+                await self._until_return_requested()
+                continue
             elif recording.pause_requested != paused:
                 paused = recording.pause_requested
                 await self._pause(run) if paused else await self._resume(run)
@@ -194,6 +198,11 @@ class OwnedRun:
             with suppress(TimeoutError):
                 async with asyncio.timeout(TICK_SECONDS):
                     await self._wake.wait()
+            self._wake.clear()
+
+    async def _until_return_requested(self) -> None:
+        while not self._job_lease.return_requested:
+            await self._wake.wait()
             self._wake.clear()
 
     def _end_reason(self) -> EndReason.ValueType | None:
@@ -226,6 +235,9 @@ class OwnedRun:
 
     def _indicate(self, receives: bool) -> None:
         self._parts.indicator.set(self._app, self._record.recording.room, self._id, receives)
+
+    def _leave_indicator(self) -> None:
+        self._parts.indicator.leave(self._app, self._record.recording.room, self._id)
 
     def _on_event(self, event: media.RunEvent) -> None:
         if isinstance(event, media.RoomMoved):
@@ -278,6 +290,10 @@ class OwnedRun:
         self._parts.metrics.runs_ended.labels(end.conclusion.name.lower()).inc()
         epoch = self._lease.epoch
         log.info("run_ended", recording=self._id, epoch=epoch, conclusion=end.conclusion.name)
+        if end.conclusion in (media.Conclusion.OVER, media.Conclusion.FAILED):
+            self._indicate(False)
+        else:
+            self._leave_indicator()
         if end.conclusion is media.Conclusion.FENCED:
             raise LeaseLost(self._job_lease.job.id)
         try:

@@ -54,11 +54,14 @@ class RoomIndicator:
         # The recordings of this replica that receive media, by room.
         self._recording: dict[RoomName, set[str]] = {}
         self._wake: dict[RoomName, asyncio.Event] = {}
+        # Rooms whose state is left as it is when no recording of this replica is left.
+        self._left: set[RoomName] = set()
 
     def set(self, app: str, room: str, recording_id: str, receives: bool) -> None:
         """Notes whether a recording receives media of the room. The SFU is informed in the background, again
         and again while it does not answer."""
         key = (app, room)
+        self._left.discard(key)
         recordings = self._recording.setdefault(key, set())
         if receives:
             recordings.add(recording_id)
@@ -69,6 +72,14 @@ class RoomIndicator:
             return
         self._wake[key] = asyncio.Event()
         self._background.start(f"indicator-{app}-{room}", self._keep(key, recording_id))
+
+    def leave(self, app: str, room: str, recording_id: str) -> None:
+        """Leaves the state to the next owner of the recording, because its taps go on meanwhile."""
+        key = (app, room)
+        if key in self._wake:
+            self._recording[key].discard(recording_id)
+            self._left.add(key)
+            self._wake[key].set()
 
     def repeat(self, app: str, room: str) -> None:
         """Sets the state again now, because the room has moved to another node."""
@@ -82,6 +93,8 @@ class RoomIndicator:
             while True:
                 wake.clear()
                 wanted = bool(self._recording[key])
+                if not wanted and key in self._left:
+                    return
                 done = await self._inform(key, wanted, last_id)
                 failures = 0 if done else failures + 1
                 if not wanted and not wake.is_set() and (done or failures >= MAX_CLEARING):
@@ -91,6 +104,7 @@ class RoomIndicator:
                         await wake.wait()
         finally:
             del self._wake[key]
+            self._left.discard(key)
             if not self._recording[key]:
                 del self._recording[key]
 
