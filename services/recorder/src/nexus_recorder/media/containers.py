@@ -52,7 +52,18 @@ class FramesMuxer:
         if isinstance(kind, VideoFormat) and kind.orientation != self._orientation:
             # It takes effect with the next keyframe, in the next segment.
             kind = replace(kind, orientation=self._orientation)
-        return self._written(self._writer.write(replace(frame, media_time_us=position_us, format=kind)))
+        # `replace` of a whole frame would cost as much as writing it.
+        placed = Frame(
+            position_us,
+            frame.rtp_timestamp,
+            frame.keyframe,
+            frame.data,
+            kind,
+            frame.duration_us,
+            frame.first_sequence_number,
+            frame.last_sequence_number,
+        )
+        return self._written(self._writer.write(placed))
 
     def close(self, end_us: int) -> Written:
         return self._written(self._writer.close(end_us))
