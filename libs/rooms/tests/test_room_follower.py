@@ -42,8 +42,8 @@ from nexus_rooms.testing import (
     MemorySfu,
 )
 from nexus_rpc import RpcError
-from nexus_runtime import MetricSet, SystemClock
-from nexus_testkit import NatsServer, wait_until
+from nexus_runtime import Clock, MetricSet, SystemClock
+from nexus_testkit import NatsServer, VirtualTimeLoop, run_in_virtual_time, wait_until
 from prometheus_client import CollectorRegistry
 
 APP, ROOM = "app", "lobby"
@@ -73,21 +73,25 @@ class World:
 
     bus: Bus
     limits: FollowLimits = LIMITS
+    clock: Clock = field(default_factory=SystemClock)
     changes: list[RoomChange] = field(default_factory=list)
 
     async def start(self) -> None:
         self.sfus = {node: FakeSfu(self.bus, node) for node in ("sfu-1", "sfu-2")}
-        self.nodes = MemoryNodes(SystemClock(), 3_600_000)
-        for node in self.sfus:
-            self.nodes.heartbeat(state_pb2.NodeRecord(node_id=node, grpc_address=f"{node}:1"))
+        self.nodes = MemoryNodes(self.clock, 3_600_000)
+        self.heartbeat()
         self.servicers: dict[str, Any] = {f"{node}:1": sfu for node, sfu in self.sfus.items()}
         self.bucket = await self.bus.kv("rooms")
         sfu = MemorySfu(self.servicers)
         metrics = MetricSet("contract", CollectorRegistry())
         lookup = RoomLookup(self.bucket, self.nodes, sfu)
         feeds = RoomFeeds(self.bus, metrics, BareEvent)
-        self.follower = RoomFollower(lookup, feeds, sfu, SystemClock(), self.limits)
+        self.follower = RoomFollower(lookup, feeds, sfu, self.clock, self.limits)
         self._reading = asyncio.create_task(self._read())
+
+    def heartbeat(self) -> None:
+        for node in self.sfus:
+            self.nodes.heartbeat(state_pb2.NodeRecord(node_id=node, grpc_address=f"{node}:1"))
 
     async def stop(self) -> None:
         self._reading.cancel()
@@ -343,6 +347,42 @@ async def test_following_can_be_cancelled_at_the_moment_of_an_event() -> None:
     waiting.cancel()
     await asyncio.wait([waiting], timeout=10)
     assert waiting.cancelled()
+
+
+def test_the_delays_of_the_default_limits() -> None:
+    async def main(clock: VirtualTimeLoop) -> None:
+        world = World(MemoryBus(), FollowLimits(), clock)
+        await world.start()
+
+        async def delay_ms(kind: type[RoomChange], cause: Callable[[], Awaitable[object]]) -> int:
+            """The time from a cause to the next change of a kind."""
+            before, began_ms = len(world.of(kind)), clock.monotonic_ms()
+            await cause()
+            await world.until(kind, before + 1)
+            return clock.monotonic_ms() - began_ms
+
+        async def lose_an_event() -> None:
+            world.sfus["sfu-1"].rooms[APP, ROOM].revision += 1
+
+        async def kill() -> None:
+            del world.servicers["sfu-1:1"]
+            await asyncio.sleep(30)  # unreachable, but not gone
+            assert missing == len(world.of(RoomMissing))
+            world.nodes.remove("sfu-1")
+
+        assert await delay_ms(RoomSnapshotted, lambda: world.join("ann")) <= 1_100
+        seen = len(world.changes)
+        await asyncio.sleep(24 * 3600)  # nothing happens, and nothing is reported
+        assert len(world.changes) == seen
+        world.heartbeat()
+        missing = len(world.of(RoomMissing))
+        assert await delay_ms(ParticipantJoined, lambda: world.join("bob")) <= 20
+        assert await delay_ms(RoomSnapshotted, lose_an_event) <= 12_000
+        assert await delay_ms(RoomMissing, kill) <= 30_000 + 2_000
+        assert await delay_ms(RoomMoved, lambda: world.join("ann", "sfu-2", "RM_2")) <= 1_100
+        await world.stop()
+
+    run_in_virtual_time(main)
 
 
 # The pure part
