@@ -4,7 +4,7 @@ import asyncio
 
 import nats
 import pytest
-from nexus_bus import BusError, Change, KeyValue, NatsBus, NotConnected, StreamSpec, Synced
+from nexus_bus import BusError, Change, KeyValue, LazyKeyValue, NatsBus, NotConnected, StreamSpec, Synced
 from nexus_testkit import NatsServer, free_port, nats_cluster, wait_until
 
 
@@ -127,3 +127,34 @@ async def test_replicas_of_an_existing_bucket_change_only_on_request() -> None:
         assert await count() == 3
         await client.close()
         await bus.close()
+
+
+async def test_a_watch_follows_a_bucket_that_was_created_again_after_a_loss(nats_server: NatsServer) -> None:
+    bus = await NatsBus.connect(nats_server.url, "survivor")
+    kv = LazyKeyValue(bus, "rooms")
+    for _ in range(5):
+        high = await kv.put("kept", b"old")
+    await kv.put("gone", b"old")
+    watch = await kv.watch()
+    assert [await asyncio.wait_for(anext(watch), 10) for _ in range(3)][-1] == Synced()
+    nats_server.stop()
+    await wait_until(lambda: not bus.connected)
+    nats_server.lose_storage()
+    nats_server.start()
+
+    async def written() -> int:
+        try:
+            return await kv.put("kept", b"new")
+        except BusError:
+            return 0
+
+    low = await wait_until(written, timeout=30)
+    assert low < high
+    seen = [await asyncio.wait_for(anext(watch), 30) for _ in range(2)]
+    assert {(step.key, step.value) for step in seen if isinstance(step, Change)} == {
+        ("kept", b"new"),
+        ("gone", None),
+    }
+    later = await kv.put("kept", b"newer")
+    assert await asyncio.wait_for(anext(watch), 30) == Change("kept", b"newer", later)
+    await bus.close()

@@ -83,6 +83,7 @@ class Changes:
         self._pending: dict[str | None, WatchStep] = {}
         self._known: dict[str, int] = {}
         self._listed: set[str] = set()
+        self._listing = False
         self._synced_sent = False
         self._wake = asyncio.Event()
         self._closed = False
@@ -91,14 +92,20 @@ class Changes:
     def begin_listing(self) -> None:
         """Begins a listing of every key that exists, which `synced` ends. The second and later listings
         follow an outage."""
+        self._listing = True
         self._listed.clear()
 
     def observe(self, key: str, value: bytes | None, revision: int) -> None:
-        """Takes a key's newest state. A state that is already known, as in a repeated listing, is skipped."""
+        """Takes a key's newest state. A state that is already known, as in a repeated listing, is skipped.
+
+        A listing with a lower revision than the known one means that the broker lost its storage and counts
+        from 1 again. Outside a listing, a lower revision is late and is skipped.
+        """
         if self._closed:
             return
         self._listed.add(key)
-        if revision <= self._known.get(key, 0):
+        known = self._known.get(key, 0)
+        if revision == known or (revision < known and not self._listing):
             return
         if value is None:
             was_there = self._known.pop(key, None) is not None
@@ -112,6 +119,7 @@ class Changes:
         """Ends a listing. Known keys that it does not contain were deleted during the outage."""
         for key in [key for key in self._known if key not in self._listed]:
             self._queue(key, Change(key, None, self._known.pop(key)))
+        self._listing = False
         self._listed.clear()
         if not self._synced_sent:
             self._synced_sent = True

@@ -98,6 +98,12 @@ class NatsServer:
             self._process.wait()
             self._process = None
 
+    def lose_storage(self) -> None:
+        """Deletes everything that JetStream stored. The server must be stopped."""
+        if self._process is not None:
+            raise RuntimeError("stop the server first")
+        shutil.rmtree(self._folder / "jetstream", ignore_errors=True)
+
     def close(self) -> None:
         self.stop()
         shutil.rmtree(self._folder, ignore_errors=True)
