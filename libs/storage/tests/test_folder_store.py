@@ -2,10 +2,12 @@
 
 import asyncio
 import errno
+import io
 import itertools
 import json
 import multiprocessing
 import os
+import secrets
 from collections.abc import AsyncIterator
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -21,6 +23,7 @@ from nexus_storage import (
     StorageRefused,
     StorageUnavailable,
 )
+from nexus_storage.folder_sidecars import Description
 from nexus_testkit import ManualClock
 
 KEY = "room/call/segment.m4s"
@@ -172,6 +175,47 @@ async def test_a_hand_edited_sidecar_is_ignored(store: FolderStore, root: Path, 
     sidecar.write_text(text, encoding="latin-1")
     info = await store.head(KEY)
     assert (info.content_type, dict(info.metadata)) == ("application/octet-stream", {})
+
+
+async def test_a_file_that_was_edited_in_place_has_no_metadata_of_another(
+    store: FolderStore, root: Path
+) -> None:
+    await store.put(KEY, b"content", metadata={"sha256": "of the content"})
+    time_ns = (root / KEY).stat().st_mtime_ns
+    (root / KEY).write_bytes(b"longer content")
+    os.utime(root / KEY, ns=(time_ns, time_ns))
+    assert dict((await store.head(KEY)).metadata) == {}
+
+
+async def test_two_writers_at_one_moment_have_different_sidecars(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(secrets, "randbelow", lambda bound: 0)
+    settings = FolderSettings(kind="folder", path=root)
+    store = FolderStore("folder", settings, clock=ManualClock(EPOCH_S))
+    await store.put(KEY, b"content", metadata={"n": "1"}, if_absent=True)
+    # The second writer has not seen the object of the first.
+    monkeypatch.setattr(store, "_exists", lambda key: False)
+    with pytest.raises(ObjectExists):
+        await store.put(KEY, b"content", metadata={"n": "2"}, if_absent=True)
+    assert dict((await store.head(KEY)).metadata) == {"n": "1"}
+    await store.close()
+
+
+async def test_an_object_that_is_replaced_while_it_is_opened_is_not_mixed(
+    store: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.put(KEY, b"old", metadata={"version": "old"})
+    read, calls = store._sidecars.read, itertools.count()
+
+    def replace_first(key: str, status: os.stat_result) -> Description | None:
+        if next(calls) == 0:
+            store._write(key, io.BytesIO(b"new"), Description("a/b", {"version": "new"}), False)
+        return read(key, status)
+
+    monkeypatch.setattr(store._sidecars, "read", replace_first)
+    async with await store.open(KEY) as reader:
+        assert (await reader.read()).decode() == reader.info.metadata["version"]
 
 
 async def test_an_open_reader_survives_replacement_and_removal(store: FolderStore) -> None:

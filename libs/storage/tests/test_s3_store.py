@@ -2,6 +2,7 @@
 versitygw."""
 
 import datetime
+import http.client
 import io
 import ipaddress
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -18,6 +19,7 @@ from minio import Minio
 from minio.commonconfig import ENABLED
 from minio.versioningconfig import VersioningConfig
 from nexus_storage import LinkOptions, ObjectExists, S3Store, StorageRefused, StorageUnavailable
+from nexus_storage.s3_connections import SEND_BLOCK_BYTES
 from nexus_storage.s3_encryption import encryption_of
 from nexus_storage.settings import SseCustomerSettings, SseKmsSettings
 from nexus_testkit import Answer, FaultProxy, ManualClock, S3Server
@@ -129,6 +131,22 @@ async def test_an_upload_has_parts_of_one_size_and_uses_no_rare_requests(
     # Only the last request of the upload makes the object visible, so only that one is conditional.
     conditional = [seen for seen in proxy.seen if "if-none-match" in seen.headers]
     assert [(seen.method, "uploadId=" in seen.target) for seen in conditional] == [("POST", True)]
+
+
+async def test_a_body_is_sent_in_blocks_with_a_timeout_each(
+    make_s3: MakeS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[int] = []
+    send = http.client.HTTPConnection.send
+
+    def record(connection: http.client.HTTPConnection, data: bytes) -> None:
+        sent.append(len(data))
+        send(connection, data)
+
+    monkeypatch.setattr(http.client.HTTPConnection, "send", record)
+    await make_s3().put(KEY, bytes(MIB))
+    assert sum(sent) > MIB
+    assert max(sent) <= SEND_BLOCK_BYTES
 
 
 async def test_a_long_upload_that_another_one_overtakes_replaces_nothing(
