@@ -12,7 +12,7 @@ from nexus.types.v1 import media_pb2
 from nexus_bus import MemoryBus
 from nexus_frames import Codec
 from nexus_frames.testing import TrackWriter, decode, encode_sound
-from nexus_recorder.core.records import SegmentRecord
+from nexus_recorder.core.records import Journal, SegmentRecord
 from nexus_recorder.media.adapters import translate
 from nexus_recorder.media.finishing import Finisher, FinishingParts
 from nexus_recorder.media.live_media import LiveMedia
@@ -173,3 +173,34 @@ def test_changes_are_translated_or_left_out() -> None:
     assert translate(left) == [PublisherGone("PA_1")]
     assert translate(Closed(media_pb2.DISCONNECT_REASON_ROOM_CLOSED)) == [RoomClosed()]
     assert translate(RoomMoved(place, place)) == []
+
+
+def test_the_spool_of_a_live_recording_waits_for_its_next_owner(tmp_path: Path) -> None:
+    store = MemoryStore()
+    folder = Spool(tmp_path / "segments", SpoolSpace(1 << 20)).open("RC_1", 1)
+    folder.write_journal(Journal(epoch=1, number=1))
+    folder.close(empty=False)
+    found = recording()
+    found.state = recording_pb2.RECORDING_STATE_RUNNING
+
+    async def find(recording_id: str) -> recording_pb2.Recording:
+        return found
+
+    async def main(clock: VirtualTimeLoop) -> int:
+        live = media(clock, tmp_path, store, MemoryRoomChanges(), MemorySfu({}))
+        task = asyncio.create_task(live.upload_left_behind(find))
+        await asyncio.sleep(8)
+        assert store.calls == 0
+        run = live.make_run(RunRequest(found, Lease(2), lambda event: None))
+        running = asyncio.create_task(run.run())
+        uploaded = await task
+        run.stop(recording_pb2.END_REASON_STOPPED)
+        assert (await running).conclusion is Conclusion.OVER
+        return uploaded
+
+    assert run_in_virtual_time(main) == 0
+
+    async def keys() -> list[str]:
+        return [each.key async for each in store.list("nexus-recordings/demo/RC_1/journal/")]
+
+    assert asyncio.run(keys())[0].endswith("journal/00000001-00000001.json")

@@ -30,6 +30,17 @@ log = structlog.get_logger()
 # The folder below the spool in which files are made.
 _WORK: Final = "work"
 
+# How long the spool of a live recording waits for its next owner. A takeover lasts less than 8 s.
+TAKEOVER_S: Final = 15.0
+
+_LIVE: Final = frozenset(
+    {
+        recording_pb2.RECORDING_STATE_QUEUED,
+        recording_pb2.RECORDING_STATE_RUNNING,
+        recording_pb2.RECORDING_STATE_PAUSED,
+    }
+)
+
 FindRecording = Callable[[str], Awaitable[recording_pb2.Recording | None]]
 
 
@@ -104,11 +115,23 @@ class LiveMedia:
         )
 
     async def upload_left_behind(self, find: FindRecording) -> int:
-        """Uploads what earlier processes have left in the spool, of recordings that no run of this process
-        has, and returns how many objects that were. `find` returns a recording, or None if it no longer
-        exists: what is left of it is then removed."""
+        """Uploads what earlier processes have left in the spool, and returns how many objects that were.
+
+        `find` returns a recording, or None if it no longer exists: what is left of it is then removed. A
+        recording that is live is left to its next owner for a while, which continues best with the journals
+        in the spool.
+        """
         uploaded = 0
+        live = []
         for recording_id in await self._workers.run(self._spool.recordings):
+            recording = await find(recording_id)
+            if recording is not None and recording.state in _LIVE:
+                live.append(recording_id)
+            else:
+                uploaded += await self._upload(recording_id, recording)
+        if live:
+            await asyncio.sleep(TAKEOVER_S)
+        for recording_id in live:
             uploaded += await self._upload(recording_id, await find(recording_id))
         return uploaded
 
