@@ -20,15 +20,18 @@ from nexus_frames.testing import TrackWriter, encode_sound, encode_video
 from nexus_recorder.core.selection import Publication, Publisher
 from nexus_recorder.media.containers import FramesMuxer
 from nexus_recorder.media.finishing import Finisher, FinishingParts
+from nexus_recorder.media.media_metrics import MediaMetrics
 from nexus_recorder.media.parts import RunParts
 from nexus_recorder.media.ports import FeedEnd, RoomChange, RoomSnapshot
 from nexus_recorder.media.room_run import RoomRun
 from nexus_recorder.media.spool import Spool, SpoolSpace
 from nexus_recorder.media.workers import DiskWorkers
 from nexus_recorder.run import FinishedRecording, RunEnd, RunEvent, RunRequest
+from nexus_runtime import MetricSet
 from nexus_storage import StoreSet
 from nexus_storage.testing import MemoryStore
 from nexus_testkit import VirtualTimeLoop
+from prometheus_client import CollectorRegistry
 
 T = TypeVar("T")
 
@@ -372,6 +375,7 @@ class Stage:
             clock=self.loop,
             rng=random.Random(1),
             owner=f"owner-{(lease or Lease()).epoch}",
+            metrics=MediaMetrics(MetricSet("recorder", CollectorRegistry())),
         )
         return RoomRun(RunRequest(self.recording, lease or Lease(), self.events.append, **request), parts)
 

@@ -18,6 +18,7 @@ from nexus_recorder.core.object_names import ObjectNames
 from nexus_recorder.media.adapters import FollowedRoom
 from nexus_recorder.media.containers import FramesMuxer
 from nexus_recorder.media.finishing import Finisher, FinishingParts
+from nexus_recorder.media.media_metrics import MediaMetrics
 from nexus_recorder.media.parts import RunParts
 from nexus_recorder.media.room_run import RoomRun
 from nexus_recorder.media.spool import Spool, SpoolSpace
@@ -80,9 +81,9 @@ class LiveMedia:
         self._space = SpoolSpace(spool_bytes)
         self._spool = Spool(spool_folder / "segments", self._space)
         self.files = Finisher(FinishingParts(stores, spool_folder / _WORK, self._workers, rng))
-        metrics.gauge("spool_bytes", "Bytes of segments that are not in their store yet.").set_function(
-            self.spool_bytes
-        )
+        self._metrics = MediaMetrics(metrics)
+        self._metrics.spool_bytes.set_function(self.spool_bytes)
+        self._metrics.spool_refusals.set_function(lambda: self._space.refused)
 
     def spool_bytes(self) -> int:
         """The bytes of the spool that are in use."""
@@ -111,6 +112,7 @@ class LiveMedia:
                 clock=self._clock,
                 rng=self._rng,
                 owner=f"{self._owner}/{request.lease.epoch}",
+                metrics=self._metrics,
             ),
         )
 
@@ -154,7 +156,14 @@ class LiveMedia:
             else:
                 names = ObjectNames(recording.app, recording.id)
                 uploader = Uploader(
-                    store, names, _Unfenced(), self._workers, self._clock, self._rng, lambda event: None
+                    store,
+                    names,
+                    _Unfenced(),
+                    self._workers,
+                    self._clock,
+                    self._rng,
+                    lambda event: None,
+                    self._metrics,
                 )
                 for item in items:
                     uploader.add(item, folder)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from nexus_runtime import Clock
 from nexus_storage import RetryPolicy, Store
 
+from nexus_recorder.media.media_metrics import MediaMetrics
 from nexus_recorder.media.ports import OpenMuxer, Room
 from nexus_recorder.media.spool import Spool
 from nexus_recorder.media.workers import DiskWorkers
@@ -23,4 +24,5 @@ class RunParts:
     clock: Clock
     rng: random.Random
     owner: str
+    metrics: MediaMetrics
     upload_policy: RetryPolicy | None = None

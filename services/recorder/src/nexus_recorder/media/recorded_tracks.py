@@ -146,6 +146,8 @@ class RecordedTracks:
 
     async def _record(self, track_id: str) -> None:
         active = self._active[track_id]
+        metrics = self._run.parts.metrics
+        metrics.tracks.inc()
         reason = "defect"
         try:
             reason = await self._record_until_end(active)
@@ -153,6 +155,8 @@ class RecordedTracks:
             reason = "spool_full"
             self._run.on_full(error)
         finally:
+            metrics.tracks.dec()
+            metrics.tracks_ended.labels(reason).inc()
             self._active.pop(track_id, None)
             self._book.end(active.entry.stream, track_id)
             continued = reason in ("taken", "spool_full") or active.ending in (Ending.DRAIN, Ending.ABANDON)
@@ -188,6 +192,8 @@ class RecordedTracks:
             return await recording.run()
         finally:
             active.frames += recording.pipeline.frames
+            self._run.parts.metrics.frames.inc(recording.pipeline.frames)
+            self._run.parts.metrics.frames_refused.inc(recording.spoiled_frames)
             active.notes += recording.pipeline.take_notes()
             self._book.wrote(active.entry.stream, recording.pipeline.last_us)
 

@@ -188,6 +188,7 @@ class RoomRun:
             parts.clock,
             parts.rng,
             self._on_event,
+            parts.metrics,
             on_stored=lambda record: self._tracks.on_stored(record),
             policy=parts.upload_policy,
         )

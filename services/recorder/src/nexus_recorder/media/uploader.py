@@ -21,6 +21,7 @@ from nexus_storage import ObjectExists, RetryPolicy, StorageError, Store, put_on
 from nexus_recorder.core.object_names import ObjectNames
 from nexus_recorder.core.records import MAX_INLINE_BYTES, SegmentRecord
 from nexus_recorder.media.fence import Clearance, Fenced
+from nexus_recorder.media.media_metrics import MediaMetrics
 from nexus_recorder.media.spool import Spooled, SpooledJournal, SpooledSegment, SpoolFolder
 from nexus_recorder.media.workers import DiskWorkers
 from nexus_recorder.run import DegradedChanged, OnRunEvent, SegmentStored
@@ -57,6 +58,7 @@ class Uploader:
         clock: Clock,
         rng: random.Random,
         on_event: OnRunEvent,
+        metrics: MediaMetrics,
         on_stored: OnStored = lambda record: None,
         policy: RetryPolicy | None = None,
     ) -> None:
@@ -67,6 +69,7 @@ class Uploader:
         self._clock = clock
         self._rng = rng
         self._on_event = on_event
+        self._metrics = metrics
         self._on_stored = on_stored
         self._policy = policy or RetryPolicy()
         self._waiting: deque[_Item] = deque()
@@ -139,9 +142,11 @@ class Uploader:
         )
         self._succeeded(worker)
         self.stored_bytes += spooled.size
+        self._metrics.stored_bytes.inc(spooled.size)
         self.spooled_bytes -= spooled.size
         await self._workers.run(lambda: item.folder.remove(spooled))
         if isinstance(spooled, SpooledSegment):
+            self._metrics.segments_stored.inc()
             self._on_stored(spooled.record)
             self._on_event(_stored_event(key, spooled.record))
 
@@ -178,6 +183,7 @@ class Uploader:
 
     def _failed(self, worker: int, error: StorageError) -> None:
         self._failing[worker] = error
+        self._metrics.upload_failures.labels(type(error).__name__).inc()
         log.warning("recording_upload_failed", code=error.code, error=error.message)
         if not self._degraded:
             self._degraded = True
