@@ -275,6 +275,8 @@ def _segment(segment: StoredSegment) -> Json:
         "number": record.number,
         "start_us": record.start_us,
         "end_us": record.end_us,
+        "first_record": record.first_record,
+        "last_record": record.last_record,
         "frames": record.frames,
         "bytes": record.bytes,
         "sha256": record.sha256,
