@@ -158,3 +158,15 @@ async def test_a_watch_follows_a_bucket_that_was_created_again_after_a_loss(nats
     later = await kv.put("kept", b"newer")
     assert await asyncio.wait_for(anext(watch), 30) == Change("kept", b"newer", later)
     await bus.close()
+
+
+async def test_a_fetch_that_is_cancelled_after_the_close_ends(nats_server: NatsServer) -> None:
+    bus = await NatsBus.connect(nats_server.url, "test")
+    await bus.ensure_stream(StreamSpec("CANCELLED", ["cancelled"]))
+    consumer = await bus.pull("CANCELLED", "reader")
+    fetching = asyncio.create_task(consumer.fetch(1, 60))
+    await asyncio.sleep(0.1)
+    await bus.close()
+    fetching.cancel()
+    await asyncio.wait({fetching}, timeout=10)
+    assert fetching.cancelled()

@@ -1,5 +1,6 @@
 """Translation of nats-py's exceptions into `BusError`s."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -30,6 +31,10 @@ def translated(what: str) -> Iterator[None]:
         nats.errors.OutboundBufferLimitError,
         nats.errors.NoServersError,
     ) as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            # After a close, nats-py reports a cancelled wait as a closed connection, so the task would go on.
+            raise asyncio.CancelledError from error
         raise NotConnected(what) from error
     except nats.errors.MaxPayloadError as error:
         raise PayloadTooLarge(what) from error
