@@ -59,8 +59,8 @@ async def test_an_expired_recording_is_deleted_and_one_on_hold_is_not(memory: De
             app=memory.app, recording_id=one.id, expires_at_ms=memory.clock.epoch_ms() + 60_000, hold=hold
         )
         await replica.control.recordings.update(update)
-    await memory.state(expired, "DELETED")
     await asyncio.sleep(120)
+    await memory.state(expired, "DELETED")
     assert replica.files.deleted == [expired.id]
     assert (await memory.state(held, "COMPLETED")).hold
     assert (await events_of(replica.runtime.bus, memory.app, check=False))[-1] == "deleted"

@@ -5,7 +5,7 @@ one.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Final
 
@@ -28,6 +28,8 @@ QUIET_MS: Final = 5_000
 # The same for a recording that an owner works on.
 OWNED_QUIET_MS: Final = 20_000
 INTERVAL_SECONDS: Final = 1.0
+# How often recordings that expire, or whose record does, are looked at.
+DATED_INTERVAL_MS: Final = 30_000
 # How many recordings are attended to in one round, so that a round stays short.
 ROUND: Final = 200
 
@@ -58,12 +60,19 @@ class Oversight:
         # Recordings to look at now, and when each recording was last looked at.
         self._urgent: set[Key] = set()
         self._attended_ms: dict[Key, int] = {}
+        # Recordings that wait for something, and those for which a time will come.
+        self._unsettled: set[Key] = set()
+        self._dated: set[Key] = set()
+        self._dated_at_ms = clock.monotonic_ms()
+        self._reports: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         directory.on_entry(self._seen)
 
     def report_waiting(self, job: Job) -> None:
         """Takes the news that no replica has taken a run for 5 s. A listener of `JobRecords`."""
-        asyncio.get_running_loop().create_task(self._waiting(job), name=f"recording-waits-{job.id}")
+        task = asyncio.get_running_loop().create_task(self._waiting(job), name=f"recording-waits-{job.id}")
+        self._reports.add(task)
+        task.add_done_callback(self._reports.discard)
 
     async def _waiting(self, job: Job) -> None:
         with suppress(BusError, RpcError, UnicodeDecodeError):
@@ -81,9 +90,9 @@ class Oversight:
     async def step(self) -> None:
         """Attends to what is due now."""
         urgent, self._urgent = self._urgent, set()
-        found = [entry for key in urgent if (entry := self._directory.catalog.get(*key)) is not None]
+        found = self._entries(urgent)
         if self._directory.synced:
-            found += [entry for entry in self._directory.catalog if self._is_due(entry)][:ROUND]
+            found += [entry for entry in self._entries(self._candidates()) if self._is_due(entry)][:ROUND]
         for entry in found:
             key = (entry.app, entry.id)
             self._attended_ms[key] = self._clock.monotonic_ms()
@@ -91,6 +100,20 @@ class Oversight:
                 await self._attend(entry)
             except (BusError, JobError, RpcError) as error:
                 log.info("oversight_failed", recording=entry.id, error=repr(error))
+
+    def _entries(self, keys: Iterable[Key]) -> list[Entry]:
+        return [entry for key in keys if (entry := self._directory.catalog.get(*key)) is not None]
+
+    def _candidates(self) -> set[Key]:
+        """The recordings that may be due. Many more have a time that will come than wait for something, so
+        these are looked at less often."""
+        now_ms = self._clock.monotonic_ms()
+        if now_ms - self._dated_at_ms < DATED_INTERVAL_MS:
+            return set(self._unsettled)
+        self._dated_at_ms = now_ms
+        for keys in (self._unsettled, self._dated):  # without those whose record another process has removed
+            keys.intersection_update([key for key in keys if self._directory.catalog.get(*key) is not None])
+        return self._unsettled | self._dated
 
     def _is_due(self, entry: Entry) -> bool:
         now_ms = self._clock.monotonic_ms()
@@ -117,6 +140,7 @@ class Oversight:
             if self._clock.epoch_ms() - now.ended_at_ms >= self._keep_deleted_ms:
                 with suppress(RevisionMismatch):
                     await self._directory.remove(entry.app, entry.id, stored.revision)
+                    self._dated.discard((entry.app, entry.id))
             return
         if now.due is None and self._is_expired(now):
             log.info("recording_expired", recording=entry.id)
@@ -131,8 +155,15 @@ class Oversight:
     def _seen(self, entry: Entry) -> None:
         """Listens for the end of the jobs for which a recording waits."""
         key = (entry.app, entry.id)
-        if entry.due is None and not entry.has_unpublished:
+        if entry.due is not None or entry.has_unpublished:
+            self._unsettled.add(key)
+        else:
+            self._unsettled.discard(key)
             self._attended_ms.pop(key, None)
+        if entry.deleted or entry.expires_at_ms:
+            self._dated.add(key)
+        else:
+            self._dated.discard(key)
         wanted, ends = self._listening.get(key, ((), []))
         if wanted == entry.job_ids:
             return
