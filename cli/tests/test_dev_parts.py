@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import socket
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from nexus_cli.dev import addresses, ports
 from nexus_cli.dev.lines import LineSplitter
 from nexus_cli.dev.log_view import LogView
-from nexus_cli.dev.services import Settings, stages
+from nexus_cli.dev.services import RecorderPorts, Settings, stages
 from nexus_testkit import free_port
 
 
@@ -186,6 +187,30 @@ def test_the_broker_starts_first_and_signaling_last(tmp_path: Path) -> None:
     names = [stage.name for stage in stages(settings(tmp_path))]
     assert names[0] == "nats"
     assert names[-1] == "signaling"
+
+
+def test_the_recorder_starts_before_signaling_or_not_at_all(tmp_path: Path) -> None:
+    assert "recorder" not in [stage.name for stage in stages(settings(tmp_path))]
+    with_recorder = replace(settings(tmp_path), recorder=RecorderPorts(grpc=7001, links=7002))
+    started = {stage.name: stage for stage in stages(with_recorder)}
+    assert list(started) == ["nats", "sfu", "recorder", "signaling"]
+    assert started["signaling"].environment["NEXUS_SIGNALING_RECORDER_ADDRESS"] == "127.0.0.1:7001"
+    store = json.loads(started["recorder"].environment["NEXUS_STORES"])["default"]
+    assert store["link_url"] == "http://127.0.0.1:7002/v1/objects"
+    secret = Path(store["link_secret_file"])
+    assert secret.stat().st_mode & 0o077 == 0
+    before = secret.read_text()
+    stages(with_recorder)
+    assert secret.read_text() == before
+
+
+def test_links_are_reachable_from_other_machines(tmp_path: Path) -> None:
+    open_to_all = replace(
+        settings(tmp_path, "0.0.0.0"),
+        media_addresses=("192.0.2.7",),
+        recorder=RecorderPorts(grpc=7001, links=7002),
+    )
+    assert open_to_all.links_url == "http://192.0.2.7:7002"
 
 
 def test_signalings_environment_has_its_port_and_app(tmp_path: Path) -> None:

@@ -14,11 +14,13 @@ from nexus_testkit import free_port
 
 @dataclass
 class Development:
-    """A running system: the address for clients, of the SFU's gRPC (host:port), and of the broker."""
+    """A running system: the address for clients, of the SFU's gRPC (host:port), and of the broker, and the
+    folder that is the recorder's store."""
 
     url: str
     sfu: str
     nats_url: str
+    recordings: Path
 
 
 @contextmanager
@@ -37,9 +39,11 @@ def development(folder: Path) -> Iterator[Development]:
         assert process.stdout is not None
         line = process.stdout.readline()
         assert line.startswith("ready "), log.read_text()[-4000:]
-        (ports,) = folder.glob("dev-*/ports/*.ports")
+        (instance,) = folder.glob("dev-*")
+        (ports,) = instance.glob("ports/*.ports")
         nats_url = json.loads(ports.read_text())["nats"][0]
-        yield Development(line.split()[1], f"127.0.0.1:{_grpc_port(log.read_text())}", nats_url)
+        sfu = f"127.0.0.1:{_grpc_port(log.read_text())}"
+        yield Development(line.split()[1], sfu, nats_url, instance / "recordings")
     finally:
         process.terminate()
         code = process.wait(60)
@@ -49,6 +53,7 @@ def development(folder: Path) -> Iterator[Development]:
 def _grpc_port(log: str) -> int:
     for line in log.splitlines():
         start = line.find("{")
-        if start >= 0 and '"grpc_port"' in line:  # signaling logs "ready" as well
+        # Each line begins with the name of its process.
+        if start >= 0 and line.startswith("sfu") and '"grpc_port"' in line:
             return int(json.loads(line[start:])["grpc_port"])
     raise AssertionError(f"the log names no gRPC port: {log[-2000:]}")

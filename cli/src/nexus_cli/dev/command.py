@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -15,12 +16,13 @@ import typer
 from nexus_cli import development
 from nexus_cli.dev import addresses, ports
 from nexus_cli.dev.log_view import LogView
-from nexus_cli.dev.services import Settings, stages
+from nexus_cli.dev.services import RecorderPorts, Settings, stages
 from nexus_cli.dev.supervisor import Environment, Supervisor
 
 EXIT_CANNOT_START = 2
 DEMO_FOLDERS = ("sdks/web/dist/demo", "sdks/web/demo/dist")
 UNSPECIFIED = ("0.0.0.0", "::")  # noqa: S104 - the candidate addresses require it
+OPTIONAL_SERVICES = ("recorder",)
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -51,6 +53,9 @@ def dev(
             file_okay=False,
         ),
     ] = None,
+    without: Annotated[
+        list[str] | None, typer.Option(help="Leave this service out: recorder; repeatable.")
+    ] = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
     ready_timeout: Annotated[
         float, typer.Option(help="Give up if calls are not possible after this many seconds.")
@@ -59,8 +64,13 @@ def dev(
     """Run everything that a call needs on this machine until Ctrl-C."""
     if log_level not in LOG_LEVELS:
         raise typer.BadParameter(f"choose one of {', '.join(LOG_LEVELS)}", param_hint="--log-level")
+    for name in without or ():
+        if name not in OPTIONAL_SERVICES:
+            raise typer.BadParameter(f"choose one of {', '.join(OPTIONAL_SERVICES)}", param_hint="--without")
     try:
         settings = _settings(host, port, media_port, media_address or [], data_dir, demo_dir, log_level)
+        if "recorder" not in (without or ()):
+            settings = replace(settings, recorder=_recorder_ports(settings.host))
         with ports.held(_port_requests(settings)), _instance_lock(settings.folder):
             code = asyncio.run(_run(settings, ready_timeout))
     except (ports.PortUnavailable, ValueError, OSError) as error:
@@ -95,9 +105,17 @@ def _settings(
     )
 
 
+def _recorder_ports(host: str) -> RecorderPorts:
+    grpc, links = ports.free("127.0.0.1"), ports.free(host)
+    return RecorderPorts(grpc, links)
+
+
 def _port_requests(settings: Settings) -> Iterator[ports.PortRequest]:
     any_media = settings.media_port == 0
     yield ports.PortRequest(settings.host, settings.port, "--port", with_udp=any_media)
+    if settings.recorder is not None:
+        yield ports.PortRequest("127.0.0.1", settings.recorder.grpc, "--without recorder")
+        yield ports.PortRequest(settings.host, settings.recorder.links, "--without recorder")
     if settings.media_port:
         for host in (settings.media_host,) if settings.media_host else UNSPECIFIED:
             for kind in ("udp", "tcp"):  # ICE-TCP uses the same number
@@ -114,11 +132,17 @@ async def _run(settings: Settings, ready_timeout: float) -> int:
 
     async def ready(environment: Environment) -> None:
         await wait_until_ready(
-            settings.url, environment, started_at=started_at, timeout_seconds=ready_timeout
+            settings.url,
+            environment,
+            started_at=started_at,
+            timeout_seconds=ready_timeout,
+            recorder_port=settings.recorder.grpc if settings.recorder else None,
         )
         port = settings.media_port or "a free port"
         log.own(f"media on UDP at {', '.join(settings.media_addresses)}, {port}")
         log.own(f"broker at {environment['NEXUS_NATS_URL']}")
+        if settings.recorder is not None:
+            log.own(f"recordings in {settings.folder / 'recordings'}")
         log.own(f"development app: key id {development.KEY_ID}, secret {development.SECRET}")
         log.own("get a token: nexus token --room demo --identity me")
         log.own("check the connection: nexus probe --room demo; Ctrl-C stops")

@@ -44,6 +44,12 @@ def held(requests: Iterable[PortRequest]) -> Iterator[None]:
         yield
 
 
+def free(host: str) -> int:
+    """A free TCP port. Another process may take it before it is held. Raises PortUnavailable."""
+    with _bound(PortRequest(host, 0, "--host")) as probe:
+        return int(probe.getsockname()[1])
+
+
 def _held(request: PortRequest) -> Iterator[socket.socket]:
     if request.kind == "tcp":
         yield _bound(request)

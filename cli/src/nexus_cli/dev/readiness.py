@@ -1,4 +1,5 @@
-"""Waits until calls are possible: signaling is ready, and the broker has an SFU node that accepts rooms."""
+"""Waits until calls are possible: signaling is ready, and the broker has an SFU node that accepts rooms. If
+there is a recorder, it must answer too."""
 
 import asyncio
 from typing import Final
@@ -12,7 +13,12 @@ POLL_SECONDS: Final = 0.05
 
 
 async def wait_until_ready(
-    url: str, environment: Environment, *, started_at: float, timeout_seconds: float
+    url: str,
+    environment: Environment,
+    *,
+    started_at: float,
+    timeout_seconds: float,
+    recorder_port: int | None = None,
 ) -> None:
     """Returns when calls are possible. `started_at` is in seconds since the Unix epoch; older heartbeats do
     not count. Raises NeverReady, which names the missing part."""
@@ -22,6 +28,9 @@ async def wait_until_ready(
             await _signaling(url)
             missing = "an SFU node in the bucket `nodes`"
             await _node(environment["NEXUS_NATS_URL"], started_at * 1000)
+            if recorder_port is not None:
+                missing = f"the recorder (port {recorder_port})"
+                await _listener(recorder_port)
     except TimeoutError:
         raise NeverReady(f"waited {timeout_seconds:g} s for {missing}") from None
 
@@ -36,6 +45,17 @@ async def _signaling(url: str) -> None:
             except (aiohttp.ClientError, TimeoutError, OSError):
                 pass
             await asyncio.sleep(POLL_SECONDS)
+
+
+async def _listener(port: int) -> None:
+    while True:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            await asyncio.sleep(POLL_SECONDS)
+            continue
+        writer.close()
+        return
 
 
 async def _node(nats_url: str, since_ms: float) -> None:

@@ -9,6 +9,7 @@ gRPC.
 import asyncio
 import json
 import os
+import secrets
 import shutil
 import sys
 import sysconfig
@@ -25,6 +26,13 @@ BROKER_READY_SECONDS: Final = 20.0
 
 
 @dataclass(frozen=True, slots=True)
+class RecorderPorts:
+    grpc: int
+    # Serves the links to recorded files.
+    links: int
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Settings from the options of `nexus dev`. With media port 0 the SFU takes a free one."""
 
@@ -37,20 +45,29 @@ class Settings:
     log_level: str
     coloured: bool
     demo_folder: Path | None = None
+    # Ports of the recorder, which were free; None: it is left out.
+    recorder: "RecorderPorts | None" = None
 
     @property
     def url(self) -> str:
         """The URL of the server for clients on this machine."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.host, self.host)  # noqa: S104
-        return (
-            f"http://[{host}]:{self.port}"
-            if ":" in host and "[" not in host
-            else f"http://{host}:{self.port}"
-        )
+        return _http({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host), self.port)  # noqa: S104
+
+    @property
+    def links_url(self) -> str:
+        """The URL of recorded files, which the pages of other machines must reach too."""
+        assert self.recorder is not None
+        unspecified = self.host in ("0.0.0.0", "::")  # noqa: S104
+        return _http(self.media_addresses[0] if unspecified else self.host, self.recorder.links)
+
+
+def _http(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def stages(settings: Settings) -> list[Stage]:
-    return [service(settings) for service in SERVICES]
+    left_out = () if settings.recorder else (recorder,)
+    return [service(settings) for service in SERVICES if service not in left_out]
 
 
 def broker(settings: Settings) -> Stage:
@@ -83,8 +100,44 @@ def sfu(settings: Settings) -> Stage:
     )
 
 
+def recorder(settings: Settings) -> Stage:
+    """The recorder, with a folder as its store."""
+    assert settings.recorder is not None
+    store = {
+        "kind": "folder",
+        "path": str(settings.folder / "recordings"),
+        "create": True,
+        "link_url": f"{settings.links_url}/v1/objects",
+        "link_secret_file": str(_link_secret(settings.folder)),
+    }
+    return _service(
+        settings,
+        "recorder",
+        {
+            "NEXUS_RECORDER_GRPC_PORT": str(settings.recorder.grpc),
+            "NEXUS_RECORDER_LINKS_HOST": settings.host,
+            "NEXUS_RECORDER_LINKS_PORT": str(settings.recorder.links),
+            "NEXUS_RECORDER_SPOOL_DIR": str(settings.folder / "spool"),
+            "NEXUS_STORES": json.dumps({"default": store}),
+        },
+    )
+
+
+def _link_secret(folder: Path) -> Path:
+    """The file with the secret of this instance's links, which is written once."""
+    path = folder / "link-secret"
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_urlsafe(32))
+    return path
+
+
 def signaling(settings: Settings) -> Stage:
-    demo = {} if settings.demo_folder is None else {"NEXUS_SIGNALING_DEMO_DIR": str(settings.demo_folder)}
+    optional = {}
+    if settings.demo_folder is not None:
+        optional["NEXUS_SIGNALING_DEMO_DIR"] = str(settings.demo_folder)
+    if settings.recorder is not None:
+        optional["NEXUS_SIGNALING_RECORDER_ADDRESS"] = f"127.0.0.1:{settings.recorder.grpc}"
     return _service(
         settings,
         "signaling",
@@ -93,12 +146,12 @@ def signaling(settings: Settings) -> Stage:
             "NEXUS_SIGNALING_PORT": str(settings.port),
             "NEXUS_APPS": f"{development.KEY_ID}:{development.SECRET}",
             "NEXUS_DEV": "1",
-            **demo,
+            **optional,
         },
     )
 
 
-SERVICES: Final[tuple[Callable[[Settings], Stage], ...]] = (broker, sfu, signaling)
+SERVICES: Final[tuple[Callable[[Settings], Stage], ...]] = (broker, sfu, recorder, signaling)
 
 
 def _service(settings: Settings, name: str, environment: Mapping[str, str]) -> Stage:
