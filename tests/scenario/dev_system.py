@@ -24,12 +24,12 @@ class Development:
 
 
 @contextmanager
-def development(folder: Path) -> Iterator[Development]:
+def development(folder: Path, *options: str) -> Iterator[Development]:
     log = folder / "log"
     nexus = str(Path(sysconfig.get_path("scripts")) / "nexus")
     with log.open("w") as out:
         process = subprocess.Popen(
-            [nexus, "dev", "--port", str(free_port()), "--data-dir", str(folder)],
+            [nexus, "dev", "--port", str(free_port()), "--data-dir", str(folder), *options],
             stdout=subprocess.PIPE,
             stderr=out,
             text=True,

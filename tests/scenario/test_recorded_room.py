@@ -40,7 +40,7 @@ pytestmark = pytest.mark.timeout(400)
 
 @pytest.fixture(scope="module")
 def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Development]:
-    with development(tmp_path_factory.mktemp("dev")) as running:
+    with development(tmp_path_factory.mktemp("dev"), "--without", "recorder") as running:
         yield running
 
 
