@@ -13,6 +13,7 @@ from nexus_jobs import COMPLETED, RETURNED, JobFailed, Lease, LeaseLost, Outcome
 from nexus_runtime import Clock
 from nexus_storage import RetryPolicy, StorageError
 
+from nexus_recorder.cancelling import cancel_all
 from nexus_recorder.core import inputs
 from nexus_recorder.core.inputs import Due
 from nexus_recorder.core.record import is_live
@@ -51,9 +52,7 @@ class AfterEnd:
             await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
             return working.result() if working.done() else RETURNED
         finally:
-            for task in waited:
-                task.cancel()
-            await asyncio.gather(*waited, return_exceptions=True)
+            await cancel_all(waited)
 
     async def _until_return_requested(self) -> None:
         while not self._lease.return_requested:

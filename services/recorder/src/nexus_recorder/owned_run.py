@@ -21,6 +21,7 @@ from nexus_runtime import Clock
 from nexus_storage import StorageError, StorageRefused, Store, StoreNotFound, StoreSet
 
 from nexus_recorder import run as media
+from nexus_recorder.cancelling import cancel_all
 from nexus_recorder.core import inputs
 from nexus_recorder.core.record import Fenced, Record, is_live
 from nexus_recorder.directory import RecordingDirectory, Stored
@@ -164,10 +165,7 @@ class OwnedRun:
                     task.result()  # raises what ended it
             return await running
         finally:
-            running.cancel()
-            for task in others:
-                task.cancel()
-            await asyncio.gather(running, *others, return_exceptions=True)
+            await cancel_all(waited)
 
     async def _listen(self) -> None:
         while True:
