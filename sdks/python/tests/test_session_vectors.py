@@ -19,6 +19,7 @@ from nexus_rtc import Track, events
 from nexus_rtc.connection import Connection
 from nexus_rtc.edge.peer import Peer
 from nexus_rtc.publishing import LocalTrack
+from nexus_rtc.recordings import Recordings
 from nexus_rtc.room import Room
 from nexus_rtc.session import Output, Reply, Send, Session
 
@@ -86,7 +87,7 @@ class Replay:
         self.session = Session()
         self.now = 0.0
         peer = SimpleNamespace(data=None, on_data=None, slots=[], set_muted=lambda *_: None)
-        self.room = Room(cast(Peer, peer), attach_all=False)
+        self.room = Room(cast(Peer, peer), Recordings("http://unused", ""), attach_all=False)
         self.room.connect(cast(Connection, self))
         self._sent: list[wire.ClientMessage] = []
         self._answers: dict[int, asyncio.Future[wire.ServerMessage]] = {}

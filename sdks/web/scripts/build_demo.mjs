@@ -1,4 +1,4 @@
-/** Builds the demo page into demo/dist: a script, a style sheet and a page. Signaling serves the folder at `/`. */
+/** Builds the demo page into demo/dist: scripts, a style sheet and pages. Signaling serves the folder at `/`. */
 import { copyFileSync, mkdirSync, rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
@@ -8,7 +8,7 @@ rmSync(`${demo}dist`, { recursive: true, force: true });
 mkdirSync(`${demo}dist`, { recursive: true });
 await build({
   absWorkingDir: demo,
-  entryPoints: { demo: "src/main.ts", style: "src/style.css" },
+  entryPoints: { demo: "src/main.ts", recordings: "src/recordings_main.ts", style: "src/style.css" },
   outdir: "dist",
   bundle: true,
   minify: true,
@@ -19,4 +19,4 @@ await build({
   alias: { "@nexus-rtc/web": "../src/index.ts" },
   logLevel: "warning",
 });
-copyFileSync(`${demo}index.html`, `${demo}dist/index.html`);
+for (const page of ["index.html", "recordings.html"]) copyFileSync(`${demo}${page}`, `${demo}dist/${page}`);

@@ -11,6 +11,7 @@ import { Peer } from "./edge/peer.js";
 import type { Platform } from "./edge/platform.js";
 import { SessionRunner } from "./edge/session_runner.js";
 import type { LocalTrack } from "./room/local_track.js";
+import { Recordings } from "./recordings.js";
 import { Publications } from "./room/publications.js";
 import { Room } from "./room/room.js";
 import { TrackFactory } from "./room/track_factory.js";
@@ -58,6 +59,13 @@ export class NexusClient {
     return listDevices(platform);
   }
 
+  /** The recordings of the token's room, which need the grant `record`. Throws `TOKEN_INVALID` or `INVALID_ARGUMENT`. */
+  get recordings(): Recordings {
+    const { token, serverUrl } = this.#options;
+    const url = sessionUrl(serverUrl, readTokenClaims(token).url, this.#platform.pageOrigin());
+    return new Recordings(this.#platform, url, token);
+  }
+
   /** Joins a room: one round trip to the server. Rejects with a {@link NexusError}. */
   async join(roomId: string, options: JoinOptions = {}): Promise<Room> {
     const { appId, token, serverUrl, wireFormat } = this.#options;
@@ -70,7 +78,7 @@ export class NexusClient {
     if (signal?.aborted === true) throw aborted(signal);
     const url = sessionUrl(serverUrl, claims.url, this.#platform.pageOrigin());
     const { mediaTransform = NO_TRANSFORM } = this.#options;
-    const attempt = new JoinAttempt(this.#platform, mediaTransform, url, wireFormat ?? "binary", roomId);
+    const attempt = new JoinAttempt(this.#platform, mediaTransform, url, wireFormat ?? "binary", roomId, this.recordings);
     const abort = (): void => attempt.runner.dispatch({ type: "abort", error: aborted(signal) });
     signal?.addEventListener("abort", abort);
     try {
@@ -91,10 +99,12 @@ class JoinAttempt {
   readonly #peer: Peer;
   readonly #room: string;
   readonly #publications: Publications;
+  readonly #recordings: Recordings;
   #onNotice: (notice: Notice) => void = () => undefined;
 
-  constructor(platform: Platform, transform: MediaTransform, url: string, format: WireFormat, room: string) {
+  constructor(platform: Platform, transform: MediaTransform, url: string, format: WireFormat, room: string, recordings: Recordings) {
     this.#platform = platform;
+    this.#recordings = recordings;
     this.#room = room;
     this.#peer = new Peer(platform, (state) => this.runner.dispatch({ type: "media", state }), transform);
     const codec = messageCodec(format);
@@ -129,7 +139,7 @@ class JoinAttempt {
     const { runner } = this;
     const [platform, peer, publications] = [this.#platform, this.#peer, this.#publications];
     const factory = new TrackFactory(platform);
-    const room = new Room({ platform, peer, runner, factory, name: this.#room, publications });
+    const room = new Room({ platform, peer, runner, factory, name: this.#room, publications, recordings: this.#recordings });
     this.#onNotice = (notice) => room.handle(notice);
     return room;
   }

@@ -168,6 +168,7 @@ def page(tmp_path: Path) -> Path:
     folder = tmp_path / "dist"
     (folder / "assets").mkdir(parents=True)
     (folder / "index.html").write_text("<!doctype html><title>demo</title>é")
+    (folder / "recordings.html").write_text("<!doctype html><title>recordings</title>")
     (folder / "assets" / "app-1a2b.js").write_text("export {};")
     (folder / "assets" / "app-1a2b.css").write_text("body{}")
     (tmp_path / "secret.txt").write_text("secret")
@@ -195,6 +196,18 @@ async def test_the_demo_page_and_its_headers(page: Path) -> None:
             assert response.status == 304
         async with harness.http.get(f"{harness.url}/livez") as response:
             assert await response.json() == {"live": True}
+
+
+async def test_only_the_page_of_recordings_may_load_media_of_other_origins(page: Path) -> None:
+    async with Harness(demo_dir=page) as harness:
+        policies = []
+        for path in ("/recordings?room=a", "/recordings.html", "/"):
+            async with harness.http.get(harness.url + path) as response:
+                assert response.status == 200
+                assert ("recordings" in await response.text()) == ("recordings" in path)
+                policies.append(response.headers["Content-Security-Policy"])
+    assert ["media-src 'self' http: https: " in policy for policy in policies] == [True, True, False]
+    assert {policy.replace(" http: https:", "") for policy in policies} == {policies[2]}
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from nexus_rtc.connection import Connection
 from nexus_rtc.edge.peer import IceServer, Peer, SrtpProfile
 from nexus_rtc.edge.socket import Socket
 from nexus_rtc.publishing import LocalTrack
+from nexus_rtc.recordings import Recordings
 from nexus_rtc.room import Room
 from nexus_rtc.token import unverified_claims
 from nexus_rtc.wire import BINARY, Subprotocol
@@ -47,6 +48,11 @@ class NexusClient:
         self._connect_seconds = connect_seconds
         self._srtp_profile = srtp_profile
 
+    @property
+    def recordings(self) -> Recordings:
+        """The recordings of the token's room, which need the grant `record`."""
+        return Recordings(self._url, self._token)
+
     async def join(
         self,
         room: str | None = None,
@@ -77,7 +83,7 @@ class NexusClient:
                 ice_servers=ice_servers,
                 srtp_profile=self._srtp_profile,
             )
-            joined = Room(peer, attach_all=attach_all)
+            joined = Room(peer, self.recordings, attach_all=attach_all)
             joining.append(joined)
             connection = Connection(socket, joined.on_event)
             joined.connect(connection)

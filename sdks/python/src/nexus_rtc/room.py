@@ -18,6 +18,7 @@ from nexus_rtc.errors import NexusError
 from nexus_rtc.event_stream import EventStream
 from nexus_rtc.model import Participant, PauseReason, Slot, Track
 from nexus_rtc.publishing import LocalTrack
+from nexus_rtc.recordings import Recordings
 from nexus_rtc.remote_media import Frame, RemoteMedia
 from nexus_rtc.room_data import Destination, Incoming, outgoing
 
@@ -25,7 +26,9 @@ from nexus_rtc.room_data import Destination, Incoming, outgoing
 class Room:
     """Returned by `NexusClient.join`. Use it as a context manager, or call `leave`."""
 
-    def __init__(self, peer: Peer, *, attach_all: bool) -> None:
+    def __init__(self, peer: Peer, recordings: Recordings, *, attach_all: bool) -> None:
+        self.recordings = recordings
+        """Starts, changes and finds recordings of this room, for a token with the grant `record`."""
         self.unattributed_frames = 0
         """Frames that belong to no track of the room."""
         self._peer = peer

@@ -12,6 +12,7 @@ import { ChatPanel } from "./chat_panel.js";
 import { DeviceDialog } from "./device_dialog.js";
 import { h } from "./element.js";
 import { bestGrid } from "./layout.js";
+import { RecordSwitch } from "./record_switch.js";
 import { inviteLink, type Settings } from "./settings.js";
 import { StatsPanel } from "./stats_panel.js";
 import { Tile } from "./tile.js";
@@ -35,6 +36,7 @@ export class Call {
   readonly #state = h("span", { class: "state", role: "status" });
   readonly #count = h("span", { class: "count" });
   readonly #activity = new ActivityBadges();
+  readonly #recording: RecordSwitch;
   readonly #unblock: HTMLButtonElement;
   readonly #toolbar: Toolbar;
   readonly #stats: StatsPanel;
@@ -52,8 +54,10 @@ export class Call {
     this.#devices = new DeviceDialog(room, (error) => this.#fail(error));
     this.#unblock = h("button", { type: "button", class: "unblock primary", hidden: true, click: () => void this.#startAudio() }, "Click to hear the others");
     this.#toolbar = this.#buildToolbar();
+    this.#recording = new RecordSwitch(room, this.#toolbar, (text) => this.#showNote(text));
     this.root = this.#build();
     this.#listen(onEnd);
+    void this.#recording.follow();
     this.#addTile(this.#ownKey, room.localParticipant.name, true, false).setQuality(room.localParticipant.connectionQuality);
     for (const track of room.localParticipant.tracks) this.#showOwn(track);
     this.#refreshButtons();
@@ -88,6 +92,7 @@ export class Call {
       { id: "microphone", key: "m", label: "Mute", icon: "mic", run: () => void this.#guard("microphone", () => this.#toggleMicrophone()) },
       { id: "camera", key: "v", label: "Camera off", icon: "camera", run: () => void this.#guard("camera", () => this.#toggleCamera()) },
       { id: "screen", key: "s", label: "Share screen", icon: "screen", available: canShare, run: () => void this.#guard("screen", () => this.#toggleScreen()) },
+      { id: "record", key: "r", label: "Record", icon: "record", available: this.#room.grants.record, run: () => void this.#guard("record", () => this.#recording.toggle()) },
       { id: "chat", key: "t", label: "Chat", icon: "chat", run: () => this.#toggleChat() },
       { id: "devices", key: "d", label: "Devices", icon: "devices", run: () => void this.#devices.show() },
       { id: "stats", key: "i", label: "Statistics", icon: "stats", run: () => this.#toggleStats() },
@@ -105,7 +110,10 @@ export class Call {
     room.on("error", (error) => this.#fail(error));
     room.on("autoplay-blocked", () => (this.#unblock.hidden = false));
     room.on("disconnected", (reason) => onEnd(reason));
-    room.on("recording-changed", (recording) => this.#activity.setRecording(recording));
+    room.on("recording-changed", (recording) => {
+      this.#activity.setRecording(recording);
+      void this.#recording.follow();
+    });
     room.on("transcribing-changed", (transcribing) => this.#activity.setTranscribing(transcribing));
     room.on("connection-quality", ({ id }, quality) => this.#tiles.get(id)?.setQuality(quality));
     room.localParticipant.on("speaking", (speaking) => this.#tiles.get(this.#ownKey)?.setSpeaking(speaking));

@@ -21,7 +21,7 @@ if (app === null) throw new Error("the page has no #app");
 async function join(ready: Ready): Promise<void> {
   const name = ready.name === "" ? "Guest" : ready.name;
   rememberName(name);
-  const { token, appId } = await fetchToken(ready.room, name);
+  const { token, appId } = await fetchToken(ready.room, name, settings.record);
   const client = new NexusClient({ appId, token, wireFormat: settings.wireFormat });
   window.nexusDemo.client = client;
   const tracks = [ready.camera, ready.microphone].filter((track) => track !== null);

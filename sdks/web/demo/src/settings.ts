@@ -7,6 +7,8 @@ export interface Settings {
   readonly autojoin: boolean;
   readonly camera: boolean;
   readonly microphone: boolean;
+  /** Whether to ask for the grant `record`. */
+  readonly record: boolean;
   readonly codec: VideoCodec | undefined;
   readonly resolution: Resolution;
   readonly wireFormat: WireFormat;
@@ -16,7 +18,7 @@ const CODECS: readonly VideoCodec[] = ["vp8", "vp9", "h264", "av1"];
 const RESOLUTIONS: readonly Resolution[] = ["180p", "360p", "540p", "720p", "1080p"];
 const NAME_KEY = "nexus-demo-name";
 
-/** `?room=&name=&autojoin=1&camera=0&mic=0&codec=vp8&resolution=360p&format=json` */
+/** `?room=&name=&autojoin=1&camera=0&mic=0&record=0&codec=vp8&resolution=360p&format=json` */
 export function readSettings(search: string): Settings {
   const query = new URLSearchParams(search);
   return {
@@ -25,6 +27,7 @@ export function readSettings(search: string): Settings {
     autojoin: query.get("autojoin") === "1",
     camera: query.get("camera") !== "0",
     microphone: query.get("mic") !== "0",
+    record: query.get("record") !== "0",
     codec: CODECS.find((codec) => codec === query.get("codec")),
     resolution: RESOLUTIONS.find((one) => one === query.get("resolution")) ?? "720p",
     wireFormat: query.get("format") === "json" ? "json" : "binary",
@@ -46,4 +49,9 @@ const SECOND = ["bay", "brook", "field", "grove", "harbour", "hill", "lake", "me
 function inventRoom(): string {
   const [a = 0, b = 0, c = 0] = crypto.getRandomValues(new Uint32Array(3));
   return `${FIRST[a % FIRST.length] ?? ""}-${SECOND[b % SECOND.length] ?? ""}-${(c % 900) + 100}`;
+}
+
+/** The page with the recordings of a room. */
+export function recordingsLink(room: string): string {
+  return `${location.origin}/recordings?${new URLSearchParams({ room }).toString()}`;
 }

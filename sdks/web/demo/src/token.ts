@@ -12,11 +12,11 @@ function inventIdentity(name: string): string {
   return `${slug === "" ? "guest" : slug}-${random.toString(36)}`;
 }
 
-export async function fetchToken(room: string, name: string): Promise<DevelopmentToken> {
+export async function fetchToken(room: string, name: string, record: boolean): Promise<DevelopmentToken> {
   const response = await fetch("/v1/dev/token", {
     method: "POST",
     headers: { "content-type": "application/json" },
-    body: JSON.stringify({ room, identity: inventIdentity(name), name }),
+    body: JSON.stringify({ room, identity: inventIdentity(name), name, record }),
   });
   if (!response.ok) throw new Error(`the token endpoint answered ${response.status}`);
   const answer = (await response.json()) as { token: string; app_id: string };

@@ -40,13 +40,19 @@ export class Toolbar {
     if (button !== undefined) button.disabled = busy;
   }
 
+  setHidden(id: string, hidden: boolean): void {
+    const button = this.#buttons.get(id);
+    if (button !== undefined) button.hidden = hidden;
+  }
+
   /** Handles keys, unless the user is typing or holds a modifier. */
   readonly onKey = (event: KeyboardEvent): void => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
     const { target } = event;
     if (target instanceof HTMLElement && target.closest("input, select, textarea, dialog") !== null) return;
     const action = this.#actions.find(({ key }) => key === event.key.toLowerCase());
-    if (action === undefined || this.#buttons.get(action.id)?.disabled === true) return;
+    const button = action === undefined ? undefined : this.#buttons.get(action.id);
+    if (action === undefined || button?.disabled === true || button?.hidden === true) return;
     event.preventDefault();
     action.run();
   };

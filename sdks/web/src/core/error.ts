@@ -27,11 +27,16 @@ export type ServerErrorCode =
   | "ROOM_FULL"
   | "TOO_MANY_ROOMS"
   | "TOO_MANY_TRACKS"
+  | "RECORDING_NOT_FOUND"
+  | "STORE_NOT_FOUND"
+  | "RECORDING_ENDED"
   | "NO_SFU_AVAILABLE"
   | "SFU_UNREACHABLE"
   | "NODE_DRAINING"
   | "INTERNAL"
-  | "SERVICE_UNAVAILABLE";
+  | "SERVICE_UNAVAILABLE"
+  | "STORAGE_REFUSED"
+  | "NO_CAPACITY";
 
 /** Codes that arise in the browser. */
 export type ClientErrorCode =

@@ -1,4 +1,4 @@
-/** The URL of the session's WebSocket: from the caller, else from the token's `url` claim, else from the page's origin. */
+/** The URLs of the server: from the caller, else from the token's `url` claim, else from the page's origin. */
 import { NexusError } from "./error.js";
 
 const SOCKET_SCHEME: Readonly<Record<string, string>> = {
@@ -11,6 +11,7 @@ const SOCKET_SCHEME: Readonly<Record<string, string>> = {
 /** Path of the signaling service for sessions. */
 const SESSION_PATH = "/v1/rtc";
 
+/** The URL of the session's WebSocket. Throws `INVALID_ARGUMENT`. */
 export function sessionUrl(
   serverUrl: string | undefined,
   claimedUrl: string | null,
@@ -34,4 +35,9 @@ export function sessionUrl(
   const prefix = url.pathname.replace(/\/+$/, "");
   const path = prefix.endsWith(SESSION_PATH) ? prefix : prefix + SESSION_PATH;
   return `${scheme}//${url.host}${path}`;
+}
+
+/** The URL for HTTP requests to the server of a session. `path` begins with a slash. */
+export function requestUrl(session: string, path: string): string {
+  return `${session.slice(0, -SESSION_PATH.length).replace(/^ws/, "http")}${path}`;
 }

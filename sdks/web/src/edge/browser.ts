@@ -52,6 +52,7 @@ export const browserPlatform: Platform = {
   // "null" is the origin of opaque documents (HTML, serialisation of an origin).
   pageOrigin: () => (typeof location === "undefined" || location.origin === "null" ? null : location.origin),
   openSocket,
+  fetch: (url, init) => fetch(url, init),
   createPeer: (configuration) => new RTCPeerConnection(configuration),
   createStream: (tracks) => new MediaStream([...tracks]),
   createAudioElement: () => document.createElement("audio"),

@@ -55,6 +55,8 @@ export interface Platform {
   /** The page's origin; null outside a page. */
   pageOrigin(): string | null;
   openSocket(url: string, subprotocol: string, handlers: SocketHandlers): Socket;
+  /** As the Fetch API's `fetch`. */
+  fetch(url: string, init: RequestInit): Promise<Response>;
   createPeer(configuration: RTCConfiguration): PeerConnection;
   createStream(tracks: readonly MediaStreamTrack[]): MediaStream;
   /** An audio element that is not in the document. */

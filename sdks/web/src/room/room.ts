@@ -20,6 +20,7 @@ import type { Peer } from "../edge/peer.js";
 import { Playback } from "../edge/playback.js";
 import type { Platform } from "../edge/platform.js";
 import type { SessionRunner } from "../edge/session_runner.js";
+import type { Recordings } from "../recordings.js";
 import type { LocalTrack } from "./local_track.js";
 import { LocalParticipant } from "./local_participant.js";
 import type { Publications } from "./publications.js";
@@ -45,6 +46,7 @@ export interface RoomParts {
   readonly name: string;
   /** Contains the tracks of the first offer. */
   readonly publications: Publications;
+  readonly recordings: Recordings;
 }
 
 /** A room that has been joined. */
@@ -127,6 +129,11 @@ export class Room extends Emitter<RoomEvents> {
   /** Whether the audio of the room is being transcribed. Known from the join on. */
   get transcribing(): boolean {
     return this.#parts.runner.state.roster.activity.transcribing;
+  }
+
+  /** Starts, changes and finds recordings of this room, for a token with the grant `record`. */
+  get recordings(): Recordings {
+    return this.#parts.recordings;
   }
 
   get connectionState(): ConnectionState {

@@ -65,6 +65,13 @@ export class FakePlatform implements Platform {
     return this.server.connect(url, subprotocol, handlers);
   }
 
+  /** Answers HTTP requests; none is answered unless a test replaces it. */
+  answerRequest: (url: string, init: RequestInit) => Promise<Response> = () => Promise.reject(new TypeError("no answer"));
+
+  fetch(url: string, init: RequestInit): Promise<Response> {
+    return this.answerRequest(url, init);
+  }
+
   createPeer(configuration: RTCConfiguration): ReturnType<FakePeerConnection["asPeerConnection"]> {
     const peer = new FakePeerConnection(configuration);
     this.peers.push(peer);

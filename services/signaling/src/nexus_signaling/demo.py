@@ -1,4 +1,5 @@
-"""The demo page: a folder of built static files, served at `/`."""
+"""The demo: a folder of built static files. Its pages are the call at `/`, and the recordings of a room at
+`/recordings`."""
 
 import mimetypes
 from pathlib import Path
@@ -32,6 +33,13 @@ _SECURITY_HEADERS: Final = {
     "Referrer-Policy": "no-referrer",  # an invite link names a room
     "X-Content-Type-Options": "nosniff",
 }
+# Only the recorder knows where the links of its stores lead, so the page that plays recordings may load media
+# from everywhere.
+_POLICY_WITH_STORES: Final = _SECURITY_HEADERS["Content-Security-Policy"].replace(
+    "media-src 'self'", "media-src 'self' http: https:"
+)
+# Files of the pages that have a path of their own.
+_PAGES: Final = {"": "index.html", "recordings": "recordings.html"}
 _IMMUTABLE: Final = "public, max-age=31536000, immutable"
 _REVALIDATE: Final = "no-cache"
 
@@ -47,10 +55,11 @@ class DemoPage:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """`GET /{path}`. The page itself handles an invite link, `/?room=x`."""
-        name = request.match_info.get("path", "") or "index.html"
+        path_in_url = request.match_info.get("path", "")
+        name = _PAGES.get(path_in_url, path_in_url)
         path = self._file(name)
         if path is None:
-            if name == "index.html":
+            if name in _PAGES.values():
                 return web.Response(
                     status=503, text=_NOT_BUILT, content_type="text/html", headers=_SECURITY_HEADERS
                 )
@@ -58,6 +67,8 @@ class DemoPage:
         # Bundlers put a hash into the names of files under assets/, so their content never changes.
         cache = _IMMUTABLE if name.startswith("assets/") else _REVALIDATE
         response = web.FileResponse(path, headers={**_SECURITY_HEADERS, hdrs.CACHE_CONTROL: cache})
+        if name == "recordings.html":
+            response.headers["Content-Security-Policy"] = _POLICY_WITH_STORES
         response.content_type = _content_type(path)
         if response.content_type.startswith("text/") or response.content_type.endswith(("json", "xml")):
             response.charset = "utf-8"
