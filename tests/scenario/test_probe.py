@@ -160,7 +160,7 @@ def test_two_instances_and_a_chosen_media_port(dev: Development, tmp_path: Path)
 async def test_a_killed_service_stops_all_and_is_named(tmp_path: Path) -> None:
     running = start(tmp_path)
     children = running.children()
-    assert len(children) == 3
+    assert len(children) == 4  # the broker, the SFU, the recorder and signaling
     os.kill(children[1], signal.SIGKILL)
     assert running.process.wait(60) == 128 + signal.SIGKILL
     assert "sfu exited" in running.log.read_text()
