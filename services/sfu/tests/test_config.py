@@ -3,7 +3,7 @@
 import nexus_media
 import pytest
 from nexus_runtime import ClientError, ConfigError
-from nexus_sfu.config import SfuConfig, default_node_id
+from nexus_sfu.config import SfuConfig
 from nexus_sfu.memory_engine import MemoryEngine
 from nexus_sfu.open_engine import open_engine
 from nexus_sfu.service import SfuService, reachable_host
@@ -22,7 +22,7 @@ def test_values_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_default_node_ids_are_valid_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("socket.gethostname", lambda: "höst.example")
-    name = default_node_id()
+    name = SfuConfig.from_env().node_id
     assert SfuConfig.from_env(node_id=name).node_id == name
     assert name.startswith("sfu-h-st-example-")
 

@@ -5,6 +5,7 @@ from nexus_runtime.clock import Clock, Now, SystemClock
 from nexus_runtime.config import ConfigError, ServiceConfig, TextList, describe, service_settings, setting
 from nexus_runtime.errors import ClientError, NexusError
 from nexus_runtime.health import Health, HealthServer
+from nexus_runtime.identity import name_of_process
 from nexus_runtime.lifecycle import Life, run
 from nexus_runtime.logs import configure_logs
 from nexus_runtime.metrics import MetricSet
@@ -28,6 +29,7 @@ __all__ = [
     "TextList",
     "configure_logs",
     "describe",
+    "name_of_process",
     "run",
     "run_service",
     "service_settings",

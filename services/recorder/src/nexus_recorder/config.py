@@ -1,21 +1,14 @@
 """The recorder's configuration: NEXUS_RECORDER_*, read once by `__main__`."""
 
 import os
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 from nexus_jobs import Capacity
 from nexus_rpc import RpcConfig
-from nexus_runtime import ConfigError, service_settings, setting
+from nexus_runtime import ConfigError, name_of_process, service_settings, setting
 from nexus_storage import StorageConfig
 from pydantic import field_validator
-
-
-def default_replica_id() -> str:
-    """A readable name of letters, digits and dashes: the host's name and the process id."""
-    host = "".join(c if c.isalnum() and c.isascii() else "-" for c in socket.gethostname())
-    return f"rec-{host.strip('-') or 'host'}-{os.getpid()}"
 
 
 class RecorderConfig(StorageConfig, RpcConfig):
@@ -102,7 +95,7 @@ class RecorderConfig(StorageConfig, RpcConfig):
     @field_validator("replica_id")
     @classmethod
     def _name_the_replica(cls, replica_id: str) -> str:
-        return replica_id or default_replica_id()
+        return replica_id or name_of_process("rec")
 
     def problems(self) -> Iterator[str]:
         yield from super().problems()

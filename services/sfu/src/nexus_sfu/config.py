@@ -1,24 +1,15 @@
 """The service's configuration: NEXUS_SFU_*, read once by `__main__`."""
 
-import os
-import socket
 from collections.abc import Iterator
 from typing import Literal
 
 from nexus_rpc import RpcConfig
-from nexus_runtime import TextList, service_settings, setting
+from nexus_runtime import TextList, name_of_process, service_settings, setting
 from pydantic import field_validator
 
 from nexus_sfu.core.limits import Limits
 from nexus_sfu.core.model import Codec
 from nexus_sfu.sdp.validate import Bounds
-
-
-def default_node_id() -> str:
-    """A readable name that is valid as a key: letters, digits and dashes of the host's name, and the process
-    id."""
-    host = "".join(c if c.isalnum() and c.isascii() else "-" for c in socket.gethostname())
-    return f"sfu-{host.strip('-') or 'node'}-{os.getpid()}"
 
 
 class SfuConfig(RpcConfig):
@@ -140,7 +131,7 @@ class SfuConfig(RpcConfig):
     @field_validator("node_id")
     @classmethod
     def _name_the_node(cls, node_id: str) -> str:
-        return node_id or default_node_id()
+        return node_id or name_of_process("sfu")
 
     def problems(self) -> Iterator[str]:
         yield from super().problems()
