@@ -9,7 +9,7 @@ its last record is written, with the reason of that moment.
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 from nexus_runtime import Clock
@@ -128,13 +128,7 @@ class NamedTaps:
 
     def demand(self, named: NamedTap, demand: TapDemand) -> None:
         if demand != named.options.demand:
-            named.options = TapOptions(
-                named.options.patience_ms,
-                named.options.batch_ms,
-                named.options.backlog_bytes,
-                named.options.retain_ms,
-                demand=demand,
-            )
+            named.options = replace(named.options, demand=demand)
             self._engine.update_tap(named.tap, demand)
 
     def request_keyframe(self, named: NamedTap) -> None:
