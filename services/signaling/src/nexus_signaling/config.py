@@ -169,11 +169,6 @@ class SignalingConfig(RpcConfig):
             max_message_bytes=self.max_message_bytes,
         )
 
-    def recording_limits(self) -> DataLimits:
-        """Limits of requests about recordings, whose bodies are small."""
-        rate = self.recording_requests_per_second
-        return DataLimits(rate, self.recording_request_burst, bytes_per_second=1, bytes_burst=1)
-
     def data_limits(self) -> DataLimits:
         return DataLimits(
             messages_per_second=self.data_messages_per_second,

@@ -18,7 +18,7 @@ from nexus.types.v1.error_pb2 import ErrorCode
 from nexus_rpc import RpcError
 from nexus_runtime import Clock
 
-from nexus_signaling.core.data_budget import DataBudget
+from nexus_signaling.core.data_budget import AppBudget
 from nexus_signaling.core.sfu_requests import permitted
 from nexus_signaling.http_answers import NOT_STORED, answer, bearer, cors, preflight, refusal
 from nexus_signaling.metrics import Metrics
@@ -34,6 +34,12 @@ RULES_PATH: Final = "/v1/recording-rules"
 MAX_BODY_BYTES: Final = 64 * 1024
 
 Request = TypeVar("Request", bound=Message)
+OnOne = (
+    api.StopRecordingRequest
+    | api.PauseRecordingRequest
+    | api.ResumeRecordingRequest
+    | api.DeleteRecordingRequest
+)
 Handle = Callable[[web.Request, Claims], Awaitable[Message]]
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
@@ -42,7 +48,7 @@ Handler = Callable[[web.Request], Awaitable[web.Response]]
 class RecordingsEndpoint:
     verifier: TokenVerifier
     recorder: RecorderClient
-    budget: DataBudget
+    budget: AppBudget
     origins: OriginPolicy
     metrics: Metrics
     clock: Clock
@@ -55,10 +61,10 @@ class RecordingsEndpoint:
             ("DELETE", PATH, self._forget),
             ("GET", one, self._get),
             ("PATCH", one, self._update),
-            ("DELETE", one, self._delete),
-            ("POST", one + "/stop", self._stop),
-            ("POST", one + "/pause", self._pause),
-            ("POST", one + "/resume", self._resume),
+            ("DELETE", one, self._on_one(api.DeleteRecordingRequest, api.DeleteRecordingResponse)),
+            ("POST", one + "/stop", self._on_one(api.StopRecordingRequest, api.StopRecordingResponse)),
+            ("POST", one + "/pause", self._on_one(api.PauseRecordingRequest, api.PauseRecordingResponse)),
+            ("POST", one + "/resume", self._on_one(api.ResumeRecordingRequest, api.ResumeRecordingResponse)),
             ("POST", one + "/markers", self._mark),
             ("GET", one + "/playback", self._playback),
             ("GET", RULES_PATH, self._list_rules),
@@ -82,7 +88,7 @@ class RecordingsEndpoint:
             try:
                 claims = await self.verifier.verify(bearer(request), app_id="", room=None)
                 permitted(claims.grants.admin or claims.grants.record, "record")
-                self.budget.take_message(claims.app, self.clock.monotonic_ms())
+                self.budget.take(claims.app, self.clock.monotonic_ms())
                 answered = await handle(request, claims)
             except RpcError as error:
                 self.metrics.recording_requests.labels(ErrorCode.Name(error.code)).inc()
@@ -135,25 +141,15 @@ class RecordingsEndpoint:
         asked.app, asked.recording_id = claims.app, recording.id
         return await self.recorder.call(asked, api.UpdateRecordingResponse)
 
-    async def _delete(self, request: web.Request, claims: Claims) -> Message:
-        recording = await self._recording(request, claims)
-        asked = api.DeleteRecordingRequest(app=claims.app, recording_id=recording.id)
-        return await self.recorder.call(asked, api.DeleteRecordingResponse)
+    def _on_one(self, request_type: type[OnOne], response_type: type[Message]) -> Handle:
+        """A handler of a call that needs nothing but the recording's id."""
 
-    async def _stop(self, request: web.Request, claims: Claims) -> Message:
-        recording = await self._recording(request, claims)
-        asked = api.StopRecordingRequest(app=claims.app, recording_id=recording.id)
-        return await self.recorder.call(asked, api.StopRecordingResponse)
+        async def handle(request: web.Request, claims: Claims) -> Message:
+            recording = await self._recording(request, claims)
+            asked = request_type(app=claims.app, recording_id=recording.id)
+            return await self.recorder.call(asked, response_type)
 
-    async def _pause(self, request: web.Request, claims: Claims) -> Message:
-        recording = await self._recording(request, claims)
-        asked = api.PauseRecordingRequest(app=claims.app, recording_id=recording.id)
-        return await self.recorder.call(asked, api.PauseRecordingResponse)
-
-    async def _resume(self, request: web.Request, claims: Claims) -> Message:
-        recording = await self._recording(request, claims)
-        asked = api.ResumeRecordingRequest(app=claims.app, recording_id=recording.id)
-        return await self.recorder.call(asked, api.ResumeRecordingResponse)
+        return handle
 
     async def _mark(self, request: web.Request, claims: Claims) -> Message:
         asked = await _body(request, api.AddMarkerRequest())

@@ -14,7 +14,7 @@ from nexus_runtime import Runtime
 
 from nexus_signaling.config import SignalingConfig
 from nexus_signaling.connection import Services
-from nexus_signaling.core.data_budget import DataBudget
+from nexus_signaling.core.data_budget import AppBudget, DataBudget
 from nexus_signaling.data_endpoint import DataEndpoint
 from nexus_signaling.demo import DemoPage
 from nexus_signaling.departures import Departures
@@ -88,7 +88,7 @@ class SignalingService:
         recordings = RecordingsEndpoint(
             verifier,
             self.recorder,
-            DataBudget(config.recording_limits()),
+            AppBudget("messages", config.recording_requests_per_second, config.recording_request_burst),
             origins,
             self.metrics,
             runtime.clock,

@@ -1,4 +1,5 @@
-"""Rate limits for the data that applications' servers send to rooms (`POST /v1/data`). Time is a parameter.
+"""Rate limits of what an application sends over plain HTTP: data (`POST /v1/data`), and requests about
+recordings. Time is a parameter.
 
 Each app has one budget for all tokens and rooms, so that a loop in one application's server does not take the
 SFUs and the receivers' bandwidth from others.
@@ -21,37 +22,38 @@ class DataLimits:
     bytes_burst: int
 
 
-@dataclass(frozen=True, slots=True)
-class _AppBudget:
-    messages: TokenBucket
-    bytes: TokenBucket
+class AppBudget:
+    """One rate limit for each app. Call it only for the app of a verified token, so that the number of
+    buckets is bounded by the configured apps. `what` names the things that are counted."""
+
+    def __init__(self, what: str, per_second: float, burst: int) -> None:
+        self._what: Final = what
+        self._per_second: Final = per_second
+        self._burst: Final = burst
+        self._apps: Final[dict[str, TokenBucket]] = {}
+
+    def take(self, app: str, now_ms: int, count: int = 1) -> None:
+        """Raises RpcError RATE_LIMITED."""
+        bucket = self._apps.get(app)
+        if bucket is None:
+            bucket = self._apps[app] = TokenBucket(self._per_second, self._burst, now_ms)
+        _refuse(self._what, bucket.take(now_ms, count))
 
 
 class DataBudget:
-    """The budgets of all apps. Call it only for the app of a verified token, so that the number of budgets is
-    bounded by the configured apps."""
+    """The budgets of messages and of their bytes."""
 
     def __init__(self, limits: DataLimits) -> None:
-        self._limits: Final = limits
-        self._apps: Final[dict[str, _AppBudget]] = {}
+        self._messages: Final = AppBudget("messages", limits.messages_per_second, limits.message_burst)
+        self._bytes: Final = AppBudget("bytes", limits.bytes_per_second, limits.bytes_burst)
 
     def take_message(self, app: str, now_ms: int) -> None:
         """Raises RpcError RATE_LIMITED."""
-        _refuse("messages", self._of(app, now_ms).messages.take(now_ms))
+        self._messages.take(app, now_ms)
 
     def take_bytes(self, app: str, now_ms: int, count: int) -> None:
         """Raises RpcError RATE_LIMITED."""
-        _refuse("bytes", self._of(app, now_ms).bytes.take(now_ms, count))
-
-    def _of(self, app: str, now_ms: int) -> _AppBudget:
-        budget = self._apps.get(app)
-        if budget is None:
-            limits = self._limits
-            budget = self._apps[app] = _AppBudget(
-                TokenBucket(limits.messages_per_second, limits.message_burst, now_ms),
-                TokenBucket(limits.bytes_per_second, limits.bytes_burst, now_ms),
-            )
-        return budget
+        self._bytes.take(app, now_ms, count)
 
 
 def _refuse(what: str, wait_ms: int) -> None:
