@@ -1,6 +1,7 @@
 """Subjects and keys on the bus, in particular for rooms with hostile names."""
 
 import itertools
+import zlib
 
 import pytest
 from hypothesis import given
@@ -31,7 +32,11 @@ def test_names_survive_the_round_trip(app: str, room: str, identity: str) -> Non
     assert matches(subjects.participants_filter(app, room), key)
     assert subjects.parse_room_key(check_key(subjects.room_key(app, room))) == (app, room)
     assert subjects.parse_room_event(subjects.room_event(app, room, "e")) == (app, room, "e")
-    assert any(matches(pattern, subjects.qoe(app, room)) for pattern in subjects.QOE_STREAM_SUBJECTS)
+    partition = subjects.qoe_partition(app, room)
+    samples = check_subject(subjects.qoe(app, partition))
+    assert any(matches(pattern, samples) for pattern in subjects.QOE_STREAM_SUBJECTS)
+    assert matches(subjects.qoe_partition_filter(partition), samples)
+    assert subjects.parse_qoe(samples) == (app, partition)
 
 
 @given(names, names)
@@ -60,6 +65,58 @@ def test_an_invalid_token_is_refused(part: str) -> None:
 def test_other_subjects_are_not_room_events(subject: str) -> None:
     with pytest.raises(ValueError):
         subjects.parse_room_event(subject)
+
+
+def test_rooms_are_spread_over_all_partitions_and_stay_there() -> None:
+    assert subjects.qoe_partition("devkey", "lobby") == zlib.crc32(b"ZGV2a2V5.bG9iYnk") % 32 == 25
+    # As one text, both of these would be "a.b.c".
+    assert subjects.qoe_partition("a.b", "c") != subjects.qoe_partition("a", "b.c")
+    found = {subjects.qoe_partition("app", f"room-{number}") for number in range(1000)}
+    assert found == set(range(subjects.QOE_PARTITIONS))
+
+
+@pytest.mark.parametrize("partition", [-1, 32])
+def test_there_are_32_partitions(partition: int) -> None:
+    for name in (subjects.qoe, subjects.qoe_refused):
+        with pytest.raises(ValueError):
+            name("app", partition)
+    with pytest.raises(ValueError):
+        subjects.qoe_partition_filter(partition)
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "nexus.v1.YQ.qoe",
+        "nexus.v1.YQ.qoe.32",
+        "nexus.v1.YQ.qoe.07",
+        "nexus.v1.YQ.qoe.-1",
+        "nexus.v1.YQ.qoe.YQ",
+        "nexus.v1.YQ.qoe_refused.1",
+        "nexus.v2.YQ.qoe.1",
+        "nexus.v1.YQ.qoe.1.e",
+    ],
+)
+def test_other_subjects_are_no_quality_samples(subject: str) -> None:
+    with pytest.raises(ValueError):
+        subjects.parse_qoe(subject)
+
+
+def test_streams_store_only_their_own_subjects() -> None:
+    streams = {
+        "qoe": subjects.QOE_STREAM_SUBJECTS,
+        "refused": subjects.QOE_REFUSED_STREAM_SUBJECTS,
+        "events": subjects.ROOM_EVENTS_STREAM_SUBJECTS,
+        "recordings": subjects.RECORDINGS_STREAM_SUBJECTS,
+        "jobs": subjects.job_stream_subjects("record"),
+    }
+    for (one, mine), (other, theirs) in itertools.combinations(streams.items(), 2):
+        assert not any(overlap(left, right) for left in mine for right in theirs), (one, other)
+    assert matches(subjects.QOE_REFUSED_STREAM_SUBJECTS[0], subjects.qoe_refused("app", 31))
+    joined = subjects.room_event("app", "lobby", "participant-joined")
+    assert sum(matches(pattern, joined) for pattern in subjects.ROOM_EVENTS_STREAM_SUBJECTS) == 1
+    speaking = subjects.room_event("app", "lobby", "active-speakers")
+    assert not any(matches(pattern, speaking) for pattern in subjects.ROOM_EVENTS_STREAM_SUBJECTS)
 
 
 def test_an_empty_name_is_refused() -> None:
@@ -96,7 +153,7 @@ def test_the_names_of_jobs() -> None:
     assert matches(subjects.jobs_filter("record"), key)
 
 
-@pytest.mark.parametrize("kind", ["room", "qoe", "recording", "transcript", "", "a.b", "*"])
+@pytest.mark.parametrize("kind", ["room", "qoe", "qoe_refused", "recording", "transcript", "", "a.b", "*"])
 def test_a_kind_of_job_uses_no_subject_of_others(kind: str) -> None:
     with pytest.raises(ValueError):
         subjects.job_stream(kind)

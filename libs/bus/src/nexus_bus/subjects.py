@@ -9,7 +9,8 @@ inverse.
 what                                  name                                   carries
 ====================================  =====================================  =========================
 events of a room                      nexus.v1.<app>.room.<room>.<event>     ``nexus.events.v1``
-one-second call-quality samples       nexus.v1.<app>.qoe.<room>              ``nexus.qoe.v1``
+one-second call-quality samples       nexus.v1.<app>.qoe.<partition>         ``nexus.qoe.v1``
+samples that could not be read        nexus.v1.<app>.qoe_refused.<partition> ``nexus.qoe.v1``
 rooms and their placement             KV ``rooms``, key <app>.<room>         ``nexus.types.v1``
 participants of a room                KV ``participants``,                   ``nexus.types.v1``
                                       key <app>.<room>.<identity>
@@ -24,14 +25,17 @@ tickets of jobs that need an owner    nexus.v1.jobs.<kind>.<class>           ``n
 ====================================  =====================================  =========================
 
 Room events are core NATS messages: a service that is not subscribed misses them, and detects the gap by the
-room's revision, which each event carries. The stream ``QOE`` stores the quality samples, and
-``RECORDINGS`` the events of recordings. Each kind of job has its own stream, a work queue, because one stream
-of all kinds would store subjects that other streams store too (``nexus.v1.*.qoe.*``), and JetStream refuses
-such streams.
+room's revision, which each event carries. Those of `ROOM_EVENTS_STREAM_KINDS` are also stored, in the stream
+``ROOM_EVENTS``. The stream ``QOE`` stores the quality samples, ``QOE_REFUSED`` the batches of them that its
+reader refused, and ``RECORDINGS`` the events of recordings. A partition of quality samples holds whole rooms:
+it is the CRC-32 of app and room modulo `QOE_PARTITIONS`. Each kind of job has its own stream, a work queue,
+because one stream of all kinds would store subjects that other streams store too (``nexus.v1.*.qoe.*``), and
+JetStream refuses such streams.
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Final
+from zlib import crc32
 
 ROOT: Final = "nexus.v1"
 
@@ -43,13 +47,33 @@ RECORDING_RULES: Final = "recording_rules"
 JOBS: Final = "jobs"
 BUCKETS: Final = (ROOMS, PARTICIPANTS, NODES, RECORDINGS, RECORDING_RULES, JOBS)
 
+# Number of partitions of the quality samples. A change would separate the samples of a room.
+QOE_PARTITIONS: Final = 32
 QOE_STREAM: Final = "QOE"
 QOE_STREAM_SUBJECTS: Final = (f"{ROOT}.*.qoe.*",)
+QOE_REFUSED_STREAM: Final = "QOE_REFUSED"
+QOE_REFUSED_STREAM_SUBJECTS: Final = (f"{ROOT}.*.qoe_refused.*",)
+# Room events that are stored: those that say who was in a room when, and which tracks there were. The others
+# are about one participant's slots and layers, or are measurements.
+ROOM_EVENTS_STREAM: Final = "ROOM_EVENTS"
+ROOM_EVENTS_STREAM_KINDS: Final = (
+    "participant-joined",
+    "participant-left",
+    "participant-updated",
+    "media-connected",
+    "track-published",
+    "track-unpublished",
+    "track-muted",
+    "track-updated",
+    "room-updated",
+    "room-closed",
+)
+ROOM_EVENTS_STREAM_SUBJECTS: Final = tuple(f"{ROOT}.*.room.*.{kind}" for kind in ROOM_EVENTS_STREAM_KINDS)
 RECORDINGS_STREAM: Final = "RECORDINGS"
 RECORDINGS_STREAM_SUBJECTS: Final = (f"{ROOT}.*.recording.*",)
 
 # Third or fourth tokens of other subjects, which no kind of job may be called.
-_RESERVED_KINDS: Final = frozenset(("room", "qoe", "recording", "transcript"))
+_RESERVED_KINDS: Final = frozenset(("room", "qoe", "qoe_refused", "recording", "transcript"))
 _NAME_CHARACTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
 
 
@@ -97,9 +121,42 @@ def all_room_events(app: str | None = None) -> str:
     return f"{ROOT}.{'*' if app is None else token(app)}.room.>"
 
 
-def qoe(app: str, room: str) -> str:
-    """The subject of one room's quality samples, which the stream `QOE_STREAM` stores."""
-    return f"{ROOT}.{token(app)}.qoe.{token(room)}"
+def qoe_partition(app: str, room: str) -> int:
+    """The partition of a room's quality samples: CRC-32 of ``<app>.<room>``, as tokens, modulo 32."""
+    return crc32(f"{token(app)}.{token(room)}".encode("ascii")) % QOE_PARTITIONS
+
+
+def qoe(app: str, partition: int) -> str:
+    """The subject of the quality samples of an app's rooms in one partition, which the stream `QOE_STREAM`
+    stores. Raises ValueError for a partition that does not exist."""
+    return f"{ROOT}.{token(app)}.qoe.{_partition(partition)}"
+
+
+def qoe_partition_filter(partition: int) -> str:
+    """The pattern for the quality samples of one partition, of all apps."""
+    return f"{ROOT}.*.qoe.{_partition(partition)}"
+
+
+def qoe_refused(app: str, partition: int) -> str:
+    """The subject of batches that were refused, which the stream `QOE_REFUSED_STREAM` stores."""
+    return f"{ROOT}.{token(app)}.qoe_refused.{_partition(partition)}"
+
+
+def parse_qoe(subject: str) -> tuple[str, int]:
+    """(app, partition) of a subject made by `qoe`. Raises ValueError for other subjects."""
+    parts = subject.split(".")
+    if len(parts) != 5 or parts[:2] != ROOT.split(".") or parts[3] != "qoe" or not parts[4].isdecimal():
+        raise ValueError(f"not the subject of quality samples: {subject!r}")
+    app, partition = untoken(parts[2]), _partition(int(parts[4]))
+    if qoe(app, partition) != subject:
+        raise ValueError(f"not the subject of quality samples: {subject!r}")
+    return app, partition
+
+
+def _partition(partition: int) -> int:
+    if not 0 <= partition < QOE_PARTITIONS:
+        raise ValueError(f"there is no partition {partition}")
+    return partition
 
 
 def recording_events(app: str, room: str) -> str:

@@ -3,11 +3,30 @@
 import type { MessageTable } from "./field_row.js";
 
 export const MESSAGES: Readonly<Record<string, MessageTable>> = {
-  ClientMessage: [[1,"requestId","uint32"],[10,"join","JoinRequest","request"],[11,"offer","OfferRequest","request"],[12,"updateSlots","UpdateSlotsRequest","request"],[13,"updateSubscriptions","UpdateSubscriptionsRequest","request"],[14,"setMuted","SetMutedRequest","request"],[15,"unpublish","UnpublishRequest","request"],[16,"updateParticipant","UpdateParticipantRequest","request"],[17,"removeParticipant","RemoveParticipantRequest","request"],[18,"leave","LeaveRequest","request"],[19,"ping","PingRequest","request"],[20,"updateView","UpdateViewRequest","request"]],
+  ClientMessage: [[1,"requestId","uint32"],[2,"telemetry","Telemetry","request"],[10,"join","JoinRequest","request"],[11,"offer","OfferRequest","request"],[12,"updateSlots","UpdateSlotsRequest","request"],[13,"updateSubscriptions","UpdateSubscriptionsRequest","request"],[14,"setMuted","SetMutedRequest","request"],[15,"unpublish","UnpublishRequest","request"],[16,"updateParticipant","UpdateParticipantRequest","request"],[17,"removeParticipant","RemoveParticipantRequest","request"],[18,"leave","LeaveRequest","request"],[19,"ping","PingRequest","request"],[20,"updateView","UpdateViewRequest","request"]],
+  Telemetry: [[1,"series","TrackSeries","*"],[2,"samples","TelemetrySample","*"],[3,"droppedSamples","uint32"]],
+  TrackSeries: [[1,"number","uint32"],[2,"trackId","string"],[3,"codec","Codec"],[4,"absent","uint64"],[5,"elementWidth","uint32"],[6,"elementHeight","uint32"],[7,"width","uint32"],[8,"height","uint32"],[9,"requestedSpatial","uint32","?"],[10,"requestedTemporal","uint32","?"],[11,"receivedSpatial","uint32","?"],[12,"encodings","EncodingSeries","*"],[13,"source","TrackSource"]],
+  EncodingSeries: [[1,"rid","string"],[2,"width","uint32"],[3,"height","uint32"],[4,"scalabilityMode","string"]],
+  TelemetrySample: [[1,"number","uint32"],[2,"atMs","uint64"],[3,"wallAtMs","int64"],[4,"intervalMs","uint32"],[5,"path","PathSample"],[6,"sentAudio","SentAudio","*"],[7,"sentVideo","SentVideo","*"],[8,"receivedAudio","ReceivedAudio","*"],[9,"receivedVideo","ReceivedVideo","*"],[10,"events","TelemetryEvent","*"]],
+  PathSample: [[1,"rttUs","uint32","?"],[2,"uplinkEstimateBps","uint32","?"],[3,"localType","CandidateType"],[4,"remoteType","CandidateType"],[5,"protocol","PathProtocol"],[6,"bytesSent","uint32"],[7,"bytesReceived","uint32"],[8,"iceRestarts","uint32"],[9,"networkChanged","bool"],[10,"interrupted","bool"],[11,"signalingRttMs","uint32","?"],[12,"playoutSynthesizedMs","uint32","?"],[13,"playoutMs","uint32","?"]],
+  SentAudio: [[1,"series","uint32"],[2,"packets","uint32"],[3,"bytes","uint32"],[4,"level","uint32","?"],[5,"lost","int32"],[6,"jitterUs","uint32","?"],[7,"targetBitrateBps","uint32","?"],[8,"state","TrackState"],[9,"nacks","uint32"],[10,"retransmittedPackets","uint32"],[11,"retransmittedBytes","uint32"]],
+  SentVideo: [[1,"series","uint32"],[2,"encodings","SentEncoding","*"],[3,"state","TrackState"],[4,"sourceFrames","uint32","?"]],
+  SentEncoding: [[1,"index","uint32"],[2,"packets","uint32"],[3,"bytes","uint32"],[4,"framesEncoded","uint32"],[5,"keyframes","uint32"],[6,"qpSum","uint32"],[7,"encodeTimeMs","uint32"],[8,"lost","int32"],[9,"jitterUs","uint32","?"],[10,"targetBitrateBps","uint32","?"],[11,"limitation","QualityLimitation"],[12,"nacks","uint32"],[13,"plis","uint32"],[14,"firs","uint32"],[15,"retransmittedPackets","uint32"],[16,"retransmittedBytes","uint32"],[17,"limitedByCpuMs","uint32"],[18,"limitedByBandwidthMs","uint32"],[19,"limitedByOtherMs","uint32"],[20,"framesSent","uint32"],[21,"sendDelayMs","uint32"]],
+  ReceivedAudio: [[1,"series","uint32"],[2,"packets","uint32"],[3,"bytes","uint32"],[4,"lost","int32"],[5,"jitterUs","uint32","?"],[6,"level","uint32","?"],[7,"jitterBufferDelayMs","uint32","?"],[8,"jitterBufferTargetMs","uint32","?"],[9,"samples","uint32"],[10,"concealedSamples","uint32"],[11,"silentConcealedSamples","uint32"],[12,"concealmentEvents","uint32"],[13,"removedSamples","uint32"],[14,"insertedSamples","uint32"],[15,"fecPackets","uint32"],[16,"discarded","uint32"],[17,"nacks","uint32"],[18,"retransmittedPackets","uint32"],[19,"retransmittedBytes","uint32"],[20,"fecDiscarded","uint32"],[21,"state","TrackState"],[22,"switched","bool"]],
+  ReceivedVideo: [[1,"series","uint32"],[2,"packets","uint32"],[3,"bytes","uint32"],[4,"lost","int32"],[5,"jitterUs","uint32","?"],[6,"framesReceived","uint32"],[7,"framesDecoded","uint32"],[8,"framesDropped","uint32"],[9,"keyframes","uint32"],[10,"qpSum","uint32"],[11,"decodeTimeMs","uint32"],[12,"interframeMs","uint32"],[13,"interframeMs2","uint32"],[14,"jitterBufferDelayMs","uint32","?"],[15,"jitterBufferTargetMs","uint32","?"],[16,"freezes","uint32"],[17,"freezeMs","uint32"],[18,"pauses","uint32"],[19,"pauseMs","uint32"],[20,"discarded","uint32"],[21,"nacks","uint32"],[22,"plis","uint32"],[23,"firs","uint32"],[24,"retransmittedPackets","uint32"],[25,"retransmittedBytes","uint32"],[26,"fecPackets","uint32"],[27,"state","TrackState"],[28,"switched","bool"],[29,"freezesDerived","bool"]],
+  TelemetryEvent: [[1,"atMs","uint64"],[2,"joinStep","JoinStepReached","event"],[3,"joinFailed","JoinFailed","event"],[4,"published","TrackPublishing","event"],[5,"firstFrame","FirstFrameShown","event"],[6,"error","ErrorRaised","event"],[7,"devicesChanged","DevicesChanged","event"],[8,"autoplayBlocked","AutoplayBlocked","event"],[9,"pageVisibility","PageVisibility","event"]],
+  JoinStepReached: [[1,"step","JoinStep"],[2,"afterMs","uint32"]],
+  JoinFailed: [[1,"step","JoinStep"],[2,"afterMs","uint32"],[3,"code","string"]],
+  TrackPublishing: [[1,"trackId","string"],[2,"afterMs","uint32"]],
+  FirstFrameShown: [[1,"trackId","string"],[2,"afterMs","uint32"]],
+  ErrorRaised: [[1,"code","string"]],
+  DevicesChanged: [],
+  AutoplayBlocked: [],
+  PageVisibility: [[1,"hidden","bool"]],
   JoinRequest: [[1,"token","string"],[2,"room","string"],[3,"appId","string"],[4,"sdp","string"],[5,"publications","Publication","*"],[6,"client","ClientDescription"],[7,"name","string"],[8,"metadata","string"],[9,"attributes","string","%"],[10,"bindExisting","bool"]],
   Publication: [[1,"mid","string"],[2,"source","TrackSource"],[3,"name","string"],[4,"muted","bool"],[5,"width","uint32"],[6,"height","uint32"],[7,"preferredCodec","Codec"],[8,"layers","VideoLayer","*"],[9,"scalabilityMode","string"]],
   VideoLayer: [[1,"rid","string"],[2,"spatial","uint32"],[3,"width","uint32"],[4,"height","uint32"],[5,"maxBitrateBps","uint32"],[6,"inactive","bool"]],
-  ClientDescription: [[1,"sdk","string"],[2,"version","string"]],
+  ClientDescription: [[1,"sdk","string"],[2,"version","string"],[3,"browser","string"],[4,"browserVersion","uint32"]],
   OfferRequest: [[1,"sdp","string"],[2,"publications","Publication","*"]],
   UpdateSlotsRequest: [[1,"bindTrackIds","string","*"],[2,"unbindTrackIds","string","*"]],
   UpdateSubscriptionsRequest: [[1,"trackIds","string","*"],[2,"subscribed","bool"]],
@@ -19,9 +38,9 @@ export const MESSAGES: Readonly<Record<string, MessageTable>> = {
   PingRequest: [[1,"sentAtMs","int64"]],
   UpdateViewRequest: [[1,"views","TrackView","*"]],
   TrackView: [[1,"trackId","string"],[2,"width","uint32"],[3,"height","uint32"],[4,"hidden","bool"],[5,"pinned","bool"],[6,"priority","uint32"],[7,"maxSpatial","uint32","?"],[8,"maxTemporal","uint32","?"]],
-  ServerMessage: [[1,"requestId","uint32"],[2,"error","Error","body"],[10,"join","JoinResponse","body"],[11,"offer","OfferResponse","body"],[12,"updateSlots","UpdateSlotsResponse","body"],[13,"updateSubscriptions","UpdateSubscriptionsResponse","body"],[14,"setMuted","SetMutedResponse","body"],[15,"unpublish","UnpublishResponse","body"],[16,"updateParticipant","UpdateParticipantResponse","body"],[17,"removeParticipant","RemoveParticipantResponse","body"],[18,"leave","LeaveResponse","body"],[19,"ping","PingResponse","body"],[20,"updateView","UpdateViewResponse","body"],[30,"event","RoomEvent","body"],[31,"snapshot","RoomSnapshot","body"],[32,"disconnected","Disconnected","body"]],
+  ServerMessage: [[1,"requestId","uint32"],[2,"error","Error","body"],[10,"join","JoinResponse","body"],[11,"offer","OfferResponse","body"],[12,"updateSlots","UpdateSlotsResponse","body"],[13,"updateSubscriptions","UpdateSubscriptionsResponse","body"],[14,"setMuted","SetMutedResponse","body"],[15,"unpublish","UnpublishResponse","body"],[16,"updateParticipant","UpdateParticipantResponse","body"],[17,"removeParticipant","RemoveParticipantResponse","body"],[18,"leave","LeaveResponse","body"],[19,"ping","PingResponse","body"],[20,"updateView","UpdateViewResponse","body"],[30,"event","RoomEvent","body"],[31,"snapshot","RoomSnapshot","body"],[32,"disconnected","Disconnected","body"],[33,"telemetryStored","TelemetryStored","body"]],
   Error: [[1,"code","ErrorCode"],[2,"message","string"],[3,"details","string","%"],[4,"fatal","bool"],[5,"retryAfterMs","uint32"]],
-  JoinResponse: [[1,"room","Room"],[2,"participant","Participant"],[3,"participants","Participant","*"],[4,"sdp","string"],[5,"slots","SlotTable"],[6,"iceServers","IceServer","*"],[7,"grants","Grants"],[8,"revision","uint64"],[9,"pingIntervalMs","uint32"],[10,"serverVersion","string"],[11,"nodeId","string"],[12,"unusedSections","UnusedSection","*"],[13,"activeSpeakers","ActiveSpeakers"]],
+  JoinResponse: [[1,"room","Room"],[2,"participant","Participant"],[3,"participants","Participant","*"],[4,"sdp","string"],[5,"slots","SlotTable"],[6,"iceServers","IceServer","*"],[7,"grants","Grants"],[8,"revision","uint64"],[9,"pingIntervalMs","uint32"],[10,"serverVersion","string"],[11,"nodeId","string"],[12,"unusedSections","UnusedSection","*"],[13,"activeSpeakers","ActiveSpeakers"],[14,"telemetry","TelemetryLevel"]],
   Room: [[1,"id","string"],[2,"name","string"],[3,"createdAtMs","int64"],[4,"recording","bool"],[5,"transcribing","bool"]],
   Participant: [[1,"id","string"],[2,"identity","string"],[3,"name","string"],[4,"metadata","string"],[5,"attributes","string","%"],[6,"joinedAtMs","int64"],[7,"tracks","Track","*"],[8,"connectionQuality","ConnectionQuality"]],
   Track: [[1,"id","string"],[2,"number","uint32"],[3,"participantId","string"],[4,"kind","TrackKind"],[5,"source","TrackSource"],[6,"name","string"],[7,"codec","Codec"],[8,"muted","bool"],[9,"width","uint32"],[10,"height","uint32"],[11,"mid","string"],[12,"layers","VideoLayer","*"],[13,"scalabilityMode","string"]],
@@ -42,7 +61,7 @@ export const MESSAGES: Readonly<Record<string, MessageTable>> = {
   LeaveResponse: [],
   PingResponse: [[1,"sentAtMs","int64"],[2,"serverAtMs","int64"]],
   UpdateViewResponse: [],
-  RoomEvent: [[1,"app","string"],[2,"room","string"],[3,"roomId","string"],[4,"revision","uint64"],[5,"atMs","int64"],[6,"targetParticipantId","string"],[7,"internal","bool"],[10,"participantJoined","ParticipantJoined","event"],[11,"participantLeft","ParticipantLeft","event"],[12,"participantUpdated","ParticipantUpdated","event"],[13,"trackPublished","TrackPublished","event"],[14,"trackUnpublished","TrackUnpublished","event"],[15,"trackMuted","TrackMuted","event"],[16,"activeSpeakers","ActiveSpeakers","event"],[17,"slotsChanged","SlotsChanged","event"],[18,"reofferNeeded","ReofferNeeded","event"],[19,"roomClosed","RoomClosed","event"],[20,"mediaConnected","MediaConnected","event"],[21,"layerDemandChanged","LayerDemandChanged","event"],[22,"trackPaused","TrackPaused","event"],[23,"trackResumed","TrackResumed","event"],[24,"connectionQuality","ConnectionQualityChanged","event"],[25,"trackUpdated","TrackUpdated","event"],[26,"roomUpdated","RoomUpdated","event"]],
+  RoomEvent: [[1,"app","string"],[2,"room","string"],[3,"roomId","string"],[4,"revision","uint64"],[5,"atMs","int64"],[6,"targetParticipantId","string"],[7,"internal","bool"],[8,"nodeId","string"],[9,"region","string"],[10,"participantJoined","ParticipantJoined","event"],[11,"participantLeft","ParticipantLeft","event"],[12,"participantUpdated","ParticipantUpdated","event"],[13,"trackPublished","TrackPublished","event"],[14,"trackUnpublished","TrackUnpublished","event"],[15,"trackMuted","TrackMuted","event"],[16,"activeSpeakers","ActiveSpeakers","event"],[17,"slotsChanged","SlotsChanged","event"],[18,"reofferNeeded","ReofferNeeded","event"],[19,"roomClosed","RoomClosed","event"],[20,"mediaConnected","MediaConnected","event"],[21,"layerDemandChanged","LayerDemandChanged","event"],[22,"trackPaused","TrackPaused","event"],[23,"trackResumed","TrackResumed","event"],[24,"connectionQuality","ConnectionQualityChanged","event"],[25,"trackUpdated","TrackUpdated","event"],[26,"roomUpdated","RoomUpdated","event"]],
   ParticipantJoined: [[1,"participant","Participant"]],
   ParticipantLeft: [[1,"participantId","string"],[2,"identity","string"],[3,"reason","DisconnectReason"],[4,"detail","string"]],
   ParticipantUpdated: [[1,"participant","Participant"]],
@@ -62,7 +81,17 @@ export const MESSAGES: Readonly<Record<string, MessageTable>> = {
   RoomUpdated: [[1,"room","Room"]],
   RoomSnapshot: [[1,"room","Room"],[2,"participants","Participant","*"],[3,"slots","SlotTable"],[4,"revision","uint64"],[5,"layerDemands","LayerDemand","*"],[6,"pausedTracks","TrackPaused","*"],[7,"activeSpeakers","ActiveSpeakers"]],
   Disconnected: [[1,"reason","DisconnectReason"],[2,"message","string"],[3,"canRejoin","bool"]],
+  TelemetryStored: [[1,"number","uint32"],[2,"resend","bool"]],
+  TelemetryReport: [[1,"room","string"],[2,"participantId","string"],[3,"attemptId","string"],[4,"client","ClientDescription"],[5,"level","TelemetryLevel"],[6,"telemetry","Telemetry"]],
 };
+
+export const CandidateType = {
+  UNSPECIFIED: 0,
+  HOST: 1,
+  SRFLX: 2,
+  PRFLX: 3,
+  RELAY: 4,
+} as const;
 
 export const Codec = {
   UNSPECIFIED: 0,
@@ -135,10 +164,43 @@ export const ErrorCode = {
   NO_CAPACITY: 67,
 } as const;
 
+export const JoinStep = {
+  UNSPECIFIED: 0,
+  TOKEN: 1,
+  SOCKET: 2,
+  ANSWER: 3,
+  ICE: 4,
+  DTLS: 5,
+  FIRST_PACKET: 6,
+  FIRST_FRAME: 7,
+} as const;
+
+export const PathProtocol = {
+  UNSPECIFIED: 0,
+  UDP: 1,
+  TCP: 2,
+  TLS: 3,
+} as const;
+
 export const PauseReason = {
   UNSPECIFIED: 0,
   BANDWIDTH: 1,
   UNSUPPORTED_CODEC: 2,
+} as const;
+
+export const QualityLimitation = {
+  UNSPECIFIED: 0,
+  CPU: 1,
+  BANDWIDTH: 2,
+  OTHER: 3,
+  NONE: 4,
+} as const;
+
+export const TelemetryLevel = {
+  UNSPECIFIED: 0,
+  OFF: 1,
+  QUALITY: 2,
+  ON: 3,
 } as const;
 
 export const TrackKind = {
@@ -155,13 +217,27 @@ export const TrackSource = {
   SCREEN_AUDIO: 4,
 } as const;
 
+export const TrackState = {
+  UNSPECIFIED: 0,
+  MUTED: 1,
+  PAUSED: 2,
+  HIDDEN: 3,
+  UNWATCHED: 4,
+} as const;
+
 /** The names of enum values in canonical JSON. */
 export const ENUM_NAMES: Readonly<Record<string, Readonly<Record<number, string>>>> = {
+  CandidateType: {"0":"CANDIDATE_TYPE_UNSPECIFIED","1":"CANDIDATE_TYPE_HOST","2":"CANDIDATE_TYPE_SRFLX","3":"CANDIDATE_TYPE_PRFLX","4":"CANDIDATE_TYPE_RELAY"},
   Codec: {"0":"CODEC_UNSPECIFIED","1":"CODEC_OPUS","2":"CODEC_VP8","3":"CODEC_VP9","4":"CODEC_H264","5":"CODEC_AV1"},
   ConnectionQuality: {"0":"CONNECTION_QUALITY_UNSPECIFIED","1":"CONNECTION_QUALITY_LOST","2":"CONNECTION_QUALITY_POOR","3":"CONNECTION_QUALITY_GOOD","4":"CONNECTION_QUALITY_EXCELLENT"},
   DisconnectReason: {"0":"DISCONNECT_REASON_UNSPECIFIED","1":"DISCONNECT_REASON_CLIENT_LEFT","2":"DISCONNECT_REASON_REPLACED","3":"DISCONNECT_REASON_REMOVED","4":"DISCONNECT_REASON_ROOM_CLOSED","5":"DISCONNECT_REASON_SERVER_SHUTDOWN","6":"DISCONNECT_REASON_MEDIA_FAILED","7":"DISCONNECT_REASON_SIGNALING_LOST","8":"DISCONNECT_REASON_PROTOCOL_ERROR","9":"DISCONNECT_REASON_TOKEN_REJECTED"},
   ErrorCode: {"0":"ERROR_CODE_UNSPECIFIED","1":"INVALID_MESSAGE","2":"MESSAGE_TOO_LARGE","3":"RATE_LIMITED","4":"NOT_JOINED","5":"ALREADY_JOINED","6":"INVALID_ARGUMENT","7":"INVALID_SDP","8":"UNSUPPORTED_CODEC","9":"UNSUPPORTED_SUBPROTOCOL","10":"JOIN_TIMEOUT","11":"DATA_TOO_LARGE","20":"TOKEN_MISSING","21":"TOKEN_INVALID","22":"TOKEN_EXPIRED","23":"TOKEN_NOT_YET_VALID","24":"APP_MISMATCH","25":"ROOM_MISMATCH","26":"PERMISSION_DENIED","40":"ROOM_NOT_FOUND","41":"PARTICIPANT_NOT_FOUND","42":"TRACK_NOT_FOUND","43":"SLOTS_EXHAUSTED","44":"ROOM_FULL","45":"TOO_MANY_ROOMS","46":"TOO_MANY_TRACKS","47":"TAP_NOT_FOUND","48":"RECORDING_NOT_FOUND","49":"STORE_NOT_FOUND","50":"RECORDING_ENDED","60":"NO_SFU_AVAILABLE","61":"SFU_UNREACHABLE","62":"NODE_DRAINING","63":"INTERNAL","64":"SERVICE_UNAVAILABLE","65":"TAP_TAKEN","66":"STORAGE_REFUSED","67":"NO_CAPACITY"},
+  JoinStep: {"0":"JOIN_STEP_UNSPECIFIED","1":"JOIN_STEP_TOKEN","2":"JOIN_STEP_SOCKET","3":"JOIN_STEP_ANSWER","4":"JOIN_STEP_ICE","5":"JOIN_STEP_DTLS","6":"JOIN_STEP_FIRST_PACKET","7":"JOIN_STEP_FIRST_FRAME"},
+  PathProtocol: {"0":"PATH_PROTOCOL_UNSPECIFIED","1":"PATH_PROTOCOL_UDP","2":"PATH_PROTOCOL_TCP","3":"PATH_PROTOCOL_TLS"},
   PauseReason: {"0":"PAUSE_REASON_UNSPECIFIED","1":"PAUSE_REASON_BANDWIDTH","2":"PAUSE_REASON_UNSUPPORTED_CODEC"},
+  QualityLimitation: {"0":"QUALITY_LIMITATION_UNSPECIFIED","1":"QUALITY_LIMITATION_CPU","2":"QUALITY_LIMITATION_BANDWIDTH","3":"QUALITY_LIMITATION_OTHER","4":"QUALITY_LIMITATION_NONE"},
+  TelemetryLevel: {"0":"TELEMETRY_LEVEL_UNSPECIFIED","1":"TELEMETRY_LEVEL_OFF","2":"TELEMETRY_LEVEL_QUALITY","3":"TELEMETRY_LEVEL_ON"},
   TrackKind: {"0":"TRACK_KIND_UNSPECIFIED","1":"TRACK_KIND_AUDIO","2":"TRACK_KIND_VIDEO"},
   TrackSource: {"0":"TRACK_SOURCE_UNSPECIFIED","1":"TRACK_SOURCE_MICROPHONE","2":"TRACK_SOURCE_CAMERA","3":"TRACK_SOURCE_SCREEN","4":"TRACK_SOURCE_SCREEN_AUDIO"},
+  TrackState: {"0":"TRACK_STATE_UNSPECIFIED","1":"TRACK_STATE_MUTED","2":"TRACK_STATE_PAUSED","3":"TRACK_STATE_HIDDEN","4":"TRACK_STATE_UNWATCHED"},
 };

@@ -2,7 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { create, fromBinary, fromJsonString, toBinary, toJsonString, ScalarType, type DescField, type DescMessage } from "@bufbuild/protobuf";
 import { reflect, type ReflectMessage } from "@bufbuild/protobuf/reflect";
-import { ClientMessageSchema, ServerMessageSchema } from "@nexus-rtc/proto/signaling/v1/session";
+import { ClientMessageSchema, ServerMessageSchema, TelemetryReportSchema } from "@nexus-rtc/proto/signaling/v1/session";
 import { describe, expect, it } from "vitest";
 import { decodeBinary, encodeBinary } from "./binary.js";
 import { decodeJson, encodeJson } from "./json.js";
@@ -64,6 +64,7 @@ function sub(desc: DescMessage, next: (below: number) => number): ReflectMessage
 describe.each([
   ["ClientMessage", ClientMessageSchema],
   ["ServerMessage", ServerMessageSchema],
+  ["TelemetryReport", TelemetryReportSchema],
 ] as const)("%s", (name, schema: DescMessage) => {
   const samples = Array.from({ length: 400 }, (_, seed) => sub(schema, generator(seed)).message);
 

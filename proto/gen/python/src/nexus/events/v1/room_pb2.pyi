@@ -58,6 +58,8 @@ class RoomEvent(_message.Message):
     AT_MS_FIELD_NUMBER: _builtins.int
     TARGET_PARTICIPANT_ID_FIELD_NUMBER: _builtins.int
     INTERNAL_FIELD_NUMBER: _builtins.int
+    NODE_ID_FIELD_NUMBER: _builtins.int
+    REGION_FIELD_NUMBER: _builtins.int
     PARTICIPANT_JOINED_FIELD_NUMBER: _builtins.int
     PARTICIPANT_LEFT_FIELD_NUMBER: _builtins.int
     PARTICIPANT_UPDATED_FIELD_NUMBER: _builtins.int
@@ -87,6 +89,9 @@ class RoomEvent(_message.Message):
     """If set, the event is for this participant only."""
     internal: _builtins.bool
     """About a hidden participant: for services, never sent to clients."""
+    node_id: _builtins.str
+    """The SFU node that holds the room, and its region."""
+    region: _builtins.str
     @_builtins.property
     def participant_joined(self) -> Global___ParticipantJoined: ...
     @_builtins.property
@@ -131,6 +136,8 @@ class RoomEvent(_message.Message):
         at_ms: _builtins.int = ...,
         target_participant_id: _builtins.str = ...,
         internal: _builtins.bool = ...,
+        node_id: _builtins.str = ...,
+        region: _builtins.str = ...,
         participant_joined: Global___ParticipantJoined | None = ...,
         participant_left: Global___ParticipantLeft | None = ...,
         participant_updated: Global___ParticipantUpdated | None = ...,
@@ -151,7 +158,7 @@ class RoomEvent(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["active_speakers", b"active_speakers", "connection_quality", b"connection_quality", "event", b"event", "layer_demand_changed", b"layer_demand_changed", "media_connected", b"media_connected", "participant_joined", b"participant_joined", "participant_left", b"participant_left", "participant_updated", b"participant_updated", "reoffer_needed", b"reoffer_needed", "room_closed", b"room_closed", "room_updated", b"room_updated", "slots_changed", b"slots_changed", "track_muted", b"track_muted", "track_paused", b"track_paused", "track_published", b"track_published", "track_resumed", b"track_resumed", "track_unpublished", b"track_unpublished", "track_updated", b"track_updated"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_speakers", b"active_speakers", "app", b"app", "at_ms", b"at_ms", "connection_quality", b"connection_quality", "event", b"event", "internal", b"internal", "layer_demand_changed", b"layer_demand_changed", "media_connected", b"media_connected", "participant_joined", b"participant_joined", "participant_left", b"participant_left", "participant_updated", b"participant_updated", "reoffer_needed", b"reoffer_needed", "revision", b"revision", "room", b"room", "room_closed", b"room_closed", "room_id", b"room_id", "room_updated", b"room_updated", "slots_changed", b"slots_changed", "target_participant_id", b"target_participant_id", "track_muted", b"track_muted", "track_paused", b"track_paused", "track_published", b"track_published", "track_resumed", b"track_resumed", "track_unpublished", b"track_unpublished", "track_updated", b"track_updated"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_speakers", b"active_speakers", "app", b"app", "at_ms", b"at_ms", "connection_quality", b"connection_quality", "event", b"event", "internal", b"internal", "layer_demand_changed", b"layer_demand_changed", "media_connected", b"media_connected", "node_id", b"node_id", "participant_joined", b"participant_joined", "participant_left", b"participant_left", "participant_updated", b"participant_updated", "region", b"region", "reoffer_needed", b"reoffer_needed", "revision", b"revision", "room", b"room", "room_closed", b"room_closed", "room_id", b"room_id", "room_updated", b"room_updated", "slots_changed", b"slots_changed", "target_participant_id", b"target_participant_id", "track_muted", b"track_muted", "track_paused", b"track_paused", "track_published", b"track_published", "track_resumed", b"track_resumed", "track_unpublished", b"track_unpublished", "track_updated", b"track_updated"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["participant_joined", "participant_left", "participant_updated", "track_published", "track_unpublished", "track_muted", "active_speakers", "slots_changed", "reoffer_needed", "room_closed", "media_connected", "layer_demand_changed", "track_paused", "track_resumed", "connection_quality", "track_updated", "room_updated"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015

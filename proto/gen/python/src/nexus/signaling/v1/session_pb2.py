@@ -23,11 +23,12 @@ _sym_db = _symbol_database.Default()
 
 
 from nexus.events.v1 import room_pb2 as nexus_dot_events_dot_v1_dot_room__pb2
+from nexus.qoe.v1 import telemetry_pb2 as nexus_dot_qoe_dot_v1_dot_telemetry__pb2
 from nexus.types.v1 import error_pb2 as nexus_dot_types_dot_v1_dot_error__pb2
 from nexus.types.v1 import media_pb2 as nexus_dot_types_dot_v1_dot_media__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n nexus/signaling/v1/session.proto\x12\x12nexus.signaling.v1\x1a\x1anexus/events/v1/room.proto\x1a\x1anexus/types/v1/error.proto\x1a\x1anexus/types/v1/media.proto\"\xd1\x05\n\rClientMessage\x12\x12\n\nrequest_id\x18\x01 \x01(\r\x12/\n\x04join\x18\n \x01(\x0b\x32\x1f.nexus.signaling.v1.JoinRequestH\x00\x12\x31\n\x05offer\x18\x0b \x01(\x0b\x32 .nexus.signaling.v1.OfferRequestH\x00\x12>\n\x0cupdate_slots\x18\x0c \x01(\x0b\x32&.nexus.signaling.v1.UpdateSlotsRequestH\x00\x12N\n\x14update_subscriptions\x18\r \x01(\x0b\x32..nexus.signaling.v1.UpdateSubscriptionsRequestH\x00\x12\x38\n\tset_muted\x18\x0e \x01(\x0b\x32#.nexus.signaling.v1.SetMutedRequestH\x00\x12\x39\n\tunpublish\x18\x0f \x01(\x0b\x32$.nexus.signaling.v1.UnpublishRequestH\x00\x12J\n\x12update_participant\x18\x10 \x01(\x0b\x32,.nexus.signaling.v1.UpdateParticipantRequestH\x00\x12J\n\x12remove_participant\x18\x11 \x01(\x0b\x32,.nexus.signaling.v1.RemoveParticipantRequestH\x00\x12\x31\n\x05leave\x18\x12 \x01(\x0b\x32 .nexus.signaling.v1.LeaveRequestH\x00\x12/\n\x04ping\x18\x13 \x01(\x0b\x32\x1f.nexus.signaling.v1.PingRequestH\x00\x12<\n\x0bupdate_view\x18\x14 \x01(\x0b\x32%.nexus.signaling.v1.UpdateViewRequestH\x00\x42\t\n\x07request\"\x9e\x07\n\rServerMessage\x12\x12\n\nrequest_id\x18\x01 \x01(\r\x12&\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x15.nexus.types.v1.ErrorH\x00\x12\x30\n\x04join\x18\n \x01(\x0b\x32 .nexus.signaling.v1.JoinResponseH\x00\x12\x32\n\x05offer\x18\x0b \x01(\x0b\x32!.nexus.signaling.v1.OfferResponseH\x00\x12?\n\x0cupdate_slots\x18\x0c \x01(\x0b\x32\'.nexus.signaling.v1.UpdateSlotsResponseH\x00\x12O\n\x14update_subscriptions\x18\r \x01(\x0b\x32/.nexus.signaling.v1.UpdateSubscriptionsResponseH\x00\x12\x39\n\tset_muted\x18\x0e \x01(\x0b\x32$.nexus.signaling.v1.SetMutedResponseH\x00\x12:\n\tunpublish\x18\x0f \x01(\x0b\x32%.nexus.signaling.v1.UnpublishResponseH\x00\x12K\n\x12update_participant\x18\x10 \x01(\x0b\x32-.nexus.signaling.v1.UpdateParticipantResponseH\x00\x12K\n\x12remove_participant\x18\x11 \x01(\x0b\x32-.nexus.signaling.v1.RemoveParticipantResponseH\x00\x12\x32\n\x05leave\x18\x12 \x01(\x0b\x32!.nexus.signaling.v1.LeaveResponseH\x00\x12\x30\n\x04ping\x18\x13 \x01(\x0b\x32 .nexus.signaling.v1.PingResponseH\x00\x12=\n\x0bupdate_view\x18\x14 \x01(\x0b\x32&.nexus.signaling.v1.UpdateViewResponseH\x00\x12+\n\x05\x65vent\x18\x1e \x01(\x0b\x32\x1a.nexus.events.v1.RoomEventH\x00\x12\x34\n\x08snapshot\x18\x1f \x01(\x0b\x32 .nexus.signaling.v1.RoomSnapshotH\x00\x12\x38\n\x0c\x64isconnected\x18  \x01(\x0b\x32 .nexus.signaling.v1.DisconnectedH\x00\x42\x06\n\x04\x62ody\"1\n\x11\x43lientDescription\x12\x0b\n\x03sdk\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"\xe0\x02\n\x0bJoinRequest\x12\r\n\x05token\x18\x01 \x01(\t\x12\x0c\n\x04room\x18\x02 \x01(\t\x12\x0e\n\x06\x61pp_id\x18\x03 \x01(\t\x12\x0b\n\x03sdp\x18\x04 \x01(\t\x12\x31\n\x0cpublications\x18\x05 \x03(\x0b\x32\x1b.nexus.types.v1.Publication\x12\x35\n\x06\x63lient\x18\x06 \x01(\x0b\x32%.nexus.signaling.v1.ClientDescription\x12\x0c\n\x04name\x18\x07 \x01(\t\x12\x10\n\x08metadata\x18\x08 \x01(\t\x12\x43\n\nattributes\x18\t \x03(\x0b\x32/.nexus.signaling.v1.JoinRequest.AttributesEntry\x12\x15\n\rbind_existing\x18\n \x01(\x08\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xed\x03\n\x0cJoinResponse\x12\"\n\x04room\x18\x01 \x01(\x0b\x32\x14.nexus.types.v1.Room\x12\x30\n\x0bparticipant\x18\x02 \x01(\x0b\x32\x1b.nexus.types.v1.Participant\x12\x31\n\x0cparticipants\x18\x03 \x03(\x0b\x32\x1b.nexus.types.v1.Participant\x12\x0b\n\x03sdp\x18\x04 \x01(\t\x12(\n\x05slots\x18\x05 \x01(\x0b\x32\x19.nexus.types.v1.SlotTable\x12.\n\x0bice_servers\x18\x06 \x03(\x0b\x32\x19.nexus.types.v1.IceServer\x12&\n\x06grants\x18\x07 \x01(\x0b\x32\x16.nexus.types.v1.Grants\x12\x10\n\x08revision\x18\x08 \x01(\x04\x12\x18\n\x10ping_interval_ms\x18\t \x01(\r\x12\x16\n\x0eserver_version\x18\n \x01(\t\x12\x0f\n\x07node_id\x18\x0b \x01(\t\x12\x36\n\x0funused_sections\x18\x0c \x03(\x0b\x32\x1d.nexus.types.v1.UnusedSection\x12\x38\n\x0f\x61\x63tive_speakers\x18\r \x01(\x0b\x32\x1f.nexus.events.v1.ActiveSpeakers\"N\n\x0cOfferRequest\x12\x0b\n\x03sdp\x18\x01 \x01(\t\x12\x31\n\x0cpublications\x18\x02 \x03(\x0b\x32\x1b.nexus.types.v1.Publication\"\xa5\x01\n\rOfferResponse\x12\x0b\n\x03sdp\x18\x01 \x01(\t\x12(\n\x05slots\x18\x02 \x01(\x0b\x32\x19.nexus.types.v1.SlotTable\x12%\n\x06tracks\x18\x03 \x03(\x0b\x32\x15.nexus.types.v1.Track\x12\x36\n\x0funused_sections\x18\x04 \x03(\x0b\x32\x1d.nexus.types.v1.UnusedSection\"F\n\x12UpdateSlotsRequest\x12\x16\n\x0e\x62ind_track_ids\x18\x01 \x03(\t\x12\x18\n\x10unbind_track_ids\x18\x02 \x03(\t\"[\n\x13UpdateSlotsResponse\x12(\n\x05slots\x18\x01 \x01(\x0b\x32\x19.nexus.types.v1.SlotTable\x12\x1a\n\x12unplaced_track_ids\x18\x02 \x03(\t\"C\n\x1aUpdateSubscriptionsRequest\x12\x11\n\ttrack_ids\x18\x01 \x03(\t\x12\x12\n\nsubscribed\x18\x02 \x01(\x08\"G\n\x1bUpdateSubscriptionsResponse\x12(\n\x05slots\x18\x01 \x01(\x0b\x32\x19.nexus.types.v1.SlotTable\"=\n\x11UpdateViewRequest\x12(\n\x05views\x18\x01 \x03(\x0b\x32\x19.nexus.types.v1.TrackView\"\x14\n\x12UpdateViewResponse\"2\n\x0fSetMutedRequest\x12\x10\n\x08track_id\x18\x01 \x01(\t\x12\r\n\x05muted\x18\x02 \x01(\x08\"\x12\n\x10SetMutedResponse\"%\n\x10UnpublishRequest\x12\x11\n\ttrack_ids\x18\x01 \x03(\t\"\x13\n\x11UnpublishResponse\"\xf7\x01\n\x18UpdateParticipantRequest\x12\x16\n\x0eparticipant_id\x18\x01 \x01(\t\x12\x11\n\x04name\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x15\n\x08metadata\x18\x03 \x01(\tH\x01\x88\x01\x01\x12P\n\nattributes\x18\x04 \x03(\x0b\x32<.nexus.signaling.v1.UpdateParticipantRequest.AttributesEntry\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x07\n\x05_nameB\x0b\n\t_metadata\"M\n\x19UpdateParticipantResponse\x12\x30\n\x0bparticipant\x18\x01 \x01(\x0b\x32\x1b.nexus.types.v1.Participant\"2\n\x18RemoveParticipantRequest\x12\x16\n\x0eparticipant_id\x18\x01 \x01(\t\"\x1b\n\x19RemoveParticipantResponse\"\x0e\n\x0cLeaveRequest\"\x0f\n\rLeaveResponse\"!\n\x0bPingRequest\x12\x12\n\nsent_at_ms\x18\x01 \x01(\x03\"8\n\x0cPingResponse\x12\x12\n\nsent_at_ms\x18\x01 \x01(\x03\x12\x14\n\x0cserver_at_ms\x18\x02 \x01(\x03\"\xc4\x02\n\x0cRoomSnapshot\x12\"\n\x04room\x18\x01 \x01(\x0b\x32\x14.nexus.types.v1.Room\x12\x31\n\x0cparticipants\x18\x02 \x03(\x0b\x32\x1b.nexus.types.v1.Participant\x12(\n\x05slots\x18\x03 \x01(\x0b\x32\x19.nexus.types.v1.SlotTable\x12\x10\n\x08revision\x18\x04 \x01(\x04\x12\x32\n\rlayer_demands\x18\x05 \x03(\x0b\x32\x1b.nexus.types.v1.LayerDemand\x12\x33\n\rpaused_tracks\x18\x06 \x03(\x0b\x32\x1c.nexus.events.v1.TrackPaused\x12\x38\n\x0f\x61\x63tive_speakers\x18\x07 \x01(\x0b\x32\x1f.nexus.events.v1.ActiveSpeakers\"e\n\x0c\x44isconnected\x12\x30\n\x06reason\x18\x01 \x01(\x0e\x32 .nexus.types.v1.DisconnectReason\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x12\n\ncan_rejoin\x18\x03 \x01(\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n nexus/signaling/v1/session.proto\x12\x12nexus.signaling.v1\x1a\x1anexus/events/v1/room.proto\x1a\x1cnexus/qoe/v1/telemetry.proto\x1a\x1anexus/types/v1/error.proto\x1a\x1anexus/types/v1/media.proto\"\xff\x05\n\rClientMessage\x12\x12\n\nrequest_id\x18\x01 \x01(\r\x12,\n\ttelemetry\x18\x02 \x01(\x0b\x32\x17.nexus.qoe.v1.TelemetryH\x00\x12/\n\x04join\x18\n \x01(\x0b\x32\x1f.nexus.signaling.v1.JoinRequestH\x00\x12\x31\n\x05offer\x18\x0b \x01(\x0b\x32 .nexus.signaling.v1.OfferRequestH\x00\x12>\n\x0cupdate_slots\x18\x0c \x01(\x0b\x32&.nexus.signaling.v1.UpdateSlotsRequestH\x00\x12N\n\x14update_subscriptions\x18\r \x01(\x0b\x32..nexus.signaling.v1.UpdateSubscriptionsRequestH\x00\x12\x38\n\tset_muted\x18\x0e \x01(\x0b\x32#.nexus.signaling.v1.SetMutedRequestH\x00\x12\x39\n\tunpublish\x18\x0f \x01(\x0b\x32$.nexus.signaling.v1.UnpublishRequestH\x00\x12J\n\x12update_participant\x18\x10 \x01(\x0b\x32,.nexus.signaling.v1.UpdateParticipantRequestH\x00\x12J\n\x12remove_participant\x18\x11 \x01(\x0b\x32,.nexus.signaling.v1.RemoveParticipantRequestH\x00\x12\x31\n\x05leave\x18\x12 \x01(\x0b\x32 .nexus.signaling.v1.LeaveRequestH\x00\x12/\n\x04ping\x18\x13 \x01(\x0b\x32\x1f.nexus.signaling.v1.PingRequestH\x00\x12<\n\x0bupdate_view\x18\x14 \x01(\x0b\x32%.nexus.signaling.v1.UpdateViewRequestH\x00\x42\t\n\x07request\"\xdf\x07\n\rServerMessage\x12\x12\n\nrequest_id\x18\x01 \x01(\r\x12&\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x15.nexus.types.v1.ErrorH\x00\x12\x30\n\x04join\x18\n \x01(\x0b\x32 .nexus.signaling.v1.JoinResponseH\x00\x12\x32\n\x05offer\x18\x0b \x01(\x0b\x32!.nexus.signaling.v1.OfferResponseH\x00\x12?\n\x0cupdate_slots\x18\x0c \x01(\x0b\x32\'.nexus.signaling.v1.UpdateSlotsResponseH\x00\x12O\n\x14update_subscriptions\x18\r \x01(\x0b\x32/.nexus.signaling.v1.UpdateSubscriptionsResponseH\x00\x12\x39\n\tset_muted\x18\x0e \x01(\x0b\x32$.nexus.signaling.v1.SetMutedResponseH\x00\x12:\n\tunpublish\x18\x0f \x01(\x0b\x32%.nexus.signaling.v1.UnpublishResponseH\x00\x12K\n\x12update_participant\x18\x10 \x01(\x0b\x32-.nexus.signaling.v1.UpdateParticipantResponseH\x00\x12K\n\x12remove_participant\x18\x11 \x01(\x0b\x32-.nexus.signaling.v1.RemoveParticipantResponseH\x00\x12\x32\n\x05leave\x18\x12 \x01(\x0b\x32!.nexus.signaling.v1.LeaveResponseH\x00\x12\x30\n\x04ping\x18\x13 \x01(\x0b\x32 .nexus.signaling.v1.PingResponseH\x00\x12=\n\x0bupdate_view\x18\x14 \x01(\x0b\x32&.nexus.signaling.v1.UpdateViewResponseH\x00\x12+\n\x05\x65vent\x18\x1e \x01(\x0b\x32\x1a.nexus.events.v1.RoomEventH\x00\x12\x34\n\x08snapshot\x18\x1f \x01(\x0b\x32 .nexus.signaling.v1.RoomSnapshotH\x00\x12\x38\n\x0c\x64isconnected\x18  \x01(\x0b\x32 .nexus.signaling.v1.DisconnectedH\x00\x12?\n\x10telemetry_stored\x18! \x01(\x0b\x32#.nexus.signaling.v1.TelemetryStoredH\x00\x42\x06\n\x04\x62ody\"[\n\x11\x43lientDescription\x12\x0b\n\x03sdk\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0f\n\x07\x62rowser\x18\x03 \x01(\t\x12\x17\n\x0f\x62rowser_version\x18\x04 \x01(\r\"\xe0\x02\n\x0bJoinRequest\x12\r\n\x05token\x18\x01 \x01(\t\x12\x0c\n\x04room\x18\x02 \x01(\t\x12\x0e\n\x06\x61pp_id\x18\x03 \x01(\t\x12\x0b\n\x03sdp\x18\x04 \x01(\t\x12\x31\n\x0cpublications\x18\x05 \x03(\x0b\x32\x1b.nexus.types.v1.Publication\x12\x35\n\x06\x63lient\x18\x06 \x01(\x0b\x32%.nexus.signaling.v1.ClientDescription\x12\x0c\n\x04name\x18\x07 \x01(\t\x12\x10\n\x08metadata\x18\x08 \x01(\t\x12\x43\n\nattributes\x18\t \x03(\x0b\x32/.nexus.signaling.v1.JoinRequest.AttributesEntry\x12\x15\n\rbind_existing\x18\n \x01(\x08\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x9e\x04\n\x0cJoinResponse\x12\"\n\x04room\x18\x01 \x01(\x0b\x32\x14.nexus.types.v1.Room\x12\x30\n\x0bparticipant\x18\x02 \x01(\x0b\x32\x1b.nexus.types.v1.Participant\x12\x31\n\x0cparticipants\x18\x03 \x03(\x0b\x32\x1b.nexus.types.v1.Participant\x12\x0b\n\x03sdp\x18\x04 \x01(\t\x12(\n\x05slots\x18\x05 \x01(\x0b\x32\x19.nexus.types.v1.SlotTable\x12.\n\x0bice_servers\x18\x06 \x03(\x0b\x32\x19.nexus.types.v1.IceServer\x12&\n\x06grants\x18\x07 \x01(\x0b\x32\x16.nexus.types.v1.Grants\x12\x10\n\x08revision\x18\x08 \x01(\x04\x12\x18\n\x10ping_interval_ms\x18\t \x01(\r\x12\x16\n\x0eserver_version\x18\n \x01(\t\x12\x0f\n\x07node_id\x18\x0b \x01(\t\x12\x36\n\x0funused_sections\x18\x0c \x03(\x0b\x32\x1d.nexus.types.v1.UnusedSection\x12\x38\n\x0f\x61\x63tive_speakers\x18\r \x01(\x0b\x32\x1f.nexus.events.v1.ActiveSpeakers\x12/\n\ttelemetry\x18\x0e \x01(\x0e\x32\x1c.nexus.qoe.v1.TelemetryLevel\"N\n\x0cOfferRequest\x12\x0b\n\x03sdp\x18\x01 \x01(\t\x12\x31\n\x0cpublications\x18\x02 \x03(\x0b\x32\x1b.nexus.types.v1.Publication\"\xa5\x01\n\rOfferResponse\x12\x0b\n\x03sdp\x18\x01 \x01(\t\x12(\n\x05slots\x18\x02 \x01(\x0b\x32\x19.nexus.types.v1.SlotTable\x12%\n\x06tracks\x18\x03 \x03(\x0b\x32\x15.nexus.types.v1.Track\x12\x36\n\x0funused_sections\x18\x04 \x03(\x0b\x32\x1d.nexus.types.v1.UnusedSection\"F\n\x12UpdateSlotsRequest\x12\x16\n\x0e\x62ind_track_ids\x18\x01 \x03(\t\x12\x18\n\x10unbind_track_ids\x18\x02 \x03(\t\"[\n\x13UpdateSlotsResponse\x12(\n\x05slots\x18\x01 \x01(\x0b\x32\x19.nexus.types.v1.SlotTable\x12\x1a\n\x12unplaced_track_ids\x18\x02 \x03(\t\"C\n\x1aUpdateSubscriptionsRequest\x12\x11\n\ttrack_ids\x18\x01 \x03(\t\x12\x12\n\nsubscribed\x18\x02 \x01(\x08\"G\n\x1bUpdateSubscriptionsResponse\x12(\n\x05slots\x18\x01 \x01(\x0b\x32\x19.nexus.types.v1.SlotTable\"=\n\x11UpdateViewRequest\x12(\n\x05views\x18\x01 \x03(\x0b\x32\x19.nexus.types.v1.TrackView\"\x14\n\x12UpdateViewResponse\"2\n\x0fSetMutedRequest\x12\x10\n\x08track_id\x18\x01 \x01(\t\x12\r\n\x05muted\x18\x02 \x01(\x08\"\x12\n\x10SetMutedResponse\"%\n\x10UnpublishRequest\x12\x11\n\ttrack_ids\x18\x01 \x03(\t\"\x13\n\x11UnpublishResponse\"\xf7\x01\n\x18UpdateParticipantRequest\x12\x16\n\x0eparticipant_id\x18\x01 \x01(\t\x12\x11\n\x04name\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x15\n\x08metadata\x18\x03 \x01(\tH\x01\x88\x01\x01\x12P\n\nattributes\x18\x04 \x03(\x0b\x32<.nexus.signaling.v1.UpdateParticipantRequest.AttributesEntry\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x07\n\x05_nameB\x0b\n\t_metadata\"M\n\x19UpdateParticipantResponse\x12\x30\n\x0bparticipant\x18\x01 \x01(\x0b\x32\x1b.nexus.types.v1.Participant\"2\n\x18RemoveParticipantRequest\x12\x16\n\x0eparticipant_id\x18\x01 \x01(\t\"\x1b\n\x19RemoveParticipantResponse\"\x0e\n\x0cLeaveRequest\"\x0f\n\rLeaveResponse\"!\n\x0bPingRequest\x12\x12\n\nsent_at_ms\x18\x01 \x01(\x03\"8\n\x0cPingResponse\x12\x12\n\nsent_at_ms\x18\x01 \x01(\x03\x12\x14\n\x0cserver_at_ms\x18\x02 \x01(\x03\"\xc4\x02\n\x0cRoomSnapshot\x12\"\n\x04room\x18\x01 \x01(\x0b\x32\x14.nexus.types.v1.Room\x12\x31\n\x0cparticipants\x18\x02 \x03(\x0b\x32\x1b.nexus.types.v1.Participant\x12(\n\x05slots\x18\x03 \x01(\x0b\x32\x19.nexus.types.v1.SlotTable\x12\x10\n\x08revision\x18\x04 \x01(\x04\x12\x32\n\rlayer_demands\x18\x05 \x03(\x0b\x32\x1b.nexus.types.v1.LayerDemand\x12\x33\n\rpaused_tracks\x18\x06 \x03(\x0b\x32\x1c.nexus.events.v1.TrackPaused\x12\x38\n\x0f\x61\x63tive_speakers\x18\x07 \x01(\x0b\x32\x1f.nexus.events.v1.ActiveSpeakers\"e\n\x0c\x44isconnected\x12\x30\n\x06reason\x18\x01 \x01(\x0e\x32 .nexus.types.v1.DisconnectReason\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x12\n\ncan_rejoin\x18\x03 \x01(\x08\"1\n\x0fTelemetryStored\x12\x0e\n\x06number\x18\x01 \x01(\r\x12\x0e\n\x06resend\x18\x02 \x01(\x08\"\xdb\x01\n\x0fTelemetryReport\x12\x0c\n\x04room\x18\x01 \x01(\t\x12\x16\n\x0eparticipant_id\x18\x02 \x01(\t\x12\x12\n\nattempt_id\x18\x03 \x01(\t\x12\x35\n\x06\x63lient\x18\x04 \x01(\x0b\x32%.nexus.signaling.v1.ClientDescription\x12+\n\x05level\x18\x05 \x01(\x0e\x32\x1c.nexus.qoe.v1.TelemetryLevel\x12*\n\ttelemetry\x18\x06 \x01(\x0b\x32\x17.nexus.qoe.v1.Telemetryb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,62 +39,66 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_JOINREQUEST_ATTRIBUTESENTRY']._serialized_options = b'8\001'
   _globals['_UPDATEPARTICIPANTREQUEST_ATTRIBUTESENTRY']._loaded_options = None
   _globals['_UPDATEPARTICIPANTREQUEST_ATTRIBUTESENTRY']._serialized_options = b'8\001'
-  _globals['_CLIENTMESSAGE']._serialized_start=141
-  _globals['_CLIENTMESSAGE']._serialized_end=862
-  _globals['_SERVERMESSAGE']._serialized_start=865
-  _globals['_SERVERMESSAGE']._serialized_end=1791
-  _globals['_CLIENTDESCRIPTION']._serialized_start=1793
-  _globals['_CLIENTDESCRIPTION']._serialized_end=1842
-  _globals['_JOINREQUEST']._serialized_start=1845
-  _globals['_JOINREQUEST']._serialized_end=2197
-  _globals['_JOINREQUEST_ATTRIBUTESENTRY']._serialized_start=2148
-  _globals['_JOINREQUEST_ATTRIBUTESENTRY']._serialized_end=2197
-  _globals['_JOINRESPONSE']._serialized_start=2200
-  _globals['_JOINRESPONSE']._serialized_end=2693
-  _globals['_OFFERREQUEST']._serialized_start=2695
-  _globals['_OFFERREQUEST']._serialized_end=2773
-  _globals['_OFFERRESPONSE']._serialized_start=2776
-  _globals['_OFFERRESPONSE']._serialized_end=2941
-  _globals['_UPDATESLOTSREQUEST']._serialized_start=2943
-  _globals['_UPDATESLOTSREQUEST']._serialized_end=3013
-  _globals['_UPDATESLOTSRESPONSE']._serialized_start=3015
-  _globals['_UPDATESLOTSRESPONSE']._serialized_end=3106
-  _globals['_UPDATESUBSCRIPTIONSREQUEST']._serialized_start=3108
-  _globals['_UPDATESUBSCRIPTIONSREQUEST']._serialized_end=3175
-  _globals['_UPDATESUBSCRIPTIONSRESPONSE']._serialized_start=3177
-  _globals['_UPDATESUBSCRIPTIONSRESPONSE']._serialized_end=3248
-  _globals['_UPDATEVIEWREQUEST']._serialized_start=3250
-  _globals['_UPDATEVIEWREQUEST']._serialized_end=3311
-  _globals['_UPDATEVIEWRESPONSE']._serialized_start=3313
-  _globals['_UPDATEVIEWRESPONSE']._serialized_end=3333
-  _globals['_SETMUTEDREQUEST']._serialized_start=3335
-  _globals['_SETMUTEDREQUEST']._serialized_end=3385
-  _globals['_SETMUTEDRESPONSE']._serialized_start=3387
-  _globals['_SETMUTEDRESPONSE']._serialized_end=3405
-  _globals['_UNPUBLISHREQUEST']._serialized_start=3407
-  _globals['_UNPUBLISHREQUEST']._serialized_end=3444
-  _globals['_UNPUBLISHRESPONSE']._serialized_start=3446
-  _globals['_UNPUBLISHRESPONSE']._serialized_end=3465
-  _globals['_UPDATEPARTICIPANTREQUEST']._serialized_start=3468
-  _globals['_UPDATEPARTICIPANTREQUEST']._serialized_end=3715
-  _globals['_UPDATEPARTICIPANTREQUEST_ATTRIBUTESENTRY']._serialized_start=2148
-  _globals['_UPDATEPARTICIPANTREQUEST_ATTRIBUTESENTRY']._serialized_end=2197
-  _globals['_UPDATEPARTICIPANTRESPONSE']._serialized_start=3717
-  _globals['_UPDATEPARTICIPANTRESPONSE']._serialized_end=3794
-  _globals['_REMOVEPARTICIPANTREQUEST']._serialized_start=3796
-  _globals['_REMOVEPARTICIPANTREQUEST']._serialized_end=3846
-  _globals['_REMOVEPARTICIPANTRESPONSE']._serialized_start=3848
-  _globals['_REMOVEPARTICIPANTRESPONSE']._serialized_end=3875
-  _globals['_LEAVEREQUEST']._serialized_start=3877
-  _globals['_LEAVEREQUEST']._serialized_end=3891
-  _globals['_LEAVERESPONSE']._serialized_start=3893
-  _globals['_LEAVERESPONSE']._serialized_end=3908
-  _globals['_PINGREQUEST']._serialized_start=3910
-  _globals['_PINGREQUEST']._serialized_end=3943
-  _globals['_PINGRESPONSE']._serialized_start=3945
-  _globals['_PINGRESPONSE']._serialized_end=4001
-  _globals['_ROOMSNAPSHOT']._serialized_start=4004
-  _globals['_ROOMSNAPSHOT']._serialized_end=4328
-  _globals['_DISCONNECTED']._serialized_start=4330
-  _globals['_DISCONNECTED']._serialized_end=4431
+  _globals['_CLIENTMESSAGE']._serialized_start=171
+  _globals['_CLIENTMESSAGE']._serialized_end=938
+  _globals['_SERVERMESSAGE']._serialized_start=941
+  _globals['_SERVERMESSAGE']._serialized_end=1932
+  _globals['_CLIENTDESCRIPTION']._serialized_start=1934
+  _globals['_CLIENTDESCRIPTION']._serialized_end=2025
+  _globals['_JOINREQUEST']._serialized_start=2028
+  _globals['_JOINREQUEST']._serialized_end=2380
+  _globals['_JOINREQUEST_ATTRIBUTESENTRY']._serialized_start=2331
+  _globals['_JOINREQUEST_ATTRIBUTESENTRY']._serialized_end=2380
+  _globals['_JOINRESPONSE']._serialized_start=2383
+  _globals['_JOINRESPONSE']._serialized_end=2925
+  _globals['_OFFERREQUEST']._serialized_start=2927
+  _globals['_OFFERREQUEST']._serialized_end=3005
+  _globals['_OFFERRESPONSE']._serialized_start=3008
+  _globals['_OFFERRESPONSE']._serialized_end=3173
+  _globals['_UPDATESLOTSREQUEST']._serialized_start=3175
+  _globals['_UPDATESLOTSREQUEST']._serialized_end=3245
+  _globals['_UPDATESLOTSRESPONSE']._serialized_start=3247
+  _globals['_UPDATESLOTSRESPONSE']._serialized_end=3338
+  _globals['_UPDATESUBSCRIPTIONSREQUEST']._serialized_start=3340
+  _globals['_UPDATESUBSCRIPTIONSREQUEST']._serialized_end=3407
+  _globals['_UPDATESUBSCRIPTIONSRESPONSE']._serialized_start=3409
+  _globals['_UPDATESUBSCRIPTIONSRESPONSE']._serialized_end=3480
+  _globals['_UPDATEVIEWREQUEST']._serialized_start=3482
+  _globals['_UPDATEVIEWREQUEST']._serialized_end=3543
+  _globals['_UPDATEVIEWRESPONSE']._serialized_start=3545
+  _globals['_UPDATEVIEWRESPONSE']._serialized_end=3565
+  _globals['_SETMUTEDREQUEST']._serialized_start=3567
+  _globals['_SETMUTEDREQUEST']._serialized_end=3617
+  _globals['_SETMUTEDRESPONSE']._serialized_start=3619
+  _globals['_SETMUTEDRESPONSE']._serialized_end=3637
+  _globals['_UNPUBLISHREQUEST']._serialized_start=3639
+  _globals['_UNPUBLISHREQUEST']._serialized_end=3676
+  _globals['_UNPUBLISHRESPONSE']._serialized_start=3678
+  _globals['_UNPUBLISHRESPONSE']._serialized_end=3697
+  _globals['_UPDATEPARTICIPANTREQUEST']._serialized_start=3700
+  _globals['_UPDATEPARTICIPANTREQUEST']._serialized_end=3947
+  _globals['_UPDATEPARTICIPANTREQUEST_ATTRIBUTESENTRY']._serialized_start=2331
+  _globals['_UPDATEPARTICIPANTREQUEST_ATTRIBUTESENTRY']._serialized_end=2380
+  _globals['_UPDATEPARTICIPANTRESPONSE']._serialized_start=3949
+  _globals['_UPDATEPARTICIPANTRESPONSE']._serialized_end=4026
+  _globals['_REMOVEPARTICIPANTREQUEST']._serialized_start=4028
+  _globals['_REMOVEPARTICIPANTREQUEST']._serialized_end=4078
+  _globals['_REMOVEPARTICIPANTRESPONSE']._serialized_start=4080
+  _globals['_REMOVEPARTICIPANTRESPONSE']._serialized_end=4107
+  _globals['_LEAVEREQUEST']._serialized_start=4109
+  _globals['_LEAVEREQUEST']._serialized_end=4123
+  _globals['_LEAVERESPONSE']._serialized_start=4125
+  _globals['_LEAVERESPONSE']._serialized_end=4140
+  _globals['_PINGREQUEST']._serialized_start=4142
+  _globals['_PINGREQUEST']._serialized_end=4175
+  _globals['_PINGRESPONSE']._serialized_start=4177
+  _globals['_PINGRESPONSE']._serialized_end=4233
+  _globals['_ROOMSNAPSHOT']._serialized_start=4236
+  _globals['_ROOMSNAPSHOT']._serialized_end=4560
+  _globals['_DISCONNECTED']._serialized_start=4562
+  _globals['_DISCONNECTED']._serialized_end=4663
+  _globals['_TELEMETRYSTORED']._serialized_start=4665
+  _globals['_TELEMETRYSTORED']._serialized_end=4714
+  _globals['_TELEMETRYREPORT']._serialized_start=4717
+  _globals['_TELEMETRYREPORT']._serialized_end=4936
 # @@protoc_insertion_point(module_scope)

@@ -13,6 +13,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from nexus.events.v1 import room_pb2 as _room_pb2
+from nexus.qoe.v1 import telemetry_pb2 as _telemetry_pb2
 from nexus.types.v1 import error_pb2 as _error_pb2
 from nexus.types.v1 import media_pb2 as _media_pb2
 import builtins as _builtins
@@ -31,6 +32,7 @@ class ClientMessage(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TELEMETRY_FIELD_NUMBER: _builtins.int
     JOIN_FIELD_NUMBER: _builtins.int
     OFFER_FIELD_NUMBER: _builtins.int
     UPDATE_SLOTS_FIELD_NUMBER: _builtins.int
@@ -43,7 +45,9 @@ class ClientMessage(_message.Message):
     PING_FIELD_NUMBER: _builtins.int
     UPDATE_VIEW_FIELD_NUMBER: _builtins.int
     request_id: _builtins.int
-    """Chosen by the client, above 0 and growing; its reply has the same."""
+    """Chosen by the client, above 0 and growing; its reply has the same. 0 for `telemetry`, which has no reply."""
+    @_builtins.property
+    def telemetry(self) -> _telemetry_pb2.Telemetry: ...
     @_builtins.property
     def join(self) -> Global___JoinRequest: ...
     @_builtins.property
@@ -70,6 +74,7 @@ class ClientMessage(_message.Message):
         self,
         *,
         request_id: _builtins.int = ...,
+        telemetry: _telemetry_pb2.Telemetry | None = ...,
         join: Global___JoinRequest | None = ...,
         offer: Global___OfferRequest | None = ...,
         update_slots: Global___UpdateSlotsRequest | None = ...,
@@ -82,11 +87,11 @@ class ClientMessage(_message.Message):
         ping: Global___PingRequest | None = ...,
         update_view: Global___UpdateViewRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["join", b"join", "leave", b"leave", "offer", b"offer", "ping", b"ping", "remove_participant", b"remove_participant", "request", b"request", "set_muted", b"set_muted", "unpublish", b"unpublish", "update_participant", b"update_participant", "update_slots", b"update_slots", "update_subscriptions", b"update_subscriptions", "update_view", b"update_view"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["join", b"join", "leave", b"leave", "offer", b"offer", "ping", b"ping", "remove_participant", b"remove_participant", "request", b"request", "set_muted", b"set_muted", "telemetry", b"telemetry", "unpublish", b"unpublish", "update_participant", b"update_participant", "update_slots", b"update_slots", "update_subscriptions", b"update_subscriptions", "update_view", b"update_view"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["join", b"join", "leave", b"leave", "offer", b"offer", "ping", b"ping", "remove_participant", b"remove_participant", "request", b"request", "request_id", b"request_id", "set_muted", b"set_muted", "unpublish", b"unpublish", "update_participant", b"update_participant", "update_slots", b"update_slots", "update_subscriptions", b"update_subscriptions", "update_view", b"update_view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["join", b"join", "leave", b"leave", "offer", b"offer", "ping", b"ping", "remove_participant", b"remove_participant", "request", b"request", "request_id", b"request_id", "set_muted", b"set_muted", "telemetry", b"telemetry", "unpublish", b"unpublish", "update_participant", b"update_participant", "update_slots", b"update_slots", "update_subscriptions", b"update_subscriptions", "update_view", b"update_view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_request: _TypeAlias = _typing.Literal["join", "offer", "update_slots", "update_subscriptions", "set_muted", "unpublish", "update_participant", "remove_participant", "leave", "ping", "update_view"]  # noqa: Y015
+    _WhichOneofReturnType_request: _TypeAlias = _typing.Literal["telemetry", "join", "offer", "update_slots", "update_subscriptions", "set_muted", "unpublish", "update_participant", "remove_participant", "leave", "ping", "update_view"]  # noqa: Y015
     _WhichOneofArgType_request: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_request) -> _WhichOneofReturnType_request | None: ...
 
@@ -112,6 +117,7 @@ class ServerMessage(_message.Message):
     EVENT_FIELD_NUMBER: _builtins.int
     SNAPSHOT_FIELD_NUMBER: _builtins.int
     DISCONNECTED_FIELD_NUMBER: _builtins.int
+    TELEMETRY_STORED_FIELD_NUMBER: _builtins.int
     request_id: _builtins.int
     """The id of the request that this message answers; 0 for an event."""
     @_builtins.property
@@ -144,6 +150,8 @@ class ServerMessage(_message.Message):
     def snapshot(self) -> Global___RoomSnapshot: ...
     @_builtins.property
     def disconnected(self) -> Global___Disconnected: ...
+    @_builtins.property
+    def telemetry_stored(self) -> Global___TelemetryStored: ...
     def __init__(
         self,
         *,
@@ -163,12 +171,13 @@ class ServerMessage(_message.Message):
         event: _room_pb2.RoomEvent | None = ...,
         snapshot: Global___RoomSnapshot | None = ...,
         disconnected: Global___Disconnected | None = ...,
+        telemetry_stored: Global___TelemetryStored | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "disconnected", b"disconnected", "error", b"error", "event", b"event", "join", b"join", "leave", b"leave", "offer", b"offer", "ping", b"ping", "remove_participant", b"remove_participant", "set_muted", b"set_muted", "snapshot", b"snapshot", "unpublish", b"unpublish", "update_participant", b"update_participant", "update_slots", b"update_slots", "update_subscriptions", b"update_subscriptions", "update_view", b"update_view"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "disconnected", b"disconnected", "error", b"error", "event", b"event", "join", b"join", "leave", b"leave", "offer", b"offer", "ping", b"ping", "remove_participant", b"remove_participant", "set_muted", b"set_muted", "snapshot", b"snapshot", "telemetry_stored", b"telemetry_stored", "unpublish", b"unpublish", "update_participant", b"update_participant", "update_slots", b"update_slots", "update_subscriptions", b"update_subscriptions", "update_view", b"update_view"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "disconnected", b"disconnected", "error", b"error", "event", b"event", "join", b"join", "leave", b"leave", "offer", b"offer", "ping", b"ping", "remove_participant", b"remove_participant", "request_id", b"request_id", "set_muted", b"set_muted", "snapshot", b"snapshot", "unpublish", b"unpublish", "update_participant", b"update_participant", "update_slots", b"update_slots", "update_subscriptions", b"update_subscriptions", "update_view", b"update_view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "disconnected", b"disconnected", "error", b"error", "event", b"event", "join", b"join", "leave", b"leave", "offer", b"offer", "ping", b"ping", "remove_participant", b"remove_participant", "request_id", b"request_id", "set_muted", b"set_muted", "snapshot", b"snapshot", "telemetry_stored", b"telemetry_stored", "unpublish", b"unpublish", "update_participant", b"update_participant", "update_slots", b"update_slots", "update_subscriptions", b"update_subscriptions", "update_view", b"update_view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["error", "join", "offer", "update_slots", "update_subscriptions", "set_muted", "unpublish", "update_participant", "remove_participant", "leave", "ping", "update_view", "event", "snapshot", "disconnected"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["error", "join", "offer", "update_slots", "update_subscriptions", "set_muted", "unpublish", "update_participant", "remove_participant", "leave", "ping", "update_view", "event", "snapshot", "disconnected", "telemetry_stored"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
@@ -180,18 +189,25 @@ class ClientDescription(_message.Message):
 
     SDK_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
+    BROWSER_FIELD_NUMBER: _builtins.int
+    BROWSER_VERSION_FIELD_NUMBER: _builtins.int
     sdk: _builtins.str
     """"web", "python", …"""
     version: _builtins.str
+    browser: _builtins.str
+    """Only with telemetry: the family ("chromium", "firefox", "safari") and the major version; unknown: empty and 0."""
+    browser_version: _builtins.int
     def __init__(
         self,
         *,
         sdk: _builtins.str = ...,
         version: _builtins.str = ...,
+        browser: _builtins.str = ...,
+        browser_version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["sdk", b"sdk", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["browser", b"browser", "browser_version", b"browser_version", "sdk", b"sdk", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -290,6 +306,7 @@ class JoinResponse(_message.Message):
     NODE_ID_FIELD_NUMBER: _builtins.int
     UNUSED_SECTIONS_FIELD_NUMBER: _builtins.int
     ACTIVE_SPEAKERS_FIELD_NUMBER: _builtins.int
+    TELEMETRY_FIELD_NUMBER: _builtins.int
     sdp: _builtins.str
     revision: _builtins.int
     """The room's revision as of this answer."""
@@ -297,6 +314,8 @@ class JoinResponse(_message.Message):
     """Interval of the client's pings. A client that is silent for three intervals is removed."""
     server_version: _builtins.str
     node_id: _builtins.str
+    telemetry: _telemetry_pb2.TelemetryLevel.ValueType
+    """The highest level of telemetry that operator and token allow; UNSPECIFIED: OFF."""
     @_builtins.property
     def room(self) -> _media_pb2.Room: ...
     @_builtins.property
@@ -333,10 +352,11 @@ class JoinResponse(_message.Message):
         node_id: _builtins.str = ...,
         unused_sections: _abc.Iterable[_media_pb2.UnusedSection] | None = ...,
         active_speakers: _room_pb2.ActiveSpeakers | None = ...,
+        telemetry: _telemetry_pb2.TelemetryLevel.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["active_speakers", b"active_speakers", "grants", b"grants", "participant", b"participant", "room", b"room", "slots", b"slots"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_speakers", b"active_speakers", "grants", b"grants", "ice_servers", b"ice_servers", "node_id", b"node_id", "participant", b"participant", "participants", b"participants", "ping_interval_ms", b"ping_interval_ms", "revision", b"revision", "room", b"room", "sdp", b"sdp", "server_version", b"server_version", "slots", b"slots", "unused_sections", b"unused_sections"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_speakers", b"active_speakers", "grants", b"grants", "ice_servers", b"ice_servers", "node_id", b"node_id", "participant", b"participant", "participants", b"participants", "ping_interval_ms", b"ping_interval_ms", "revision", b"revision", "room", b"room", "sdp", b"sdp", "server_version", b"server_version", "slots", b"slots", "telemetry", b"telemetry", "unused_sections", b"unused_sections"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -873,3 +893,70 @@ class Disconnected(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Disconnected: _TypeAlias = Disconnected  # noqa: Y015
+
+@_typing.final
+class TelemetryStored(_message.Message):
+    """Sent at most every 2 s, after the samples are in the stream `QOE`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    RESEND_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    """All samples up to this number are stored, or were refused for good. The client need not keep them."""
+    resend: _builtins.bool
+    """Samples after `number` that arrived before this message were not kept. The client sends them again."""
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        resend: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["number", b"number", "resend", b"resend"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TelemetryStored: _TypeAlias = TelemetryStored  # noqa: Y015
+
+@_typing.final
+class TelemetryReport(_message.Message):
+    """The body of POST /v1/telemetry: telemetry of a participant whose session has ended, or of a join that failed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROOM_FIELD_NUMBER: _builtins.int
+    PARTICIPANT_ID_FIELD_NUMBER: _builtins.int
+    ATTEMPT_ID_FIELD_NUMBER: _builtins.int
+    CLIENT_FIELD_NUMBER: _builtins.int
+    LEVEL_FIELD_NUMBER: _builtins.int
+    TELEMETRY_FIELD_NUMBER: _builtins.int
+    room: _builtins.str
+    """Must be the token's `room`."""
+    participant_id: _builtins.str
+    """Empty: no room was joined."""
+    attempt_id: _builtins.str
+    """Random, chosen by the client for each join. Samples with the same number of the same attempt are one sample."""
+    level: _telemetry_pb2.TelemetryLevel.ValueType
+    @_builtins.property
+    def client(self) -> Global___ClientDescription: ...
+    @_builtins.property
+    def telemetry(self) -> _telemetry_pb2.Telemetry: ...
+    def __init__(
+        self,
+        *,
+        room: _builtins.str = ...,
+        participant_id: _builtins.str = ...,
+        attempt_id: _builtins.str = ...,
+        client: Global___ClientDescription | None = ...,
+        level: _telemetry_pb2.TelemetryLevel.ValueType = ...,
+        telemetry: _telemetry_pb2.Telemetry | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["client", b"client", "telemetry", b"telemetry"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_id", b"attempt_id", "client", b"client", "level", b"level", "participant_id", b"participant_id", "room", b"room", "telemetry", b"telemetry"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TelemetryReport: _TypeAlias = TelemetryReport  # noqa: Y015

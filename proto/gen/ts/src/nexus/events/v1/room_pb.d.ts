@@ -64,6 +64,18 @@ export declare type RoomEvent = Message<"nexus.events.v1.RoomEvent"> & {
   internal: boolean;
 
   /**
+   * The SFU node that holds the room, and its region.
+   *
+   * @generated from field: string node_id = 8;
+   */
+  nodeId: string;
+
+  /**
+   * @generated from field: string region = 9;
+   */
+  region: string;
+
+  /**
    * @generated from oneof nexus.events.v1.RoomEvent.event
    */
   event: {

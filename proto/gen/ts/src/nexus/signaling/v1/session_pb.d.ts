@@ -10,6 +10,7 @@
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
+import type { Telemetry, TelemetryLevel } from "../../qoe/v1/telemetry_pb.js";
 import type { Error } from "../../types/v1/error_pb.js";
 import type { ActiveSpeakers, RoomEvent, TrackPaused } from "../../events/v1/room_pb.js";
 import type { DisconnectReason, Grants, IceServer, LayerDemand, Participant, Publication, Room, SlotTable, Track, TrackView, UnusedSection } from "../../types/v1/media_pb.js";
@@ -24,7 +25,7 @@ export declare const file_nexus_signaling_v1_session: GenFile;
  */
 export declare type ClientMessage = Message<"nexus.signaling.v1.ClientMessage"> & {
   /**
-   * Chosen by the client, above 0 and growing; its reply has the same.
+   * Chosen by the client, above 0 and growing; its reply has the same. 0 for `telemetry`, which has no reply.
    *
    * @generated from field: uint32 request_id = 1;
    */
@@ -34,6 +35,12 @@ export declare type ClientMessage = Message<"nexus.signaling.v1.ClientMessage"> 
    * @generated from oneof nexus.signaling.v1.ClientMessage.request
    */
   request: {
+    /**
+     * @generated from field: nexus.qoe.v1.Telemetry telemetry = 2;
+     */
+    value: Telemetry;
+    case: "telemetry";
+  } | {
     /**
      * @generated from field: nexus.signaling.v1.JoinRequest join = 10;
      */
@@ -212,6 +219,12 @@ export declare type ServerMessage = Message<"nexus.signaling.v1.ServerMessage"> 
      */
     value: Disconnected;
     case: "disconnected";
+  } | {
+    /**
+     * @generated from field: nexus.signaling.v1.TelemetryStored telemetry_stored = 33;
+     */
+    value: TelemetryStored;
+    case: "telemetryStored";
   } | { case: undefined; value?: undefined };
 };
 
@@ -236,6 +249,18 @@ export declare type ClientDescription = Message<"nexus.signaling.v1.ClientDescri
    * @generated from field: string version = 2;
    */
   version: string;
+
+  /**
+   * Only with telemetry: the family ("chromium", "firefox", "safari") and the major version; unknown: empty and 0.
+   *
+   * @generated from field: string browser = 3;
+   */
+  browser: string;
+
+  /**
+   * @generated from field: uint32 browser_version = 4;
+   */
+  browserVersion: number;
 };
 
 /**
@@ -392,6 +417,13 @@ export declare type JoinResponse = Message<"nexus.signaling.v1.JoinResponse"> & 
    * @generated from field: nexus.events.v1.ActiveSpeakers active_speakers = 13;
    */
   activeSpeakers?: ActiveSpeakers | undefined;
+
+  /**
+   * The highest level of telemetry that operator and token allow; UNSPECIFIED: OFF.
+   *
+   * @generated from field: nexus.qoe.v1.TelemetryLevel telemetry = 14;
+   */
+  telemetry: TelemetryLevel;
 };
 
 /**
@@ -860,4 +892,80 @@ export declare type Disconnected = Message<"nexus.signaling.v1.Disconnected"> & 
  * Use `create(DisconnectedSchema)` to create a new message.
  */
 export declare const DisconnectedSchema: GenMessage<Disconnected>;
+
+/**
+ * Sent at most every 2 s, after the samples are in the stream `QOE`.
+ *
+ * @generated from message nexus.signaling.v1.TelemetryStored
+ */
+export declare type TelemetryStored = Message<"nexus.signaling.v1.TelemetryStored"> & {
+  /**
+   * All samples up to this number are stored, or were refused for good. The client need not keep them.
+   *
+   * @generated from field: uint32 number = 1;
+   */
+  number: number;
+
+  /**
+   * Samples after `number` that arrived before this message were not kept. The client sends them again.
+   *
+   * @generated from field: bool resend = 2;
+   */
+  resend: boolean;
+};
+
+/**
+ * Describes the message nexus.signaling.v1.TelemetryStored.
+ * Use `create(TelemetryStoredSchema)` to create a new message.
+ */
+export declare const TelemetryStoredSchema: GenMessage<TelemetryStored>;
+
+/**
+ * The body of POST /v1/telemetry: telemetry of a participant whose session has ended, or of a join that failed.
+ *
+ * @generated from message nexus.signaling.v1.TelemetryReport
+ */
+export declare type TelemetryReport = Message<"nexus.signaling.v1.TelemetryReport"> & {
+  /**
+   * Must be the token's `room`.
+   *
+   * @generated from field: string room = 1;
+   */
+  room: string;
+
+  /**
+   * Empty: no room was joined.
+   *
+   * @generated from field: string participant_id = 2;
+   */
+  participantId: string;
+
+  /**
+   * Random, chosen by the client for each join. Samples with the same number of the same attempt are one sample.
+   *
+   * @generated from field: string attempt_id = 3;
+   */
+  attemptId: string;
+
+  /**
+   * @generated from field: nexus.signaling.v1.ClientDescription client = 4;
+   */
+  client?: ClientDescription | undefined;
+
+  /**
+   * @generated from field: nexus.qoe.v1.TelemetryLevel level = 5;
+   */
+  level: TelemetryLevel;
+
+  /**
+   * @generated from field: nexus.qoe.v1.Telemetry telemetry = 6;
+   */
+  telemetry?: Telemetry | undefined;
+};
+
+/**
+ * Describes the message nexus.signaling.v1.TelemetryReport.
+ * Use `create(TelemetryReportSchema)` to create a new message.
+ */
+export declare const TelemetryReportSchema: GenMessage<TelemetryReport>;
 
