@@ -1,6 +1,6 @@
 # `make` without a target lists the targets. The work is done by scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-check setup-test demo test clang gcc tidy fuzz check quick format bench bench-sfu proto proto-baseline lock clean
+.PHONY: help setup setup-check setup-test demo test clang gcc tidy fuzz check quick format bench bench-sfu bench-record proto proto-baseline lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ format: ## format Python and C++, and apply ruff's fixes
 bench-sfu: ## compare the SFU with LiveKit and Janus (15 minutes; installs both), write docs/benchmarks.md
 	@scripts/setup bench
 	@.venv/bin/python bench/sfu.py --readme
+
+bench-record: setup-test ## measure recordings: cost, memory, kill -9, skew (8 minutes), write docs/benchmarks.md
+	@.venv/bin/python bench/record.py --document
 
 bench: setup-test ## run the other benchmarks, and keep the results as JSON
 	@.venv/bin/python scripts/bench.py

@@ -4,7 +4,8 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import grpc
 from _load import ROOT, Generator, Participant, free_port
@@ -15,6 +16,7 @@ from nexus.sfu.v1 import sfu_pb2, sfu_pb2_grpc
 from nexus.types.v1 import media_pb2
 
 ROOM = sfu_pb2.RoomKey(app="bench", room="load")
+ROOM_ID = "RM_load"
 
 
 def _publications(participant: Participant) -> list[media_pb2.Publication]:
@@ -41,15 +43,21 @@ class NexusAdapter(ServerProcess):
     name = "nexus"
     media_threads = "nexus-shard"
 
-    def __init__(self, shards: int = 1) -> None:
+    def __init__(
+        self, shards: int = 1, settings: Mapping[str, str] | None = None, log: Path = Path(os.devnull)
+    ) -> None:
+        """`settings` are added to the environment of the process, whose output goes to `log`."""
         super().__init__()
         self._shards = shards
+        self._settings = settings or {}
+        self._log = log
+        self.grpc_port = 0
         self._channel: grpc.aio.Channel | None = None
         self._ids: dict[int, str] = {}
         self._videos: list[tuple[str, str]] = []  # participant, track
 
     async def start(self, *, core: int) -> None:
-        port = free_port()
+        self.grpc_port = port = free_port()
         environment = {
             **os.environ,
             "NEXUS_LOG_FORMAT": "json",
@@ -59,8 +67,10 @@ class NexusAdapter(ServerProcess):
             "NEXUS_SFU_SHARDS": str(self._shards),
             "NEXUS_SFU_AUDIO_LOUDEST": "64",
             "NEXUS_SFU_MAX_PARTICIPANTS_PER_ROOM": "5000",
+            **self._settings,
         }
-        process = await self._spawn(core, sys.executable, "-m", "nexus_sfu", environment=environment)
+        command = (sys.executable, "-m", "nexus_sfu")
+        process = await self._spawn(core, *command, environment=environment, log=self._log)
         self._channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
         await self._until_ready(process, self._channel)
 
@@ -75,7 +85,7 @@ class NexusAdapter(ServerProcess):
         ready.cancel()
         raise RuntimeError("the SFU did not start: run `python -m nexus_sfu` to see why")
 
-    def _stub(self) -> sfu_pb2_grpc.SfuServiceStub:
+    def stub(self) -> sfu_pb2_grpc.SfuServiceStub:
         assert self._channel is not None
         return sfu_pb2_grpc.SfuServiceStub(self._channel)
 
@@ -87,7 +97,7 @@ class NexusAdapter(ServerProcess):
             others = [track for owner, track in self._videos if owner != own][: participant.video_slots]
             if others:
                 request = sfu_pb2.UpdateSlotsRequest(room=ROOM, participant_id=own, bind_track_ids=others)
-                await self._stub().UpdateSlots(request)
+                await self.stub().UpdateSlots(request)
 
     async def _join_one(self, generator: Generator, participant: Participant) -> None:
         endpoint = generator.add(participant)
@@ -95,13 +105,13 @@ class NexusAdapter(ServerProcess):
         slots += [("video", f"v{i}") for i in range(participant.video_slots)]
         request = sfu_pb2.JoinRequest(
             room=ROOM,
-            room_id="RM_load",
+            room_id=ROOM_ID,
             identity=f"participant{participant.index}",
             grants=media_pb2.Grants(create=True, publish=True, subscribe=True),
             sdp=publisher_offer(endpoint, participant.published, slots=slots),
             publications=_publications(participant),
         )
-        answer = await generator.until(self._stub().Join(request))
+        answer = await generator.until(self.stub().Join(request))
         self._ids[participant.index] = answer.participant.id
         self._videos += [
             (answer.participant.id, track.id)
@@ -118,10 +128,10 @@ class NexusAdapter(ServerProcess):
             own = self._ids.pop(participant.index)
             self._videos = [entry for entry in self._videos if entry[0] != own]
             generator.leave(participant)
-            await self._stub().Leave(sfu_pb2.LeaveRequest(room=ROOM, participant_id=own))
+            await self.stub().Leave(sfu_pb2.LeaveRequest(room=ROOM, participant_id=own))
 
     async def counters(self) -> dict[str, int] | None:
-        watch = self._stub().WatchStats(sfu_pb2.WatchStatsRequest())
+        watch = self.stub().WatchStats(sfu_pb2.WatchStatsRequest())
         async for report in watch:
             engine = report.engine
             watch.cancel()

@@ -1,7 +1,9 @@
 """The process of an SFU under test on its own core: the part that all adapters share."""
 
 import asyncio
+import os
 from collections.abc import Mapping
+from pathlib import Path
 
 from _load import process_cpu_seconds, process_memory_bytes
 
@@ -14,14 +16,19 @@ class ServerProcess:
         self._process: asyncio.subprocess.Process | None = None
 
     async def _spawn(
-        self, core: int, *command: str, environment: Mapping[str, str] | None = None
+        self,
+        core: int,
+        *command: str,
+        environment: Mapping[str, str] | None = None,
+        log: Path = Path(os.devnull),
     ) -> asyncio.subprocess.Process:
-        self._process = await asyncio.create_subprocess_exec(
-            *("taskset", "-c", str(core), *command),
-            env=environment,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
+        with log.open("ab") as out:
+            self._process = await asyncio.create_subprocess_exec(
+                *("taskset", "-c", str(core), *command),
+                env=environment,
+                stdout=out,
+                stderr=asyncio.subprocess.STDOUT,
+            )
         return self._process
 
     async def _end(self, *, kill: bool) -> None:

@@ -1,244 +1,153 @@
-"""Measures what a recording costs the recorder, in CPU time of the process: `bench/record.py`.
+"""Measures what recordings cost and lose: `make bench-record` or `python bench/record.py [sections]`.
 
-Tracks of 1.5 Mbit/s of VP8 (180 packets/s, 30 frames/s), each with one of Opus (50 packets/s), pass through
-the whole media half as fast as it can: batches of 0.5 s are parsed, assembled, cut into segments of 6 s,
-written to the spool with fdatasync, and uploaded to a store that is a folder. At the end the files of the
-participants are made. gRPC, NATS and TLS are not included; `mux.py` measures memory. Writes
-bench/results/record.json.
+Everything is real: clients send over UDP to an SFU process, recorder processes read its taps over gRPC, spool
+with fdatasync and upload to an S3 server (versitygw), and NATS carries jobs and events. A recorder has a core
+to itself; the rest is on the other core. Sections:
+
+    load    tracks per core, memory per track, cost to the SFU, keyframes, skew of audio and video
+    taps    memory of what is not acknowledged, and taps that flood a publisher with keyframe requests
+    kills   packets lost by kill -9, and the time until another recorder reads on
+    hour    CPU time of making the file of an hour
+
+CPU time of a recorder is that of its whole process, including the kernel's work for it. Other work on the
+machine makes it larger, never smaller. Writes bench/results/record.json and record.png.
 """
 
 import argparse
 import asyncio
 import json
-import random
+import os
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, Final
 
-from _load import ROOT
-from _machine import machine
-from mux import FRAME_US, SOUND_US, padded
-from nexus.recorder.v1 import recording_pb2
-from nexus.sfu.v1.track_stream_pb2 import StreamTrackResponse
-from nexus.types.v1.media_pb2 import TrackKind, TrackSource
-from nexus_frames import Codec
-from nexus_frames.testing import TrackWriter, encode_sound, encode_video
-from nexus_recorder.core.knowledge import Knowledge, to_checkpoint
-from nexus_recorder.core.records import LineEntry
-from nexus_recorder.core.selection import Publication, Publisher
-from nexus_recorder.media.containers import FramesMuxer
-from nexus_recorder.media.finishing import Finisher, FinishingParts
-from nexus_recorder.media.media_metrics import MediaMetrics
-from nexus_recorder.media.parts import RunParts
-from nexus_recorder.media.ports import FeedEnd, RoomChange, RoomSnapshot
-from nexus_recorder.media.room_run import RoomRun
-from nexus_recorder.media.spool import Spool, SpoolSpace
-from nexus_recorder.media.workers import DiskWorkers
-from nexus_recorder.run import RunEvent, RunRequest, SegmentStored
-from nexus_runtime import MetricSet, SystemClock
-from nexus_storage import FolderSettings, FolderStore, StoreSet
-from nexus_testkit import wait_until
-from prometheus_client import CollectorRegistry
+import _recording_hour
+import _recording_kills
+import _recording_load
+import _recording_taps
+from _load import ROOT, build
+from _load_nexus import nexus_version
+from _machine import come_first, machine
+from _network import enter
+from _recording_report import draw, print_summary, write_document
+from _recording_system import OTHER_CORE, RecordingSystem
+from rich.console import Console
 
-BATCH_US = 500_000
-BITRATE_BPS = 1_500_000
-# The node's clock at the start of the recording.
-MEDIA_TIME_US = 1_000_000
+SECTIONS: Final = ("load", "taps", "kills", "hour")
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    participants: int
-    seconds: int
-    # Share of a core of one participant: a video with its audio.
-    cores_per_participant: float
-    participants_per_core: float
-    segments: int
-    file_cpu_seconds_per_hour: float
+class Progress:
+    """Prints a line for each step, with the time since the beginning."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._began = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._began
+
+    def __call__(self, text: str) -> None:
+        self._console.print(f"[dim]{self.seconds:5.0f} s[/dim]  {text}")
 
 
-def batches(codec: Codec, seconds: int) -> list[bytes]:
-    """Serialised batches of a track, the last of which ends it. The pictures repeat every 4 s."""
-    return list(_batches(codec, seconds))
+async def with_load(
+    folder: Path, options: argparse.Namespace, result: dict[str, Any], progress: Progress
+) -> None:
+    result["load"] = []
+    async with RecordingSystem(folder) as system:
+        for tracks in sorted(options.tracks):
+            progress(f"load: {tracks} videos of 1.5 Mbit/s with Opus")
+            point = await _recording_load.measure(system, tracks)
+            result["load"].append(asdict(point))
+            marks = f" [red]void: {'; '.join(point.void)}[/red]" if point.void else ""
+            progress(f"load: {point.tracks_per_core:.0f} tracks per core{marks}")
 
 
-def _batches(codec: Codec, seconds: int) -> Iterator[bytes]:
-    writer = TrackWriter(codec)
-    writer.source()
-    if codec.is_video:
-        encoded = encode_video(
-            codec, 120, width=1280, height=720, keyframe_every=120, bitrate_bps=BITRATE_BPS
-        )
-        wanted = BITRATE_BPS // 8 * FRAME_US // 1_000_000
-        frames = [(padded(codec, frame.data, wanted), frame.keyframe) for frame in encoded]
-    else:
-        frames = [(sound, False) for sound in encode_sound(200)]
-    step = FRAME_US if codec.is_video else SOUND_US
-    position = 0
-    for number in range(seconds * 1_000_000 // step):
-        data, keyframe = frames[number % len(frames)]
-        writer.frame(data, MEDIA_TIME_US + number * step, keyframe=keyframe)
-        if number * step // BATCH_US != (number + 1) * step // BATCH_US:
-            batch = writer.take()
-            position += len(batch.records)
-            batch.position = position
-            yield batch.SerializeToString()
-    writer.end()
-    batch = writer.take()
-    batch.position = position + len(batch.records)
-    yield batch.SerializeToString()
+async def with_taps(
+    folder: Path, options: argparse.Namespace, result: dict[str, Any], progress: Progress
+) -> None:
+    progress(f"taps: records of {options.tapped} videos with Opus that are not acknowledged")
+    async with RecordingSystem(folder) as system:
+        await system.join(options.tapped)
+        result["retention"] = asdict(await _recording_taps.measure_retention(system))
+        progress("taps: keyframe requests without end")
+        result["flood"] = asdict(await _recording_taps.measure_flood(system))
 
 
-class Feed:
-    """A `TrackFeed` that always has the next batch."""
-
-    def __init__(self, parts: list[bytes]) -> None:
-        self._parts = iter(parts)
-        self.end: FeedEnd | None = None
-
-    def __aiter__(self) -> AsyncIterator[StreamTrackResponse]:
-        return self
-
-    async def __anext__(self) -> StreamTrackResponse:
-        await asyncio.sleep(0)  # other tracks have their turn, as they have with gRPC
-        part = next(self._parts, None)
-        if part is None:
-            self.end = FeedEnd.ENDED
-            raise StopAsyncIteration
-        return StreamTrackResponse.FromString(part)
-
-    def acknowledge(self, position: int) -> None:
-        pass
-
-    def request_keyframe(self) -> None:
-        pass
-
-    async def close(self, *, remove: bool) -> None:
-        pass
+async def with_kills(
+    folder: Path, options: argparse.Namespace, result: dict[str, Any], progress: Progress
+) -> None:
+    kills = options.recordings * _recording_kills.KILLS_PER_RECORDING
+    progress(f"kills: {kills} times kill -9, with {options.participants} participants")
+    async with RecordingSystem(folder) as system:
+        found = await _recording_kills.measure(system, options.participants, options.recordings)
+    result["kills"] = asdict(found)
+    progress(f"kills: {found.packets_lost} of {found.packets:,} packets lost")
 
 
-class Room:
-    """A `ports.Room` in which all tracks are there at once."""
-
-    def __init__(self, participants: int, video: list[bytes], audio: list[bytes]) -> None:
-        self._participants = range(participants)
-        self._media = {"V": video, "A": audio}
-
-    def watch(self) -> "Room":
-        return self
-
-    async def __aiter__(self) -> AsyncIterator[RoomChange]:
-        publishers = tuple(Publisher(f"PA_{n}", f"user-{n}") for n in self._participants)
-        tracks = [
-            (
-                Publication(f"V{n}", f"PA_{n}", TrackKind.TRACK_KIND_VIDEO, TrackSource.TRACK_SOURCE_CAMERA),
-                Publication(
-                    f"A{n}", f"PA_{n}", TrackKind.TRACK_KIND_AUDIO, TrackSource.TRACK_SOURCE_MICROPHONE
-                ),
-            )
-            for n in self._participants
-        ]
-        yield RoomSnapshot("node", "node:1", "RM_1", publishers, tuple(t for pair in tracks for t in pair))
-        await asyncio.Event().wait()
-
-    async def close(self) -> None:
-        pass
-
-    def feed(self, address: str, track_id: str) -> Feed:
-        return Feed(self._media[track_id[0]])
+async def with_hour(
+    folder: Path, options: argparse.Namespace, result: dict[str, Any], progress: Progress
+) -> None:
+    progress(f"hour: recording and file of {options.seconds} s")
+    result["hour"] = asdict(await _recording_hour.measure(options.seconds, folder))
 
 
-class Lease:
-    """A `RunLease` that is always held."""
-
-    epoch = 1
-
-    def held(self) -> bool:
-        return True
-
-    def lost(self) -> bool:
-        return False
-
-    async def confirmed(self) -> None:
-        return
+STEPS: Final[dict[str, Callable[..., Any]]] = {
+    "load": with_load,
+    "taps": with_taps,
+    "kills": with_kills,
+    "hour": with_hour,
+}
 
 
-async def measure(participants: int, seconds: int, folder: Path) -> Result:
-    recording = recording_pb2.Recording(
-        id="RC_1", app="bench", room="room", spec=recording_pb2.RecordingSpec(participants=True)
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    store = FolderStore("local", FolderSettings(kind="folder", path=folder / "store", create=True))
-    workers = DiskWorkers()
-    registry = CollectorRegistry()
-    video, audio = batches(Codec.VP8, seconds), batches(Codec.OPUS, seconds)
-    # The line has its place already: media that comes faster than it was sampled would be placed before the
-    # start.
-    knowledge = Knowledge()
-    knowledge.add([LineEntry(line="node/RM_1", offset_us=MEDIA_TIME_US, from_us=0)])
-    stored: list[SegmentStored] = []
-    parts = RunParts(
-        room=Room(participants, video, audio),
-        store=store,
-        spool=Spool(folder / "spool", SpoolSpace(1 << 40)),
-        workers=workers,
-        open_muxer=FramesMuxer,
-        clock=SystemClock(),
-        rng=random.Random(1),
-        owner="bench",
-        metrics=MediaMetrics(MetricSet("recorder", registry)),
-    )
-
-    def on_event(event: RunEvent) -> None:
-        if isinstance(event, SegmentStored):
-            stored.append(event)
-
-    request = RunRequest(recording, Lease(), on_event, checkpoint=to_checkpoint(1, knowledge))
-    run = RoomRun(request, parts)
-    began = time.process_time()
-    task = asyncio.create_task(run.run())
-    ended = ("nexus_recorder_tracks_ended_total", {"reason": "ended"})
-    await wait_until(lambda: registry.get_sample_value(*ended) == 2 * participants, 3_600)
-    run.stop(recording_pb2.END_REASON_STOPPED)
-    await task
-    spent = time.process_time() - began
-    finisher = Finisher(
-        FinishingParts(StoreSet({"local": store}), folder / "work", workers, random.Random(1))
-    )
-    began = time.process_time()
-    files = (await finisher.finish(recording, Lease())).files
-    file_seconds = time.process_time() - began
-    assert len(files) == participants
-    workers.close()
-    await store.close()
-    per_second = spent / participants / seconds
-    return Result(
-        participants,
-        seconds,
-        round(per_second, 5),
-        round(1 / per_second, 1),
-        len(stored),
-        round(file_seconds / participants / seconds * 3_600, 2),
-    )
+    parser.add_argument("sections", nargs="*", default=list(SECTIONS), help=f"of {', '.join(SECTIONS)}")
+    parser.add_argument("--tracks", nargs="+", type=int, default=[20, 40, 60], help="loads of `load`")
+    parser.add_argument("--tapped", type=int, default=20, help="participants of `taps`")
+    parser.add_argument("--participants", type=int, default=3, help="of the recordings in `kills`")
+    parser.add_argument("--recordings", type=int, default=3, help="of `kills`; each has two deaths")
+    parser.add_argument("--seconds", type=int, default=3_600, help="length of the file in `hour`")
+    parser.add_argument("--document", action="store_true", help="put the table into docs/benchmarks.md")
+    parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results" / "record.json")
+    options = parser.parse_args()
+    unknown = set(options.sections) - set(SECTIONS)
+    if unknown:
+        parser.error(f"no such section: {', '.join(sorted(unknown))}")
+    return options
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--participants", type=int, default=20)
-    parser.add_argument("--seconds", type=int, default=120, help="length of the recording")
-    arguments = parser.parse_args()
-    (ROOT / "build").mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=ROOT / "build") as folder:
-        result = asyncio.run(measure(arguments.participants, arguments.seconds, Path(folder)))
-    print(
-        f"{result.participants_per_core:,.0f} videos with audio per core, including the upload to a folder; "
-        f"the file of an hour {result.file_cpu_seconds_per_hour:.1f} s of CPU"
-    )
-    results = ROOT / "bench" / "results"
-    results.mkdir(exist_ok=True)
-    found = {"machine": machine(), "result": asdict(result)}
-    (results / "record.json").write_text(json.dumps(found, indent=2) + "\n")
+    options = arguments()
+    enter(build)
+    come_first()
+    os.sched_setaffinity(0, {OTHER_CORE})  # and with it every process that is not pinned elsewhere
+    console = Console(width=150)
+    progress = Progress(console)
+    result: dict[str, Any] = {
+        "bench": "record",
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "version": nexus_version(),
+        "machine": machine(),
+    }
+    for step in (STEPS[name] for name in SECTIONS if name in options.sections):
+        with tempfile.TemporaryDirectory(dir=ROOT / "build", prefix="record-") as folder:
+            asyncio.run(step(Path(folder), options, result, progress))
+    result["took_seconds"] = round(progress.seconds)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(result, indent=2) + "\n")
+    if "load" in result:
+        draw(result, options.out.with_suffix(".png"))
+    print_summary(console, result)
+    if options.document:
+        write_document(ROOT / "docs" / "benchmarks.md", result)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Runs the programs under bench/ one after another. Called by `make bench`, on an otherwise idle machine.
 
-sfu.py has its own target (`make bench-sfu`), because it takes 15 minutes and needs other servers.
+sfu.py has its own target (`make bench-sfu`), because it takes 15 minutes and needs other servers. record.py
+has one (`make bench-record`), because it takes 8 minutes.
 
 A program prints its results and keeps them as JSON under bench/results/; it fails only if it could not
 measure. STAGES=join runs only join.
@@ -12,12 +13,13 @@ from collections.abc import Iterator
 from stages import ROOT, Command, Stage, run
 
 INTERPRETERS = {".py": sys.executable, ".mjs": "node"}
+OWN_TARGETS = ("sfu", "record")
 
 
 def stages() -> Iterator[Stage]:
     for program in sorted((ROOT / "bench").glob("*")):
         interpreter = INTERPRETERS.get(program.suffix)
-        if interpreter is not None and not program.name.startswith("_") and program.stem != "sfu":
+        if interpreter is not None and not program.name.startswith("_") and program.stem not in OWN_TARGETS:
             yield Stage(program.stem, [Command([interpreter, str(program.relative_to(ROOT))])])
 
 
