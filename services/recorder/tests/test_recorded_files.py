@@ -12,6 +12,7 @@ from nexus_frames.testing.ffmpeg import Decoded
 from nexus_recorder.core.selection import Publisher
 from nexus_recorder.media.ports import PublicationPut, PublisherPut
 from nexus_recorder.run import BytesChanged, Conclusion, RoomMoved, SegmentStored, Started
+from structlog.testing import capture_logs
 
 from services.recorder.tests.rig import EPOCH_MS, MS, SECOND, Node, Stage
 from services.recorder.tests.schema import validate
@@ -139,6 +140,23 @@ def test_a_mute_and_an_unmute_as_a_new_ssrc_stay_one_file(stage: Stage) -> None:
     [mute] = manifest(stage)["tracks"][0]["mutes"]
     assert mute["from_ms"] == pytest.approx(4_000, abs=100)
     assert mute["to_ms"] == pytest.approx(9_000, abs=100)
+
+
+@pytest.mark.parametrize("codec", [Codec.OPUS, Codec.VP8])
+def test_a_mute_in_the_batch_that_completes_a_fragment_costs_nothing(stage: Stage, codec: Codec) -> None:
+    tape = stage.tape(codec, "TR_1")
+    put = tape.pictures if tape.is_video else tape.sound
+    put(0, 2_300 * MS)
+    tape.mute(True, 2_300 * MS).mute(False, 4 * SECOND)
+    put(4 * SECOND, 8 * SECOND)
+    tape.end(8 * SECOND)
+    stage.snapshot()
+    with capture_logs() as logs:
+        stage.record(9 * SECOND)
+    assert [each for each in logs if each["log_level"] == "error"] == []
+    only_file(stage)
+    [track] = manifest(stage)["tracks"]
+    assert track["frames"] == len(tape.sent)
 
 
 def test_16_of_30_frames_play_at_their_own_times(stage: Stage) -> None:

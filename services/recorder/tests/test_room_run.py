@@ -2,16 +2,20 @@
 
 import asyncio
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 from nexus.recorder.v1 import recording_pb2
 from nexus.types.v1 import error_pb2
-from nexus_frames.formats import Codec
+from nexus_frames.events import Frame
+from nexus_frames.formats import AudioFormat, Codec, VideoFormat
 from nexus_frames.testing import decode
 from nexus_recorder.core.object_names import ObjectNames
+from nexus_recorder.media.containers import FramesMuxer
 from nexus_recorder.media.inventory import read_inventory
+from nexus_recorder.media.ports import Written
 from nexus_recorder.run import Conclusion, DegradedChanged, RunEnd, Started
 from nexus_storage import StorageRefused, StorageUnavailable
 
@@ -267,3 +271,28 @@ def test_finishing_twice_gives_the_same_and_removes_the_segments(stage: Stage) -
         return {each.key async for each in stage.store.list()}
 
     assert asyncio.run(keys()) == {file.key for file in first.files} | {first.manifest_key}
+
+
+@pytest.mark.parametrize("durability", [SPOOL, STORE])
+def test_a_defect_in_the_middle_of_a_track_costs_nothing(
+    stage: Stage, durability: recording_pb2.Durability.ValueType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container that raises once: the tap is read again, and every frame keeps its time."""
+    sent = call(stage)
+    stage.recording.spec.durability = durability
+    write = FramesMuxer.write
+    failures = {AudioFormat: 9_100_000, VideoFormat: 9_100_000}
+
+    def failing(muxer: FramesMuxer, frame: Frame, position_us: int) -> Written:
+        if position_us >= failures.get(type(frame.format), position_us + 1):
+            del failures[type(frame.format)]
+            raise RuntimeError("a defect")
+        return write(muxer, frame, position_us)
+
+    monkeypatch.setattr(FramesMuxer, "write", failing)
+    assert stage.record(21 * SECOND).conclusion is Conclusion.OVER
+    assert failures == {}
+    assert frames_in_files(stage) == sent
+    video = next(file for file in stage.finish().files if file.content_type == "video/webm")
+    times = decode(stage.fetch(video.key)).video_times
+    assert all(0.02 < after - at < 0.05 for at, after in pairwise(times))

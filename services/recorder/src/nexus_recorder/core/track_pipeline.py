@@ -53,7 +53,8 @@ class RecordedTrack:
 
 @dataclass(frozen=True, slots=True)
 class OpenSegment:
-    """Open a file for this segment. The record is complete except for its end."""
+    """Open a file for this segment. The record is complete except for its end. The effects of one batch may
+    end it, and open the next."""
 
     record: SegmentRecord
     format: Format
@@ -148,9 +149,10 @@ class TrackPipeline:
     def assembler(self) -> FrameAssembler:
         return self._assembler
 
-    def record_until(self, end_us: int) -> SegmentRecord:
-        """The record of the segment that is open, as if it ended there."""
-        return self._snapshot(end_us, 0)
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """The notes that no complete segment has."""
+        return tuple(self._notes.notes)
 
     def take_notes(self) -> tuple[Note, ...]:
         """Returns the notes that no segment has, and forgets them."""

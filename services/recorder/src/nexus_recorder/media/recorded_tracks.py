@@ -189,13 +189,16 @@ class RecordedTracks:
         if active.ending is not None:
             recording.end(active.ending)
         try:
-            return await recording.run()
+            end = await recording.run()
+            # After a failure the tap is read again behind what was acknowledged, and what was written appears
+            # once: the plan of the files sees it twice.
+            self._book.wrote(active.entry.stream, recording.pipeline.last_us)
+            return end
         finally:
             active.frames += recording.pipeline.frames
             self._run.parts.metrics.frames.inc(recording.pipeline.frames)
             self._run.parts.metrics.frames_refused.inc(recording.spoiled_frames)
             active.notes += recording.pipeline.take_notes()
-            self._book.wrote(active.entry.stream, recording.pipeline.last_us)
 
     def _note_end(self, active: _Active, reason: str) -> None:
         self._run.note(

@@ -101,6 +101,9 @@ class TrackRecording:
         self._durable_in_store = durable_in_store
         self._muxer: SegmentMuxer | None = None
         self._file: SegmentFile | None = None
+        # The record of the segment that is written, and its frames so far: the pipeline is ahead of them.
+        self._record: SegmentRecord | None = None
+        self._frames = 0
         self._broken = False
         self._promises: deque[_Promise] = deque()
         self._unsafe: set[int] = set()
@@ -227,6 +230,7 @@ class TrackRecording:
                 case OpenSegment(record):
                     self._muxer = self._open_muxer(record, effect.format)
                     self._file = await self._workers.run(partial(self._folder.create, record))
+                    self._record, self._frames = record, 0
                     self._unsafe.add(record.number)
                 case CloseSegment(record):
                     await self._close(record)
@@ -247,10 +251,16 @@ class TrackRecording:
                 log.warning("recording_frame_refused", error=str(error), position_us=effect.position_us)
             return
         self._broken = False
+        self._frames += 1
         if written.data:
+            assert self._record is not None
             # The time of the last frame is not known, only that of the next: it is no later than this.
-            end_us = written.end_us - LAST_FRAME_US
-            await self._append(written, self.pipeline.record_until(end_us))
+            so_far = {
+                "end_us": written.end_us - LAST_FRAME_US,
+                "frames": self._frames,
+                "notes": self.pipeline.notes,
+            }
+            await self._append(written, self._record.model_copy(update=so_far))
 
     async def _append(self, written: Written, record: SegmentRecord) -> None:
         """Makes durable what the container has completed."""
