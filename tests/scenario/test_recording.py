@@ -2,17 +2,21 @@
 and how long it plays."""
 
 import asyncio
+import itertools
 import json
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import aiortc.rtcrtpsender
 import pytest
+from av import AudioFrame, VideoFrame
 from dev_system import Development, development
 from nexus.recorder.v1 import recorder_pb2, recording_pb2
 from nexus_cli.development import KEY_ID, SECRET
+from nexus_frames.testing import decode
 from nexus_rtc import App, LocalTrack, NexusClient, Recordings, Room, ServerUnavailable, mint_token
 from nexus_rtc.synthetic import SyntheticCamera, SyntheticMicrophone
 
@@ -155,3 +159,82 @@ async def test_a_deleted_recording_leaves_no_file(dev: Development, room: Room) 
     await until(api, recording_id, recording_pb2.RECORDING_STATE_DELETED)
     left = [path for path in dev.recordings.rglob("*") if path.is_file() and recording_id in str(path)]
     assert left == []
+
+
+class LoggingCamera(SyntheticCamera):
+    """A camera that knows the times of its frames, in seconds."""
+
+    def __init__(self) -> None:
+        super().__init__((30, 200, 30), width=320, height=192, fps=15)
+        self.times: list[float] = []
+
+    async def recv(self) -> VideoFrame:
+        frame = await super().recv()
+        self.times.append(frame.time)
+        return frame
+
+
+class CountingMicrophone(SyntheticMicrophone):
+    """A microphone that counts its frames."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.frames = 0
+
+    async def recv(self) -> AudioFrame:
+        frame = await super().recv()
+        self.frames += 1
+        return frame
+
+
+async def test_numbers_and_timestamps_that_wrap_leave_no_mark_in_the_file(
+    dev: Development, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RFC 3550 section 5.1: sequence numbers have 16 bits and timestamps 32. The publisher starts both just
+    before their wraps: 40 packets, and 2 s of video or 3.75 s of audio."""
+    numbers = itertools.count(1)
+    sender = aiortc.rtcrtpsender
+    monkeypatch.setattr(sender, "random_sequence_number", lambda: 2**16 - 40)
+    # SSRCs come from here too, so each value is another one.
+    monkeypatch.setattr(sender, "random32", lambda: 2**32 - 2 * 90_000 + next(numbers))
+    grants = ("create", "publish", "record")
+    token = mint_token(APP, room="wraps", identity="alice", grants=grants)
+    camera, microphone = LoggingCamera(), CountingMicrophone()
+    async with await NexusClient(server_url=dev.url, token=token, connect_seconds=60).join() as room:
+        api = room.recordings
+        recording_id = await start(api, recording_pb2.RecordingSpec(participants=True, segment_ms=2_000))
+        await until(api, recording_id, recording_pb2.RECORDING_STATE_RUNNING)
+        video = await room.publish(LocalTrack(camera, width=320, height=192))
+        audio = await room.publish(LocalTrack(microphone))
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while microphone.frames < 400 or len(camera.times) < 80:  # noqa: ASYNC110 - media, without events
+                await asyncio.sleep(0.1)
+        for track in (video, audio):
+            await room.unpublish(track)
+        await api.stop(recording_id)
+        await until(api, recording_id, recording_pb2.RECORDING_STATE_COMPLETED)
+        playback = await api.playback(recording_id)
+    [path] = await fetch(playback, tmp_path)
+    async with aiohttp.ClientSession() as http, http.get(playback.manifest_url) as response:
+        manifest = await response.json()
+    assert [track["gaps"] for track in manifest["tracks"]] == [[], []]
+    frames = {track["media"]: track["frames"] for track in manifest["tracks"]}
+    found = decode(path)
+    assert found.errors == ""
+    assert len(found.video_times) == frames["video"]
+    assert next(numbers) > 4  # two SSRCs and two timestamps at least came from here
+    # Nothing is missing, except for what was sent before the taps began, and a frame that the encoder still
+    # had at the end.
+    assert frames["video"] >= len(camera.times) - 16
+    assert frames["audio"] >= microphone.frames - 51
+    # Nothing jumps: the times in the file are those of the camera, moved by one constant.
+    assert smallest_spread(found.video_times, camera.times) < 0.1
+
+
+def smallest_spread(times: Sequence[float], sent: Sequence[float]) -> float:
+    """How far the differences between the times of frames and those of consecutive sent ones are apart."""
+    spreads = []
+    for first in range(len(sent) - len(times) + 1):
+        moved = [at - was for at, was in zip(times, sent[first:], strict=False)]
+        spreads.append(max(moved) - min(moved))
+    return min(spreads)
