@@ -2,7 +2,7 @@
 import type { PlaybackLink, Recording, Recordings } from "@nexus-rtc/web";
 import { h } from "./element.js";
 import { factsText, fileText } from "./recording_texts.js";
-import { errorText } from "./texts.js";
+import { recordingErrorText } from "./texts.js";
 
 /** Actions of a user on a recording in its state. */
 type Act = "pause" | "resume" | "stop" | "files" | "delete";
@@ -47,7 +47,7 @@ export class RecordingCard {
     this.#chip.dataset["state"] = state;
     this.#facts.textContent = factsText(recording);
     const problem = error ?? degraded;
-    this.#problem.textContent = problem === null ? "" : errorText(problem);
+    this.#problem.textContent = problem === null ? "" : recordingErrorText(problem);
     const acts = actsOf(recording);
     // Buttons that are the same stay, so that a refresh does not take the focus from one.
     if (acts.join() === this.#shown) return;
@@ -74,7 +74,7 @@ export class RecordingCard {
         this.#onChange();
       } else this.update(await this.#recordings[act](id));
     } catch (error) {
-      this.#problem.textContent = errorText(error);
+      this.#problem.textContent = recordingErrorText(error);
     }
   }
 

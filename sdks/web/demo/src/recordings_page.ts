@@ -2,7 +2,7 @@
 import type { Recording, Recordings } from "@nexus-rtc/web";
 import { h } from "./element.js";
 import { RecordingCard } from "./recording_card.js";
-import { errorText } from "./texts.js";
+import { recordingErrorText } from "./texts.js";
 
 const REFRESH_MS = 3_000;
 
@@ -52,7 +52,7 @@ export class RecordingsPage {
       this.#show(found.filter(({ state }) => state !== "deleted"));
       this.#more.hidden = pageToken === "";
     } catch (error) {
-      this.#note.textContent = errorText(error);
+      this.#note.textContent = recordingErrorText(error);
     } finally {
       this.#loading = false;
     }

@@ -44,6 +44,12 @@ export function errorText(error: unknown): string {
   return ERRORS[error.code] ?? `${error.message} (${error.code})`;
 }
 
+/** An error of a request about recordings. The server says whether a deployment has no recorder, or it does not answer. */
+export function recordingErrorText(error: unknown): string {
+  if (!(error instanceof NexusError) || error.code !== "SERVICE_UNAVAILABLE") return errorText(error);
+  return `Recordings are not available at the moment. ${error.message}`;
+}
+
 /** Why a video is paused; empty if it is not. */
 export function pauseText({ pauseReason, codec }: RemoteTrack): string {
   switch (pauseReason) {
