@@ -3,11 +3,13 @@
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+import nats
 import pytest
 from nexus_bus import Bus, MemoryBroker, MemoryBus, NatsBus
 from nexus_testkit import NatsServer
 
 Connect = Callable[[], Awaitable[Bus]]
+Delete = Callable[[str], Awaitable[None]]
 
 _names = itertools.count(1)
 
@@ -44,3 +46,19 @@ async def connect(request: pytest.FixtureRequest) -> AsyncIterator[Connect]:
 @pytest.fixture
 async def bus(connect: Connect) -> Bus:
     return await connect()
+
+
+@pytest.fixture
+def delete_stream(bus: Bus, request: pytest.FixtureRequest) -> Delete:
+    """Deletes a stream as an operator would."""
+
+    async def delete(name: str) -> None:
+        if isinstance(bus, MemoryBus):
+            bus.broker.delete_stream(name)
+            return
+        server: NatsServer = request.getfixturevalue("shared_nats_server")
+        client = await nats.connect(server.url)
+        await client.jetstream().delete_stream(name)
+        await client.close()
+
+    return delete

@@ -5,7 +5,21 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 import pytest
-from nexus_bus import Bus, Change, MemoryBroker, MemoryBus, NatsBus, NotConnected, Synced, Watch, WatchStep
+from nexus_bus import (
+    Bus,
+    Change,
+    MemoryBroker,
+    MemoryBus,
+    MessagesDropped,
+    NatsBus,
+    NotConnected,
+    StoredMessage,
+    StreamReader,
+    StreamSpec,
+    Synced,
+    Watch,
+    WatchStep,
+)
 from nexus_testkit import NatsServer, TcpLink, wait_until
 
 Unique = Callable[[str], str]
@@ -76,6 +90,14 @@ async def test_operations_that_need_the_broker_raise_not_connected(outage: Outag
         await outage.bus.subscribe("a")
     with pytest.raises(NotConnected):
         await outage.bus.publish_durable("a", b"")
+    with pytest.raises(NotConnected):
+        await outage.bus.send_durable("a", b"")
+    with pytest.raises(NotConnected):
+        await outage.bus.read_stream("a")
+    with pytest.raises(NotConnected):
+        await outage.bus.bounds("a")
+    with pytest.raises(NotConnected):
+        await outage.bus.describe_stream("a")
     await outage.end()
     await wait_until(lambda: works_again(outage, unique("after.")))
 
@@ -140,3 +162,45 @@ async def test_a_watch_delivers_missed_changes_after_an_outage(outage: Outage, u
         last = await writer.put("last", b"2")
         assert last > changed > new
         assert await step(watch) == Change("last", b"2", last)
+
+
+async def read_until(reader: StreamReader, last: int) -> list[StoredMessage]:
+    found: list[StoredMessage] = []
+    async with asyncio.timeout(30):
+        while not found or found[-1].sequence < last:
+            found += await reader.read()
+    return found
+
+
+async def test_a_reader_continues_after_an_outage_where_it_was(outage: Outage, unique: Unique) -> None:
+    name = unique("READ")
+    await outage.healthy.ensure_stream(StreamSpec(name, [name]))
+    async with await outage.bus.read_stream(name) as reader:
+        for _ in range(2):
+            await outage.healthy.publish_durable(name, b"")
+        seen = await read_until(reader, 2)
+        await outage.begin()
+        for _ in range(3):
+            await outage.healthy.publish_durable(name, b"")
+        assert await reader.read(timeout_seconds=0.1) == []
+        await outage.end()
+        seen += await read_until(reader, 5)
+    assert [message.sequence for message in seen] == [1, 2, 3, 4, 5]
+
+
+async def test_messages_dropped_during_an_outage_are_reported(outage: Outage, unique: Unique) -> None:
+    name = unique("READ")
+    await outage.healthy.ensure_stream(StreamSpec(name, [name], max_bytes=4096))
+    async with await outage.bus.read_stream(name) as reader:
+        await outage.healthy.publish_durable(name, b"")
+        await read_until(reader, 1)
+        await outage.begin()
+        for _ in range(10):
+            await outage.healthy.publish_durable(name, bytes(1000))
+        oldest = (await outage.healthy.bounds(name)).oldest
+        await outage.end()
+        with pytest.raises(MessagesDropped) as dropped:
+            await read_until(reader, 11)
+        assert dropped.value.first == 2
+        assert dropped.value.last >= oldest - 1
+        assert (await read_until(reader, 11))[-1].sequence == 11

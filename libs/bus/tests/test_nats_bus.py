@@ -1,10 +1,24 @@
 """Behaviour that only a real server has: restarts, and buckets as other clients read them."""
 
 import asyncio
+import os
+import signal
 
 import nats
 import pytest
-from nexus_bus import BusError, Change, KeyValue, LazyKeyValue, NatsBus, NotConnected, StreamSpec, Synced
+from nexus_bus import (
+    BusError,
+    Change,
+    KeyValue,
+    LazyKeyValue,
+    NatsBus,
+    NotConnected,
+    RequestTimeout,
+    StreamMissing,
+    StreamRecreated,
+    StreamSpec,
+    Synced,
+)
 from nexus_testkit import NatsServer, free_port, nats_cluster, wait_until
 
 
@@ -170,3 +184,66 @@ async def test_a_fetch_that_is_cancelled_after_the_close_ends(nats_server: NatsS
     fetching.cancel()
     await asyncio.wait({fetching}, timeout=10)
     assert fetching.cancelled()
+
+
+async def test_a_reader_survives_a_restart_and_reports_a_lost_storage(nats_server: NatsServer) -> None:
+    bus = await NatsBus.connect(nats_server.url, "survivor")
+    spec = StreamSpec("READ", ["read"])
+    await bus.ensure_stream(spec)
+    reader = await bus.read_stream("READ")
+    assert await bus.publish_durable("read", b"1") == 1
+    assert [message.payload for message in await reader.read(timeout_seconds=10)] == [b"1"]
+
+    async def publish(payload: bytes) -> int:
+        try:
+            return await bus.publish_durable("read", payload)
+        except BusError:
+            return 0  # JetStream is still starting
+
+    nats_server.stop()
+    await wait_until(lambda: not bus.connected)
+    nats_server.start()
+    assert await wait_until(lambda: publish(b"2"), timeout=30) == 2
+    assert [message.payload for message in await reader.read(timeout_seconds=30)] == [b"2"]
+
+    nats_server.stop()
+    await wait_until(lambda: not bus.connected)
+    nats_server.lose_storage()
+    nats_server.start()
+
+    async def created() -> bool:
+        try:
+            await bus.ensure_stream(spec)
+        except BusError:
+            return False
+        return True
+
+    await wait_until(created, timeout=30)
+    errors: list[BusError] = []
+    while not errors or not isinstance(errors[-1], StreamRecreated):
+        try:
+            assert await reader.read() == []
+        except BusError as error:
+            errors.append(error)
+    # The reader may have looked before the stream was created again.
+    assert {type(error) for error in errors} <= {StreamMissing, StreamRecreated}
+    await bus.close()
+
+
+async def test_a_publish_whose_answer_is_lost_fails_in_time(nats_server: NatsServer) -> None:
+    bus = await NatsBus.connect(nats_server.url, "test")
+    await bus.ensure_stream(StreamSpec("LOST", ["lost"]))
+    os.kill(nats_server.pid, signal.SIGSTOP)
+    answers = [await bus.send_durable("lost", b"") for _ in range(3)]
+    results = await asyncio.gather(*answers, return_exceptions=True)
+    assert {type(result) for result in results} == {RequestTimeout}
+    os.kill(nats_server.pid, signal.SIGCONT)
+
+    async def works() -> int:
+        try:
+            return await bus.publish_durable("lost", b"")
+        except BusError:
+            return 0
+
+    assert await wait_until(works, timeout=30) > 0
+    await bus.close()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from nexus.recorder.v1 import recording_pb2
@@ -129,10 +130,12 @@ class FailingStream(MemoryBus):
 
     failing = True
 
-    async def publish_durable(self, subject: str, payload: bytes, message_id: str | None = None) -> None:
+    async def publish_durable(
+        self, subject: str, payload: bytes, message_id: str | None = None, **options: Any
+    ) -> int:
         if self.failing:
             raise BusError("the stream is full")
-        await super().publish_durable(subject, payload, message_id)
+        return await super().publish_durable(subject, payload, message_id, **options)
 
 
 async def test_another_process_publishes_what_a_dead_one_has_left(clock: ManualClock) -> None:

@@ -1,6 +1,9 @@
 """Messages, key-value buckets and durable streams on NATS, with an in-memory twin."""
 
 from nexus_bus.bus import (
+    MAX_IN_FLIGHT,
+    MAX_IN_FLIGHT_BYTES,
+    MAX_PAYLOAD_BYTES,
     Bus,
     BusError,
     Change,
@@ -15,6 +18,8 @@ from nexus_bus.bus import (
     PullConsumer,
     RequestTimeout,
     RevisionMismatch,
+    SequenceMismatch,
+    StreamMissing,
     StreamSpec,
     Subscription,
     Synced,
@@ -24,8 +29,18 @@ from nexus_bus.bus import (
 from nexus_bus.lazy_kv import LazyKeyValue
 from nexus_bus.memory_bus import MemoryBroker, MemoryBus
 from nexus_bus.nats_bus import NatsBus
+from nexus_bus.stream_reader import (
+    MessagesDropped,
+    StoredMessage,
+    StreamBounds,
+    StreamReader,
+    StreamRecreated,
+)
 
 __all__ = [
+    "MAX_IN_FLIGHT",
+    "MAX_IN_FLIGHT_BYTES",
+    "MAX_PAYLOAD_BYTES",
     "Bus",
     "BusError",
     "Change",
@@ -37,6 +52,7 @@ __all__ = [
     "MemoryBroker",
     "MemoryBus",
     "Message",
+    "MessagesDropped",
     "NatsBus",
     "NoResponder",
     "NotConnected",
@@ -44,6 +60,12 @@ __all__ = [
     "PullConsumer",
     "RequestTimeout",
     "RevisionMismatch",
+    "SequenceMismatch",
+    "StoredMessage",
+    "StreamBounds",
+    "StreamMissing",
+    "StreamReader",
+    "StreamRecreated",
     "StreamSpec",
     "Subscription",
     "Synced",

@@ -5,11 +5,19 @@ tested on the twin behaves the same on NATS. Payloads are bytes; the subject det
 they hold.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol, Self
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, Self
+
+if TYPE_CHECKING:
+    from nexus_bus.stream_reader import StreamBounds, StreamReader
 
 MAX_PAYLOAD_BYTES = 1 << 20  # nats-server's default max_payload
+
+# Maximum number and size of the durable messages that one connection has sent and not seen answered.
+MAX_IN_FLIGHT = 1024
+MAX_IN_FLIGHT_BYTES = 16 << 20
 
 
 class BusError(Exception):
@@ -39,6 +47,14 @@ class KeyExists(BusError):
 class RevisionMismatch(BusError):
     """`update` or `delete` named a revision that is not the key's last: another writer was faster. Read the
     key and decide again."""
+
+
+class SequenceMismatch(BusError):
+    """A durable publish named a sequence that is not the last of its subject: another writer was faster."""
+
+
+class StreamMissing(BusError):
+    """No stream has the requested name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,9 +207,72 @@ class Bus(Protocol):
         some of its subjects, or if there are fewer servers than replicas."""
         ...
 
-    async def publish_durable(self, subject: str, payload: bytes, message_id: str | None = None) -> None:
-        """Returns once the stream has stored the message. Within two minutes, a `message_id` is stored
-        once."""
+    async def describe_stream(self, stream: str) -> "StreamSpec":
+        """Returns the specification of a stream. Raises StreamMissing."""
+        ...
+
+    async def publish_durable(
+        self,
+        subject: str,
+        payload: bytes,
+        message_id: str | None = None,
+        *,
+        expected_last_sequence: int | None = None,
+        expected_subject: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        ttl_seconds: int | None = None,
+    ) -> int:
+        """Returns the message's sequence once the stream has stored it.
+
+        Within two minutes, a `message_id` is stored once; a repetition returns the sequence of the first.
+        With `expected_last_sequence`, raises SequenceMismatch unless the last message on this subject has
+        this sequence (0: unless there is none). `expected_subject` names another subject of the stream whose
+        last sequence is compared instead, so that a writer can be fenced by a message that another writes.
+        With `ttl_seconds` (1 or more), the stream drops the
+        message after that time; its `StreamSpec.message_ttl` must be set. Raises NoResponder if no stream
+        stores the subject, and RequestTimeout if it is unknown whether the message was stored.
+        """
+        ...
+
+    async def send_durable(
+        self,
+        subject: str,
+        payload: bytes,
+        message_id: str | None = None,
+        *,
+        expected_last_sequence: int | None = None,
+        expected_subject: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        ttl_seconds: int | None = None,
+    ) -> asyncio.Future[int]:
+        """Does what `publish_durable` does, but returns as soon as the message is sent. The future has the
+        sequence or the error.
+
+        The stream stores the messages of one connection in the order of these calls. If one fails, later ones
+        may still be stored. While `MAX_IN_FLIGHT` messages or `MAX_IN_FLIGHT_BYTES` are unanswered, the call
+        waits. Only NotConnected, PayloadTooLarge and ValueError are raised by the call itself.
+        """
+        ...
+
+    async def bounds(self, stream: str, filter_subject: str = ">") -> "StreamBounds":
+        """Returns where the messages that match begin and end. Raises StreamMissing."""
+        ...
+
+    async def read_stream(
+        self,
+        stream: str,
+        filter_subject: str = ">",
+        from_sequence: int = 1,
+        *,
+        max_pending: int = 1024,
+        on_arrival: Callable[[], None] | None = None,
+    ) -> "StreamReader":
+        """Reads the messages that match, from a sequence on and in order, without acks.
+
+        A `from_sequence` of 1 or less begins at the first message that exists. At most `max_pending` messages
+        are buffered. `on_arrival` is called when something can be taken. Raises StreamMissing; and
+        StreamRecreated if the stream ends before `from_sequence`.
+        """
         ...
 
     async def pull(
@@ -219,14 +298,22 @@ class Bus(Protocol):
 @dataclass(frozen=True, slots=True)
 class StreamSpec:
     """A JetStream stream. With `work_queue`, acked messages are deleted; otherwise messages stay for
-    `max_age_seconds`. `replicas` is the number of servers that store it: an odd number, at most 5."""
+    `max_age_seconds` (None: without limit), and for each subject the last `max_messages_per_subject`.
+
+    `replicas` is the number of servers that store it: an odd number, at most 5. `message_ttl` allows single
+    messages with an earlier end, and cannot be taken back. `metadata` is for those who use the stream; NATS
+    only stores it.
+    """
 
     name: str
     subjects: Sequence[str]
     work_queue: bool = False
-    max_age_seconds: float = 7 * 24 * 3600
+    max_age_seconds: float | None = 7 * 24 * 3600
     max_bytes: int = 1 << 30
     replicas: int = 1
+    max_messages_per_subject: int | None = None
+    message_ttl: bool = False
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 class DurableMessage(Protocol):

@@ -9,6 +9,7 @@ import asyncio
 import itertools
 import random
 from collections import deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from nexus_bus.bus import (
@@ -22,6 +23,7 @@ from nexus_bus.bus import (
     PayloadTooLarge,
     PullConsumer,
     RequestTimeout,
+    StreamMissing,
     StreamSpec,
     Subscription,
 )
@@ -31,11 +33,14 @@ from nexus_bus.matching import (
     check_pattern,
     check_replicas,
     check_subject,
+    check_ttl,
     matches,
     overlap,
 )
 from nexus_bus.memory_kv import Bucket, Clock, MemoryKeyValue
+from nexus_bus.memory_reader import MemoryStreamReader
 from nexus_bus.memory_stream import MemoryPullConsumer, Stream
+from nexus_bus.stream_reader import StreamBounds, StreamReader
 
 MAX_BUFFERED_BYTES = 8 << 20
 
@@ -59,6 +64,7 @@ class MemoryBroker:
         self._clock = clock
         self._choose = choose or random.Random(0)
         self._inboxes = itertools.count(1)
+        self._identities = itertools.count(1)
         self.readers: list[_Reader] = []
         self.buckets: dict[str, Bucket] = {}
         self.streams: dict[str, Stream] = {}
@@ -92,7 +98,20 @@ class MemoryBroker:
         if spec.name in self.streams:
             self.streams[spec.name].spec = spec
         else:
-            self.streams[spec.name] = Stream(spec)
+            identity = str(next(self._identities))
+            self.streams[spec.name] = Stream(spec, identity, self.now)
+
+    def delete_stream(self, name: str) -> None:
+        """Deletes a stream with its messages, as an operator could."""
+        for reader in self.stream(name).readers:
+            reader.deleted()
+        del self.streams[name]
+
+    def stream(self, name: str) -> Stream:
+        """Raises StreamMissing."""
+        if name not in self.streams:
+            raise StreamMissing(name)
+        return self.streams[name]
 
     def new_inbox(self) -> str:
         return f"_INBOX.{next(self._inboxes)}"
@@ -100,11 +119,12 @@ class MemoryBroker:
     def stream_for(self, subject: str) -> Stream | None:
         return next((stream for stream in self.streams.values() if stream.takes(subject)), None)
 
-    def deliver(self, message: Message, message_id: str | None = None) -> int:
-        """Delivers to every matching subscription, and to one of each queue group; returns their number."""
+    def deliver(self, message: Message, *, stored: bool = False) -> int:
+        """Delivers to every matching subscription, and to one of each queue group; returns their number. The
+        stream that stores the subject stores the message, unless it is `stored` already."""
         stream = self.stream_for(message.subject)
-        if stream is not None:
-            stream.append(message.subject, message.payload, message_id)
+        if stream is not None and not stored:
+            stream.append(message.subject, message.payload)
         groups: dict[tuple[str, str], list[Mailbox]] = {}
         chosen: list[Mailbox] = []
         for reader in self.readers:
@@ -132,6 +152,7 @@ class MemoryBus:
         self._buffered_bytes = 0
         self._publishes_dropped = 0
         self._opened: list[MemoryKeyValue] = []
+        self._readers: list[MemoryStreamReader] = []
 
     @property
     def broker(self) -> MemoryBroker:
@@ -155,6 +176,8 @@ class MemoryBus:
         self._connected = connected
         for opened in self._opened:
             opened.on_connection(connected)
+        for reader in self._readers:
+            reader.stored()
         while connected and self._buffer:
             subject, payload = self._buffer.popleft()
             self._buffered_bytes -= len(payload)
@@ -217,12 +240,93 @@ class MemoryBus:
         self._check_connected()
         self._broker.ensure_stream(stream)
 
-    async def publish_durable(self, subject: str, payload: bytes, message_id: str | None = None) -> None:
+    async def describe_stream(self, stream: str) -> StreamSpec:
+        self._check_connected()
+        return self._broker.stream(check_bucket(stream)).spec
+
+    async def publish_durable(
+        self,
+        subject: str,
+        payload: bytes,
+        message_id: str | None = None,
+        *,
+        expected_last_sequence: int | None = None,
+        expected_subject: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        ttl_seconds: int | None = None,
+    ) -> int:
         self._check_connected()
         _check_payload(check_subject(subject), payload)
-        if self._broker.stream_for(subject) is None:
+        check_ttl(ttl_seconds)
+        stream = self._broker.stream_for(subject)
+        if stream is None:
             raise NoResponder(subject)
-        self._broker.deliver(Message(subject, payload), message_id)
+        before = stream.next_sequence
+        sequence = stream.append(
+            subject, payload, message_id, expected_last_sequence, expected_subject, headers, ttl_seconds
+        )
+        if sequence >= before:
+            self._broker.deliver(Message(subject, payload), stored=True)
+        return sequence
+
+    async def send_durable(
+        self,
+        subject: str,
+        payload: bytes,
+        message_id: str | None = None,
+        *,
+        expected_last_sequence: int | None = None,
+        expected_subject: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        ttl_seconds: int | None = None,
+    ) -> asyncio.Future[int]:
+        answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        try:
+            sequence = await self.publish_durable(
+                subject,
+                payload,
+                message_id,
+                expected_last_sequence=expected_last_sequence,
+                expected_subject=expected_subject,
+                headers=headers,
+                ttl_seconds=ttl_seconds,
+            )
+        except (NotConnected, PayloadTooLarge):
+            raise
+        except BusError as error:
+            answer.set_exception(error)
+        else:
+            answer.set_result(sequence)
+        return answer
+
+    async def bounds(self, stream: str, filter_subject: str = ">") -> StreamBounds:
+        self._check_connected()
+        return self._broker.stream(check_bucket(stream)).bounds(check_pattern(filter_subject))
+
+    async def read_stream(
+        self,
+        stream: str,
+        filter_subject: str = ">",
+        from_sequence: int = 1,
+        *,
+        max_pending: int = 1024,
+        on_arrival: Callable[[], None] | None = None,
+    ) -> StreamReader:
+        self._check_connected()
+        if max_pending < 1:
+            raise ValueError("a reader buffers at least one message")
+        check_pattern(filter_subject)
+        reader = MemoryStreamReader(
+            lambda: self._broker.streams.get(stream),
+            self._broker.stream(check_bucket(stream)),
+            filter_subject,
+            from_sequence,
+            max_pending,
+            on_arrival,
+            lambda: self.connected,
+        )
+        self._readers.append(reader)
+        return reader
 
     async def pull(
         self,
@@ -250,6 +354,9 @@ class MemoryBus:
         for opened in self._opened:
             opened.end()
         self._opened.clear()
+        for stream_reader in self._readers:
+            await stream_reader.close()
+        self._readers.clear()
 
 
 def _check_payload(subject: str, payload: bytes) -> None:

@@ -3,6 +3,7 @@ observe during an outage."""
 
 import asyncio
 import weakref
+from collections.abc import Callable, Mapping
 from typing import Self
 
 import nats
@@ -26,8 +27,11 @@ from nexus_bus.mailbox import Mailbox
 from nexus_bus.matching import check_bucket, check_pattern, check_subject
 from nexus_bus.nats_errors import translated
 from nexus_bus.nats_kv import NatsKeyValue, open_bucket
-from nexus_bus.nats_stream import ensure_stream, open_pull, publish_durable
+from nexus_bus.nats_publisher import NatsPublisher
+from nexus_bus.nats_reader import NatsStreamReader, bounds
+from nexus_bus.nats_stream import describe_stream, ensure_stream, open_pull, publish_headers
 from nexus_bus.nats_watch import NatsWatch
+from nexus_bus.stream_reader import StreamBounds, StreamReader
 
 log = structlog.get_logger()
 
@@ -44,9 +48,10 @@ class NatsBus:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._js = client.jetstream(timeout=JETSTREAM_TIMEOUT_SECONDS)
+        self._publisher = NatsPublisher(client)
         self._listeners: list[ConnectionListener] = []
         self._mailboxes: dict[NatsSubscription, Mailbox] = {}
-        self._watches: weakref.WeakSet[NatsWatch] = weakref.WeakSet()
+        self._watches: weakref.WeakSet[NatsWatch | NatsStreamReader] = weakref.WeakSet()
         self._publishes_dropped = 0
         self._last_error = ""
         self._closing = False
@@ -201,9 +206,75 @@ class NatsBus:
         self._check_connected()
         await ensure_stream(self._js, stream)
 
-    async def publish_durable(self, subject: str, payload: bytes, message_id: str | None = None) -> None:
+    async def describe_stream(self, stream: str) -> StreamSpec:
         self._check_connected()
-        await publish_durable(self._js, check_subject(subject), payload, message_id)
+        return await describe_stream(self._js, check_bucket(stream))
+
+    async def publish_durable(
+        self,
+        subject: str,
+        payload: bytes,
+        message_id: str | None = None,
+        *,
+        expected_last_sequence: int | None = None,
+        expected_subject: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        ttl_seconds: int | None = None,
+    ) -> int:
+        answer = await self.send_durable(
+            subject,
+            payload,
+            message_id,
+            expected_last_sequence=expected_last_sequence,
+            expected_subject=expected_subject,
+            headers=headers,
+            ttl_seconds=ttl_seconds,
+        )
+        return await answer
+
+    async def send_durable(
+        self,
+        subject: str,
+        payload: bytes,
+        message_id: str | None = None,
+        *,
+        expected_last_sequence: int | None = None,
+        expected_subject: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        ttl_seconds: int | None = None,
+    ) -> asyncio.Future[int]:
+        self._check_connected()
+        sent = publish_headers(message_id, expected_last_sequence, expected_subject, headers, ttl_seconds)
+        return await self._publisher.send(check_subject(subject), payload, sent)
+
+    async def bounds(self, stream: str, filter_subject: str = ">") -> StreamBounds:
+        self._check_connected()
+        return await bounds(self._js, check_bucket(stream), check_pattern(filter_subject))
+
+    async def read_stream(
+        self,
+        stream: str,
+        filter_subject: str = ">",
+        from_sequence: int = 1,
+        *,
+        max_pending: int = 1024,
+        on_arrival: Callable[[], None] | None = None,
+    ) -> StreamReader:
+        self._check_connected()
+        if max_pending < 1:
+            raise ValueError("a reader buffers at least one message")
+        reader = NatsStreamReader(
+            self._client,
+            self._js,
+            check_bucket(stream),
+            check_pattern(filter_subject),
+            from_sequence,
+            max_pending,
+            on_arrival,
+        )
+        self._watches.add(reader)
+        await reader.start()
+        return reader
 
     async def pull(
         self,
@@ -224,6 +295,7 @@ class NatsBus:
             await asyncio.gather(self._connecting, return_exceptions=True)
         for watch in list(self._watches):
             await watch.close()
+        await self._publisher.close()
         if self._client.is_connected:
             try:
                 await self._client.flush()

@@ -1,5 +1,8 @@
 """Durable streams on JetStream, as far as job queues and QoE samples need them."""
 
+from collections.abc import Mapping
+from typing import Final
+
 import nats.errors
 import nats.js.errors
 from nats.aio.msg import Msg
@@ -7,10 +10,16 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, RetentionPolicy, StreamConfig
 
 from nexus_bus.bus import DurableMessage, StreamSpec
-from nexus_bus.matching import check_pattern, check_replicas
+from nexus_bus.matching import check_pattern, check_replicas, check_subject, check_ttl
 from nexus_bus.nats_errors import STREAM_NAME_IN_USE, translated
+from nexus_bus.nats_kv import EXPECTED_LAST, TTL
+from nexus_bus.nats_reader import stream_info
 
-PUBLISH_TIMEOUT_SECONDS = 5.0
+DUPLICATE_WINDOW_SECONDS: Final = 120.0
+# Header with the subject whose last sequence is expected (nats-server 2.12).
+EXPECTED_SUBJECT: Final = "Nats-Expected-Last-Subject-Sequence-Subject"
+# Prefix of the metadata that the server adds itself.
+SERVER_METADATA: Final = "_nats."
 
 
 async def ensure_stream(js: JetStreamContext, spec: StreamSpec) -> None:
@@ -20,8 +29,11 @@ async def ensure_stream(js: JetStreamContext, spec: StreamSpec) -> None:
         retention=RetentionPolicy.WORK_QUEUE if spec.work_queue else RetentionPolicy.LIMITS,
         max_age=spec.max_age_seconds,
         max_bytes=spec.max_bytes,
-        duplicate_window=min(120.0, spec.max_age_seconds),
+        max_msgs_per_subject=spec.max_messages_per_subject or -1,
+        duplicate_window=min(DUPLICATE_WINDOW_SECONDS, spec.max_age_seconds or DUPLICATE_WINDOW_SECONDS),
         num_replicas=check_replicas(spec.replicas),
+        allow_msg_ttl=spec.message_ttl or None,
+        metadata=dict(spec.metadata) or None,
     )
     with translated(f"stream {spec.name}"):
         try:
@@ -32,10 +44,43 @@ async def ensure_stream(js: JetStreamContext, spec: StreamSpec) -> None:
             await js.update_stream(config)
 
 
-async def publish_durable(js: JetStreamContext, subject: str, payload: bytes, message_id: str | None) -> None:
-    headers = {} if message_id is None else {"Nats-Msg-Id": message_id}
-    with translated(subject):
-        await js.publish(subject, payload, timeout=PUBLISH_TIMEOUT_SECONDS, headers=headers)
+async def describe_stream(js: JetStreamContext, stream: str) -> StreamSpec:
+    config = (await stream_info(js, stream)).config
+    metadata = config.metadata or {}
+    return StreamSpec(
+        name=stream,
+        subjects=tuple(config.subjects or ()),
+        work_queue=config.retention == RetentionPolicy.WORK_QUEUE,
+        max_age_seconds=config.max_age or None,
+        max_bytes=-1 if config.max_bytes is None else config.max_bytes,
+        replicas=config.num_replicas or 1,
+        max_messages_per_subject=config.max_msgs_per_subject if config.max_msgs_per_subject > 0 else None,
+        message_ttl=bool(config.allow_msg_ttl),
+        metadata={key: value for key, value in metadata.items() if not key.startswith(SERVER_METADATA)},
+    )
+
+
+def publish_headers(
+    message_id: str | None,
+    expected_last_sequence: int | None,
+    expected_subject: str | None,
+    headers: Mapping[str, str] | None,
+    ttl_seconds: int | None,
+) -> dict[str, str]:
+    """The headers of a durable publish. Raises ValueError for a lifetime of less than a second, and for a
+    subject without a sequence."""
+    sent = {} if headers is None else dict(headers)
+    if message_id is not None:
+        sent["Nats-Msg-Id"] = message_id
+    if expected_last_sequence is not None:
+        sent[EXPECTED_LAST] = str(expected_last_sequence)
+    if expected_subject is not None:
+        if expected_last_sequence is None:
+            raise ValueError("an expected subject needs an expected sequence")
+        sent[EXPECTED_SUBJECT] = check_subject(expected_subject)
+    if check_ttl(ttl_seconds) is not None:
+        sent[TTL] = f"{ttl_seconds}s"
+    return sent
 
 
 class NatsDurableMessage:

@@ -56,6 +56,7 @@ class NatsWatch:
         self._stale = asyncio.Event()
         self._heard = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._closing = False
 
     async def start(self) -> None:
         try:
@@ -69,6 +70,7 @@ class NatsWatch:
         self._stale.set()
 
     async def close(self) -> None:
+        self._closing = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -76,7 +78,9 @@ class NatsWatch:
         self.changes.end()
 
     async def _follow(self) -> None:
-        while True:
+        # `wait_for` of Python 3.11, which nats-py uses, loses a cancellation that comes together with an
+        # answer.
+        while not self._closing:
             await self._until_stale()
             try:
                 await self._attach()
@@ -86,7 +90,7 @@ class NatsWatch:
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _until_stale(self) -> None:
-        while not self._stale.is_set():
+        while not self._stale.is_set() and not self._closing:
             self._heard.clear()
             heard = asyncio.create_task(self._heard.wait())
             stale = asyncio.create_task(self._stale.wait())
