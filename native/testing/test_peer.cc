@@ -15,8 +15,14 @@ namespace {
 
 constexpr Ssrc kReporter{0xFEEDBACC};
 
-// RFC 8285 one-byte elements, padded to a multiple of four.
-std::vector<uint8_t> ExtensionBlock(const std::vector<std::pair<uint8_t, std::vector<uint8_t>>>& elements) {
+// RFC 8285 section 4.2: an element with a one-byte header.
+struct ExtensionElement {
+  uint8_t id = 0;
+  std::vector<uint8_t> value;
+};
+
+// Block of one-byte elements, padded to a multiple of four.
+std::vector<uint8_t> ExtensionBlock(const std::vector<ExtensionElement>& elements) {
   std::vector<uint8_t> body;
   for (const auto& [id, value] : elements) {
     body.push_back(static_cast<uint8_t>(id << 4 | (value.size() - 1)));
@@ -196,7 +202,7 @@ void TestPeer::SendVideoFrame(PublishedStream& stream, Timestamp now, size_t pac
     std::vector<uint8_t> header = FixedHeader(last, options().first_payload_type, sequence,
                                               stream.TimestampAt(now), stream.options.ssrc);
     const uint8_t id = options().first_extension_id;
-    std::vector<std::pair<uint8_t, std::vector<uint8_t>>> extensions = {
+    std::vector<ExtensionElement> extensions = {
         {static_cast<uint8_t>(id + 2),
          {static_cast<uint8_t>(stream.packets >> 8), static_cast<uint8_t>(stream.packets)}}};
     if (stream.options.with_mid) {
@@ -242,7 +248,7 @@ void TestPeer::SendAudio(PublishedStream& stream, Timestamp now, const AudioPack
       FixedHeader(false, (red ? red_payload_type() : opus_payload_type()).value,
                   static_cast<uint16_t>(stream.sequence), timestamp, stream.options.ssrc);
   const uint8_t id = options().first_extension_id;
-  std::vector<std::pair<uint8_t, std::vector<uint8_t>>> extensions;
+  std::vector<ExtensionElement> extensions;
   if (packet.with_level) extensions.push_back({id, {static_cast<uint8_t>(0x80 | packet.level)}});
   if (stream.options.with_mid) {
     extensions.push_back(
