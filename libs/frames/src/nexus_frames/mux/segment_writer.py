@@ -1,7 +1,6 @@
 """Writes one segment: frames in, whole fragments out."""
 
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,8 +11,8 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from nexus_frames.events import Frame
-from nexus_frames.formats import AudioFormat, VideoFormat
-from nexus_frames.mux.audio_timeline import AudioTimeline, PlacedPacket
+from nexus_frames.formats import AudioFormat, Format, VideoFormat
+from nexus_frames.mux.audio_timeline import AudioTimeline
 from nexus_frames.mux.containers import (
     AUDIO_TIME_BASE,
     VIDEO_TIME_BASE,
@@ -126,12 +125,15 @@ class SegmentWriter:
         self._sink = sink
         self._origin_us = origin_us
         self._video_format = video
+        # The last format that was checked. Frames share it until it changes.
+        self._fitting: Format | None = None
         self._timeline = timeline
         self._buffer = _Buffer()
         options = fragmented(container, fragment_us)
         self._output = av.open(self._buffer, "w", format=container.value, options=options)
         self._video = None if video is None else add_video(self._output, video)
         self._audio = None if audio is None else add_audio(self._output, audio)
+        self._alone = self._video is None or self._audio is None
         # Packets that wait for the other stream. With one stream nothing waits.
         self._waiting: dict[str, deque[_Ready]] = {"video": deque(), "audio": deque()}
         # The last video frame, whose duration is known when the next one comes.
@@ -160,31 +162,45 @@ class SegmentWriter:
         """Raises FrameDoesNotFit if `write` would."""
         if frame.media_time_us < self._origin_us:
             raise FrameDoesNotFit(Mismatch.TIME)
-        if isinstance(frame.format, AudioFormat):
+        self._check_format(frame.format)
+
+    def _check_format(self, kind: Format) -> None:
+        if isinstance(kind, AudioFormat):
             if self._audio is None:
                 raise FrameDoesNotFit(Mismatch.STREAM)
             return
         if self._video_format is None:
             raise FrameDoesNotFit(Mismatch.STREAM)
-        if frame.format.codec is not self._video_format.codec:
+        if kind.codec is not self._video_format.codec:
             raise FrameDoesNotFit(Mismatch.CODEC)
-        if frame.format.orientation != self._video_format.orientation:
+        if kind.orientation != self._video_format.orientation:
             raise FrameDoesNotFit(Mismatch.ORIENTATION)
 
-    def write(self, frame: Frame) -> Fragment | None:
-        """Adds a frame; returns the fragment that this completed, if any.
+    def write(self, frame: Frame, time_us: int | None = None) -> Fragment | None:
+        """Adds a frame; returns the fragment that this completed, if any. `time_us`: the time of the frame
+        since the origin, in place of its own.
 
         Raises FrameDoesNotFit, and OSError of the sink. After FrameDoesNotFit the writer goes on.
         """
-        self.check(frame)
-        time_us = frame.media_time_us - self._origin_us
-        if self._audio is not None and isinstance(frame.format, AudioFormat):
-            for placed in self._place(time_us, frame):
-                self._add_audio(self._audio, placed)
+        if time_us is None:
+            time_us = frame.media_time_us - self._origin_us
+        if time_us < 0:
+            raise FrameDoesNotFit(Mismatch.TIME)
+        kind = frame.format
+        if kind is not self._fitting:
+            self._check_format(kind)
+            self._fitting = kind
+        if self._audio is not None and isinstance(kind, AudioFormat):
+            if self._timeline is None:
+                self._add_audio(self._audio, *self._place(time_us, frame), frame.data)
+            else:
+                for placed in self._timeline.place(samples_of(time_us), frame.data):
+                    self._add_audio(self._audio, placed.start, placed.samples, placed.data)
         elif self._video is not None:
             self._hold_video(self._video, frame, ticks_of(time_us))
-        self._put_ready(flush=False)
-        return self._drain()
+        if not self._alone:
+            self._put_ready(flush=False)
+        return self._drain() if self._buffer.has_data else None
 
     def close(self, end_us: int | None = None) -> Fragment | None:
         """Writes the rest; returns the last fragment, if there is one.
@@ -194,7 +210,7 @@ class SegmentWriter:
         """
         if end_us is not None and self._audio is not None and self._timeline is not None:
             for placed in self._timeline.fill(samples_of(end_us)):
-                self._add_audio(self._audio, placed)
+                self._add_audio(self._audio, placed.start, placed.samples, placed.data)
         if self._held is not None and self._video is not None:
             frame, tick = self._held
             end = ticks_of(end_us) if end_us is not None else tick + ticks_of(frame.duration_us or 0)
@@ -207,27 +223,28 @@ class SegmentWriter:
         self._fragment_ends = self._ends[-1]
         return self._drain()
 
-    def _place(self, time_us: int, frame: Frame) -> Iterator[PlacedPacket]:
-        if self._timeline is not None:
-            yield from self._timeline.place(samples_of(time_us), frame.data)
-            return
+    def _place(self, time_us: int, frame: Frame) -> tuple[int, int]:
+        """The start of an audio packet and its duration, in samples, without a timeline."""
         start = samples_of(time_us)
         if start < self._next_sample:
             start = self._next_sample
             self.counters.corrected_times += 1
         self._next_sample = start + 1
-        yield PlacedPacket(start, samples_of(frame.duration_us or 0), frame.data)
+        return start, samples_of(frame.duration_us or 0)
 
-    def _add_audio(self, stream: AudioStream, placed: PlacedPacket) -> None:
-        packet = Packet(placed.data)
+    def _add_audio(self, stream: AudioStream, start: int, samples: int, data: bytes) -> None:
+        packet = Packet(data)
         packet.stream = stream
         packet.time_base = AUDIO_TIME_BASE
-        packet.pts = packet.dts = placed.start
-        packet.duration = placed.samples
+        packet.pts = packet.dts = start
+        packet.duration = samples
         packet.is_keyframe = True
         self.counters.audio_packets += 1
-        end_us = microseconds_of_samples(placed.start + placed.samples)
-        self._waiting["audio"].append(_Ready(microseconds_of_samples(placed.start), end_us, packet))
+        end_us = microseconds_of_samples(start + samples)
+        if self._alone:
+            self._put(packet, 0, end_us)
+        else:
+            self._waiting["audio"].append(_Ready(microseconds_of_samples(start), end_us, packet))
 
     def _hold_video(self, stream: VideoStream, frame: Frame, tick: int) -> None:
         if self._held is not None:
@@ -246,32 +263,39 @@ class SegmentWriter:
         packet.duration = end - start
         packet.is_keyframe = frame.keyframe
         self.counters.video_frames += 1
-        self._waiting["video"].append(
-            _Ready(microseconds_of_ticks(start), microseconds_of_ticks(end), packet)
-        )
+        end_us = microseconds_of_ticks(end)
+        if self._alone:
+            self._put(packet, end_us, 0)
+        else:
+            self._waiting["video"].append(_Ready(microseconds_of_ticks(start), end_us, packet))
 
     def _put_ready(self, flush: bool) -> None:
         """Gives packets to FFmpeg in order of time."""
         video, audio = self._waiting["video"], self._waiting["audio"]
-        alone = self._video is None or self._audio is None
         while video or audio:
             first = video or audio
             if video and audio:
                 first = video if video[0].start_us <= audio[0].start_us else audio
-            elif not (flush or alone):
+            elif not flush:
                 waited_us = first[-1].start_us - first[0].start_us
                 if waited_us < INTERLEAVE_US and len(first) < MAX_WAITING:
                     return
             ready = first.popleft()
-            self._output.mux_one(ready.packet)
             video_end, audio_end = self._ends[-1]
-            self._ends.append((ready.end_us, audio_end) if first is video else (video_end, ready.end_us))
+            if first is video:
+                self._put(ready.packet, ready.end_us, audio_end)
+            else:
+                self._put(ready.packet, video_end, ready.end_us)
+
+    def _put(self, packet: "Packet[Stream]", video_end_us: int, audio_end_us: int) -> None:
+        """Gives a packet to FFmpeg. The ends are those of both streams behind it."""
+        self._output.mux_one(packet)
+        self._ends.append((video_end_us, audio_end_us))
+        if self._buffer.has_data:
             self._note_fragment()
 
     def _note_fragment(self) -> None:
         """FFmpeg has written a fragment while it took the last packet; the header alone is none."""
-        if not self._buffer.has_data:
-            return
         if self._ends[0] == (0, 0):
             self._header += self._buffer.take()
         else:

@@ -103,6 +103,7 @@ class Segmenter:
         after_us: int = -1,
     ) -> None:
         self._limits = limits
+        self._lead_us = min(KEYFRAME_LEAD_US, limits.segment_us // 4)
         self._is_video = is_video
         self._numbers = numbers or count(1)
         self._number = 0
@@ -131,6 +132,7 @@ class Segmenter:
 
     def set_limits(self, limits: SegmentLimits) -> None:
         self._limits = limits
+        self._lead_us = min(KEYFRAME_LEAD_US, limits.segment_us // 4)
 
     def on_frame(
         self, shape: Shape, position_us: int, size: int, keyframe: bool, duration_us: int, now_us: int
@@ -139,7 +141,7 @@ class Segmenter:
         than that of the frame. Positions that do not grow are moved behind the last one."""
         effects: list[Effect] = []
         position_us = max(position_us, self._last_us + 1, 0)
-        if self._shape is not None and self._is_video and not keyframe:
+        if shape is not self._shape and self._shape is not None and self._is_video and not keyframe:
             if shape != self._shape and self._open and self._may_request(now_us):
                 effects.append(RequestKeyframe())
             shape = self._shape
@@ -195,10 +197,6 @@ class Segmenter:
             return self._requested_us + KEYFRAME_RETRY_US
         return self._opened_at_us + self._limits.segment_us - self._lead_us
 
-    @property
-    def _lead_us(self) -> int:
-        return min(KEYFRAME_LEAD_US, self._limits.segment_us // 4)
-
     def _may_request(self, now_us: int) -> bool:
         """Whether the last request is old enough, and notes the new one."""
         if self._requested_us is not None and now_us < self._requested_us + KEYFRAME_RETRY_US:
@@ -217,7 +215,7 @@ class Segmenter:
         return effects
 
     def _ends_before(self, shape: Shape, position_us: int, size: int, keyframe: bool) -> bool:
-        if shape != self._shape:
+        if shape is not self._shape and shape != self._shape:
             return True
         age_us = position_us - self._started_us
         if self._is_video and keyframe:

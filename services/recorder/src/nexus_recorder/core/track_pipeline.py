@@ -120,6 +120,9 @@ class TrackPipeline:
         self._notes = NotePad.empty()
         self._open: _Open | None = None
         self._size = (0, 0)
+        # The format of the last frame, which most frames share, and its shape.
+        self._format: Format | None = None
+        self._shape = Shape((0, 0, False))
         self._read_position = 0
         self._frame_position = 0
         self._ended: StreamEnd | None = None
@@ -277,8 +280,10 @@ class TrackPipeline:
         if self._track.is_video and before >= 0 and position - before >= HELD_US:
             self._notes.add(Note(kind="held", at_us=before, to_us=position))
         duration = (frame.duration_us or 0) if isinstance(frame.format, AudioFormat) else 0
+        if frame.format is not self._format:
+            self._format, self._shape = frame.format, _shape(frame.format)
         effects = self._segmenter.on_frame(
-            _shape(frame.format), position, len(frame.data), frame.keyframe, duration, now
+            self._shape, position, len(frame.data), frame.keyframe, duration, now
         )
         return self._translate(effects, frame, None, finder)
 
@@ -302,14 +307,14 @@ class TrackPipeline:
         out: list[PipelineEffect] = []
         for effect in effects:
             match effect:
-                case segmenter.BeginSegment():
-                    assert frame is not None
-                    out.append(self._begin(effect, frame, before() + 1))
-                case segmenter.WriteFrame(at):
+                case segmenter.WriteFrame(at):  # first, because it is the usual one
                     assert frame is not None
                     assert self._open is not None
                     self._open.frames += 1
                     out.append(PutFrame(frame, at))
+                case segmenter.BeginSegment():
+                    assert frame is not None
+                    out.append(self._begin(effect, frame, before() + 1))
                 case segmenter.EndSegment(_, end_us):
                     record = self._snapshot(end_us, before())
                     notes, dropped = self._notes.take()

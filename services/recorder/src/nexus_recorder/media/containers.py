@@ -14,6 +14,8 @@ from nexus_recorder.media.ports import Written
 # The longest fragment, or that of a shorter segment. A crash loses at most one that is not complete, which
 # the tap still has.
 FRAGMENT_US: Final = 1_900_000
+# The answer to most frames, which complete nothing.
+NOTHING: Final = Written(b"", 0)
 
 
 class _Collector:
@@ -36,6 +38,8 @@ class FramesMuxer:
 
     def __init__(self, record: SegmentRecord, kind: Format) -> None:
         self._sink = _Collector()
+        # The last format whose orientation is that of the segment.
+        self._upright: VideoFormat | None = None
         self._orientation = Orientation(record.clockwise, record.flipped)
         is_video = isinstance(kind, VideoFormat)
         self._writer = SegmentWriter(
@@ -49,21 +53,14 @@ class FramesMuxer:
 
     def write(self, frame: Frame, position_us: int) -> Written:
         kind = frame.format
-        if isinstance(kind, VideoFormat) and kind.orientation != self._orientation:
-            # It takes effect with the next keyframe, in the next segment.
-            kind = replace(kind, orientation=self._orientation)
-        # `replace` of a whole frame would cost as much as writing it.
-        placed = Frame(
-            position_us,
-            frame.rtp_timestamp,
-            frame.keyframe,
-            frame.data,
-            kind,
-            frame.duration_us,
-            frame.first_sequence_number,
-            frame.last_sequence_number,
-        )
-        return self._written(self._writer.write(placed))
+        if kind is not self._upright and isinstance(kind, VideoFormat):
+            if kind.orientation == self._orientation:
+                self._upright = kind
+            else:
+                # It takes effect with the next keyframe, in the next segment.
+                frame = frame._replace(format=replace(kind, orientation=self._orientation))
+        fragment = self._writer.write(frame, position_us)
+        return NOTHING if fragment is None else self._written(fragment)
 
     def close(self, end_us: int) -> Written:
         return self._written(self._writer.close(end_us))

@@ -100,6 +100,7 @@ class TrackRecording:
         self._on_segment = on_segment
         self._durable_in_store = durable_in_store
         self._muxer: SegmentMuxer | None = None
+        # The file of the segment that is written. It is created with the first fragment.
         self._file: SegmentFile | None = None
         # The record of the segment that is written, and its frames so far: the pipeline is ahead of them.
         self._record: SegmentRecord | None = None
@@ -229,7 +230,6 @@ class TrackRecording:
                     await self._put(effect)
                 case OpenSegment(record):
                     self._muxer = self._open_muxer(record, effect.format)
-                    self._file = await self._workers.run(partial(self._folder.create, record))
                     self._record, self._frames = record, 0
                     self._unsafe.add(record.number)
                 case CloseSegment(record):
@@ -260,23 +260,28 @@ class TrackRecording:
                 "frames": self._frames,
                 "notes": self.pipeline.notes,
             }
-            await self._append(written, self._record.model_copy(update=so_far))
+            record = self._record.model_copy(update=so_far)
+            await self._workers.run(partial(self._append, written, record))
 
-    async def _append(self, written: Written, record: SegmentRecord) -> None:
-        """Makes durable what the container has completed."""
-        file = self._file
-        assert file is not None
+    def _append(self, written: Written, record: SegmentRecord) -> None:
+        """Makes durable what the container has completed. Blocks."""
+        if self._file is None:
+            self._file = self._folder.create(record)
+        self._file.append(written.data, record)
+
+    def _complete(self, written: Written, record: SegmentRecord) -> SpooledSegment | None:
+        """Makes the rest of a segment durable, and ends it. Blocks."""
         if written.data:
-            await self._workers.run(lambda: file.append(written.data, record))
+            self._append(written, record)
+        file, self._file = self._file, None
+        return None if file is None else file.complete(record)
 
     async def _close(self, record: SegmentRecord) -> None:
         assert self._muxer is not None
-        file = self._file
-        assert file is not None
         muxer, self._muxer = self._muxer, None
-        await self._append(muxer.close(record.end_us), record)
-        self._file = None
-        self._finish(record.number, await self._workers.run(lambda: file.complete(record)))
+        # In one call, because each costs as much as many packets.
+        spooled = await self._workers.run(partial(self._complete, muxer.close(record.end_us), record))
+        self._finish(record.number, spooled)
 
     async def _close_after_failure(self) -> None:
         """Ends the open segment at its last fragment."""

@@ -162,7 +162,7 @@ class Uploader:
             beside = self._names.record(name)
             await self._put(beside, text.encode(), "application/json", {})
             metadata = {"record": "beside"}
-        await self._put(key, data, content_type_of(record), metadata)
+        await self._put(key, data, content_type_of(record), metadata, record.sha256)
         return key
 
     async def _put_journal(self, spooled: SpooledJournal) -> str:
@@ -171,8 +171,11 @@ class Uploader:
         await self._put(key, data, "application/json", {})
         return key
 
-    async def _put(self, key: str, data: bytes, content_type: str, metadata: dict[str, str]) -> None:
-        digest = await self._workers.run(lambda: _sha256(data))
+    async def _put(
+        self, key: str, data: bytes, content_type: str, metadata: dict[str, str], digest: str = ""
+    ) -> None:
+        """`digest` is the hash of the data; empty: not known, and the data are short."""
+        digest = digest or hashlib.sha256(data).hexdigest()
         try:
             await put_once(
                 self._store, key, data, sha256=digest, content_type=content_type, metadata=metadata
@@ -202,10 +205,6 @@ class Uploader:
         if self._degraded and not self._failing:
             self._degraded = False
             self._on_event(DegradedChanged(None))
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
 
 
 def _stored_event(key: str, record: SegmentRecord) -> SegmentStored:
