@@ -76,7 +76,8 @@ class Child:
         SIGTERM was enough."""
         self._signal(signal.SIGTERM)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.wait(), deadline_seconds)
+            async with asyncio.timeout(deadline_seconds):
+                await self.wait()
             return True
         self.kill()
         await self.wait()

@@ -220,7 +220,8 @@ class MemoryBus:
             if self._broker.deliver(Message(subject, payload, reply=inbox)) == 0:
                 raise NoResponder(subject)
             try:
-                answer = await asyncio.wait_for(anext(answers), timeout_seconds)
+                async with asyncio.timeout(timeout_seconds):
+                    answer = await anext(answers)
             except TimeoutError:
                 raise RequestTimeout(subject) from None
             except StopAsyncIteration:

@@ -1,6 +1,7 @@
 """The frame of every service: configuration, logs, health, metrics, life cycle, clock and errors."""
 
 from nexus_runtime.background import Background
+from nexus_runtime.cancelling import cancel_all
 from nexus_runtime.clock import Clock, Now, SystemClock
 from nexus_runtime.config import ConfigError, ServiceConfig, TextList, describe, service_settings, setting
 from nexus_runtime.errors import ClientError, NexusError
@@ -27,6 +28,7 @@ __all__ = [
     "ServiceConfig",
     "SystemClock",
     "TextList",
+    "cancel_all",
     "configure_logs",
     "describe",
     "name_of_process",

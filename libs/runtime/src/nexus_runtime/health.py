@@ -73,7 +73,8 @@ class Health:
         try:
             answer = check()
             if not isinstance(answer, bool):
-                answer = await asyncio.wait_for(answer, CHECK_TIMEOUT_SECONDS)
+                async with asyncio.timeout(CHECK_TIMEOUT_SECONDS):
+                    answer = await answer
         except TimeoutError:
             return CheckResult(False, required, "timeout")
         except Exception as error:

@@ -79,7 +79,8 @@ class Connection:
             deadline = self.session.next_deadline()
             wait = None if deadline is None else max(0.0, deadline - time.monotonic())
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), wait)
+                async with asyncio.timeout(wait):
+                    await self._wake.wait()
             await self._act(self.session.handle_timeout(time.monotonic()))
 
     async def _act(self, outputs: list[Output]) -> None:

@@ -10,10 +10,9 @@ import structlog
 from nexus.recorder.v1 import recording_pb2
 from nexus_bus import BusError
 from nexus_jobs import COMPLETED, RETURNED, JobFailed, Lease, LeaseLost, Outcome, Returned
-from nexus_runtime import Clock
+from nexus_runtime import Clock, cancel_all
 from nexus_storage import RetryPolicy, StorageError
 
-from nexus_recorder.cancelling import cancel_all
 from nexus_recorder.core import inputs
 from nexus_recorder.core.inputs import Due
 from nexus_recorder.core.record import is_live

@@ -17,11 +17,10 @@ from nexus.types.v1 import error_pb2
 from nexus.types.v1.error_pb2 import ErrorCode
 from nexus_bus import BusError
 from nexus_jobs import COMPLETED, RETURNED, Lease, LeaseLost, LeaseState, Outcome, Returned
-from nexus_runtime import Clock
+from nexus_runtime import Clock, cancel_all
 from nexus_storage import StorageError, StorageRefused, Store, StoreNotFound, StoreSet
 
 from nexus_recorder import run as media
-from nexus_recorder.cancelling import cancel_all
 from nexus_recorder.core import inputs
 from nexus_recorder.core.record import Fenced, Record, is_live
 from nexus_recorder.directory import RecordingDirectory, Stored

@@ -162,7 +162,8 @@ class SfuService:
         self.sfu.close_all(Reason.SERVER_SHUTDOWN)
         if self._runtime.bus.connected:
             try:
-                await asyncio.wait_for(self.events.flushed(), FLUSH_SECONDS)
+                async with asyncio.timeout(FLUSH_SECONDS):
+                    await self.events.flushed()
             except TimeoutError:
                 log.warning("events_not_flushed")
             await self.heartbeat.forget(self._config.node_id)

@@ -42,10 +42,11 @@ class StatsRequests:
         if len(self._waiting) >= MAX_WAITING:
             raise StatsLost
         number = self._engine.request_stats(room, details)
-        waiter = asyncio.get_running_loop().create_future()
+        waiter: asyncio.Future[port.StatsReady] = asyncio.get_running_loop().create_future()
         self._waiting[number] = waiter
         try:
-            return await asyncio.wait_for(waiter, STATS_TIMEOUT_SECONDS)
+            async with asyncio.timeout(STATS_TIMEOUT_SECONDS):
+                return await waiter
         except TimeoutError:
             raise StatsLost from None
         finally:

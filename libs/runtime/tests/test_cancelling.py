@@ -2,7 +2,7 @@
 
 import asyncio
 
-from nexus_recorder.cancelling import cancel_all
+from nexus_runtime import cancel_all
 from nexus_testkit import VirtualTimeLoop, run_in_virtual_time
 
 

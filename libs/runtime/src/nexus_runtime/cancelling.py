@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any, Final
 
+# How long tasks have to end until they are cancelled again.
 AGAIN_SECONDS: Final = 0.5
 
 
