@@ -4,6 +4,7 @@ Each part is a protocol with an implementation here and an in-memory twin in `ne
 contract suite runs against both.
 """
 
+from nexus_rooms.config import NodesConfig
 from nexus_rooms.feed_cursor import Advance, BareEvent, FeedCursor, HasEvent
 from nexus_rooms.nodes import NodeDirectory, Nodes, NodeView, is_fresh
 from nexus_rooms.room_changes import (
@@ -39,6 +40,7 @@ __all__ = [
     "NodeDirectory",
     "NodeView",
     "Nodes",
+    "NodesConfig",
     "ParticipantJoined",
     "ParticipantLeft",
     "ParticipantRequest",

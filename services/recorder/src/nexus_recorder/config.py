@@ -5,13 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nexus_jobs import Capacity
+from nexus_rooms import NodesConfig
 from nexus_rpc import RpcConfig
 from nexus_runtime import ConfigError, name_of_process, service_settings, setting
 from nexus_storage import StorageConfig
 from pydantic import field_validator
 
 
-class RecorderConfig(StorageConfig, RpcConfig):
+class RecorderConfig(StorageConfig, NodesConfig, RpcConfig):
     model_config = service_settings("NEXUS_RECORDER_")
 
     replica_id: str = setting(
@@ -82,14 +83,6 @@ class RecorderConfig(StorageConfig, RpcConfig):
         reason="used only if a folder store has a `link_url`; 0 takes a free port",
         ge=0,
         le=65_535,
-    )
-    sfu_timeout_ms: int = setting(5_000, unit="ms", reason="of one call to an SFU", gt=0)
-    node_timeout_ms: int = setting(10_000, unit="ms", reason="five heartbeats of an SFU node", gt=0)
-    node_silence_ms: int = setting(
-        2_500,
-        unit="ms",
-        reason="more than one heartbeat: a node that refuses calls and is silent for this long is gone",
-        gt=0,
     )
 
     @field_validator("replica_id")

@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
+from nexus_rooms import NodesConfig
 from nexus_rpc import RpcConfig
 from nexus_runtime import ConfigError, TextList, service_settings, setting
 from pydantic import SecretStr, field_validator
@@ -13,7 +14,7 @@ from nexus_signaling.core.limits import SessionLimits
 from nexus_signaling.keys import App, load_apps_file, parse_apps
 
 
-class SignalingConfig(RpcConfig):
+class SignalingConfig(NodesConfig, RpcConfig):
     model_config = service_settings("NEXUS_SIGNALING_")
 
     host: str = setting(
@@ -101,14 +102,6 @@ class SignalingConfig(RpcConfig):
         ge=1024,
     )
 
-    node_timeout_ms: int = setting(10_000, unit="ms", reason="five heartbeats of an SFU node", gt=0)
-    node_silence_ms: int = setting(
-        2_500,
-        unit="ms",
-        reason="more than one heartbeat: a node that refuses calls and is silent for this long is gone",
-        gt=0,
-    )
-    sfu_timeout_ms: int = setting(5_000, unit="ms", reason="of one call to an SFU", gt=0)
     sfu_join_timeout_ms: int = setting(10_000, unit="ms", reason="of joins and offers, which parse SDP", gt=0)
     sweep_ms: int = setting(
         60_000, unit="ms", reason="interval for removing records of rooms whose node is gone", gt=0
