@@ -3,9 +3,10 @@ conditions to wait for."""
 
 from nexus_testkit.clock import ManualClock
 from nexus_testkit.fault_proxy import Answer, Fault, FaultProxy, Hang, Reset, Seen, Truncate
-from nexus_testkit.nats_server import NatsServer, NatsServerFailed, nats_cluster, nats_server_binary
+from nexus_testkit.nats_server import NatsServer, nats_cluster, nats_server_binary
 from nexus_testkit.ports import free_port
-from nexus_testkit.s3_server import S3Server, S3ServerFailed, versitygw_binary
+from nexus_testkit.s3_server import S3Server, versitygw_binary
+from nexus_testkit.server_process import ServerFailed
 from nexus_testkit.surroundings import make_runtime
 from nexus_testkit.tcp_link import TcpLink
 from nexus_testkit.virtual_time import NothingScheduled, VirtualTimeLoop, run_in_virtual_time
@@ -19,12 +20,11 @@ __all__ = [
     "Hang",
     "ManualClock",
     "NatsServer",
-    "NatsServerFailed",
     "NothingScheduled",
     "Reset",
     "S3Server",
-    "S3ServerFailed",
     "Seen",
+    "ServerFailed",
     "TcpLink",
     "Truncate",
     "VirtualTimeLoop",

@@ -7,7 +7,8 @@ import pytest
 
 from nexus_testkit.clock import ManualClock
 from nexus_testkit.nats_server import NatsServer
-from nexus_testkit.s3_server import S3Server, S3ServerFailed, versitygw_binary
+from nexus_testkit.s3_server import S3Server, versitygw_binary
+from nexus_testkit.server_process import ServerFailed
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def shared_s3_server() -> Iterator[S3Server]:
     """
     try:
         versitygw_binary()
-    except S3ServerFailed as error:
+    except ServerFailed as error:
         if "CI" in os.environ:
             raise
         pytest.skip(str(error))
