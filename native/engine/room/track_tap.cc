@@ -3,14 +3,13 @@
 #include <algorithm>
 
 #include "engine/publish/published_track.h"
+#include "engine/publish/screen_share.h"
 
 namespace nexus {
 namespace {
 
 // How long an encoding must be silent to count as stopped by its publisher.
 constexpr Duration kSilentLayer = std::chrono::seconds(1);
-// Assumed height of the highest encoding when neither the publisher nor a keyframe has given it.
-constexpr uint32_t kAssumedHeight = 720;
 
 ReorderConfig OrderConfig(const TapSettings& settings) {
   ReorderConfig config;
@@ -51,7 +50,8 @@ size_t TrackTap::Wanted() const {
   // The shorter side counts, for portrait video too.
   const auto lines = static_cast<double>(std::min(demand.max_width, demand.max_height));
   const size_t encodings = std::max(track_->settings().rids.size(), track_->settings().ssrcs.size());
-  return track_->sizes().LowestWith(lines, encodings, kAssumedHeight).value_or(kMaxSpatialLayers - 1);
+  const uint32_t largest = AssumedHeight(track_->settings());
+  return track_->sizes().LowestWith(lines, encodings, largest).value_or(kMaxSpatialLayers - 1);
 }
 
 LayerDemand TrackTap::Demand() const {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "engine/publish/screen_share.h"
 #include "engine/publish/track_publisher.h"
 
 namespace nexus {
@@ -18,11 +19,6 @@ constexpr double kWorthRaising = 1.05;
 // Bandwidth reserved for each audio slot that sends: Opus at its usual rates, with headers and some
 // redundancy.
 constexpr int64_t kAudioSlotBps = 60'000;
-// TrackSettings::group of a screen share and its audio, by convention of this project.
-constexpr int kScreenGroup = 1;
-// Assumed height of the highest layer when neither the publisher nor a keyframe has given it.
-constexpr uint32_t kLargestHeight = 720;
-constexpr uint32_t kLargestScreenHeight = 1'080;
 // Factor by which a layer may be scaled up before a higher one is sent.
 constexpr double kStretch = 1.15;
 // Assumed bitrates of encodings that have not been measured (bits per second, low to high).
@@ -38,19 +34,19 @@ size_t Encodings(const PublishedTrack& track, const LayerRates& rates) {
 }
 
 // The smallest layer that fills the view.
-uint8_t SpatialFor(const SlotView& view, const PictureSizes& sizes, size_t encodings, bool screen) {
+uint8_t SpatialFor(const SlotView& view, const PublishedTrack& track, size_t encodings) {
   const auto highest = static_cast<uint8_t>(kMaxSpatialLayers - 1);
   if (view.height == 0 || view.width == 0 || encodings < 2) return highest;
   // The shorter side counts, for portrait video too.
   const auto shown = static_cast<double>(std::min(view.height, view.width));
-  const uint32_t largest = screen ? kLargestScreenHeight : kLargestHeight;
-  const std::optional<size_t> lowest = sizes.LowestWith(shown / kStretch, encodings, largest);
+  const uint32_t largest = AssumedHeight(track.settings());
+  const std::optional<size_t> lowest = track.sizes().LowestWith(shown / kStretch, encodings, largest);
   return lowest && *lowest + 1 < encodings ? static_cast<uint8_t>(*lowest) : highest;
 }
 
-LayerTarget MaxFor(const SlotView& view, const PictureSizes& sizes, size_t encodings, bool screen) {
+LayerTarget MaxFor(const SlotView& view, const PublishedTrack& track, size_t encodings) {
   LayerTarget max = kHighestLayer;
-  max.spatial = SpatialFor(view, sizes, encodings, screen);
+  max.spatial = SpatialFor(view, track, encodings);
   if (view.max) {
     max.spatial = std::min(max.spatial, view.max->spatial);
     max.temporal = std::min(max.temporal, view.max->temporal);
@@ -118,10 +114,10 @@ void SubscriberSlots::CollectDemands(Timestamp now) {
     SlotDemand demand;
     demand.slot = slot->id();
     demand.rates = track->LayerBitrates(now);
-    demand.screen = track->settings().group == kScreenGroup;
+    demand.screen = IsScreenShare(track->settings());
     const size_t encodings = Encodings(*track, demand.rates);
     AssumeTypical(demand.rates, *track, encodings);
-    demand.max = MaxFor(view, track->sizes(), encodings, demand.screen);
+    demand.max = MaxFor(view, *track, encodings);
     slot->SetDemand(demand.max);
     demand.priority = view.priority;
     demand.pinned = view.pinned;
