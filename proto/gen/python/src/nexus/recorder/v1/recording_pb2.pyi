@@ -351,7 +351,7 @@ class RecordingSpec(_message.Message):
     def limits(self) -> Global___RecordingLimits: ...
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """At most 32 pairs of 256 bytes each; tags of the objects, where the store has tags."""
+        """At most 32 pairs of 256 bytes each, kept in the record and in the manifest."""
 
     def __init__(
         self,

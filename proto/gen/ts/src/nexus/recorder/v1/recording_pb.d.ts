@@ -352,7 +352,7 @@ export declare type RecordingSpec = Message<"nexus.recorder.v1.RecordingSpec"> &
   retentionSeconds: bigint;
 
   /**
-   * At most 32 pairs of 256 bytes each; tags of the objects, where the store has tags.
+   * At most 32 pairs of 256 bytes each, kept in the record and in the manifest.
    *
    * @generated from field: map<string, string> labels = 13;
    */
