@@ -9,7 +9,12 @@ from typing import Any, TypeVar
 
 import pytest
 from nexus_frames.formats import Codec
+from nexus_recorder.core.file_plan import Piece, Planner
+from nexus_recorder.core.object_names import ObjectNames
+from nexus_recorder.core.timeline import FileTime
 from nexus_recorder.media.finishing import Finisher, FinishingParts
+from nexus_recorder.media.inventory import read_inventory
+from nexus_recorder.media.remuxing import remux
 from nexus_recorder.media.workers import DiskWorkers
 from nexus_storage import StorageUnavailable, StoreSet
 
@@ -115,6 +120,37 @@ def test_a_forgotten_identity_is_nowhere(stage: Stage, keep: bool) -> None:
     values: Any = json.loads(asyncio.run(stage.store.get(MANIFEST)))
     validate(values)
     assert [file["identity"] for file in values["files"]] == ["ben"]
+
+
+def test_an_attempt_that_was_given_up_stops_at_the_next_segment(stage: Stage) -> None:
+    """The thread that writes a file cannot be cancelled. It must not fetch on beside the next attempt."""
+    fetched = 0
+
+    async def session() -> None:
+        nonlocal fetched
+        workers = DiskWorkers(1)
+        fetching, going_on = asyncio.Event(), asyncio.Event()
+
+        async def fetch(piece: Piece, path: Path) -> None:
+            nonlocal fetched
+            fetched += 1
+            path.write_bytes(await stage.store.get(piece.segment.key))  # noqa: ASYNC240 - a small file
+            fetching.set()
+            await going_on.wait()
+
+        inventory = await read_inventory(stage.store, ObjectNames("demo", "RC_1"))
+        plan = Planner(inventory.segments, FileTime()).plan(tracks=True, participants=False)[0]
+        assert len(plan.pieces) == 2
+        task = asyncio.create_task(remux(plan, stage.folder / "file.ogg", stage.folder, fetch, workers))
+        await fetching.wait()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        going_on.set()
+        await workers.run(lambda: None)  # behind the attempt, in the only thread
+        workers.close()
+
+    asyncio.run(session())
+    assert fetched == 1
 
 
 def test_a_store_that_is_away_is_waited_for(stage: Stage) -> None:

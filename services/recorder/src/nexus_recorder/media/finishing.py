@@ -53,8 +53,8 @@ _CONTENT_TYPES: Final = {"ogg": "audio/ogg", "mp4": "video/mp4", "webm": "video/
 
 @dataclass(frozen=True, slots=True)
 class FinishingParts:
-    """The parts that finishing works with. `work_folder` is for files that are being made; it may be emptied
-    at any start."""
+    """The parts that finishing works with. `work_folder` is for files that are being made; it is emptied when
+    the service starts."""
 
     stores: StoreSet
     work_folder: Path
@@ -114,6 +114,7 @@ class _Finishing:
         self._names = ObjectNames(recording.app, recording.id)
         self._template = KeyTemplate.parse(recording.spec.key_template or DEFAULT_TEMPLATE, TEMPLATE_FIELDS)
         self._folder = parts.work_folder / safe_part(recording.id)
+        """Also named after the epoch, because a thread of an earlier attempt may still be writing."""
 
     async def finish(self, lease: RunLease) -> FinishedRecording:
         # A manifest is written when all files are there, so it means that only the removal was interrupted.
@@ -180,6 +181,7 @@ class _Finishing:
         planner = Planner(inventory.segments, time, manifest.stream_ends_us(inventory.knowledge, end_us))
         made = []
         used: set[str] = set()
+        self._folder = self._folder.with_name(f"{self._folder.name}-{lease.epoch}")
         await self._parts.workers.run(self._clear_folder)
         try:
             for plan in planner.plan(tracks=spec.tracks, participants=spec.participants):

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import shutil
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
@@ -80,6 +81,8 @@ class LiveMedia:
         self._workers = workers or DiskWorkers()
         self._space = SpoolSpace(spool_bytes)
         self._spool = Spool(spool_folder / "segments", self._space)
+        # Files that a dead process was making; the next attempt makes them again.
+        shutil.rmtree(spool_folder / _WORK, ignore_errors=True)
         self.files = Finisher(FinishingParts(stores, spool_folder / _WORK, self._workers, rng))
         self._metrics = MediaMetrics(metrics)
         self._metrics.spool_bytes.set_function(self.spool_bytes)
