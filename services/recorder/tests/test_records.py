@@ -114,6 +114,20 @@ def test_a_later_entry_of_a_track_replaces_the_earlier() -> None:
     assert knowledge.offsets == {"n/r": 5}
 
 
+def test_a_track_that_a_later_owner_has_ended_is_open_no_longer() -> None:
+    """The first owner died without ending its entry, and its journal may be read again after the other."""
+    continued = TRACK.model_copy(update={"from_us": 8, "to_us": 15})
+    for order in ([TRACK, continued], [continued, TRACK]):
+        knowledge = Knowledge()
+        knowledge.add(order)
+        assert knowledge.open_tracks == []
+        assert dict(knowledge.track_ends_us(60)) == {TRACK: 0, continued: 15}
+    knowledge.add([TRACK.model_copy(update={"from_us": 8})])
+    assert knowledge.open_tracks == []
+    knowledge.add([TRACK.model_copy(update={"from_us": 20})])
+    assert [end for _, end in knowledge.track_ends_us(60)] == [15, 0, 60]
+
+
 def test_a_checkpoint_has_the_lines_and_the_open_tracks() -> None:
     knowledge = Knowledge()
     knowledge.add([TRACK, LineEntry(line="n/r", offset_us=5, from_us=0), PauseEntry(from_us=1)])

@@ -35,12 +35,19 @@ class Knowledge:
                 case LineEntry():
                     self.lines[entry.line] = entry
                 case TrackEntry():
-                    self.tracks[entry.track_id, entry.from_us] = entry
+                    self._add_track(entry)
                 case OwnerEntry():
                     if entry not in self.owners:
                         self.owners.append(entry)
                 case PauseEntry():
                     self.pauses[entry.from_us] = entry
+
+    def _add_track(self, entry: TrackEntry) -> None:
+        key = entry.track_id, entry.from_us
+        known = self.tracks.get(key)
+        # An entry that has ended is newer than the one with which it began.
+        if known is None or known.to_us is None or entry.to_us is not None:
+            self.tracks[key] = entry
 
     @property
     def offsets(self) -> dict[str, int]:
@@ -49,8 +56,27 @@ class Knowledge:
 
     @property
     def open_tracks(self) -> list[TrackEntry]:
-        """The tracks that no owner has ended: their taps may still have records that were not read."""
-        return [entry for entry in self.tracks.values() if entry.to_us is None]
+        """The tracks that no owner has ended: their taps may still have records that were not read. An owner
+        that died has not ended its entry; where the next owner has continued the track, that entry counts."""
+        last: dict[str, TrackEntry] = {}
+        for entry in self.tracks.values():
+            if entry.track_id not in last or entry.from_us >= last[entry.track_id].from_us:
+                last[entry.track_id] = entry
+        return [entry for entry in last.values() if entry.to_us is None]
+
+    def track_ends_us(self, end_us: int) -> list[tuple[TrackEntry, int]]:
+        """Every entry of a track with the position at which it ended. `end_us` is the end of the
+        recording."""
+        is_open = {(entry.track_id, entry.from_us) for entry in self.open_tracks}
+        return [
+            (
+                entry,
+                end_us
+                if key in is_open
+                else min(entry.from_us if entry.to_us is None else entry.to_us, end_us),
+            )
+            for key, entry in self.tracks.items()
+        ]
 
 
 def to_checkpoint(epoch: int, knowledge: Knowledge) -> bytes:

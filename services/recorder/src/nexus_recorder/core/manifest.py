@@ -52,8 +52,7 @@ def file_time(knowledge: Knowledge, end_us: int, *, keep_pauses: bool) -> FileTi
 def stream_ends_us(knowledge: Knowledge, end_us: int) -> dict[StreamKey, int]:
     """The position at which each stream ended: where its last track did, or with the recording."""
     ends: dict[StreamKey, int] = {}
-    for entry in knowledge.tracks.values():
-        to = end_us if entry.to_us is None else min(entry.to_us, end_us)
+    for entry, to in knowledge.track_ends_us(end_us):
         ends[entry.stream] = max(ends.get(entry.stream, 0), to)
     return ends
 
@@ -144,8 +143,12 @@ def _tracks(
     entries: dict[StreamKey, list[TrackEntry]] = {}
     for entry in knowledge.tracks.values():
         entries.setdefault(entry.stream, []).append(entry)
+    ends_us = stream_ends_us(knowledge, end_us)
     keys = sorted(by_stream.keys() | entries.keys(), key=lambda k: (k.identity, k.source, k.name, k.ordinal))
-    return [_track(key, by_stream.get(key, []), entries.get(key, []), files, time, end_us) for key in keys]
+    return [
+        _track(key, by_stream.get(key, []), entries.get(key, []), files, time, ends_us.get(key, 0), end_us)
+        for key in keys
+    ]
 
 
 def _track(
@@ -154,6 +157,7 @@ def _track(
     entries: list[TrackEntry],
     files: Sequence[MadeFile],
     time: FileTime,
+    stream_end_us: int,
     end_us: int,
 ) -> Json:
     used = [segment.record for segment, _ in in_order(segments)]
@@ -163,8 +167,7 @@ def _track(
     codecs: list[str] = list(dict.fromkeys(record.codec for record in used))
     own = [f for f in files if set(f.file.track_ids) & set(track_ids)]
     starts = [entry.from_us for entry in entries] + [record.start_us for record in used]
-    ends = [end_us if entry.to_us is None else entry.to_us for entry in entries]
-    ends += [record.end_us for record in used]
+    ends = [stream_end_us, *(record.end_us for record in used)]
     undecodable = _points(notes, "undecodable", time)
     return {
         "identity": key.identity,
