@@ -11,10 +11,10 @@ from nexus_frames.testing import decode
 from nexus_frames.testing.ffmpeg import Decoded
 from nexus_recorder.core.selection import Publisher
 from nexus_recorder.media.ports import PublicationPut, PublisherPut
-from nexus_recorder.run import BytesChanged, Conclusion, RoomMoved, SegmentStored, Started
+from nexus_recorder.run import BytesChanged, Conclusion, SegmentStored, Started
 from structlog.testing import capture_logs
 
-from services.recorder.tests.rig import EPOCH_MS, MS, SECOND, Node, Stage
+from services.recorder.tests.rig import EPOCH_MS, MS, SECOND, Stage
 from services.recorder.tests.schema import validate
 
 MINUTE = 60 * SECOND
@@ -66,24 +66,6 @@ def test_audio_and_video_that_start_10_s_apart_are_aligned(stage: Stage) -> None
     assert kinds[0] is Started
     assert SegmentStored in kinds
     assert kinds[-1] is BytesChanged
-
-
-@pytest.mark.parametrize("ppm", [200, -200])
-def test_a_sender_clock_that_is_200_ppm_off_for_an_hour_leaves_no_drift(stage: Stage, ppm: int) -> None:
-    """The node has corrected `media_time_us`, but a decoder counts samples: packets that last 20 ms come
-    every 20.004 or 19.996 ms. They come for 20 s at the end of the hour, with DTX before, in which nothing is
-    sent."""
-    tape = stage.tape(Codec.OPUS, "TR_A")
-    step = 20 * MS + 20 * MS * ppm // 1_000_000
-    tape.sound(0, SECOND).sound(60 * MINUTE - 100 * SECOND, 60 * MINUTE, step_us=step).end(60 * MINUTE)
-    stage.snapshot()
-    stage.record(60 * MINUTE + SECOND)
-    found = only_file(stage)
-    # Uncorrected, the last 100 s alone would be 20 ms off; the grid corrects from 10 ms on.
-    assert seconds(found) == pytest.approx(3_600 + 0.5, abs=0.6)
-    [track] = manifest(stage)["tracks"]
-    assert track["gaps"] == []
-    assert track["frames"] == len(tape.sent)
 
 
 def test_a_capture_that_stalls_while_rtp_goes_on_does_not_shorten_the_file(stage: Stage) -> None:
@@ -239,32 +221,6 @@ def test_every_codec_becomes_a_file_of_its_track(stage: Stage, codec: Codec, con
     found = decode(stage.fetch(file.key))
     assert found.errors == ""
     assert len(found.video_times) == (len(tape.sent) if tape.is_video else 0)
-
-
-def test_a_killed_sfu_and_a_node_with_another_clock_give_one_timeline(stage: Stage) -> None:
-    stage.spec(participants=True)
-    stage.nodes["node-2"] = Node("node-2", "RM_2")
-    stage.node.dead_at_us = 10 * SECOND
-    stage.tape(Codec.OPUS, "TR_A1").sound(0, 10 * SECOND)
-    first = stage.tape(Codec.VP8, "TR_V1").pictures(0, 10 * SECOND)
-    # The clock of the second node is 37 s ahead.
-    clock_us = (EPOCH_MS + 37_000) * 1000
-    after = stage.tape(Codec.OPUS, "TR_A2", node="node-2", clock_us=clock_us).sound(14 * SECOND, 20 * SECOND)
-    after.end(20 * SECOND)
-    second = stage.tape(Codec.VP8, "TR_V2", node="node-2", clock_us=clock_us)
-    second.pictures(14 * SECOND, 20 * SECOND).end(20 * SECOND)
-    stage.snapshot(0)
-    stage.snapshot(13 * SECOND, node="node-2")
-    stage.record(21 * SECOND)
-    assert [type(e) for e in stage.events if isinstance(e, Started | RoomMoved)] == [Started, RoomMoved]
-    found = only_file(stage)
-    assert seconds(found) == pytest.approx(20.5, abs=0.6)
-    # The batch that the dead node had not delivered is lost, as it is in the call.
-    assert len(first.sent) - 18 <= sum(t < 12 for t in found.video_times) <= len(first.sent)
-    again = [t for t in found.video_times if t > 12]
-    assert len(again) == len(second.sent)
-    assert again[0] == pytest.approx(14.04, abs=0.01)
-    assert len(manifest(stage)["clocks"]) == 2
 
 
 def test_screen_and_screen_audio_are_a_pair_of_their_own(stage: Stage) -> None:

@@ -16,7 +16,7 @@ class Decoded:
     errors: str
 
 
-def decode(path: Path, timeout_seconds: float = 60) -> Decoded:
+def decode(path: Path, timeout_seconds: float = 600) -> Decoded:
     """Decodes every stream completely."""
     arguments = ["ffmpeg", "-nostdin", "-v", "error", "-threads", "1", "-noautorotate", "-i", str(path)]
     arguments += [
