@@ -14,7 +14,7 @@ from nexus.types.v1 import media_pb2
 from nexus_runtime import Now
 
 from nexus_sfu import errors
-from nexus_sfu.core import admission, data, slot_table, watching
+from nexus_sfu.core import admission, data, slot_table
 from nexus_sfu.core import effects as fx
 from nexus_sfu.core.commands import (
     Close,
@@ -39,6 +39,7 @@ from nexus_sfu.core.event_log import EventLog
 from nexus_sfu.core.limits import Limits
 from nexus_sfu.core.model import Kind, MediaOffer, Participant, Reason, RoomKey, Setup, Track
 from nexus_sfu.core.publications import Publications
+from nexus_sfu.core.subscriptions import Subscriptions
 from nexus_sfu.core.wire import speakers_message
 
 ID_ALPHABET = string.ascii_letters + string.digits
@@ -72,6 +73,7 @@ class RoomState:
         self._effects: list[fx.Effect] = []
         self._log = EventLog(key, room_id)
         self._publications = Publications(self.participants, self._log, lambda: self._new_id("TR_"))
+        self._subscriptions = Subscriptions(self.participants, self.tracks, self._log, limits.pairs)
         # The engine's last report: track and level in dBov.
         self._loudest: tuple[tuple[str, float], ...] = ()
         self._speakers_revision = 0
@@ -90,7 +92,7 @@ class RoomState:
         self._effects = []
         self._log.epoch_ms = now.epoch_ms
         outcome = self._dispatch(command, now)
-        self._follow_bindings()
+        self._effects += self._subscriptions.follow_bindings(self._effects)
         self._note_emptiness(now)
         return Outcome(tuple(self._effects), outcome.participant_id, outcome.unplaced)
 
@@ -125,13 +127,18 @@ class RoomState:
             case Offer():
                 return self._offer(command)
             case UpdateSlots():
-                return self._update_slots(command)
+                participant = self.participant(command.participant_id)
+                effects, unplaced = self._subscriptions.update_slots(participant, command)
+                self._effects += effects
+                return Outcome((), participant.id, unplaced)
             case Leave():
                 self._leave(command)
             case UpdateSubscriptions():
-                self._update_subscriptions(command)
+                participant = self.participant(command.participant_id)
+                self._effects += self._subscriptions.update(participant, command)
             case UpdateView():
-                self._update_view(command)
+                participant = self.participant(command.participant_id)
+                self._effects += self._subscriptions.update_view(participant, command)
             case SetMuted():
                 self._set_muted(command)
             case Unpublish():
@@ -147,7 +154,7 @@ class RoomState:
             case LayerDemandChanged():
                 self._layer_demand_changed(command)
             case SlotPaused():
-                self._slot_paused(command)
+                self._effects += self._subscriptions.slot_paused(command)
             case QualityChanged():
                 self._quality_changed(command)
             case Close():
@@ -207,10 +214,9 @@ class RoomState:
         before = {track.id: track.format for track in participant.tracks.values()}
         self._effects += self._publications.reconcile(participant, media.publications)
         slots = media.slots if participant.grants.subscribe else ()
-        self._effects += slot_table.reconcile(participant, slots, self.tracks)
-        self._report_undecodable(participant)
+        self._effects += self._subscriptions.reconcile(participant, slots)
         if any(before.get(track.id, track.format) != track.format for track in participant.tracks.values()):
-            self._refit_subscribers()
+            self._effects += self._subscriptions.refit()
         return Outcome((), participant.id)
 
     def _update_transport(self, participant: Participant, media: MediaOffer) -> None:
@@ -260,100 +266,7 @@ class RoomState:
         ]
         self._effects += self._publications.remove(participant, unpublished)
 
-    # Slots, subscriptions, mute, profile
-
-    def _update_slots(self, command: UpdateSlots) -> Outcome:
-        participant = self.participant(command.participant_id)
-        bind = list(dict.fromkeys(command.bind))
-        if bind:
-            admission.check_subscribe(participant.grants)
-        for track_id in bind:
-            track = self.tracks.get(track_id)
-            if track is None:
-                continue
-            if track.participant_id == participant.id:
-                raise errors.invalid_argument("a participant cannot receive its own track", track_id=track_id)
-            if track.kind is not Kind.VIDEO:
-                raise errors.invalid_argument(
-                    "audio tracks cannot be bound: the SFU chooses their slots", track_id=track_id
-                )
-        known = [track_id for track_id in bind if track_id in self.tracks]
-        participant.unsubscribed.difference_update(known)
-        self._effects += slot_table.change_requests(participant, known, command.unbind, self.tracks)
-        self._report_undecodable(participant)
-        waiting = set(slot_table.waiting(participant))
-        unplaced = tuple(track_id for track_id in bind if track_id in waiting or track_id not in self.tracks)
-        if waiting.intersection(unplaced):
-            self._ask_for_slots(participant)
-        return Outcome((), participant.id, unplaced)
-
-    def _refit_subscribers(self) -> None:
-        """Updates all slots after a publisher has changed a track's format."""
-        for participant in self.participants.values():
-            changes = slot_table.refit(participant, self.tracks)
-            self._effects += changes
-            if changes:
-                self._effects.append(self._log.slots_changed(participant))
-            self._report_undecodable(participant)
-
-    def _report_undecodable(self, participant: Participant) -> None:
-        """Emits events for requested tracks that no slot decodes any longer, or that one decodes again."""
-        before, now = participant.undecodable, slot_table.undecodable(participant, self.tracks)
-        participant.undecodable = now
-        for track_id in sorted(now - before):
-            reason = room_pb2.PAUSE_REASON_UNSUPPORTED_CODEC
-            self._effects.append(self._log.paused(participant, track_id, reason))
-        for track_id in sorted(before - now):
-            self._effects.append(self._log.resumed(participant, track_id))
-
-    def _ask_for_slots(self, participant: Participant) -> None:
-        pairs = slot_table.pairs_needed(participant, self._limits.pairs)
-        if pairs is not None:
-            self._effects.append(self._log.reoffer_needed(participant, pairs))
-
-    def _update_subscriptions(self, command: UpdateSubscriptions) -> None:
-        participant = self.participant(command.participant_id)
-        if command.subscribed:
-            admission.check_subscribe(participant.grants)
-        tracks = [self.tracks[i] for i in dict.fromkeys(command.track_ids) if i in self.tracks]
-        changed = [
-            track
-            for track in tracks
-            if track.participant_id != participant.id
-            and (track.id in participant.unsubscribed) is command.subscribed
-        ]
-        for track in changed:
-            if command.subscribed:
-                participant.unsubscribed.discard(track.id)
-            else:
-                participant.unsubscribed.add(track.id)
-            if track.kind is Kind.AUDIO:
-                self._effects.append(fx.SetSubscribed(participant.id, track.id, command.subscribed))
-        if not command.subscribed:
-            video = [track.id for track in changed if track.kind is Kind.VIDEO]
-            self._effects += slot_table.change_requests(participant, (), video, self.tracks)
-
-    def _update_view(self, command: UpdateView) -> None:
-        participant = self.participant(command.participant_id)
-        admission.check_subscribe(participant.grants)
-        self._effects += watching.update_views(participant, command.views, self.tracks)
-
-    def _follow_bindings(self) -> None:
-        """For each slot that was bound to another track, applies that track's view, and reports a paused slot
-        for the new track."""
-        changes = [effect for effect in self._effects if isinstance(effect, fx.BindSlot | fx.UnbindSlot)]
-        for change in changes:
-            participant = self.participants.get(change.participant_id)
-            slot = None if participant is None else participant.slots.get(change.mid)
-            if participant is None or slot is None:
-                continue
-            track = self.tracks.get(slot.track_id or "")
-            if track is not None:
-                self._effects.append(watching.set_slot_view(participant, slot.mid, track))
-                if slot.paused:
-                    self._report_paused(participant, track.id, True)
-            else:
-                slot.paused = False
+    # Mute, profile
 
     def _set_muted(self, command: SetMuted) -> None:
         track = self.tracks.get(command.track_id)
@@ -416,22 +329,6 @@ class RoomState:
             return
         track.demand, track.demand_known = command.highest, True
         self._effects.append(self._log.layer_demand_changed(track))
-
-    def _slot_paused(self, command: SlotPaused) -> None:
-        participant = self.participants.get(command.participant_id)
-        slot = None if participant is None else participant.slots.get(command.mid)
-        if participant is None or slot is None or slot.paused is command.paused:
-            return
-        slot.paused = command.paused
-        if slot.track_id is not None:
-            self._report_paused(participant, slot.track_id, slot.paused)
-
-    def _report_paused(self, participant: Participant, track_id: str, paused: bool) -> None:
-        if paused:
-            event = self._log.paused(participant, track_id, room_pb2.PAUSE_REASON_BANDWIDTH)
-        else:
-            event = self._log.resumed(participant, track_id)
-        self._effects.append(event)
 
     def _quality_changed(self, command: QualityChanged) -> None:
         participant = self.participants.get(command.participant_id)
