@@ -10,7 +10,8 @@ measure. STAGES=join runs only join.
 import sys
 from collections.abc import Iterator
 
-from stages import ROOT, Command, Stage, run
+from commands import Command
+from stages import ROOT, Stage, run
 
 INTERPRETERS = {".py": sys.executable, ".mjs": "node"}
 OWN_TARGETS = ("sfu", "record")

@@ -7,7 +7,8 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from stages import ROOT, Command, Stage, run
+from commands import Command
+from stages import ROOT, Stage, run
 
 BIN = Path(sys.executable).parent
 PYTHON_FOLDERS = ["libs/*/src", "libs/*/tests", "services/*/src", "services/*/tests", "sdks/python/src"]

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import affected
 import check
-import stages as runner
-from stages import JOBS, ROOT, Command, Stage
+from commands import Command
+from counts import count_ctest, count_pytest
+from stages import JOBS, ROOT, Stage, run
 from test import CCACHE, CTEST, SANITIZER_OPTIONS, configured
 
 # Only `make test` runs tests of processes and browsers.
@@ -35,7 +36,7 @@ def python_tests(changed: list[Path]) -> Iterator[Stage]:
     chosen = [str(test) for test in affected.python_tests(changed, tests)]
     if chosen:
         pytest = [sys.executable, "-m", "pytest", "-q", "-x", *chosen]
-        yield Stage("python", [Command(pytest, runner.count_pytest)])
+        yield Stage("python", [Command(pytest, count_pytest)])
 
 
 def web_tests(changed: list[Path], base: str) -> Iterator[Stage]:
@@ -56,10 +57,10 @@ def native_tests(changed: list[Path]) -> Iterator[Stage]:
         return
     folder = "build/asan"
     build = ["cmake", "--build", folder, "-j", JOBS]
-    run = ["ctest", "--test-dir", folder, "-j", JOBS, "-R", rf"({'|'.join(suites)})\.", *CTEST]
+    ctest = ["ctest", "--test-dir", folder, "-j", JOBS, "-R", rf"({'|'.join(suites)})\.", *CTEST]
     yield Stage(
         "native",
-        [Command(run, runner.count_ctest, SANITIZER_OPTIONS)],
+        [Command(ctest, count_ctest, SANITIZER_OPTIONS)],
         [configured(folder, "-DNEXUS_SANITIZE=address,undefined"), Command(build, environment=CCACHE)],
     )
 
@@ -77,7 +78,7 @@ def main() -> int:
             *web_tests(changed, base),
             *native_tests(changed),
         ]
-        return runner.run(chosen)
+        return run(chosen)
 
 
 if __name__ == "__main__":

@@ -1,50 +1,44 @@
-"""Runs named stages one after another and ends with a table. Shared by `make test`, `make check` and others.
+"""Runs named stages and ends with a table. Shared by `make test`, `make check` and others.
 
-A stage is a name and commands. Its output is passed through; the numbers of passed and failed tests are read
-from the output of the test runners. A failed stage does not stop the next ones, so that one run shows every
-failure.
+A stage is a name and commands. The numbers of passed and failed tests are read from the output of the test
+runners. A failed stage does not stop the next ones, so that one run shows every failure.
+
+Stages run one after another. With LANES=2, only the stages of a lane do, and the two lanes run beside each
+other. scripts/display.py says what is shown of them.
 """
 
 import os
-import re
-import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from commands import Command, ProcessGroups, Show
+from counts import Count
+from display import Display, without_colours
+
 ROOT = Path(__file__).resolve().parent.parent
 JOBS = os.environ.get("JOBS") or str(os.cpu_count() or 1)
-# Folder in which scripts/setup installs node and Go if the machine's own are missing or too old.
-BIN = Path(sys.executable).parent
-# Maximum time of a command: a hanging test must fail its stage before the CI job reaches its time limit.
-STAGE_TIMEOUT_SECONDS = 1800
-
-_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+# Interval between two lines that tell what runs, while several lanes run.
+PROGRESS_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Count:
-    passed: int = 0
-    failed: int = 0
+class Lane:
+    """Stages that run one after another. `nice` is added to the niceness of its commands while another lane
+    runs beside it."""
 
-    def __add__(self, other: "Count") -> "Count":
-        return Count(self.passed + other.passed, self.failed + other.failed)
-
-
-Counter = Callable[[str], Count]
+    name: str
+    nice: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
-    """A command of a stage. `count` reads the runner's output; without it the command counts as one test."""
-
-    arguments: Sequence[str]
-    count: Counter | None = None
-    environment: dict[str, str] = field(default_factory=dict)
+# Compilers and tests in emulated time. They take the processor time that the calls leave.
+COMPUTE = Lane("compute", nice=10)
+# Calls in real time, which wait most of the time and must not be kept waiting.
+CALLS = Lane("calls")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,128 +50,129 @@ class Stage:
     commands: Sequence[Command]
     preparation: Sequence[Command] = ()
     parallel: bool = False
+    lane: Lane = COMPUTE
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    count: Count = field(default_factory=Count)
+    cpu_seconds: float = 0.0
+
+    def __add__(self, other: "Result") -> "Result":
+        return Result(self.count + other.count, self.cpu_seconds + other.cpu_seconds)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     stage: Stage
-    count: Count
+    result: Result
     seconds: float
 
     @property
     def failed(self) -> bool:
-        return self.count.failed > 0
+        return self.result.count.failed > 0
+
+    @property
+    def verdict(self) -> str:
+        return "FAILED" if self.failed else "passed"
 
 
-def _sum(pattern: str, text: str) -> int:
-    return sum(int(number) for number in re.findall(pattern, text))
+class _StageRun:
+    """One stage while it runs: where its commands run, and where their output goes."""
+
+    def __init__(self, stage: Stage, groups: ProcessGroups, nice: int, show: Show) -> None:
+        self._stage = stage
+        self._groups = groups
+        self._nice = nice
+        self._show = show
+
+    def result(self) -> Result:
+        prepared = Result()
+        for command in self._stage.preparation:
+            ended = self._groups.run(command, ROOT, self._show, self._nice)
+            prepared += Result(cpu_seconds=ended.cpu_seconds)
+            if ended.code != 0:
+                return prepared + Result(Count(failed=1))
+        if not self._stage.parallel:
+            return sum((self._test(command, self._show) for command in self._stage.commands), prepared)
+        with ThreadPoolExecutor(int(JOBS)) as pool:
+            try:
+                return sum(pool.map(self._test_quietly, self._stage.commands), prepared)
+            except BaseException:  # the pool waits for its threads, and they for their commands
+                self._groups.close()
+                raise
+
+    def _test(self, command: Command, show: Show) -> Result:
+        ended = self._groups.run(command, ROOT, show, self._nice)
+        if command.count is None:
+            return Result(Count(int(ended.code == 0), int(ended.code != 0)), ended.cpu_seconds)
+        count = command.count(without_colours(ended.output))
+        # A crashed runner reports no failure, and one that ran no tests has not passed.
+        if (ended.code != 0 or count == Count()) and count.failed == 0:
+            count += Count(failed=1)
+        return Result(count, ended.cpu_seconds)
+
+    def _test_quietly(self, command: Command) -> Result:
+        output: list[str] = []
+        result = self._test(command, output.append)
+        self._show("".join(output))
+        return result
 
 
-def count_pytest(output: str) -> Count:
-    """``3 failed, 112 passed, 1 error in 10.59s``: the last such line."""
-    summary = re.compile(r"\b(passed|failed|errors?)\b.* in [\d.]+s")
-    lines = [line for line in output.splitlines() if summary.search(line)]
-    last = lines[-1] if lines else ""
-    return Count(_sum(r"(\d+) passed", last), _sum(r"(\d+) (?:failed|errors?)", last))
+class _Lanes:
+    """The chosen stages in their lanes."""
 
+    def __init__(self, stages: Sequence[Stage]) -> None:
+        self._stages = stages
+        lanes = list(dict.fromkeys(stage.lane for stage in stages))
+        self._lanes = lanes if os.environ.get("LANES", "1") != "1" else [Lane("all")]
+        self._groups = ProcessGroups()
+        self._display = Display(ROOT / "build" / "logs", live=len(self._lanes) <= 1)
 
-def count_vitest(output: str) -> Count:
-    """``Tests  1 failed | 34 passed (35)``."""
-    lines = "\n".join(line for line in output.splitlines() if re.match(r"\s*Tests\s+\d", line))
-    return Count(_sum(r"(\d+) passed", lines), _sum(r"(\d+) failed", lines))
+    def run(self) -> list[Outcome]:
+        """Runs all stages, and returns their outcomes in the order of the stages."""
+        if len(self._lanes) <= 1:
+            return self._run_lane(self._stages, nice=0)
+        with ThreadPoolExecutor(len(self._lanes)) as pool:
+            futures = [
+                pool.submit(
+                    self._run_lane, [stage for stage in self._stages if stage.lane == lane], lane.nice
+                )
+                for lane in self._lanes
+            ]
+            ended = threading.Event()
+            teller = threading.Thread(target=self._tell_progress, args=[ended])
+            teller.start()
+            try:
+                outcomes = [outcome for future in futures for outcome in future.result()]
+            finally:
+                ended.set()
+                self._groups.close()
+        order = [stage.name for stage in self._stages]
+        return sorted(outcomes, key=lambda outcome: order.index(outcome.stage.name))
 
+    def _of(self, lane: Lane) -> list[Stage]:
+        return [stage for stage in self._stages if stage.lane == lane]
 
-def count_node(output: str) -> Count:
-    """``ℹ pass 12`` and ``ℹ fail 0``; ``#`` instead of ``ℹ`` without a terminal."""
-    return Count(_sum(r"(?m)^\S+ pass (\d+)$", output), _sum(r"(?m)^\S+ (?:fail|cancelled) (\d+)$", output))
+    def _tell_progress(self, ended: threading.Event) -> None:
+        while not ended.wait(PROGRESS_SECONDS):
+            self._display.progress()
 
+    def _run_lane(self, stages: Sequence[Stage], nice: int) -> list[Outcome]:
+        try:
+            return [self._run_stage(stage, nice) for stage in stages]
+        except BaseException:
+            self._groups.close()
+            raise
 
-def count_ctest(output: str) -> Count:
-    """``100% tests passed, 0 tests failed out of 37``."""
-    found = re.findall(r"(\d+) tests? failed out of (\d+)", output)
-    return sum((Count(int(total) - int(failed), int(failed)) for failed, total in found), Count())
-
-
-def count_gtest(output: str) -> Count:
-    """``[  PASSED  ] 12 tests.`` and ``[  FAILED  ] 1 test, listed below:``."""
-    passed = _sum(r"(?m)^\[  PASSED  \] (\d+) tests?\.", output)
-    return Count(passed, _sum(r"(?m)^\[  FAILED  \] (\d+) tests?, listed below", output))
-
-
-def _kill_group(process: subprocess.Popen[str]) -> None:
-    """Kills the command and its children, which share its process group."""
-    os.killpg(process.pid, 9)
-
-
-def _execute(command: Command, show: Callable[[str], None]) -> tuple[int, str]:
-    show(f"$ {' '.join(command.arguments)}\n")
-    process = subprocess.Popen(
-        list(command.arguments),
-        cwd=ROOT,
-        env=os.environ | {"NO_COLOR": "1", "PATH": f"{BIN}:{os.environ['PATH']}"} | command.environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
-    timer = threading.Timer(STAGE_TIMEOUT_SECONDS, _kill_group, [process])
-    timer.start()
-    lines: list[str] = []
-    try:
-        assert process.stdout is not None
-        for line in process.stdout:
-            show(line)
-            lines.append(line)
-        return process.wait(), _COLOURS.sub("", "".join(lines))
-    except KeyboardInterrupt:
-        _kill_group(process)
-        raise
-    finally:
-        timer.cancel()
-
-
-def _show(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()
-
-
-def _test(command: Command, show: Callable[[str], None] = _show) -> Count:
-    code, output = _execute(command, show)
-    if command.count is None:
-        return Count(int(code == 0), int(code != 0))
-    count = command.count(output)
-    # A crashed runner reports no failure, and one that ran no tests has not passed.
-    wrong = code != 0 or count == Count()
-    return count + Count(failed=1) if wrong and count.failed == 0 else count
-
-
-def _test_quietly(command: Command) -> Count:
-    output: list[str] = []
-    count = _test(command, output.append)
-    _show("".join(output))
-    return count
-
-
-def _count_stage(stage: Stage) -> Count:
-    for command in stage.preparation:
-        code, _ = _execute(command, _show)
-        if code != 0:
-            return Count(failed=1)
-    if not stage.parallel:
-        return sum((_test(command) for command in stage.commands), Count())
-    with ThreadPoolExecutor(int(JOBS)) as pool:
-        return sum(pool.map(_test_quietly, stage.commands), Count())
-
-
-def _run_stage(stage: Stage, number: int, total: int) -> Outcome:
-    print(f"\n━━━ [{number}/{total}] {stage.name} ━━━", flush=True)
-    began = time.monotonic()
-    count = _count_stage(stage)
-    seconds = time.monotonic() - began
-    print(f"━━━ {stage.name}: {'FAILED' if count.failed else 'passed'} in {seconds:.0f} s", flush=True)
-    return Outcome(stage, count, seconds)
+    def _run_stage(self, stage: Stage, nice: int) -> Outcome:
+        number = self._stages.index(stage) + 1
+        began = time.monotonic()
+        with self._display.stage(stage.name, f"[{number}/{len(self._stages)}] {stage.name}") as show:
+            result = _StageRun(stage, self._groups, nice, show).result()
+        outcome = Outcome(stage, result, time.monotonic() - began)
+        self._display.print(f"━━━ {stage.name}: {outcome.verdict} in {outcome.seconds:.0f} s")
+        return outcome
 
 
 def run(stages: Sequence[Stage]) -> int:
@@ -189,18 +184,17 @@ def run(stages: Sequence[Stage]) -> int:
         print(f"unknown stage {', '.join(sorted(unknown))}; choose from: {names}", file=sys.stderr)
         return 2
     chosen = [stage for stage in stages if not wanted or stage.name in wanted]
-    outcomes = [_run_stage(stage, number, len(chosen)) for number, stage in enumerate(chosen, 1)]
-    return _close(outcomes)
+    return _close(_Lanes(chosen).run())
 
 
 def _close(outcomes: Sequence[Outcome]) -> int:
     width = max((len(outcome.stage.name) for outcome in outcomes), default=5)
-    print(f"\n{'stage':<{width}}  {'':6}  {'passed':>6}  {'failed':>6}  {'time':>7}")
+    print(f"\n{'stage':<{width}}  {'':6}  {'passed':>6}  {'failed':>6}  {'time':>8}  {'CPU time':>8}")
     for outcome in outcomes:
         verdict = "FAILED" if outcome.failed else "ok"
-        count, seconds = outcome.count, f"{outcome.seconds:.1f} s"
-        print(f"{outcome.stage.name:<{width}}  {verdict:6}  {count.passed:6}  {count.failed:6}  {seconds:>7}")
-    total = sum((outcome.count for outcome in outcomes), Count())
+        count, times = outcome.result.count, f"{outcome.seconds:6.1f} s  {outcome.result.cpu_seconds:6.1f} s"
+        print(f"{outcome.stage.name:<{width}}  {verdict:6}  {count.passed:6}  {count.failed:6}  {times}")
+    total = sum((outcome.result.count for outcome in outcomes), Count())
     last = f"{total.passed} passed, {total.failed} failed"
     print(f"\n{last}", flush=True)
     summary = ROOT / "build" / "summary.txt"

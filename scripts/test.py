@@ -2,6 +2,9 @@
 
 FUZZ_SECONDS sets how long each fuzzer runs (default 5, in CI 15, in `make fuzz` 60). STAGES=python,web runs
 only those stages; the stages `clang` and `gcc` run only when they are named there.
+
+With LANES=2, calls in real time run beside compilers and tests in emulated time, which leave them the
+processor (decision 0043).
 """
 
 import os
@@ -11,8 +14,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import stages as runner
-from stages import JOBS, ROOT, Command, Stage
+from commands import Command
+from counts import count_ctest, count_gtest, count_node, count_pytest, count_vitest
+from stages import CALLS, JOBS, ROOT, Stage, run
 
 FUZZ_SECONDS = os.environ.get("FUZZ_SECONDS", "5")
 PYTEST = [sys.executable, "-m", "pytest", "-q", "--continue-on-collection-errors"]
@@ -99,12 +103,12 @@ def fuzzers(build: str) -> Iterator[Command]:
 
 def python_stages() -> Iterator[Stage]:
     if folders := python_tests(PYTHON_FOLDERS):
-        yield Stage("python", [Command([*PYTEST, *folders], runner.count_pytest)])
+        yield Stage("python", [Command([*PYTEST, *folders], count_pytest)])
 
 
 def web_stages() -> Iterator[Stage]:
     if has("sdks/web/**/*.test.ts"):
-        yield Stage("web", [Command(["npm", "test", "-w", "sdks/web"], runner.count_vitest)])
+        yield Stage("web", [Command(["npm", "test", "-w", "sdks/web"], count_vitest)])
 
 
 def engine_stages() -> Iterator[Stage]:
@@ -112,18 +116,14 @@ def engine_stages() -> Iterator[Stage]:
         asan = "build/asan"
         yield Stage(
             "engine-asan-ubsan",
-            [
-                Command(
-                    ["ctest", "--test-dir", asan, "-j", JOBS, *CTEST], runner.count_ctest, SANITIZER_OPTIONS
-                )
-            ],
+            [Command(["ctest", "--test-dir", asan, "-j", JOBS, *CTEST], count_ctest, SANITIZER_OPTIONS)],
             [configured(asan, "-DNEXUS_SANITIZE=address,undefined"), built(asan)],
         )
     if has("native/steady_state/*_test.cc"):
         plain = "build/plain"
         yield Stage(
             "engine-plain",
-            [Command([f"{plain}/steady_state_test"], runner.count_gtest)],
+            [Command([f"{plain}/steady_state_test"], count_gtest)],
             # The last definition applies: optimised as in the release.
             [configured(plain, "-DCMAKE_BUILD_TYPE=Release"), built(plain, "steady_state_test")],
         )
@@ -132,7 +132,7 @@ def engine_stages() -> Iterator[Stage]:
         program = [*without_address_randomisation(), f"{tsan}/io_test"]
         yield Stage(
             "engine-tsan",
-            [Command(program, runner.count_gtest, SANITIZER_OPTIONS)],
+            [Command(program, count_gtest, SANITIZER_OPTIONS)],
             [configured(tsan, "-DNEXUS_SANITIZE=thread"), built(tsan, "io_test")],
         )
     if names := fuzzer_names():
@@ -155,7 +155,7 @@ def compiler_stages() -> Iterator[Stage]:
         yield Stage(
             preset,
             [
-                Command(["ctest", "--test-dir", folder, "-j", JOBS, *CTEST], runner.count_ctest),
+                Command(["ctest", "--test-dir", folder, "-j", JOBS, *CTEST], count_ctest),
                 # A module with an undefined symbol can be linked, but not loaded.
                 Command(
                     [sys.executable, "-c", "import _engine, _depacketizer"],
@@ -172,16 +172,17 @@ def foreign_stages() -> Iterator[Stage]:
     if has("tests/foreign/test_*.py"):
         yield Stage(
             "foreign",
-            [Command([IN_NAMESPACE, *PYTEST, "tests/foreign"], runner.count_pytest)],
+            [Command([IN_NAMESPACE, *PYTEST, "tests/foreign"], count_pytest)],
             [Command(["tests/foreign/build.sh"])],
+            lane=CALLS,
         )
 
 
 def system_stages() -> Iterator[Stage]:
     if folders := python_tests(SYSTEM_FOLDERS):
-        yield Stage("scenario", [Command([*PYTEST, *folders], runner.count_pytest)])
+        yield Stage("scenario", [Command([*PYTEST, *folders], count_pytest)], lane=CALLS)
     if has("tests/e2e/*.test.mjs"):
-        yield Stage("e2e", [Command(["npm", "test", "-w", "tests/e2e"], runner.count_node)])
+        yield Stage("e2e", [Command(["npm", "test", "-w", "tests/e2e"], count_node)], lane=CALLS)
 
 
 if __name__ == "__main__":
@@ -190,4 +191,4 @@ if __name__ == "__main__":
     stages = [*python_stages(), *web_stages(), *engine_stages(), *system_stages(), *foreign_stages()]
     requested = os.environ.get("STAGES", "").split(",")
     stages += [stage for stage in compiler_stages() if stage.name in requested]
-    sys.exit(runner.run(stages))
+    sys.exit(run(stages))

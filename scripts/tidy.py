@@ -10,7 +10,8 @@ from pathlib import Path
 
 import affected
 from check import native_files
-from stages import Command, Stage, run
+from commands import Command
+from stages import Stage, run
 
 BUILD = "build/clang"
 
