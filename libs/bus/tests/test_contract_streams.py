@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 import pytest
-from nexus_bus import Bus, BusError, DurableMessage, NoResponder, PullConsumer, StreamSpec
+from nexus_bus import Bus, BusError, DurableMessage, NoResponder, PullConsumer, StreamMissing, StreamSpec
 
 Connect = Callable[[], Awaitable[Bus]]
 Unique = Callable[[str], str]
@@ -154,3 +154,25 @@ async def test_a_bad_number_of_replicas_is_refused(bus: Bus, unique: Unique, rep
         await bus.ensure_stream(StreamSpec(name, [f"{name}.>"], replicas=replicas))
     with pytest.raises(ValueError):
         await bus.kv(unique("replicas"), replicas=replicas)
+
+
+async def test_single_messages_are_found_by_sequence_and_subject(bus: Bus, unique: Unique) -> None:
+    name = unique("LOG")
+    await bus.ensure_stream(StreamSpec(name, [f"{name}.>"]))
+
+    async def found(from_sequence: int, filter_subject: str = ">") -> tuple[int, str, bytes] | None:
+        message = await bus.next_message(name, from_sequence, filter_subject)
+        return None if message is None else (message.sequence, message.subject, message.payload)
+
+    assert await found(1) is None
+    for subject, payload in (("a.x", b"1"), ("b.x", b"2"), ("a.y", b"")):
+        await bus.publish_durable(f"{name}.{subject}", payload)
+    assert await found(1) == (1, f"{name}.a.x", b"1")
+    assert await found(2) == (2, f"{name}.b.x", b"2")
+    assert await found(2, f"{name}.a.*") == (3, f"{name}.a.y", b"")
+    assert await found(1, f"{name}.b.>") == (2, f"{name}.b.x", b"2")
+    assert await found(3, f"{name}.b.>") is None
+    assert await found(4) is None
+    assert await found(1_000) is None
+    with pytest.raises(StreamMissing):
+        await bus.next_message(unique("NONE"), 1)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, Self
 
 if TYPE_CHECKING:
-    from nexus_bus.stream_reader import StreamBounds, StreamReader
+    from nexus_bus.stream_reader import StoredMessage, StreamBounds, StreamReader
 
 MAX_PAYLOAD_BYTES = 1 << 20  # nats-server's default max_payload
 
@@ -288,6 +288,14 @@ class Bus(Protocol):
         With `filter_subject` (a pattern), it delivers only the messages on these subjects. The consumers of a
         work queue must have different subjects: otherwise raises BusError.
         """
+        ...
+
+    async def next_message(
+        self, stream: str, from_sequence: int, filter_subject: str = ">"
+    ) -> "StoredMessage | None":
+        """Returns the first message that matches and whose sequence is `from_sequence` (1 or more) or later;
+        None if there is none yet. For callers that read single messages here and there, where `read_stream`
+        would be opened for each. Raises StreamMissing."""
         ...
 
     async def close(self) -> None:

@@ -40,7 +40,7 @@ from nexus_bus.matching import (
 from nexus_bus.memory_kv import Bucket, Clock, MemoryKeyValue
 from nexus_bus.memory_reader import MemoryStreamReader
 from nexus_bus.memory_stream import MemoryPullConsumer, Stream
-from nexus_bus.stream_reader import StreamBounds, StreamReader
+from nexus_bus.stream_reader import StoredMessage, StreamBounds, StreamReader
 
 MAX_BUFFERED_BYTES = 8 << 20
 
@@ -303,6 +303,13 @@ class MemoryBus:
     async def bounds(self, stream: str, filter_subject: str = ">") -> StreamBounds:
         self._check_connected()
         return self._broker.stream(check_bucket(stream)).bounds(check_pattern(filter_subject))
+
+    async def next_message(
+        self, stream: str, from_sequence: int, filter_subject: str = ">"
+    ) -> StoredMessage | None:
+        self._check_connected()
+        check_pattern(filter_subject)
+        return self._broker.stream(check_bucket(stream)).next_message(from_sequence, filter_subject)
 
     async def read_stream(
         self,

@@ -143,6 +143,13 @@ class Stream:
         first, last = (matching[0], matching[-1]) if matching else (0, 0)
         return StreamBounds(first, last, oldest, self.next_sequence, self.identity)
 
+    def next_message(self, from_sequence: int, pattern: str) -> StoredMessage | None:
+        self.expire()
+        for sequence, stored in self._messages.items():
+            if sequence >= from_sequence and matches(pattern, stored.subject):
+                return stored
+        return None
+
     def message(self, sequence: int) -> StoredMessage | None:
         return self._messages.get(sequence)
 

@@ -29,9 +29,15 @@ from nexus_bus.nats_errors import translated
 from nexus_bus.nats_kv import NatsKeyValue, open_bucket
 from nexus_bus.nats_publisher import NatsPublisher
 from nexus_bus.nats_reader import NatsStreamReader, bounds
-from nexus_bus.nats_stream import describe_stream, ensure_stream, open_pull, publish_headers
+from nexus_bus.nats_stream import (
+    describe_stream,
+    ensure_stream,
+    next_message,
+    open_pull,
+    publish_headers,
+)
 from nexus_bus.nats_watch import NatsWatch
-from nexus_bus.stream_reader import StreamBounds, StreamReader
+from nexus_bus.stream_reader import StoredMessage, StreamBounds, StreamReader
 
 log = structlog.get_logger()
 
@@ -250,6 +256,14 @@ class NatsBus:
     async def bounds(self, stream: str, filter_subject: str = ">") -> StreamBounds:
         self._check_connected()
         return await bounds(self._js, check_bucket(stream), check_pattern(filter_subject))
+
+    async def next_message(
+        self, stream: str, from_sequence: int, filter_subject: str = ">"
+    ) -> StoredMessage | None:
+        self._check_connected()
+        return await next_message(
+            self._js, check_bucket(stream), from_sequence, check_pattern(filter_subject)
+        )
 
     async def read_stream(
         self,

@@ -12,6 +12,8 @@ from nexus_bus.bus import BusError, NoResponder, NotConnected, PayloadTooLarge, 
 # Error codes for "wrong last sequence" (JSStreamWrongLastSequenceErrF), with and without the number.
 WRONG_LAST_SEQUENCE = (10071, 10164)
 STREAM_NAME_IN_USE = 10058
+# Error code for "no message found", as opposed to "stream not found".
+NO_MESSAGE = 10037
 
 
 @contextmanager

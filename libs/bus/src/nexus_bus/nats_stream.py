@@ -9,11 +9,12 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, RetentionPolicy, StreamConfig
 
-from nexus_bus.bus import DurableMessage, StreamSpec
+from nexus_bus.bus import DurableMessage, StreamMissing, StreamSpec
 from nexus_bus.matching import check_pattern, check_replicas, check_subject, check_ttl
-from nexus_bus.nats_errors import STREAM_NAME_IN_USE, translated
+from nexus_bus.nats_errors import NO_MESSAGE, STREAM_NAME_IN_USE, translated
 from nexus_bus.nats_kv import EXPECTED_LAST, TTL
 from nexus_bus.nats_reader import stream_info
+from nexus_bus.stream_reader import StoredMessage
 
 DUPLICATE_WINDOW_SECONDS: Final = 120.0
 # Header with the subject whose last sequence is expected (nats-server 2.12).
@@ -81,6 +82,22 @@ def publish_headers(
     if check_ttl(ttl_seconds) is not None:
         sent[TTL] = f"{ttl_seconds}s"
     return sent
+
+
+async def next_message(
+    js: JetStreamContext, stream: str, from_sequence: int, filter_subject: str
+) -> StoredMessage | None:
+    with translated(f"stream {stream}"):
+        try:
+            found = await js.get_msg(stream, max(1, from_sequence), subject=filter_subject, next=True)
+        except nats.js.errors.NotFoundError as error:
+            if error.err_code == NO_MESSAGE:
+                return None
+            raise StreamMissing(stream) from error
+    stored_at_ms = 0 if found.time is None else round(found.time.timestamp() * 1000)
+    return StoredMessage(
+        found.subject or "", found.data or b"", found.seq or 0, stored_at_ms, found.headers or {}
+    )
 
 
 class NatsDurableMessage:
