@@ -22,6 +22,8 @@ rules that start recordings           KV ``recording_rules``,                ``n
                                       key <app>.<rule>
 jobs and their owners                 KV ``jobs``, key <kind>.<job>          ``nexus.jobs.v1``
 tickets of jobs that need an owner    nexus.v1.jobs.<kind>.<class>           ``nexus.jobs.v1``
+how far webhooks are delivered        KV ``webhooks``,                       ``nexus.webhooks.v1``
+                                      key <app>.<endpoint>
 ====================================  =====================================  =========================
 
 Room events are core NATS messages: a service that is not subscribed misses them, and detects the gap by the
@@ -45,7 +47,8 @@ NODES: Final = "nodes"
 RECORDINGS: Final = "recordings"
 RECORDING_RULES: Final = "recording_rules"
 JOBS: Final = "jobs"
-BUCKETS: Final = (ROOMS, PARTICIPANTS, NODES, RECORDINGS, RECORDING_RULES, JOBS)
+WEBHOOKS: Final = "webhooks"
+BUCKETS: Final = (ROOMS, PARTICIPANTS, NODES, RECORDINGS, RECORDING_RULES, JOBS, WEBHOOKS)
 
 # Number of partitions of the quality samples. A change would separate the samples of a room.
 QOE_PARTITIONS: Final = 32
@@ -162,6 +165,16 @@ def _partition(partition: int) -> int:
 def recording_events(app: str, room: str) -> str:
     """The subject of the events of a room's recordings, which the stream `RECORDINGS_STREAM` stores."""
     return f"{ROOT}.{token(app)}.recording.{token(room)}"
+
+
+def all_recording_events(app: str) -> str:
+    """The pattern for the events of all recordings of an app."""
+    return f"{ROOT}.{token(app)}.recording.*"
+
+
+def webhook_endpoint_key(app: str, endpoint: str) -> str:
+    """The key of an endpoint in KV `webhooks`. Raises ValueError for an id that no endpoint can have."""
+    return f"{token(app)}.{_plain(endpoint)}"
 
 
 def recording_key(app: str, recording: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from nexus_rooms import NodesConfig
 from nexus_rpc import RpcConfig
 from nexus_runtime import ConfigError, TextList, service_settings, setting
+from nexus_webhooks import DelivererConfig, QueueLimits, SenderConfig
 from pydantic import SecretStr, field_validator
 
 from nexus_signaling.core.data_budget import DataLimits
@@ -35,7 +36,7 @@ class SignalingConfig(NodesConfig, RpcConfig):
     )
     apps_file: Path | None = setting(
         None,
-        reason="JSON file of apps, for secrets in files and for JWKS",
+        reason="JSON file of apps, for secrets in files, JWKS and webhooks",
         validation_alias="NEXUS_APPS_FILE",
     )
     origins: TextList = setting((), reason="web origins that may join, separated by commas; * allows all")
@@ -82,10 +83,32 @@ class SignalingConfig(NodesConfig, RpcConfig):
         10_000, unit="ms", reason="a start probes the store, which may be slow", gt=0
     )
     recording_requests_per_second: float = setting(
-        20.0, unit="1/s", reason="requests about recordings, of each app", gt=0
+        20.0, unit="1/s", reason="requests about recordings and webhooks, of each app", gt=0
     )
     recording_request_burst: int = setting(
         60, unit="requests", reason="a page of recordings, with a link of each", ge=1
+    )
+    webhook_timeout_ms: int = setting(
+        15_000, unit="ms", reason="of one attempt; Standard Webhooks recommends 15 to 30 s", gt=0
+    )
+    webhook_attempts_at_once: int = setting(
+        8, unit="attempts", reason="to one endpoint; a slow one must not be flooded", ge=1
+    )
+    webhook_attempts_in_all: int = setting(
+        256, unit="attempts", reason="of this replica; 32 endpoints may be slow and delay no other", ge=1
+    )
+    webhook_waiting_rooms: int = setting(
+        500,
+        unit="rooms",
+        reason="with undelivered events, of one endpoint; one message of the broker must hold them",
+        ge=1,
+        le=1000,
+    )
+    webhook_allow_http: bool = setting(
+        False, reason="allows http:// URLs of webhooks; events are then readable on the network"
+    )
+    webhook_allow_private: bool = setting(
+        False, reason="allows webhooks to addresses of private networks, where other services may listen"
     )
     join_timeout_ms: int = setting(10_000, unit="ms", reason="the first message must be the join", gt=0)
     ping_interval_ms: int = setting(10_000, unit="ms", reason="three silent intervals end a session", gt=0)
@@ -139,7 +162,9 @@ class SignalingConfig(NodesConfig, RpcConfig):
         """All apps from both sources, by id. Raises ConfigError."""
         apps = parse_apps(self.apps.get_secret_value(), development=self.development)
         if self.apps_file is not None:
-            apps |= load_apps_file(self.apps_file, development=self.development)
+            apps |= load_apps_file(
+                self.apps_file, development=self.development, webhooks_over_http=self.webhook_allow_http
+            )
         if not apps:
             raise ConfigError(
                 ["NEXUS_APPS or NEXUS_APPS_FILE: no app is configured, so no client could join"]
@@ -148,6 +173,19 @@ class SignalingConfig(NodesConfig, RpcConfig):
 
     def allowed_origins(self) -> frozenset[str]:
         return frozenset(origin.lower().rstrip("/") for origin in self.origins)
+
+    def webhooks(self) -> DelivererConfig:
+        return DelivererConfig(
+            sender=SenderConfig(
+                timeout_ms=self.webhook_timeout_ms,
+                max_connections=self.webhook_attempts_in_all,
+                allow_private=self.webhook_allow_private or self.development,
+            ),
+            limits=QueueLimits(
+                max_attempts_at_once=self.webhook_attempts_at_once,
+                max_waiting_rooms=self.webhook_waiting_rooms,
+            ),
+        )
 
     def session_limits(self) -> SessionLimits:
         return SessionLimits(

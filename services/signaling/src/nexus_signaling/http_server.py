@@ -1,5 +1,5 @@
-"""Signaling's HTTP port: the WebSocket, data from applications' servers, recordings, health, the demo page,
-and in development its tokens."""
+"""Signaling's HTTP port: the WebSocket, data from applications' servers, recordings, webhooks, health, the
+demo page, and in development its tokens."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from nexus_signaling.dev_token import MAX_BODY_BYTES, DevTokens
 from nexus_signaling.gateway import Gateway
 from nexus_signaling.recordings_endpoint import RecordingsEndpoint
 from nexus_signaling.web_socket import confirm_independent_messages
+from nexus_signaling.webhooks_endpoint import WebhooksEndpoint
 
 log = structlog.get_logger()
 
@@ -25,6 +26,7 @@ class Routes:
     gateway: Gateway
     data: DataEndpoint
     recordings: RecordingsEndpoint
+    webhooks: WebhooksEndpoint
     health: Health
     demo: DemoPage | None = None
     dev_tokens: DevTokens | None = None
@@ -37,6 +39,7 @@ def make_app(routes: Routes) -> web.Application:
     app.router.add_get("/v1/rtc", routes.gateway.handle)
     app.router.add_post("/v1/data", routes.data.handle)
     routes.recordings.add_routes(app.router)
+    routes.webhooks.add_routes(app.router)
     app.router.add_get("/livez", _livez)
     app.router.add_get("/readyz", _readyz_of(routes.health))
     if routes.dev_tokens is not None:

@@ -1,4 +1,4 @@
-"""The configured apps, and the keys that verify their tokens.
+"""The configured apps: the keys that verify their tokens, and the endpoints of their webhooks.
 
 An app either shares a secret with the server (HS256) or publishes a JWKS (RFC 7517) of RSA and Ed25519 keys.
 The key determines the algorithm, never the token, so that a public key cannot be used as an HMAC secret (RFC
@@ -15,6 +15,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from nexus_runtime import ConfigError
+from nexus_webhooks import RECORDINGS, Endpoint, EndpointRules, parse_endpoints
 
 Algorithm = Literal["HS256", "RS256", "EdDSA"]
 
@@ -39,12 +40,13 @@ class VerificationKey:
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """An app's key id, with either a secret or the location of its JWKS."""
+    """An app's key id, with either a secret or the location of its JWKS, and where its webhooks are sent."""
 
     app_id: str
     secret: str | None = None
     jwks_url: str | None = None
     jwks_file: Path | None = None
+    webhooks: tuple[Endpoint, ...] = ()
 
     def __repr__(self) -> str:
         return f"App({self.app_id!r})"
@@ -96,24 +98,38 @@ def parse_apps(text: str, *, development: bool) -> dict[str, App]:
     return apps
 
 
-def load_apps_file(path: Path, *, development: bool) -> dict[str, App]:
-    """Reads `{"apps": [{"id": …, "secret": … | "jwks_url": … | "jwks_file": …}]}`. Raises ConfigError."""
+def load_apps_file(path: Path, *, development: bool, webhooks_over_http: bool = False) -> dict[str, App]:
+    """Reads `{"apps": [{"id": …, "secret": … | "jwks_url": … | "jwks_file": …, "webhooks": […]}]}`. Raises
+    ConfigError."""
+    faults: list[str] = []
+    rules = EndpointRules(RECORDINGS.types, allow_http=webhooks_over_http or development)
     try:
         document = json.loads(path.read_text())
-        entries: list[Mapping[str, str]] = document["apps"]
+        entries: list[Mapping[str, Any]] = document["apps"]
         apps = [
             App(
                 app_id=str(entry["id"]),
                 secret=entry.get("secret"),
                 jwks_url=entry.get("jwks_url"),
                 jwks_file=Path(path.parent, entry["jwks_file"]) if "jwks_file" in entry else None,
+                webhooks=_webhooks(str(entry["id"]), entry, rules, faults),
             )
             for entry in entries
         ]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         # Without the parser's message, which might quote a secret.
         raise ConfigError(["NEXUS_APPS_FILE: cannot be read as a list of apps"]) from None
+    if faults:
+        raise ConfigError(faults)
     return {app.app_id: _checked(app, development=development) for app in apps}
+
+
+def _webhooks(
+    app_id: str, entry: Mapping[str, Any], rules: EndpointRules, faults: list[str]
+) -> tuple[Endpoint, ...]:
+    endpoints, found = parse_endpoints(app_id, entry.get("webhooks", []), rules)
+    faults += [f"NEXUS_APPS_FILE: app {app_id!r}: {fault}" for fault in found]
+    return tuple(endpoints)
 
 
 def _checked(app: App, *, development: bool) -> App:

@@ -11,6 +11,7 @@ from nexus_bus import LazyKeyValue
 from nexus_bus.subjects import NODES, PARTICIPANTS, ROOMS
 from nexus_rooms import NodeDirectory, RoomFeeds, SfuClient
 from nexus_runtime import Runtime
+from nexus_webhooks import RECORDINGS, WebhookDeliverer
 
 from nexus_signaling.config import SignalingConfig
 from nexus_signaling.connection import Services
@@ -34,6 +35,7 @@ from nexus_signaling.recordings_endpoint import RecordingsEndpoint
 from nexus_signaling.room_directory import PlacementRules, RoomDirectory
 from nexus_signaling.tokens import TokenVerifier
 from nexus_signaling.turn import ice_servers
+from nexus_signaling.webhooks_endpoint import WebhooksEndpoint
 
 log = structlog.get_logger()
 
@@ -85,20 +87,36 @@ class SignalingService:
             timeout_ms=config.recorder_timeout_ms,
             tls=config.rpc_tls(),
         )
+        app_requests = AppBudget(
+            "messages", config.recording_requests_per_second, config.recording_request_burst
+        )
         recordings = RecordingsEndpoint(
             verifier,
             self.recorder,
-            AppBudget("messages", config.recording_requests_per_second, config.recording_request_burst),
+            app_requests,
             origins,
             self.metrics,
             runtime.clock,
         )
-        self.http = self._make_http(apps, origins, data, recordings)
+        self.webhooks = WebhookDeliverer(
+            [endpoint for app in apps.values() for endpoint in app.webhooks],
+            [RECORDINGS],
+            config.webhooks(),
+            runtime.bus,
+            runtime.clock,
+            runtime.metrics,
+            replica=config.replica_id,
+            version=runtime.version,
+            random_source=SystemRandom(),
+        )
+        hooks = WebhooksEndpoint(verifier, self.webhooks.overview, app_requests, runtime.clock)
+        self.http = self._make_http(apps, origins, data, recordings, hooks)
         self._watch(runtime)
 
     def _watch(self, runtime: Runtime) -> None:
         self.nodes.on_gone(self.gateway.node_gone)
         runtime.bus.on_connection(self._on_connection)
+        runtime.life.on_drain(lambda draining: self.webhooks.set_accepting(not draining))
         self.metrics.nodes.set_function(self.nodes.fresh_count)
         # Advisory: without a node no client can join, but present sessions must continue.
         runtime.health.add_check("sfu_nodes", lambda: self.nodes.fresh_count() > 0, required=False)
@@ -122,14 +140,18 @@ class SignalingService:
             "nodes": self.nodes.follow(LazyKeyValue(self._runtime.bus, NODES)),
             "closed-rooms": self._housekeeping.follow_closed_rooms(),
             "sweep": self._housekeeping.sweep_forever(self._config.sweep_ms),
+            **self.webhooks.work(),
         }
 
     async def drain(self) -> None:
-        """Ends all sessions, and waits until the SFUs have been notified."""
-        await self.gateway.shut_down(self._config.shutdown_ms)
-        await self._runtime.background.finish(self._config.shutdown_ms)
+        """Ends all sessions, and waits until the SFUs have been notified. Leaves the webhooks to others."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.webhooks.drain(self._config.shutdown_ms))
+            await self.gateway.shut_down(self._config.shutdown_ms)
+            await self._runtime.background.finish(self._config.shutdown_ms)
 
     async def close(self) -> None:
+        await self.webhooks.close()
         await self.http.close()
         await self.sfu.close()
         await self.recorder.close()
@@ -140,6 +162,7 @@ class SignalingService:
         origins: OriginPolicy,
         data: DataEndpoint,
         recordings: RecordingsEndpoint,
+        webhooks: WebhooksEndpoint,
     ) -> HttpServer:
         config = self._config
         dev_tokens = None
@@ -150,6 +173,7 @@ class SignalingService:
             gateway=self.gateway,
             data=data,
             recordings=recordings,
+            webhooks=webhooks,
             health=self._runtime.health,
             demo=DemoPage(config.demo_dir) if config.demo_dir is not None else None,
             dev_tokens=dev_tokens,
