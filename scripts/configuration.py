@@ -28,6 +28,7 @@ OTHERS = frozenset(
         "NEXUS_APP_SECRET",
         "NEXUS_TOKEN",
         "NEXUS_URL",
+        "NEXUS_WEBHOOK_SECRET",
         "NEXUS_TEST_DATA",
         "NEXUS_IPSEC_MB",
         "NEXUS_WRITE_VECTORS",

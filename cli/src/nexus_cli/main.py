@@ -12,6 +12,7 @@ from nexus_cli.record_command import record
 from nexus_cli.say_command import say
 from nexus_cli.token_command import token
 from nexus_cli.version import print_version, versions
+from nexus_cli.webhooks_command import webhooks
 
 app = typer.Typer(
     name="nexus",
@@ -27,6 +28,7 @@ app.command()(probe)
 app.command()(nodes)
 app.command()(say)
 app.add_typer(record, name="record")
+app.add_typer(webhooks, name="webhooks")
 app.command("version")(versions)
 
 
