@@ -287,6 +287,24 @@ def test_a_track_that_sends_nothing_is_empty_and_garbage_is_undecodable(stage: S
     assert tracks["carl"]["frames"] == len(audio.sent)
 
 
+def test_a_video_without_a_keyframe_is_undecodable(stage: Stage) -> None:
+    video = stage.tape(Codec.VP8, "TR_V").pictures(2 * SECOND, 5 * SECOND, keyframe_every=1_000)
+    video.records = [each for each in video.records if not each[1].packet.keyframe]
+    video.end(5 * SECOND)
+    audio = stage.tape(Codec.OPUS, "TR_A").sound(0, 5 * SECOND).end(5 * SECOND)
+    stage.snapshot()
+    stage.record(6 * SECOND)
+    [file] = stage.finish().files
+    assert list(file.track_ids) == ["TR_A"]
+    tracks = {track["media"]: track for track in manifest(stage)["tracks"]}
+    assert tracks["video"]["empty"]
+    [undecodable] = tracks["video"]["undecodable"]
+    assert undecodable["reason"] == "keyframe"
+    assert undecodable["at_ms"] == pytest.approx(2_000, abs=100)
+    assert tracks["audio"]["frames"] == len(audio.sent)
+    assert tracks["audio"]["undecodable"] == []
+
+
 @pytest.mark.parametrize("keep", [False, True])
 def test_a_pause_receives_nothing_and_is_cut_out_or_kept(stage: Stage, keep: bool) -> None:
     stage.spec(keep_pauses=keep)

@@ -127,6 +127,7 @@ class TrackPipeline:
         self._frame_position = 0
         self._ended: StreamEnd | None = None
         self._frames = 0
+        self._first_media_us: int | None = None
         self._had_source = False
 
     @property
@@ -201,6 +202,10 @@ class TrackPipeline:
     def finish(self, now_us: int) -> list[PipelineEffect]:
         """Ends the segment for good: the track ended, or is not recorded any longer."""
         effects = self._release_now(now_us)
+        if not self._frames and self._assembler.counters.awaiting_keyframe:
+            # Frames came, but none with which a decoder can start.
+            at = self._at(self._first_media_us)
+            self._notes.add(Note(kind="undecodable", at_us=at, reason="keyframe"))
         return effects + self._translate(self._segmenter.on_break(), None, self._last_position())
 
     def _release_now(self, now_us: int) -> list[PipelineEffect]:
@@ -237,6 +242,9 @@ class TrackPipeline:
     def _handle(self, batch: StreamTrackResponse, now_us: int) -> list[PipelineEffect]:
         effects: list[PipelineEffect] = []
         now = self._timeline.now_us(now_us)
+        if self._first_media_us is None:
+            packets = (r.packet for r in batch.records if r.WhichOneof("record") == "packet")
+            self._first_media_us = next((packet.media_time_us for packet in packets), None)
         finder = _Finder(batch, self._frame_position)
         for event in self._assembler.add(batch):
             effects += self._on_event(event, finder, now)
