@@ -1,11 +1,11 @@
 /** The entry point of the SDK: `new NexusClient({ appId, token })`, then `join`. */
 import { NexusError } from "./core/error.js";
-import { INITIAL_SLOTS, type Notice } from "./core/session_state.js";
-import { sessionUrl } from "./core/server_url.js";
+import { INITIAL_SLOTS, type Effect, type Input, type Notice } from "./core/session_state.js";
+import { requestUrl, sessionUrl } from "./core/server_url.js";
 import { readTokenClaims } from "./core/token.js";
 import { browserPlatform } from "./edge/browser.js";
 import { listDevices, type Device } from "./edge/capture.js";
-import { messageCodec, type WireFormat } from "./edge/codec.js";
+import { messageCodec, type MessageCodec, type WireFormat } from "./edge/codec.js";
 import { NO_TRANSFORM, type MediaTransform } from "./edge/media_transform.js";
 import { Peer } from "./edge/peer.js";
 import type { Platform } from "./edge/platform.js";
@@ -14,6 +14,7 @@ import type { LocalTrack } from "./room/local_track.js";
 import { Recordings } from "./recordings.js";
 import { Publications } from "./room/publications.js";
 import { Room } from "./room/room.js";
+import { allowedLevel, Telemetry, TelemetryPost, type TelemetryOption } from "./room/telemetry.js";
 import { TrackFactory } from "./room/track_factory.js";
 
 export interface NexusClientOptions {
@@ -25,6 +26,11 @@ export interface NexusClientOptions {
   readonly serverUrl?: string;
   /** Encoding of messages: `binary` (default), or `json`, which can be read in the browser's inspector. */
   readonly wireFormat?: WireFormat;
+  /**
+   * Whether the SDK measures the call and sends that to the server: `on` (default), `quality` (no events, no audio levels) or
+   * `off`. The operator of the server and the token can only lower it.
+   */
+  readonly telemetry?: TelemetryOption;
   /** The environment; tests pass a fake from `@nexus-rtc/web/testing`. */
   readonly platform?: Platform;
   /** Transforms encoded media; nothing does by default. @internal */
@@ -48,10 +54,12 @@ export interface JoinOptions {
 export class NexusClient {
   readonly #options: NexusClientOptions;
   readonly #platform: Platform;
+  readonly #telemetryPost: TelemetryPost;
 
   constructor(options: NexusClientOptions) {
     this.#options = options;
     this.#platform = options.platform ?? browserPlatform;
+    this.#telemetryPost = new TelemetryPost(this.#platform);
   }
 
   /** Lists cameras, microphones and speakers. Their labels are empty until the user has granted access. */
@@ -78,7 +86,11 @@ export class NexusClient {
     if (signal?.aborted === true) throw aborted(signal);
     const url = sessionUrl(serverUrl, claims.url, this.#platform.pageOrigin());
     const { mediaTransform = NO_TRANSFORM } = this.#options;
-    const attempt = new JoinAttempt(this.#platform, mediaTransform, url, wireFormat ?? "binary", roomId, this.recordings);
+    const level = allowedLevel(this.#options.telemetry ?? "on", claims.telemetry);
+    const target = { url: requestUrl(url, "/v1/telemetry"), token, room: roomId, level };
+    const telemetry = new Telemetry(this.#platform, this.#telemetryPost, target);
+    const codec = messageCodec(wireFormat ?? "binary");
+    const attempt = new JoinAttempt(this.#platform, mediaTransform, url, codec, roomId, this.recordings, telemetry);
     const abort = (): void => attempt.runner.dispatch({ type: "abort", error: aborted(signal) });
     signal?.addEventListener("abort", abort);
     try {
@@ -100,15 +112,26 @@ class JoinAttempt {
   readonly #room: string;
   readonly #publications: Publications;
   readonly #recordings: Recordings;
+  readonly #telemetry: Telemetry;
   #onNotice: (notice: Notice) => void = () => undefined;
 
-  constructor(platform: Platform, transform: MediaTransform, url: string, format: WireFormat, room: string, recordings: Recordings) {
+  constructor(
+    platform: Platform,
+    transform: MediaTransform,
+    url: string,
+    codec: MessageCodec,
+    room: string,
+    recordings: Recordings,
+    telemetry: Telemetry,
+  ) {
     this.#platform = platform;
+    this.#telemetry = telemetry;
     this.#recordings = recordings;
     this.#room = room;
     this.#peer = new Peer(platform, (state) => this.runner.dispatch({ type: "media", state }), transform);
-    const codec = messageCodec(format);
-    this.runner = new SessionRunner(platform, this.#peer, codec, url, (notice) => this.#onNotice(notice));
+    this.#peer.onReached = (step) => telemetry.reached(step);
+    const observe = (step: Input | Effect): void => telemetry.observe(step);
+    this.runner = new SessionRunner(platform, this.#peer, codec, url, (notice) => this.#onNotice(notice), observe);
     this.#publications = new Publications({ platform, peer: this.#peer, runner: this.runner });
   }
 
@@ -131,6 +154,7 @@ class JoinAttempt {
         metadata: options.metadata ?? "",
         attributes: options.attributes ?? {},
         bindExisting: options.bindExisting ?? true,
+        browser: this.#telemetry.enabled ? this.#platform.browser() : null,
       });
     });
   }
@@ -139,7 +163,8 @@ class JoinAttempt {
     const { runner } = this;
     const [platform, peer, publications] = [this.#platform, this.#peer, this.#publications];
     const factory = new TrackFactory(platform);
-    const room = new Room({ platform, peer, runner, factory, name: this.#room, publications, recordings: this.#recordings });
+    const [recordings, telemetry] = [this.#recordings, this.#telemetry];
+    const room = new Room({ platform, peer, runner, factory, name: this.#room, publications, recordings, telemetry });
     this.#onNotice = (notice) => room.handle(notice);
     return room;
   }

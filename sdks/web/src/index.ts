@@ -23,11 +23,11 @@ export type {
 } from "./core/model.js";
 export type { Resolution } from "./core/presets.js";
 export type { Quality, QualityLevel } from "./core/quality.js";
-export type { ConnectionState } from "./core/session_state.js";
+export type { Browser, ConnectionState } from "./core/session_state.js";
 export { SDK_VERSION } from "./core/version.js";
 export type { CameraOptions, Device, MicrophoneOptions, ScreenOptions } from "./edge/capture.js";
 export type { WireFormat } from "./edge/codec.js";
-export type { DeviceAccess, PeerConnection, Platform, Socket, SocketHandlers } from "./edge/platform.js";
+export type { DeviceAccess, PageChange, PeerConnection, Platform, Socket, SocketHandlers } from "./edge/platform.js";
 export type { ElementView } from "./edge/element_view.js";
 export type { NamedCodec } from "./core/codec_choice.js";
 export { LocalTrack, type LocalTrackEvents, type MuteOptions } from "./room/local_track.js";
@@ -43,6 +43,7 @@ export { Room } from "./room/room.js";
 export type { ActiveSpeaker, RoomEvents } from "./room/room_events.js";
 export type { DataDestination, DataInfo, PublishDataOptions } from "./room/room_data.js";
 export type { RoomStats, TrackStats } from "./room/stats.js";
+export type { TelemetryOption } from "./room/telemetry.js";
 export type {
   CameraTrackOptions,
   CustomTrackOptions,

@@ -193,7 +193,7 @@ class Replay {
 /** An action of the application, as inputs of the core. */
 function inputs(action: Action, expected: Readonly<Record<string, unknown>>): Input[] {
   if (action.join !== undefined) {
-    const details = { ...action.join, token: "", appId: "", name: "", metadata: "", attributes: {} };
+    const details = { ...action.join, token: "", appId: "", name: "", metadata: "", attributes: {}, browser: null };
     return [{ type: "join", details }];
   }
   if (action.publish !== undefined) return [{ type: "negotiate", key: 1 }];

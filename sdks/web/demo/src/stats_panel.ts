@@ -49,7 +49,7 @@ function row(stats: TrackStats, name: string): HTMLTableRowElement {
     kbits(bitrateBps),
     `${(lossRatio * 100).toFixed(1)} %`,
     `${Math.round(jitterMs)} ms`,
-    `${quality.score.toFixed(1)} ${quality.level}`,
+    quality === null ? "–" : `${quality.score.toFixed(1)} ${quality.level}`,
   ];
   return h("tr", {}, h("th", { scope: "row" }, name), ...cells.map((text) => h("td", {}, text)));
 }

@@ -22,7 +22,7 @@ describe("a received track", () => {
     const after = report(PAIR, CODEC, video(3000, 60_000, 150, 10, 1095));
     expect(summariseStats(after, before).get("1" as Mid)).toMatchObject({
       ...{ direction: "received", codec: "vp8", bitrateBps: 200_000, framesPerSecond: 25, lossRatio: 0.05 },
-      ...{ jitterMs: 5, rttMs: 40, width: 640, height: 360, quality: { level: "good" } },
+      ...{ jitterMs: 5, rttMs: 40, width: 640, height: 360, quality: { level: "ok" } },
     });
   });
 

@@ -3,7 +3,8 @@
  * reports, not since the connection began.
  */
 import type { Codec, Mid, TrackKind } from "./model.js";
-import { rateQuality, type Quality } from "./quality.js";
+import { qualityOf, type Quality } from "./quality.js";
+import { audioScore, videoScore, type VideoCounters } from "./scores.js";
 
 /** An entry of an `RTCStatsReport`. Its members depend on its type and on the browser. */
 export type StatsEntry = Readonly<Record<string, unknown>>;
@@ -37,7 +38,8 @@ export interface MediaStats {
   readonly framesPerSecond: number;
   readonly width: number;
   readonly height: number;
-  readonly quality: Quality;
+  /** Null while nothing is sent or played, and in the first report. */
+  readonly quality: Quality | null;
   /** The encodings of sent video, smallest first; empty for audio and for received video. */
   readonly encodings: readonly EncodingStats[];
 }
@@ -63,23 +65,21 @@ export function summariseStats(report: StatsReport, previous: StatsReport | null
 }
 
 /** Round-trip time of the selected candidate pair; 0 while unknown. */
-export function pathRttMs(report: StatsReport): number {
-  for (const entry of report.values()) {
-    const selected = entry["nominated"] === true || entry["selected"] === true;
-    if (entry["type"] === "candidate-pair" && selected && entry["state"] === "succeeded") {
-      return number(entry, "currentRoundTripTime") * 1000;
-    }
-  }
-  return 0;
-}
+export const pathRttMs = (report: StatsReport): number => number(selectedPair(report), "currentRoundTripTime") * 1000;
 
 /** The browser's estimate of its uplink; 0 while unknown. */
-export function uplinkEstimateBps(report: StatsReport): number {
-  let best = 0;
+export const uplinkEstimateBps = (report: StatsReport): number => number(selectedPair(report), "availableOutgoingBitrate");
+
+/** The selected candidate pair: named by the transport, or marked by Firefox; an entry without members if there is none. */
+export function selectedPair(report: StatsReport): StatsEntry {
+  let marked = NO_ENTRY;
   for (const entry of report.values()) {
-    if (entry["type"] === "candidate-pair") best = Math.max(best, number(entry, "availableOutgoingBitrate"));
+    const chosen = report.get(entry["selectedCandidatePairId"] as string);
+    if (entry["type"] === "transport" && chosen !== undefined) return chosen;
+    if (entry["type"] !== "candidate-pair" || entry["state"] !== "succeeded") continue;
+    if (entry["selected"] === true || (marked === NO_ENTRY && entry["nominated"] === true)) marked = entry;
   }
-  return best;
+  return marked;
 }
 
 function received(report: StatsReport, entry: StatsEntry, before: StatsEntry, rttMs: number): MediaStats {
@@ -87,15 +87,36 @@ function received(report: StatsReport, entry: StatsEntry, before: StatsEntry, rt
   const seconds = elapsedSeconds(entry, before);
   const jitterMs = number(entry, "jitter") * 1000;
   const lossRatio = share(lost, lost + grown(entry, before, "packetsReceived"));
-  const frozenRatio = Math.min(1, rate(grown(entry, before, "totalFreezesDuration"), seconds));
+  const described = shape(report, entry, "received");
+  const emitted = grown(entry, before, "jitterBufferEmittedCount");
+  const bufferMs = emitted > 0 ? (1000 * grown(entry, before, "jitterBufferDelay")) / emitted : 2 * jitterMs;
+  const arrived = grown(entry, before, "packetsReceived") > 0;
+  const score =
+    described.kind === "audio"
+      ? audioScore({
+          samples: grown(entry, before, "totalSamplesReceived"),
+          // A slot without packets plays concealment all the time.
+          concealedSamples: arrived ? grown(entry, before, "concealedSamples") - grown(entry, before, "silentConcealedSamples") : 0,
+          concealmentEvents: grown(entry, before, "concealmentEvents"),
+          redundant: grown(entry, before, "fecPacketsReceived") > 0,
+          delayMs: rttMs / 2 + bufferMs,
+        })
+      : videoScore({
+          ...picturesOf(described, entry, before, seconds),
+          bytes: grown(entry, before, "bytesReceived"),
+          frames: grown(entry, before, "framesDecoded"),
+          lossRatio,
+          framesDropped: grown(entry, before, "framesDropped"),
+          freezeMs: 1000 * grown(entry, before, "totalFreezesDuration"),
+        });
   return {
-    ...shape(report, entry, "received"),
+    ...described,
     bitrateBps: 8 * rate(grown(entry, before, "bytesReceived"), seconds),
     framesPerSecond: rate(grown(entry, before, "framesDecoded"), seconds),
     lossRatio,
     jitterMs,
     rttMs,
-    quality: rateQuality({ lossRatio, rttMs, jitterMs, frozenRatio }),
+    quality: qualityOf(before === NO_ENTRY || !arrived ? null : score),
     encodings: [],
   };
 }
@@ -129,15 +150,41 @@ function sent(
     active: entry["active"] !== false,
     scalabilityMode: text(entry, "scalabilityMode"),
   };
+  // The sender does not know what is played: a lost packet of audio counts as one that was concealed.
+  const packets = grown(entry, before, "packetsSent");
+  const score =
+    described.kind === "audio"
+      ? audioScore({
+          ...{ samples: packets, concealedSamples: packets * lossRatio, concealmentEvents: packets * lossRatio },
+          ...{ redundant: false, delayMs: rttMs / 2 + 2 * jitterMs },
+        })
+      : videoScore({
+          ...picturesOf(described, entry, before, seconds),
+          bytes: grown(entry, before, "bytesSent"),
+          frames: grown(entry, before, "framesEncoded"),
+          ...{ lossRatio, framesDropped: 0, freezeMs: 0 },
+        });
   return {
     ...described,
     ...rates,
     lossRatio,
     jitterMs,
     rttMs,
-    quality: rateQuality({ lossRatio, rttMs, jitterMs, frozenRatio: 0 }),
+    quality: qualityOf(before === NO_ENTRY || packets === 0 ? null : score),
     encodings: described.kind === "video" ? [encoding] : [],
   };
+}
+
+/** The part of a video's counters that is the same in both directions. Its size is not compared with an element's here. */
+function picturesOf(
+  { codec, width, height }: Pick<MediaStats, "codec" | "width" | "height">,
+  entry: StatsEntry,
+  before: StatsEntry,
+  seconds: number,
+): Pick<VideoCounters, "codec" | "width" | "height" | "intervalMs" | "quantizer" | "shownWidth" | "shownHeight"> {
+  const frames = grown(entry, before, "framesDecoded") + grown(entry, before, "framesEncoded");
+  const quantizer = typeof entry["qpSum"] === "number" && frames > 0 ? grown(entry, before, "qpSum") / frames : null;
+  return { codec, width, height, intervalMs: 1000 * seconds, quantizer, shownWidth: 0, shownHeight: 0 };
 }
 
 function shape(
@@ -164,7 +211,8 @@ function addLayer(a: MediaStats, b: MediaStats): MediaStats {
 
 const CODECS: readonly Codec[] = ["opus", "vp8", "vp9", "h264", "av1"];
 
-function codecOf(report: StatsReport, entry: StatsEntry): Codec {
+/** The codec that an entry names; "unknown" if it names none. */
+export function codecOf(report: StatsReport, entry: StatsEntry): Codec {
   const codecId = entry["codecId"];
   const mimeType = typeof codecId === "string" ? report.get(codecId)?.["mimeType"] : undefined;
   const name = typeof mimeType === "string" ? mimeType.split("/")[1]?.toLowerCase() : undefined;

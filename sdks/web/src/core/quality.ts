@@ -1,34 +1,20 @@
-/**
- * Rates the quality of a track from 1 (unusable) to 5 (excellent), from the stats of one interval.
- *
- *   quality = 5 − 20 · loss − max(0, delay − 100) / 100 − 2 · frozen,   clamped to 1 … 5
- *
- * `loss` is the fraction of packets lost (0 to 1), `delay` is half the round-trip time plus twice the jitter in milliseconds
- * (the delay of a jitter buffer), `frozen` is the fraction of the interval in which the video was frozen. 5 % loss, or 200 ms
- * of delay, cost one point. The level is `good` from 4, `ok` from 2.5, else `poor`.
- */
+/** The level of a score, and the worst of several; `scores.ts` computes scores. */
 
 export type QualityLevel = "good" | "ok" | "poor";
 
 export interface Quality {
-  /** 1 to 5. */
+  /** A mean opinion score from 1 to about 4.5 (docs/reference/scores.md). */
   readonly score: number;
   readonly level: QualityLevel;
 }
 
-export interface QualityFactors {
-  readonly lossRatio: number;
-  readonly rttMs: number;
-  readonly jitterMs: number;
-  readonly frozenRatio: number;
-}
+/** Lowest score at which users are satisfied, or some are not: 70 and 50 on the scale of ITU-T G.107. */
+const GOOD = 3.6;
+const OK = 2.58;
 
-export function rateQuality({ lossRatio, rttMs, jitterMs, frozenRatio }: QualityFactors): Quality {
-  const delayMs = rttMs / 2 + 2 * jitterMs;
-  const raw = 5 - 20 * lossRatio - Math.max(0, delayMs - 100) / 100 - 2 * frozenRatio;
-  const score = Math.min(5, Math.max(1, raw));
-  return { score, level: score >= 4 ? "good" : score >= 2.5 ? "ok" : "poor" };
-}
+/** Null for a score that is not known. */
+export const qualityOf = (score: number | null): Quality | null =>
+  score === null ? null : { score, level: score >= GOOD ? "good" : score >= OK ? "ok" : "poor" };
 
 /** The worst of several; null for none. */
 export function worstQuality(qualities: Iterable<Quality>): Quality | null {

@@ -86,6 +86,11 @@ function react(state: SessionState, input: Input, nowMs: number): Step {
       return [{ ...state, bindings: bindings.unbind(state.bindings, input.trackId, nowMs) }, []];
     case "view":
       return [{ ...state, views: views.setView(state.views, input.trackId, input.view, nowMs) }, []];
+    case "telemetry": {
+      // It has no reply, and so no id.
+      const request = { case: "telemetry", value: input.telemetry } as const;
+      return [state, state.phase.name === "joined" ? [{ type: "send", requestId: 0, request }] : []];
+    }
     case "leave":
       return leave(state, nowMs);
     case "abort":
@@ -125,13 +130,13 @@ function startJoin(state: SessionState, details: JoinDetails, nowMs: number): St
 function joinWhenReady(state: SessionState): Step {
   const { phase } = state;
   if (phase.name !== "preparing" || phase.offer === null || !phase.socketOpen) return [state, []];
-  const { bindExisting, attributes, ...details } = phase.details;
+  const { bindExisting, attributes, browser, ...details } = phase.details;
   const value = {
     ...details,
     attributes: { ...attributes },
     sdp: phase.offer.sdp,
     publications: phase.offer.publications.map(writePublication),
-    client: { sdk: SDK_NAME, version: SDK_VERSION },
+    client: { sdk: SDK_NAME, version: SDK_VERSION, ...browser },
     bindExisting,
   };
   const next: SessionState = { ...state, phase: { name: "joining", deadlineMs: phase.deadlineMs } };
@@ -151,6 +156,7 @@ function joinAnswered(state: SessionState, response: JoinResponse, nowMs: number
     phase: { name: "applying", pingIntervalMs },
     grants: readGrants(response.grants),
     roomId: response.room?.id ?? "",
+    telemetryLevel: response.telemetry,
   };
   return [next, [{ type: "apply-answer", sdp: response.sdp, iceServers: response.iceServers }]];
 }
@@ -172,6 +178,8 @@ function receive(state: SessionState, message: ServerMessage, nowMs: number): St
       return roomEvent(state, body.value, nowMs);
     case "snapshot":
       return snapshot(state, body.value, nowMs);
+    case "telemetryStored":
+      return [state, [notify({ type: "telemetry-stored", number: body.value.number, resend: body.value.resend })]];
     case "disconnected": {
       const reason = readReason(body.value.reason);
       const error = new NexusError("CLOSED", body.value.message || "The server ended the session.", {

@@ -1,5 +1,5 @@
 /** State, inputs and effects of a session; `session.ts` has the rules. */
-import type { ClientMessage, IceServer, ServerMessage } from "../wire/messages.js";
+import type { ClientMessage, IceServer, ServerMessage, WireTelemetry } from "../wire/messages.js";
 import { NO_BINDINGS, type Bindings } from "./bindings.js";
 import type { NexusError } from "./error.js";
 import type { DisconnectReason, Grants, LayerDemand, Offer, PauseReason, SlotCount, SlotTable, TrackDescription, TrackId } from "./model.js";
@@ -20,6 +20,14 @@ export interface JoinDetails {
   readonly metadata: string;
   readonly attributes: Readonly<Record<string, string>>;
   readonly bindExisting: boolean;
+  /** Unless telemetry is off. */
+  readonly browser: Browser | null;
+}
+
+/** A browser's family and major version; an unknown one is empty and 0. */
+export interface Browser {
+  readonly browser: string;
+  readonly browserVersion: number;
 }
 
 /** The phase of a session. A session is never resumed: after `closed`, the page joins again. */
@@ -83,6 +91,8 @@ export interface SessionState {
   readonly path: MediaPath;
   readonly grants: Grants | null;
   readonly roomId: string;
+  /** The highest level of telemetry that the server allows, as in `TelemetryLevel`. */
+  readonly telemetryLevel: number;
   readonly lastHeardMs: number;
   readonly rttMs: number | null;
 }
@@ -102,6 +112,7 @@ export type Input =
   | { readonly type: "call"; readonly key: Key; readonly request: Request }
   | { readonly type: "bind" | "unbind"; readonly trackId: TrackId }
   | { readonly type: "view"; readonly trackId: TrackId; readonly view: View }
+  | { readonly type: "telemetry"; readonly telemetry: WireTelemetry }
   | { readonly type: "leave" }
   | { readonly type: "abort"; readonly error: NexusError }
   | { readonly type: "tick" };
@@ -113,6 +124,7 @@ export type Notice =
   | { readonly type: "layer-demand"; readonly trackId: TrackId; readonly demand: LayerDemand }
   | { readonly type: "track-paused"; readonly trackId: TrackId; readonly reason: PauseReason }
   | { readonly type: "track-resumed"; readonly trackId: TrackId }
+  | { readonly type: "telemetry-stored"; readonly number: number; readonly resend: boolean }
   | { readonly type: "connection-state"; readonly state: ConnectionState }
   | { readonly type: "error"; readonly error: NexusError }
   | { readonly type: "closed"; readonly reason: DisconnectReason; readonly error: NexusError | null };
@@ -153,6 +165,7 @@ export const NEW_SESSION: SessionState = {
   path: UNPROVED,
   grants: null,
   roomId: "",
+  telemetryLevel: 0,
   lastHeardMs: 0,
   rttMs: null,
 };

@@ -7,6 +7,8 @@ export interface TokenClaims {
   readonly room: string | null;
   /** The server's URL. */
   readonly url: string | null;
+  /** The highest level of telemetry: "on", "quality" or "off". */
+  readonly telemetry: string | null;
 }
 
 const text = (value: unknown): string | null => (typeof value === "string" && value !== "" ? value : null);
@@ -21,8 +23,8 @@ export function readTokenClaims(token: string): TokenClaims {
     const bytes = Uint8Array.from(binary, (char) => char.charCodeAt(0));
     const claims: unknown = JSON.parse(new TextDecoder().decode(bytes));
     if (typeof claims !== "object" || claims === null) throw new TypeError("the claims are not an object");
-    const { iss, room, url } = claims as Record<string, unknown>;
-    return { iss: text(iss), room: text(room), url: text(url) };
+    const { iss, room, url, telemetry } = claims as Record<string, unknown>;
+    return { iss: text(iss), room: text(room), url: text(url), telemetry: text(telemetry) };
   } catch (cause) {
     throw new NexusError("TOKEN_INVALID", "The token's claims cannot be read.", { cause });
   }

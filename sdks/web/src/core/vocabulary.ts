@@ -3,12 +3,12 @@ import {
   Codec as WireCodec,
   ConnectionQuality as WireQuality,
   DisconnectReason as WireReason,
-  ENUM_NAMES,
   ErrorCode,
   PauseReason as WirePauseReason,
   TrackKind as WireKind,
   TrackSource as WireSource,
 } from "../wire/schema.gen.js";
+import { enumNames } from "../wire/table.js";
 import type {
   WireError,
   WireGrants,
@@ -117,7 +117,7 @@ export const readCloseCode = (code: number): DisconnectReason => known(CLOSE_COD
 const UNSPECIFIED: number = ErrorCode.ERROR_CODE_UNSPECIFIED;
 
 export function readError(error: WireError): NexusError {
-  const name = error.code === UNSPECIFIED ? undefined : ENUM_NAMES["ErrorCode"]?.[error.code];
+  const name = error.code === UNSPECIFIED ? undefined : enumNames("ErrorCode")?.[error.code];
   const code = (name ?? "UNKNOWN") as NexusErrorCode;
   return new NexusError(code, error.message, { details: error.details, retryAfterMs: error.retryAfterMs });
 }
@@ -199,11 +199,14 @@ const NO_GRANTS: Grants = {
   transcribe: false,
 };
 
+export const writeCodec = (codec: Codec): number => wireKey(CODECS, codec);
+export const writeSource = (source: TrackSource): number => wireKey(SOURCES, source);
+
 export function writePublication(publication: Publication): WirePublication {
   return {
     ...publication,
-    source: wireKey(SOURCES, publication.source),
-    preferredCodec: wireKey(CODECS, publication.preferredCodec),
+    source: writeSource(publication.source),
+    preferredCodec: writeCodec(publication.preferredCodec),
     layers: publication.layers.map((layer, spatial) => ({ ...layer, spatial })),
   };
 }

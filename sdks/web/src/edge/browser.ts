@@ -1,6 +1,7 @@
 /** The platform of a real page. */
 import { ElementViews } from "./element_view.js";
-import type { Platform, Socket, SocketHandlers } from "./platform.js";
+import type { Browser } from "../core/session_state.js";
+import type { PageChange, Platform, Socket, SocketHandlers } from "./platform.js";
 
 /** Maximum delay of `setTimeout`, which overflows above it. */
 const MAX_DELAY_MS = 2 ** 31 - 1;
@@ -42,17 +43,51 @@ function setTimer(delayMs: number, run: () => void): () => void {
   return () => clearTimeout(timer);
 }
 
+function observePage(listener: (change: PageChange) => void): () => void {
+  if (typeof document === "undefined") return () => undefined;
+  const visibility = (): void => listener(document.hidden ? "hidden" : "shown");
+  const closing = (): void => listener("closing");
+  document.addEventListener("visibilitychange", visibility);
+  // The last event that a page can rely on (Page Lifecycle); it comes also when a phone discards the tab.
+  addEventListener("pagehide", closing);
+  return () => {
+    document.removeEventListener("visibilitychange", visibility);
+    removeEventListener("pagehide", closing);
+  };
+}
+
+const FAMILIES = [
+  ["firefox", /Firefox\/(\d+)/],
+  ["chromium", /Chrom(?:e|ium)\/(\d+)/],
+  ["safari", /Version\/(\d+).*Safari/],
+] as const;
+
+/** The only place that reads the user agent, and only for telemetry: no behaviour depends on it. */
+function browser(): Browser {
+  for (const [family, pattern] of FAMILIES) {
+    const version = pattern.exec(typeof navigator === "undefined" ? "" : navigator.userAgent)?.[1];
+    if (version !== undefined) return { browser: family, browserVersion: Number(version) };
+  }
+  return { browser: "", browserVersion: 0 };
+}
+
 const elementViews = new ElementViews(setTimer);
 
 /** @internal */
 export const browserPlatform: Platform = {
   // Monotonic, and independent of adjustments of the system clock (High Resolution Time, section 4).
   monotonicMs: () => performance.now(),
+  // eslint-disable-next-line no-restricted-properties -- a date for the readers of telemetry, and no duration
+  wallClockMs: () => Date.now(),
   setTimer,
   // "null" is the origin of opaque documents (HTML, serialisation of an origin).
   pageOrigin: () => (typeof location === "undefined" || location.origin === "null" ? null : location.origin),
   openSocket,
   fetch: (url, init) => fetch(url, init),
+  // Plain text needs no preflight (Fetch, CORS-safelisted request headers), for which a closing page has no time.
+  sendBeacon: (url, body) => navigator.sendBeacon(url, new Blob([body], { type: "text/plain" })),
+  observePage,
+  browser,
   createPeer: (configuration) => new RTCPeerConnection(configuration),
   createStream: (tracks) => new MediaStream([...tracks]),
   createAudioElement: () => document.createElement("audio"),

@@ -60,6 +60,8 @@ export class Peer {
   readonly data: DataLink;
   /** Receives the messages of all data channels; set by the room. */
   onData: (message: Uint8Array, delivery: Delivery) => void = () => undefined;
+  /** Called when ICE has connected and when a slot receives its first packet; set by the telemetry. */
+  onReached: (step: "ICE" | "FIRST_PACKET") => void = () => undefined;
   #slotCount: SlotCount = { pairs: 0, audioSlots: 0 };
   #firstOffer: RTCSessionDescriptionInit | null = null;
 
@@ -70,6 +72,9 @@ export class Peer {
     this.data = new DataLink(this.#connection, (message, delivery) => this.onData(message, delivery));
     // `negotiationneeded` is not listened to: the session decides when to offer.
     this.#connection.addEventListener("connectionstatechange", () => onMediaState(this.#connection.connectionState));
+    this.#connection.addEventListener("iceconnectionstatechange", () => {
+      if (["connected", "completed"].includes(this.#connection.iceConnectionState)) this.onReached("ICE");
+    });
   }
 
   /** Creates the offer for `join`. It is applied only together with the answer, which comes with the ICE servers. */
@@ -114,6 +119,8 @@ export class Peer {
     const add = (kind: TrackKind): void => {
       const slot = this.#connection.addTransceiver(kind, { direction: "recvonly" });
       this.#transform.attachReceiver(slot.receiver, kind);
+      // A remote track is unmuted by its first packet (W3C webrtc, section 5.1).
+      slot.receiver.track.addEventListener("unmute", () => this.onReached("FIRST_PACKET"), { once: true });
       if (kind === "video") offerDependencyDescriptor(slot);
       this.#slots.push(slot);
     };
@@ -162,6 +169,12 @@ export class Peer {
 
   midOf(outgoing: Outgoing): Mid | null {
     return (this.#sending.get(outgoing)?.transceiver.mid ?? null) as Mid | null;
+  }
+
+  /** The RIDs of a track that is sent as simulcast, low to high. */
+  ridsOf(outgoing: Outgoing): readonly string[] {
+    const { layers } = this.#sending.get(outgoing)?.layers.plan ?? { layers: [] };
+    return layers.flatMap(({ rid }) => (rid === "" ? [] : [rid]));
   }
 
   /** Sends only the layers that subscribers can use. */

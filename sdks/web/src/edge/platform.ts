@@ -6,6 +6,7 @@
  */
 import type { NamedCodec } from "../core/codec_choice.js";
 import type { TrackKind } from "../core/model.js";
+import type { Browser } from "../core/session_state.js";
 import type { ElementView } from "./element_view.js";
 
 export interface SocketHandlers {
@@ -32,6 +33,7 @@ export type PeerConnection = Pick<
   | "createOffer"
   | "getStats"
   | "getTransceivers"
+  | "iceConnectionState"
   | "setConfiguration"
   | "setLocalDescription"
   | "setRemoteDescription"
@@ -44,12 +46,17 @@ export type DeviceAccess = Pick<
   "addEventListener" | "enumerateDevices" | "getDisplayMedia" | "getUserMedia" | "removeEventListener"
 >;
 
+/** A change of the page that a participant is in. */
+export type PageChange = "hidden" | "shown" | "closing";
+
 export interface Platform {
   /**
    * Milliseconds on a monotonic clock with an arbitrary origin. All deadlines use it, because a wall clock steps when the
    * system's time is corrected.
    */
   monotonicMs(): number;
+  /** Milliseconds since the Unix epoch by the system's clock. */
+  wallClockMs(): number;
   /** Calls back once. Returns a function that cancels. */
   setTimer(delayMs: number, run: () => void): () => void;
   /** The page's origin; null outside a page. */
@@ -57,6 +64,12 @@ export interface Platform {
   openSocket(url: string, subprotocol: string, handlers: SocketHandlers): Socket;
   /** As the Fetch API's `fetch`. */
   fetch(url: string, init: RequestInit): Promise<Response>;
+  /** As `navigator.sendBeacon`: sends a body of plain text even if the page closes. False if the browser takes no more. */
+  sendBeacon(url: string, body: Uint8Array<ArrayBuffer>): boolean;
+  /** Calls back when the page is hidden or shown again, and when it closes. Returns a function that ends it. */
+  observePage(listener: (change: PageChange) => void): () => void;
+  /** The browser's family ("chromium", "firefox", "safari") and its major version; empty and 0 if unknown. */
+  browser(): Browser;
   createPeer(configuration: RTCConfiguration): PeerConnection;
   createStream(tracks: readonly MediaStreamTrack[]): MediaStream;
   /** An audio element that is not in the document. */

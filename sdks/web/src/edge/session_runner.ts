@@ -30,6 +30,7 @@ export class SessionRunner {
   readonly #codec: MessageCodec;
   readonly #url: string;
   readonly #onNotice: (notice: Notice) => void;
+  readonly #observe: (step: Input | Effect) => void;
   readonly #inputs: Input[] = [];
   readonly #waiting = new Map<Key, Waiting>();
   #nextKey: Key = 1;
@@ -43,12 +44,14 @@ export class SessionRunner {
     codec: MessageCodec,
     url: string,
     onNotice: (notice: Notice) => void,
+    observe: (step: Input | Effect) => void = () => undefined,
   ) {
     this.#platform = platform;
     this.#peer = peer;
     this.#codec = codec;
     this.#url = url;
     this.#onNotice = onNotice;
+    this.#observe = observe;
   }
 
   join(details: JoinDetails): void {
@@ -71,6 +74,7 @@ export class SessionRunner {
     this.#running = true;
     try {
       for (let next = this.#inputs.shift(); next !== undefined; next = this.#inputs.shift()) {
+        this.#observe(next);
         const [state, effects] = reduce(this.state, next, this.#platform.monotonicMs());
         this.state = state;
         for (const effect of effects) this.#perform(effect);
@@ -91,6 +95,7 @@ export class SessionRunner {
   }
 
   #perform(effect: Effect): void {
+    this.#observe(effect);
     switch (effect.type) {
       case "open-socket":
         return this.#openSocket();

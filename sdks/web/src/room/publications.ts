@@ -60,6 +60,11 @@ export class Publications {
     for (const [track, { outgoing }] of this.#entries) yield [track, outgoing];
   }
 
+  /** The id of a published track; null while it is pending, or not published. */
+  idOf(track: LocalTrack): TrackId | null {
+    return this.#entries.get(track)?.id ?? null;
+  }
+
   /** Adds a track to the first offer. */
   include(track: LocalTrack): void {
     if (!this.#entries.has(track)) this.#add(track);

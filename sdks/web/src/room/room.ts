@@ -28,6 +28,8 @@ import { RemoteParticipant, RemoteTrack } from "./remote_participant.js";
 import { RoomData, type PublishDataOptions } from "./room_data.js";
 import type { ActiveSpeaker, RoomEvents } from "./room_events.js";
 import { roomStats, type RoomStats, type TrackStats } from "./stats.js";
+import type { Telemetry } from "./telemetry.js";
+import { telemetrySource } from "./telemetry_source.js";
 import type {
   CameraTrackOptions,
   CustomTrackOptions,
@@ -47,6 +49,7 @@ export interface RoomParts {
   /** Contains the tracks of the first offer. */
   readonly publications: Publications;
   readonly recordings: Recordings;
+  readonly telemetry: Telemetry;
 }
 
 /** A room that has been joined. */
@@ -85,7 +88,10 @@ export class Room extends Emitter<RoomEvents> {
     this.localParticipant = new LocalParticipant(own);
     this.participants = this.#participants;
     this.closed = new Promise((resolve) => (this.#settleClosed = resolve));
-    this.#playback = new Playback(parts.platform, parts.peer, () => this.emit("autoplay-blocked"));
+    this.#playback = new Playback(parts.platform, parts.peer, () => {
+      parts.telemetry.autoplayBlocked();
+      this.emit("autoplay-blocked");
+    });
     this.#data = new RoomData(parts.peer.data, this.#participants, (payload, info) => this.emit("data", payload, info));
     parts.peer.onData = (message, delivery) => this.#data.receive(message, delivery);
     this.#published = parts.publications;
@@ -98,6 +104,7 @@ export class Room extends Emitter<RoomEvents> {
     for (const [id, reason] of paused) this.#tracks.get(id)?.pause(reason);
     this.#playback.start();
     parts.platform.devices()?.addEventListener("devicechange", this.#onDevicesChanged);
+    parts.telemetry.start(telemetrySource(parts, this.localParticipant, this.#tracks, this.#playback));
   }
 
   /** The room's id (`RM_…`), valid until it is closed. */
@@ -167,7 +174,7 @@ export class Room extends Emitter<RoomEvents> {
 
   /** Publishes a track. Several calls in one turn share one round trip. */
   async publish(track: LocalTrack): Promise<void> {
-    await this.#published.publish(track);
+    await this.#parts.telemetry.publishing(() => this.#published.idOf(track), this.#published.publish(track));
   }
 
   /** Ends a publication and closes its device; `{ stop: false }` keeps the device open. */
@@ -298,7 +305,7 @@ export class Room extends Emitter<RoomEvents> {
   async #own<Opened>(opening: Promise<Opened>, tracksOf: (opened: Opened) => LocalTrack[]): Promise<Opened> {
     // A device that is opened through a room that was left before belongs to the page.
     const { connectionState: before } = this;
-    const opened = await opening;
+    const opened = await this.#parts.telemetry.watch(opening);
     const tracks = tracksOf(opened);
     if (before === "closed") return opened;
     if (this.connectionState === "closed") {
@@ -339,7 +346,10 @@ export class Room extends Emitter<RoomEvents> {
         view: (trackId, view) => this.#parts.runner.dispatch({ type: "view", trackId, view }),
         observe: (element, listener) => this.#parts.platform.observeElement(element, listener),
         subscribe: (id, subscribed) => this.#subscribe(id, subscribed),
-        frameShown: (id) => this.#playback.readTrack(id),
+        frameShown: (id) => {
+          this.#playback.readTrack(id);
+          this.#parts.telemetry.frameShown(id);
+        },
         volumeChanged: () => this.#playback.applyVolumes(),
       },
       participant,
@@ -411,6 +421,7 @@ export class Room extends Emitter<RoomEvents> {
   }
 
   async #emitDevices(): Promise<void> {
+    this.#parts.telemetry.devicesChanged();
     try {
       this.emit("devices-changed", await listDevices(this.#parts.platform));
     } catch (error) {

@@ -21,7 +21,7 @@ export interface RoomStats {
   readonly signalingRttMs: number | null;
   /** Tracks that are being sent or received. */
   readonly tracks: readonly TrackStats[];
-  /** By participant, the worst quality of its tracks. */
+  /** By participant, the worst quality of its tracks; without those of whom nothing is sent or played. */
   readonly quality: ReadonlyMap<ParticipantId, Quality>;
 }
 
@@ -31,7 +31,7 @@ export function roomStats(
 ): RoomStats {
   const byParticipant = new Map<ParticipantId, Quality[]>();
   for (const { participantId, quality } of tracks) {
-    byParticipant.set(participantId, [...(byParticipant.get(participantId) ?? []), quality]);
+    if (quality !== null) byParticipant.set(participantId, [...(byParticipant.get(participantId) ?? []), quality]);
   }
   const quality = new Map<ParticipantId, Quality>();
   for (const [id, all] of byParticipant) {

@@ -65,6 +65,7 @@ export class FakePeerConnection extends EventTarget {
   readonly transceivers: FakeTransceiver[] = [];
   readonly dataChannels: FakeDataChannel[] = [];
   connectionState: RTCPeerConnectionState = "new";
+  iceConnectionState: RTCIceConnectionState = "new";
   signalingState: RTCSignalingState = "stable";
   configuration: RTCConfiguration;
   stats: RTCStatsReport = new Map();
@@ -151,6 +152,8 @@ export class FakePeerConnection extends EventTarget {
   /** Changes the state of ICE and DTLS. */
   become(state: RTCPeerConnectionState): void {
     this.connectionState = state;
+    this.iceConnectionState = state === "connecting" ? "checking" : state;
+    this.dispatchEvent(new Event("iceconnectionstatechange"));
     this.dispatchEvent(new Event("connectionstatechange"));
   }
 

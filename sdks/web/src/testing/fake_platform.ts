@@ -1,6 +1,7 @@
 /** A platform in emulated time, with a server that the test controls. */
 import { ElementViews, type ElementView } from "../edge/element_view.js";
-import type { Platform, Socket, SocketHandlers } from "../edge/platform.js";
+import type { Browser } from "../core/session_state.js";
+import type { PageChange, Platform, Socket, SocketHandlers } from "../edge/platform.js";
 import type { TrackKind } from "../core/model.js";
 import { FakeElement } from "./fake_page.js";
 import { FakeDevices, FakeMediaStream } from "./fake_media.js";
@@ -36,9 +37,32 @@ export class FakePlatform implements Platform {
     return this.#nowMs;
   }
 
-  /** The system's time, in milliseconds since the Unix epoch. The SDK does not use it; a test can install it as `Date.now`. */
+  /** The system's time, in milliseconds since the Unix epoch. A test can install it as `Date.now`. */
   wallClockMs(): number {
     return this.#nowMs + this.#wallClockAheadMs;
+  }
+
+  /** The beacons that were sent: URL and body. */
+  readonly beacons: { readonly url: string; readonly body: Uint8Array }[] = [];
+  readonly #pageListeners = new Set<(change: PageChange) => void>();
+
+  sendBeacon(url: string, body: Uint8Array): boolean {
+    this.beacons.push({ url, body });
+    return true;
+  }
+
+  observePage(listener: (change: PageChange) => void): () => void {
+    this.#pageListeners.add(listener);
+    return () => this.#pageListeners.delete(listener);
+  }
+
+  /** The page is hidden, shown again, or closes. */
+  changePage(change: PageChange): void {
+    for (const listener of this.#pageListeners) listener(change);
+  }
+
+  browser(): Browser {
+    return { browser: "chromium", browserVersion: 156 };
   }
 
   /** Steps the system's time, as NTP or a user does. */

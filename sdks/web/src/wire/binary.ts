@@ -49,6 +49,7 @@ function writeField(bytes: number[], [number, , type]: FieldRow, value: unknown)
         return writeBytes(bytes, encodeBinary(type, value as AnyMessage));
       }
       writeTag(bytes, number, VARINT);
+      if (typeof value === "number" && value >= 0) return writeSmall(bytes, value);
       // Negative numbers are sent as ten bytes, sign extended.
       return writeVarint(bytes, BigInt.asUintN(64, BigInt(value as number | bigint | boolean)));
   }
@@ -65,12 +66,19 @@ function writeMap(bytes: number[], [number]: FieldRow, map: Readonly<Record<stri
 }
 
 function writeTag(bytes: number[], number: number, wireType: number): void {
-  writeVarint(bytes, BigInt(number * 8 + wireType));
+  writeSmall(bytes, number * 8 + wireType);
 }
 
 function writeBytes(bytes: number[], content: Iterable<number> & { readonly length: number }): void {
-  writeVarint(bytes, BigInt(content.length));
+  writeSmall(bytes, content.length);
   for (const byte of content) bytes.push(byte);
+}
+
+/** Writes an integer below 2^53, several times as fast as a bigint. */
+function writeSmall(bytes: number[], value: number): void {
+  let rest = value;
+  for (; rest > 0x7f; rest = Math.floor(rest / 128)) bytes.push((rest % 128) | 0x80);
+  bytes.push(rest);
 }
 
 function writeVarint(bytes: number[], value: bigint): void {

@@ -1,6 +1,5 @@
 /** Canonical JSON of protobuf (https://protobuf.dev/programming-guides/json), driven by the tables of `schema.gen.ts`. */
-import { ENUM_NAMES } from "./schema.gen.js";
-import { emptyMessage, fieldValue, isMessage, MAX_DEPTH, setField, tableOf, type AnyMessage } from "./table.js";
+import { emptyMessage, enumNames, fieldValue, isMessage, MAX_DEPTH, setField, tableOf, type AnyMessage } from "./table.js";
 
 export const encodeJson = (type: string, message: AnyMessage): string => JSON.stringify(toJson(type, message));
 
@@ -26,7 +25,7 @@ function toJson(type: string, message: AnyMessage): AnyMessage {
 
 function toJsonValue(type: string, value: unknown): unknown {
   if (isMessage(type)) return toJson(type, value as AnyMessage);
-  const names = ENUM_NAMES[type];
+  const names = enumNames(type);
   if (names !== undefined) return names[value as number] ?? value;
   // 64-bit numbers do not fit into numbers of JSON.
   if (typeof value === "bigint") return value.toString();
@@ -51,7 +50,7 @@ function fromJson(type: string, json: unknown, depth: number): AnyMessage {
 
 function fromJsonValue(type: string, value: unknown, depth: number): unknown {
   if (isMessage(type)) return fromJson(type, value, depth + 1);
-  const names = ENUM_NAMES[type];
+  const names = enumNames(type);
   if (names !== undefined) return asEnum(names, value);
   switch (type) {
     case "string":

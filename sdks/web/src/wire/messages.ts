@@ -3,6 +3,7 @@
  * as it is read (with every field), `Init` as it is written (omitted fields have their defaults).
  */
 import type { ActiveSpeakers as GenActiveSpeakers, RoomEvent as GenRoomEvent } from "@nexus-rtc/proto/events/v1/room";
+import type * as qoe from "@nexus-rtc/proto/qoe/v1/telemetry";
 import type * as session from "@nexus-rtc/proto/signaling/v1/session";
 import type { Error as GenError } from "@nexus-rtc/proto/types/v1/error";
 import type * as media from "@nexus-rtc/proto/types/v1/media";
@@ -44,4 +45,11 @@ export type WireSlotTable = Plain<media.SlotTable>;
 export type WireLayerDemand = Plain<media.LayerDemand>;
 export type WireGrants = Plain<media.Grants>;
 export type WirePublication = Init<media.Publication>;
+export type WireTelemetry = Init<qoe.Telemetry>;
+export type WireSample = Init<qoe.TelemetrySample>;
+export type WireSeries = Init<qoe.TrackSeries>;
+export type WireEncodingSeries = Init<qoe.EncodingSeries>;
+export type WirePathSample = Init<qoe.PathSample>;
+export type WireTelemetryEvent = NonNullable<Init<qoe.TelemetryEvent>["event"]>;
+export type TelemetryReport = Init<session.TelemetryReport>;
 export type IceServer = Plain<media.IceServer>;

@@ -1,6 +1,6 @@
 /** The tables of `schema.gen.ts` as both codecs read them: fields, defaults and oneofs of a message. */
 import type { FieldRow, MessageTable } from "./field_row.js";
-import { MESSAGES } from "./schema.gen.js";
+import { ENUMS, MESSAGES } from "./schema.gen.js";
 
 /** A message in memory: a plain object; a oneof is `{ case, value }`. */
 export type AnyMessage = Record<string, unknown>;
@@ -67,4 +67,11 @@ export function setField(message: AnyMessage, row: FieldRow, value: unknown): vo
   const oneof = oneofOf(row);
   if (oneof === null) message[row[1]] = value;
   else message[oneof] = { case: row[1], value };
+}
+
+/** The names of an enum's values in canonical JSON, by number; undefined for another type. */
+export function enumNames(type: string): Readonly<Record<number, string>> | undefined {
+  const values = ENUMS[type];
+  const prefix = type === "ErrorCode" ? "" : `${type.replace(/\B[A-Z]/g, "_$&").toUpperCase()}_`;
+  return values && Object.fromEntries(Object.entries(values).map(([name, number]) => [number, prefix + name]));
 }
