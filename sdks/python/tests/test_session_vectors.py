@@ -21,7 +21,8 @@ from nexus_rtc.edge.peer import Peer
 from nexus_rtc.publishing import LocalTrack
 from nexus_rtc.recordings import Recordings
 from nexus_rtc.room import Room
-from nexus_rtc.session import Output, Reply, Send, Session
+from nexus_rtc.room_telemetry import Telemetry
+from nexus_rtc.session import Output, Reply, Send, Session, TelemetryStored
 
 VECTORS = Path(__file__).parents[3] / "proto" / "vectors" / "session"
 WRITE = bool(os.environ.get("NEXUS_WRITE_VECTORS"))
@@ -79,6 +80,19 @@ def track_state(track: Track) -> Json:
     return {"kind": track.kind, "source": source, "codec": track.codec, "muted": track.muted}
 
 
+class _NoTelemetry:
+    """Telemetry that measures nothing."""
+
+    def failed(self, error: BaseException) -> None:
+        pass
+
+    async def close(self, error: BaseException | None = None) -> None:
+        pass
+
+    def published(self, track_id: str, since: float) -> None:
+        pass
+
+
 class Replay:
     """A room with a session, without WebSocket and media."""
 
@@ -87,7 +101,8 @@ class Replay:
         self.session = Session()
         self.now = 0.0
         peer = SimpleNamespace(data=None, on_data=None, slots=[], set_muted=lambda *_: None)
-        self.room = Room(cast(Peer, peer), Recordings("http://unused", ""), attach_all=False)
+        recordings = Recordings("http://unused", "")
+        self.room = Room(cast(Peer, peer), recordings, cast(Telemetry, _NoTelemetry()), attach_all=False)
         self.room.connect(cast(Connection, self))
         self._sent: list[wire.ClientMessage] = []
         self._answers: dict[int, asyncio.Future[wire.ServerMessage]] = {}
@@ -179,6 +194,8 @@ class Replay:
                             answer.set_exception(error)
                     elif answer is not None and reply is not None:
                         answer.set_result(reply)
+                case TelemetryStored():
+                    pass
                 case event:
                     self.room.on_event(event)
                     line, subject = described(event)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from importlib import metadata
 from typing import Final
 
+from nexus.qoe.v1 import telemetry_pb2 as qoe
 from nexus.signaling.v1 import session_pb2 as wire
 
 from nexus_rtc.connection import Connection
@@ -12,6 +13,9 @@ from nexus_rtc.edge.socket import Socket
 from nexus_rtc.publishing import LocalTrack
 from nexus_rtc.recordings import Recordings
 from nexus_rtc.room import Room
+from nexus_rtc.room_readings import RoomReadings
+from nexus_rtc.room_telemetry import Telemetry, allowed_level, poster
+from nexus_rtc.telemetry import TelemetryOption
 from nexus_rtc.token import unverified_claims
 from nexus_rtc.wire import BINARY, Subprotocol
 
@@ -25,7 +29,9 @@ class NexusClient:
     """The way into rooms.
 
     `server_url` is http(s) or ws(s); without it the token's claim `url` is used. A token of another app than
-    `app_id` is refused; an empty `app_id` is not checked. Raises ValueError for an invalid token or address.
+    `app_id` is refused; an empty `app_id` is not checked. `telemetry`: whether the call is measured and
+    reported to the server, "on", "quality" (no events) or "off"; operator and token can only lower it. Raises
+    ValueError for an invalid token, address or level.
     """
 
     def __init__(
@@ -37,8 +43,10 @@ class NexusClient:
         subprotocol: Subprotocol = BINARY,
         connect_seconds: float = 10.0,
         srtp_profile: SrtpProfile | None = None,
+        telemetry: TelemetryOption = "on",
     ) -> None:
         self._claims = unverified_claims(token)
+        self._level = allowed_level(telemetry, self._claims.get("telemetry", "on"))
         self._url = server_url or str(self._claims.get("url", ""))
         if not self._url:
             raise ValueError("no server address: give one, or a token with the claim `url`")
@@ -72,20 +80,24 @@ class NexusClient:
         called with "websocket", "offer" and "answer" as each is done. Raises NexusError.
         """
         room_name = room if room is not None else str(self._claims.get("room", ""))
-        socket = await Socket.open(self._url, self._subprotocol, self._connect_seconds)
-        on_step("websocket")
+        telemetry = Telemetry(self._level, room_name, poster(self._url, self._token))
+        socket: Socket | None = None
         connection: Connection | None = None
         peer: Peer | None = None
         try:
+            socket = await Socket.open(self._url, self._subprotocol, self._connect_seconds)
+            telemetry.reached(qoe.JOIN_STEP_SOCKET)
+            on_step("websocket")
             joining: list[Room] = []
             peer = Peer(
                 lambda number, frame: joining[0].on_frame(number, frame),
                 ice_servers=ice_servers,
                 srtp_profile=self._srtp_profile,
             )
-            joined = Room(peer, self.recordings, attach_all=attach_all)
+            joined = Room(peer, self.recordings, telemetry, attach_all=attach_all)
             joining.append(joined)
             connection = Connection(socket, joined.on_event)
+            connection.on_stored = telemetry.stored
             joined.connect(connection)
             peer.add_slots(pairs, audio_slots)
             for local in tracks:
@@ -94,12 +106,20 @@ class NexusClient:
             sdp = await peer.offer()
             on_step("offer")
             answer = await joined.request(self._request(joined, room_name, sdp, name, attributes, attach_all))
+            telemetry.reached(qoe.JOIN_STEP_ANSWER)
             on_step("answer")
             await peer.answer(answer.join.sdp)
-        except BaseException:
+            telemetry.start(
+                RoomReadings(joined, peer, connection), answer.join.participant.id, answer.join.telemetry
+            )
+        except BaseException as error:
             if peer is not None:
                 await peer.close()
-            await (connection.close() if connection is not None else socket.close())
+            if connection is not None:
+                await connection.close()
+            elif socket is not None:
+                await socket.close()
+            await telemetry.close(error)
             raise
         return joined
 

@@ -11,7 +11,7 @@ from nexus.signaling.v1 import session_pb2 as wire
 from nexus_rtc import events
 from nexus_rtc.edge.socket import Socket
 from nexus_rtc.errors import ConnectionFailed, NexusError
-from nexus_rtc.session import Output, Reply, Send, Session
+from nexus_rtc.session import Output, Reply, Send, Session, TelemetryStored
 
 REQUEST_SECONDS: Final = 15.0
 
@@ -23,6 +23,7 @@ class Connection:
         self.session = Session()
         self._socket = socket
         self._on_event = on_event
+        self.on_stored: Callable[[TelemetryStored], None] = lambda stored: None
         self._answers: dict[int, asyncio.Future[wire.ServerMessage]] = {}
         self._wake = asyncio.Event()
         self._reader = asyncio.create_task(self._read(), name="signaling reader")
@@ -45,6 +46,10 @@ class Connection:
         finally:
             self._answers.pop(request_id, None)
             self.session.forget(request_id)
+
+    async def tell(self, message: wire.ClientMessage) -> None:
+        """Sends a message that has no reply. Raises ConnectionFailed."""
+        await self._socket.send(message)
 
     async def leave(self) -> None:
         """Leaves the room if it was joined, and closes the WebSocket."""
@@ -91,6 +96,8 @@ class Connection:
                         await self._socket.send(message)
                 case Reply():
                     self._settle(output)
+                case TelemetryStored():
+                    self.on_stored(output)
                 case event:
                     self._on_event(event)
 

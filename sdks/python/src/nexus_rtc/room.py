@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Coroutine, Mapping, Sequence
 from types import TracebackType
 from typing import Self
@@ -21,17 +22,19 @@ from nexus_rtc.publishing import LocalTrack
 from nexus_rtc.recordings import Recordings
 from nexus_rtc.remote_media import Frame, RemoteMedia
 from nexus_rtc.room_data import Destination, Incoming, outgoing
+from nexus_rtc.room_telemetry import Telemetry
 
 
 class Room:
     """Returned by `NexusClient.join`. Use it as a context manager, or call `leave`."""
 
-    def __init__(self, peer: Peer, recordings: Recordings, *, attach_all: bool) -> None:
+    def __init__(self, peer: Peer, recordings: Recordings, telemetry: Telemetry, *, attach_all: bool) -> None:
         self.recordings = recordings
         """Starts, changes and finds recordings of this room, for a token with the grant `record`."""
         self.unattributed_frames = 0
         """Frames that belong to no track of the room."""
         self._peer = peer
+        self._telemetry = telemetry
         self._attach_all = attach_all
         self._listeners: list[EventStream] = []
         self._media: dict[int, RemoteMedia] = {}
@@ -143,6 +146,7 @@ class Room:
     async def publish(self, track: LocalTrack | MediaStreamTrack) -> LocalTrack:
         """Publishes a track, by a re-offer with one more section. Raises NexusError."""
         local = track if isinstance(track, LocalTrack) else LocalTrack(track)
+        since = time.monotonic()
         async with self._offering:
             self.add(local)
             try:
@@ -150,6 +154,9 @@ class Room:
             except NexusError:
                 self._withdraw(local)
                 raise
+        for own in self.local_participant.tracks.values():
+            if own.mid == local.mid:
+                self._telemetry.published(own.id, since)
         return local
 
     async def unpublish(self, local: LocalTrack) -> None:
@@ -245,9 +252,14 @@ class Room:
 
     async def request(self, message: wire.ClientMessage) -> wire.ServerMessage:
         """Sends any request of the protocol and returns its answer. Raises NexusError."""
-        return await self._running.request(message)
+        try:
+            return await self._running.request(message)
+        except NexusError as error:
+            self._telemetry.failed(error)
+            raise
 
     async def leave(self) -> None:
+        await self._telemetry.close()
         for task in tuple(self._tasks):
             task.cancel()
         await self._running.leave()
@@ -291,7 +303,8 @@ class Room:
                     media.end()
             case happened.ReofferNeeded(pairs, audio_slots):
                 self._background(self._more_slots(pairs, audio_slots))
-            case happened.SessionEnded():
+            case happened.SessionEnded(reason, message):
+                self._background(self._telemetry.close(NexusError(reason, message)))
                 for media in self._media.values():
                     media.end()
         for listener in self._listeners:

@@ -42,7 +42,15 @@ class Reply:
     error: NexusError | None = None
 
 
-Output = Send | Reply | events.Event
+@dataclass(frozen=True, slots=True)
+class TelemetryStored:
+    """The server has stored all samples up to `number`. With `resend`, it has not kept those after it."""
+
+    number: int
+    resend: bool
+
+
+Output = Send | Reply | TelemetryStored | events.Event
 
 
 @dataclass(slots=True)
@@ -59,6 +67,8 @@ class Session:
     speakers: Sequence[events.Speaker] = ()
     ended: events.SessionEnded | None = None
     round_trip_ms: float | None = None
+    telemetry_level: int = 0
+    """The highest level of telemetry that the server allows, as in `TelemetryLevel`."""
     _slots_revision: int = 0
     _speakers_revision: int = 0
     _paused: dict[str, PauseReason] = field(default_factory=dict)
@@ -100,6 +110,8 @@ class Session:
         if kind == "disconnected":
             gone = disconnected(message.disconnected.reason, message.disconnected.message)
             return self._end(gone.code, gone.message, message.disconnected.can_rejoin)
+        if kind == "telemetry_stored":
+            return [TelemetryStored(message.telemetry_stored.number, message.telemetry_stored.resend)]
         if kind == "ping":
             # The time of sending was rounded, so a fast answer can seem to precede it.
             self.round_trip_ms = max(0.0, now * 1000 - message.ping.sent_at_ms)
@@ -162,6 +174,7 @@ class Session:
         self.node_id = answer.node_id
         self.server_version = answer.server_version
         self.grants = answer.grants
+        self.telemetry_level = answer.telemetry
         if answer.ping_interval_ms:
             self._ping_interval = answer.ping_interval_ms / 1000
             self._next_ping = now + self._ping_interval

@@ -168,6 +168,15 @@ class Peer:
         return SelectedPair(_text(pair.local_addr), _text(pair.remote_addr)) if pair else None
 
     @property
+    def transport_bytes(self) -> tuple[int, int]:
+        """The bytes that the transport has sent and received, with all headers of DTLS and SRTP."""
+        transport: Any = self._watched
+        if transport is None:
+            return 0, 0
+        (counted,) = transport._get_stats().values()
+        return counted.bytesSent, counted.bytesReceived
+
+    @property
     def srtp_profile(self) -> str | None:
         """The profile by its name in RFC 5764 and RFC 7714; None before DTLS is connected."""
         transport: Any = self._watched

@@ -73,6 +73,8 @@ class SlotReceiver:
         self.sources: dict[int, int] = {}
         """Packets by track number. The server assigns as many numbers as a room has tracks; bounded
         nevertheless."""
+        self.newest_source: int | None = None
+        """The number of the track whose packet arrived last."""
         self._transceiver = transceiver
         self._on_frame = on_frame
         self._source_of = Remembered()
@@ -120,6 +122,7 @@ class SlotReceiver:
             received.without_source += 1
             return
         number = packet.csrc[0]
+        self.newest_source = number
         self._source_of[packet.timestamp] = number
         if number in self.sources or len(self.sources) < REMEMBERED:
             self.sources[number] = self.sources.get(number, 0) + 1
