@@ -71,7 +71,8 @@ const folder = join(repository, "sdks/web/test/recorded");
 mkdirSync(folder, { recursive: true });
 for (const [name, launch] of /** @type {const} */ ([["chromium", launchChromium], ["firefox", launchFirefox]])) {
   const browser = await launch();
-  const page = await browser.newPage();
+  // The two drivers have different types for the same call.
+  const page = /** @type {any} */ (await browser.newPage());
   const recorded = await page.evaluate(call, { types: TYPES, personal: PERSONAL, reports: 4 });
   await browser.close();
   writeFileSync(join(folder, `${name}.json`), `${JSON.stringify(recorded)}\n`);
