@@ -1,8 +1,10 @@
-"""The cost of kill -9 of a recorder: packets that are missing in the files, and the time until another
+"""The cost of kill -9 of a recorder: packets that are missing in the store, and the time until another
 recorder reads on.
 
 A second tap of each track reads beside the recorder, and notes when every frame was sent. The spool of a
 killed recorder is removed, as if its node were lost, so that only the SFU's retention and the store are left.
+The kept frames are read from the segments. A file may leave out audio that its sender dated wrongly: a load
+generator that stalls sends packets of times that have passed.
 """
 
 import asyncio
@@ -40,21 +42,25 @@ class Witness:
     """The frames that a second tap of a track received: how many were sent at each time, and their packets. A
     generator that is late sends several at once."""
 
-    identity: str
-    kind: str
+    track_id: str
     frames: Counter[int] = field(default_factory=Counter)
     packets: Counter[int] = field(default_factory=Counter)
 
-    def compare(self, recorded: Sequence[Marked]) -> "Difference":
-        """Compares with the frames of a file, between its first and its last."""
-        found = Counter(frame.sent_us for frame in recorded)
-        first, last = recorded[0].sent_us, recorded[-1].sent_us
+    def compare(self, segments: Sequence[Sequence[Marked]], filed: Sequence[Marked]) -> "Difference":
+        """Compares with the frames of the track's segments, between the first and the last, and with those of
+        its file. Segments of two owners may have the same frames, the file may not."""
+        kept = Counter(frame.sent_us for segment in segments for frame in segment)
+        first, last = min(kept), max(kept)
         expected = {at: count for at, count in self.frames.items() if first <= at <= last}
-        lost = [at for at, count in expected.items() if found[at] < count]
+        lost = [at for at, count in expected.items() if kept[at] < count]
+        found = Counter(frame.sent_us for frame in filed)
         return Difference(
             packets=sum(self.packets[at] for at in expected),
             packets_lost=sum(self.packets[at] for at in lost),
             frames_twice=sum(max(0, count - self.frames[at]) for at, count in found.items()),
+            frames_out_of_time=sum(
+                max(0, min(count, kept[at]) - found[at]) for at, count in expected.items()
+            ),
         )
 
 
@@ -63,12 +69,15 @@ class Difference:
     packets: int = 0
     packets_lost: int = 0
     frames_twice: int = 0
+    # Kept, but not in the file.
+    frames_out_of_time: int = 0
 
     def __add__(self, other: "Difference") -> "Difference":
         return Difference(
             self.packets + other.packets,
             self.packets_lost + other.packets_lost,
             self.frames_twice + other.frames_twice,
+            self.frames_out_of_time + other.frames_out_of_time,
         )
 
 
@@ -79,6 +88,7 @@ class Kills:
     packets: int
     packets_lost: int
     frames_twice: int
+    frames_out_of_time: int
 
 
 async def measure(system: RecordingSystem, participants: int, recordings: int) -> Kills:
@@ -89,9 +99,7 @@ async def measure(system: RecordingSystem, participants: int, recordings: int) -
         await system.add_recorder(name)
     for _ in range(recordings):
         seen, done = await _recorded(system, takeovers)
-        files = {identity: marked_frames(path) for identity, path in system.files_of(done)}
-        for witness in seen:
-            difference += witness.compare(files[witness.identity][witness.kind])
+        difference += sum((_difference(system, done, witness) for witness in seen), Difference())
     for name in RECORDERS:
         await system.recorders[name].stop()
     return Kills(
@@ -100,7 +108,21 @@ async def measure(system: RecordingSystem, participants: int, recordings: int) -
         difference.packets,
         difference.packets_lost,
         difference.frames_twice,
+        difference.frames_out_of_time,
     )
+
+
+def _difference(system: RecordingSystem, done: recording_pb2.Recording, witness: Witness) -> Difference:
+    manifest = json.loads((system.objects / done.manifest_key).read_bytes())
+    keys = [each["key"] for each in manifest["segments"] if each["track_id"] == witness.track_id]
+    segments = [_only(marked_frames(system.objects / key)) for key in keys]
+    (file,) = (file for file in done.files if witness.track_id in file.track_ids)
+    return witness.compare(segments, _only(marked_frames(system.objects / file.key)))
+
+
+def _only(frames: dict[str, list[Marked]]) -> list[Marked]:
+    """The frames of a file or segment with one track."""
+    return frames["audio"] or frames["video"]
 
 
 async def _recorded(
@@ -114,11 +136,12 @@ async def _recorded(
     seen, watching = [], []
     for participant in room.participants:
         for track in participant.tracks:
-            kind = "video" if track.kind == 2 else "audio"
-            seen.append(Witness(participant.identity, kind))
+            seen.append(Witness(track.id))
             watching.append(asyncio.create_task(_watch(sfu, address, track.id, seen[-1])))
     owner, other = RECORDERS
-    spec = recording_pb2.RecordingSpec(participants=True, durability=recording_pb2.DURABILITY_STORE)
+    spec = recording_pb2.RecordingSpec(
+        tracks=True, durability=recording_pb2.DURABILITY_STORE, keep_segments=True
+    )
     recording_id = await system.begin(system.recorders[owner], spec)
     owner = _owner_of(system, recording_id)
     for _ in range(KILLS_PER_RECORDING):

@@ -52,6 +52,8 @@ def rows(result: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
         found = result["kills"]
         times = found["takeover_seconds"]
         lost = f"{found['packets_lost']} of {found['packets']:,}, {found['frames_twice']} frames twice"
+        if found["frames_out_of_time"]:
+            lost += f", {found['frames_out_of_time']} left out of files for their time"
         yield f"packets lost by {len(times)} kills with the spool (`kill -9`)", lost, "0"
         yield (
             "time until another recorder reads every track",

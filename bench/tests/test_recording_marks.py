@@ -35,22 +35,31 @@ def test_pictures_before_and_behind_all_sound_are_left_out() -> None:
 
 
 def test_a_missing_frame_counts_with_its_packets() -> None:
-    witness = Witness("alice", "video", Counter({10: 1, 20: 1, 30: 1}), Counter({10: 6, 20: 7, 30: 6}))
-    recorded = [Marked(10, 0), Marked(30, 1)]
-    assert witness.compare(recorded) == Difference(packets=19, packets_lost=7)
+    witness = Witness("TR_1", Counter({10: 1, 20: 1, 30: 1}), Counter({10: 6, 20: 7, 30: 6}))
+    kept = [Marked(10, 0), Marked(30, 1)]
+    assert witness.compare([kept], kept) == Difference(packets=19, packets_lost=7)
+
+
+def test_segments_may_overlap_and_the_file_may_not() -> None:
+    witness = Witness("TR_1", Counter({10: 1, 20: 1, 30: 1}), Counter({10: 1, 20: 1, 30: 1}))
+    one, two, three = Marked(10, 0), Marked(20, 1), Marked(30, 2)
+    segments = [[one, two], [two, three]]
+    assert witness.compare(segments, [one, two, three]) == Difference(packets=3)
+    assert witness.compare(segments, [one, two, two, three]).frames_twice == 1
+    assert witness.compare(segments, [one, three]) == Difference(packets=3, frames_out_of_time=1)
 
 
 def test_frames_of_one_moment_are_told_apart_by_their_number() -> None:
-    witness = Witness("alice", "audio", Counter({10: 1, 20: 2, 30: 1}), Counter({10: 1, 20: 2, 30: 1}))
+    witness = Witness("TR_1", Counter({10: 1, 20: 2, 30: 1}), Counter({10: 1, 20: 2, 30: 1}))
     whole = [Marked(10, 0), Marked(20, 1), Marked(20, 2), Marked(30, 3)]
-    assert witness.compare(whole) == Difference(packets=4)
-    assert witness.compare([*whole[:3], *whole[2:]]).frames_twice == 1
-    assert witness.compare([whole[0], whole[1], whole[3]]).packets_lost == 2
+    assert witness.compare([whole], whole) == Difference(packets=4)
+    one_less = [whole[0], whole[1], whole[3]]
+    assert witness.compare([one_less], one_less).packets_lost == 2
 
 
-def test_what_the_file_does_not_reach_does_not_count() -> None:
-    witness = Witness("alice", "audio", Counter({5: 1, 10: 1, 40: 1}), Counter({5: 1, 10: 1, 40: 1}))
-    assert witness.compare([Marked(10, 0)]) == Difference(packets=1)
+def test_what_was_not_recorded_before_and_after_does_not_count() -> None:
+    witness = Witness("TR_1", Counter({5: 1, 10: 1, 40: 1}), Counter({5: 1, 10: 1, 40: 1}))
+    assert witness.compare([[Marked(10, 0)]], [Marked(10, 0)]) == Difference(packets=1)
 
 
 def test_a_quantile_is_a_value_that_was_measured() -> None:

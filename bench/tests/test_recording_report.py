@@ -31,6 +31,7 @@ RESULT: dict[str, Any] = {
         "packets": 1000,
         "packets_lost": 0,
         "frames_twice": 0,
+        "frames_out_of_time": 0,
     },
 }
 
