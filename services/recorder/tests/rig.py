@@ -246,7 +246,9 @@ class Feed:
 
     def _check(self) -> None:
         dead = self._node.dead_at_us is not None and self._now() >= self._node.dead_at_us
-        if self._tap is None or dead:
+        if self._tap is None:
+            self.end = FeedEnd.REFUSED
+        elif dead:
             self.end = FeedEnd.LOST
         elif self._tap.reader is not self:
             self.end = FeedEnd.TAKEN

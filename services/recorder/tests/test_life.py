@@ -1,5 +1,7 @@
 """The life of recordings across replicas, in virtual time: requests, owners, takeovers, and the end."""
 
+import asyncio
+
 from nexus.recorder.v1 import recorder_pb2, recording_pb2
 from nexus.recorder.v1.recording_pb2 import EndReason
 from nexus.types.v1 import error_pb2
@@ -113,6 +115,19 @@ async def test_a_start_is_idempotent(memory: Deployment) -> None:
     assert (await other.control.recordings.start(request)).id == first.id
     assert (await other.control.recordings.start(memory.request())).id != first.id
     assert len(await replica.control.job_records.list("record")) == 2
+
+
+@in_virtual_time
+async def test_a_start_waits_until_the_nodes_are_known(memory: Deployment) -> None:
+    recordings = (await memory.replica(takes=False)).control.recordings
+    memory.rooms.unknown = True
+    starting = asyncio.create_task(recordings.start(memory.request()))
+    await asyncio.sleep(2)
+    assert not starting.done()
+    memory.rooms.unknown = False
+    assert (await starting).state == recording_pb2.RECORDING_STATE_QUEUED
+    memory.rooms.unknown = True
+    assert (await refusal(recordings.start(memory.request())))[0] == "SFU_UNREACHABLE"
 
 
 @in_virtual_time

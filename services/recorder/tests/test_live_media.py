@@ -1,6 +1,7 @@
 """The media half with the parts that a service gives it: `nexus_rooms` in place of the rig's room."""
 
 import asyncio
+import json
 import random
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from nexus_rooms import (
 from nexus_rooms import RoomClosed as Closed
 from nexus_rooms.testing import FakeSfu, FakeTaps, MemoryRoomChanges, MemorySfu
 from nexus_runtime import MetricSet
-from nexus_storage import StoreSet
+from nexus_storage import StorageUnavailable, StoreSet
 from nexus_storage.testing import MemoryStore
 from nexus_testkit import VirtualTimeLoop, run_in_virtual_time
 from prometheus_client import CollectorRegistry
@@ -158,6 +159,32 @@ def test_what_a_dead_process_has_left_is_uploaded_or_removed(tmp_path: Path) -> 
     segment, beside = asyncio.run(keys())
     assert segment.startswith("nexus-recordings/demo/RC_1/segments/")
     assert beside == segment + ".json"
+
+
+def test_a_run_that_leaves_something_is_reported_and_what_it_left_is_uploaded_before_files_are_made(
+    tmp_path: Path,
+) -> None:
+    store = MemoryStore()
+
+    async def main(clock: VirtualTimeLoop) -> None:
+        live = media(clock, tmp_path, store, MemoryRoomChanges(), MemorySfu({}))
+        assert live.has_room(1 << 20)
+        assert not live.has_room(1 << 50)
+        store.failing = StorageUnavailable("NotConnected", "the store is away")
+        run = live.make_run(RunRequest(recording(), Lease(), lambda event: None))
+        running = asyncio.create_task(run.run())
+        await asyncio.sleep(5)
+        run.drain()
+        assert (await running).conclusion is Conclusion.DRAINED
+        await live.until_left_behind()
+        store.failing = None
+        await live.files.finish(recording(), Lease())
+        journals = [each.key async for each in store.list("nexus-recordings/demo/RC_1/journal/")]
+        manifest = json.loads(await store.get("nexus-recordings/demo/RC_1/manifest.json"))
+        assert journals == []  # it was there, and is removed with the segments
+        assert [owner["event"] for owner in manifest["owners"]] == ["began", "ended"]
+
+    run_in_virtual_time(main)
 
 
 def test_changes_are_translated_or_left_out() -> None:

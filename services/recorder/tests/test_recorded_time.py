@@ -176,6 +176,11 @@ def test_a_room_on_another_node_with_another_clock_continues_the_timeline(
     assert [each["line"] for each in values["clocks"]] == ["node-1/RM_1", "node-2/RM_2"]
     offsets = [each["offset_us"] for each in values["clocks"]]
     assert offsets[1] - offsets[0] == pytest.approx(ahead_s * SECOND, abs=5 * MS)
+    for track in values["tracks"]:
+        [gap] = track["gaps"]
+        assert gap["reason"] == "node_lost"
+        assert 9_000 <= gap["from_ms"] <= 10_100
+        assert gap["to_ms"] == pytest.approx(14_040, abs=20)
 
 
 def test_an_unmute_as_a_new_track_continues_the_file(stage: Stage) -> None:

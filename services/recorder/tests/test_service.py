@@ -127,6 +127,8 @@ async def test_an_outage_of_the_broker_is_reported(running: Running) -> None:
     assert (await refusal(running.stub.GetRecording(get)))[0] == "SERVICE_UNAVAILABLE"
     bus.set_connected(True)
     assert (await refusal(running.stub.GetRecording(get)))[0] == "RECORDING_NOT_FOUND"
+    # All heartbeats may have expired meanwhile, so for a while no node is taken for gone.
+    assert not running.service.nodes.settled()
 
 
 async def test_links_of_a_folder_store_are_served(running: Running) -> None:

@@ -146,3 +146,15 @@ def test_files_of_others_in_the_spool_are_no_segments(spool: Spool) -> None:
     folder.close(empty=False)
     _, found = next_owner(spool)
     assert found == []
+
+
+def test_what_an_owner_leaves_counts_once_when_it_is_recovered(spool: Spool) -> None:
+    folder = spool.open("RC_1", 1)
+    written(folder).complete(record(1, 6_000_000))
+    folder.close(empty=False)
+    assert spool.space.used_bytes == 0
+    again, [left] = next_owner(spool)
+    assert spool.space.used_bytes == left.size
+    again.remove(left)
+    again.close(empty=True)
+    assert spool.space.used_bytes == 0

@@ -49,13 +49,15 @@ class Work:
 
     `typical` is what a job of the class usually needs: with less free capacity, none is fetched. The handler
     returns the job's outcome, or `RETURNED`. It may raise JobFailed. Any other error counts as a death of its
-    owner, and the job is tried again. A handler whose lease is lost is cancelled.
+    owner, and the job is tried again. A handler whose lease is lost is cancelled. While `has_room` is false,
+    the replica takes no job of the class, whatever its capacity is.
     """
 
     kind: str
     job_class: str
     typical: Capacity
     handler: Handler
+    has_room: Callable[[], bool] = lambda: True
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +166,8 @@ class JobWorker:
                 await asyncio.sleep(RETRY_SECONDS)
 
     def _may_take(self, work: Work) -> bool:
-        return self._accepting and self._admission.admits(work.kind, work.job_class, work.typical)
+        admits = self._admission.admits(work.kind, work.job_class, work.typical)
+        return self._accepting and admits and work.has_room()
 
     async def take_one(self, work: Work, wait_seconds: float) -> bool:
         """Waits for a ticket, and takes its job if it fits. Returns whether it was taken. Raises BusError."""
@@ -184,7 +187,7 @@ class JobWorker:
             self._records.metrics.tickets_stale.labels(work.kind).inc()
             await ticket.ack()
             return False
-        if not self._fits(stored.job):
+        if not work.has_room() or not self._fits(stored.job):
             self._records.metrics.tickets_declined.labels(work.kind, work.job_class).inc()
             await ticket.retry(min(MAX_DECLINE_SECONDS, 0.1 * ticket.deliveries))
             return False

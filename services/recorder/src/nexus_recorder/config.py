@@ -39,7 +39,7 @@ class RecorderConfig(StorageConfig, NodesConfig, RpcConfig):
         20_480,
         unit="MiB",
         reason="for segments while the store does not answer: 100 tracks for 18 minutes",
-        ge=64,
+        ge=1,
     )
     run_cpu_millicores: int = setting(
         100,
@@ -68,7 +68,10 @@ class RecorderConfig(StorageConfig, NodesConfig, RpcConfig):
         ge=0,
     )
     command_wait_ms: int = setting(
-        5_000, unit="ms", reason="how long stop, pause and resume wait for the owner", ge=0
+        5_000,
+        unit="ms",
+        reason="how long stop, pause and resume wait for the owner, and start for the room's media server",
+        ge=0,
     )
     drain_ms: int = setting(
         20_000,

@@ -32,11 +32,13 @@ MEASURE_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class MediaHalf:
-    """The parts of the media half. `spool_bytes` returns the bytes of the spool that are in use."""
+    """The parts of the media half. `spool_bytes` returns the bytes of the spool that are in use, and
+    `has_room` says whether it can take another recording."""
 
     make_run: MakeRun
     files: FileMaker
     spool_bytes: Callable[[], int] = lambda: 0
+    has_room: Callable[[], bool] = lambda: True
 
 
 class Control:
@@ -79,7 +81,7 @@ class Control:
             secrets.token_hex(4),
             config.capacity(),
             [
-                Work(KIND, RUN, costs.run, run_handler(parts)),
+                Work(KIND, RUN, costs.run, run_handler(parts), media.has_room),
                 Work(KIND, AFTER, costs.after, after_handler(after)),
             ],
         )

@@ -16,7 +16,7 @@ from nexus.recorder.v1 import recorder_pb2, recording_pb2
 from nexus.recorder.v1.recording_pb2 import RecordingState
 from nexus.sfu.v1 import sfu_pb2
 from nexus.types.v1.error_pb2 import ErrorCode
-from nexus_rooms import Rooms, Sfu
+from nexus_rooms import RoomPlace, Rooms, Sfu
 from nexus_rpc import RpcError
 from nexus_runtime import Clock
 from nexus_storage import InvalidTemplate, KeyTemplate, LinkOptions, StorageError, StoreSet
@@ -39,6 +39,8 @@ TEMPLATE_FIELDS: Final = frozenset({"app", "room", "date", "time", "recording", 
 # How long a request id makes a start idempotent, and how often one can be used again afterwards.
 REQUEST_ID_MS: Final = 24 * 3_600_000
 MAX_GENERATIONS: Final = 32
+# How often a room is looked up whose node is not known yet.
+ROOM_LOOKUP_SECONDS: Final = 0.1
 # How many records are read at a time for one page.
 READS_AT_ONCE: Final = 32
 
@@ -54,7 +56,7 @@ class RecordingsParts:
     clock: Clock
     # Makes the ids of recordings without a request id.
     random_token: Callable[[], str]
-    # How long a request waits for the owner.
+    # How long a request waits for the owner, and a start for the node of its room.
     wait_ms: int
 
 
@@ -122,7 +124,7 @@ class Recordings:
         check_spec(self._parts.stores, spec, path)
 
     async def _check_room(self, app: str, room: str, spec: recording_pb2.RecordingSpec) -> None:
-        place = await self._parts.rooms.find(app, room)
+        place = await self._find_room(app, room)
         if place is None:
             raise errors.room_not_found(room)
         wanted = [pattern.track_id for pattern in spec.selection.include if pattern.track_id]
@@ -134,6 +136,19 @@ class Recordings:
         for track_id in wanted:
             if track_id not in present:
                 raise errors.track_not_found(track_id)
+
+    async def _find_room(self, app: str, room: str) -> RoomPlace | None:
+        """Waits while the nodes are not known, as just after the start of this process or of the broker.
+        Raises RpcError SFU_UNREACHABLE if they are not known in time."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._parts.wait_ms / 1000
+        while True:
+            try:
+                return await self._parts.rooms.find(app, room)
+            except RpcError as error:
+                if error.code != ErrorCode.SFU_UNREACHABLE or loop.time() >= until:
+                    raise
+            await asyncio.sleep(ROOM_LOOKUP_SECONDS)
 
     # Changing
 

@@ -1,9 +1,10 @@
 """Assembles the recorder from its configuration and a `Runtime`."""
 
+import asyncio
 import secrets
 from collections.abc import Coroutine, Mapping
 from random import SystemRandom
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from nexus.recorder.v1 import recording_pb2
@@ -22,6 +23,9 @@ from nexus_recorder.media.live_media import LiveMedia
 from nexus_recorder.metrics import Metrics
 
 log = structlog.get_logger()
+
+# How long after a failure the spool is recovered again.
+RECOVERY_SECONDS: Final = 10.0
 
 
 class RecorderService:
@@ -63,12 +67,22 @@ class RecorderService:
             rooms,
             self.sfu,
             self.stores,
-            MediaHalf(self.media.make_run, self.media.files, self.media.spool_bytes),
+            MediaHalf(
+                self.media.make_run,
+                self.media.files,
+                self.media.spool_bytes,
+                has_room=lambda: self.media.has_room(config.run_spool_mb << 20),
+            ),
         )
         serve(self.grpc, RecorderServicer(self.control.recordings, self.control.rules))
         self.links = LinkServer(self.stores, clock, config.links_host, config.links_port)
+        bus.on_connection(self._on_connection)
         # Advisory: without a node there is nothing to record, but other requests are answered.
         runtime.health.add_check("sfu_nodes", lambda: self.nodes.fresh_count() > 0, required=False)
+
+    def _on_connection(self, connected: bool) -> None:
+        if connected:
+            self.nodes.note_connected()
 
     async def start(self) -> Mapping[str, object]:
         """Raises ClientError if the spool cannot be written, or the port of the links is in use."""
@@ -79,13 +93,12 @@ class RecorderService:
         fields = {"grpc_port": self.grpc.port, "stores": [store.name for store in self.stores]}
         if any(isinstance(store, FolderStore) and store.signer is not None for store in self.stores):
             fields["links_port"] = await self.links.start()
-        self._runtime.background.start("left-behind", self._upload_left_behind())
         await self.grpc.start()
         return fields
 
     def work(self) -> Mapping[str, Coroutine[Any, Any, None]]:
         nodes = self.nodes.follow(LazyKeyValue(self._runtime.bus, NODES))
-        return {"nodes": nodes, **self.control.work()}
+        return {"nodes": nodes, "left-behind": self._upload_left_behind(), **self.control.work()}
 
     async def drain(self) -> None:
         """Returns the recordings of this replica to the others, after their segments have ended."""
@@ -101,15 +114,19 @@ class RecorderService:
         self.media.close()
 
     async def _upload_left_behind(self) -> None:
-        """Uploads what an earlier process has left in the spool, once it is known which recordings exist."""
+        """Uploads what earlier processes and ended runs have left in the spool, once it is known which
+        recordings exist."""
         await self.control.directory.until_synced()
-        try:
-            uploaded = await self.media.upload_left_behind(self._find)
-        except (BusError, StorageError, OSError) as error:
-            log.warning("spool_not_recovered", error=repr(error))
-            return
-        if uploaded:
-            log.info("spool_recovered", objects=uploaded)
+        while True:
+            try:
+                uploaded = await self.media.upload_left_behind(self._find)
+            except (BusError, StorageError, OSError) as error:
+                log.warning("spool_not_recovered", error=repr(error))
+                await asyncio.sleep(RECOVERY_SECONDS)
+                continue
+            if uploaded:
+                log.info("spool_recovered", objects=uploaded)
+            await self.media.until_left_behind()
 
     async def _find(self, recording_id: str) -> recording_pb2.Recording | None:
         """The recording, by an id that is unique among all apps."""

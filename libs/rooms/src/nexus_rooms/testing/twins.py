@@ -8,6 +8,8 @@ from google.protobuf.message import Message
 from nexus.events.v1 import room_pb2
 from nexus.sfu.v1 import sfu_pb2, sfu_pb2_grpc, track_stream_pb2
 from nexus.types.v1 import state_pb2
+from nexus.types.v1.error_pb2 import ErrorCode
+from nexus_rpc import RpcError
 from nexus_runtime import Clock
 
 from nexus_rooms.feed_cursor import HasEvent
@@ -64,12 +66,15 @@ class MemoryNodes:
 
 
 class MemoryRooms:
-    """`Rooms` that a test places."""
+    """`Rooms` that a test places. While `unknown`, it is not known whether their nodes are gone."""
 
     def __init__(self) -> None:
         self.places: dict[RoomName, RoomPlace] = {}
+        self.unknown = False
 
     async def find(self, app: str, room: str) -> RoomPlace | None:
+        if self.unknown:
+            raise RpcError(ErrorCode.SFU_UNREACHABLE, "no node is known yet", retry_after_ms=1000)
         return self.places.get((app, room))
 
 

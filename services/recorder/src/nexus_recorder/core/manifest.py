@@ -14,6 +14,7 @@ from nexus.recorder.v1 import recording_pb2
 from nexus.types.v1.media_pb2 import TrackSource
 
 from nexus_recorder.core.file_plan import SOURCE_NAMES, StoredSegment, in_order
+from nexus_recorder.core.interruptions import interruptions
 from nexus_recorder.core.knowledge import Knowledge
 from nexus_recorder.core.notes import Note
 from nexus_recorder.core.object_names import StreamKey
@@ -162,6 +163,7 @@ def _track(
 ) -> Json:
     used = [segment.record for segment, _ in in_order(segments)]
     noted = {note for record in used for note in record.notes} | {n for e in entries for n in e.notes}
+    noted.update(interruptions(entries, used))
     notes = sorted(noted, key=lambda note: (note.at_us, note.kind))
     track_ids = list(dict.fromkeys([r.track_id for r in used] + [e.track_id for e in entries]))
     codecs: list[str] = list(dict.fromkeys(record.codec for record in used))

@@ -129,7 +129,7 @@ class _Feed:
             item = await anext(self._items)
         except RpcError as error:
             log.info("recording_tap_refused", track=self._track_id, error=error.name)
-            self.end = FeedEnd.LOST
+            self.end = FeedEnd.REFUSED
             raise StopAsyncIteration from error
         if isinstance(item, ReadEnded):
             self.end = _ENDS.get(item.reason, FeedEnd.ENDED)

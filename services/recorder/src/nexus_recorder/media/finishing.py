@@ -51,16 +51,24 @@ MAX_RENAMES: Final = 100
 _CONTENT_TYPES: Final = {"ogg": "audio/ogg", "mp4": "video/mp4", "webm": "video/webm"}
 
 
+UploadLeftBehind = Callable[[recording_pb2.Recording], Awaitable[int]]
+
+
+async def _has_none(recording: recording_pb2.Recording) -> int:
+    return 0
+
+
 @dataclass(frozen=True, slots=True)
 class FinishingParts:
     """The parts that finishing works with. `work_folder` is for files that are being made; it is emptied when
-    the service starts."""
+    the service starts. `upload_left_behind` uploads what the spool of this process has of a recording."""
 
     stores: StoreSet
     work_folder: Path
     workers: DiskWorkers
     rng: random.Random
     policy: RetryPolicy = field(default_factory=RetryPolicy)
+    upload_left_behind: UploadLeftBehind = _has_none
 
 
 class Finisher:
@@ -120,6 +128,7 @@ class _Finishing:
         # A manifest is written when all files are there, so it means that only the removal was interrupted.
         finished = await self._already_finished()
         if finished is None:
+            await self._parts.upload_left_behind(self._recording)
             inventory = await self._retry(lambda: read_inventory(self._store, self._names))
             end_us = self._end_us(inventory)
             made = await self._make_files(inventory, end_us, lease)

@@ -8,6 +8,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Final
+from weakref import WeakValueDictionary
 
 import structlog
 from nexus.recorder.v1 import recording_pb2
@@ -80,10 +81,21 @@ class LiveMedia:
         self._owner = owner
         self._workers = workers or DiskWorkers()
         self._space = SpoolSpace(spool_bytes)
+        self._folder = spool_folder
         self._spool = Spool(spool_folder / "segments", self._space)
         # Files that a dead process was making; the next attempt makes them again.
         shutil.rmtree(spool_folder / _WORK, ignore_errors=True)
-        self.files = Finisher(FinishingParts(stores, spool_folder / _WORK, self._workers, rng))
+        self._left_behind = asyncio.Event()
+        self._uploading: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self.files = Finisher(
+            FinishingParts(
+                stores,
+                spool_folder / _WORK,
+                self._workers,
+                rng,
+                upload_left_behind=lambda recording: self._upload(recording.id, recording),
+            )
+        )
         self._metrics = MediaMetrics(metrics)
         self._metrics.spool_bytes.set_function(self.spool_bytes)
         self._metrics.spool_refusals.set_function(lambda: self._space.refused)
@@ -91,6 +103,14 @@ class LiveMedia:
     def spool_bytes(self) -> int:
         """The bytes of the spool that are in use."""
         return self._space.used_bytes
+
+    def has_room(self, size: int) -> bool:
+        """Whether the spool has room for `size` bytes, by its bound and on its disk."""
+        try:
+            on_disk = shutil.disk_usage(self._folder).free
+        except OSError:
+            return False
+        return min(self._space.max_bytes - self._space.used_bytes, on_disk) >= size
 
     def make_run(self, request: RunRequest) -> RoomRun:
         """Raises `nexus_storage.StoreNotFound`."""
@@ -116,11 +136,17 @@ class LiveMedia:
                 rng=self._rng,
                 owner=f"{self._owner}/{request.lease.epoch}",
                 metrics=self._metrics,
+                on_left_behind=self._left_behind.set,
             ),
         )
 
+    async def until_left_behind(self) -> None:
+        """Returns when a run has ended before all of its spool was in the store."""
+        await self._left_behind.wait()
+        self._left_behind.clear()
+
     async def upload_left_behind(self, find: FindRecording) -> int:
-        """Uploads what earlier processes have left in the spool, and returns how many objects that were.
+        """Uploads what dead processes and ended runs have left in the spool. Returns the number of objects.
 
         `find` returns a recording, or None if it no longer exists: what is left of it is then removed. A
         recording that is live is left to its next owner for a while, which continues best with the journals
@@ -141,6 +167,12 @@ class LiveMedia:
         return uploaded
 
     async def _upload(self, recording_id: str, recording: recording_pb2.Recording | None) -> int:
+        """Waits for another upload of the same recording, so that afterwards everything is in the store."""
+        lock = self._uploading.setdefault(recording_id, asyncio.Lock())
+        async with lock:
+            return await self._upload_folders(recording_id, recording)
+
+    async def _upload_folders(self, recording_id: str, recording: recording_pb2.Recording | None) -> int:
         store = None
         if recording is not None:
             with suppress(StoreNotFound):

@@ -1,6 +1,7 @@
 """The parts that all runs of a process work with."""
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from nexus_runtime import Clock
@@ -14,7 +15,8 @@ from nexus_recorder.media.workers import DiskWorkers
 
 @dataclass(frozen=True, slots=True)
 class RunParts:
-    """The parts that a run works with. `owner` names this process and is different in every life of it."""
+    """The parts that a run works with. `owner` names this process and is different in every life of it.
+    `on_left_behind` is called when a run has ended before all of its spool was in the store."""
 
     room: Room
     store: Store
@@ -26,3 +28,4 @@ class RunParts:
     owner: str
     metrics: MediaMetrics
     upload_policy: RetryPolicy | None = None
+    on_left_behind: Callable[[], None] = lambda: None

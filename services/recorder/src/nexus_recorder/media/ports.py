@@ -85,6 +85,8 @@ class FeedEnd(Enum):
     MOVED = auto()
     # The node does not answer, or no longer knows the track.
     LOST = auto()
+    # The node does not know the track, and nothing was read.
+    REFUSED = auto()
 
 
 class TrackFeed(Protocol):

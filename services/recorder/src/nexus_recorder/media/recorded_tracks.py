@@ -65,6 +65,9 @@ class _Active:
     frames: int = 0
     notes: list[Note] = field(default_factory=list)
 
+    def is_ending(self) -> bool:
+        return self.ending is not None
+
     def end(self, ending: Ending) -> None:
         if self.ending is None or ending.value > self.ending.value:
             self.ending = ending
@@ -180,9 +183,10 @@ class RecordedTracks:
                 end = TrackEnd.LOST
                 if defects == MAX_DEFECTS:
                     return "defect"
-            if end is not TrackEnd.LOST or active.ending is not None:
+            if end is TrackEnd.LOST and not active.is_ending():
+                await asyncio.sleep(REOPEN_S)
+            if end is not TrackEnd.LOST or active.is_ending():
                 return end.name.lower()
-            await asyncio.sleep(REOPEN_S)
 
     async def _record_once(self, active: _Active) -> TrackEnd:
         recording = active.recording = self._open(active)

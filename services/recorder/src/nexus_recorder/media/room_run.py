@@ -12,6 +12,7 @@ from nexus.types.v1 import error_pb2
 from nexus.types.v1.media_pb2 import TrackKind
 from nexus_storage import StorageError
 
+from nexus_recorder.core.interruptions import LOST
 from nexus_recorder.core.knowledge import Knowledge, from_checkpoint, to_checkpoint
 from nexus_recorder.core.object_names import ObjectNames
 from nexus_recorder.core.records import (
@@ -173,6 +174,8 @@ class RoomRun:
     async def _close_spool(self, *, empty: bool) -> None:
         for folder in self._folders:
             await self._parts.workers.run(partial(folder.close, empty=empty))
+        if not empty:
+            self._parts.on_left_behind()
 
     async def _open(self) -> None:
         """Opens the spool, takes what dead owners have left in it, and learns what they knew."""
@@ -360,16 +363,22 @@ class RoomRun:
             self._on_event(RoomMoved(room.node_id, room.room_id))
 
     def _adopt_open_tracks(self, room: RoomSnapshot) -> None:
-        """Opens the taps of tracks that ended while no owner read them: the node keeps them for a while."""
+        """Opens the taps of tracks that ended while no owner read them: the node keeps them for a while.
+        Another node than before knows nothing of them."""
         if self._paused:
             return
+        lines = self._knowledge.lines
+        lost = bool(lines) and f"{room.node_id}/{room.room_id}" not in lines
         for entry in self._knowledge.open_tracks:
             if entry.track_id in self._tracks:
+                continue
+            if lost:
+                self._note(entry.model_copy(update={"to_us": max(0, self._now_us()), "end_reason": LOST}))
                 continue
             publisher = Publisher(entry.participant_id, entry.identity, entry.participant_name)
             kind = TrackKind.TRACK_KIND_VIDEO if entry.media == "video" else TrackKind.TRACK_KIND_AUDIO
             publication = Publication(entry.track_id, entry.participant_id, kind, entry.source, entry.name)
-            self._tracks.begin(publisher, publication, ending=Ending.SOON)
+            self._tracks.begin(publisher, publication, ending=Ending.UNPUBLISHED)
 
     def _apply(self, effects: list[Effect]) -> None:
         for effect in effects:
@@ -377,7 +386,7 @@ class RoomRun:
                 if not self._paused:
                     self._tracks.begin(effect.publisher, effect.publication)
             else:
-                self._tracks.end(effect.track_id, Ending.SOON if effect.unpublished else Ending.NOW)
+                self._tracks.end(effect.track_id, Ending.UNPUBLISHED if effect.unpublished else Ending.NOW)
 
     def _wanted(self, track_id: str) -> tuple[Publisher, Publication] | None:
         """The track, if it is to be recorded now."""

@@ -128,14 +128,14 @@ class SegmentFile:
         """Makes a fragment durable, with what is known of the segment then. Raises SpoolFull, after which the
         segment consists of the fragments before."""
         line = record.model_copy(update={"bytes": self._size + len(data)}).to_json().encode() + b"\n"
-        self._folder.space.take(len(data))
+        self._folder.take(len(data))
         try:
             self._write(self._data, data)
             os.fdatasync(self._data.fileno())
             self._write(self._log, line)
             os.fdatasync(self._log.fileno())
         except OSError as error:
-            self._folder.space.give(len(data))
+            self._folder.give(len(data))
             os.truncate(self._path, self._durable)
             self._data.seek(self._durable)
             if _full(error):
@@ -185,7 +185,21 @@ class SpoolFolder:
         self.path = path
         self.space = space
         self._lock = lock
-        self._journals = 0
+        self._held = 0
+
+    def take(self, size: int) -> None:
+        """Counts bytes that are about to be written. Raises SpoolFull."""
+        self.space.take(size)
+        self._held += size
+
+    def give(self, size: int) -> None:
+        """Counts bytes that are no longer here."""
+        self.space.give(size)
+        self._held -= size
+
+    def _adopt(self, size: int) -> None:
+        self.space.adopt(size)
+        self._held += size
 
     def create(self, record: SegmentRecord) -> SegmentFile:
         return SegmentFile(self, record)
@@ -193,7 +207,7 @@ class SpoolFolder:
     def write_journal(self, journal: Journal) -> SpooledJournal:
         path = self.path / f"{_JOURNAL}{journal.number:08d}.json"
         data = journal.model_dump_json(exclude_defaults=False).encode()
-        self.space.adopt(len(data))
+        self._adopt(len(data))
         self.write_durably(path, data)
         return SpooledJournal(journal, path, len(data))
 
@@ -202,14 +216,16 @@ class SpoolFolder:
         if isinstance(item, SpooledSegment):
             item.path.with_suffix(".json").unlink(missing_ok=True)
         item.path.unlink(missing_ok=True)
-        self.space.give(item.size)
+        self.give(item.size)
 
     def is_empty(self) -> bool:
         """Whether nothing waits for the store."""
         return not any(self.path.glob("*.json"))
 
     def close(self, *, empty: bool) -> None:
-        """Ends this owner's use. `empty`: everything is in the store, so the folder is removed."""
+        """Ends this owner's use. `empty`: everything is in the store, so the folder is removed. What is left
+        counts again when it is recovered."""
+        self.give(self._held)
         if empty:
             (self.path / "lock").unlink(missing_ok=True)
             for folder in (self.path, self.path.parent):
@@ -244,7 +260,7 @@ class SpoolFolder:
         for path in sorted(self.path.glob("*.json")):
             item = self._read(path)
             if item is not None:
-                self.space.adopt(item.size)
+                self._adopt(item.size)
                 found.append(item)
         known = {each.path for each in found}
         for path in [p for suffix in ("*.mp4", "*.webm") for p in self.path.glob(suffix)]:

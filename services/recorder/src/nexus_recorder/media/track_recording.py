@@ -32,9 +32,12 @@ from nexus_recorder.media.workers import DiskWorkers
 
 log = structlog.get_logger()
 
-# How long a track that has been unpublished, or a recording that is being stopped, is read on for what its
-# tap still has. Its batches are at most half a second old.
+# How long a recording that is being stopped reads on for what its taps still have. Batches are at most half
+# a second old.
 FAREWELL_S: Final = 1.0
+# How long a track that has been unpublished is read on for the end that its tap reports. Without it the node
+# is lost.
+UNPUBLISHED_S: Final = 10.0
 
 
 class TrackEnd(Enum):
@@ -46,13 +49,15 @@ class TrackEnd(Enum):
     ASKED = auto()
     # A later owner reads the tap.
     TAKEN = auto()
-    # The node moved or is gone; the room's changes will say where the track is.
+    # The node moved or is gone, and perhaps not all was read; the room's changes say where the track is.
     LOST = auto()
 
 
 class Ending(Enum):
     """How a recording of a track is asked to end."""
 
+    # The room no longer has the track: read what the tap still has, up to its end.
+    UNPUBLISHED = auto()
     # Read what the tap still has, for a moment, then remove it.
     SOON = auto()
     # Nothing more may be received: the tap is removed at once.
@@ -110,6 +115,7 @@ class TrackRecording:
         self._unsafe: set[int] = set()
         self._ending: Ending | None = None
         self._asked = asyncio.Event()
+        self._adopted = False
         self.spoiled_frames = 0
         """Frames that no container took."""
 
@@ -145,20 +151,26 @@ class TrackRecording:
 
     async def _run(self) -> TrackEnd:
         loop = asyncio.get_running_loop()
+        self._adopted = self._ending is Ending.UNPUBLISHED
         asked = asyncio.create_task(self._asked.wait())
         following: asyncio.Future[StreamTrackResponse] | None = None
         farewell: float | None = None
+        reading_on: Ending | None = None
         try:
             while True:
-                if self._ending not in (None, Ending.SOON):
+                if self._ending not in (None, Ending.SOON, Ending.UNPUBLISHED):
                     break
-                if self._ending is Ending.SOON and farewell is None:
-                    farewell = loop.time() + FAREWELL_S
+                if self._ending is not reading_on:
+                    reading_on = self._ending
+                    farewell = loop.time() + (FAREWELL_S if reading_on is Ending.SOON else UNPUBLISHED_S)
                 if farewell is not None and loop.time() >= farewell:
                     break
                 if following is None:
                     following = asyncio.ensure_future(anext(self._feed))
-                waiting: set[asyncio.Future[Any]] = {following} if asked.done() else {following, asked}
+                if asked.done():
+                    self._asked.clear()
+                    asked = asyncio.create_task(self._asked.wait())
+                waiting: set[asyncio.Future[Any]] = {following, asked}
                 await asyncio.wait(
                     waiting, timeout=self._timeout(farewell, loop), return_when=asyncio.FIRST_COMPLETED
                 )
@@ -211,9 +223,14 @@ class TrackRecording:
             return TrackEnd.ASKED
         await self._perform(self.pipeline.finish(now_us))
         moved = ended and self.pipeline.ended == StreamEnd(EndReason.MOVED)
-        if (ended and not moved) or self._feed.end is FeedEnd.ENDED:
+        # The node knows nothing of a track that ended and was read up to its end by an earlier owner.
+        read_before = self._adopted and self._feed.end is FeedEnd.REFUSED
+        if (ended and not moved) or read_before or self._feed.end is FeedEnd.ENDED:
             await self._feed.close(remove=False)
             return TrackEnd.ENDED
+        if ending is Ending.UNPUBLISHED:
+            await self._feed.close(remove=False)
+            return TrackEnd.LOST
         # With `durable_in_store` the tap may be needed until the last segment is stored; it expires by
         # itself.
         await self._feed.close(
