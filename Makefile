@@ -1,6 +1,6 @@
 # `make` without a target lists the targets. The work is done by scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-check setup-test demo test clang gcc tidy fuzz check quick format bench bench-sfu bench-record proto proto-baseline lock clean
+.PHONY: help setup setup-check setup-test demo test chaos-recording clang gcc tidy fuzz check quick format bench bench-sfu bench-record proto proto-baseline lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,6 +16,9 @@ demo: setup ## set up, then start everything: a call at http://127.0.0.1:7880
 
 test: setup-test ## run all tests (FUZZ_SECONDS=60 for longer fuzzing, STAGES=name,name for some stages)
 	@.venv/bin/python scripts/test.py
+
+chaos-recording: setup-test ## kill, stop and fill up everything around a recorder while it records (30 minutes)
+	@STAGES=chaos-recording .venv/bin/python scripts/test.py
 
 clang: setup-test ## build the whole engine with clang 19, and run its tests (10 minutes)
 	@STAGES=clang .venv/bin/python scripts/test.py

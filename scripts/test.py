@@ -1,7 +1,7 @@
 """Runs all tests, the cheapest stages first. Called by `make test`.
 
 FUZZ_SECONDS sets how long each fuzzer runs (default 5, in CI 15, in `make fuzz` 60). STAGES=python,web runs
-only those stages; the stages `clang` and `gcc` run only when they are named there.
+only those stages; the stages `clang`, `gcc` and `chaos-recording` run only when they are named there.
 
 With LANES=2, calls in real time run beside compilers and tests in emulated time, which leave them the
 processor (decision 0043).
@@ -31,7 +31,9 @@ PYTHON_FOLDERS = [
     "tests/services",
 ]
 # Tests that use whole services on an emulated network, or several processes.
-SYSTEM_FOLDERS = ["tests/scenario", "tests/chaos"]
+SYSTEM_FOLDERS = ["tests/scenario"]
+# Tests that kill and stop the processes of a deployment, one after another, for half an hour.
+CHAOS_FOLDERS = ["tests/chaos"]
 # Script that runs a command in a network namespace with loopback and one address without a route.
 IN_NAMESPACE = "tests/e2e/support/in_namespace.sh"
 # Flags of test builds: slightly optimised, because tests emulate minutes of loss, with asserts.
@@ -166,6 +168,11 @@ def compiler_stages() -> Iterator[Stage]:
         )
 
 
+def chaos_stages() -> Iterator[Stage]:
+    if folders := python_tests(CHAOS_FOLDERS):
+        yield Stage("chaos-recording", [Command([*PYTEST, "-s", *folders], count_pytest)], lane=CALLS)
+
+
 def foreign_stages() -> Iterator[Stage]:
     """Foreign WebRTC stacks with the real services. They are built before, because their namespace has no
     network."""
@@ -190,5 +197,6 @@ if __name__ == "__main__":
         os.environ["NEXUS_TEST_DATA"] = str(TEST_DATA)
     stages = [*python_stages(), *web_stages(), *engine_stages(), *system_stages(), *foreign_stages()]
     requested = os.environ.get("STAGES", "").split(",")
-    stages += [stage for stage in compiler_stages() if stage.name in requested]
+    on_request = [*compiler_stages(), *chaos_stages()]
+    stages += [stage for stage in on_request if stage.name in requested]
     sys.exit(run(stages))

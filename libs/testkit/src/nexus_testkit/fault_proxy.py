@@ -104,6 +104,17 @@ class FaultProxy:
         the methods (any if empty) and whose target contains a text."""
         self._plans.append(_Plan(fault, times, skip, methods, containing))
 
+    @property
+    def pending(self) -> bool:
+        """Whether a fault waits for requests that have not come yet."""
+        return any(plan.left for plan in self._plans)
+
+    def clear(self) -> None:
+        """Forgets the faults that have not been applied, and releases the requests that hang."""
+        self._plans.clear()
+        self._released.set()
+        self._released = asyncio.Event()
+
     def _next_fault(self, request: web.BaseRequest) -> Fault | None:
         for plan in self._plans:
             if (
