@@ -88,6 +88,13 @@ async def test_a_stream_also_stores_plain_publishes(bus: Bus, stream: StreamSpec
     assert [m.payload for m in await fetch(consumer, 1)] == [b"plain"]
 
 
+async def test_a_fetch_whose_time_is_over_at_once_returns_nothing(bus: Bus, stream: StreamSpec) -> None:
+    consumer = await bus.pull(stream.name, "workers")
+    assert await consumer.fetch(1, timeout_seconds=1e-9) == []
+    await bus.publish_durable(f"{stream.name}.x", b"later")
+    assert [m.payload for m in await fetch(consumer, 1)] == [b"later"]
+
+
 async def test_a_durable_publish_needs_a_stream(bus: Bus, unique: Unique) -> None:
     with pytest.raises(NoResponder):
         await bus.publish_durable(unique("nowhere."), b"")

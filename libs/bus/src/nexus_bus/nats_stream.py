@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Final
 
-import nats.errors
 import nats.js.errors
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
@@ -17,7 +16,7 @@ from nexus_bus.nats_reader import stream_info
 from nexus_bus.stream_reader import StoredMessage
 
 DUPLICATE_WINDOW_SECONDS: Final = 120.0
-# Header with the subject whose last sequence is expected (nats-server 2.12).
+# Header with the subject whose last sequence is expected (seen to work with nats-server 2.15).
 EXPECTED_SUBJECT: Final = "Nats-Expected-Last-Subject-Sequence-Subject"
 # Prefix of the metadata that the server adds itself.
 SERVER_METADATA: Final = "_nats."
@@ -129,7 +128,8 @@ class NatsPullConsumer:
         with translated(f"consumer {self._name}"):
             try:
                 messages = await self._subscription.fetch(batch, timeout=timeout_seconds)
-            except nats.errors.TimeoutError:
+            except TimeoutError:
+                # nats-py raises its own, which derives from this, or asyncio's, depending on the moment.
                 return []
         return [NatsDurableMessage(message) for message in messages]
 
