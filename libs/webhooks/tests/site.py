@@ -11,7 +11,7 @@ from nexus.recorder.v1 import recording_pb2
 from nexus_bus import Bus, StreamSpec, subjects
 from nexus_jobs import JobsConfig
 from nexus_jobs.testing import TIMING
-from nexus_runtime import Clock, MetricSet, SystemClock
+from nexus_runtime import Clock, MetricSet, SystemClock, cancel_all
 from nexus_webhooks import (
     RECORDINGS,
     DelivererConfig,
@@ -105,7 +105,5 @@ async def delivering(bus: Bus, *endpoints: Endpoint, **options: Any) -> AsyncIte
     try:
         yield replica
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel_all(tasks)
         await deliverer.close()
