@@ -1,5 +1,6 @@
 """Commands in process groups of their own, so that none of their processes outlives the runner."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -35,6 +36,13 @@ class Ended:
     code: int
     output: str
     cpu_seconds: float
+
+
+def yield_to_other_sessions(process: int, nice: int) -> None:
+    """Gives the session of a process this niceness. On kernels that group processes by session (sched(7),
+    autogroup), the niceness of a process counts only within its session."""
+    with contextlib.suppress(OSError):  # no such file without autogroups; and the process may have ended
+        Path(f"/proc/{process}/autogroup").write_text(str(nice))
 
 
 class ProcessGroups:
@@ -92,6 +100,8 @@ class ProcessGroups:
                 start_new_session=True,
             )
             self._running.add(process.pid)
+        if nice:
+            yield_to_other_sessions(process.pid, nice)
         return process
 
     def _kill(self, group: int) -> None:

@@ -134,12 +134,7 @@ class _Lanes:
         if len(self._lanes) <= 1:
             return self._run_lane(self._stages, nice=0)
         with ThreadPoolExecutor(len(self._lanes)) as pool:
-            futures = [
-                pool.submit(
-                    self._run_lane, [stage for stage in self._stages if stage.lane == lane], lane.nice
-                )
-                for lane in self._lanes
-            ]
+            futures = [pool.submit(self._run_lane, self._of(lane), lane.nice) for lane in self._lanes]
             ended = threading.Event()
             teller = threading.Thread(target=self._tell_progress, args=[ended])
             teller.start()

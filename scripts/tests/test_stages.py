@@ -174,6 +174,12 @@ def test_only_beside_calls_the_compute_lane_is_nicer(
     assert f"nice {own}\n" in output
 
 
+@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="the kernel has no autogroups")
+def test_a_nicer_command_has_a_nicer_session(tmp_path: Path) -> None:
+    tells = python("import time; time.sleep(1); print(open('/proc/self/autogroup').read())")
+    assert ProcessGroups().run(tells, tmp_path, lambda line: None, nice=7).output.strip().endswith("nice 7")
+
+
 def test_a_closed_run_ends_its_commands_and_starts_no_more(tmp_path: Path) -> None:
     groups = ProcessGroups()
     waits = python("import time; print('begun', flush=True); time.sleep(3600)")
