@@ -124,6 +124,18 @@ def test_a_mute_and_an_unmute_as_a_new_ssrc_stay_one_file(stage: Stage) -> None:
     assert mute["to_ms"] == pytest.approx(9_000, abs=100)
 
 
+def test_what_is_sampled_after_the_stop_is_left_out(stage: Stage) -> None:
+    stage.spec(participants=True)
+    stage.tape(Codec.OPUS, "TR_A").sound(0, 20 * SECOND)
+    stage.tape(Codec.VP8, "TR_V").pictures(0, 20 * SECOND)
+    stage.snapshot()
+    assert stage.record(6 * SECOND).ended_at_ms == EPOCH_MS + 6_000
+    found = only_file(stage)
+    assert seconds(found) == pytest.approx(6, abs=0.02)
+    assert found.video_times[-1] == pytest.approx(6, abs=0.04)
+    assert manifest(stage)["recording"]["duration_ms"] == pytest.approx(6_000, abs=20)
+
+
 @pytest.mark.parametrize("codec", [Codec.OPUS, Codec.VP8])
 def test_a_mute_in_the_batch_that_completes_a_fragment_costs_nothing(stage: Stage, codec: Codec) -> None:
     tape = stage.tape(codec, "TR_1")

@@ -299,7 +299,7 @@ class OwnedRun:
             raise LeaseLost(self._job_lease.job.id) from None
         match end.conclusion:
             case media.Conclusion.OVER:
-                return await self._over(inputs.Over(epoch, end.reason))
+                return await self._over(inputs.Over(epoch, end.reason, ended_at_ms=end.ended_at_ms))
             case media.Conclusion.FAILED:
                 error = end.error or error_pb2.Error(code=ErrorCode.INTERNAL)
                 return await self._over(inputs.Over(epoch, EndReason.END_REASON_FAILED, error))

@@ -114,6 +114,8 @@ class RunEnd:
     error: error_pb2.Error | None = None
     # State with which the next owner continues, in a form of the media half; at most 64 KiB.
     checkpoint: bytes = b""
+    # When it was over, in milliseconds since the Unix epoch: the uploads may take longer. 0: now.
+    ended_at_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,11 +135,13 @@ class DegradedChanged:
 
 @dataclass(frozen=True, slots=True)
 class Over:
-    """The run has ended. With an error, what was kept until then is still made into files."""
+    """The run has ended, at that time (0: now). With an error, what was kept until then is still made into
+    files."""
 
     epoch: int
     reason: recording_pb2.EndReason.ValueType
     error: error_pb2.Error | None = None
+    ended_at_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

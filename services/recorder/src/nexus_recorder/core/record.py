@@ -92,17 +92,19 @@ def set_degraded(record: Record, degraded: recording_pb2.Degraded | None, now_ms
     events.add(record, recording_pb2.RecordingDegraded(degraded=degraded), now_ms)
 
 
-def end(record: Record, reason: EndReason.ValueType, now_ms: int) -> None:
-    """Ends the run. Files are made from what was kept; without any, the recording has ended."""
+def end(record: Record, reason: EndReason.ValueType, now_ms: int, ended_at_ms: int | None = None) -> None:
+    """Ends the run, which was over at `ended_at_ms` (default: now). Files are made from what was kept;
+    without any, the recording has ended."""
     recording = record.recording
     if not recording.started_at_ms:
         end_without_media(record, reason, now_ms)
         return
     recording.state = RecordingState.RECORDING_STATE_FINISHING
     recording.end_reason = EndReason.END_REASON_DELETED if recording.delete_requested else reason
-    recording.ended_at_ms = now_ms
+    over_ms = now_ms if ended_at_ms is None else min(ended_at_ms, now_ms)
+    recording.ended_at_ms = max(over_ms, recording.started_at_ms)
     recording.ClearField("degraded")
-    close_pause(recording, now_ms)
+    close_pause(recording, recording.ended_at_ms)
 
 
 def end_without_media(record: Record, reason: EndReason.ValueType, now_ms: int) -> None:

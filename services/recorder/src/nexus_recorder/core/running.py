@@ -123,7 +123,8 @@ def over(record: Record, given: inputs.Over, now_ms: int) -> None:
     record.owned = False
     if given.error is not None:
         recording.error.CopyFrom(given.error)
-    end(record, EndReason.END_REASON_FAILED if given.error is not None else given.reason, now_ms)
+    reason = EndReason.END_REASON_FAILED if given.error is not None else given.reason
+    end(record, reason, now_ms, given.ended_at_ms or now_ms)
 
 
 def returned(record: Record, given: inputs.Returned, now_ms: int) -> None:

@@ -129,6 +129,8 @@ class TrackPipeline:
         self._frames = 0
         self._first_media_us: int | None = None
         self._had_source = False
+        self._until_us: int | None = None
+        self._has_passed = False
 
     @property
     def last_number(self) -> int:
@@ -148,6 +150,15 @@ class TrackPipeline:
     def ended(self) -> StreamEnd | None:
         """The end of the track, once it has been read."""
         return self._ended
+
+    @property
+    def has_passed_end(self) -> bool:
+        """Whether a frame has come that was sampled after the end of the recording."""
+        return self._has_passed
+
+    def end_at(self, until_us: int) -> None:
+        """Leaves out what is sampled from this position on."""
+        self._until_us = until_us
 
     @property
     def assembler(self) -> FrameAssembler:
@@ -277,8 +288,11 @@ class TrackPipeline:
         return []
 
     def _on_frame(self, frame: Frame, finder: "_Finder", now: int) -> list[PipelineEffect]:
-        self._frames += 1
         position = self._timeline.position_us(self._track.line, frame.media_time_us)
+        if self._until_us is not None and position >= self._until_us:
+            self._has_passed = True
+            return []
+        self._frames += 1
         if isinstance(frame.format, VideoFormat) and frame.keyframe:
             size = frame.format.width, frame.format.height
             if size != self._size:

@@ -62,17 +62,19 @@ class _Active:
     task: asyncio.Task[None]
     recording: TrackRecording | None = None
     ending: Ending | None = None
+    until_us: int | None = None
     frames: int = 0
     notes: list[Note] = field(default_factory=list)
 
     def is_ending(self) -> bool:
         return self.ending is not None
 
-    def end(self, ending: Ending) -> None:
+    def end(self, ending: Ending, until_us: int | None = None) -> None:
         if self.ending is None or ending.value > self.ending.value:
             self.ending = ending
+        self.until_us = self.until_us if until_us is None else until_us
         if self.recording is not None:
-            self.recording.end(ending)
+            self.recording.end(ending, until_us)
 
 
 class _Microseconds:
@@ -127,11 +129,11 @@ class RecordedTracks:
             active.end(ending)
             self._book.end(active.entry.stream, track_id)
 
-    async def end_all(self, ending: Ending) -> None:
-        """Returns when all tracks have ended."""
+    async def end_all(self, ending: Ending, until_us: int | None = None) -> None:
+        """Returns when all tracks have ended. `until_us`: nothing that was sampled later is kept."""
         active = list(self._active.values())
         for each in active:
-            each.end(ending)
+            each.end(ending, until_us)
         await asyncio.gather(*(each.task for each in active), return_exceptions=True)
 
     async def cancel(self) -> None:
@@ -191,7 +193,7 @@ class RecordedTracks:
     async def _record_once(self, active: _Active) -> TrackEnd:
         recording = active.recording = self._open(active)
         if active.ending is not None:
-            recording.end(active.ending)
+            recording.end(active.ending, active.until_us)
         try:
             end = await recording.run()
             # After a failure the tap is read again behind what was acknowledged, and what was written appears

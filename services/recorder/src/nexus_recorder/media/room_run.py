@@ -3,6 +3,7 @@ selected."""
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -132,6 +133,7 @@ class RoomRun:
         """Makes `run` conclude. The first reason counts."""
         if end.conclusion is Conclusion.OVER and self._over_us is None and self._started:
             self._over_us = self._now_us()
+            end = replace(end, ended_at_ms=self._start_ms + self._over_us // 1000)
         if self._end is None:
             self._early_end = self._early_end or end
         elif not self._end.done():
@@ -261,7 +263,8 @@ class RoomRun:
             Conclusion.UNABLE: Ending.DRAIN,
             Conclusion.FENCED: Ending.ABANDON,
         }[end.conclusion]
-        await self._tracks.end_all(ending)
+        over_us = self._over_us if end.conclusion is Conclusion.OVER else None
+        await self._tracks.end_all(ending, over_us)
         if end.conclusion is Conclusion.FENCED:
             return end
         self._note(

@@ -136,8 +136,11 @@ class TrackRecording:
             await self._feed.close(remove=False)
             raise
 
-    def end(self, ending: Ending) -> None:
-        """Makes `run` return. A stricter ending replaces an earlier one."""
+    def end(self, ending: Ending, until_us: int | None = None) -> None:
+        """Makes `run` return. A stricter ending replaces an earlier one. `until_us`: the end of the
+        recording, up to which the tap is read."""
+        if until_us is not None:
+            self.pipeline.end_at(until_us)
         if self._ending is None or ending.value > self._ending.value:
             self._ending = ending
         self._asked.set()
@@ -182,7 +185,7 @@ class TrackRecording:
                     finally:
                         following = None
                     await self.take(batch)
-                    if self.pipeline.ended is not None:
+                    if self.pipeline.ended is not None or self.pipeline.has_passed_end:
                         break
                 else:
                     await self.tick()
