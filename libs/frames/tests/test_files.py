@@ -1,6 +1,8 @@
 """Finished files: their index is in front, and they decode to what was recorded."""
 
 import io
+import subprocess
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
@@ -196,6 +198,20 @@ def test_the_orientation_is_in_the_file(tmp_path: Path) -> None:
         make_file(path, container, end_us=1_000_000, video=[part], orientation=Orientation(90))
         with av.open(str(path), "r") as opened:
             assert next(opened.decode(video=0)).rotation == -90
+
+
+def test_pixels_are_square_whatever_ffmpeg_finds_in_a_segment(tmp_path: Path) -> None:
+    """It takes the shape of pixels from the lowest spatial layer of AV1, whose height may be rounded."""
+    stretched = tmp_path / "stretched.mp4"
+    stretched.write_bytes(segment(Container.MP4, video_frames(Codec.VP9, times(30))).getvalue())
+    wide = tmp_path / "wide.mp4"
+    command = ["ffmpeg", "-v", "error", "-i", str(stretched), "-c", "copy", "-aspect", "4:1", str(wide)]
+    subprocess.run(command, check=True)
+    path = tmp_path / "file.mp4"
+    make_file(path, Container.MP4, end_us=1_000_000, video=[Segment(str(wide))])
+    for name, expected in ((wide, Fraction(12, 5)), (path, Fraction(1))):
+        with av.open(str(name)) as container:
+            assert container.streams.video[0].sample_aspect_ratio == expected
 
 
 @pytest.mark.parametrize(("codec", "container"), [VIDEO[0], VIDEO[3]])

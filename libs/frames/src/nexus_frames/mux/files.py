@@ -6,6 +6,7 @@ Memory is bounded by FFmpeg's index of the file, about 100 bytes a frame. Segmen
 import heapq
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -82,6 +83,9 @@ class _Video:
         self._configuration = context.extradata or b""
         self.stream = output.add_stream_from_template(template, opaque=True)
         self.stream.time_base = VIDEO_TIME_BASE
+        # Pixels of a call are square. FFmpeg computes something else from the lowest spatial layer of AV1 if
+        # its height was odd, and was rounded.
+        self.stream.codec_context.sample_aspect_ratio = Fraction(1)
         if self._in_band:
             # ISO/IEC 14496-15 section 5.3.2: parameter sets may be in the frames.
             self.stream.codec_context.codec_tag = "avc3"
