@@ -203,9 +203,32 @@ class ParticipantPage {
     return { id: this.camera.id, codec: this.camera.negotiatedCodec };
   }
 
+  async unpublishCamera() {
+    await this.room.unpublish(this.camera);
+  }
+
   async publishMicrophone(options = {}) {
     this.microphone = await this.room.createMicrophoneAudioTrack(options);
     await this.room.publish(this.microphone);
+  }
+
+  /** Publishes a microphone that has never sent anything. */
+  async publishMutedMicrophone() {
+    this.microphone = await this.room.createMicrophoneAudioTrack();
+    await this.microphone.setMuted(true);
+    await this.room.publish(this.microphone);
+  }
+
+  /** Mutes or unmutes the camera and the microphone. @param {boolean} muted */
+  async setMuted(muted) {
+    await Promise.all([this.camera.setMuted(muted), this.microphone.setMuted(muted)]);
+  }
+
+  /** The number of frames that were encoded of the camera. A scalable encoding counts every spatial layer that it sends. */
+  async encodedFrames() {
+    const sender = connections.at(-1)?.getSenders().find((one) => one.track === this.camera.mediaStreamTrack);
+    const report = [...((await sender?.getStats())?.values() ?? [])].filter((entry) => entry.type === "outbound-rtp");
+    return Math.max(0, ...report.map(({ framesEncoded = 0 }) => framesEncoded));
   }
 
   /** Removes the dependency descriptor from the next connections, like in browsers without it. */
@@ -330,9 +353,27 @@ class ParticipantPage {
     };
   }
 
-  async publishScreen() {
-    this.screen = await this.room.createScreenTracks();
+  async publishScreen(options = {}) {
+    this.screen = await this.room.createScreenTracks(options);
     await this.room.publish(this.screen.video);
+    if (this.screen.audio) await this.room.publish(this.screen.audio);
+    return { codec: this.screen.video.negotiatedCodec };
+  }
+
+  async unpublishScreen() {
+    for (const track of [this.screen.video, this.screen.audio]) if (track) await this.room.unpublish(track);
+  }
+
+  /**
+   * Sends this number of the lowest encodings of the camera, as a page may, or a browser on a narrow path.
+   * @param {number} count
+   */
+  async limitEncodings(count) {
+    const sender = connections.at(-1)?.getSenders().find((one) => one.track === this.camera.mediaStreamTrack);
+    const parameters = sender?.getParameters();
+    if (!sender || !parameters) throw new Error("no camera is sent");
+    parameters.encodings.forEach((encoding, index) => (encoding.active = index < count));
+    await sender.setParameters(parameters);
   }
 
   /** The protocol of the media path: "udp" or "tcp". */

@@ -3,22 +3,21 @@
 // @ts-check
 
 export const BEEP_HZ = 3000;
+const FLASH_EVERY_MS = 1500;
+const FRAME_MS = 40;
 
 /** @typedef {{color: string, toneHz: number, flash: boolean, busy: boolean, width: number, height: number}} Scene */
 /** A further camera, requested by its id. @typedef {{color?: string, width?: number, height?: number}} Camera */
 
-/**
- * A moving video; it is white while `highlit` returns true.
- * @param {Scene} scene @param {() => boolean} highlit
- */
-function createVideo(scene, highlit = () => false) {
+/** A moving video, whose next frame is drawn on request. @param {Scene} scene */
+function createVideo(scene) {
   const canvas = document.createElement("canvas");
   canvas.width = scene.width;
   canvas.height = scene.height;
   const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
   let frame = 0;
-  const draw = () => {
-    context.fillStyle = highlit() ? "#ffffff" : scene.color;
+  const draw = (/** @type {boolean} */ highlit) => {
+    context.fillStyle = highlit ? "#ffffff" : scene.color;
     context.fillRect(0, 0, canvas.width, canvas.height);
     if (scene.busy) scatter(context);
     // A moving mark distinguishes a frozen video from a still one.
@@ -26,9 +25,9 @@ function createVideo(scene, highlit = () => false) {
     context.fillStyle = "#808080";
     context.fillRect((frame * 4) % canvas.width, canvas.height - 8, 16, 8);
   };
-  setInterval(draw, 40);
-  draw();
-  return { draw, stream: canvas.captureStream(25) };
+  draw(false);
+  // Without a rate every drawn frame is sent at once. With one, a frame that is early is left out, and a flash is late.
+  return { draw, stream: canvas.captureStream() };
 }
 
 /** @param {Scene} scene */
@@ -44,30 +43,33 @@ export function createSyntheticMedia(scene) {
   tone.start();
   beep.start();
 
-  let flashUntil = 0;
-  const { draw, stream: video } = createVideo(scene, () => performance.now() < flashUntil);
-  /** @type {Map<string, MediaStream>} */
+  const video = createVideo(scene);
+  /** @type {Map<string, ReturnType<typeof createVideo>>} */
   const cameras = new Map();
-  if (scene.flash) {
-    setInterval(() => {
-      flashUntil = performance.now() + 200;
+  let nextFlash = performance.now() + FLASH_EVERY_MS;
+  let flashUntil = 0;
+  setInterval(() => {
+    const now = performance.now();
+    if (scene.flash && now >= nextFlash) {
+      nextFlash = now + FLASH_EVERY_MS;
+      flashUntil = now + 200;
       beepGain.gain.setValueAtTime(0.6, audio.currentTime);
       beepGain.gain.setValueAtTime(0, audio.currentTime + 0.2);
-      draw();
-    }, 1500);
-  }
+    }
+    for (const each of [video, ...cameras.values()]) each.draw(now < flashUntil);
+  }, FRAME_MS);
   return {
     audio,
     /** @type {MediaStream | null} */
     permitted: null,
     /** Adds a camera; omitted properties are those of the scene. @param {string} deviceId @param {Camera} camera */
     addCamera(deviceId, camera) {
-      cameras.set(deviceId, createVideo({ ...scene, ...camera }).stream);
+      cameras.set(deviceId, createVideo({ ...scene, ...camera }));
     },
     /** @param {MediaStreamConstraints} wanted */
     stream(wanted) {
       const stream = new MediaStream();
-      const source = cameras.get(deviceOf(wanted)) ?? video;
+      const { stream: source } = cameras.get(deviceOf(wanted)) ?? video;
       if (wanted.video) for (const track of source.getVideoTracks()) stream.addTrack(track.clone());
       if (wanted.audio) for (const track of sink.stream.getAudioTracks()) stream.addTrack(track.clone());
       return stream;

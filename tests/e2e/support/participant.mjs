@@ -11,6 +11,7 @@
  * @property {boolean} [busy] a video that needs many bits
  * @property {"binary" | "json"} [wireFormat]
  * @property {boolean} [attach] attach every video when it is published (default: true)
+ * @property {boolean} [record] with the grant of that name
  * @property {number} [width]
  * @property {number} [height]
  */
@@ -30,7 +31,7 @@ export async function openParticipant(browser, origin, system, options, credenti
   /** @type {Page} */
   const page = await context.newPage();
   await page.goto(`${origin}/pages/participant.html`);
-  const minted = credentials.token === undefined ? await system.token(options.room, options.identity) : undefined;
+  const minted = credentials.token === undefined ? await system.token(options.room, options.identity, { record: options.record ?? false }) : undefined;
   /** @type {any} */ (page).on("console", (/** @type {any} */ message) => process.env["NEXUS_VERBOSE"] && console.log(`${options.identity}: ${message.text()}`));
   await waitForPage(page);
   await page.evaluate((/** @type {any} */ configuration) => window.participant.configure(configuration), {
