@@ -118,9 +118,10 @@ void LoadPeer::HandleTimeout(Timestamp now) {
       } else {
         SendAudio(source, now);
       }
-      ++source.frames;
       source.next += interval;
-      if (now - source.next > std::chrono::milliseconds(200)) source.next = now;  // a stall is not caught up
+      // After a stall, leave out what a microphone or camera would have dropped, and keep to the source's clock.
+      const Duration behind = now - source.next;
+      if (behind > std::chrono::milliseconds(200)) source.next += behind / interval * interval;
     }
   }
 }
@@ -145,7 +146,7 @@ void LoadPeer::SendFrame(Source& source, Timestamp now) {
     frame.bitstream = frame_;
     frame.keyframe = keyframe;
     SendPacket packet;
-    packet.timestamp = static_cast<uint32_t>((now - source.first).count() * 9 / 100);
+    packet.timestamp = source.DueTimestamp(90);
     for (const PacketPayload& part : source.packetizers[i].Cut(frame)) {
       // The payload points into `frame_`, so the stamp is written there.
       const size_t at = static_cast<size_t>(part.rest.data() - frame_.data());
@@ -163,7 +164,7 @@ void LoadPeer::SendAudio(Source& source, Timestamp now) {
   frame_[0] = 0x78;  // RFC 6716 section 3.1: 20 ms CELT fullband
   SendStamp::Write(frame_, now);
   SendPacket packet;
-  packet.timestamp = static_cast<uint32_t>(source.frames * 960);
+  packet.timestamp = source.DueTimestamp(48);
   packet.payload = frame_;
   packet.audio_level = AudioLevel{static_cast<uint8_t>(20 + index_ % 20), true};
   source.encodings[0].stream->Send(packet, now);

@@ -64,7 +64,11 @@ class LoadPeer {
     std::vector<Packetizer> packetizers;
     Timestamp next;
     Timestamp first;
-    uint64_t frames = 0;
+
+    // RTP timestamp of the frame that is due, by the source's clock: a frame that is sent late keeps its own time.
+    uint32_t DueTimestamp(uint32_t clock_rate_khz) const {
+      return static_cast<uint32_t>((next - first).count() * clock_rate_khz / 1'000);
+    }
   };
   void SendFrame(Source& source, Timestamp now);
   void SendAudio(Source& source, Timestamp now);
