@@ -3,9 +3,11 @@
 import asyncio
 import os
 import signal
+from typing import Any
 
 import nats
 import pytest
+from nats.js import JetStreamContext
 from nexus_bus import (
     BusError,
     Change,
@@ -246,4 +248,31 @@ async def test_a_publish_whose_answer_is_lost_fails_in_time(nats_server: NatsSer
             return 0
 
     assert await wait_until(works, timeout=30) > 0
+    await bus.close()
+
+
+async def test_a_reader_goes_on_after_a_fault_of_the_client(
+    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bus = await NatsBus.connect(nats_server.url, "reader")
+    await bus.ensure_stream(StreamSpec("FAULTY", ["faulty"]))
+    reader = await bus.read_stream("FAULTY", "faulty", 1)
+    await bus.publish_durable("faulty", b"1")
+    assert [message.payload for message in await reader.read(timeout_seconds=10)] == [b"1"]
+
+    working = JetStreamContext.add_consumer
+    faults = 0
+
+    async def add_consumer(*args: Any, **kwargs: Any) -> Any:
+        nonlocal faults
+        faults += 1
+        if faults == 1:
+            raise AttributeError("'NoneType' object has no attribute 'write'")
+        return await working(*args, **kwargs)
+
+    monkeypatch.setattr(JetStreamContext, "add_consumer", add_consumer)
+    reader.reconnected()  # type: ignore[attr-defined]
+    await wait_until(lambda: faults == 2, timeout=30)
+    await bus.publish_durable("faulty", b"2")
+    assert [message.payload for message in await reader.read(timeout_seconds=10)] == [b"2"]
     await bus.close()

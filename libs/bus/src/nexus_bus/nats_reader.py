@@ -195,6 +195,12 @@ class NatsStreamReader:
                 log.debug("stream_not_read", stream=self._stream, filter=self._filter, error=repr(error))
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
+            except Exception:
+                # Whatever nats-py raises besides its own errors, a reader that stops in silence is worse.
+                self._stale.set()
+                log.exception("stream_reader_failed", stream=self._stream, filter=self._filter)
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
             await self._wait()
 
     async def _wait(self) -> None:
