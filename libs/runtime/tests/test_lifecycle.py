@@ -125,6 +125,27 @@ def test_tasks_are_cancelled_at_the_end() -> None:
     assert (code, output) == (0, "cleaned up\n")
 
 
+def test_a_task_that_loses_its_first_cancellation_is_cancelled_again() -> None:
+    process = start("""
+    async def stubborn():
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            print("lost", flush=True)  # as asyncio.wait_for of Python 3.11 may
+        await asyncio.sleep(3600)
+
+    async def main(life):
+        life.supervise("stubborn", stubborn())
+        await asyncio.sleep(0)
+        ready()
+        await life.wait_until_stopping()
+    """)
+    wait_ready(process)
+    process.send_signal(signal.SIGTERM)
+    code, output, _ = end(process)
+    assert (code, output) == (0, "lost\n")
+
+
 @pytest.mark.parametrize(
     ("error", "code", "fault"),
     [

@@ -16,6 +16,7 @@ from typing import Any
 import structlog
 import uvloop
 
+from nexus_runtime.cancelling import cancel_all
 from nexus_runtime.errors import NexusError
 
 log = structlog.get_logger()
@@ -101,10 +102,7 @@ class Life:
                 self.stop(EXIT_CRASHED)
 
     async def cancel_tasks(self) -> None:
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel_all(self._tasks)
 
 
 def run(main: Main) -> int:
