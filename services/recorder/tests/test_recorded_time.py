@@ -183,6 +183,23 @@ def test_a_room_on_another_node_with_another_clock_continues_the_timeline(
         assert gap["to_ms"] == pytest.approx(14_040, abs=20)
 
 
+def test_the_gap_of_a_lost_node_is_reported_although_the_recording_stops_at_once(stage: Stage) -> None:
+    """The tap of the lost node neither ends nor fails, because its reader tries to reach the node again."""
+    stage.spec(participants=True)
+    stage.nodes["node-2"] = Node("node-2", "RM_2")
+    stage.tape(Codec.OPUS, "TR_A1").sound(0, 10 * SECOND)
+    stage.tape(Codec.OPUS, "TR_A2", node="node-2").sound(14 * SECOND, 16 * SECOND)
+    stage.snapshot(0)
+    stage.snapshot(13 * SECOND, node="node-2")
+    stage.record(16 * SECOND)
+    _, values = finished(stage)
+    [track] = values["tracks"]
+    [gap] = track["gaps"]
+    assert gap["reason"] == "node_lost"
+    assert gap["from_ms"] == pytest.approx(10_040, abs=100)
+    assert gap["to_ms"] == pytest.approx(14_040, abs=100)
+
+
 def test_an_unmute_as_a_new_track_continues_the_file(stage: Stage) -> None:
     """mediasoup3-record-demo #64: the publisher ends the track, and publishes another one of the source."""
     stage.spec(participants=True)

@@ -115,6 +115,7 @@ class TrackRecording:
         self._unsafe: set[int] = set()
         self._ending: Ending | None = None
         self._asked = asyncio.Event()
+        self._unpublished = False
         self._adopted = False
         self.spoiled_frames = 0
         """Frames that no container took."""
@@ -141,6 +142,7 @@ class TrackRecording:
         recording, up to which the tap is read."""
         if until_us is not None:
             self.pipeline.end_at(until_us)
+        self._unpublished |= ending is Ending.UNPUBLISHED
         if self._ending is None or ending.value > self._ending.value:
             self._ending = ending
         self._asked.set()
@@ -231,7 +233,8 @@ class TrackRecording:
         if (ended and not moved) or read_before or self._feed.end is FeedEnd.ENDED:
             await self._feed.close(remove=False)
             return TrackEnd.ENDED
-        if ending is Ending.UNPUBLISHED:
+        # Also if the recording is stopped before the time for reading on is over.
+        if self._unpublished and ending in (Ending.UNPUBLISHED, Ending.SOON):
             await self._feed.close(remove=False)
             return TrackEnd.LOST
         # With `durable_in_store` the tap may be needed until the last segment is stored; it expires by
