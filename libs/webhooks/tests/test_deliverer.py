@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 from nexus_bus import Bus, BusError, NatsBus
 from nexus_testkit import NatsServer, wait_until
-from nexus_webhooks import SenderConfig
+from nexus_webhooks import Endpoint, SenderConfig
 from nexus_webhooks.records import EndpointRecords
 
 from libs.webhooks.tests.receiver import Received, receiver, status
@@ -54,6 +54,23 @@ async def test_a_new_endpoint_gets_what_happens_from_now_on(bus: Bus) -> None:
         await opened(replica)
         await publish(bus, event("lobby", 2))
         await wait_until(lambda: server.numbers("lobby") == [2])
+
+
+async def test_a_new_endpoint_gets_what_happens_before_its_job_is_taken(bus: Bus) -> None:
+    await publish(bus, event("lobby", 1))
+    async with receiver() as server:
+        hook = endpoint(server.url)
+        records = EndpointRecords(bus)
+        async with delivering(bus, hook) as replica:
+            replica.deliverer.set_accepting(False)
+            await wait_until(lambda: has_record(records, hook), timeout=30)
+            await publish(bus, event("lobby", 2))
+        async with delivering(bus, hook):
+            await wait_until(lambda: server.numbers("lobby") == [2], timeout=30)
+
+
+async def has_record(records: EndpointRecords, of: Endpoint) -> bool:
+    return (await records.read(of)).revision > 0
 
 
 async def test_messages_of_other_apps_are_read_once(bus: Bus) -> None:

@@ -22,7 +22,7 @@ from nexus_bus import (
     Synced,
     subjects,
 )
-from nexus_runtime import Clock
+from nexus_runtime import Clock, run_together
 
 from nexus_jobs.config import JobsConfig
 from nexus_jobs.core import transitions
@@ -213,10 +213,8 @@ class JobRecords:
 
     async def run(self) -> None:
         """Follows the bucket and acts on it until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            for kind in self.kinds:
-                tasks.create_task(self.follow(kind), name=f"jobs-follow-{kind}")
-            tasks.create_task(self._tick_forever(), name="jobs-tick")
+        following = {f"jobs-follow-{kind}": self.follow(kind) for kind in self.kinds}
+        await run_together({**following, "jobs-tick": self._tick_forever()})
 
     async def _tick_forever(self) -> None:
         while True:

@@ -10,6 +10,7 @@ from typing import Final
 import structlog
 from google.protobuf.message import DecodeError
 from nexus_bus import BusError, DurableMessage, RevisionMismatch, subjects
+from nexus_runtime import run_together
 
 from nexus_jobs.core import transitions
 from nexus_jobs.core.admission import Admission
@@ -113,9 +114,9 @@ class JobWorker:
 
     async def run(self) -> None:
         """Takes jobs until cancelled. Those that run continue until `drain` or `close`."""
-        async with asyncio.TaskGroup() as tasks:
-            for work in self._works:
-                tasks.create_task(self._take_forever(work), name=f"jobs-take-{work.kind}-{work.job_class}")
+        await run_together(
+            {f"jobs-take-{work.kind}-{work.job_class}": self._take_forever(work) for work in self._works}
+        )
 
     async def drain(self, timeout_ms: int) -> None:
         """Takes no more jobs, asks every handler to return its job, and cancels those that have not done so

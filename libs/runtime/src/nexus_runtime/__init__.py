@@ -1,7 +1,7 @@
 """The frame of every service: configuration, logs, health, metrics, life cycle, clock and errors."""
 
 from nexus_runtime.background import Background
-from nexus_runtime.cancelling import cancel_all
+from nexus_runtime.cancelling import cancel_all, run_together
 from nexus_runtime.clock import Clock, Now, SystemClock
 from nexus_runtime.config import ConfigError, ServiceConfig, TextList, describe, service_settings, setting
 from nexus_runtime.errors import ClientError, NexusError
@@ -34,6 +34,7 @@ __all__ = [
     "name_of_process",
     "run",
     "run_service",
+    "run_together",
     "service_settings",
     "setting",
 ]

@@ -8,11 +8,12 @@ import asyncio
 import random
 import secrets
 from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import structlog
-from nexus_bus import Bus, BusError, StreamRecreated
+from nexus_bus import Bus, BusError, KeyExists, StreamRecreated
 from nexus_jobs import (
     RETURNED,
     Capacity,
@@ -30,9 +31,9 @@ from nexus_jobs import (
 )
 from nexus_runtime import Clock, MetricSet
 
-from nexus_webhooks.core.endpoint_queue import QueueLimits
+from nexus_webhooks.core.endpoint_queue import QueueLimits, QueueState
 from nexus_webhooks.core.schedule import Schedule
-from nexus_webhooks.endpoint_run import EndpointRun, RunParts, Superseded
+from nexus_webhooks.endpoint_run import EndpointRun, RunParts, Superseded, last_sequence
 from nexus_webhooks.endpoints import Endpoint
 from nexus_webhooks.event import EventSource
 from nexus_webhooks.metrics import WebhookMetrics
@@ -135,15 +136,29 @@ class WebhookDeliverer:
         self._worker.abandon()
 
     async def _ensure_forever(self) -> None:
+        known: set[str] = set()  # the endpoints that have a record
         while True:
-            try:
-                for endpoint in self._endpoints.values():
+            complete = True
+            for endpoint in self._endpoints.values():
+                try:
+                    if endpoint.id not in known:
+                        await self._begin(endpoint)
+                        known.add(endpoint.id)
                     await self._job_queue.create(_request(endpoint))
-            except (BusError, JobError) as error:
-                log.debug("webhook_job_not_created", error=repr(error))
-                await asyncio.sleep(RETRY_SECONDS)
-                continue
-            await asyncio.sleep(ENSURE_SECONDS)
+                except (BusError, JobError) as error:
+                    complete = False
+                    log.debug("webhook_job_not_created", endpoint=endpoint.id, error=repr(error))
+            await asyncio.sleep(ENSURE_SECONDS if complete else RETRY_SECONDS)
+
+    async def _begin(self, endpoint: Endpoint) -> None:
+        """Writes the first record of a new endpoint. It gets what happens from now on, although its job may
+        be taken later."""
+        if (await self._parts.records.read(endpoint)).revision:
+            return
+        streams = [source.stream for source in self._parts.sources]
+        positions = {stream: await last_sequence(self._parts.bus, stream) for stream in streams}
+        with suppress(KeyExists):  # another replica was faster
+            await self._parts.records.write(endpoint, 0, QueueState(positions), 0)
 
     async def _deliver(self, lease: Lease) -> Outcome | Returned:
         """The handler of a job."""

@@ -73,6 +73,14 @@ class RunParts:
     limits: QueueLimits = field(default_factory=QueueLimits)
 
 
+async def last_sequence(bus: Bus, stream: str) -> int:
+    """The sequence of the last event of a stream; 0 if there is none. Raises BusError."""
+    try:
+        return (await bus.bounds(stream)).next - 1
+    except StreamMissing:
+        return 0
+
+
 class EndpointRun:
     """`confirmed` returns when this process may act as the owner, and raises if it is not the owner any
     more."""
@@ -105,12 +113,15 @@ class EndpointRun:
                 working = [tasks.create_task(self._read(source)) for source in self._parts.sources]
                 working.append(tasks.create_task(self._attempt_forever(tasks)))
                 working.append(tasks.create_task(self._watch_enabled()))
-                await until
-                await cancel_all(working)
-                if self._attempts:
-                    await asyncio.wait(self._attempts)
-                async with self._saving:  # a write that is cancelled may or may not be stored
-                    saving.cancel()
+                try:
+                    await until
+                    await cancel_all(working)
+                    if self._attempts:
+                        await asyncio.wait(self._attempts)
+                    async with self._saving:  # a write that is cancelled may or may not be stored
+                        saving.cancel()
+                finally:  # a task group cancels only once
+                    await cancel_all([*working, saving])
             with suppress(BusError):  # at worst, the last events are sent twice
                 await self._save()
         finally:
@@ -141,12 +152,9 @@ class EndpointRun:
             stored.state, parts.clock.now(), parts.random_source, parts.schedule, parts.limits
         )
         for stream in self._sources:
-            try:
-                last = (await parts.bus.bounds(stream)).next - 1
-            except StreamMissing:
-                last = 0
+            last = await last_sequence(parts.bus, stream)
             if stream not in stored.state.positions:
-                self._queue.begin(stream, last)  # a new endpoint gets what happens from now on
+                self._queue.begin(stream, last)  # a new source of events; a new endpoint has a position
             elif self._queue.position(stream) > last:
                 log.warning("webhook_stream_began_again", endpoint=self._endpoint.id, stream=stream)
                 self._queue.begin(stream, 0)

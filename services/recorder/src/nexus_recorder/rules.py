@@ -15,7 +15,7 @@ from nexus.types.v1 import state_pb2
 from nexus_bus import BusError, Change, LazyKeyValue, Synced, subjects
 from nexus_jobs import JobError
 from nexus_rpc import RpcError
-from nexus_runtime import Clock
+from nexus_runtime import Clock, run_together
 from nexus_storage import StoreSet
 
 from nexus_recorder import errors
@@ -99,10 +99,13 @@ class Rules:
 
     async def run(self) -> None:
         """Follows rules and rooms, and starts recordings, until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._follow(self._rules_bucket, self._rule_changed, self._synced.set))
-            tasks.create_task(self._follow(self._rooms_bucket, self._room_changed, lambda: None))
-            tasks.create_task(self._start_forever())
+        await run_together(
+            {
+                "rules": self._follow(self._rules_bucket, self._rule_changed, self._synced.set),
+                "rules-rooms": self._follow(self._rooms_bucket, self._room_changed, lambda: None),
+                "rules-start": self._start_forever(),
+            }
+        )
 
     async def _follow(
         self,
