@@ -15,9 +15,11 @@ from nexus_frames.mux import (
     Fragment,
     FrameDoesNotFit,
     Mismatch,
+    Segment,
     SegmentWriter,
     UnsupportedContainer,
     container_for,
+    make_file,
     playable_size,
 )
 from nexus_frames.testing import decode, sound_frames, video_frames
@@ -313,3 +315,24 @@ def test_an_error_of_the_disk_reaches_the_caller() -> None:
     writer = SegmentWriter(FullDisk(), Container.MP4, origin_us=ORIGIN_US, video=video_format(frames[0]))
     with pytest.raises(OSError, match="No space"):
         write(writer, frames)
+
+
+def test_frames_within_a_millisecond_stay_apart_in_webm(tmp_path: Path) -> None:
+    moments = times(10)
+    moments[5] = moments[4] + 300
+    moments[6] = moments[4] + 600
+    frames = video_frames(Codec.VP8, moments)
+    sink = io.BytesIO()
+    writer = SegmentWriter(sink, Container.WEBM, origin_us=ORIGIN_US, video=video_format(frames[0]))
+    write(writer, frames)
+    writer.close()
+    (tmp_path / "segment.webm").write_bytes(sink.getvalue())
+    made = tmp_path / "file.webm"
+    segment = Segment(str(tmp_path / "segment.webm"))
+    make_file(made, Container.WEBM, end_us=START_US + 10 * FRAME_US, video=[segment])
+    for path in (tmp_path / "segment.webm", made):
+        assert decode(path).errors == ""
+        with av.open(str(path), "r") as opened:
+            found = [packet.pts for packet in opened.demux(video=0) if packet.pts is not None]
+        assert len(found) == 10
+        assert all(before < after for before, after in pairwise(found))

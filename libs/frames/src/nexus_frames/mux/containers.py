@@ -36,6 +36,12 @@ def container_for(codec: Codec, *, prefer_webm: bool = False) -> Container:
     return Container.MP4
 
 
+def video_step(container: Container) -> int:
+    """Smallest difference of two video timestamps, in units of `VIDEO_TIME_BASE`, with which they stay
+    different in the container."""
+    return VIDEO_TIME_BASE.denominator // 1_000 if container is Container.WEBM else 1
+
+
 def require(container: Container, codec: Codec) -> None:
     """Raises UnsupportedContainer."""
     if codec not in _CODECS[container]:

@@ -18,7 +18,7 @@ from av.video.stream import VideoStream
 
 from nexus_frames.formats import UPRIGHT, AudioFormat, Orientation
 from nexus_frames.mux.audio_timeline import AudioTimeline, PlacedPacket
-from nexus_frames.mux.containers import AUDIO_TIME_BASE, VIDEO_TIME_BASE, Container, seekable
+from nexus_frames.mux.containers import AUDIO_TIME_BASE, VIDEO_TIME_BASE, Container, seekable, video_step
 from nexus_frames.mux.errors import UnreadableSegment
 from nexus_frames.mux.segment_reader import Segment, SegmentReader, StoredPacket
 from nexus_frames.mux.template import add_audio, orient
@@ -59,8 +59,9 @@ class _Item:
 class _Video:
     """The video of the file: packets of all segments, each held until the next one."""
 
-    def __init__(self, segments: Iterable[Segment], end_us: int, in_band: bool) -> None:
+    def __init__(self, segments: Iterable[Segment], end_us: int, in_band: bool, step: int) -> None:
         self._reader = SegmentReader(segments, "video")
+        self._step = step
         self._end_us = end_us
         self._in_band = in_band
         self._codec = ""
@@ -97,7 +98,7 @@ class _Video:
         for stored in self._all():
             tick = ticks_of(stored.time_us)
             if held is not None:
-                tick = max(tick, start + 1)
+                tick = max(tick, start + self._step)
                 yield self._item(held, start, tick)
             held, start = stored, tick
         if held is not None:
@@ -224,7 +225,7 @@ def _make(
     *,
     in_band: bool,
 ) -> FileReport:
-    video = None if video_segments is None else _Video(video_segments, end_us, in_band)
+    video = None if video_segments is None else _Video(video_segments, end_us, in_band, video_step(container))
     audio = None if audio_segments is None else _Audio(audio_segments, end_us)
     duration_us = 0
     output = av.open(path, "w", format=container.value, options=seekable(container))

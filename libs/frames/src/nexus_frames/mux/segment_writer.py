@@ -19,6 +19,7 @@ from nexus_frames.mux.containers import (
     Container,
     fragmented,
     require,
+    video_step,
 )
 from nexus_frames.mux.errors import FrameDoesNotFit, Mismatch
 from nexus_frames.mux.template import add_audio, add_video
@@ -125,6 +126,7 @@ class SegmentWriter:
         self._sink = sink
         self._origin_us = origin_us
         self._video_format = video
+        self._video_step = video_step(container)
         # The last format that was checked. Frames share it until it changes.
         self._fitting: Format | None = None
         self._timeline = timeline
@@ -249,8 +251,8 @@ class SegmentWriter:
     def _hold_video(self, stream: VideoStream, frame: Frame, tick: int) -> None:
         if self._held is not None:
             before, start = self._held
-            if tick <= start:
-                tick = start + 1
+            if tick < start + self._video_step:
+                tick = start + self._video_step
                 self.counters.corrected_times += 1
             self._add_video(stream, before, start, tick)
         self._held = (frame, tick)
