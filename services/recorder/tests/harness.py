@@ -14,6 +14,7 @@ from nexus_bus import Bus, MemoryBroker, MemoryBus, subjects
 from nexus_jobs import JobsConfig
 from nexus_recorder.config import RecorderConfig
 from nexus_recorder.control import Control, MediaHalf
+from nexus_recorder.left_spools import LeftMedia, LeftSpools
 from nexus_recorder.metrics import Metrics
 from nexus_recorder.testing import MemoryFiles, MemoryRun, MemoryRuns
 from nexus_rooms import RoomPlace
@@ -106,11 +107,13 @@ class Deployment:
         configure: Callable[[MemoryRun], None] = lambda run: None,
         *,
         takes: bool = True,
+        files: MemoryFiles | None = None,
+        left: LeftMedia | None = None,
         **settings: Any,
     ) -> Replica:
         bus: Bus = await self.connect()
         runtime = make_runtime("recorder", bus, self.clock)
-        runs, files = MemoryRuns(configure), MemoryFiles()
+        runs, files = MemoryRuns(configure), files or MemoryFiles()
         config = RecorderConfig.from_env(
             **{"replica_id": f"rec-{len(self.replicas)}", "cpu_millicores": 1_000, "command_wait_ms": 20_000}
             | settings
@@ -126,6 +129,9 @@ class Deployment:
             MediaHalf(runs, files),
         )
         work = dict(control.work())
+        if left is not None:
+            spools = LeftSpools(left, control.directory, control.jobs, config.replica_id)
+            work["left-spools"] = spools.run()
         if not takes:
             control.worker.set_accepting(False)
         tasks = [asyncio.create_task(one, name=name) for name, one in work.items()]

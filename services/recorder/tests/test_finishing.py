@@ -122,6 +122,35 @@ def test_a_forgotten_identity_is_nowhere(stage: Stage, keep: bool) -> None:
     assert [file["identity"] for file in values["files"]] == ["ben"]
 
 
+async def _middle(stage: Stage, identity: str) -> tuple[str, int, int]:
+    """The second segment of an identity: its key, its start and its end."""
+    segments = (await read_inventory(stage.store, ObjectNames("demo", "RC_1"))).segments
+    own = sorted((s for s in segments if s.record.identity == identity), key=lambda s: s.record.start_us)
+    return own[1].key, own[1].record.start_us, own[1].record.end_us
+
+
+def test_files_without_a_spool_say_what_can_be_missing(tmp_path: Path) -> None:
+    """A segment was on a disk that did not come back."""
+
+    stage = Stage(tmp_path).spec(segment_ms=2_000)
+    for identity in ("anna", "ben"):
+        stage.tape(Codec.OPUS, f"TR_{identity}", identity).sound(0, 7 * SECOND).end(7 * SECOND)
+    stage.snapshot()
+    stage.record(8 * SECOND)
+    stage.recording.left_spools.add(epoch=1, replica="rec-a", lost=True)
+    key, from_us, to_us = asyncio.run(_middle(stage, "anna"))
+    asyncio.run(stage.store.delete(key))
+    stage.finish()
+    values = json.loads(asyncio.run(stage.store.get(MANIFEST)))
+    validate(values)
+    anna, ben = values["tracks"]
+    assert ben["gaps"] == []
+    [gap] = anna["gaps"]
+    assert gap["reason"] == "spool_lost"
+    assert (gap["from_ms"], gap["to_ms"]) == (from_us // 1000, to_us // 1000)
+    assert [(o["epoch"], o["event"]) for o in values["owners"]][-1] == (1, "spool_lost")
+
+
 def test_an_attempt_that_was_given_up_stops_at_the_next_segment(stage: Stage) -> None:
     """The thread that writes a file cannot be cancelled. It must not fetch on beside the next attempt."""
     fetched = 0

@@ -122,6 +122,13 @@ def test_a_run_reads_the_taps_of_the_room_and_acknowledges_what_is_safe(tmp_path
     assert decode(path).audio_samples / 48_000 == pytest.approx(20, abs=0.5)
 
 
+def keys_of(store: MemoryStore, prefix: str = "") -> list[str]:
+    async def keys() -> list[str]:
+        return [each.key async for each in store.list(prefix)]
+
+    return asyncio.run(keys())
+
+
 def test_what_a_dead_process_has_left_is_uploaded_or_removed(tmp_path: Path) -> None:
     store = MemoryStore()
     record = SegmentRecord(
@@ -142,23 +149,42 @@ def test_what_a_dead_process_has_left_is_uploaded_or_removed(tmp_path: Path) -> 
         file.abandon()
         folder.close(empty=False)
 
-    async def find(recording_id: str) -> recording_pb2.Recording | None:
-        return recording() if recording_id == "RC_1" else None
-
-    async def main(clock: VirtualTimeLoop) -> int:
+    async def main(clock: VirtualTimeLoop) -> None:
         live = media(clock, tmp_path, store, MemoryRoomChanges(), MemorySfu({}))
-        return await live.upload_left_behind(find)
+        assert await live.left_recordings() == ["RC_1", "RC_2"]
+        assert await live.left_epochs("RC_1") == [3]
+        assert await live.upload_left(recording()) == (3,)
+        assert await live.discard_left("RC_2") == 1
 
-    assert run_in_virtual_time(main) == 1
+    run_in_virtual_time(main)
     assert Spool(tmp_path / "segments", SpoolSpace(0)).recordings() == []
-
-    async def keys() -> list[str]:
-        return [each.key async for each in store.list()]
-
     # A record that is no ASCII is beside its segment.
-    segment, beside = asyncio.run(keys())
+    segment, beside = keys_of(store)
     assert segment.startswith("nexus-recordings/demo/RC_1/segments/")
     assert beside == segment + ".json"
+
+
+def test_what_came_after_the_files_were_made_is_removed(tmp_path: Path) -> None:
+    store = MemoryStore()
+    prefix = "nexus-recordings/demo/RC_1/"
+
+    async def main(clock: VirtualTimeLoop) -> None:
+        live = media(clock, tmp_path, store, MemoryRoomChanges(), MemorySfu({}))
+        for key in ("segments/s/x.mp4", "journal/y.json", "manifest.json"):
+            await store.put(prefix + key, b"")
+        ended = recording()
+        ended.state = recording_pb2.RECORDING_STATE_COMPLETED
+        ended.spec.keep_segments = True
+        await live.remove_late(ended)
+        assert len([each async for each in store.list()]) == 3
+        ended.spec.keep_segments = False
+        await live.remove_late(ended)
+        assert [each.key async for each in store.list()] == [prefix + "manifest.json"]
+        ended.state = recording_pb2.RECORDING_STATE_DELETED
+        await live.remove_late(ended)
+
+    run_in_virtual_time(main)
+    assert keys_of(store) == []
 
 
 def test_a_run_that_leaves_something_is_reported_and_what_it_left_is_uploaded_before_files_are_made(
@@ -175,7 +201,8 @@ def test_a_run_that_leaves_something_is_reported_and_what_it_left_is_uploaded_be
         running = asyncio.create_task(run.run())
         await asyncio.sleep(5)
         run.drain()
-        assert (await running).conclusion is Conclusion.DRAINED
+        end = await running
+        assert (end.conclusion, end.left, end.empty) == (Conclusion.DRAINED, (1,), ())
         await live.until_left_behind()
         store.failing = None
         await live.files.finish(recording(), Lease())
@@ -202,32 +229,24 @@ def test_changes_are_translated_or_left_out() -> None:
     assert translate(RoomMoved(place, place)) == []
 
 
-def test_the_spool_of_a_live_recording_waits_for_its_next_owner(tmp_path: Path) -> None:
+def test_the_next_owner_takes_the_spool_of_the_one_before(tmp_path: Path) -> None:
     store = MemoryStore()
     folder = Spool(tmp_path / "segments", SpoolSpace(1 << 20)).open("RC_1", 1)
     folder.write_journal(Journal(epoch=1, number=1))
     folder.close(empty=False)
-    found = recording()
-    found.state = recording_pb2.RECORDING_STATE_RUNNING
 
-    async def find(recording_id: str) -> recording_pb2.Recording:
-        return found
-
-    async def main(clock: VirtualTimeLoop) -> int:
+    async def main(clock: VirtualTimeLoop) -> None:
         live = media(clock, tmp_path, store, MemoryRoomChanges(), MemorySfu({}))
-        task = asyncio.create_task(live.upload_left_behind(find))
-        await asyncio.sleep(8)
-        assert store.calls == 0
-        run = live.make_run(RunRequest(found, Lease(2), lambda event: None))
+        assert await live.left_epochs("RC_1") == [1]
+        run = live.make_run(RunRequest(recording(), Lease(2), lambda event: None))
         running = asyncio.create_task(run.run())
-        uploaded = await task
+        await asyncio.sleep(1)
+        assert await live.left_epochs("RC_1") == []
+        assert await live.upload_left(recording()) == ()
         run.stop(recording_pb2.END_REASON_STOPPED)
-        assert (await running).conclusion is Conclusion.OVER
-        return uploaded
+        end = await running
+        assert (end.conclusion, end.left, sorted(end.empty)) == (Conclusion.OVER, (), [1, 2])
 
-    assert run_in_virtual_time(main) == 0
-
-    async def keys() -> list[str]:
-        return [each.key async for each in store.list("nexus-recordings/demo/RC_1/journal/")]
-
-    assert asyncio.run(keys())[0].endswith("journal/00000001-00000001.json")
+    run_in_virtual_time(main)
+    journals = keys_of(store, "nexus-recordings/demo/RC_1/journal/")
+    assert journals[0].endswith("journal/00000001-00000001.json")

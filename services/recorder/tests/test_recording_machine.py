@@ -156,6 +156,30 @@ class RecordingMachine(RuleBasedStateMachine):
     def job_fails(self) -> None:
         self.give(inputs.JobFailed(self.record.finish_job_id or self.record.delete_job_id))
 
+    @rule(back=st.integers(-1, 2), left=st.booleans(), replica=st.sampled_from(["a", "b"]))
+    def spool_reported(self, back: int, left: bool, replica: str) -> None:
+        epochs = (max(0, self.epoch - back),)
+        before = set(self.lost())
+        if left:
+            self.give(inputs.SpoolsReported(replica, left=epochs))
+        else:
+            self.give(inputs.SpoolsReported(replica, empty=epochs))
+        if not has_ended(self.record.recording):
+            assert before <= set(self.lost()), "a lost spool came back"
+
+    @rule(wait_ms=st.sampled_from([0, 50, 1_000_000]))
+    def spool_wait_over(self, wait_ms: int) -> None:
+        was_live = is_live(self.record.recording)
+        before = self.lost()
+        self.give(inputs.SpoolWaitOver(wait_ms))
+        if was_live:
+            assert self.lost() == before
+        if wait_ms == 0 and self.record.recording.state == State.RECORDING_STATE_FINISHING:
+            assert due_job(self.record) is not None, "files wait for ever"
+
+    def lost(self) -> list[int]:
+        return [spool.epoch for spool in self.record.recording.left_spools if spool.lost]
+
     @rule(made=st.booleans())
     def finish(self, made: bool) -> None:
         if due_job(self.record) is Due.FINISH:
@@ -199,6 +223,17 @@ class RecordingMachine(RuleBasedStateMachine):
             assert recording.HasField("error")
         for one, other in zip(recording.pauses, recording.pauses[1:], strict=False):
             assert one.from_ms < one.to_ms <= other.from_ms
+
+    @invariant()
+    def files_wait_for_every_spool(self) -> None:
+        recording = self.record.recording
+        waits = any(not spool.lost for spool in recording.left_spools)
+        epochs = [spool.epoch for spool in recording.left_spools]
+        assert epochs == sorted(set(epochs))
+        assert all(1 <= epoch <= recording.epoch for epoch in epochs)
+        assert not (waits and has_ended(recording))
+        assert not (waits and due_job(self.record) is Due.FINISH)
+        assert not (waits and self.record.finish_job_id)
 
     @invariant()
     def an_end_has_one_event(self) -> None:

@@ -128,6 +128,29 @@ def test_a_full_disk_ends_a_segment_at_its_last_fragment(
     assert done.path.read_bytes() == b"first fragment and second"
 
 
+def test_a_segment_for_which_the_disk_has_no_room_is_completed_later(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = spool.open("RC_1", 1)
+    file = written(folder)
+
+    def full(self: SpoolFolder, path: Path, data: bytes) -> None:
+        raise SpoolFull("No space left on device")
+
+    monkeypatch.setattr(SpoolFolder, "write_durably", full)
+    assert file.complete(record(1, 6_000_000)) is None
+    assert not folder.is_empty()
+    folder.close(empty=False)
+    assert spool.left_epochs("RC_1") == [1]
+    later, found = next_owner(spool)
+    assert (found, later.has_open_segments()) == ([], True)
+    monkeypatch.undo()
+    [done] = later.recover()
+    assert isinstance(done, SpooledSegment)
+    assert done.path.read_bytes() == b"first fragment and second"
+    assert not later.has_open_segments()
+
+
 def test_journals_are_found_too(spool: Spool) -> None:
     folder = spool.open("RC_1", 1)
     journal = Journal(epoch=1, number=1)

@@ -67,6 +67,13 @@ class RecorderConfig(StorageConfig, NodesConfig, RpcConfig):
         reason="how long a deleted recording is still listed",
         ge=0,
     )
+    spool_wait_seconds: int = setting(
+        600,
+        unit="s",
+        reason="how long files wait for segments on a recorder that is silent: a restart of its host",
+        ge=0,
+        le=30 * 24 * 3600,
+    )
     command_wait_ms: int = setting(
         5_000,
         unit="ms",

@@ -70,9 +70,24 @@ class Control:
         self.jobs = RecordingJobs(self.job_queue, self.directory, _costs(config))
         self.indicator = RoomIndicator(rooms, sfu, runtime.background, metrics, self._others_record)
         self.oversight = Oversight(
-            self.directory, self.jobs, self.job_records, clock, self._unclaimed, config.keep_deleted_ms
+            self.directory,
+            self.jobs,
+            self.job_records,
+            clock,
+            self._unclaimed,
+            config.keep_deleted_ms,
+            config.spool_wait_seconds * 1000,
         )
-        parts = RunParts(self.directory, self.jobs, self.indicator, stores, media.make_run, clock, metrics)
+        parts = RunParts(
+            self.directory,
+            self.jobs,
+            self.indicator,
+            stores,
+            media.make_run,
+            clock,
+            metrics,
+            config.replica_id,
+        )
         after = AfterParts(self.directory, media.files, clock, RetryPolicy(), SystemRandom())
         costs = _costs(config)
         self.worker = JobWorker(

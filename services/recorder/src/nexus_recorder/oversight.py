@@ -39,7 +39,8 @@ Key = tuple[str, str]
 
 class Oversight:
     """`on_unclaimed` is called with a recording whose run has ended without an owner. `keep_deleted_ms` is
-    how long the record of a deleted recording stays, and with it the effect of its request id."""
+    how long the record of a deleted recording stays, and with it the effect of its request id.
+    `spool_wait_ms` is how long files wait for a spool of which nothing is heard."""
 
     def __init__(
         self,
@@ -49,6 +50,7 @@ class Oversight:
         clock: Clock,
         on_unclaimed: OnUnclaimed,
         keep_deleted_ms: int,
+        spool_wait_ms: int,
     ) -> None:
         self._directory = directory
         self._jobs = jobs
@@ -56,6 +58,7 @@ class Oversight:
         self._clock = clock
         self._on_unclaimed = on_unclaimed
         self._keep_deleted_ms = keep_deleted_ms
+        self._spool_wait_ms = spool_wait_ms
         self._listening: dict[Key, tuple[tuple[str, ...], list[Callable[[], None]]]] = {}
         # Recordings to look at now, and when each recording was last looked at.
         self._urgent: set[Key] = set()
@@ -123,7 +126,7 @@ class Oversight:
             return False
         if entry.deleted:
             return self._clock.epoch_ms() - entry.ended_at_ms >= self._keep_deleted_ms
-        return entry.has_unpublished or entry.due is not None or self._is_expired(entry)
+        return entry.has_unpublished or entry.due is not None or entry.waits or self._is_expired(entry)
 
     def _is_expired(self, entry: Entry) -> bool:
         over = 0 < entry.expires_at_ms <= self._clock.epoch_ms()
@@ -145,6 +148,9 @@ class Oversight:
         if now.due is None and self._is_expired(now):
             log.info("recording_expired", recording=entry.id)
             stored = await self._directory.change(entry.app, entry.id, inputs.Delete())
+        if now.waits:
+            over = inputs.SpoolWaitOver(self._spool_wait_ms)
+            stored = await self._directory.change(entry.app, entry.id, over)
         after = await self._jobs.ensure(stored)
         if now.due is Due.RUN and Entry.of(after.record, after.revision, 0).due is not Due.RUN:
             self._on_unclaimed(after)
@@ -155,7 +161,7 @@ class Oversight:
     def _seen(self, entry: Entry) -> None:
         """Listens for the end of the jobs for which a recording waits."""
         key = (entry.app, entry.id)
-        if entry.due is not None or entry.has_unpublished:
+        if entry.due is not None or entry.has_unpublished or entry.waits:
             self._unsettled.add(key)
         else:
             self._unsettled.discard(key)

@@ -17,6 +17,7 @@ from nexus.types.v1 import error_pb2
 from nexus.types.v1.error_pb2 import ErrorCode
 from nexus_bus import BusError
 from nexus_jobs import COMPLETED, RETURNED, Lease, LeaseLost, LeaseState, Outcome, Returned
+from nexus_rpc import RpcError
 from nexus_runtime import Clock, cancel_all
 from nexus_storage import StorageError, StorageRefused, Store, StoreNotFound, StoreSet
 
@@ -50,6 +51,7 @@ class RunParts:
     make_run: media.MakeRun
     clock: Clock
     metrics: Metrics
+    replica: str
 
 
 class RunLease:
@@ -285,30 +287,46 @@ class OwnedRun:
 
     async def _ended(self, end: media.RunEnd) -> Outcome | Returned:
         self._parts.metrics.runs_ended.labels(end.conclusion.name.lower()).inc()
-        epoch = self._lease.epoch
-        log.info("run_ended", recording=self._id, epoch=epoch, conclusion=end.conclusion.name)
+        log.info(
+            "run_ended",
+            recording=self._id,
+            epoch=self._lease.epoch,
+            conclusion=end.conclusion.name,
+            left=end.left,
+        )
         if end.conclusion in (media.Conclusion.OVER, media.Conclusion.FAILED):
             self._indicate(False)
         else:
             self._leave_indicator()
-        if end.conclusion is media.Conclusion.FENCED:
-            raise LeaseLost(self._job_lease.job.id)
+        spools = inputs.SpoolsReported(self._parts.replica, end.left, end.empty)
         try:
-            await self._report()
-        except Fenced:
+            if end.conclusion is media.Conclusion.FENCED:
+                raise LeaseLost(self._job_lease.job.id)
+            return await self._written(end, spools)
+        except (LeaseLost, Fenced):
+            # The record takes from a former owner only what is on its disk. `LeftSpools` repeats it.
+            with suppress(BusError, RpcError):
+                await self._parts.directory.change(self._app, self._id, spools)
             raise LeaseLost(self._job_lease.job.id) from None
+
+    async def _written(self, end: media.RunEnd, spools: inputs.SpoolsReported) -> Outcome | Returned:
+        """Writes how the run ended, and in the same write what it has left in the spool, so that no replica
+        makes files before it knows."""
+        epoch = self._lease.epoch
+        await self._report()
         match end.conclusion:
             case media.Conclusion.OVER:
-                return await self._over(inputs.Over(epoch, end.reason, ended_at_ms=end.ended_at_ms))
+                over = inputs.Over(epoch, end.reason, ended_at_ms=end.ended_at_ms)
+                return await self._over(spools, over)
             case media.Conclusion.FAILED:
                 error = end.error or error_pb2.Error(code=ErrorCode.INTERNAL)
-                return await self._over(inputs.Over(epoch, EndReason.END_REASON_FAILED, error))
+                return await self._over(spools, inputs.Over(epoch, EndReason.END_REASON_FAILED, error))
             case media.Conclusion.DRAINED | media.Conclusion.UNABLE:
-                await self._persist(inputs.Returned(epoch, end.checkpoint, end.error))
+                await self._persist(spools, inputs.Returned(epoch, end.checkpoint, end.error))
         return RETURNED
 
-    async def _over(self, over: inputs.Over) -> Outcome:
-        stored = await self._persist(over)
+    async def _over(self, *given: inputs.Input) -> Outcome:
+        stored = await self._persist(*given)
         try:
             await self._parts.jobs.ensure(stored)
         except Exception as error:

@@ -116,6 +116,10 @@ class RunEnd:
     checkpoint: bytes = b""
     # When it was over, in milliseconds since the Unix epoch: the uploads may take longer. 0: now.
     ended_at_ms: int = 0
+    # The epochs whose owners have left something in the spool of this replica, and those of which everything
+    # is in the store now.
+    left: tuple[int, ...] = ()
+    empty: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

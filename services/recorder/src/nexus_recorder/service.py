@@ -1,14 +1,12 @@
 """Assembles the recorder from its configuration and a `Runtime`."""
 
-import asyncio
 import secrets
 from collections.abc import Coroutine, Mapping
 from random import SystemRandom
-from typing import Any, Final
+from typing import Any
 
 import structlog
-from nexus.recorder.v1 import recording_pb2
-from nexus_bus import BusError, LazyKeyValue
+from nexus_bus import LazyKeyValue
 from nexus_bus.subjects import NODES, ROOMS
 from nexus_jobs import JobsConfig
 from nexus_rooms import BareEvent, NodeDirectory, RoomFeeds, RoomFollower, RoomLookup, SfuClient
@@ -18,14 +16,12 @@ from nexus_storage import FolderStore, StorageError, StoreMetrics, StoreSet
 from nexus_recorder.config import RecorderConfig
 from nexus_recorder.control import Control, MediaHalf
 from nexus_recorder.grpc_server import RecorderServicer, make_server, serve
+from nexus_recorder.left_spools import LeftSpools
 from nexus_recorder.link_server import LinkServer
 from nexus_recorder.media.live_media import LiveMedia
 from nexus_recorder.metrics import Metrics
 
 log = structlog.get_logger()
-
-# How long after a failure the spool is recovered again.
-RECOVERY_SECONDS: Final = 10.0
 
 
 class RecorderService:
@@ -74,6 +70,9 @@ class RecorderService:
                 has_room=lambda: self.media.has_room(config.run_spool_mb << 20),
             ),
         )
+        self.left_spools = LeftSpools(
+            self.media, self.control.directory, self.control.jobs, config.replica_id
+        )
         serve(self.grpc, RecorderServicer(self.control.recordings, self.control.rules))
         self.links = LinkServer(self.stores, clock, config.links_host, config.links_port)
         bus.on_connection(self._on_connection)
@@ -98,7 +97,7 @@ class RecorderService:
 
     def work(self) -> Mapping[str, Coroutine[Any, Any, None]]:
         nodes = self.nodes.follow(LazyKeyValue(self._runtime.bus, NODES))
-        return {"nodes": nodes, "left-behind": self._upload_left_behind(), **self.control.work()}
+        return {"nodes": nodes, "left-spools": self.left_spools.run(), **self.control.work()}
 
     async def drain(self) -> None:
         """Returns the recordings of this replica to the others, after their segments have ended."""
@@ -112,29 +111,6 @@ class RecorderService:
         await self.sfu.close()
         await self.stores.close()
         self.media.close()
-
-    async def _upload_left_behind(self) -> None:
-        """Uploads what earlier processes and ended runs have left in the spool, once it is known which
-        recordings exist."""
-        await self.control.directory.until_synced()
-        while True:
-            try:
-                uploaded = await self.media.upload_left_behind(self._find)
-            except (BusError, StorageError, OSError) as error:
-                log.warning("spool_not_recovered", error=repr(error))
-                await asyncio.sleep(RECOVERY_SECONDS)
-                continue
-            if uploaded:
-                log.info("spool_recovered", objects=uploaded)
-            await self.media.until_left_behind()
-
-    async def _find(self, recording_id: str) -> recording_pb2.Recording | None:
-        """The recording, by an id that is unique among all apps."""
-        for entry in self.control.directory.catalog:
-            if entry.id == recording_id:
-                stored = await self.control.directory.find(entry.app, entry.id)
-                return None if stored is None else stored.record.recording
-        return None
 
 
 def _open_stores(config: RecorderConfig, runtime: Runtime) -> StoreSet:

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 from zlib import crc32
 
+from nexus.recorder.v1.recording_pb2 import RecordingState
+
 from nexus_recorder.core.inputs import Due
-from nexus_recorder.core.record import Record, has_ended
+from nexus_recorder.core.record import Record, has_ended, waits_for_spools
 from nexus_recorder.core.recording import due_job
 
 # The place of a recording in a listing: when it was created (milliseconds since the Unix epoch), and its id.
@@ -31,6 +33,8 @@ class Entry:
     created_at_ms: int
     ended: bool
     due: Due | None
+    # Whether its files wait for what an owner has left in a spool.
+    waits: bool
     owned: bool
     has_unpublished: bool
     # 0: never.
@@ -66,6 +70,7 @@ class Entry:
             created_at_ms=recording.created_at_ms,
             ended=has_ended(recording),
             due=due,
+            waits=recording.state == RecordingState.RECORDING_STATE_FINISHING and waits_for_spools(recording),
             owned=record.owned,
             has_unpublished=bool(record.unpublished),
             expires_at_ms=recording.expires_at_ms,

@@ -4,7 +4,7 @@ from nexus.recorder.v1 import recording_pb2
 from nexus.recorder.v1.recording_pb2 import EndReason, RecordingState
 
 from nexus_recorder.core import events, inputs
-from nexus_recorder.core.record import Record, bounded, conclude, is_live
+from nexus_recorder.core.record import Record, bounded, conclude, is_live, waits_for_spools
 
 
 def files_made(record: Record, given: inputs.FilesMade, now_ms: int) -> None:
@@ -37,6 +37,7 @@ def objects_deleted(record: Record, _given: inputs.ObjectsDeleted, now_ms: int) 
     recording.end_reason = EndReason.END_REASON_DELETED
     del recording.files[:]
     del recording.markers[:]
+    del recording.left_spools[:]
     del record.forgotten_identities[:]
     recording.file_count = 0
     recording.manifest_key = ""
@@ -62,7 +63,7 @@ def job_created(record: Record, given: inputs.JobCreated, _now_ms: int) -> None:
     match given.due:
         case inputs.Due.RUN:
             record.run_job_id = given.job_id
-        case inputs.Due.FINISH:
+        case inputs.Due.FINISH if not waits_for_spools(record.recording):
             record.finish_job_id = given.job_id
         case inputs.Due.DELETE:
             record.delete_job_id = given.job_id

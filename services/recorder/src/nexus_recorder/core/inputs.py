@@ -153,6 +153,26 @@ class Returned:
     error: error_pb2.Error | None = None
 
 
+# The spools of owners that have ended
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolsReported:
+    """A replica has looked at its disk: the epochs whose owners have left something there, and those of which
+    everything is in the store."""
+
+    replica: str
+    left: Sequence[int] = ()
+    empty: Sequence[int] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolWaitOver:
+    """Spools of a recording that has ended, of which nothing was heard for `wait_ms`, are lost."""
+
+    wait_ms: int
+
+
 # The jobs after the end
 
 
@@ -208,6 +228,8 @@ Input = (
     | DegradedChanged
     | Over
     | Returned
+    | SpoolsReported
+    | SpoolWaitOver
     | FilesMade
     | FilesFailed
     | ObjectsDeleted

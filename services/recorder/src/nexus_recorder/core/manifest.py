@@ -18,7 +18,8 @@ from nexus_recorder.core.interruptions import interruptions
 from nexus_recorder.core.knowledge import Knowledge
 from nexus_recorder.core.notes import Note
 from nexus_recorder.core.object_names import StreamKey
-from nexus_recorder.core.records import TrackEntry
+from nexus_recorder.core.records import SegmentRecord, TrackEntry
+from nexus_recorder.core.spool_losses import Interval, lost_windows, spool_losses
 from nexus_recorder.core.timeline import Cut, FileTime
 
 VERSION: Final = 1
@@ -68,6 +69,7 @@ def build(
     """The manifest, as JSON values. `end_us` is the end of the recording on its timeline."""
     time = file_time(knowledge, end_us, keep_pauses=recording.spec.keep_pauses)
     kept = recording.spec.keep_segments
+    lost = lost_windows(recording, knowledge, end_us)
     return {
         "version": VERSION,
         "recording": {
@@ -85,7 +87,7 @@ def build(
             "labels": dict(recording.spec.labels),
         },
         "participants": _participants(knowledge, segments),
-        "tracks": _tracks(knowledge, segments, files, time, end_us),
+        "tracks": _tracks(knowledge, segments, files, time, end_us, list(lost.values())),
         "files": [_file(each) for each in files],
         "pauses": [
             {
@@ -109,6 +111,10 @@ def build(
         "owners": [
             {"epoch": owner.epoch, "event": owner.event, "at_ms": _ms(owner.at_us), "reason": owner.reason}
             for owner in knowledge.owners
+        ]
+        + [
+            {"epoch": epoch, "event": "spool_lost", "at_ms": _ms(to_us), "reason": ""}
+            for epoch, (_, to_us) in sorted(lost.items())
         ],
         "segments": [_segment(each) for each in segments] if kept else [],
     }
@@ -136,6 +142,7 @@ def _tracks(
     files: Sequence[MadeFile],
     time: FileTime,
     end_us: int,
+    lost: Sequence[Interval],
 ) -> list[Json]:
     """Every stream: what came, what did not, and the files that have it."""
     by_stream: dict[StreamKey, list[StoredSegment]] = {}
@@ -146,24 +153,29 @@ def _tracks(
         entries.setdefault(entry.stream, []).append(entry)
     ends_us = stream_ends_us(knowledge, end_us)
     keys = sorted(by_stream.keys() | entries.keys(), key=lambda k: (k.identity, k.source, k.name, k.ordinal))
-    return [
-        _track(key, by_stream.get(key, []), entries.get(key, []), files, time, ends_us.get(key, 0), end_us)
-        for key in keys
-    ]
+    pauses = [(p.from_us, end_us if p.to_us is None else p.to_us) for p in knowledge.pauses.values()]
+    tracks = []
+    for key in keys:
+        own, known, stream_end_us = by_stream.get(key, []), entries.get(key, []), ends_us.get(key, 0)
+        used = [segment.record for segment, _ in in_order(own)]
+        missing = spool_losses(known, used, lost, pauses, stream_end_us)
+        tracks.append(_track(key, used, known, missing, files, time, stream_end_us, end_us))
+    return tracks
 
 
 def _track(
     key: StreamKey,
-    segments: list[StoredSegment],
+    used: list[SegmentRecord],
     entries: list[TrackEntry],
+    missing: list[Note],
     files: Sequence[MadeFile],
     time: FileTime,
     stream_end_us: int,
     end_us: int,
 ) -> Json:
-    used = [segment.record for segment, _ in in_order(segments)]
     noted = {note for record in used for note in record.notes} | {n for e in entries for n in e.notes}
     noted.update(interruptions(entries, used))
+    noted.update(missing)
     notes = sorted(noted, key=lambda note: (note.at_us, note.kind))
     track_ids = list(dict.fromkeys([r.track_id for r in used] + [e.track_id for e in entries]))
     codecs: list[str] = list(dict.fromkeys(record.codec for record in used))

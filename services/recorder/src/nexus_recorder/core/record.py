@@ -5,6 +5,7 @@ from typing import Final
 
 from nexus.recorder.v1 import recording_pb2
 from nexus.recorder.v1.recording_pb2 import EndReason, RecordingState
+from nexus.types.v1 import error_pb2
 
 from nexus_recorder.core import events
 
@@ -18,6 +19,8 @@ MAX_CHECKPOINT_BYTES: Final = 64 * 1024
 MAX_FORGOTTEN: Final = 64
 # Maximum number of pauses that a recording can have; later ones are refused.
 MAX_PAUSES: Final = 1_000
+# Maximum length of the name of a replica in a record.
+MAX_REPLICA_CHARACTERS: Final = 64
 
 _LIVE: Final = frozenset(
     {
@@ -105,6 +108,21 @@ def end(record: Record, reason: EndReason.ValueType, now_ms: int, ended_at_ms: i
     recording.ended_at_ms = max(over_ms, recording.started_at_ms)
     recording.ClearField("degraded")
     close_pause(recording, recording.ended_at_ms)
+    if waits_for_spools(recording):
+        show_waiting(record, now_ms)
+
+
+def waits_for_spools(recording: recording_pb2.Recording) -> bool:
+    """Whether some spool that an owner has left may still bring segments."""
+    return any(not spool.lost for spool in recording.left_spools)
+
+
+def show_waiting(record: Record, now_ms: int) -> None:
+    """Reports that the files of a recording that has ended wait for a spool."""
+    replicas = sorted({spool.replica for spool in record.recording.left_spools if not spool.lost})
+    message = "the files wait for segments on the disks of these recorders: " + ", ".join(replicas[:10])
+    error = error_pb2.Error(code=error_pb2.SERVICE_UNAVAILABLE, message=message)
+    set_degraded(record, recording_pb2.Degraded(since_ms=now_ms, error=error), now_ms)
 
 
 def end_without_media(record: Record, reason: EndReason.ValueType, now_ms: int) -> None:
@@ -119,6 +137,9 @@ def conclude(record: Record, now_ms: int) -> None:
     record.checkpoint = b""
     recording.ClearField("degraded")
     recording.spooled_bytes = 0
+    lost = [spool for spool in recording.left_spools if spool.lost]
+    del recording.left_spools[:]
+    recording.left_spools.extend(lost)
     if recording.spec.retention_seconds and not recording.expires_at_ms:
         recording.expires_at_ms = now_ms + recording.spec.retention_seconds * 1000
     if recording.HasField("error"):

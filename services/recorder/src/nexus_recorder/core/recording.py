@@ -17,9 +17,9 @@ from typing import Any, Final
 from nexus.recorder.v1 import recording_pb2
 from nexus.recorder.v1.recording_pb2 import RecordingState
 
-from nexus_recorder.core import ending, events, inputs, requests, running
+from nexus_recorder.core import ending, events, inputs, left_spools, requests, running
 from nexus_recorder.core.inputs import Due
-from nexus_recorder.core.record import Record, is_live
+from nexus_recorder.core.record import Record, is_live, waits_for_spools
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,10 @@ def due_job(record: Record) -> Due | None:
     if is_live(recording):
         return Due.RUN
     if recording.state == RecordingState.RECORDING_STATE_FINISHING:
-        # A job that makes files must end before its files are deleted.
-        return Due.DELETE if recording.delete_requested and not record.finish_job_id else Due.FINISH
+        if recording.delete_requested:
+            # A job that makes files must end before its files are deleted.
+            return Due.FINISH if record.finish_job_id else Due.DELETE
+        return None if waits_for_spools(recording) else Due.FINISH
     return Due.DELETE if recording.delete_requested or record.forgotten_identities else None
 
 
@@ -83,6 +85,8 @@ _HANDLERS: Final[dict[type, Callable[[Record, Any, int], int | None]]] = {
     inputs.DegradedChanged: running.degraded,
     inputs.Over: running.over,
     inputs.Returned: running.returned,
+    inputs.SpoolsReported: left_spools.spools_reported,
+    inputs.SpoolWaitOver: left_spools.spool_wait_over,
     inputs.FilesMade: ending.files_made,
     inputs.FilesFailed: ending.files_failed,
     inputs.ObjectsDeleted: ending.objects_deleted,

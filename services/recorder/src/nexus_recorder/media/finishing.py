@@ -51,11 +51,11 @@ MAX_RENAMES: Final = 100
 _CONTENT_TYPES: Final = {"ogg": "audio/ogg", "mp4": "video/mp4", "webm": "video/webm"}
 
 
-UploadLeftBehind = Callable[[recording_pb2.Recording], Awaitable[int]]
+UploadLeftBehind = Callable[[recording_pb2.Recording], Awaitable[tuple[int, ...]]]
 
 
-async def _has_none(recording: recording_pb2.Recording) -> int:
-    return 0
+async def _has_none(recording: recording_pb2.Recording) -> tuple[int, ...]:
+    return ()
 
 
 @dataclass(frozen=True, slots=True)

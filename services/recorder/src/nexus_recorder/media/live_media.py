@@ -3,8 +3,6 @@
 import asyncio
 import random
 import shutil
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -13,17 +11,17 @@ from weakref import WeakValueDictionary
 import structlog
 from nexus.recorder.v1 import recording_pb2
 from nexus_rooms import RoomChanges, Sfu
-from nexus_runtime import Clock, MetricSet
-from nexus_storage import StoreNotFound, StoreSet
+from nexus_runtime import Clock, MetricSet, cancel_all
+from nexus_storage import Store, StoreNotFound, StoreSet
 
-from nexus_recorder.core.object_names import ObjectNames
+from nexus_recorder.core.object_names import MAX_NUMBER, ObjectNames
 from nexus_recorder.media.adapters import FollowedRoom
 from nexus_recorder.media.containers import FramesMuxer
 from nexus_recorder.media.finishing import Finisher, FinishingParts
 from nexus_recorder.media.media_metrics import MediaMetrics
 from nexus_recorder.media.parts import RunParts
 from nexus_recorder.media.room_run import RoomRun
-from nexus_recorder.media.spool import Spool, SpoolSpace
+from nexus_recorder.media.spool import Spool, Spooled, SpooledSegment, SpoolFolder, SpoolSpace
 from nexus_recorder.media.uploader import Uploader
 from nexus_recorder.media.workers import DiskWorkers
 from nexus_recorder.run import RunRequest
@@ -32,19 +30,6 @@ log = structlog.get_logger()
 
 # The folder below the spool in which files are made.
 _WORK: Final = "work"
-
-# How long the spool of a live recording waits for its next owner. A takeover lasts less than 8 s.
-TAKEOVER_S: Final = 15.0
-
-_LIVE: Final = frozenset(
-    {
-        recording_pb2.RECORDING_STATE_QUEUED,
-        recording_pb2.RECORDING_STATE_RUNNING,
-        recording_pb2.RECORDING_STATE_PAUSED,
-    }
-)
-
-FindRecording = Callable[[str], Awaitable[recording_pb2.Recording | None]]
 
 
 class _Unfenced:
@@ -93,7 +78,7 @@ class LiveMedia:
                 spool_folder / _WORK,
                 self._workers,
                 rng,
-                upload_left_behind=lambda recording: self._upload(recording.id, recording),
+                upload_left_behind=self.upload_left,
             )
         )
         self._metrics = MediaMetrics(metrics)
@@ -145,74 +130,104 @@ class LiveMedia:
         await self._left_behind.wait()
         self._left_behind.clear()
 
-    async def upload_left_behind(self, find: FindRecording) -> int:
-        """Uploads what dead processes and ended runs have left in the spool. Returns the number of objects.
+    async def left_recordings(self) -> list[str]:
+        """The recordings of which the spool has something."""
+        return await self._workers.run(self._spool.recordings)
 
-        `find` returns a recording, or None if it no longer exists: what is left of it is then removed. A
-        recording that is live is left to its next owner for a while, which continues best with the journals
-        in the spool.
-        """
-        uploaded = 0
-        live = []
-        for recording_id in await self._workers.run(self._spool.recordings):
-            recording = await find(recording_id)
-            if recording is not None and recording.state in _LIVE:
-                live.append(recording_id)
-            else:
-                uploaded += await self._upload(recording_id, recording)
-        if live:
-            await asyncio.sleep(TAKEOVER_S)
-        for recording_id in live:
-            uploaded += await self._upload(recording_id, await find(recording_id))
-        return uploaded
+    async def left_epochs(self, recording_id: str) -> list[int]:
+        """The epochs of which dead processes or ended runs have left something. Not while an upload runs."""
+        async with self._lock_of(recording_id):
+            return await self._workers.run(lambda: self._spool.left_epochs(recording_id))
 
-    async def _upload(self, recording_id: str, recording: recording_pb2.Recording | None) -> int:
-        """Waits for another upload of the same recording, so that afterwards everything is in the store."""
-        lock = self._uploading.setdefault(recording_id, asyncio.Lock())
-        async with lock:
-            return await self._upload_folders(recording_id, recording)
+    async def upload_left(self, recording: recording_pb2.Recording) -> tuple[int, ...]:
+        """Uploads what dead processes and ended runs have left of a recording, and waits for another such
+        upload. Returns the epochs of which nothing is left."""
+        try:
+            store = self._stores.get(recording.spec.store)
+        except StoreNotFound:
+            log.warning("recording_spool_without_store", recording=recording.id)
+            return ()
+        empty = []
+        async with self._lock_of(recording.id):
+            for folder in await self._folders(recording.id):
+                if await self._upload_folder(folder, recording, store):
+                    empty.append(folder.epoch)
+        return tuple(empty)
 
-    async def _upload_folders(self, recording_id: str, recording: recording_pb2.Recording | None) -> int:
-        store = None
-        if recording is not None:
-            with suppress(StoreNotFound):
-                store = self._stores.get(recording.spec.store)
-            if store is None:
-                return 0
-        uploaded = 0
-        folders = await self._workers.run(
-            lambda: list(self._spool.left_behind(recording_id, before_epoch=1 << 62))
+    async def discard_left(self, recording_id: str) -> int:
+        """Removes what is left of a recording whose files are made, or that no longer exists. Returns the
+        number of its segments."""
+        segments = 0
+        async with self._lock_of(recording_id):
+            for folder in await self._folders(recording_id):
+                try:
+                    items = await self._workers.run(folder.recover)
+                    for item in items:
+                        await self._workers.run(partial(folder.remove, item))
+                    segments += sum(isinstance(item, SpooledSegment) for item in items)
+                finally:
+                    empty = await self._workers.run(folder.is_empty)
+                    await self._workers.run(partial(folder.close, empty=empty))
+        self._metrics.late_segments.inc(segments)
+        return segments
+
+    async def remove_late(self, recording: recording_pb2.Recording) -> None:
+        """Removes the segments that were uploaded after the files of a recording were made or deleted."""
+        names = ObjectNames(recording.app, recording.id)
+        store = self._stores.get(recording.spec.store)
+        deleted = recording.state == recording_pb2.RECORDING_STATE_DELETED
+        kept = recording.spec.keep_segments and not deleted
+        for prefix in [names.prefix] if deleted else names.temporary(keep_segments=kept):
+            await store.delete_prefix(prefix)
+
+    def _lock_of(self, recording_id: str) -> asyncio.Lock:
+        return self._uploading.setdefault(recording_id, asyncio.Lock())
+
+    async def _folders(self, recording_id: str) -> list[SpoolFolder]:
+        return await self._workers.run(
+            lambda: [folder for _, folder in self._spool.left_behind(recording_id, MAX_NUMBER + 1)]
         )
-        for _, folder in folders:
-            items = await self._workers.run(folder.recover)
-            if recording is None or store is None:
-                for item in items:
-                    await self._workers.run(partial(folder.remove, item))
-            else:
-                names = ObjectNames(recording.app, recording.id)
-                uploader = Uploader(
-                    store,
-                    names,
-                    _Unfenced(),
-                    self._workers,
-                    self._clock,
-                    self._rng,
-                    lambda event: None,
-                    self._metrics,
-                )
-                for item in items:
-                    uploader.add(item, folder)
-                task = asyncio.create_task(uploader.run())
-                idle = asyncio.create_task(uploader.idle())
-                await asyncio.wait({task, idle}, return_when=asyncio.FIRST_COMPLETED)
-                idle.cancel()
-                task.cancel()
-                await asyncio.gather(task, idle, return_exceptions=True)
+
+    async def _upload_folder(
+        self, folder: SpoolFolder, recording: recording_pb2.Recording, store: Store
+    ) -> bool:
+        """Returns whether everything is in the store."""
+        uploaded, complete = 0, False
+        try:
+            while items := await self._workers.run(folder.recover):
+                if not await self._upload(items, folder, ObjectNames(recording.app, recording.id), store):
+                    break
                 uploaded += len(items)
-            empty = recording is None or await self._workers.run(folder.is_empty)
-            await self._workers.run(partial(folder.close, empty=empty))
-            log.info("recording_spool_recovered", recording=recording_id, objects=len(items))
-        return uploaded
+            # What is still there has no record that can be read.
+            complete = not items and not await self._workers.run(folder.has_open_segments)
+        finally:
+            await self._workers.run(lambda: folder.close(empty=complete and folder.is_empty()))
+        log.info("recording_spool_recovered", recording=recording.id, epoch=folder.epoch, objects=uploaded)
+        return complete
+
+    async def _upload(
+        self, items: list[Spooled], folder: SpoolFolder, names: ObjectNames, store: Store
+    ) -> bool:
+        """Returns whether all of them are in the store; False: another owner has an object of that name."""
+        uploader = Uploader(
+            store,
+            names,
+            _Unfenced(),
+            self._workers,
+            self._clock,
+            self._rng,
+            lambda event: None,
+            self._metrics,
+        )
+        for item in items:
+            uploader.add(item, folder)
+        task = asyncio.create_task(uploader.run())
+        idle = asyncio.create_task(uploader.idle())
+        try:
+            await asyncio.wait({task, idle}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await cancel_all({task, idle})
+        return uploader.is_idle
 
     def close(self) -> None:
         self._workers.close()

@@ -12,6 +12,9 @@ class MediaMetrics:
         self.frames_refused = counter("frames_refused", "Frames that no container took.")
         self.segments_stored = counter("segments_stored", "Segments that are in their store.")
         self.stored_bytes = counter("stored_bytes", "Bytes of segments and journals that are in their store.")
+        self.late_segments = counter(
+            "late_segments", "Segments removed from the spool, because the files were made without them."
+        )
         self.upload_failures = counter(
             "upload_failures", "Uploads that failed and were tried again.", "error"
         )

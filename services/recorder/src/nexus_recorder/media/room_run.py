@@ -148,10 +148,9 @@ class RoomRun:
         try:
             await self._open()
         except SpoolFull as error:
-            await self._close_spool(empty=False)
-            return RunEnd(Conclusion.UNABLE, error=_no_room(error))
+            return await self._close_spool(RunEnd(Conclusion.UNABLE, error=_no_room(error)))
         except BaseException:
-            await self._close_spool(empty=False)
+            await self._close_spool()
             raise
         uploads = asyncio.create_task(self._uploader.run(), name="recording-uploads")
         uploads.add_done_callback(self._on_uploads_ended)
@@ -160,24 +159,32 @@ class RoomRun:
         following.add_done_callback(self._on_part_ended)
         keeping = asyncio.create_task(self._keep_house(), name="recording-housekeeping")
         keeping.add_done_callback(self._on_part_ended)
+        end: RunEnd | None = None
         try:
             end = await self._end
             following.cancel()
             keeping.cancel()
-            return await self._conclude(end)
+            end = await self._conclude(end)
         finally:
             for task in (uploads, following, keeping):
                 task.cancel()
             await self._tracks.cancel()
             await asyncio.gather(uploads, following, keeping, return_exceptions=True)
             await watch.close()
-            await self._close_spool(empty=self._uploader.is_idle)
+            end = await self._close_spool(end)
+        return end
 
-    async def _close_spool(self, *, empty: bool) -> None:
+    async def _close_spool(self, end: RunEnd | None = None) -> RunEnd:
+        """Removes the folders of which everything is in the store, and returns `end` with the epochs."""
+        left: list[int] = []
+        empty: list[int] = []
         for folder in self._folders:
-            await self._parts.workers.run(partial(folder.close, empty=empty))
-        if not empty:
+            is_empty = await self._parts.workers.run(folder.is_empty)
+            (empty if is_empty else left).append(folder.epoch)
+            await self._parts.workers.run(partial(folder.close, empty=is_empty))
+        if left:
             self._parts.on_left_behind()
+        return replace(end or RunEnd(Conclusion.FENCED), left=tuple(left), empty=tuple(empty))
 
     async def _open(self) -> None:
         """Opens the spool, takes what dead owners have left in it, and learns what they knew."""

@@ -17,12 +17,14 @@ import errno
 import fcntl
 import hashlib
 import os
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
-from nexus_recorder.core.object_names import safe_part
+from nexus_recorder.core.object_names import MAX_NUMBER, safe_part
 from nexus_recorder.core.records import Journal, SegmentRecord, read_journal, read_record
 
 _JOURNAL: Final = "journal-"
@@ -187,6 +189,10 @@ class SpoolFolder:
         self._lock = lock
         self._held = 0
 
+    @property
+    def epoch(self) -> int:
+        return int(self.path.name)
+
     def take(self, size: int) -> None:
         """Counts bytes that are about to be written. Raises SpoolFull."""
         self.space.take(size)
@@ -219,8 +225,12 @@ class SpoolFolder:
         self.give(item.size)
 
     def is_empty(self) -> bool:
-        """Whether nothing waits for the store."""
-        return not any(self.path.glob("*.json"))
+        """Whether nothing waits for the store, or to be completed."""
+        return not any(self.path.glob("*.json")) and not self.has_open_segments()
+
+    def has_open_segments(self) -> bool:
+        """Whether segments are not complete, because the disk was full or their owner has died."""
+        return any(self.path.glob("*.log"))
 
     def close(self, *, empty: bool) -> None:
         """Ends this owner's use. `empty`: everything is in the store, so the folder is removed. What is left
@@ -251,9 +261,11 @@ class SpoolFolder:
             raise
 
     def recover(self) -> list[Spooled]:
-        """Completes what a dead owner has left here, and returns it in the order of its numbers."""
+        """Completes what a dead owner has left here, and returns it in the order of its numbers. Segments for
+        which the disk has no room stay open; call it again when others are in the store."""
         for log in sorted(self.path.glob("*.log")):
-            self._recover_segment(log)
+            with suppress(SpoolFull):
+                self._recover_segment(log)
         for path in self.path.glob("*.tmp"):
             path.unlink()
         found: list[Spooled] = []
@@ -320,6 +332,8 @@ class Spool:
     def __init__(self, root: Path, space: SpoolSpace) -> None:
         self._root = root
         self.space = space
+        # Held while folders are locked to look at them, so that a new owner misses none.
+        self._looking = threading.Lock()
 
     def open(self, recording_id: str, epoch: int) -> SpoolFolder:
         """Opens the spool of a new owner. Raises BlockingIOError if that owner lives in another process, and
@@ -333,8 +347,21 @@ class Spool:
                 raise SpoolFull(str(error)) from error
             raise
 
-    def left_behind(self, recording_id: str, before_epoch: int) -> Iterator[tuple[int, SpoolFolder]]:
+    def left_behind(self, recording_id: str, before_epoch: int) -> list[tuple[int, SpoolFolder]]:
         """The spools of earlier owners of a recording that are dead, with their epochs."""
+        with self._looking:
+            return list(self._left_behind(recording_id, before_epoch))
+
+    def left_epochs(self, recording_id: str) -> list[int]:
+        """The epochs of all such spools."""
+        with self._looking:
+            found = []
+            for epoch, folder in self._left_behind(recording_id, MAX_NUMBER + 1):
+                found.append(epoch)
+                folder.close(empty=False)
+            return found
+
+    def _left_behind(self, recording_id: str, before_epoch: int) -> Iterator[tuple[int, SpoolFolder]]:
         base = self._root / safe_part(recording_id)
         for path in sorted(base.iterdir()) if base.is_dir() else []:
             if not path.name.isdigit() or int(path.name) >= before_epoch:

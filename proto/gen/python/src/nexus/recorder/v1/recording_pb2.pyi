@@ -137,6 +137,7 @@ class Recording(_message.Message):
     STOP_REQUESTED_FIELD_NUMBER: _builtins.int
     PAUSE_REQUESTED_FIELD_NUMBER: _builtins.int
     DELETE_REQUESTED_FIELD_NUMBER: _builtins.int
+    LEFT_SPOOLS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """"RC_…", unique over the life of the deployment."""
     app: _builtins.str
@@ -186,6 +187,12 @@ class Recording(_message.Message):
     def markers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Marker]: ...
     @_builtins.property
     def pauses(self) -> _containers.RepeatedCompositeFieldContainer[Global___Pause]: ...
+    @_builtins.property
+    def left_spools(self) -> _containers.RepeatedCompositeFieldContainer[Global___LeftSpool]:
+        """Spools of recorders that have segments which are not in the store. Files are made after all of them are empty or lost.
+        Ordered by epoch; at most 100.
+        """
+
     def __init__(
         self,
         *,
@@ -216,14 +223,49 @@ class Recording(_message.Message):
         stop_requested: _builtins.bool = ...,
         pause_requested: _builtins.bool = ...,
         delete_requested: _builtins.bool = ...,
+        left_spools: _abc.Iterable[Global___LeftSpool] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["degraded", b"degraded", "error", b"error", "spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["app", b"app", "created_at_ms", b"created_at_ms", "degraded", b"degraded", "delete_requested", b"delete_requested", "end_reason", b"end_reason", "ended_at_ms", b"ended_at_ms", "epoch", b"epoch", "error", b"error", "expires_at_ms", b"expires_at_ms", "file_count", b"file_count", "files", b"files", "hold", b"hold", "id", b"id", "last_event", b"last_event", "manifest_key", b"manifest_key", "markers", b"markers", "pause_requested", b"pause_requested", "pauses", b"pauses", "room", b"room", "room_id", b"room_id", "spec", b"spec", "spooled_bytes", b"spooled_bytes", "started_at_ms", b"started_at_ms", "started_by", b"started_by", "state", b"state", "stop_requested", b"stop_requested", "stored_bytes", b"stored_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["app", b"app", "created_at_ms", b"created_at_ms", "degraded", b"degraded", "delete_requested", b"delete_requested", "end_reason", b"end_reason", "ended_at_ms", b"ended_at_ms", "epoch", b"epoch", "error", b"error", "expires_at_ms", b"expires_at_ms", "file_count", b"file_count", "files", b"files", "hold", b"hold", "id", b"id", "last_event", b"last_event", "left_spools", b"left_spools", "manifest_key", b"manifest_key", "markers", b"markers", "pause_requested", b"pause_requested", "pauses", b"pauses", "room", b"room", "room_id", b"room_id", "spec", b"spec", "spooled_bytes", b"spooled_bytes", "started_at_ms", b"started_at_ms", "started_by", b"started_by", "state", b"state", "stop_requested", b"stop_requested", "stored_bytes", b"stored_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Recording: _TypeAlias = Recording  # noqa: Y015
+
+@_typing.final
+class LeftSpool(_message.Message):
+    """What an owner has left on the disk of its recorder."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPOCH_FIELD_NUMBER: _builtins.int
+    REPLICA_FIELD_NUMBER: _builtins.int
+    REPORTED_AT_MS_FIELD_NUMBER: _builtins.int
+    LOST_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.int
+    """The epoch of that owner."""
+    replica: _builtins.str
+    """The recorder that has reported it."""
+    reported_at_ms: _builtins.int
+    """When it was reported last. A recorder that lives reports it again."""
+    lost: _builtins.bool
+    """Nothing was heard of it for too long, so files are made without it."""
+    def __init__(
+        self,
+        *,
+        epoch: _builtins.int = ...,
+        replica: _builtins.str = ...,
+        reported_at_ms: _builtins.int = ...,
+        lost: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "lost", b"lost", "replica", b"replica", "reported_at_ms", b"reported_at_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LeftSpool: _TypeAlias = LeftSpool  # noqa: Y015
 
 @_typing.final
 class RecordingRecord(_message.Message):

@@ -181,6 +181,14 @@ export declare type Recording = Message<"nexus.recorder.v1.Recording"> & {
    * @generated from field: bool delete_requested = 27;
    */
   deleteRequested: boolean;
+
+  /**
+   * Spools of recorders that have segments which are not in the store. Files are made after all of them are empty or lost.
+   * Ordered by epoch; at most 100.
+   *
+   * @generated from field: repeated nexus.recorder.v1.LeftSpool left_spools = 28;
+   */
+  leftSpools: LeftSpool[];
 };
 
 /**
@@ -188,6 +196,47 @@ export declare type Recording = Message<"nexus.recorder.v1.Recording"> & {
  * Use `create(RecordingSchema)` to create a new message.
  */
 export declare const RecordingSchema: GenMessage<Recording>;
+
+/**
+ * What an owner has left on the disk of its recorder.
+ *
+ * @generated from message nexus.recorder.v1.LeftSpool
+ */
+export declare type LeftSpool = Message<"nexus.recorder.v1.LeftSpool"> & {
+  /**
+   * The epoch of that owner.
+   *
+   * @generated from field: uint64 epoch = 1;
+   */
+  epoch: bigint;
+
+  /**
+   * The recorder that has reported it.
+   *
+   * @generated from field: string replica = 2;
+   */
+  replica: string;
+
+  /**
+   * When it was reported last. A recorder that lives reports it again.
+   *
+   * @generated from field: int64 reported_at_ms = 3;
+   */
+  reportedAtMs: bigint;
+
+  /**
+   * Nothing was heard of it for too long, so files are made without it.
+   *
+   * @generated from field: bool lost = 4;
+   */
+  lost: boolean;
+};
+
+/**
+ * Describes the message nexus.recorder.v1.LeftSpool.
+ * Use `create(LeftSpoolSchema)` to create a new message.
+ */
+export declare const LeftSpoolSchema: GenMessage<LeftSpool>;
 
 /**
  * The value of the key `<app>.<recording>` in the KV bucket `recordings`. Every change is a compare-and-set.
