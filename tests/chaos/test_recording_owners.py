@@ -189,6 +189,34 @@ async def test_a_full_disk_moves_the_recording_to_another_replica(
         await deployment.end_recorders()
 
 
+async def test_files_wait_for_the_full_disk_of_a_recorder_that_is_away(
+    deployment: Deployment, ended: None, tmp_path: Path
+) -> None:
+    with small_disk(tmp_path / "disk", 2_048) as disk:
+        first = deployment.recorder("away-a", spool=disk, run_spool_mb=1)
+        second = deployment.recorder("away-b", run_spool_mb=1)
+        async with recorded_call(deployment, "away", first) as call:
+            await call.start(spec(SPOOL))
+            second.start()
+            await second.ready()
+            call.recorders.append(second)
+            deployment.proxy.inject(Answer(503, body=b""), times=1_000_000)
+            await taken_over(second, time.monotonic())
+            call.recorders.remove(first)
+            first.kill()
+            deployment.proxy.clear()
+            await call.segments(4, epoch=2)
+            finishing = asyncio.create_task(call.finish())
+            waiting = await call.until(lambda each: each.state == recording_pb2.RECORDING_STATE_FINISHING)
+            assert [spool.epoch for spool in waiting.left_spools] == [1]
+            first.start()
+            await first.ready()
+            result = await finishing
+        result.check()
+        assert not result.finished.recording.left_spools
+        await deployment.end_recorders()
+
+
 async def test_a_full_disk_without_another_replica_keeps_what_was_recorded(
     deployment: Deployment, ended: None, tmp_path: Path
 ) -> None:

@@ -1,4 +1,4 @@
-"""What owners leave in their spools: files wait for it, within a bound, and what comes later is removed."""
+"""Segments that owners leave in spools: files wait for them within a bound, and later ones are removed."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""Where media can be missing when a spool is lost."""
+"""Gaps of the manifest when a spool is lost."""
 
 from nexus.recorder.v1 import recording_pb2
 from nexus_recorder.core.knowledge import Knowledge

@@ -156,7 +156,7 @@ class LeftSpools:
     async def _reported(
         self, recording_id: str, *, left: Sequence[int] = (), empty: Sequence[int] = ()
     ) -> Stored | None:
-        """The record after it has been told; None if there is none. Raises BusError."""
+        """Reports to the record and returns it; None if there is none. Raises BusError."""
         app = self._app_of(recording_id)
         stored = None if app is None else await self._directory.find(app, recording_id)
         if app is None or stored is None:

@@ -44,12 +44,12 @@ def spool_losses(
     end_us: int,
 ) -> list[Note]:
     """The gaps of one stream. `records` are its segments in the order of time, and `end_us` is where it
-    ended. A gap says that media can be missing there, because nobody else knows what the spool had."""
+    ended. A gap says that media can be missing there, because only that spool has the list."""
     if not lost:
         return []
     starts = [entry.from_us for entry in entries] + [record.start_us for record in records]
     there = [(record.start_us, record.end_us) for record in records]
-    # What is between two segments that follow each other in the tap was never sent.
+    # Nothing was sent between two segments that follow each other in the tap.
     there += [(one.end_us, other.start_us) for one, other in pairwise(records) if _follows(one, other)]
     holes = _without([(min(starts, default=0), end_us)], [*there, *pauses])
     gaps = {(max(hole[0], window[0]), min(hole[1], window[1])) for hole in holes for window in lost}

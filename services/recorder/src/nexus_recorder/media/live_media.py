@@ -198,7 +198,7 @@ class LiveMedia:
                 if not await self._upload(items, folder, ObjectNames(recording.app, recording.id), store):
                     break
                 uploaded += len(items)
-            # What is still there has no record that can be read.
+            # The files that are still there have no record that can be read.
             complete = not items and not await self._workers.run(folder.has_open_segments)
         finally:
             await self._workers.run(lambda: folder.close(empty=complete and folder.is_empty()))

@@ -235,7 +235,7 @@ Global___Recording: _TypeAlias = Recording  # noqa: Y015
 
 @_typing.final
 class LeftSpool(_message.Message):
-    """What an owner has left on the disk of its recorder."""
+    """Segments that an owner has left on the disk of its recorder."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -198,7 +198,7 @@ export declare type Recording = Message<"nexus.recorder.v1.Recording"> & {
 export declare const RecordingSchema: GenMessage<Recording>;
 
 /**
- * What an owner has left on the disk of its recorder.
+ * Segments that an owner has left on the disk of its recorder.
  *
  * @generated from message nexus.recorder.v1.LeftSpool
  */
