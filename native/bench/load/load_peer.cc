@@ -119,7 +119,8 @@ void LoadPeer::HandleTimeout(Timestamp now) {
         SendAudio(source, now);
       }
       source.next += interval;
-      // After a stall, leave out what a microphone or camera would have dropped, and keep to the source's clock.
+      // After a stall, leave out what a microphone or camera would have dropped, and keep to the source's
+      // clock.
       const Duration behind = now - source.next;
       if (behind > std::chrono::milliseconds(200)) source.next += behind / interval * interval;
     }

@@ -65,7 +65,8 @@ class LoadPeer {
     Timestamp next;
     Timestamp first;
 
-    // RTP timestamp of the frame that is due, by the source's clock: a frame that is sent late keeps its own time.
+    // RTP timestamp of the frame that is due, by the source's clock: a frame that is sent late keeps its own
+    // time.
     uint32_t DueTimestamp(uint32_t clock_rate_khz) const {
       return static_cast<uint32_t>((next - first).count() * clock_rate_khz / 1'000);
     }
