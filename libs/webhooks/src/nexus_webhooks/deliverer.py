@@ -38,7 +38,7 @@ from nexus_webhooks.endpoints import Endpoint
 from nexus_webhooks.event import EventSource
 from nexus_webhooks.metrics import WebhookMetrics
 from nexus_webhooks.overview import EndpointOverview
-from nexus_webhooks.records import EndpointRecords
+from nexus_webhooks.records import EndpointRecords, RecordUnreadable
 from nexus_webhooks.sender import Sender, SenderConfig
 
 log = structlog.get_logger()
@@ -87,6 +87,8 @@ class WebhookDeliverer:
         random_source: random.Random,
     ) -> None:
         self._endpoints = {endpoint.id: endpoint for endpoint in endpoints}
+        # The endpoints that may have no record yet.
+        self._new = set(self._endpoints)
         self._sender = Sender(config.sender, clock, f"nexus-webhooks/{version}")
         records = EndpointRecords(bus, config.jobs.replicas)
         self.overview = EndpointOverview(endpoints, records)
@@ -112,6 +114,10 @@ class WebhookDeliverer:
         """Takes endpoints or not; those that run here continue."""
         self._worker.set_accepting(accepting)
 
+    def has_begun(self) -> bool:
+        """Whether every event from now on reaches every endpoint that wants it."""
+        return not self._new
+
     def work(self) -> Mapping[str, Coroutine[Any, Any, None]]:
         """The tasks of this replica, by name."""
         if not self._endpoints:
@@ -136,14 +142,13 @@ class WebhookDeliverer:
         self._worker.abandon()
 
     async def _ensure_forever(self) -> None:
-        known: set[str] = set()  # the endpoints that have a record
         while True:
             complete = True
             for endpoint in self._endpoints.values():
                 try:
-                    if endpoint.id not in known:
+                    if endpoint.id in self._new:
                         await self._begin(endpoint)
-                        known.add(endpoint.id)
+                        self._new.discard(endpoint.id)
                     await self._job_queue.create(_request(endpoint))
                 except (BusError, JobError) as error:
                     complete = False
@@ -153,7 +158,11 @@ class WebhookDeliverer:
     async def _begin(self, endpoint: Endpoint) -> None:
         """Writes the first record of a new endpoint. It gets what happens from now on, although its job may
         be taken later."""
-        if (await self._parts.records.read(endpoint)).revision:
+        try:
+            if (await self._parts.records.read(endpoint)).revision:
+                return
+        except RecordUnreadable:
+            log.error("webhook_record_unreadable", endpoint=endpoint.id)
             return
         streams = [source.stream for source in self._parts.sources]
         positions = {stream: await last_sequence(self._parts.bus, stream) for stream in streams}

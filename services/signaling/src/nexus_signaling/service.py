@@ -118,6 +118,7 @@ class SignalingService:
         runtime.bus.on_connection(self._on_connection)
         runtime.life.on_drain(lambda draining: self.webhooks.set_accepting(not draining))
         self.metrics.nodes.set_function(self.nodes.fresh_count)
+        runtime.health.add_check("webhooks", self.webhooks.has_begun, required=True)
         # Advisory: without a node no client can join, but present sessions must continue.
         runtime.health.add_check("sfu_nodes", lambda: self.nodes.fresh_count() > 0, required=False)
 
