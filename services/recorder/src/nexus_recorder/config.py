@@ -67,12 +67,12 @@ class RecorderConfig(StorageConfig, NodesConfig, RpcConfig):
         reason="how long a deleted recording is still listed",
         ge=0,
     )
-    spool_wait_seconds: int = setting(
-        600,
-        unit="s",
+    spool_wait_ms: int = setting(
+        600_000,
+        unit="ms",
         reason="how long files wait for segments on a recorder that is silent: a restart of its host",
         ge=0,
-        le=30 * 24 * 3600,
+        le=30 * 24 * 3_600_000,
     )
     command_wait_ms: int = setting(
         5_000,

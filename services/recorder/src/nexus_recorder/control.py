@@ -76,7 +76,7 @@ class Control:
             clock,
             self._unclaimed,
             config.keep_deleted_ms,
-            config.spool_wait_seconds * 1000,
+            config.spool_wait_ms,
         )
         parts = RunParts(
             self.directory,
