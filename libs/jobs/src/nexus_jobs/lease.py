@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import structlog
 from nexus_bus import BusError, KeyExists, RevisionMismatch
+from nexus_runtime import is_set_within
 
 from nexus_jobs.core import transitions
 from nexus_jobs.core.job import Capacity, Job
@@ -145,11 +146,7 @@ class Lease:
             await self.step()
             wait_ms = max(1, self._machine.next_deadline() - self._clock.monotonic_ms())
             self._wake.clear()
-            try:
-                async with asyncio.timeout(wait_ms / 1000):
-                    await self._wake.wait()
-            except TimeoutError:
-                pass
+            await is_set_within(self._wake, wait_ms / 1000)
 
     async def step(self) -> None:
         """Does what is due now: at most a read, and the renewal that follows it."""

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -10,7 +9,7 @@ from typing import Final
 import structlog
 from google.protobuf.message import DecodeError
 from nexus_bus import BusError, DurableMessage, RevisionMismatch, subjects
-from nexus_runtime import run_together
+from nexus_runtime import is_set_within, run_together
 
 from nexus_jobs.core import transitions
 from nexus_jobs.core.admission import Admission
@@ -155,10 +154,7 @@ class JobWorker:
         while True:
             self._freed.clear()
             if not self._may_take(work):
-                with suppress(TimeoutError):
-                    # `wait_for` of Python 3.11 would lose a cancellation that comes together with the event.
-                    async with asyncio.timeout(RETRY_SECONDS):
-                        await self._freed.wait()
+                await is_set_within(self._freed, RETRY_SECONDS)
                 continue
             try:
                 await self.take_one(work, wait_seconds)

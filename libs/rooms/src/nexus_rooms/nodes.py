@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -10,7 +9,7 @@ import structlog
 from google.protobuf.message import DecodeError
 from nexus.types.v1 import state_pb2
 from nexus_bus import BusError, Change, KeyValue, Synced
-from nexus_runtime import Clock
+from nexus_runtime import Clock, is_set_within
 
 log = structlog.get_logger()
 
@@ -157,11 +156,7 @@ class NodeDirectory:
         return False
 
     async def wait_until_known(self, timeout_ms: int) -> bool:
-        if not self._synced.is_set():
-            with suppress(TimeoutError):
-                async with asyncio.timeout(timeout_ms / 1000):
-                    await self._synced.wait()
-        return self._synced.is_set()
+        return self._synced.is_set() or await is_set_within(self._synced, timeout_ms / 1000)
 
     async def follow(self, bucket: KeyValue) -> None:
         """Follows the bucket until cancelled. The watch survives outages; if it ends, a new one is
@@ -174,10 +169,7 @@ class NodeDirectory:
             except BusError as error:
                 log.warning("node_watch_interrupted", error=type(error).__name__)
             self._reconnected.clear()
-            # Not `wait_for`: in Python 3.11 it loses a cancellation that comes together with the event.
-            with suppress(TimeoutError):
-                async with asyncio.timeout(RETRY_SECONDS):
-                    await self._reconnected.wait()
+            await is_set_within(self._reconnected, RETRY_SECONDS)
 
     def _apply(self, step: Change | Synced) -> None:
         if isinstance(step, Synced):

@@ -9,7 +9,6 @@ itself is still asked for the room.
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator
-from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
@@ -17,7 +16,7 @@ from nexus.sfu.v1 import sfu_pb2
 from nexus.types.v1.error_pb2 import ErrorCode
 from nexus_bus import BusError
 from nexus_rpc import RpcError
-from nexus_runtime import Clock
+from nexus_runtime import Clock, is_set_within
 
 from nexus_rooms.feed_cursor import HasEvent
 from nexus_rooms.followed_room import FollowedRoom
@@ -68,10 +67,7 @@ class _Inbox:
         """Returns when something has arrived, or after the timeout."""
         if not self._events and not self.missing:
             self._wake.clear()
-            # Not `wait_for`: in Python 3.11 it loses a cancellation that comes together with the event.
-            with suppress(TimeoutError):
-                async with asyncio.timeout(timeout_ms / 1000):
-                    await self._wake.wait()
+            await is_set_within(self._wake, timeout_ms / 1000)
 
 
 @dataclass(frozen=True, slots=True)

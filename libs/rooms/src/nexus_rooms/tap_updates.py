@@ -8,6 +8,7 @@ import structlog
 from nexus.sfu.v1 import sfu_pb2
 from nexus.types.v1.error_pb2 import ErrorCode
 from nexus_rpc import RpcError
+from nexus_runtime import is_set_within
 
 from nexus_rooms.backoff import Backoff
 from nexus_rooms.sfu_client import Sfu
@@ -99,11 +100,7 @@ class TapUpdates:
 
     async def _rest(self) -> None:
         """Waits for the interval, or until something is urgent."""
-        try:
-            async with asyncio.timeout(self._interval_ms / 1000):
-                await self._hurry.wait()
-        except TimeoutError:
-            return
+        await is_set_within(self._hurry, self._interval_ms / 1000)
         self._hurry.clear()
 
     def _take(self) -> sfu_pb2.UpdateTapRequest:

@@ -11,6 +11,7 @@ from nexus_runtime.lifecycle import Life, run
 from nexus_runtime.logs import configure_logs
 from nexus_runtime.metrics import MetricSet
 from nexus_runtime.service import Runtime, Service, run_service
+from nexus_runtime.waiting import is_set_within
 
 __all__ = [
     "Background",
@@ -31,6 +32,7 @@ __all__ = [
     "cancel_all",
     "configure_logs",
     "describe",
+    "is_set_within",
     "name_of_process",
     "run",
     "run_service",

@@ -20,7 +20,7 @@ from nexus_bus import (
     StreamReader,
     StreamRecreated,
 )
-from nexus_runtime import Clock, cancel_all
+from nexus_runtime import Clock, cancel_all, is_set_within
 
 from nexus_webhooks.core import endpoint_queue as core
 from nexus_webhooks.core.endpoint_queue import Attempt, EndpointQueue, QueueLimits
@@ -310,7 +310,7 @@ class EndpointRun:
                 task.add_done_callback(self._attempts.discard)
             deadline_ms = self._queue.next_deadline()
             wait_ms = 60_000 if deadline_ms is None else max(1, deadline_ms - now_ms)
-            await _is_set(self._changed, min(wait_ms, 60_000) / 1000)
+            await is_set_within(self._changed, min(wait_ms, 60_000) / 1000)
             self._show()
 
     async def _attempt(self, attempt: Attempt) -> None:
@@ -369,11 +369,3 @@ class EndpointRun:
                 log.error("webhook_given_up", endpoint=name, host=self._endpoint.host, webhook=webhook)
             else:
                 log.error("webhook_endpoint_disabled", endpoint=name, host=self._endpoint.host)
-
-
-async def _is_set(event: asyncio.Event, seconds: float) -> bool:
-    """Whether the event is set within this time."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    return event.is_set()

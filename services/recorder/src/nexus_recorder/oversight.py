@@ -13,7 +13,7 @@ import structlog
 from nexus_bus import BusError, RevisionMismatch
 from nexus_jobs import Job, JobError, JobRecords
 from nexus_rpc import RpcError
-from nexus_runtime import Clock
+from nexus_runtime import Clock, is_set_within
 
 from nexus_recorder.core import inputs
 from nexus_recorder.core.catalog import Entry
@@ -84,9 +84,7 @@ class Oversight:
     async def run(self) -> None:
         """Attends to recordings until cancelled."""
         while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(INTERVAL_SECONDS):
-                    await self._wake.wait()
+            await is_set_within(self._wake, INTERVAL_SECONDS)
             self._wake.clear()
             await self.step()
 

@@ -18,7 +18,7 @@ from nexus.types.v1.error_pb2 import ErrorCode
 from nexus_bus import BusError
 from nexus_jobs import COMPLETED, RETURNED, Lease, LeaseLost, LeaseState, Outcome, Returned
 from nexus_rpc import RpcError
-from nexus_runtime import Clock, cancel_all
+from nexus_runtime import Clock, cancel_all, is_set_within
 from nexus_storage import StorageError, StorageRefused, Store, StoreNotFound, StoreSet
 
 from nexus_recorder import run as media
@@ -193,10 +193,7 @@ class OwnedRun:
             elif (recording.spec.selection, recording.spec.limits) != (selection, limits):
                 selection, limits = recording.spec.selection, recording.spec.limits
                 run.update(selection, limits)
-            # `wait_for` of Python 3.11 would lose a cancellation that comes together with the event.
-            with suppress(TimeoutError):
-                async with asyncio.timeout(TICK_SECONDS):
-                    await self._wake.wait()
+            await is_set_within(self._wake, TICK_SECONDS)
             self._wake.clear()
 
     async def _until_return_requested(self) -> None:

@@ -3,7 +3,6 @@ sees it, and false otherwise."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Final, Protocol
 
 import structlog
@@ -11,7 +10,7 @@ from nexus.sfu.v1 import sfu_pb2
 from nexus_bus import BusError
 from nexus_rooms import Rooms
 from nexus_rpc import RpcError
-from nexus_runtime import Background
+from nexus_runtime import Background, is_set_within
 
 from nexus_recorder.metrics import Metrics
 
@@ -99,9 +98,7 @@ class RoomIndicator:
                 failures = 0 if done else failures + 1
                 if not wanted and not wake.is_set() and (done or failures >= MAX_CLEARING):
                     return
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(REPEAT_SECONDS if done else RETRY_SECONDS):
-                        await wake.wait()
+                await is_set_within(wake, REPEAT_SECONDS if done else RETRY_SECONDS)
         finally:
             del self._wake[key]
             self._left.discard(key)

@@ -12,6 +12,7 @@ import structlog
 from nexus.events.v1 import room_pb2
 from nexus.types.v1 import state_pb2
 from nexus_bus import Bus, BusError, LazyKeyValue, subjects
+from nexus_runtime import is_set_within
 
 from nexus_sfu.metrics import Metrics
 
@@ -103,11 +104,7 @@ class Heartbeat:
         while True:
             self._now.clear()
             await self.beat()
-            try:
-                async with asyncio.timeout(self._interval_ms / 1000):
-                    await self._now.wait()
-            except TimeoutError:
-                pass
+            await is_set_within(self._now, self._interval_ms / 1000)
 
     async def beat(self) -> None:
         if not self._bus.connected:
